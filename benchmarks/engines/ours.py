@@ -1,0 +1,49 @@
+"""emoprune's Evolution with the default operators, asked and told as a search does it."""
+
+from __future__ import annotations
+
+import numpy as np
+from measuring.judging import Judge, Plan
+from measuring.landscapes import FloatArray
+
+from emoprune.algorithm import Evolution
+from emoprune.config import SearchSettings
+from emoprune.plugins import build
+from emoprune.space import IntArray, Space
+from emoprune.variation import Operators
+
+__all__ = ["default_operators", "run"]
+
+
+def default_operators() -> Operators:
+    """Return what a config that says nothing of operators gets."""
+    settings = SearchSettings()
+    return Operators(
+        sampling=build("sampling", settings.sampling.name, {}),
+        seeding=build("seeding", settings.seeding.name, {}),
+        crossover=build("crossover", settings.crossover.name, {}),
+        mutation=build("mutation", settings.mutation.name, {}),
+        repairs=tuple(build("repair", repair.name, {}) for repair in settings.repair),
+    )
+
+
+def run(plan: Plan, judge: Judge, start: IntArray | None = None, algorithm: str = "nsga2") -> FloatArray:
+    """Search as planned, from `start` or from the unpruned genome; return the last population's objectives."""
+    space = Space.bits(plan.landscape.genes)
+    evolution = Evolution(
+        algorithm,
+        space,
+        default_operators(),
+        np.random.default_rng(plan.seed),
+        objectives=len(plan.landscape.worst),
+        population=plan.population,
+    )
+    seeds = space.full[None, :] if start is None else start
+    offspring = evolution.begin(seeds, ["start"] * len(seeds))
+    for turn in range(plan.evaluations // plan.population + 1):
+        if turn:
+            offspring = evolution.ask()
+        evolution.tell(np.arange(len(offspring)), judge.scores(offspring.genomes), np.zeros(len(offspring)))
+        if turn == 0:
+            judge.begin()
+    return evolution.parents.objectives

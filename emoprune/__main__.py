@@ -1,0 +1,91 @@
+"""The console entry point: runs a command and turns every error into one paragraph and a documented exit code."""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+import traceback
+from pathlib import Path
+from typing import TextIO
+
+from emoprune.cli import NOBODY_READS, app
+from emoprune.errors import EmopruneError, StorageError
+
+__all__ = ["main"]
+
+_DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO}
+
+
+def main() -> None:
+    """Run the command in `sys.argv` and exit with its code."""
+    # A shell can start a program without these (>&-); what it would have said is then for nobody.
+    sys.stdout = sys.stdout or _nowhere()
+    sys.stderr = sys.stderr or _nowhere()
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")  # a name must not end the program where the locale lacks it
+    code = _run()
+    sys.exit(_flushed(code))
+
+
+def _nowhere() -> TextIO:
+    return Path(os.devnull).open("w", encoding="utf-8")
+
+
+def _run() -> int:
+    try:
+        app(prog_name="emoprune")
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else 0
+    except Exception as error:  # the last resort of the program: nobody above could handle it
+        _explain(error)
+        return _code(error)
+    return 0
+
+
+def _explain(error: Exception) -> None:
+    """Write one paragraph to standard error, and the traceback if it was asked for."""
+    if "--debug" in sys.argv or os.environ.get("EMOPRUNE_DEBUG"):
+        traceback.print_exception(error)
+    if isinstance(error, EmopruneError):
+        text = str(error)
+    elif _code(error) == StorageError.exit_code:
+        text = f"the disk failed: {error}; free some space or check it, then repeat"
+    else:
+        text = (
+            f"internal error: {type(error).__name__}: {error}\n"
+            "This is a mistake in emoprune or in a plug-in; the same command with --debug shows where."
+        )
+    from emoprune.showing import printable
+
+    sys.stderr.write(f"emoprune: {printable(text)}\n")
+
+
+def _code(error: Exception) -> int:
+    if isinstance(error, EmopruneError):
+        return error.exit_code
+    return StorageError.exit_code if isinstance(error, OSError) and error.errno in _DISK_ERRORS else 1
+
+
+def _flushed(code: int) -> int:
+    """Write out what is buffered, here, where a full disk or a reader who left can still be told."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        _silence(sys.stdout)
+        return NOBODY_READS
+    except OSError as error:
+        _silence(sys.stdout)
+        _explain(error)
+        return _code(error)
+    return code
+
+
+def _silence(stream: TextIO) -> None:
+    """Point the stream nowhere, so that closing it cannot fail again."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+if __name__ == "__main__":
+    main()

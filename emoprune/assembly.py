@@ -1,0 +1,150 @@
+"""From a config to the live parts of a search: the problem, the operators, the backend."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+
+from emoprune import plugins
+from emoprune.config import Config, EvaluationSettings, Plugin, SearchSettings
+from emoprune.contracts import Canonical, Fingerprinted, Problem, constraints_of
+from emoprune.errors import ConfigError, ContractError, EmopruneError
+from emoprune.evaluate import Backend, InProcess
+from emoprune.run import Run
+from emoprune.space import IntArray
+from emoprune.variation import Operators
+
+__all__ = [
+    "build_backend",
+    "build_operators",
+    "build_problem",
+    "check_problem",
+    "check_unchanged",
+    "described",
+    "facts_of",
+]
+
+
+def build_problem(config: Config) -> Problem:
+    """Return the config's problem, not prepared and not set up.
+
+    Raises:
+        ConfigError: There is no such problem, or it does not take these options.
+    """
+    problem: Problem = _build("problem", config.problem)
+    return problem
+
+
+def _build(kind: str, plugin: Plugin) -> Any:
+    try:
+        return plugins.build(kind, plugin.name, plugin.options)
+    except EmopruneError:
+        raise
+    except ValueError as error:
+        raise ConfigError(f"{kind} {plugin.name!r} cannot be made from its options: {error}") from error
+
+
+def check_problem(problem: Problem) -> None:
+    """Check, before anything is evaluated, what a problem must have.
+
+    Raises:
+        ContractError: A member is missing, names collide, or a reference is illegal.
+    """
+    members = ("space", "objectives", "setup", "evaluate", "references", "describe", "export")
+    missing = [member for member in members if not hasattr(problem, member)]
+    if missing:
+        raise ContractError(f"{type(problem).__name__} lacks {', '.join(missing)}; see emoprune.contracts.Problem")
+    if not problem.objectives:
+        raise ContractError(f"{type(problem).__name__} has no objectives; a search needs at least one")
+    names = [part.name for part in problem.objectives] + [part.name for part in constraints_of(problem)]
+    if len(set(names)) != len(names):
+        raise ContractError(f"{type(problem).__name__}: objectives and constraints share a name: {names}")
+    references = problem.references()
+    if not references:
+        raise ContractError(f"{type(problem).__name__} has no references; the unpruned genome must be the first")
+    if len({reference.name for reference in references}) != len(references):
+        raise ContractError(f"{type(problem).__name__}: two references share a name")
+    problem.space.check(np.stack([reference.genome for reference in references]), "references")
+    for reference in references:
+        described(problem, reference.genome, f"reference {reference.name!r}")
+
+
+def described(problem: Problem, genome: IntArray, whose: str) -> dict[str, str | int | float]:
+    """Return the problem's words for a genome, checked: labels with texts and finite numbers.
+
+    Raises:
+        ContractError: `describe` raised, or returned something else; `whose` names the genome.
+    """
+    try:
+        words = dict(problem.describe(genome))
+        json.dumps(words, allow_nan=False)
+    except EmopruneError:
+        raise
+    except Exception as error:  # a plug-in may raise anything
+        raise ContractError(
+            f"{type(problem).__name__}.describe of {whose}: expected labels with texts and finite numbers, "
+            f"found {type(error).__name__}: {error}"
+        ) from error
+    return words
+
+
+def facts_of(problem: Problem) -> dict[str, Any]:
+    """Return what makes a problem the one a run was begun with, as plain data."""
+    return {
+        "objectives": [asdict(objective) for objective in problem.objectives],
+        "constraints": [asdict(constraint) for constraint in constraints_of(problem)],
+        "genes": [asdict(gene) for gene in problem.space.genes],
+        "fingerprint": problem.fingerprint() if isinstance(problem, Fingerprinted) else None,
+    }
+
+
+def check_unchanged(problem: Problem, run: Run) -> None:
+    """Refuse to go on with a run whose problem is not the one that it was begun with.
+
+    Raises:
+        ConfigError: Objectives, constraints, genes or fingerprint differ from the manifest's.
+    """
+    manifest, now = run.manifest, facts_of(problem)
+    different = [member for member in now if member in manifest and manifest[member] != now[member]]
+    if different:
+        raise ConfigError(
+            f"run {run.name} cannot go on: the problem's {', '.join(different)} changed since it was begun "
+            "(other code, model or data?); begin a new run"
+        )
+
+
+def build_operators(settings: SearchSettings, problem: Problem) -> Operators:
+    """Return the operators that the config names, with the problem's canonical form."""
+    return Operators(
+        sampling=_build("sampling", settings.sampling),
+        seeding=_build("seeding", settings.seeding),
+        crossover=_build("crossover", settings.crossover),
+        mutation=_build("mutation", settings.mutation),
+        repairs=tuple(_build("repair", repair) for repair in settings.repair),
+        canonical=problem if isinstance(problem, Canonical) else None,
+    )
+
+
+def build_backend(settings: EvaluationSettings) -> Backend:
+    """Return the backend that the config names, not opened; ray is imported only if it is asked for."""
+    workers = None if settings.workers == "auto" else settings.workers
+    chunk = None if settings.chunk == "auto" else settings.chunk
+    if settings.backend == "serial":
+        return InProcess(settings.device, settings.threads, settings.time_limit, chunk)
+    from emoprune.cluster import RayActors
+
+    return RayActors(
+        workers=workers,
+        address=settings.address,
+        cpus_per_worker=settings.cpus_per_worker,
+        gpus_per_worker=settings.gpus_per_worker,
+        device=settings.device,
+        threads=settings.threads,
+        time_limit=settings.time_limit,
+        start_limit=settings.start_limit,
+        retries=settings.retries,
+        chunk=chunk,
+    )

@@ -1,0 +1,288 @@
+"""The command line: it parses and prints, and decides nothing; each command imports what is heavy by itself."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Sequence
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from emoprune.errors import ConfigError
+
+if TYPE_CHECKING:
+    from emoprune.run import Run
+    from emoprune.searching import Search
+
+__all__ = ["NOBODY_READS", "app"]
+
+NOBODY_READS = 141  # 128 + SIGPIPE, as a shell would say
+
+EPILOG = """
+\b
+Exit codes:
+  0    ok
+  1    internal error, or a plug-in that breaks its promise
+  2    wrong usage or config
+  3    run not found or damaged
+  4    run locked by another process
+  5    evaluations failed
+  6    resources not available
+  7    disk full, read-only or gone
+  8    refused for safety
+  129  the terminal was closed
+  130  interrupted (Ctrl-C)
+  141  nobody reads the output
+  143  terminated
+
+Results go to standard output, progress and errors to standard error.
+"""
+
+
+class Backend(StrEnum):
+    """Where candidates are evaluated."""
+
+    RAY = "ray"
+    SERIAL = "serial"
+
+
+class Kind(StrEnum):
+    """What `emoprune list` can list."""
+
+    PROBLEMS = "problems"
+    OPERATORS = "operators"
+    EXAMPLES = "examples"
+    RUNS = "runs"
+
+
+class _Commands(TyperGroup):
+    """The commands; `--debug` may stand anywhere, and a reader who leaves ends them quietly."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        if "--debug" in args:
+            args = ["--debug", *(word for word in args if word != "--debug")]
+        return super().parse_args(ctx, args)
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            raise typer.Exit(NOBODY_READS) from None
+
+
+app = typer.Typer(
+    cls=_Commands,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    help="Evolutionary multi-objective search for pruning.",
+    epilog=EPILOG,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+ConfigArgument = Annotated[str, typer.Argument(metavar="CONFIG", help="A config file, or the name of an example.")]
+RunArgument = Annotated[str, typer.Argument(metavar="RUN", help="A run's name or folder, or 'latest'.")]
+RunsOption = Annotated[
+    Path, typer.Option("--runs", envvar="EMOPRUNE_RUNS", metavar="DIR", help="The folder that holds the runs.")
+]
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Set a key of the config, as in search.population=80; repeatable."),
+]
+WorkersOption = Annotated[int | None, typer.Option(min=1, help="How many workers: --set evaluation.workers=N.")]
+AddressOption = Annotated[str | None, typer.Option(help="A Ray cluster to join: --set evaluation.address=A.")]
+BackendOption = Annotated[Backend | None, typer.Option(help="Where to evaluate: --set evaluation.backend=B.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Write JSON for scripts; every object has a 'schema'.")]
+TrustOption = Annotated[bool, typer.Option("--trust-code", help="Import the code that a run from elsewhere names.")]
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        from emoprune import __version__
+
+        typer.echo(f"emoprune {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+    _debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+) -> None:
+    """Take the options that stand before a command; both act elsewhere."""
+
+
+@app.command()
+def run(
+    config: ConfigArgument,
+    *,
+    overrides: SetOption = None,
+    name: Annotated[str | None, typer.Option(help="The run's name; by default made of date and problem.")] = None,
+    runs: RunsOption = Path("runs"),
+    workers: WorkersOption = None,
+    address: AddressOption = None,
+    backend: BackendOption = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Check everything, show the plan, write nothing.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Run a search and show its front."""
+    from emoprune.config import load
+
+    checked = load(config, _overrides(overrides, workers, address, backend))
+    if dry_run:
+        from emoprune import planning, showing
+
+        showing.show("plan", planning.dry_run(checked, runs, name), as_json=as_json)
+        return
+    from emoprune import searching
+
+    _follow(searching.Search(checked, runs=runs, name=name), as_json=as_json)
+
+
+@app.command()
+def resume(
+    run: RunArgument,
+    *,
+    overrides: SetOption = None,
+    runs: RunsOption = Path("runs"),
+    workers: WorkersOption = None,
+    address: AddressOption = None,
+    backend: BackendOption = None,
+    trust_code: TrustOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Go on with a run where it ended.
+
+    Only its budget (search.generations, search.evaluations, search.time_limit) and evaluation.* may change.
+    """
+    from emoprune import searching
+
+    words = _overrides(overrides, workers, address, backend)
+    _follow(searching.resume(_opened(run, runs), overrides=words, trust_code=trust_code), as_json=as_json)
+
+
+def _overrides(
+    given: Sequence[str] | None, workers: int | None, address: str | None, backend: Backend | None
+) -> list[str]:
+    """Return the overrides with the short options written out after them."""
+    short = {"workers": workers, "address": None if address is None else json.dumps(address), "backend": backend}
+    return [*(given or ()), *(f"evaluation.{key}={value}" for key, value in short.items() if value is not None)]
+
+
+def _follow(search: Search, *, as_json: bool) -> None:
+    from emoprune.following import follow
+
+    code = follow(search, as_json=as_json)
+    if code:
+        raise typer.Exit(code)
+
+
+def _opened(run: str, runs: Path) -> Run:
+    from emoprune.run import find_run, open_run
+
+    return open_run(find_run(run, runs))
+
+
+@app.command()
+def status(run: RunArgument = "latest", *, runs: RunsOption = Path("runs"), as_json: JsonOption = False) -> None:
+    """Show where a run stands."""
+    from emoprune import showing
+
+    showing.status(_opened(run, runs), as_json=as_json)
+
+
+@app.command()
+def pareto(
+    run: RunArgument = "latest",
+    *,
+    runs: RunsOption = Path("runs"),
+    as_json: JsonOption = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Write CSV; the columns are those of pareto.csv.")] = False,
+    generation: Annotated[
+        int | None, typer.Option(min=0, metavar="G", help="Show the front as it was after generation G.")
+    ] = None,
+    wide: Annotated[bool, typer.Option("--wide", help="Also show what each candidate keeps, and all of them.")] = False,
+) -> None:
+    """Show the front and the references."""
+    from emoprune import showing
+
+    if as_json and as_csv:
+        raise typer.BadParameter("expected --json or --csv, found both; leave one out")
+    opened = _opened(run, runs)
+    then = opened if generation is None else showing.RunThen(opened.path, generation)
+    if as_json:
+        showing.front_json(then, wide=wide)
+    elif as_csv:
+        showing.front_csv(then, wide=wide)
+    else:
+        showing.front_table(then, wide=wide)
+
+
+@app.command()
+def export(
+    run: RunArgument,
+    candidate: Annotated[str, typer.Argument(help="A candidate's number, a reference's name, or 'knee'.")],
+    *,
+    runs: RunsOption = Path("runs"),
+    trust_code: TrustOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Write a candidate's pruned thing, verified, to disk."""
+    from emoprune import results, showing
+
+    opened = _opened(run, runs)
+    folder, verified = results.export(opened, candidate, trust_code=trust_code)
+    written = {"run": opened.name, "candidate": candidate, "path": str(folder), "verified": verified}
+    showing.show("export", written, as_json=as_json)
+
+
+@app.command()
+def report(run: RunArgument = "latest", *, runs: RunsOption = Path("runs")) -> None:
+    """Write report.html, one file for offline reading."""
+    from emoprune.report.page import write_page
+
+    opened = _opened(run, runs)
+    typer.echo(write_page(opened, opened.path / "report.html"))
+
+
+@app.command("list")
+def list_(
+    kind: Annotated[Kind | None, typer.Argument(help="Only these, in detail.")] = None,
+    *,
+    runs: RunsOption = Path("runs"),
+    as_json: JsonOption = False,
+) -> None:
+    """List problems, operators, examples and runs."""
+    from emoprune import catalogue, showing
+
+    found = catalogue.overview(runs) if kind is None else catalogue.details(kind.value, runs)
+    showing.show("list", found, as_json=as_json)
+
+
+@app.command()
+def init(
+    example: Annotated[str, typer.Argument(help="The name of an example; `emoprune list examples` shows them.")],
+    *,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="Where to; by default EXAMPLE.yaml.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace the file if it exists.")] = False,
+) -> None:
+    """Write an example's config to start from."""
+    from emoprune.config import example_text
+
+    path = output or Path(f"{example}.yaml")
+    _write(path, example_text(example), force=force)
+    typer.echo(f"{path}\nrun it with: emoprune run {shlex.quote(str(path))}")
+
+
+def _write(path: Path, text: str, *, force: bool) -> None:
+    from emoprune.storage import write_atomically
+
+    if path.exists() and not force:
+        raise ConfigError(f"{path} exists; choose another place with --output, or replace it with --force")
+    write_atomically(path, text)

@@ -1,0 +1,77 @@
+"""The address of a cluster: whether it is one, and whether a cluster answers there that takes this process."""
+
+from __future__ import annotations
+
+import re
+import socket
+import subprocess
+import sys
+
+from emoprune.errors import ConfigError, ResourcesUnavailable
+
+__all__ = ["check_reachable", "is_same"]
+
+_REMEDIES = {
+    "InvalidAuthToken": "set RAY_AUTH_MODE=token, and give the cluster's token in ~/.ray/auth_token or RAY_AUTH_TOKEN",
+    "Version mismatch": "run the search with the Python and Ray versions of the cluster",
+}
+
+
+def is_same(address: str, other: str) -> bool:
+    """Say whether two addresses are the same; `other` is as Ray gives it.
+
+    Raises:
+        ConfigError: `address` is not one.
+    """
+    host, port = _host_and_port(address)
+    return other == f"{socket.gethostbyname(host)}:{port}" or (other.endswith(f":{port}") and _is_here(host))
+
+
+def _is_here(host: str) -> bool:
+    return host in ("localhost", "127.0.0.1", "::1")
+
+
+def _host_and_port(address: str) -> tuple[str, int]:
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdigit() or "/" in host:
+        raise ConfigError(
+            f"evaluation.address: expected host:port of the cluster's head, auto or local, found {address!r}; "
+            "to use ray://, start the search on a machine of the cluster instead"
+        )
+    return host.strip("[]"), int(port)
+
+
+def check_reachable(address: str, limit: float) -> None:
+    """Refuse an address that Ray would try for minutes.
+
+    Raises:
+        ConfigError: It is not an address.
+        ResourcesUnavailable: No cluster that takes this process answers within `limit` seconds; says why.
+    """
+    if address != "auto":
+        try:
+            socket.create_connection(_host_and_port(address), timeout=limit).close()
+        except OSError as error:
+            raise ResourcesUnavailable(
+                f"no Ray cluster answers at {address}: {error}; check evaluation.address, and `ray status` there"
+            ) from error
+    # S603: our own interpreter and module; the address is an argument, no shell sees it.
+    command = [sys.executable, "-m", "emoprune.cluster.probe", address]
+    try:
+        answer = subprocess.run(command, capture_output=True, text=True, timeout=limit, check=False)  # noqa: S603
+    except subprocess.TimeoutExpired as error:
+        raise ResourcesUnavailable(
+            f"something listens at {address}, but no connection to a Ray cluster came about in {limit:g} s; "
+            "check that the port is the head's (6379 unless it was started with another), or raise "
+            "evaluation.start_limit"
+        ) from error
+    if answer.returncode != 0:
+        raise ResourcesUnavailable(_refusal(address, answer.stdout + answer.stderr))
+
+
+def _refusal(address: str, said: str) -> str:
+    """Turn what Ray said into one paragraph, with a remedy if the cause is known."""
+    remedy = next((remedy for cause, remedy in _REMEDIES.items() if cause in said), "`ray status` there says more")
+    lines = [re.sub(r"^\[[^\]]*\] \S+ ", "", line.strip()) for line in said.splitlines()]
+    distinct = list(dict.fromkeys(line for line in lines if line))
+    return f"the Ray cluster at {address} refuses: {' '.join(distinct)}; {remedy}"

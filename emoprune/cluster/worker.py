@@ -1,0 +1,115 @@
+"""What runs in a worker's process, and how the problem gets there."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import sysconfig
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from types import ModuleType
+
+import ray
+
+from emoprune.contracts import Problem
+from emoprune.errors import ContractError, ResourcesUnavailable
+from emoprune.evaluate import Outcome, Ticket, measure
+
+__all__ = ["Worker", "environment", "import_path", "sent"]
+
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
+STANDARD_LIBRARY = os.path.realpath(sysconfig.get_path("stdlib"))
+
+
+class Worker:
+    """Holds one problem in a process of its own; made empty, so that whatever goes wrong in it comes back as text."""
+
+    def __init__(self) -> None:
+        self._problem: Problem | None = None
+
+    def prepare(self, folders: Sequence[str], box: Sequence[ray.ObjectRef[Problem]], device: str, threads: int) -> str:
+        """Load the problem, set it up, and return this worker's name: address and process id.
+
+        Args:
+            folders: Where the driver finds modules, in order; they come first here too.
+            box: The problem, in a list because Ray would unpack it before the folders are known.
+            device: Handed to the problem's `setup`.
+            threads: Handed to the problem's `setup`.
+        """
+        sys.path[:] = [*folders, *(folder for folder in sys.path if folder not in folders)]
+        problem: Problem = ray.get(box[0])
+        problem.setup(device, threads)
+        self._problem = problem
+        address = ray.util.get_node_ip_address()  # type: ignore[no-untyped-call]  # ray leaves it untyped
+        return f"{address}/{os.getpid()}"
+
+    def measure(self, tickets: Sequence[Ticket]) -> tuple[list[Outcome], float]:
+        """Evaluate tickets of one split; return their outcomes and the seconds it took."""
+        if self._problem is None:
+            raise ContractError("expected a worker that is prepared, found one that is not")
+        begun = time.perf_counter()
+        outcomes = measure(self._problem, tickets)
+        return outcomes, time.perf_counter() - begun
+
+
+def environment(threads: int) -> dict[str, str]:
+    """Return the variables that keep numerical libraries to their threads; they must be set before any is imported."""
+    return dict.fromkeys(THREAD_VARIABLES, str(threads))
+
+
+def import_path() -> list[str]:
+    """Return the folders in which this process finds modules, as absolute paths."""
+    return list(dict.fromkeys(str(Path(entry).absolute()) for entry in sys.path if not entry.startswith("__")))
+
+
+def sent(problem: Problem, *, elsewhere: bool) -> ray.ObjectRef[Problem]:
+    """Put the problem, once, where all workers can get it.
+
+    Workers on this machine import its code from where this process does. `elsewhere` there are other machines, which
+    have only what is installed: code that is not (a file beside the config, a package installed for editing) travels
+    with the problem by value.
+
+    Raises:
+        ContractError: The problem does not pickle.
+        ResourcesUnavailable: Ray's store of objects is full.
+    """
+    try:
+        with _carrying_code() if elsewhere else contextlib.nullcontext():
+            return ray.put(problem)
+    except (ray.exceptions.ObjectStoreFullError, ray.exceptions.OutOfDiskError) as error:
+        raise ResourcesUnavailable(f"Ray has no room for the problem: {error}; free disk space under /tmp") from error
+    except Exception as error:  # whatever the problem's own pickling raises
+        raise ContractError(
+            f"{type(problem).__name__} cannot be sent to workers: {error.__cause__ or error}; "
+            "make in setup() what does not pickle"
+        ) from error
+
+
+@contextlib.contextmanager
+def _carrying_code() -> Iterator[None]:
+    """Pickle code by value, not by name, for every loaded module that other machines cannot import."""
+    before = ray.cloudpickle.list_registry_pickle_by_value()  # type: ignore[no-untyped-call]  # ray leaves it untyped
+    modules = [
+        module for name, module in list(sys.modules.items()) if name not in before and _is_only_here(name, module)
+    ]
+    for module in modules:
+        ray.cloudpickle.register_pickle_by_value(module)  # type: ignore[no-untyped-call]  # ray leaves it untyped
+    try:
+        yield
+    finally:
+        for module in modules:
+            ray.cloudpickle.unregister_pickle_by_value(module)  # type: ignore[no-untyped-call]  # ray leaves it untyped
+
+
+def _is_only_here(name: str, module: ModuleType) -> bool:
+    """Say whether a loaded module lies neither in a folder of installed packages nor in the standard library."""
+    file = getattr(module, "__file__", None)
+    # emoprune itself must be installed wherever a worker runs; __main__ is pickled by value in any case.
+    if not isinstance(file, str) or name.partition(".")[0] in ("emoprune", "__main__", "__mp_main__"):
+        return False
+    real = Path(os.path.realpath(file))
+    installed = {"site-packages", "dist-packages"} & set(real.parts)
+    # Some put objects under other names into sys.modules; only what is there under its own can be registered.
+    return not installed and not real.is_relative_to(STANDARD_LIBRARY) and getattr(module, "__name__", None) == name

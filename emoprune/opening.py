@@ -1,0 +1,105 @@
+"""What happens once, before the first generation: prepare, write down what is searched, seeds, reference point."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emoprune.algorithm import Offspring, check_algorithm
+from emoprune.assembly import check_problem, check_unchanged, facts_of
+from emoprune.config import Config, SearchSettings
+from emoprune.contracts import Objective, Prepared, Problem, as_minimised
+from emoprune.errors import ConfigError
+from emoprune.front import reference_point
+from emoprune.recorder import Recorder, taken
+from emoprune.records import Evaluation, table
+from emoprune.run import Run, checked_name, find_run
+from emoprune.space import IntArray
+
+__all__ = ["check_early", "describe_in_manifest", "fixed_point", "name_references", "prepare", "seeds_and_origins"]
+
+
+def prepare(problem: Problem, recorder: Recorder, seed: int) -> None:
+    """Let the problem make what it needs once, then check that it keeps its promise."""
+    if isinstance(problem, Prepared):
+        folder = recorder.path / "problem"
+        folder.mkdir(exist_ok=True)
+        problem.prepare(folder, seed)
+    check_problem(problem)
+
+
+def describe_in_manifest(problem: Problem, recorder: Recorder, session: Mapping[str, Any]) -> None:
+    """Write down what the readers need to know of the problem and who works on the run from now on.
+
+    Raises:
+        ConfigError: The problem is not the one that the run was begun with.
+    """
+    run = recorder.run
+    check_unchanged(problem, run)
+    recorder.update_manifest(**facts_of(problem), sessions=[*run.manifest["sessions"], session])
+
+
+def check_early(config: Config, problem: Problem, runs: Path, name: str | None) -> None:
+    """Refuse, before any worker is started and any folder made, what can be known to fail.
+
+    Raises:
+        TrustError, ConfigError: The name cannot be used, or the algorithm does not fit the problem.
+        RunNotFound: There is no run to start from.
+    """
+    if name is not None and (runs / checked_name(name)).exists():
+        raise taken(name, runs)
+    for former in config.search.warm_start:
+        find_run(former, runs)
+    objectives = getattr(problem, "objectives", None)
+    if objectives is not None:  # a problem may know them only once it is prepared
+        check_algorithm(config.search.algorithm, len(objectives))
+
+
+def seeds_and_origins(problem: Problem, settings: SearchSettings, recorder: Recorder) -> tuple[IntArray, list[str]]:
+    """Return the genomes that generation 0 is built around, shape (n, genes), and where each comes from."""
+    references = problem.references()
+    seeds = [reference.genome for reference in references]
+    origins = [f"reference:{reference.name}" for reference in references]
+    for name in settings.warm_start:
+        genomes = _front_of(Run(find_run(name, recorder.path.parent)), problem)
+        seeds += genomes
+        origins += [f"warm-start:{name}"] * len(genomes)
+    return np.array(seeds, dtype=np.int64), origins
+
+
+def _front_of(former: Run, problem: Problem) -> list[IntArray]:
+    if former.manifest.get("genes") != [asdict(gene) for gene in problem.space.genes]:
+        raise ConfigError(f"search.warm_start: run {former.name} searched another space; its front does not fit")
+    fronts = former.generations["front"]
+    wanted = set(fronts.iloc[-1]) if len(fronts) else set()
+    return [each.candidate.genome for each in former.evaluations() if each.candidate.id in wanted]
+
+
+def name_references(problem: Problem, offspring: Offspring, recorder: Recorder) -> None:
+    """Tell the readers which candidates are references; equal ones share a candidate and the first one's name."""
+    ids = dict(zip(problem.space.keys(offspring.genomes), offspring.ids.tolist(), strict=True))
+    named: dict[int, str] = {}
+    for reference in problem.references():
+        named.setdefault(ids[problem.space.key(reference.genome)], reference.name)
+    recorder.update_manifest(references=[{"candidate": number, "name": name} for number, name in named.items()])
+
+
+def fixed_point(
+    objectives: Sequence[Objective], references: Sequence[Evaluation], first: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Return the point, to minimise, from which the whole run's hypervolume is measured.
+
+    An objective's own `worst` counts; else the point lies beyond the references, and where these agree beyond the
+    `first` generation, shape (n, objectives), to minimise.
+    """
+    names = [objective.name for objective in objectives]
+    measured = as_minimised(table([each for each in references if each.ok], names), objectives)
+    point = as_minimised(reference_point(measured, first), objectives)
+    stated = [objective.worst for objective in objectives]
+    natural = [value if worst is None else worst for worst, value in zip(stated, point.tolist(), strict=True)]
+    return as_minimised(np.array(natural, dtype=np.float64), objectives)

@@ -1,0 +1,102 @@
+"""What a search would do: everything is built and one genome is measured, but no run is made and no worker gets it."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from emoprune.assembly import build_backend, build_operators, build_problem, check_problem
+from emoprune.config import Config, EvaluationSettings, resolved
+from emoprune.contracts import Prepared, Problem, constraints_of
+from emoprune.errors import EvaluationsFailed
+from emoprune.evaluate import Ticket, measure, seed_for
+from emoprune.opening import check_early
+from emoprune.plugins import importable_from
+from emoprune.records import Candidate, Split, Status
+from emoprune.space import Space
+
+__all__ = ["dry_run"]
+
+
+def dry_run(config: Config, runs: Path = Path("runs"), name: str | None = None) -> dict[str, Any]:
+    """Return the plan of a search as plain data: what is pruned, how large the space is, what it will take.
+
+    The problem is prepared in a folder that is removed again, set up in this process, and the unpruned genome is
+    measured once on the search split; the time is estimated from that. Ray is asked if it has room for the workers,
+    and let go of again.
+
+    Raises:
+        TrustError, ConfigError, RunNotFound, ResourcesUnavailable: What the search would be refused for.
+        EvaluationsFailed: The unpruned genome cannot be measured.
+    """
+    with importable_from(*config.origin.folders), tempfile.TemporaryDirectory(prefix="emoprune-") as folder:
+        problem = build_problem(config)
+        check_early(config, problem, runs, name)
+        workers = _workers_to_be_had(config.evaluation)
+        if isinstance(problem, Prepared):
+            problem.prepare(Path(folder), config.search.seed)
+        check_problem(problem)
+        build_operators(config.search, problem)
+        problem.setup(config.evaluation.device, config.evaluation.threads)
+        seconds = _seconds_for_unpruned(problem, config.search.seed)
+        return {**_what(problem), **_how(config, seconds, workers), "config": resolved(config)}
+
+
+def _seconds_for_unpruned(problem: Problem, run_seed: int) -> float:
+    genome = np.array(problem.references()[0].genome, dtype=np.int64)
+    key = problem.space.key(genome)
+    ticket = Ticket(Candidate(0, genome, 0, "reference"), Split.SEARCH, seed_for(run_seed, key, Split.SEARCH), key)
+    begun = time.perf_counter()
+    (outcome,) = measure(problem, [ticket])
+    if outcome.status is not Status.OK:
+        raise EvaluationsFailed(f"the unpruned genome cannot be measured: {outcome.reason}; mend the problem first")
+    return time.perf_counter() - begun
+
+
+def _what(problem: Problem) -> dict[str, Any]:
+    objectives = [f"{objective.name} ({objective.direction.value})" for objective in problem.objectives]
+    return {
+        "objectives": objectives,
+        "constraints": [constraint.name for constraint in constraints_of(problem)],
+        "references": [reference.name for reference in problem.references()],
+        "genes": len(problem.space),
+        "groups": len(problem.space.groups),
+        "genomes": _size(problem.space),
+    }
+
+
+def _size(space: Space) -> str:
+    """Return how many genomes there are at most, as text: it can have thousands of digits."""
+    digits = float(np.log10(space.levels[space.free].astype(np.float64)).sum())
+    return f"{space.size:,}" if digits < 12 else f"about 10^{digits:.0f}"
+
+
+def _how(config: Config, seconds: float, workers: int) -> dict[str, Any]:
+    search = config.search
+    planned = search.population * search.generations
+    # A budget of evaluations ends the search with the generation in which it is spent.
+    budget = planned if search.evaluations is None else -(-search.evaluations // search.population) * search.population
+    evaluations = min(planned, budget)
+    estimate = evaluations * seconds / workers
+    return {
+        "algorithm": search.algorithm,
+        "population": search.population,
+        "generations": search.generations,
+        "evaluations": evaluations,
+        "workers": workers,
+        "seconds_each": round(seconds, 4),
+        "seconds": round(estimate if search.time_limit is None else min(estimate, search.time_limit), 1),
+    }
+
+
+def _workers_to_be_had(settings: EvaluationSettings) -> int:
+    backend = build_backend(settings)
+    try:
+        backend.open()
+        return backend.workers
+    finally:
+        backend.close()

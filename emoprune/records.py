@@ -1,0 +1,255 @@
+"""The records that travel through a search and onto disk: Candidate, Evaluation, Generation.
+
+They are frozen and check themselves; an Evaluation is one JSON line of the history.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from enum import StrEnum
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emoprune.errors import ContractError, RunCorrupt
+from emoprune.space import IntArray
+
+__all__ = ["Candidate", "Evaluation", "Front", "Generation", "Progress", "Ran", "Split", "State", "Status", "table"]
+
+FloatArray = NDArray[np.float64]
+
+
+class Split(StrEnum):
+    """Three disjoint parts of the data: to search on, to choose on, to report on."""
+
+    SEARCH = "search"
+    SELECT = "select"
+    TEST = "test"
+
+
+class Status(StrEnum):
+    """How an evaluation ended; only `ok` is ever ranked."""
+
+    OK = "ok"
+    ERROR = "error"  # the problem raised or returned a Failure
+    INVALID = "invalid"  # not finite, or the wrong number of values
+    TIMEOUT = "timeout"
+    CRASHED = "crashed"  # the worker died, every time
+    OUT_OF_MEMORY = "out-of-memory"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Candidate:
+    """One genome with its id, the ids of its parents, the generation it was born in and the operator it came from."""
+
+    id: int
+    genome: IntArray
+    generation: int
+    origin: str
+    parents: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.genome.ndim != 1:
+            raise ContractError(f"candidate {self.id}: expected a 1-D genome, found shape {self.genome.shape}")
+        self.genome.setflags(write=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Ran:
+    """Where and how long an evaluation ran: the only part of the history that differs between equal runs."""
+
+    worker: str
+    seconds: float
+    attempts: int = 1
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Evaluation:
+    """What was measured of a candidate on a split, or why nothing was.
+
+    `values` maps objective and constraint names to finite numbers in natural signs and units; empty unless `status` is
+    ok. `reason` says why otherwise.
+    """
+
+    candidate: Candidate
+    split: Split
+    status: Status
+    values: Mapping[str, float]
+    seed: int
+    ran: Ran
+    reason: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.status is Status.OK:
+            wrong = {name: value for name, value in self.values.items() if not math.isfinite(value)}
+            if wrong or not self.values:
+                raise ContractError(f"candidate {self.candidate.id}: an ok evaluation needs finite values, not {wrong}")
+        elif self.values or not self.reason:
+            raise ContractError(f"candidate {self.candidate.id}: a failed evaluation has a reason and no values")
+
+    @property
+    def ok(self) -> bool:
+        """Whether there are values to rank."""
+        return self.status is Status.OK
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the plain form that is one line of the history."""
+        return {
+            "candidate": self.candidate.id,
+            "generation": self.candidate.generation,
+            "origin": self.candidate.origin,
+            "parents": list(self.candidate.parents),
+            "genome": self.candidate.genome.tolist(),
+            "split": self.split.value,
+            "status": self.status.value,
+            "values": dict(self.values),
+            "reason": self.reason,
+            "seed": self.seed,
+            "ran": {"worker": self.ran.worker, "seconds": self.ran.seconds, "attempts": self.ran.attempts},
+        }
+
+    @classmethod
+    def from_json(cls, line: Mapping[str, Any]) -> Evaluation:
+        """Rebuild an evaluation from its plain form.
+
+        Raises:
+            RunCorrupt: A member is missing or of the wrong kind.
+        """
+        try:
+            genome = np.array(line["genome"], dtype=np.int64)
+            candidate = Candidate(
+                int(line["candidate"]), genome, int(line["generation"]), str(line["origin"]), tuple(line["parents"])
+            )
+            return cls(
+                candidate,
+                Split(line["split"]),
+                Status(line["status"]),
+                {str(name): float(value) for name, value in line["values"].items()},
+                int(line["seed"]),
+                Ran(**line["ran"]),
+                line["reason"],
+            )
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise RunCorrupt(f"expected one evaluation, found a line that is not one: {error!r}") from error
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Front:
+    """A non-dominated set: `ids` (n,), `genomes` (n, genes), `objectives` (n, objectives) in natural signs."""
+
+    ids: IntArray
+    genomes: IntArray
+    objectives: FloatArray
+
+    def __post_init__(self) -> None:
+        lengths = {len(self.ids), len(self.genomes), len(self.objectives)}
+        if len(lengths) != 1:
+            raise ContractError(
+                f"front: ids, genomes and objectives differ in length: {len(self.ids)}, {len(self.genomes)}, "
+                f"{len(self.objectives)}"
+            )
+        for array in (self.ids, self.genomes, self.objectives):
+            array.setflags(write=False)
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Generation:
+    """One turn of the loop, as the caller sees it.
+
+    `front` holds the best of everything evaluated so far, `population` the ids that survived into the next turn, in
+    order; `hypervolume` is measured against the reference point fixed at the start of the run; `evaluated` and `failed`
+    count from the beginning, `born` counts this turn's candidates; `seconds` is the run's time so far; `ended` says why
+    the search stops here, or is None.
+    """
+
+    index: int
+    front: Front
+    population: IntArray
+    hypervolume: float
+    evaluated: int
+    failed: int
+    born: int
+    seconds: float
+    best: Mapping[str, float] = field(default_factory=dict)
+    ended: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.index < 0 or self.failed > self.evaluated:
+            raise ContractError(f"generation {self.index}: {self.failed} failures of {self.evaluated} evaluations")
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the plain form that is one line of `generations.jsonl`; the front is named by ids."""
+        return {
+            "generation": self.index,
+            "evaluated": self.evaluated,
+            "failed": self.failed,
+            "born": self.born,
+            "front": self.front.ids.tolist(),
+            "hypervolume": self.hypervolume,
+            "best": dict(self.best),
+            "seconds": self.seconds,
+            "ended": self.ended,
+        }
+
+
+class State(StrEnum):
+    """What a run is doing, in the words a person uses; `stale` is a running one whose process is gone."""
+
+    RUNNING = "running"
+    INTERRUPTED = "interrupted"
+    FAILED = "failed"
+    FINISHED = "finished"
+    STALE = "stale"
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Where a search stands right now: what the terminal shows and `status.json` holds.
+
+    `phase` is starting, search, select, test or export of results; `pending` counts this turn's open evaluations;
+    `change` is the last generation's gain in hypervolume; `per_second` and `remaining` (seconds) are None while they
+    cannot be known; `updated` is the heartbeat, ISO 8601 in UTC.
+    """
+
+    state: State
+    phase: str
+    generation: int
+    generations: int
+    evaluated: int
+    pending: int
+    failed: int
+    retried: int
+    front: int
+    hypervolume: float | None
+    change: float | None
+    best: Mapping[str, float]
+    per_second: float | None
+    seconds: float
+    remaining: float | None
+    workers: int
+    updated: str
+    host: str
+    pid: int
+    message: str | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the plain form that is `status.json`."""
+        return {**asdict(self), "state": self.state.value}
+
+    @classmethod
+    def from_json(cls, plain: Mapping[str, Any]) -> Progress:
+        """Rebuild a snapshot from its plain form, ignoring members of a newer version."""
+        known = {name: plain[name] for name in cls.__slots__ if name in plain}
+        return cls(**{**known, "state": State(plain["state"])})
+
+
+def table(evaluations: Sequence[Evaluation], names: Sequence[str]) -> FloatArray:
+    """Return the named values of `evaluations` as an array of shape (evaluations, names); NaN where there is none."""
+    rows = [[evaluation.values.get(name, math.nan) for name in names] for evaluation in evaluations]
+    return np.array(rows, dtype=np.float64).reshape(len(evaluations), len(names))

@@ -1,0 +1,182 @@
+"""Who stands where: the unpruned thing, the front from best to worst, and the other references, with their numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emoprune.contracts import Constraint, Direction, Objective, as_minimised, violations
+from emoprune.records import Split
+from emoprune.report.readable import ReadableRun, constraints_in, objectives_in
+from emoprune.report.wording import change, numbers, plain
+
+if TYPE_CHECKING:  # pandas takes longer to import than `emoprune status` may take
+    import pandas as pd
+
+__all__ = ["Cell", "Entry", "Ranking", "rank"]
+
+FloatArray = NDArray[np.float64]
+
+_COLUMN_PREFIX = {Split.SEARCH: "obj", Split.SELECT: "select", Split.TEST: "test"}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Entry:
+    """One member of the front or one reference.
+
+    `measured` holds the objectives per split, shape (objectives,), in natural signs; NaN where nothing was measured.
+    `limits` holds the constraints' values on the search split; `name` is the reference's name or empty.
+    """
+
+    id: int
+    name: str
+    on_front: bool
+    knee: bool
+    feasible: bool
+    generation: int
+    status: str
+    measured: Mapping[Split, FloatArray]
+    limits: FloatArray
+
+
+class Cell(NamedTuple):
+    """An objective's number as written, its change against the unpruned, and whether that is for the better."""
+
+    value: str
+    change: str
+    better: bool
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Ranking:
+    """Everybody in order: `front` from best to worst in the first objective, `references` are those not on it.
+
+    `split` says whose numbers are shown and ordered by: test once anything was measured on it, else search. `unpruned`
+    is the first reference, wherever it stands; None while it has not been evaluated. `surpassed` were on the front
+    until they were measured again.
+    """
+
+    objectives: tuple[Objective, ...]
+    constraints: tuple[Constraint, ...]
+    split: Split
+    unpruned: Entry | None
+    front: tuple[Entry, ...]
+    references: tuple[Entry, ...]
+    surpassed: tuple[Entry, ...]
+
+    @property
+    def entries(self) -> tuple[Entry, ...]:
+        """Everybody: the front, the other references, those that fell behind."""
+        return (*self.front, *self.references, *self.surpassed)
+
+    def values(self, entry: Entry) -> FloatArray:
+        """Return the entry's objectives on the split that is shown."""
+        return entry.measured[self.split]
+
+    def changes(self, entry: Entry) -> list[float | None]:
+        """Return per objective the change against the unpruned in percent of it; None where there is none."""
+        if self.unpruned is None or entry is self.unpruned:
+            return [None] * len(self.objectives)
+        base = self.values(self.unpruned)
+        comparable = np.isfinite(base) & (base != 0) & np.isfinite(self.values(entry))
+        percent = 100 * (self.values(entry) - base) / np.where(comparable, np.abs(base), 1.0)
+        return [float(value) if known else None for value, known in zip(percent, comparable, strict=True)]
+
+    def cells(self, entries: Sequence[Entry]) -> dict[int, list[Cell]]:
+        """Return per candidate one written cell for each objective, aligned among `entries`."""
+        columns = np.array([self.values(entry) for entry in entries]).T.tolist()
+        written = zip(*(numbers(column) for column in columns), strict=True)
+        return {entry.id: self._row(entry, texts) for entry, texts in zip(entries, written, strict=True)}
+
+    def _row(self, entry: Entry, texts: Sequence[str]) -> list[Cell]:
+        return [
+            Cell(text, change(percent), _improves(percent, objective))
+            for text, percent, objective in zip(texts, self.changes(entry), self.objectives, strict=True)
+        ]
+
+    def notes(self, entry: Entry) -> list[str]:
+        """Say who this is and what is special or wrong about it."""
+        notes = [plain(entry.name, 40)] if entry.name else []
+        if entry.knee:
+            notes.append("knee")
+        if entry.status != "ok":
+            notes.append(f"failed ({plain(entry.status, 20)})")
+        notes += [f"breaks {constraint.name}" for constraint in self.missed(entry)]
+        if entry is self.unpruned and entry.on_front:
+            notes.append("on the front")
+        return notes
+
+    def missed(self, entry: Entry) -> tuple[Constraint, ...]:
+        """Return the constraints that the entry does not keep."""
+        by = violations(entry.limits[None, :], self.constraints)[0]
+        return tuple(constraint for constraint, amount in zip(self.constraints, by, strict=True) if amount > 0)
+
+
+def rank(run: ReadableRun) -> Ranking:
+    """Read a run's front and references and put them in order."""
+    objectives, constraints = objectives_in(run.manifest), constraints_in(run.manifest)
+    entries = _entries(run.pareto, objectives, constraints)
+    split = Split.TEST if any(np.isfinite(entry.measured[Split.TEST]).any() for entry in entries) else Split.SEARCH
+    first = run.manifest["references"][0]["candidate"] if run.manifest["references"] else None
+    return Ranking(
+        objectives,
+        constraints,
+        split,
+        unpruned=next((entry for entry in entries if entry.id == first), None),
+        front=_sorted([entry for entry in entries if entry.on_front], objectives, split),
+        references=_sorted([entry for entry in entries if entry.name and not entry.on_front], objectives, split),
+        surpassed=_sorted([entry for entry in entries if not entry.name and not entry.on_front], objectives, split),
+    )
+
+
+def _entries(frame: pd.DataFrame, objectives: Sequence[Objective], constraints: Sequence[Constraint]) -> list[Entry]:
+    measured = {
+        split: _columns(frame, prefix, [objective.name for objective in objectives])
+        for split, prefix in _COLUMN_PREFIX.items()
+    }
+    limits = _latest_limits(frame, [constraint.name for constraint in constraints])
+    on_front = frame["rank"].eq(1).fillna(value=False).to_numpy(dtype=np.bool_)  # what cannot be ranked has no rank
+    return [
+        Entry(
+            id=int(row["candidate_id"]),
+            name=str(row["name"]),
+            on_front=bool(on_front[position]),
+            knee=bool(row["knee"]),
+            feasible=bool(row["feasible"]),
+            generation=int(row["generation"]),
+            status=str(row["status"]),
+            measured={split: values[position] for split, values in measured.items()},
+            limits=limits[position],
+        )
+        for position, row in enumerate(frame.to_dict("records"))
+    ]
+
+
+def _latest_limits(frame: pd.DataFrame, names: Sequence[str]) -> FloatArray:
+    """Return what constraints are held against, from test if it was measured there, else from select, else search."""
+    search, select, test = (_columns(frame, prefix, names) for prefix in ("con", "select.con", "test.con"))
+    later = np.where(np.isfinite(select), select, search)
+    return np.where(np.isfinite(test), test, later)
+
+
+def _columns(frame: pd.DataFrame, prefix: str, names: Sequence[str]) -> FloatArray:
+    """Return the columns `prefix.name` as an array of shape (rows, names); a column that is not there is NaN."""
+    wanted = frame.reindex(columns=[f"{prefix}.{name}" for name in names])
+    return wanted.to_numpy(dtype=np.float64)
+
+
+def _sorted(entries: Sequence[Entry], objectives: Sequence[Objective], split: Split) -> tuple[Entry, ...]:
+    if not entries:
+        return ()
+    values = as_minimised(np.array([entry.measured[split] for entry in entries]), objectives)
+    ids = [entry.id for entry in entries]
+    order = np.lexsort((ids, *values.T[::-1]))
+    return tuple(entries[position] for position in order)
+
+
+def _improves(percent: float | None, objective: Objective) -> bool:
+    return percent is not None and (percent < 0 if objective.direction is Direction.MINIMISE else percent > 0)

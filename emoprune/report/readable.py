@@ -1,0 +1,74 @@
+"""What a report reads of a run; `emoprune.run.Run` has all of it, and so may anything else that wants a report."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from emoprune.contracts import Constraint, Description, Objective
+from emoprune.records import Progress
+
+if TYPE_CHECKING:  # pandas takes longer to import than `emoprune status` may take
+    import pandas as pd
+
+__all__ = ["ReadableRun", "constraints_in", "generations_done", "objectives_in"]
+
+
+class ReadableRun(Protocol):
+    """The read side of a run: what it was asked to do, what it measured, and where it stands."""
+
+    @property
+    def path(self) -> Path:
+        """The run's folder."""
+        ...
+
+    @property
+    def name(self) -> str:
+        """What the command line calls the run."""
+        ...
+
+    @property
+    def manifest(self) -> Mapping[str, Any]:
+        """Problem, seed, objectives, constraints, genes, references, reference point, as written at the start."""
+        ...
+
+    @property
+    def history(self) -> pd.DataFrame:
+        """One row per evaluation on the search split, sorted by candidate."""
+        ...
+
+    @property
+    def generations(self) -> pd.DataFrame:
+        """One row per finished generation."""
+        ...
+
+    @property
+    def pareto(self) -> pd.DataFrame:
+        """One row per member of the front and per reference."""
+        ...
+
+    @property
+    def descriptions(self) -> Mapping[int, Description]:
+        """What each candidate in `pareto` keeps, by candidate id."""
+        ...
+
+    @property
+    def progress(self) -> Progress:
+        """Where the run stands."""
+        ...
+
+
+def generations_done(progress: Progress) -> int:
+    """Return how many generations are finished; they are numbered from 0, and the first one brings a hypervolume."""
+    return 0 if progress.hypervolume is None else progress.generation + 1
+
+
+def objectives_in(manifest: Mapping[str, Any]) -> tuple[Objective, ...]:
+    """Return the manifest's objectives as records; none while the problem is still being prepared."""
+    return tuple(Objective(**plain) for plain in manifest.get("objectives", ()))
+
+
+def constraints_in(manifest: Mapping[str, Any]) -> tuple[Constraint, ...]:
+    """Return the manifest's constraints as records; none while the problem is still being prepared."""
+    return tuple(Constraint(**plain) for plain in manifest.get("constraints", ()))

@@ -1,0 +1,205 @@
+"""What the terminal shows of a search: a live view while it runs, a panel for its status, its front as a table."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.panel import Panel
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from emoprune.records import Generation, Progress, State
+from emoprune.report.front_table import front_table
+from emoprune.report.readable import ReadableRun, generations_done, objectives_in
+from emoprune.report.wording import duration, plain, rate, shell_word, with_unit
+
+__all__ = ["LiveView", "front_table", "status_panel"]
+
+REDRAWS_PER_SECOND = 2
+
+_STYLES = {
+    State.RUNNING: "green",
+    State.FINISHED: "green",
+    State.INTERRUPTED: "yellow",
+    State.STALE: "yellow",
+    State.FAILED: "red",
+}
+
+
+class LiveView:
+    """Shows a search while it runs; a context manager around the loop.
+
+    In a terminal it redraws a panel. Without one (a log file, a pipe, TERM=dumb) it writes a plain line per generation,
+    and in a notebook nothing but the last of these lines.
+
+    Args:
+        progress: Returns where the search stands; called from another thread.
+        run: Returns the run, or None until it has a folder.
+        console: Where to draw; standard error if None.
+    """
+
+    def __init__(
+        self, progress: Callable[[], Progress], run: Callable[[], ReadableRun | None], console: Console | None = None
+    ) -> None:
+        self._progress = progress
+        self._run = run
+        self._console = Console(stderr=True) if console is None else console
+        self._live: Live | None = None
+        self._last: Generation | None = None
+        self._reader_gone = False
+
+    def __enter__(self) -> Self:
+        if self._console.is_terminal and not self._console.is_dumb_terminal:
+            # Standard output is for results and may be a pipe: it is left alone.
+            self._live = Live(
+                console=self._console,
+                get_renderable=self._panel,
+                refresh_per_second=REDRAWS_PER_SECOND,
+                redirect_stdout=False,
+            )
+            self._live.start(refresh=True)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._live is not None:
+            self._live.stop()
+        elif self._console.is_jupyter and self._last is not None:
+            self._console.print(Text(self._line(self._last)))
+
+    def generation(self, generation: Generation) -> None:
+        """Tell the view that a generation is finished; a plain view writes its line."""
+        if self._live is None and not self._console.is_jupyter:
+            self._write(self._line(generation))
+        self._last = generation
+
+    def _panel(self) -> RenderableType:
+        progress, run = self._progress(), self._run()
+        name = "search" if run is None else plain(run.name)
+        return _framed(name, progress, _rows(progress, _units(run)))
+
+    def _line(self, generation: Generation) -> str:
+        progress, units = self._progress(), _units(self._run())
+        gain = None if self._last is None else generation.hypervolume - self._last.hypervolume
+        parts = [
+            f"generation {generation.index} ({generation.index + 1}/{progress.generations})",
+            f"evaluations {generation.evaluated:,}",
+            f"failed {generation.failed:,}",
+            f"front {len(generation.front)}",
+            f"hypervolume {_hypervolume(generation.hypervolume, gain)}",
+            *(f"{name} {with_unit(value, units.get(name, ''))}" for name, value in generation.best.items()),
+            _time(generation.seconds, progress),
+        ]
+        if generation.ended is not None:
+            parts.append(plain(generation.ended))
+        return "  ".join(parts)
+
+    def _write(self, line: str) -> None:
+        if self._reader_gone:
+            return
+        file = self._console.file
+        encoding = getattr(file, "encoding", None) or "utf-8"
+        try:
+            file.write(line.encode(encoding, "backslashreplace").decode(encoding) + "\n")
+            file.flush()
+        except BrokenPipeError:
+            self._reader_gone = True  # nobody watches any more; the search goes on
+
+
+def status_panel(run: ReadableRun, progress: Progress) -> RenderableType:
+    """Return a panel that says where a run stands, where it lies, and which command goes on from here."""
+    rows = [*_rows(progress, _units(run)), ("folder", Text(plain(run.path, 400)))]
+    if progress.host:
+        rows.append(("process", Text(f"{progress.pid} on {plain(progress.host)}")))
+    rows.append(("updated", Text(plain(progress.updated))))
+    return Group(_framed(plain(run.name), progress, rows), Text(_next_step(plain(run.name), progress.state)))
+
+
+def _next_step(name: str, state: State) -> str:
+    if state is State.RUNNING:
+        return f"Look at the front so far: emoprune pareto {shell_word(name)}"
+    if state is State.FINISHED:
+        return f"Look at the front: emoprune pareto {shell_word(name)}"
+    return f"Go on with it: emoprune resume {shell_word(name)}"
+
+
+def _framed(name: str, progress: Progress, rows: list[tuple[str, RenderableType]]) -> Panel:
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(style="dim", no_wrap=True)
+    grid.add_column(ratio=1, overflow="fold")
+    for label, value in rows:
+        grid.add_row(label, value)
+    style = _STYLES[progress.state]
+    state = progress.state.value
+    if progress.state is not State.FINISHED:
+        state += f": {plain(progress.phase)}"
+    title, subtitle = Text(name, style="bold"), Text(state, style=style)
+    return Panel(grid, title=title, title_align="left", subtitle=subtitle, subtitle_align="right", border_style=style)
+
+
+def _rows(progress: Progress, units: Mapping[str, str]) -> list[tuple[str, RenderableType]]:
+    rows: list[tuple[str, RenderableType]] = [
+        ("generations", _bar(progress)),
+        ("evaluations", Text(_evaluations(progress))),
+        ("front", Text(f"{progress.front:,} candidates")),
+        ("hypervolume", Text(_hypervolume(progress.hypervolume, progress.change))),
+        *_best(progress, units),
+        ("failures", _failures(progress)),
+        ("workers", Text(f"{progress.workers:,}")),
+        ("time", Text(_time(progress.seconds, progress))),
+    ]
+    if progress.message:
+        rows.append(("message", Text(plain(progress.message, 400), style=_STYLES[progress.state])))
+    return rows
+
+
+def _bar(progress: Progress) -> Table:
+    row = Table.grid(padding=(0, 1), expand=True)
+    row.add_column(no_wrap=True)
+    row.add_column(ratio=1)
+    total, done = max(1, progress.generations), generations_done(progress)
+    row.add_row(
+        Text(f"{done}/{progress.generations}"),
+        ProgressBar(total=total, completed=done, complete_style="green"),
+    )
+    return row
+
+
+def _evaluations(progress: Progress) -> str:
+    speed = "" if progress.per_second is None else f"  {rate(progress.per_second)}"
+    pending = f"  {progress.pending:,} pending" if progress.pending else ""
+    return f"{progress.evaluated:,}{speed}{pending}"
+
+
+def _hypervolume(value: float | None, gain: float | None) -> str:
+    if value is None:
+        return "not yet"
+    return f"{value:.5g}" if gain is None else f"{value:.5g} ({gain:+.2g})"
+
+
+def _best(progress: Progress, units: Mapping[str, str]) -> Iterator[tuple[str, Text]]:
+    for position, (name, value) in enumerate(progress.best.items()):
+        yield "best" if position == 0 else "", Text(f"{name} {with_unit(value, units.get(name, ''))}")
+
+
+def _failures(progress: Progress) -> Text:
+    failed = Text(f"{progress.failed:,}", style="bold red" if progress.failed else "")
+    return failed.append(f"  {progress.retried:,} retried", style="not bold default") if progress.retried else failed
+
+
+def _time(seconds: float, progress: Progress) -> str:
+    elapsed = duration(seconds)
+    if progress.state is not State.RUNNING:
+        return elapsed
+    left = "estimating" if progress.remaining is None else f"about {duration(progress.remaining)}"
+    return f"{elapsed}, left: {left}"
+
+
+def _units(run: ReadableRun | None) -> dict[str, str]:
+    return {} if run is None else {objective.name: objective.unit for objective in objectives_in(run.manifest)}

@@ -1,0 +1,276 @@
+"""The loop: ask, evaluate, write down, tell; one process's part of a run."""
+
+from __future__ import annotations
+
+import itertools
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emoprune.algorithm import Evolution, Offspring
+from emoprune.archive import Archive
+from emoprune.assembly import build_operators
+from emoprune.config import SearchSettings
+from emoprune.contracts import Problem, as_minimised, constraints_of
+from emoprune.errors import EvaluationsFailed, RunCorrupt
+from emoprune.evaluate import Backend, Evaluator
+from emoprune.heartbeat import Heartbeat
+from emoprune.opening import fixed_point, name_references, seeds_and_origins
+from emoprune.recorder import Recorder
+from emoprune.records import Candidate, Evaluation, Generation, Split
+from emoprune.results import Results
+
+__all__ = ["Session"]
+
+TABLES_EVERY = 30.0  # seconds between two writings of pareto.csv while the search is running
+FEW = 4  # born; so few may all fail near the end of a space without ending the search
+
+
+class Session:
+    """One process's part of a run, from its last checkpoint to whatever ends it.
+
+    The problem is prepared, the backend has started it, the recorder holds the run's lock.
+    """
+
+    def __init__(
+        self,
+        settings: SearchSettings,
+        problem: Problem,
+        *,
+        backend: Backend,
+        recorder: Recorder,
+        heartbeat: Heartbeat,
+        stopping: Callable[[], bool],
+    ) -> None:
+        self._settings = settings
+        self._problem = problem
+        self._backend = backend
+        self._recorder = recorder
+        self._heartbeat = heartbeat
+        self._stopping = stopping
+        self._objectives = tuple(problem.objectives)
+        self._archive = Archive(self._objectives, constraints_of(problem), len(problem.space))
+        self._evolution = Evolution(
+            settings.algorithm,
+            problem.space,
+            build_operators(settings, problem),
+            np.random.default_rng(settings.seed),
+            objectives=len(self._objectives),
+            population=settings.population,
+        )
+        self._results = Results(problem, recorder)
+        self._evaluator = self._recalling([])
+        self._point = np.zeros(len(self._objectives))
+        self._paid = 0  # evaluations done in this session, for the rate
+        self._evaluating_since = heartbeat.seconds
+        self.ended: str | None = None
+
+    def generations(self) -> Iterator[Generation]:
+        """Turn the loop until something ends it, then measure the front again on data it was not searched on."""
+        index = self._restore() + 1
+        tables_due = 0.0
+        while not self._over(index):
+            offspring = self._ask(index)
+            if len(offspring) == 0:
+                self.ended = "every genome has been evaluated: the space is exhausted"
+                break
+            evaluations = self._evaluate(_candidates(offspring, index), Split.SEARCH)
+            if len(evaluations) < len(offspring):
+                break
+            generation = self._tell(index, offspring, evaluations)
+            if self._heartbeat.seconds >= tables_due:
+                self._results.write_tables(self._archive)
+                tables_due = self._heartbeat.seconds + TABLES_EVERY
+            yield generation
+            index += 1
+        if not self._stopping():
+            self._remeasure()
+        if self._stopping():
+            self.ended = "stopped as asked; `emoprune resume` continues it"
+        self._results.write_tables(self._archive)
+
+    def _restore(self) -> int:
+        """Continue from the newest whole checkpoint, or from the history alone; return the last finished generation."""
+        known = self._recorder.run.evaluations()
+        body = self._recorder.newest_checkpoint()
+        self._recorder.align_generations(None if body is None else body["generation"])
+        until = 0 if body is None else int(body["evolution"]["next_id"])
+        # Only what came after the checkpoint will be asked for again, and is recalled instead of paid.
+        self._evaluator = self._recalling([each for each in known if each.candidate.id >= until])
+        if body is None:
+            return -1
+        self._restore_from(body, [each for each in known if each.candidate.id < until])
+        return int(body["generation"]["generation"])
+
+    def _recalling(self, unfinished: Sequence[Evaluation]) -> Evaluator:
+        known = [*unfinished, *self._recorder.run.remeasured().values()]
+        genomes = np.array([each.candidate.genome for each in known], dtype=np.int64)
+        keys = self._problem.space.keys(genomes.reshape(len(known), -1)) if known else []
+        recalled = {(key, each.split): each for key, each in zip(keys, known, strict=True)}
+        return Evaluator(self._problem, self._backend, self._settings.seed, recalled)
+
+    def _restore_from(self, body: Mapping[str, Any], finished: Sequence[Evaluation]) -> None:
+        until = int(body["evolution"]["next_id"])
+        if len(finished) != until:
+            raise RunCorrupt(
+                f"the last checkpoint of {self._recorder.path.name} counts {until} candidates, history.jsonl holds "
+                f"{len(finished)} of them; restore the history from a copy"
+            )
+        for _, turn in itertools.groupby(finished, key=lambda each: each.candidate.generation):
+            self._archive.add(turn)
+        if self._archive.digest != body["history_digest"]:
+            raise RunCorrupt(
+                f"history.jsonl of {self._recorder.path.name} was altered since its last checkpoint; "
+                "restore it from a copy"
+            )
+        self._evolution.restore(body["evolution"], np.array([each.candidate.genome for each in finished]))
+        self._point = np.array(body["reference_point"], dtype=np.float64)
+        self._note_restored(body["generation"])
+
+    def _note_restored(self, line: Mapping[str, Any]) -> None:
+        self._heartbeat.update(
+            generation=int(line["generation"]),
+            evaluated=self._archive.evaluated,
+            failed=self._archive.failed,
+            front=len(self._archive.front),
+            hypervolume=float(line["hypervolume"]),
+            best=self._archive.best,
+        )
+
+    def _over(self, index: int) -> bool:
+        """Say whether the search ends before generation `index`, and remember why."""
+        evaluated = self._archive.evaluated
+        limit = self._settings.time_limit
+        if index >= self._settings.generations:
+            self.ended = f"all {self._settings.generations} generations done"
+        elif self._settings.evaluations is not None and evaluated >= self._settings.evaluations:
+            self.ended = f"the budget of {self._settings.evaluations} evaluations is spent"
+        elif limit is not None and self._heartbeat.seconds >= limit:
+            self.ended = f"the time limit of {limit:g} s is reached"
+        return self.ended is not None or self._stopping()
+
+    def _ask(self, index: int) -> Offspring:
+        if index > 0:
+            return self._evolution.ask()
+        offspring = self._evolution.begin(*seeds_and_origins(self._problem, self._settings, self._recorder))
+        name_references(self._problem, offspring, self._recorder)
+        return offspring
+
+    def _evaluate(self, candidates: Sequence[Candidate], split: Split) -> list[Evaluation]:
+        """Evaluate and write down; fewer come back only if the search was asked to stop."""
+        done: list[Evaluation] = []
+        self._heartbeat.update(phase=split.value, pending=len(candidates), workers=self._backend.workers)
+        wanted = {candidate.id for candidate in candidates}
+        for piece, recalled in self._evaluator.evaluate(candidates, split, self._stopping):
+            if not wanted.issuperset(evaluation.candidate.id for evaluation in piece):
+                raise RunCorrupt(
+                    f"the history of {self._recorder.path.name} was made by other versions: the search now numbers its "
+                    "candidates differently; continue with the versions in the manifest"
+                )
+            if not recalled:
+                self._recorder.record(piece)
+                self._paid += len(piece)
+            done += piece
+            self._note_piece(piece, len(candidates) - len(done))
+        return done
+
+    def _note_piece(self, piece: Sequence[Evaluation], pending: int) -> None:
+        spent = self._heartbeat.seconds - self._evaluating_since
+        rate = self._paid / spent if self._paid and spent > 0 else None
+        now = self._heartbeat.progress
+        retried = now.retried + sum(max(0, evaluation.ran.attempts - 1) for evaluation in piece)
+        self._heartbeat.update(pending=pending, per_second=rate, retried=retried)
+        if piece[0].split is Split.SEARCH:
+            evaluated = now.evaluated + len(piece)
+            failed = now.failed + sum(not evaluation.ok for evaluation in piece)
+            self._heartbeat.update(evaluated=evaluated, failed=failed, remaining=self._remaining(evaluated, rate))
+
+    def _remaining(self, evaluated: int, rate: float | None) -> float | None:
+        """Return the seconds left at this rate, up to whichever budget ends first."""
+        if rate is None:
+            return None
+        planned = self._settings.generations * self._settings.population
+        left: float = max(0, min(planned, self._settings.evaluations or planned) - evaluated) / rate
+        limit = self._settings.time_limit
+        return left if limit is None else min(left, max(0.0, limit - self._heartbeat.seconds))
+
+    def _tell(self, index: int, offspring: Offspring, evaluations: Sequence[Evaluation]) -> Generation:
+        """Rank what was measured, commit the generation, and return it."""
+        _refuse_noise(evaluations, index)
+        scored = self._archive.add(evaluations)
+        if index == 0:
+            self._fix_point(scored.objectives)
+        self._evolution.tell(scored.ids - offspring.ids[0], scored.objectives, scored.violation)
+        generation = self._turned(index, len(offspring))
+        body = {
+            "generation": generation.as_json(),
+            "evolution": self._evolution.state(),
+            "reference_point": self._point.tolist(),
+            "history_digest": self._archive.digest,
+        }
+        self._recorder.checkpoint(index, body)
+        self._note_generation(generation)
+        return generation
+
+    def _fix_point(self, first: NDArray[np.float64]) -> None:
+        """Fix, once for the whole run, from where hypervolume is measured, and write it down in natural signs."""
+        references = [self._archive.evaluations[number] for number in self._recorder.run.references]
+        self._point = fixed_point(self._objectives, references, first)
+        natural = as_minimised(self._point, self._objectives).tolist()
+        names = [objective.name for objective in self._objectives]
+        self._recorder.update_manifest(reference_point=dict(zip(names, natural, strict=True)))
+
+    def _turned(self, index: int, born: int) -> Generation:
+        return Generation(
+            index=index,
+            front=self._archive.front,
+            population=self._evolution.parents.ids,
+            hypervolume=self._archive.hypervolume(self._point),
+            evaluated=self._archive.evaluated,
+            failed=self._archive.failed,
+            born=born,
+            seconds=self._heartbeat.seconds,
+            best=self._archive.best,
+        )
+
+    def _note_generation(self, generation: Generation) -> None:
+        before = self._heartbeat.progress.hypervolume
+        short = generation.born < self._settings.population
+        found = f"{generation.born} new genomes found instead of {self._settings.population}"
+        self._heartbeat.update(
+            generation=generation.index,
+            front=len(generation.front),
+            hypervolume=generation.hypervolume,
+            change=None if before is None else generation.hypervolume - before,
+            best=generation.best,
+            message=f"the space is nearly exhausted: {found}" if short else None,
+        )
+
+    def _remeasure(self) -> None:
+        """Measure the front and the references again on `select`, and what is still on the front on `test`."""
+        members = self._results.members(self._archive)
+        if len(self._evaluate(members, Split.SELECT)) == len(members):
+            self._evaluate(self._results.members_after_select(self._archive), Split.TEST)
+
+
+def _candidates(offspring: Offspring, generation: int) -> list[Candidate]:
+    rows = zip(offspring.ids.tolist(), offspring.genomes, offspring.parents.tolist(), offspring.origins, strict=True)
+    return [
+        # A copy, or one candidate kept would keep its whole generation's genomes in memory.
+        Candidate(number, genome.copy(), generation, origin, tuple(parent for parent in parents if parent >= 0))
+        for number, genome, parents, origin in rows
+    ]
+
+
+def _refuse_noise(evaluations: Sequence[Evaluation], index: int) -> None:
+    """Stop when a whole generation failed: what follows would only breed failures."""
+    if any(evaluation.ok for evaluation in evaluations) or (index > 0 and len(evaluations) < FEW):
+        return
+    reason, count = Counter(f"{each.status.value}: {each.reason}" for each in evaluations).most_common(1)[0]
+    raise EvaluationsFailed(
+        f"all {len(evaluations)} evaluations of generation {index} failed; most often ({count} times) {reason}; "
+        "mend the cause and begin a new run"
+    )

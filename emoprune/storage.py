@@ -1,0 +1,227 @@
+"""Files that survive a crash: atomic replacement, append-only JSON lines, checksummed checkpoints."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import json
+import os
+import secrets
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, BinaryIO, Self
+
+from emoprune.errors import EmopruneError, RunCorrupt, StorageError
+
+__all__ = [
+    "Journal",
+    "as_text",
+    "guarded",
+    "read_checked",
+    "read_json",
+    "read_lines",
+    "write_atomically",
+    "write_checked",
+]
+
+TAIL = 1 << 16  # bytes read at a time when looking for the end of the last whole line
+
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_REFUSED = {errno.EACCES, errno.EPERM, errno.EROFS}
+
+
+@contextlib.contextmanager
+def guarded(path: Path) -> Iterator[None]:
+    """Turn an OSError at `path` into a StorageError that says what happened and what to do."""
+    try:
+        yield
+    except EmopruneError:
+        raise
+    except OSError as error:
+        if error.errno in _FULL:
+            what = "the disk is full; free some space"
+        elif error.errno in _REFUSED:
+            what = "writing is not permitted; check the folder's owner and mount"
+        elif error.errno == errno.ENOENT:
+            what = "the folder is gone; restore it"
+        else:
+            what = f"{error.strerror or error}; check the disk"
+        raise StorageError(f"cannot write {path}: {what} and resume the run. Nothing finished is lost") from error
+
+
+def as_text(value: object) -> str:
+    """Return compact JSON with floats that read back to the same bits; NaN and infinities are refused."""
+    return json.dumps(value, allow_nan=False, separators=(",", ":"))
+
+
+def write_atomically(path: Path, content: str | bytes) -> None:
+    """Replace `path` so that a reader, or a crash, sees either the old content or the new one.
+
+    Raises:
+        StorageError: The disk is full, read-only or gone; the old file is untouched.
+    """
+    data = content.encode() if isinstance(content, str) else content
+    beside = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
+    with guarded(path):
+        try:
+            with beside.open("wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            beside.replace(path)
+            _sync_folder(path.parent)
+        finally:
+            beside.unlink(missing_ok=True)
+
+
+def _sync_folder(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Return the JSON object in `path`.
+
+    Raises:
+        RunCorrupt: The file is missing or is not one JSON object.
+    """
+    try:
+        plain = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise RunCorrupt(f"cannot read {path}: {error}") from error
+    if not isinstance(plain, dict):
+        raise RunCorrupt(f"{path}: expected a JSON object, found {type(plain).__name__}")
+    return plain
+
+
+def write_checked(path: Path, body: Mapping[str, Any]) -> None:
+    """Write `body` atomically with a checksum of itself, and read it back."""
+    text = as_text(body)
+    write_atomically(path, as_text({"schema_version": 1, "sha256": _digest(text)})[:-1] + f',"body":{text}}}\n')
+    read_checked(path)
+
+
+def read_checked(path: Path) -> dict[str, Any]:
+    """Return the body that `write_checked` wrote.
+
+    Raises:
+        RunCorrupt: The file is truncated, altered, or from a newer version.
+    """
+    plain = read_json(path)
+    if plain.get("schema_version") != 1:
+        raise RunCorrupt(f"{path}: expected schema_version 1, found {plain.get('schema_version')!r}; update emoprune")
+    body = plain.get("body")
+    if not isinstance(body, dict) or _digest(as_text(body)) != plain.get("sha256"):
+        raise RunCorrupt(f"{path}: the checksum does not fit its content")
+    return body
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+class Journal:
+    """An append-only file of JSON lines with one writer; what `append` returned from is on the disk.
+
+    Opening it cuts off a last line that a crash left unfinished and keeps the fragment beside the file, named `.torn`.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self.torn = _cut_torn_tail(path)
+        with guarded(path):
+            self._file: BinaryIO = path.open("ab")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def append(self, lines: Iterable[Mapping[str, Any]]) -> None:
+        """Write the lines and wait until the disk has them.
+
+        Raises:
+            StorageError: They could not be written; the file then ends where it ended before.
+        """
+        data = "".join(as_text(line) + "\n" for line in lines).encode()
+        if not data:
+            return
+        end = self._file.tell()
+        with guarded(self._path):
+            try:
+                self._file.write(data)
+                self._file.flush()
+                os.fsync(self._file.fileno())
+            except OSError:
+                self._give_up(end)
+                raise
+
+    def _give_up(self, end: int) -> None:
+        """Reopen at the old end: the buffer of a file whose write failed would be written again on close."""
+        handle = os.dup(self._file.fileno())
+        with contextlib.suppress(OSError):  # the failed write is being reported already
+            self._file.close()
+        with contextlib.suppress(OSError):  # a torn tail is cut off by the next writer as well
+            os.ftruncate(handle, end)
+        self._file = os.fdopen(handle, "ab")
+
+    def close(self) -> None:
+        """Close the file; harmless when called twice."""
+        with guarded(self._path):
+            self._file.close()
+
+
+def _cut_torn_tail(path: Path) -> bytes:
+    """Cut an unterminated last line off `path` and return it; empty if the file ends well or is not there."""
+    if not path.is_file():
+        return b""
+    with guarded(path), path.open("r+b") as file:
+        fragment = _after_last_newline(file)
+        if fragment:
+            with path.with_name(path.name + ".torn").open("ab") as aside:
+                aside.write(fragment + b"\n")
+            file.truncate(file.seek(0, os.SEEK_END) - len(fragment))
+    return fragment
+
+
+def _after_last_newline(file: BinaryIO) -> bytes:
+    """Read backwards, because a history can be large and its last line is not."""
+    end = start = file.seek(0, os.SEEK_END)
+    tail = b""
+    while start > 0 and b"\n" not in tail:
+        start = max(0, start - TAIL)
+        file.seek(start)
+        tail = file.read(end - start)
+    return tail[tail.rfind(b"\n") + 1 :]
+
+
+def read_lines(path: Path) -> list[dict[str, Any]]:
+    """Return the finished lines of a journal; a last line without its end is still being written and is left out.
+
+    Raises:
+        RunCorrupt: A finished line is not a JSON object; the message names its number.
+    """
+    if not path.exists():
+        return []
+    finished, _, _ = path.read_bytes().rpartition(b"\n")
+    return [_parsed(path, number, line) for number, line in enumerate(finished.split(b"\n"), 1) if finished]
+
+
+def _parsed(path: Path, number: int, line: bytes) -> dict[str, Any]:
+    try:
+        plain = json.loads(line)
+    except ValueError as error:
+        raise RunCorrupt(
+            f"{path}:{number}: expected one JSON object, found garbage ({error}); restore the file"
+        ) from error
+    if not isinstance(plain, dict):
+        raise RunCorrupt(f"{path}:{number}: expected one JSON object, found {type(plain).__name__}; restore the file")
+    return plain

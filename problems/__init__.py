@@ -1,0 +1,1 @@
+"""What can be pruned: one folder per domain."""

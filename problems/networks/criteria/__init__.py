@@ -1,0 +1,1 @@
+"""Which channels of a layer matter most: one number per channel."""

@@ -1,0 +1,1 @@
+"""Cheap stand-ins for retraining: what a pruned network would score after it."""

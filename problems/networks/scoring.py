@@ -1,0 +1,62 @@
+"""Scoring a network on images that are loaded once and always cut into the same batches."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from emoprune.contracts import Failure
+from emoprune.problems.networks.data.images import LabelledImages
+
+__all__ = ["LoadedImages", "calibration_batches", "error_of", "outputs_of"]
+
+# The size of a batch changes which kernels run and so the last bits of a result: it is fixed, never an option.
+SCORED_AT_ONCE = 256
+CALIBRATED_AT_ONCE = 128
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LoadedImages:
+    """One part of the data on its device: batches of images, and all labels, shape (n,)."""
+
+    batches: tuple[torch.Tensor, ...]
+    labels: torch.Tensor
+
+    @classmethod
+    def load(cls, part: LabelledImages, device: str) -> LoadedImages:
+        """Copy a part of the data to `device`."""
+        labels = torch.tensor(part.labels, device=device)
+        return cls(torch.split(_on_device(part.images, device), SCORED_AT_ONCE), labels)
+
+
+def calibration_batches(part: LabelledImages, count: int, device: str) -> tuple[torch.Tensor, ...]:
+    """Return `count` images of the training part, evenly spread over it, in batches of nearly equal size.
+
+    Neighbours go to different batches, so that data sorted by class still gives every batch all classes.
+    """
+    rows = np.arange(count) * len(part) // count
+    batches = -(-count // CALIBRATED_AT_ONCE)
+    return tuple(_on_device(part.images[rows[first::batches]], device) for first in range(batches))
+
+
+def _on_device(images: NDArray[np.float32], device: str) -> torch.Tensor:
+    return torch.tensor(images, device=device).contiguous(memory_format=torch.channels_last)
+
+
+def outputs_of(network: nn.Module, loaded: LoadedImages) -> torch.Tensor:
+    """Return the network's outputs for every image, shape (n, classes)."""
+    with torch.no_grad():
+        return torch.cat([network(batch) for batch in loaded.batches])
+
+
+def error_of(network: nn.Module, loaded: LoadedImages) -> float | Failure:
+    """Return the share of images whose highest output is not their label, or why there is none."""
+    outputs = outputs_of(network, loaded)
+    if not torch.isfinite(outputs).all():
+        return Failure("the network's outputs are not finite")
+    wrong = int((outputs.argmax(dim=1) != loaded.labels).sum())
+    return wrong / len(loaded.labels)

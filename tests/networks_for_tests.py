@@ -1,0 +1,70 @@
+"""Small networks and data with every kind of layer that pruning has to follow; importable by an import target."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import numpy as np
+import torch
+from torch import nn
+
+from emoprune.problems.networks.architecture import Architecture, trace
+from emoprune.problems.networks.data.images import ImageData, LabelledImages
+from emoprune.problems.networks.reading import layers_of, weights_of
+
+INPUT = (2, 6, 6)
+
+
+def stripes() -> ImageData:
+    """Noisy 2 x 6 x 6 images of three classes: a bright row, a bright column, neither; 64 + 48 + 32 + 40 images."""
+    rng = np.random.default_rng(3)
+    labels = rng.integers(0, 3, 184)
+    images = rng.normal(size=(184, *INPUT)).astype(np.float32)
+    images[labels == 0, :, 2, :] += 2.0
+    images[labels == 1, :, :, 4] += 2.0
+    ends = (0, 64, 112, 144, 184)
+    parts = [LabelledImages(images[a:b], labels[a:b]) for a, b in pairwise(ends)]
+    return ImageData(*parts)
+
+
+def network() -> nn.Sequential:
+    """Return a nested network with biases and without, strides, a Flatten of several pixels, both batch norms."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(5)
+        features = nn.Sequential(
+            nn.Conv2d(2, 6, 3, padding=1),
+            nn.BatchNorm2d(6),
+            nn.ReLU(),
+            nn.Conv2d(6, 9, (3, 2), stride=2, bias=False),
+            nn.GELU(),
+            nn.BatchNorm2d(9, affine=False),
+            nn.MaxPool2d(2, stride=1, padding=1),
+        )
+        head = [nn.Flatten(), nn.Linear(9 * 3 * 4, 7), nn.BatchNorm1d(7), nn.Sigmoid(), nn.Dropout(), nn.Linear(7, 3)]
+        made = nn.Sequential(features, *head)
+        for name, statistic in made.named_buffers():
+            if name.endswith("running_mean"):
+                nn.init.normal_(statistic, std=0.3)
+            elif name.endswith("running_var"):
+                nn.init.uniform_(statistic, 0.5, 2.0)
+    return made
+
+
+def three_outputs_too_few() -> nn.Sequential:
+    """Return a network that cannot tell three classes apart."""
+    return nn.Sequential(nn.Flatten(), nn.Linear(72, 4), nn.ReLU(), nn.Linear(4, 2))
+
+
+def not_a_network() -> str:
+    """Return what no option of a problem can use."""
+    return "neither a network nor images"
+
+
+def architecture_of(module: nn.Module, input_shape: tuple[int, ...] = INPUT) -> Architecture:
+    """Return a network's layers and shapes."""
+    return trace(layers_of(module), input_shape)
+
+
+def tensors_of(module: nn.Module, dtype: torch.dtype = torch.float64) -> dict[str, torch.Tensor]:
+    """Return a network's weights as the problem holds them, in the precision of the test."""
+    return {name: torch.tensor(array, dtype=dtype) for name, array in weights_of(module).items()}

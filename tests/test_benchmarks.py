@@ -1,0 +1,82 @@
+"""Every benchmark runs, in a small size, and prints the tables it promises; figures are not judged here."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+BENCHMARKS = ROOT / "benchmarks"
+LIMIT = 200.0  # seconds; the slowest one starts Ray twice
+
+# Each script with what the first columns of one of its rows must be.
+SCRIPTS = {
+    "engine": ["20", "emoprune"],
+    "engine_quality": ["same fair bits", "emoprune"],
+    "memory": ["emoprune, whole search", "80"],
+    "overhead": ["emoprune, population 16", "disk"],
+    "ray_driver": ["emoprune", "16"],
+    "startup": ["emoprune --help"],
+}
+
+
+def test_every_benchmark_is_run_by_these_tests_and_named_in_the_readme() -> None:
+    scripts = {path.stem for path in BENCHMARKS.glob("*.py")}
+    assert scripts == set(SCRIPTS)
+    assert set(re.findall(r"^\| `(\w+)\.py`", (BENCHMARKS / "README.md").read_text("utf-8"), re.MULTILINE)) == scripts
+
+
+SLOW = {"ray_driver"}  # it starts two Rays
+
+
+@pytest.mark.timeout(LIMIT + 20)
+@pytest.mark.parametrize(
+    "script", [pytest.param(name, marks=pytest.mark.slow) if name in SLOW else name for name in SCRIPTS]
+)
+def test_a_quick_benchmark_prints_its_tables_and_records_nothing(script: str) -> None:
+    row = SCRIPTS[script]
+    before = recorded()
+    done = subprocess.run(
+        [sys.executable, f"benchmarks/{script}.py", "--quick", "--no-record"],
+        cwd=ROOT,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=LIMIT,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert f"`python benchmarks/{script}.py --quick --no-record`" in done.stdout
+    found = rows(done.stdout)
+    assert row in [cells[: len(row)] for cells in found], done.stdout
+    figures = [cells[-1] for cells in found if cells[: len(row)] == row]
+    assert all(re.search(r"\d", figure) for figure in figures), figures
+    assert recorded() == before
+
+
+def recorded() -> str:
+    """Return what RESULTS.md holds."""
+    results = BENCHMARKS / "RESULTS.md"
+    return results.read_text(encoding="utf-8") if results.exists() else ""
+
+
+def rows(printed: str) -> list[list[str]]:
+    """Return the cells of all Markdown tables in the text."""
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in printed.splitlines() if line[:1] == "|"]
+
+
+def test_a_benchmark_that_is_asked_for_nonsense_says_so() -> None:
+    done = subprocess.run(
+        [sys.executable, "benchmarks/engine.py", "--quikc"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert "unrecognized arguments: --quikc" in done.stderr

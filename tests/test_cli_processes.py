@@ -1,0 +1,152 @@
+"""What takes a process of its own: signals, pipes, locales."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from commands_for_tests import (
+    Command,
+    begun,
+    ended,
+    entry_point,
+    finished_process,
+    prepared,
+    slow_run,
+    status_of,
+    wait_for,
+)
+
+from emoprune.following import NOTICE
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    return prepared(tmp_path, monkeypatch)
+
+
+@pytest.fixture
+def emoprune(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
+    return entry_point(monkeypatch, capsys)
+
+
+@pytest.fixture
+def finished(emoprune: Command) -> str:
+    """Return the name of a finished run."""
+    assert emoprune("run", "knapsack.yaml", "--name", "done").code == 0
+    return "done"
+
+
+@pytest.mark.timeout(120)
+class TestSignals:
+    @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+    def test_the_first_signal_lets_the_run_end_in_order(
+        self, folder: Path, emoprune: Command, number: signal.Signals, code: int
+    ) -> None:
+        process = slow_run(folder, "cut")
+        process.send_signal(number)
+        end = ended(process)
+        assert end.code == code
+        assert NOTICE in end.err
+        assert "emoprune resume cut" in end.err
+        assert "Traceback" not in end.err
+        assert json.loads(emoprune("status", "cut", "--json").out)["state"] == "interrupted"
+        assert emoprune("resume", "cut").code == 0
+        assert json.loads(emoprune("status", "cut", "--json").out)["evaluated"] == 36
+
+    def test_the_second_ctrl_c_ends_the_run_at_once(self, folder: Path, emoprune: Command) -> None:
+        words = ("run", "knapsack.yaml", "--name", "cut", "--set", "problem.pause=20", "--set", "search.population=4")
+        process = begun(folder, *words)
+        wait_for(lambda: status_of(folder, "cut").get("phase") == "search", process)
+        process.send_signal(signal.SIGINT)
+        assert process.stderr is not None
+        assert process.stderr.readline().strip() == NOTICE
+        begin = time.monotonic()
+        process.send_signal(signal.SIGINT)
+        end = ended(process)
+        assert time.monotonic() - begin < 15
+        assert end.code == 130
+        assert "emoprune resume cut" in end.err
+        assert json.loads(emoprune("status", "cut", "--json").out)["state"] == "interrupted"
+
+    def test_a_run_in_the_background_of_a_script_is_not_stopped_by_ctrl_c(self, folder: Path) -> None:
+        process = slow_run(folder, "behind", ignoring=signal.SIGINT)
+        process.send_signal(signal.SIGINT)
+        assert ended(process).code == 0
+
+    def test_a_second_process_on_one_run_ends_with_4_and_names_the_first(self, folder: Path, emoprune: Command) -> None:
+        process = slow_run(folder, "held")
+        shown = emoprune("resume", "held")
+        assert shown.code == 4
+        assert f"process {process.pid} " in shown.err
+        assert ended(process).code == 0
+
+
+@pytest.mark.timeout(120)
+class TestReaders:
+    @pytest.fixture
+    def closed_pipe(self) -> Iterator[int]:
+        """Yield the writing end of a pipe that nobody reads."""
+        reading, writing = os.pipe()
+        os.close(reading)
+        yield writing
+        os.close(writing)
+
+    @pytest.mark.parametrize("words", [("list",), ("pareto", "done"), ("pareto", "done", "--json"), ("status", "done")])
+    def test_a_reader_who_leaves_ends_the_command_quietly(
+        self, finished: str, folder: Path, closed_pipe: int, words: tuple[str, ...]
+    ) -> None:
+        done = finished_process(folder, "-m", "emoprune", *words, stdout=closed_pipe)
+        assert done.returncode == 141
+        assert "Traceback" not in done.stderr
+        assert "BrokenPipe" not in done.stderr
+
+    def test_a_reader_who_leaves_a_run_interrupts_it_in_order(
+        self, emoprune: Command, folder: Path, closed_pipe: int
+    ) -> None:
+        words = ("run", "knapsack.yaml", "--json", "--name", "unread")
+        done = finished_process(folder, "-m", "emoprune", *words, stdout=closed_pipe)
+        assert done.returncode == 141
+        assert "Traceback" not in done.stderr
+        assert "emoprune resume unread" in done.stderr
+        assert json.loads(emoprune("status", "unread", "--json").out)["state"] == "interrupted"
+        assert emoprune("resume", "unread").code == 0
+
+    def test_progress_and_results_are_plain_without_a_terminal(self, folder: Path) -> None:
+        end = ended(begun(folder, "run", "knapsack.yaml", more={"FORCE_COLOR": ""}))
+        assert end.code == 0
+        assert "\x1b" not in end.out + end.err
+
+    def test_a_narrow_terminal_without_utf_8_shows_everything(self, folder: Path) -> None:
+        more = {"COLUMNS": "40", "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONIOENCODING": "ascii", "TERM": "dumb"}
+        end = ended(begun(folder, "run", "knapsack.yaml", "--name", "narrow", more=more))
+        assert end.code == 0
+        assert end.out.isascii()
+        table = [line for line in end.out.splitlines() if not line.startswith(("report ", "export "))]
+        assert max(len(line) for line in table) <= 40
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_a_termination_ends_a_run_on_ray_in_order_and_leaves_no_process(folder: Path, emoprune: Command) -> None:
+    words = ("--backend", "ray", "--workers", "1", "--set", "problem.pause=0.1", "--set", "evaluation.chunk=1")
+    process = begun(folder, "run", "knapsack.yaml", "--name", "rays", *words)
+    wait_for(lambda: status_of(folder, "rays").get("evaluated", 0) > 0, process)
+    process.send_signal(signal.SIGTERM)
+    end = ended(process)
+    assert (end.code, NOTICE in end.err) == (143, True)
+    assert emoprune("resume", "rays", "--backend", "serial").code == 0
+
+
+@pytest.mark.parametrize("command", ["list", "status", "pareto --csv"])
+def test_a_closed_standard_output_is_no_error(folder: Path, finished: str, command: str) -> None:
+    program = f'"{sys.executable}" -m emoprune {command} {finished if command != "list" else ""} >&-'
+    done = subprocess.run(["bash", "-c", program], cwd=folder, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stderr) == (0, "")

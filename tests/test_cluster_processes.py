@@ -1,0 +1,261 @@
+"""The Ray backend in processes of their own: what starts, ends, joins or lacks a Ray, and what it leaves behind."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import textwrap
+import time
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from ray.cluster_utils import Cluster
+
+TESTS = Path(__file__).parent
+
+
+@pytest.fixture
+def marks(tmp_path: Path) -> Path:
+    """A folder that counts faults."""
+    folder = tmp_path / "marks"
+    folder.mkdir()
+    return folder
+
+
+def alone(program: str, *arguments: str, **environment: str) -> subprocess.Popen[str]:
+    """Start a program in a process of its own, with the names the programs below need."""
+    head = "import os, signal, sys, time\nfrom pathlib import Path\nfrom problems_for_tests import Knapsack12\n"
+    head += "from cluster_for_tests import *\nfrom emoprune.errors import EmopruneError\n"
+    return subprocess.Popen(
+        [sys.executable, "-c", head + textwrap.dedent(program), *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(TESTS), **environment},
+    )
+
+
+def marked(mark: str) -> set[int]:
+    """Return the living processes whose environment holds `mark`.
+
+    Ray's two agents are left out: without a head to tell, they take about a minute to end, but they do nothing.
+    """
+    found = set()
+    for folder in Path("/proc").iterdir():
+        with contextlib.suppress(OSError):  # it has ended, or is not ours
+            is_marked = folder.name.isdigit() and mark.encode() in (folder / "environ").read_bytes()
+            if is_marked and b"Agent" not in (folder / "cmdline").read_bytes():
+                found.add(int(folder.name))
+    return found
+
+
+def gone(mark: str, within: float, apart_from: int = 0) -> bool:
+    until = time.monotonic() + within
+    while marked(mark) - {apart_from} and time.monotonic() < until:
+        time.sleep(0.2)
+    return not marked(mark) - {apart_from}
+
+
+AT_AN_ADDRESS = """
+    problem = Knapsack12(noise=0.1)
+    tickets = tickets_of(problem, 30)
+    backend = actors(address=sys.argv[1], workers=None)
+    backend.open()
+    backend.start(problem)
+    print(backend.workers, outcomes(backend.run(tickets, never)) == in_process(problem, tickets))
+    backend.close()
+"""
+
+
+def test_a_cluster_at_an_address_gives_the_same_outcomes_and_stays() -> None:
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
+    cluster.add_node(num_cpus=1)
+    cluster.wait_for_nodes()
+    stdout, stderr = alone(AT_AN_ADDRESS, cluster.address).communicate(timeout=100)
+    assert (stdout, stderr) == ("2 True\n", "")
+    host, port = cluster.address.split(":")
+    socket.create_connection((host, int(port)), timeout=5).close()
+    cluster.shutdown()  # type: ignore[no-untyped-call]  # ray leaves it untyped
+
+
+QUIET = """
+    before = signal.getsignal(signal.SIGTERM)
+    problem = Fatal(Path(sys.argv[1]), "kill", [7], times=1)
+    backend = actors(address="local", workers=1)
+    backend.open()
+    backend.start(problem)
+    assert signal.getsignal(signal.SIGTERM) is before
+    tickets = tickets_of(problem, 4096)
+    assert len(outcomes(backend.run(tickets, never))) == 4096
+    time.sleep(2)
+    backend.close()
+"""
+
+
+def test_ray_says_nothing_and_leaves_nothing_behind(marks: Path) -> None:
+    mark = f"EMOPRUNE_TEST={uuid.uuid4()}"
+    process = alone(QUIET, str(marks), EMOPRUNE_TEST=mark.partition("=")[2])
+    stdout, stderr = process.communicate(timeout=100)
+    assert (process.returncode, stdout, stderr) == (0, "", "")
+    assert len(list(marks.iterdir())) == 1
+    assert gone(mark, within=20)
+
+
+INTERRUPTED = """
+    problem = Knapsack12(pause=0.2)
+    backend = actors(address="local", workers=1, chunk=1)
+    backend.open()
+    backend.start(problem)
+    try:
+        for piece in backend.run(tickets_of(problem, 1000), never):
+            print(len(piece), flush=True)
+    except KeyboardInterrupt:
+        backend.close()
+        print("closed", flush=True)
+    time.sleep(60)
+"""
+
+
+@pytest.mark.parametrize(
+    ("number", "said"), [(signal.SIGINT, "closed"), pytest.param(signal.SIGKILL, "", marks=pytest.mark.slow)]
+)
+def test_an_interrupted_search_leaves_no_worker_behind(number: signal.Signals, said: str) -> None:
+    mark = f"EMOPRUNE_TEST={uuid.uuid4()}"
+    process = alone(INTERRUPTED, EMOPRUNE_TEST=mark.partition("=")[2])
+    assert process.stdout is not None
+    assert process.stdout.readline().strip().isdigit()
+    process.send_signal(number)
+    assert process.stdout.read(len(said)) in (said, "")
+    assert gone(mark, within=40, apart_from=process.pid)
+    process.kill()
+    process.communicate(timeout=10)
+
+
+UNREACHABLE = """
+    import socket
+    silent = socket.create_server(("127.0.0.1", 0))
+    for address in ["127.0.0.1:1", "no-such-host.invalid:6379", f"127.0.0.1:{silent.getsockname()[1]}"]:
+        begun = time.monotonic()
+        try:
+            actors(address=address, start_limit=6.0).open()
+        except EmopruneError as error:
+            print(error.exit_code, time.monotonic() - begun < 12, str(error).replace("\\n", " "))
+"""
+
+
+def test_a_cluster_that_does_not_answer_is_refused_in_bounded_time() -> None:
+    stdout, stderr = alone(UNREACHABLE).communicate(timeout=60)
+    assert stderr == ""
+    closed, unknown, silent = stdout.splitlines()
+    assert closed.startswith("6 True no Ray cluster answers at 127.0.0.1:1: ")
+    assert unknown.startswith("6 True no Ray cluster answers at no-such-host.invalid:6379: ")
+    assert silent.startswith("6 True something listens at 127.0.0.1:")
+
+
+SEGFAULT = """
+    backend = actors(address="local", workers=1)
+    backend.open()
+    try:
+        backend.start(NoSetup(Path(sys.argv[1]), "segfault"))
+    except EmopruneError as error:
+        print(error)
+    backend.close()
+"""
+
+
+@pytest.mark.slow  # starts a Ray of its own
+def test_a_crash_in_native_code_shows_where_it_was(marks: Path) -> None:
+    stdout, stderr = alone(SEGFAULT, str(marks)).communicate(timeout=100)
+    assert stderr == ""
+    assert stdout.startswith("no worker is left: workers failed to start 3 times in a row: ")
+    assert "Segmentation fault" in stdout
+    assert "cluster_for_tests.py" in stdout
+
+
+HEAD_LOST = """
+    problem = Knapsack12(pause=0.3)
+    backend = actors(address="local", workers=1, chunk=1)
+    backend.open()
+    backend.start(problem)
+    tickets = tickets_of(problem, 4096)
+    for folder in Path("/proc").iterdir():
+        if folder.name.isdigit() and (folder / "stat").read_text().rpartition(")")[2].split()[1] == str(os.getpid()):
+            if sys.argv[1] in (folder / "cmdline").read_text().partition("\\0")[0]:
+                os.kill(int(folder.name), signal.SIGKILL)
+    begun = time.monotonic()
+    try:
+        outcomes(backend.run(tickets, never))
+    except EmopruneError as error:
+        print(error.exit_code, time.monotonic() - begun < 45, error)
+    begun = time.monotonic()
+    backend.close()
+    print(time.monotonic() - begun < 15)
+"""
+
+
+@pytest.mark.slow  # waits until a silent head counts as lost
+@pytest.mark.parametrize(
+    ("part", "why"), [("gcs_server", "its head has not answered for 15 s"), ("raylet", "on this machine is gone")]
+)
+def test_a_lost_head_ends_the_run_in_bounded_time(part: str, why: str) -> None:
+    stdout, _ = alone(HEAD_LOST, part).communicate(timeout=110)
+    lost, closed = stdout.splitlines()
+    assert lost.startswith("6 True Ray cluster lost: ")
+    assert why in lost
+    assert closed == "True"
+
+
+HEAD = """
+    import ray
+    ray.__version__ = sys.argv[1] or ray.__version__
+    sys.argv = ["ray", "start", "--head", "--block", "--port=7411", "--num-cpus=1", "--include-dashboard=false"]
+    from ray.scripts.scripts import main
+    main()
+"""
+
+JOIN = """
+    backend = actors(address="127.0.0.1:7411", workers=1)
+    try:
+        backend.open()
+    except EmopruneError as error:
+        print(error.exit_code, str(error).replace("\\n", " "))
+"""
+
+
+@contextlib.contextmanager
+def head(version: str, **environment: str) -> Iterator[None]:
+    """A cluster's head, started by hand as an administrator would."""
+    process = alone(HEAD, version, RAY_USAGE_STATS_ENABLED="0", **environment)
+    assert process.stdout is not None
+    until = time.monotonic() + 60
+    while "block forever" not in process.stdout.readline() and time.monotonic() < until:
+        pass
+    yield
+    process.terminate()
+    process.communicate(timeout=30)
+
+
+@pytest.mark.slow  # starts a Ray of its own
+def test_a_cluster_of_another_version_is_refused_by_name() -> None:
+    with head("2.1.0", RAY_AUTH_MODE="disabled"):
+        stdout, _ = alone(JOIN, RAY_AUTH_MODE="disabled").communicate(timeout=60)
+    assert stdout.startswith("6 the Ray cluster at 127.0.0.1:7411 refuses: Version mismatch: ")
+    assert "Ray: 2.1.0" in stdout
+    assert stdout.rstrip().endswith("run the search with the Python and Ray versions of the cluster")
+
+
+@pytest.mark.slow  # Ray tries a wrong token for 20 s
+def test_a_cluster_with_another_token_is_refused_by_name() -> None:
+    with head("", RAY_AUTH_MODE="token", RAY_AUTH_TOKEN="0123456789abcdef" * 2):
+        stdout, _ = alone(JOIN, RAY_AUTH_MODE="token", RAY_AUTH_TOKEN="fedcba9876543210" * 2).communicate(timeout=60)
+    assert stdout.startswith("6 the Ray cluster at 127.0.0.1:7411 refuses: Failed to connect")
+    assert "InvalidAuthToken" in stdout
+    assert stdout.rstrip().endswith(
+        "set RAY_AUTH_MODE=token, and give the cluster's token in ~/.ray/auth_token or RAY_AUTH_TOKEN"
+    )

@@ -1,0 +1,232 @@
+"""The page as a person meets it: opened in a real browser that has no network."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from runs_for_tests import HOSTILE, Story
+from selenium.webdriver import ActionChains, Chrome, ChromeOptions
+from selenium.webdriver.chrome.service import Service
+from selenium.webdriver.common.by import By
+from selenium.webdriver.support.select import Select
+from selenium.webdriver.support.wait import WebDriverWait
+
+from emoprune.report.page import write_page
+
+pytestmark = pytest.mark.slow
+
+SWITCHES = (
+    "--headless",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--disable-dev-shm-usage",
+    "--window-size=1400,1200",
+    "--host-resolver-rules=MAP * ~NOTFOUND",
+)
+
+# Where the points of the front are on the screen, and how far each one's nearest neighbour is.
+POINTS = """
+const plot = document.getElementById("front-plot"), box = plot.getBoundingClientRect();
+const { xaxis, yaxis } = plot._fullLayout;
+const left = box.left + xaxis._offset, top = box.top + yaxis._offset;
+const at = (trace, i) => [left + xaxis.d2p(trace.x[i]), top + yaxis.d2p(trace.y[i])];
+const all = plot.data.filter((trace) => trace.name !== "chosen" && trace.name !== "knee")
+  .flatMap((trace) => Array.from(trace.x, (_, i) => ({ name: trace.name, id: trace.customdata[i], at: at(trace, i) })));
+const far = (one) => Math.min(...all.filter((other) => other.id !== one.id)
+  .map((other) => Math.hypot(one.at[0] - other.at[0], one.at[1] - other.at[1])));
+return all.filter((one) => one.name === arguments[0]).map((one) => ({ ...one, alone: far(one) }));
+"""
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Chrome]:
+    found = {name: shutil.which(name) for name in ("chromium", "chromedriver")}
+    if None in found.values():
+        pytest.fail(f"expected chromium and chromedriver on the PATH, found {found}; `make test-slow` installs them")
+    options = ChromeOptions()
+    options.binary_location = str(found["chromium"])
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    for switch in (*SWITCHES, *(["--no-sandbox"] if os.getuid() == 0 else [])):  # chromium's sandbox refuses root
+        options.add_argument(switch)
+    driver = Chrome(options=options, service=Service(str(found["chromedriver"])))
+    try:
+        driver.set_page_load_timeout(60)
+        driver.set_script_timeout(30)
+        driver.execute_cdp_cmd(
+            "Page.addScriptToEvaluateOnNewDocument", {"source": "window.alert = () => { window.ran = 1; }"}
+        )
+        yield driver
+    finally:
+        driver.quit()
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("pages")
+
+
+def shown(browser: Chrome, folder: Path, story: Story, width: int = 1400) -> list[dict[str, Any]]:
+    """Open the story's page and return what the browser complained about."""
+    browser.execute_cdp_cmd(
+        "Emulation.setDeviceMetricsOverride", {"width": width, "height": 1200, "deviceScaleFactor": 1, "mobile": False}
+    )
+    browser.get(write_page(story.tell(), folder / "report.html").as_uri())
+    WebDriverWait(browser, 30).until(lambda driver: driver.find_elements(By.CSS_SELECTOR, "#details h3, .notice"))
+    complaints: list[dict[str, Any]] = browser.get_log("browser")  # type: ignore[no-untyped-call]  # selenium has no type here
+    return complaints
+
+
+def details(browser: Chrome) -> str:
+    return browser.find_element(By.ID, "details").text
+
+
+def click_the_loneliest(browser: Chrome, trace: str) -> int:
+    """Click the point of a trace that is furthest from all others, with the mouse; return its candidate's id."""
+    browser.execute_script("window.scrollTo(0, 0)")
+    point = max(browser.execute_script(POINTS, trace), key=lambda point: point["alone"])
+    mouse = ActionChains(browser)
+    mouse.w3c_actions.pointer_action.move_to_location(round(point["at"][0]), round(point["at"][1]))  # type: ignore[no-untyped-call]  # selenium has no type here
+    mouse.pause(0.3).click().perform()
+    return int(point["id"])
+
+
+def test_the_page_opens_without_a_network_and_asks_for_none(browser: Chrome, folder: Path) -> None:
+    browser.get_log("performance")  # type: ignore[no-untyped-call]  # reading it empties it
+    assert shown(browser, folder, Story()) == []
+    events = [json.loads(entry["message"])["message"] for entry in browser.get_log("performance")]  # type: ignore[no-untyped-call]  # as above
+    asked = {event["params"]["request"]["url"] for event in events if event["method"] == "Network.requestWillBeSent"}
+    assert any(url.endswith("report.html") for url in asked)
+    assert all(url.startswith(("file:", "data:", "blob:")) for url in asked)
+
+
+def test_clicking_a_point_of_the_front_shows_what_it_keeps_and_how_to_export_it(browser: Chrome, folder: Path) -> None:
+    shown(browser, folder, Story(population=12, generations=6))
+    first = details(browser)
+    chosen = click_the_loneliest(browser, "front")
+    WebDriverWait(browser, 10).until(lambda driver: details(driver) != first)
+    text = details(browser)
+    assert f"Candidate {chosen}" in text
+    assert "kept widths" in text
+    assert f"emoprune export digits-widths {chosen}" in text
+    assert browser.find_element(By.CSS_SELECTOR, "tr[aria-current]").get_attribute("data-candidate") == str(chosen)
+
+
+def test_clicking_a_dominated_candidate_says_that_it_is_dominated(browser: Chrome, folder: Path) -> None:
+    shown(browser, folder, Story(population=12, generations=6))
+    chosen = click_the_loneliest(browser, "evaluated")
+    WebDriverWait(browser, 10).until(lambda driver: f"Candidate {chosen}" in details(driver))
+    assert "It is dominated" in details(browser)
+
+
+def test_the_table_chooses_a_candidate_with_the_keyboard(browser: Chrome, folder: Path) -> None:
+    shown(browser, folder, Story(generations=3))
+    button = browser.find_element(By.CSS_SELECTOR, "tr[data-candidate='2'] button")
+    button.send_keys("\ue007")  # the enter key
+    assert details(browser).startswith("Candidate 2 (uniform-quarter)")
+
+
+def test_hostile_names_run_nothing(browser: Chrome, folder: Path) -> None:
+    genes = [f"{HOSTILE}{number}" for number in range(5)]
+    story = Story(generations=4, name=HOSTILE, genes=genes, reason=HOSTILE, unit=HOSTILE, note=HOSTILE, failing=0.2)
+    assert shown(browser, folder, story) == []
+    click_the_loneliest(browser, "front")
+    assert browser.execute_script("return window.ran") is None
+    assert browser.find_elements(By.CSS_SELECTOR, "img, iframe, object, a") == []
+    assert "</script><img src=x onerror=alert(1)>[red]=cmd() 😀" in details(browser)
+
+
+def test_a_foreign_script_in_the_page_would_not_run(browser: Chrome, folder: Path) -> None:
+    path = write_page(Story(generations=2).tell(), folder / "report.html")
+    html = path.read_text(encoding="utf-8").replace(
+        "</main>", "<script>alert(1)</script><img src=x onerror=alert(1)></main>"
+    )
+    path.write_text(html, encoding="utf-8")
+    browser.get(path.as_uri())
+    assert browser.execute_script("return window.ran") is None
+    complaints = browser.get_log("browser")  # type: ignore[no-untyped-call]  # selenium has no type here
+    assert sum("Content Security Policy" in complaint["message"] for complaint in complaints) >= 2
+
+
+def test_the_heat_map_shows_every_gene_of_every_candidate_on_the_front(browser: Chrome, folder: Path) -> None:
+    shown(browser, folder, Story(generations=4))
+    rows, columns, least, most = browser.execute_script(
+        "const [map] = document.getElementById('genes-plot').data, all = map.z.flat();"
+        "return [map.z.length, map.z[0].length, Math.min(...all), Math.max(...all)]"
+    )
+    members = browser.execute_script("return JSON.parse(document.getElementById('report-data').text).genes.ids.length")
+    assert (rows, columns) == (members, 5)
+    assert 0 <= least < most <= 1
+    assert browser.find_element(By.CSS_SELECTOR, "#genes-plot .heatmaplayer image").is_displayed()
+
+
+def test_the_tools_of_the_plot_send_nothing_anywhere(browser: Chrome, folder: Path) -> None:
+    shown(browser, folder, Story(generations=2))
+    tools = browser.find_elements(By.CSS_SELECTOR, ".modebar-btn")
+    names = [tool.get_attribute("data-title") for tool in tools]
+    assert names == ["Download plot", "Zoom", "Pan", "Zoom in", "Zoom out", "Reset axes"]
+
+
+def test_the_numbers_of_another_split_can_be_drawn(browser: Chrome, folder: Path) -> None:
+    shown(browser, folder, Story(generations=4))
+    Select(browser.find_element(By.ID, "split")).select_by_visible_text("test")
+    names = browser.execute_script("return document.getElementById('front-plot').data.map((trace) => trace.name)")
+    assert "front" in names
+    assert "evaluated" not in names
+    assert browser.find_element(By.ID, "front-remark").text.startswith("Measured on test.")
+
+
+def test_three_objectives_can_be_drawn_in_any_pair(browser: Chrome, folder: Path) -> None:
+    assert shown(browser, folder, Story(objectives=3, generations=4)) == []
+    Select(browser.find_element(By.ID, "across")).select_by_visible_text("throughput (images/s)")
+    Select(browser.find_element(By.ID, "up")).select_by_visible_text("macs")
+    Select(browser.find_element(By.ID, "colour")).select_by_visible_text("error (%)")
+    titles = browser.execute_script(
+        "const { xaxis, yaxis } = document.getElementById('front-plot').layout;"
+        "return [xaxis.title.text, yaxis.title.text]"
+    )
+    assert titles == ["throughput (images/s)", "macs"]
+
+
+@pytest.mark.parametrize(
+    "story",
+    [
+        Story(generations=1, measured=False),
+        Story(generations=1, failing=1.0),
+        Story(objectives=1, generations=4),
+        Story(constrained=True, generations=4),
+        Story(generations=100, population=100, measured=False),
+    ],
+    ids=["one generation", "all failed", "one objective", "a constraint", "ten thousand candidates"],
+)
+def test_every_kind_of_run_opens_without_a_complaint(browser: Chrome, folder: Path, story: Story) -> None:
+    assert shown(browser, folder, story) == []
+    assert "Candidate" in details(browser)
+
+
+@pytest.mark.parametrize("width", [400, 700, 1400])
+@pytest.mark.parametrize("name", ["digits-widths", HOSTILE * 3], ids=["harmless", "hostile"])
+def test_no_width_makes_the_page_scroll_sideways(browser: Chrome, folder: Path, width: int, name: str) -> None:
+    shown(browser, folder, Story(generations=3, name=name, note=name), width)
+    assert browser.execute_script("return document.documentElement.scrollWidth") <= width
+
+
+def test_a_dark_screen_gets_dark_plots(browser: Chrome, folder: Path) -> None:
+    shown(browser, folder, Story(generations=2))
+    paper = "return document.getElementById('front-plot').layout.paper_bgcolor"
+    assert browser.execute_script(paper) == "#ffffff"
+    scheme = [{"name": "prefers-color-scheme", "value": "dark"}]
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": scheme})
+    try:
+        WebDriverWait(browser, 10).until(lambda driver: driver.execute_script(paper) == "#14191f")
+    finally:
+        browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})

@@ -1,0 +1,120 @@
+"""Whole searches on Ray: the same history as in process, on one node, on two, and with a node lost under way."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+import ray
+from problems_for_tests import Knapsack12
+from ray.cluster_utils import Cluster
+
+import emoprune
+from emoprune.errors import ResourcesUnavailable
+from emoprune.run import Run
+
+pytestmark = pytest.mark.timeout(240)  # Ray takes seconds to start, and more on a busy machine
+
+
+def settings(**evaluation: Any) -> dict[str, Any]:
+    return {
+        "search": {"population": 16, "generations": 5, "seed": 5},
+        "evaluation": {"backend": "ray", "workers": 2, "cpus_per_worker": 0.5, **evaluation},
+    }
+
+
+def run_of(runs: Path, name: str, problem: Knapsack12, **evaluation: Any) -> Run:
+    searching = emoprune.search(settings(**evaluation), problem=problem, runs=runs, name=name)
+    for _ in searching:
+        pass
+    return searching.run
+
+
+def assert_equal_but_for_who_ran_it(one: Run, other: Run) -> None:
+    ran = ["worker", "seconds", "attempts"]
+    pd.testing.assert_frame_equal(one.history.drop(columns=ran), other.history.drop(columns=ran))
+    pd.testing.assert_frame_equal(
+        one.pareto.drop(columns=["worker", "wall_s"]), other.pareto.drop(columns=["worker", "wall_s"])
+    )
+
+
+@pytest.fixture(scope="module")
+def in_process(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    return run_of(tmp_path_factory.mktemp("serial"), "serial", Knapsack12(noise=0.1), backend="serial", workers="auto")
+
+
+@pytest.fixture
+def two_nodes() -> Iterator[Cluster]:
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
+    try:
+        yield cluster
+    finally:
+        ray.shutdown()
+        cluster.shutdown()
+
+
+def test_the_number_of_workers_and_the_size_of_chunks_change_nothing_in_the_history(
+    tmp_path: Path, in_process: Run
+) -> None:
+    ray.init("local", num_cpus=2, include_dashboard=False, log_to_driver=False)
+    try:
+        for workers, chunk in ((1, "auto"), (2, "auto"), (3, 1), (2, 16)):
+            run = run_of(tmp_path, f"r{workers}{chunk}", Knapsack12(noise=0.1), workers=workers, chunk=chunk)
+            assert_equal_but_for_who_ran_it(in_process, run)
+            assert len(set(run.history["worker"])) <= workers
+        assert ray.is_initialized()
+    finally:
+        ray.shutdown()
+
+
+def test_a_run_begun_in_process_goes_on_on_ray_and_ends_the_same(tmp_path: Path, in_process: Run) -> None:
+    problem = Knapsack12(noise=0.1)
+    searching = emoprune.search(
+        settings(backend="serial", workers="auto"), problem=problem, runs=tmp_path, name="mixed"
+    )
+    for generation in searching:
+        if generation.index == 1:
+            searching.stop()
+    again = emoprune.resume(
+        searching.run, problem=problem, overrides=["evaluation.backend=ray", "evaluation.workers=2"]
+    )
+    assert len(list(again)) == 3
+    assert not ray.is_initialized()
+    assert_equal_but_for_who_ran_it(in_process, again.run)
+
+
+def test_a_node_removed_in_mid_generation_changes_nothing_in_the_history(
+    tmp_path: Path, in_process: Run, two_nodes: Cluster
+) -> None:
+    doomed = two_nodes.add_node(num_cpus=1)
+    ray.init(address=two_nodes.address, log_to_driver=False)
+    searching = emoprune.search(
+        settings(cpus_per_worker=1, chunk=2), problem=Knapsack12(noise=0.1, pause=0.05), runs=tmp_path, name="lost"
+    )
+    removed = threading.Event()
+
+    def remove_in_mid_generation() -> None:
+        while searching.progress.evaluated < 20:
+            time.sleep(0.02)
+        two_nodes.remove_node(doomed)
+        removed.set()
+
+    thread = threading.Thread(target=remove_in_mid_generation, daemon=True)
+    thread.start()
+    for _ in searching:
+        pass
+    assert removed.wait(60)
+    assert_equal_but_for_who_ran_it(in_process, searching.run)
+    assert searching.run.history["status"].eq("ok").all()
+
+
+def test_more_than_the_machine_has_is_refused_before_a_run_folder_exists(tmp_path: Path) -> None:
+    with pytest.raises(ResourcesUnavailable, match="have"):
+        run_of(tmp_path / "runs", "r", Knapsack12(), workers=500, cpus_per_worker=1)
+    assert not (tmp_path / "runs").exists()
+    assert not ray.is_initialized()

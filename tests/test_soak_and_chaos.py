@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import threading
-import time
 from pathlib import Path
 
 import numpy as np
@@ -51,23 +50,25 @@ def test_workers_shot_at_random_moments_change_nothing_in_the_history(tmp_path: 
     searching = emoprune.search(
         {"search": search, "evaluation": evaluation}, problem=problem, runs=tmp_path, name="shot"
     )
-    rng, over, shots = np.random.default_rng(6), threading.Event(), []
+    rng, over, due, shots = np.random.default_rng(6), threading.Event(), threading.Semaphore(0), []
 
     def shoot() -> None:
-        while not over.wait(float(rng.uniform(0.5, 3.0))):
+        while due.acquire() and not over.wait(float(rng.uniform(0.0, 0.2))):
             workers = [each for each in psutil.Process().children(recursive=True) if is_worker(each)]
             if workers:
                 victim = workers[int(rng.integers(len(workers)))]
                 os.kill(victim.pid, signal.SIGKILL)
-                shots.append(time.monotonic())
+                shots.append(victim.pid)
 
     marksman = threading.Thread(target=shoot, daemon=True)
     marksman.start()
     try:
-        for _ in searching:
-            pass
+        for generation in searching:
+            if generation.index % 2 == 0:  # by progress, not by the clock: a fast machine would be done too soon
+                due.release()
     finally:
         over.set()
+        due.release()
         marksman.join(10)
     assert len(shots) >= 3
     ran = ["worker", "seconds", "attempts"]

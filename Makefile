@@ -14,7 +14,7 @@ TOOLS := $(VENV)/.installed-tools
 VERSIONS := pyproject.toml constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow lint format types bench clean browser
+.PHONY: help demo test test-slow lint format types bench clean browser images
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -26,7 +26,7 @@ demo: $(PACKAGE) ## Install everything into .venv and prune the digits network, 
 test: $(TOOLS) ## Run the tests: behaviour, style, types, architecture, packaging
 	@$(BIN)/python -m pytest
 
-test-slow: $(TOOLS) browser ## Run the tests that take minutes: soak, chaos, browser, clean install
+test-slow: $(TOOLS) browser images ## Run the tests that take minutes: soak, chaos, browser, real images, clean install
 	@$(BIN)/python -m pytest -m slow
 
 lint: $(TOOLS) ## Check style and formatting
@@ -46,6 +46,14 @@ bench: $(TOOLS) ## Run every benchmark, ours beside its peers
 clean: ## Remove .venv, caches and builds; runs stay
 	rm -rf $(VENV) build dist *.egg-info .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+images:
+	@if [ -d /usr/share/datasets/fashion-mnist ] || [ -d "$$EMOPRUNE_DATA/fashion-mnist" ]; then :; \
+	elif [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+		echo "Installing dataset-fashion-mnist for the tests on real images"; \
+		apt-get update -qq && DEBIAN_FRONTEND=noninteractive \
+			apt-get install -qq --yes --no-install-recommends dataset-fashion-mnist >/dev/null; \
+	else echo "No Fashion-MNIST, and no right to install it: the tests on it will fail"; fi
 
 browser:
 	@if command -v chromedriver >/dev/null && command -v chromium >/dev/null; then :; \
@@ -68,5 +76,5 @@ $(PACKAGE): $(MADE) $(VERSIONS)
 
 $(TOOLS): $(MADE) $(VERSIONS)
 	@echo "Installing emoprune and its test tools into $(VENV), at first a few minutes"
-	@$(PIP) install --constraint constraints.txt --editable '.[networks,age-moea2,dev,bench]'
+	@$(PIP) install --constraint constraints.txt --editable '.[networks,onnx,age-moea2,dev,bench]'
 	@touch $(PACKAGE) $@

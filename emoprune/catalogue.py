@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from emoprune import plugins
 from emoprune.complaints import expectation, schema_of, shown
 from emoprune.config import example_text
-from emoprune.errors import EmopruneError, RunCorrupt
+from emoprune.errors import ConfigError, ContractError, EmopruneError, RunCorrupt
 from emoprune.run import Run, runs_in
 
 __all__ = ["details", "overview"]
@@ -22,20 +22,24 @@ def overview(runs: Path) -> dict[str, Any]:
     return {
         "problems": list(plugins.available("problem")),
         "operators": {kind: list(plugins.available(kind)) for kind in plugins.OPERATOR_KINDS},
+        "criteria": list(plugins.available("criterion")),
+        "compensations": list(plugins.available("compensation")),
         "examples": list(plugins.available("example")),
         "runs": [folder.name for folder in runs_in(runs)],
     }
 
 
 def details(what: str, runs: Path) -> dict[str, Any]:
-    """Return what there is of problems, operators, examples or runs, each with what a person wants to know of it."""
+    """Return what there is of one kind: problems, operators, criteria, compensations, examples or runs, each described."""
     listed: Mapping[str, Callable[[], dict[str, Any]]] = {
         "problems": lambda: _plugins("problem"),
         "operators": lambda: {kind: _plugins(kind) for kind in plugins.OPERATOR_KINDS},
+        "criteria": _criteria,
+        "compensations": lambda: _plugins("compensation"),
         "examples": _examples,
         "runs": lambda: {folder.name: _run(folder) for folder in runs_in(runs)},
     }
-    return {what: listed[what]()}
+    return {what: listed[what](), **(_taxonomies() if what == "criteria" else {})}
 
 
 def _plugins(kind: str) -> dict[str, Any]:
@@ -50,6 +54,48 @@ def _plugin(kind: str, name: str) -> dict[str, Any]:
     except EmopruneError as error:
         return {"unusable": str(error)}
     return {"does": plugins.summary(factory), **({"options": options} if options else {})}
+
+
+def _criteria() -> dict[str, Any]:
+    """Describe each criterion, with its leaf: its place in the taxonomies of the field."""
+    return {name: {**_plugin("criterion", name), "leaf": _leaf(name)} for name in plugins.available("criterion")}
+
+
+def _leaf(criterion: str) -> str | None:
+    """Return where a criterion stands; None where it does not say so, or cannot be imported."""
+    try:
+        leaf = getattr(plugins.find("criterion", criterion), "leaf", None)
+    except ConfigError:
+        return None  # why it cannot be imported is said already
+    return None if leaf is None else str(leaf)
+
+
+def _taxonomies() -> dict[str, Any]:
+    """Return every leaf of every taxonomy with the criteria that cover it, or the reason why none does."""
+    by_leaf: dict[str, list[str]] = {}
+    for name in plugins.available("criterion"):
+        leaf = _leaf(name)
+        if leaf is not None:
+            by_leaf.setdefault(leaf, []).append(name)
+    leaves: dict[str, Any] = {}
+    unusable = {}
+    for taxonomy in plugins.available("taxonomy"):
+        try:
+            reasons = _leaves(taxonomy)
+        except EmopruneError as error:
+            unusable[taxonomy] = str(error)
+            continue
+        for leaf, reason in reasons.items():
+            leaves[leaf] = by_leaf.get(leaf) or f"not covered: {reason or 'no installed criterion'}"
+    leaves |= {leaf: names for leaf, names in by_leaf.items() if leaf not in leaves}
+    return {"leaves": leaves, **({"unusable": unusable} if unusable else {})}
+
+
+def _leaves(taxonomy: str) -> dict[str, str]:
+    leaves = getattr(plugins.find("taxonomy", taxonomy), "LEAVES", None)
+    if not isinstance(leaves, Mapping):
+        raise ContractError(f"taxonomy {taxonomy!r}: expected LEAVES, a mapping of leaves to reasons, found {leaves!r}")
+    return {str(leaf): str(reason) for leaf, reason in leaves.items()}
 
 
 def _options(model: type[BaseModel]) -> Iterator[tuple[str, str]]:

@@ -5,13 +5,30 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Sequence
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
+from emoprune.arguments import (
+    AddressOption,
+    Backend,
+    BackendOption,
+    CandidateArgument,
+    ConfigArgument,
+    Device,
+    DeviceOption,
+    EpochsOption,
+    JsonOption,
+    Kind,
+    OwnSetOption,
+    RunArgument,
+    RunsOption,
+    SetOption,
+    TrustOption,
+    WorkersOption,
+)
 from emoprune.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -43,22 +60,6 @@ Results go to standard output, progress and errors to standard error.
 """
 
 
-class Backend(StrEnum):
-    """Where candidates are evaluated."""
-
-    RAY = "ray"
-    SERIAL = "serial"
-
-
-class Kind(StrEnum):
-    """What `emoprune list` can list."""
-
-    PROBLEMS = "problems"
-    OPERATORS = "operators"
-    EXAMPLES = "examples"
-    RUNS = "runs"
-
-
 class _Commands(TyperGroup):
     """The commands; `--debug` may stand anywhere, and a reader who leaves ends them quietly."""
 
@@ -83,21 +84,6 @@ app = typer.Typer(
     epilog=EPILOG,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-
-ConfigArgument = Annotated[str, typer.Argument(metavar="CONFIG", help="A config file, or the name of an example.")]
-RunArgument = Annotated[str, typer.Argument(metavar="RUN", help="A run's name or folder, or 'latest'.")]
-RunsOption = Annotated[
-    Path, typer.Option("--runs", envvar="EMOPRUNE_RUNS", metavar="DIR", help="The folder that holds the runs.")
-]
-SetOption = Annotated[
-    list[str] | None,
-    typer.Option("--set", metavar="KEY=VALUE", help="Set a key of the config, as in search.population=80; repeatable."),
-]
-WorkersOption = Annotated[int | None, typer.Option(min=1, help="How many workers: --set evaluation.workers=N.")]
-AddressOption = Annotated[str | None, typer.Option(help="A Ray cluster to join: --set evaluation.address=A.")]
-BackendOption = Annotated[Backend | None, typer.Option(help="Where to evaluate: --set evaluation.backend=B.")]
-JsonOption = Annotated[bool, typer.Option("--json", help="Write JSON for scripts; every object has a 'schema'.")]
-TrustOption = Annotated[bool, typer.Option("--trust-code", help="Import the code that a run from elsewhere names.")]
 
 
 def _show_version(wanted: bool) -> None:
@@ -227,8 +213,13 @@ def pareto(
 @app.command()
 def export(
     run: RunArgument,
-    candidate: Annotated[str, typer.Argument(help="A candidate's number, a reference's name, or 'knee'.")],
+    candidate: CandidateArgument,
     *,
+    formats: Annotated[
+        list[str] | None,
+        typer.Option("--format", metavar="F", help="One of the problem's formats instead of its first; repeatable."),
+    ] = None,
+    verify: Annotated[bool, typer.Option(help="Load again what was written, and compare.")] = True,
     runs: RunsOption = Path("runs"),
     trust_code: TrustOption = False,
     as_json: JsonOption = False,
@@ -237,18 +228,86 @@ def export(
     from emoprune import results, showing
 
     opened = _opened(run, runs)
-    folder, verified = results.export(opened, candidate, trust_code=trust_code)
-    written = {"run": opened.name, "candidate": candidate, "path": str(folder), "verified": verified}
-    showing.show("export", written, as_json=as_json)
+    folder, said = results.export(opened, candidate, formats=formats or (), verify=verify, trust_code=trust_code)
+    written = {"run": opened.name, "candidate": candidate, "path": str(folder)}
+    showing.show("export", {**written, "verified" if verify else "not_verified": said}, as_json=as_json)
 
 
 @app.command()
-def report(run: RunArgument = "latest", *, runs: RunsOption = Path("runs")) -> None:
+def groups(config: ConfigArgument, *, overrides: SetOption = None, as_json: JsonOption = False) -> None:
+    """Show what can be pruned and how far, before any search."""
+    from emoprune import inspecting, showing
+    from emoprune.config import load
+
+    showing.inspection(inspecting.inspect(load(config, overrides or ())), as_json=as_json)
+
+
+@app.command()
+def audit(
+    run: RunArgument = "latest",
+    *,
+    candidates: Annotated[
+        int, typer.Option(min=3, metavar="N", help="How many members of the front, its ends and knee among them.")
+    ] = 8,
+    epochs: EpochsOption = None,
+    overrides: OwnSetOption = None,
+    device: DeviceOption = Device.CPU,
+    runs: RunsOption = Path("runs"),
+    trust_code: TrustOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Check whether a run's front can be believed."""
+    from emoprune import auditing, showing
+
+    opened = _opened(run, runs)
+    found = auditing.audit(
+        opened,
+        candidates=candidates,
+        options=_own_options(overrides, epochs),
+        device=device.value,
+        trust_code=trust_code,
+    )
+    showing.audit(opened, found, as_json=as_json)
+
+
+@app.command()
+def recover(
+    run: RunArgument,
+    candidate: CandidateArgument,
+    *,
+    epochs: EpochsOption = None,
+    overrides: OwnSetOption = None,
+    device: DeviceOption = Device.CPU,
+    runs: RunsOption = Path("runs"),
+    trust_code: TrustOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Win back what pruning cost a candidate, and measure it again."""
+    from emoprune import recovering, showing
+
+    opened = _opened(run, runs)
+    options = _own_options(overrides, epochs)
+    found = recovering.recover(opened, candidate, options=options, device=device.value, trust_code=trust_code)
+    showing.recovery(opened, found, as_json=as_json)
+
+
+def _own_options(given: Sequence[str] | None, epochs: int | None) -> list[str]:
+    return [*(given or ()), *(() if epochs is None else (f"epochs={epochs}",))]
+
+
+@app.command()
+def report(run: RunArgument = "latest", *, runs: RunsOption = Path("runs"), as_json: JsonOption = False) -> None:
     """Write report.html, one file for offline reading."""
     from emoprune.report.page import write_page
 
     opened = _opened(run, runs)
-    typer.echo(write_page(opened, opened.path / "report.html"))
+    path = write_page(opened, opened.path / "report.html")
+    if as_json:
+        from emoprune import showing
+
+        showing.write_object("report", {"run": opened.name, "path": str(path)})
+    else:
+        typer.echo(path)
 
 
 @app.command("list")
@@ -258,7 +317,7 @@ def list_(
     runs: RunsOption = Path("runs"),
     as_json: JsonOption = False,
 ) -> None:
-    """List problems, operators, examples and runs."""
+    """List problems, operators, criteria, examples and runs."""
     from emoprune import catalogue, showing
 
     found = catalogue.overview(runs) if kind is None else catalogue.details(kind.value, runs)
@@ -271,13 +330,20 @@ def init(
     *,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Where to; by default EXAMPLE.yaml.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace the file if it exists.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Write an example's config to start from."""
     from emoprune.config import example_text
 
     path = output or Path(f"{example}.yaml")
     _write(path, example_text(example), force=force)
-    typer.echo(f"{path}\nrun it with: emoprune run {shlex.quote(str(path))}")
+    command = f"emoprune run {shlex.quote(str(path))}"
+    if as_json:
+        from emoprune import showing
+
+        showing.write_object("init", {"example": example, "path": str(path), "try": command})
+    else:
+        typer.echo(f"{path}\nrun it with: {command}")
 
 
 def _write(path: Path, text: str, *, force: bool) -> None:

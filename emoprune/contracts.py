@@ -1,13 +1,13 @@
 """What a plug-in promises: problems, operators, objectives, constraints.
 
 A problem or operator need not inherit from anything here; it only has to have these members. Check one with
-`emoprune.testing`.
+`emoprune.testing`. What a problem may offer besides is written in `emoprune/offers.py`, and found here as well.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -17,22 +17,44 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emoprune.errors import ContractError
+from emoprune.offers import (
+    Audit,
+    Audited,
+    Cell,
+    Description,
+    Exporting,
+    Finding,
+    Inspected,
+    Inspection,
+    Recovered,
+    Recovering,
+    Table,
+)
 from emoprune.records import Split
 from emoprune.space import IntArray, Space
 
 __all__ = [
+    "Audit",
+    "Audited",
     "Canonical",
+    "Cell",
     "Constrained",
     "Constraint",
     "Crossover",
     "Description",
     "Direction",
+    "Exporting",
     "Failure",
+    "Finding",
     "Fingerprinted",
+    "Inspected",
+    "Inspection",
     "Mutation",
     "Objective",
     "Prepared",
     "Problem",
+    "Recovered",
+    "Recovering",
     "Reference",
     "Repair",
     "Row",
@@ -41,6 +63,7 @@ __all__ = [
     "Seeding",
     "Sense",
     "Split",
+    "Table",
     "as_minimised",
     "constraints_of",
     "violations",
@@ -48,7 +71,6 @@ __all__ = [
 
 FloatArray = NDArray[np.float64]
 SeedArray = NDArray[np.uint64]
-Description = Mapping[str, str | int | float]
 
 
 class Direction(StrEnum):

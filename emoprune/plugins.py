@@ -14,11 +14,11 @@ from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any, get_type_hints
 
-from pydantic import BaseModel, ConfigDict, Field, create_model
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 from pydantic.errors import PydanticUserError
 from pydantic_core import PydanticSerializationError
 
-from emoprune.complaints import nearest
+from emoprune.complaints import dotted, from_validation, nearest
 from emoprune.errors import ConfigError, ContractError
 
 __all__ = [
@@ -28,11 +28,14 @@ __all__ = [
     "build",
     "checked_options",
     "find",
+    "given_options",
     "importable_from",
     "is_given",
     "is_import_target",
+    "made",
     "nearest",
     "options_model",
+    "plain_options",
     "settled",
     "summary",
 ]
@@ -43,14 +46,20 @@ GIVEN = "given"  # `given:<class>` is the name of a problem that was handed over
 _GROUPS = {
     "problem": "emoprune.problems",
     "example": "emoprune.examples",
+    "criterion": "emoprune.criteria",
+    "compensation": "emoprune.compensations",
+    "taxonomy": "emoprune.taxonomies",
     **dict.fromkeys(OPERATOR_KINDS, "emoprune.operators"),
 }
 
 
 def available(kind: str) -> dict[str, EntryPoint]:
-    """Return the installed plug-ins of `kind` (problem, example, or an operator kind) by name, sorted.
+    """Return the installed plug-ins of `kind` by name, sorted.
 
-    An operator's entry point is called `<kind>.<name>`, as in `crossover.uniform`.
+    A kind is problem, example, criterion (what ranks the parts of a thing that is pruned), compensation
+    (how the parts that stay make up for those that go), taxonomy (what kinds of
+    criteria there are), or an operator kind. An operator's entry point is called `<kind>.<name>`, as in
+    `crossover.uniform`.
 
     Raises:
         ConfigError: Two installed packages claim one name.
@@ -99,7 +108,7 @@ def importable_from(*folders: Path) -> Iterator[None]:
 
 
 def find(kind: str, name: str) -> Callable[..., Any]:
-    """Return the class or function behind a plug-in's name or import target.
+    """Return the class or function behind a plug-in's name or import target; behind a taxonomy's, its module.
 
     Raises:
         ConfigError: Nothing of that name is installed, or importing it failed; the import's own error is the cause.
@@ -156,8 +165,10 @@ def _module(name: str, target: str) -> object:
         ) from error
 
 
-def options_model(factory: Callable[..., Any]) -> type[BaseModel]:
-    """Return a pydantic model of the factory's keyword arguments, so that options are checked before it is called.
+def options_model(factory: Callable[..., Any], *, keyword_only: bool = False) -> type[BaseModel]:
+    """Return a pydantic model of the factory's arguments, so that options are checked before it is called.
+
+    With `keyword_only` these are the arguments after the `*`: the ones before are not the user's to give.
 
     Raises:
         ContractError: Its annotations cannot be read.
@@ -165,17 +176,19 @@ def options_model(factory: Callable[..., Any]) -> type[BaseModel]:
     settings = ConfigDict(extra="forbid", arbitrary_types_allowed=True, protected_namespaces=(), allow_inf_nan=False)
     name = getattr(factory, "__name__", type(factory).__name__)
     try:
-        return create_model(name, __config__=settings, **_fields(factory))
+        return create_model(name, __config__=settings, **_fields(factory, keyword_only=keyword_only))
     except (NameError, TypeError, ValueError, PydanticUserError) as error:
         raise ContractError(f"{name}: its arguments cannot be read as options: {error}; annotate them") from error
 
 
-def _fields(factory: Callable[..., Any]) -> dict[str, Any]:
+def _fields(factory: Callable[..., Any], *, keyword_only: bool) -> dict[str, Any]:
     owner = factory.__init__ if inspect.isclass(factory) else factory
     hints = get_type_hints(owner, include_extras=True)
     fields: dict[str, Any] = {}
     for name, parameter in inspect.signature(factory).parameters.items():
         if parameter.kind in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL):
+            continue
+        if keyword_only and parameter.kind is not parameter.KEYWORD_ONLY:
             continue
         default = ... if parameter.default is parameter.empty else parameter.default
         fields[name] = (hints.get(name, Any), default)
@@ -191,14 +204,33 @@ def _made_defaults(factory: Callable[..., Any], hints: Mapping[str, Any]) -> dic
     return made
 
 
-def checked_options(factory: Callable[..., Any], options: Mapping[str, Any]) -> BaseModel:
+def checked_options(
+    factory: Callable[..., Any], options: Mapping[str, Any], *, keyword_only: bool = False
+) -> BaseModel:
     """Return the options as an instance of the factory's model; they are plain data and checked as strictly as JSON.
 
     Raises:
         pydantic.ValidationError: An option is unknown, missing or of the wrong type.
     """
+    model = options_model(factory, keyword_only=keyword_only)
     # Through JSON, because only there strictness lets a list be a tuple and text be a path, and nothing else.
-    return options_model(factory).model_validate_json(json.dumps(dict(options)), strict=True)
+    return model.model_validate_json(json.dumps(dict(options)), strict=True)
+
+
+def given_options(checked: BaseModel) -> dict[str, Any]:
+    """Return the checked options that were given, as what they are declared to be; defaults stay with the factory."""
+    return {option: getattr(checked, option) for option in checked.model_fields_set}
+
+
+def plain_options(checked: BaseModel) -> dict[str, Any]:
+    """Return all checked options as plain data, defaults filled in where they can be written down."""
+    written: dict[str, Any] = {}
+    for option in type(checked).model_fields:
+        try:
+            written |= checked.model_dump(mode="json", include={option})
+        except PydanticSerializationError:
+            continue  # only a default can be such an object: what was given came from plain data
+    return written
 
 
 def settled(kind: str, name: str, options: Mapping[str, Any]) -> dict[str, Any]:
@@ -208,14 +240,7 @@ def settled(kind: str, name: str, options: Mapping[str, Any]) -> dict[str, Any]:
         ConfigError: The name is unknown.
         pydantic.ValidationError: An option is unknown, missing or of the wrong type.
     """
-    checked = checked_options(find(kind, name), options)
-    plain: dict[str, Any] = {}
-    for option in type(checked).model_fields:
-        try:
-            plain |= checked.model_dump(mode="json", include={option})
-        except PydanticSerializationError:
-            continue  # only a default can be such an object: what was given came from plain data
-    return plain
+    return plain_options(checked_options(find(kind, name), options))
 
 
 def build(kind: str, name: str, options: Mapping[str, Any]) -> Any:
@@ -226,8 +251,23 @@ def build(kind: str, name: str, options: Mapping[str, Any]) -> Any:
         pydantic.ValidationError: An option is unknown, missing or of the wrong type (`emoprune.config` renders it).
     """
     factory = find(kind, name)
-    checked = checked_options(factory, options)
-    return factory(**{option: getattr(checked, option) for option in checked.model_fields_set})
+    return factory(**given_options(checked_options(factory, options)))
+
+
+def made(kind: str, name: str, options: Mapping[str, Any]) -> Any:
+    """Return the plug-in as `build` does, for a plug-in that is built of others, such as a problem of a criterion.
+
+    Raises:
+        ConfigError: The name is unknown, or an option is unknown, missing or of the wrong type.
+    """
+    factory = find(kind, name)
+    try:
+        checked = checked_options(factory, options)
+    except ValidationError as error:
+        wrong = from_validation(error, options_model(factory), options, key=f"option of {kind} {name!r}")
+        lines = [f"{kind} {name!r}: {dotted(complaint.path)}: {complaint.text}" for complaint in wrong]
+        raise ConfigError("\n".join(lines)) from error
+    return factory(**given_options(checked))
 
 
 def summary(factory: Callable[..., Any]) -> str:

@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from emoprune.archive import Archive
-from emoprune.assembly import build_problem, check_unchanged, described
-from emoprune.config import Config
-from emoprune.contracts import Prepared, Problem
-from emoprune.errors import ConfigError, RunNotFound
-from emoprune.plugins import importable_from, is_given, nearest
+from emoprune.assembly import described
+from emoprune.contracts import Exporting, Problem
+from emoprune.errors import ConfigError, ContractError
+from emoprune.placing import alone, whole
 from emoprune.recorder import Recorder
 from emoprune.records import Candidate, Evaluation
+from emoprune.reopening import chosen, ready, reopened
 from emoprune.run import Run
-from emoprune.storage import guarded
-from emoprune.trust import check_trust
 
-__all__ = ["Results", "chosen", "export"]
+__all__ = ["Results", "export"]
 
 
 class Results:
@@ -61,69 +58,62 @@ def _kept(archive: Archive) -> list[Evaluation]:
     return sorted(archive.evaluations.values(), key=lambda evaluation: evaluation.candidate.id)
 
 
-def chosen(run: Run, candidate: str) -> Evaluation:
-    """Return the evaluation that a person means by a candidate's number, a reference's name, or `knee`.
-
-    Raises:
-        RunNotFound: The run has no such candidate.
-    """
-    by_id = {evaluation.candidate.id: evaluation for evaluation in run.evaluations()}
-    names = {name: number for number, name in run.references.items()}
-    if candidate == "knee":
-        frame = run.pareto
-        names["knee"] = int(frame.loc[frame["knee"] == 1, "candidate_id"].iloc[0]) if frame["knee"].any() else -1
-        if names["knee"] < 0:
-            raise RunNotFound(f"run {run.name} has no knee: its front is empty")
-    number = names.get(candidate, int(candidate) if candidate.isdecimal() else -1)
-    if number not in by_id:
-        raise RunNotFound(
-            f"run {run.name} has no candidate {candidate[:80]!r}{nearest(candidate, list(names))}; expected a number "
-            f"below {len(by_id)}, a reference's name, or 'knee'"
-        )
-    return by_id[number]
-
-
 def export(
-    run: Run, candidate: str, *, problem: Problem | None = None, trust_code: bool = False
+    run: Run,
+    candidate: str,
+    *,
+    formats: Sequence[str] = (),
+    verify: bool = True,
+    problem: Problem | None = None,
+    trust_code: bool = False,
 ) -> tuple[Path, dict[str, Any]]:
     """Write the pruned thing of one candidate into the run's `exports/<id>`; return the folder and what was verified.
 
     The folder appears only when the problem has verified what it wrote; an older export of the candidate is replaced.
 
+    Args:
+        run: Whose candidate; it is only read, so this works while it is still being written.
+        candidate: Its number, a reference's name, or `knee`.
+        formats: Some of the problem's formats, in any order; none for its first one.
+        verify: Whether what was written is loaded again and compared.
+        problem: The object that the run was given as its problem.
+        trust_code: Import the code that a run from elsewhere names.
+
     Raises:
         RunNotFound: The run has no such candidate.
         ContractError: The problem could not export it.
-        ConfigError: The run was given its problem as an object, which must be given again, or the problem changed.
+        ConfigError: The run was given its problem as an object, which must be given again, the problem changed, or it
+            does not write such a format.
+        RunLocked: Another process exports this candidate.
         TrustError: The run names code to import and was not made here.
     """
-    check_trust(run, trust_code=trust_code)
-    evaluation = chosen(run, candidate)
-    if problem is None and is_given(run.config["problem"]["name"]):
-        raise ConfigError(
-            f"run {run.name} was given its problem as an object; export from Python: "
-            "emoprune.results.export(run, candidate, problem=...)"
-        )
-    config = Config.model_validate(run.config)
-    with importable_from(*run.code_folders):
-        made = build_problem(config) if problem is None else problem
-        if isinstance(made, Prepared):
-            made.prepare(run.path / "problem", config.search.seed)
-        check_unchanged(made, run)
-        made.setup("cpu", config.evaluation.threads)
-        return _exported(made, run, evaluation.candidate)
+    picked = chosen(run, candidate).candidate
+    folder = run.path / "exports" / str(picked.id)
+    call = "emoprune.results.export(run, candidate, problem=...)"
+    with reopened(run, problem, call=call, trust_code=trust_code) as made:
+        wanted = _wanted_formats(made, formats, verify=verify)
+        with alone(run.path, f"export-{picked.id}"):
+            ready(made, run, "cpu")
+            with whole(folder) as partial:
+                if isinstance(made, Exporting):
+                    said = dict(made.export_as(picked.genome, partial, wanted, verify))
+                else:
+                    said = dict(made.export(picked.genome, partial))
+    return folder, said
 
 
-def _exported(problem: Problem, run: Run, candidate: Candidate) -> tuple[Path, dict[str, Any]]:
-    folder = run.path / "exports" / str(candidate.id)
-    partial = folder.with_name(f".{candidate.id}.partial")
-    with guarded(folder):
-        shutil.rmtree(partial, ignore_errors=True)
-        partial.mkdir(parents=True)
-        try:
-            verified = dict(problem.export(candidate.genome, partial))
-        except BaseException:
-            shutil.rmtree(partial, ignore_errors=True)
-            raise
-        shutil.rmtree(folder, ignore_errors=True)
-        partial.rename(folder)
-    return folder, verified
+def _wanted_formats(problem: Problem, formats: Sequence[str], *, verify: bool) -> list[str]:
+    """Return the formats in the problem's own order, its first one if none is named; none if it has none."""
+    name = type(problem).__name__
+    if not isinstance(problem, Exporting):
+        if formats or not verify:
+            refused = f"--format {formats[0]}" if formats else "--no-verify"
+            raise ConfigError(f"{name} writes one format and always verifies it; leave {refused} out")
+        return []
+    known = list(problem.formats)
+    if not known:
+        raise ContractError(f"{name}.formats: expected at least one format, found none; name one, or remove the member")
+    unknown = [wanted for wanted in formats if wanted not in known]
+    if unknown:
+        raise ConfigError(f"{name} has no format {unknown[0][:80]!r}; expected some of {', '.join(known)}")
+    return [each for each in known if each in formats] or known[:1]

@@ -18,10 +18,13 @@ if TYPE_CHECKING:  # pandas takes longer to import than `emoprune status` may ta
 __all__ = [
     "Paper",
     "RunThen",
+    "audit",
     "front_csv",
     "front_json",
     "front_table",
+    "inspection",
     "printable",
+    "recovery",
     "rows",
     "show",
     "status",
@@ -68,7 +71,7 @@ def _lines(members: Mapping[str, Any], indent: str) -> Iterator[str]:
     width = max((len(name) for name in members), default=0)
     for name, value in members.items():
         listed = list(value) if isinstance(value, Sequence) and not isinstance(value, str) else None
-        if isinstance(value, Mapping):
+        if isinstance(value, Mapping) and value:
             yield f"{indent}{name}"
             yield from _lines(value, f"{indent}  ")
         elif listed and isinstance(listed[0], Mapping):
@@ -77,7 +80,7 @@ def _lines(members: Mapping[str, Any], indent: str) -> Iterator[str]:
         elif listed is not None:
             yield f"{indent}{name:<{width}}  {', '.join(str(item) for item in listed) or '-'}"
         else:
-            yield f"{indent}{name:<{width}}  {'-' if value is None else value}"
+            yield f"{indent}{name:<{width}}  {'-' if value is None or value == {} else value}"
 
 
 def printable(text: str) -> str:
@@ -150,3 +153,35 @@ def front_table(run: Run, *, wide: bool) -> None:
         keeps = {f"candidate {number}": words for number, words in run.descriptions.items()}
         sys.stdout.write("\n")
         show("descriptions", keeps, as_json=False)
+
+
+def inspection(found: Mapping[str, Any], *, as_json: bool) -> None:
+    """Write what a problem says of itself before any search."""
+    if as_json:
+        write_object("groups", found)
+        return
+    from emoprune.report.offers import inspection_text
+
+    Paper().print(inspection_text(found))
+
+
+def audit(run: Run, found: Mapping[str, Any], *, as_json: bool) -> None:
+    """Write whether a run's front can be believed."""
+    if as_json:
+        write_object("audit", {"run": run.name, "path": str(run.path / "audit.json"), **found})
+        return
+    from emoprune.report.offers import audit_text
+
+    Paper().print(audit_text(found))
+    sys.stdout.write(printable(f"\nwritten to {run.path / 'audit.json'}\n"))
+
+
+def recovery(run: Run, found: Mapping[str, Any], *, as_json: bool) -> None:
+    """Write a recovered candidate's values beside its old ones."""
+    if as_json:
+        write_object("recover", {"run": run.name, **found})
+        return
+    from emoprune.report.offers import recovery_text
+
+    Paper().print(recovery_text(found, run.objectives))
+    sys.stdout.write(printable(f"\nwritten to {found['path']}\n"))

@@ -8,9 +8,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from emoprune.problems.networks.architecture import Architecture, trace
 from emoprune.problems.networks.data.images import ImageData, LabelledImages
-from emoprune.problems.networks.reading import layers_of, weights_of
 
 INPUT = (2, 6, 6)
 
@@ -58,13 +56,3 @@ def three_outputs_too_few() -> nn.Sequential:
 def not_a_network() -> str:
     """Return what no option of a problem can use."""
     return "neither a network nor images"
-
-
-def architecture_of(module: nn.Module, input_shape: tuple[int, ...] = INPUT) -> Architecture:
-    """Return a network's layers and shapes."""
-    return trace(layers_of(module), input_shape)
-
-
-def tensors_of(module: nn.Module, dtype: torch.dtype = torch.float64) -> dict[str, torch.Tensor]:
-    """Return a network's weights as the problem holds them, in the precision of the test."""
-    return {name: torch.tensor(array, dtype=dtype) for name, array in weights_of(module).items()}

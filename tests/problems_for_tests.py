@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
-from emoprune.contracts import Description, Objective, Reference
+from emoprune.contracts import Audit, Description, Finding, Inspection, Objective, Recovered, Reference
 from emoprune.errors import ConfigError, ContractError
-from emoprune.records import Split
+from emoprune.records import Candidate, Split
 from emoprune.space import Gene, IntArray, Space
 
-__all__ = ["Knapsack12"]
+__all__ = ["Knapsack12", "OfferingKnapsack12"]
 
 
 class Knapsack12:
@@ -102,3 +105,87 @@ def _loss(genomes: IntArray, worths: IntArray) -> NDArray[np.float64]:
     pairs = genomes[:, :-1] * genomes[:, 1:]
     kept = genomes @ alone + pairs @ paired[:-1]
     return np.asarray(1.0 - kept / (alone.sum() + paired[:-1].sum()))
+
+
+class OfferingKnapsack12(Knapsack12):
+    """A knapsack that offers all a problem may offer: formats, an inspection, an audit, a recovery."""
+
+    formats = ("json", "csv")
+
+    def export_as(self, genome: IntArray, folder: Path, formats: Sequence[str], verify: bool) -> Description:
+        """Write the kept items in each format; verified, their weights are read back and added up."""
+        words: dict[str, str | int | float] = {}
+        for wanted in formats:
+            write = self.export if wanted == "json" else self._export_csv
+            words |= {f"{wanted}.{name}": value for name, value in write(genome, folder).items()}
+        return words if verify else {"files": len(formats)}
+
+    def _export_csv(self, genome: IntArray, folder: Path) -> Description:
+        path = folder / "knapsack.csv"
+        with path.open("w", newline="", encoding="utf-8") as file:
+            csv.writer(file).writerows(zip(self.space.names, (self._weights * genome).tolist(), strict=True))
+        with path.open(newline="", encoding="utf-8") as file:
+            reloaded = sum(int(weight) for _, weight in csv.reader(file))
+        if reloaded != int(genome @ self._weights):
+            raise ContractError(f"export: expected a weight of {genome @ self._weights}, found {reloaded}")
+        return {"file": path.name, "weight": reloaded}
+
+    def inspect(self) -> Inspection:
+        """List the items; every one of them can be left out."""
+        items = [
+            {"item": name, "weight": weight, "locked to": None}
+            for name, weight in zip(self.space.names, self._weights, strict=True)
+        ]
+        total = int(self._weights.sum())
+        summary = {"items": len(items), "smallest weight": 0, "largest weight": total, "can be empty": True}
+        return Inspection(summary, {"items": items}, ["Nothing is locked: every item can be left out."])
+
+    def audit(
+        self,
+        candidates: Sequence[Candidate],
+        folder: Path,
+        seed: int,
+        *,
+        resamples: Annotated[int, Field(ge=10)] = 200,
+        confidence: Annotated[float, Field(gt=0, lt=1)] = 0.95,
+    ) -> Audit:
+        """Compare the order of the candidates by loss on search and on select: Kendall's tau, resampled."""
+        genomes = np.stack([candidate.genome for candidate in candidates])
+        seeds = np.zeros(len(genomes), dtype=np.uint64)
+        search, select = (self.evaluate(genomes, seeds, split)[:, 0] for split in (Split.SEARCH, Split.SELECT))
+        np.savetxt(folder / "losses.txt", np.column_stack([search, select]))
+        drawn = np.random.default_rng(seed).integers(0, len(genomes), (resamples, len(genomes)))
+        low, high = np.quantile([_tau(search[rows], select[rows]) for rows in drawn], [1 - confidence, confidence])
+        tau = _tau(search, select)
+        sentence = (
+            "The order on search is that on select." if low > 0 else "The order on search says nothing of select."
+        )
+        rows = [
+            {"candidate": candidate.id, "search": before, "select": after}
+            for candidate, before, after in zip(candidates, search, select, strict=True)
+        ]
+        return Audit([Finding("kendall-tau", tau, low, high, bool(low <= 0), sentence)], {"losses": rows})
+
+    def recover(
+        self, genome: IntArray, folder: Path, seed: int, *, epochs: Annotated[int, Field(ge=1)] = 1, heaviest: int = 30
+    ) -> Recovered:
+        """Put back, one after the other, the `epochs` items of at most `heaviest` that win back most on search."""
+        full = genome.copy()
+        for _ in range(epochs):
+            missing = np.flatnonzero((full == 0) & (self._weights <= heaviest))
+            if len(missing):
+                tried = np.tile(full, (len(missing), 1))
+                tried[np.arange(len(missing)), missing] = 1
+                losses = self.evaluate(tried, np.zeros(len(tried), dtype=np.uint64), Split.SEARCH)[:, 0]
+                full = tried[np.argmin(losses)]
+        description = self.export(full, folder)
+        names = [objective.name for objective in self.objectives]
+        rows = {split: self.evaluate(full[None], np.zeros(1, dtype=np.uint64), split)[0] for split in Split}
+        return Recovered({split.value: dict(zip(names, row, strict=True)) for split, row in rows.items()}, description)
+
+
+def _tau(first: NDArray[np.float64], second: NDArray[np.float64]) -> float:
+    """Return Kendall's tau-a of two rows of numbers."""
+    upper = np.triu_indices(len(first), 1)
+    signs = np.sign(np.subtract.outer(first, first)) * np.sign(np.subtract.outer(second, second))
+    return float(signs[upper].mean())

@@ -32,7 +32,19 @@ class TestHelp:
     def test_help_names_every_command_and_every_exit_code(self, emoprune: Command) -> None:
         shown = emoprune("--help")
         assert shown.code == 0
-        commands = ("run", "resume", "status", "pareto", "export", "report", "list", "init")
+        commands = (
+            "run",
+            "resume",
+            "status",
+            "pareto",
+            "export",
+            "groups",
+            "audit",
+            "recover",
+            "report",
+            "list",
+            "init",
+        )
         assert all(re.search(rf"^  {command} ", shown.out, re.MULTILINE) for command in commands)
         codes = [int(code) for code in re.findall(r"^    (\d+) ", shown.out, re.MULTILINE)]
         assert codes == [*range(9), 129, 130, 141, 143]
@@ -61,6 +73,9 @@ class TestHelp:
             (("pareto", "done"), ("ray", "torch", "pymoo", "plotly")),
             (("report", "done"), ("ray", "torch", "pymoo")),
             (("list",), ("ray", "torch", "pymoo", "pandas", "plotly")),
+            (("list", "criteria"), ("ray", "pymoo", "pandas", "plotly")),
+            (("groups", "offering.yaml"), ("ray", "torch", "pymoo", "pandas", "plotly")),
+            (("export", "done", "knee"), ("ray", "torch", "pymoo", "plotly")),
             # pymoo is what the algorithm is checked against.
             (("run", "knapsack.yaml", "--dry-run"), ("ray", "torch", "pandas", "plotly")),
         ],
@@ -68,6 +83,7 @@ class TestHelp:
     def test_a_command_imports_nothing_heavy_that_it_does_not_need(
         self, finished: str, folder: Path, words: tuple[str, ...], heavy: tuple[str, ...]
     ) -> None:
+        (folder / "offering.yaml").write_text("problem: problems_for_tests:OfferingKnapsack12\n")
         code = f"""
 import sys
 from emoprune.__main__ import main

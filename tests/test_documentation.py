@@ -67,6 +67,17 @@ def test_every_command_in_the_readme_works_from_top_to_bottom(tmp_path: Path) ->
     assert (runs / "first" / "report.html").stat().st_size > 1_000_000
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_the_page_on_networks_works_from_top_to_bottom(tmp_path: Path) -> None:
+    follow(ROOT / "docs" / "prune-networks.md", tmp_path, 300)
+    run = tmp_path / "runs" / "mine"
+    assert (run / "audit.json").is_file()
+    assert list(run.glob("recovered/*/model.safetensors"))
+    assert list(run.glob("exports/*/model.pt2"))
+    assert undescribed(run) == [], "left in the run's folder, but not in docs/run-folder.md"
+
+
 def test_the_readme_names_every_exit_code_that_the_help_names() -> None:
     named = re.findall(r"^\| ([\d, ]+) \|", (ROOT / "README.md").read_text(encoding="utf-8"), re.MULTILINE)
     codes = {code.strip() for row in named for code in row.split(",")}

@@ -1,102 +1,171 @@
-"""Batch-norm statistics estimated anew are the averages over the calibration batches, and nothing else changes."""
+"""Batch-norm statistics estimated anew are what each form says they are, and nothing else changes."""
 
 from __future__ import annotations
 
-import numpy as np
-import torch
-from networks_for_tests import INPUT, network, stripes
-from torch import nn
+import copy
+from collections.abc import Iterator
+from itertools import pairwise
 
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from zoo_for_tests import bench_of, images_for, zoo
+
+from emoprune.errors import ConfigError, ContractError
 from emoprune.problems.networks.data.digits import digits
 from emoprune.problems.networks.data.images import LabelledImages
-from emoprune.problems.networks.proxies.adaptive_batch_norm import reestimate_statistics
-from emoprune.problems.networks.scoring import calibration_batches
-
-IMAGES = torch.tensor(np.random.default_rng(4).normal(size=(12, *INPUT)))
-BATCHES = (IMAGES[:4], IMAGES[4:])
-
-
-def statistics(batch: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return mean and unbiased variance per channel, in numpy's words."""
-    array = batch.transpose(0, 1).flatten(1).numpy()
-    return torch.tensor(array.mean(axis=1)), torch.tensor(array.var(axis=1, ddof=1))
+from emoprune.problems.networks.proxies.adaptive_batch_norm import PROXIES, averaged, faded, proxy_named
+from emoprune.problems.networks.proxies.contract import NormStatistics
+from emoprune.problems.networks.proxies.estimating import estimated, estimating_norms, statistics_of
+from emoprune.problems.networks.running import PlainRunner
+from emoprune.problems.networks.scoring import calibration_images
+from emoprune.problems.networks.variant import Variant
 
 
-def test_statistics_are_the_plain_averages_of_each_batch() -> None:
-    made = network().double().eval()
-    convolution = made.get_submodule("0.0")
-    reestimate_statistics(made, BATCHES)
-    means, variances = zip(*(statistics(convolution(batch).detach()) for batch in BATCHES), strict=True)
-    torch.testing.assert_close(made.get_buffer("0.1.running_mean"), torch.stack(means).mean(dim=0))
-    torch.testing.assert_close(made.get_buffer("0.1.running_var"), torch.stack(variances).mean(dim=0))
+@pytest.fixture(autouse=True, scope="module")
+def one_thread() -> Iterator[None]:
+    """Run on one thread: networks this small are no faster on more, and far slower on a busy machine."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
-def test_later_statistics_come_from_batches_normalised_by_themselves() -> None:
-    made = network().double().eval()
-    reestimate_statistics(made, BATCHES)
-    convolution, relu, second, gelu = (made.get_submodule(f"0.{place}") for place in (0, 2, 3, 4))
-    weight, bias = (made.get_parameter(f"0.1.{name}").reshape(-1, 1, 1) for name in ("weight", "bias"))
-    expected = []
-    for batch in BATCHES:
-        mean, variance = (part.reshape(-1, 1, 1) for part in statistics(convolution(batch).detach()))
-        places = len(batch) * 36
-        biased = variance * (places - 1) / places  # what training mode divides by
-        normalised = (convolution(batch) - mean) / (biased + nn.BatchNorm2d(6).eps).sqrt()
-        shifted = normalised * weight + bias
-        expected.append(statistics(gelu(second(relu(shifted))).detach())[0])
-    torch.testing.assert_close(made.get_buffer("0.5.running_mean"), torch.stack(expected).mean(dim=0))
+BATCHES = tuple(batch.double() for batch in torch.split(images_for(40, 3).batches[0], [7, 20, 13]))
 
 
-def test_nothing_of_the_old_statistics_remains() -> None:
-    first, second = network().double().eval(), network().double().eval()
-    for name, statistic in second.named_buffers():
-        if name.endswith("running_mean"):
+def trained_by_torch(network: nn.Module, momentum: float | None, *, reset: bool) -> nn.Module:
+    """Return a copy whose batch norms met the batches in train mode, by torch's own arithmetic."""
+    made = copy.deepcopy(network)
+    for norm in estimating_norms(made).values():
+        norm.momentum = momentum
+        if reset:
+            norm.reset_running_stats()
+        norm.train()
+    with torch.no_grad():
+        for batch in BATCHES:
+            made(batch)
+    return made.eval()
+
+
+def assert_same_statistics(found: nn.Module, expected: nn.Module) -> None:
+    for path, norm in estimating_norms(expected).items():
+        own, other = statistics_of(found.get_submodule(path)), statistics_of(norm)
+        torch.testing.assert_close(own.mean, other.mean, rtol=1e-10, atol=1e-12)
+        torch.testing.assert_close(own.variance, other.variance, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", ["vgg", "resnet", "densenet"])
+def test_the_average_is_torchs_cumulative_one_from_a_reset(name: str) -> None:
+    network = zoo(name).double()
+    found = estimated(network, BATCHES, averaged)
+    assert_same_statistics(found, trained_by_torch(network, None, reset=True))
+
+
+@pytest.mark.parametrize("name", ["vgg", "resnet", "densenet"])
+def test_the_published_form_is_torchs_momentum_of_a_tenth_on_the_old_statistics(name: str) -> None:
+    network = zoo(name).double()
+    for norm in estimating_norms(network).values():
+        norm.momentum = None  # whatever the network was trained with
+    found = estimated(network, BATCHES, faded)
+    assert_same_statistics(found, trained_by_torch(network, 0.1, reset=False))
+
+
+def test_nothing_of_the_old_statistics_remains_in_the_average() -> None:
+    other = zoo("vgg")
+    for path, statistic in other.named_buffers():
+        if path.endswith("running_mean"):
             nn.init.constant_(statistic, 1e6)
-    reestimate_statistics(first, BATCHES)
-    reestimate_statistics(second, BATCHES)
-    torch.testing.assert_close(second(IMAGES), first(IMAGES), rtol=0, atol=0)
+    batches = [batch.float() for batch in BATCHES]
+    first, second = (estimated(network, batches, averaged)(batches[0]) for network in (zoo("vgg"), other))
+    assert torch.equal(first, second)
 
 
-def test_weights_stay_and_the_network_is_left_in_eval_mode() -> None:
-    made = network().double().eval()
-    before = [parameter.clone() for parameter in made.parameters()]
-    reestimate_statistics(made, BATCHES)
-    assert all(torch.equal(*pair) for pair in zip(before, made.parameters(), strict=True))
-    assert not any(module.training for module in made.modules())
+def test_the_published_form_keeps_a_known_share_of_the_old_statistics() -> None:
+    old, seen = (NormStatistics(torch.full((2,), value), torch.ones(2)) for value in (1.0, 0.0))
+    torch.testing.assert_close(faded(old, [seen] * 4).mean, torch.full((2,), 0.9**4))
+
+
+def test_the_network_itself_is_not_touched_and_what_comes_back_can_be_trained() -> None:
+    network = zoo("vgg")
+    before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+    made = estimated(network, [batch.float() for batch in BATCHES], averaged)
+    assert all(torch.equal(before[name], tensor) for name, tensor in network.state_dict().items())
+    assert not any(module.training for module in (*network.modules(), *made.modules()))
+    copied = copy.deepcopy(made).train().requires_grad_(requires_grad=True)
+    copied(BATCHES[1].float()).sum().backward()
+    assert all(parameter.grad is not None for parameter in copied.parameters())
 
 
 def test_dropout_is_off_during_the_estimate() -> None:
-    def estimated() -> torch.Tensor:
-        norm = nn.BatchNorm1d(72).double()
-        reestimate_statistics(nn.Sequential(nn.Flatten(), nn.Dropout(0.9), norm).eval(), (IMAGES,))
-        return norm.running_mean if norm.running_mean is not None else torch.empty(0)
-
-    torch.testing.assert_close(estimated(), IMAGES.flatten(1).mean(dim=0))
+    network = nn.Sequential(nn.Flatten(), nn.Dropout(0.9), nn.BatchNorm1d(784).double()).eval()
+    found = statistics_of(estimated(network, [BATCHES[1]], averaged).get_submodule("2"))
+    torch.testing.assert_close(found.mean, BATCHES[1].flatten(1).mean(dim=0))
+    torch.testing.assert_close(found.variance, BATCHES[1].flatten(1).var(dim=0))
 
 
-def test_a_network_without_batch_norm_is_left_alone() -> None:
-    made = nn.Sequential(nn.Flatten(), nn.Linear(72, 3)).double().eval()
-    before = made(IMAGES)
-    reestimate_statistics(made, BATCHES)
-    assert torch.equal(made(IMAGES), before)
+class TwoNames(nn.Module):
+    """One batch norm that the forward finds under its second name."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.BatchNorm2d(1).double()
+        self.again = self.first
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return torch.flatten(self.again(images), 1)
 
 
-def test_calibration_images_spread_evenly_over_the_training_part() -> None:
-    part = stripes().train
-    (batch,) = calibration_batches(part, 16, "cpu")
-    assert torch.equal(batch, torch.tensor(part.images[::4]))
+def test_a_batch_norm_with_two_names_is_estimated_under_both() -> None:
+    made = estimated(TwoNames().eval(), BATCHES, averaged)
+    expected = torch.stack([batch.mean() for batch in BATCHES]).mean()
+    torch.testing.assert_close(made.get_buffer("again.running_mean")[0], expected)
+    assert made.get_submodule("again") is made.get_submodule("first")
+
+
+def test_a_network_without_batch_norm_is_given_back_as_it_is() -> None:
+    network = zoo("convnext")
+    assert estimated(network, [], averaged) is network
+
+
+def test_a_batch_of_one_image_is_refused() -> None:
+    with pytest.raises(ContractError, match=r"at least 2 images each, found sizes \[1, 7\]"):
+        estimated(zoo("vgg"), [BATCHES[0][:1], BATCHES[0]], averaged)
+
+
+def test_the_unpruned_network_and_the_proxy_none_keep_the_statistics_they_have() -> None:
+    bench = bench_of("vgg")
+    kept = Variant(bench.network, {}, adapted=False)
+    assert PlainRunner(bench, averaged).settled(kept) is kept
+    pruned = Variant(bench.network, {"0.0": 1})
+    assert PlainRunner(bench, proxy_named("none")).settled(pruned) is pruned
+
+
+def test_proxies_go_by_name() -> None:
+    assert [proxy_named(name) for name in PROXIES] == [averaged, faded, None]
+    with pytest.raises(ConfigError, match=r"proxy: expected one of adaptive-batch-norm, .* found 'magic'"):
+        proxy_named("magic")
+
+
+def test_statistics_of_unequal_shapes_are_refused() -> None:
+    with pytest.raises(ContractError, match="one mean and one variance per channel"):
+        NormStatistics(torch.zeros(3), torch.zeros(2))
 
 
 def test_many_calibration_images_come_in_batches_of_nearly_equal_size_without_repeats() -> None:
     part = digits().train
-    batches = calibration_batches(part, 300, "cpu")
-    assert [len(batch) for batch in batches] == [100, 100, 100]
-    assert len(torch.unique(torch.cat(batches), dim=0)) == 300
+    loaded = calibration_images(part, 301, "cpu")
+    sizes = [len(batch) for batch in loaded.batches]
+    assert sizes == [101, 100, 100]
+    assert len(torch.unique(torch.cat(loaded.batches), dim=0)) == 301
+    assert all(one >= other for one, other in pairwise(sizes))
 
 
-def test_data_sorted_by_class_gives_every_batch_all_classes() -> None:
+def test_data_sorted_by_class_gives_every_batch_all_classes_with_their_labels() -> None:
     part = digits().train
     by_class = np.argsort(part.labels, kind="stable")
     numbered = np.broadcast_to(part.labels[by_class, None, None, None].astype(np.float32), part.images.shape)
-    batches = calibration_batches(LabelledImages(numbered, part.labels[by_class]), 256, "cpu")
-    assert [set(batch[:, 0, 0, 0].tolist()) for batch in batches] == [set(range(10))] * 2
+    loaded = calibration_images(LabelledImages(np.ascontiguousarray(numbered), part.labels[by_class]), 256, "cpu")
+    assert [set(batch[:, 0, 0, 0].tolist()) for batch in loaded.batches] == [set(range(10))] * 2
+    assert torch.equal(torch.cat(loaded.batches)[:, 0, 0, 0].long(), loaded.labels)

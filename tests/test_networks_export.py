@@ -3,194 +3,187 @@
 from __future__ import annotations
 
 import json
-import shutil
-import subprocess
 import sys
-import zipfile
-from collections.abc import Callable
+from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
-from networks_for_tests import stripes
+from exports_for_tests import TEST, Halved, as_a_stranger, halved_zoo, places_of_this_computer, wrong_labels
 from safetensors.torch import load_file, save_file
 
-from emoprune.contracts import Description, Failure
-from emoprune.errors import ContractError
-from emoprune.problems.networks.channels import Channels
-from emoprune.problems.networks.verification import Verified, verify
-from emoprune.records import Split
+from emoprune.contracts import Description
+from emoprune.errors import ConfigError, ContractError, StorageError
+from emoprune.problems.networks.coupling.realising import with_tensors
 
-SEEDS = np.zeros(1, dtype=np.uint64)
-GENOME = np.array([3, 4, 5])  # 4 of 6, 5 of 9, 6 of 7 channels
-IMAGES, LABELS = torch.tensor(stripes().test.images), torch.tensor(stripes().test.labels)
-
-AS_A_STRANGER = """\
-import json, sys
-sys.modules["emoprune"] = None
-from load import load_network, load_program
+STRANGER = """\
+import json
+from load import load_network
 from safetensors.torch import load_file
 given = load_file(sys.argv[1])
-for loaded in (load_network(), load_program()):
-    one, all = (loaded(given["images"][:count]) for count in (1, len(given["labels"])))
-    print(json.dumps([one.shape[0], int((all.argmax(dim=1) != given["labels"]).sum())]))
+network = load_network()
+wrong = int((network(given["images"]).argmax(dim=1) != given["labels"]).sum())
+print(json.dumps([wrong, [list(network(given["images"][:n]).shape) for n in (1, 7)], network.training]))
 """
 
 
-@pytest.fixture(scope="module")
-def channels(tmp_path_factory: pytest.TempPathFactory) -> Channels:
-    made = Channels(
-        network="networks_for_tests:network", data="networks_for_tests:stripes", epochs=3, calibration_images=64
-    )
-    made.prepare(tmp_path_factory.mktemp("problem"), 1)
-    made.setup("cpu", 1)
-    return made
+@pytest.fixture(scope="module", autouse=True)
+def one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")
-def exported(channels: Channels, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Description]:
+def halved() -> Halved:
+    return halved_zoo("resnet")
+
+
+@pytest.fixture(scope="module")
+def exported(halved: Halved, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Description]:
     folder = tmp_path_factory.mktemp("exports") / "7"
-    return folder, channels.export(GENOME, folder)
+    return folder, halved.export(folder)
 
 
-@pytest.fixture(scope="module")
-def outputs(exported: tuple[Path, Description]) -> torch.Tensor:
-    with torch.no_grad():
-        made: torch.Tensor = torch.export.load(exported[0] / "model.pt2").module()(IMAGES)
-    return made
-
-
-def measured(channels: Channels, split: Split) -> list[float]:
-    (row,) = channels.evaluate(GENOME[np.newaxis], SEEDS, split)
-    assert not isinstance(row, Failure)
-    return list(row)
-
-
-def test_a_fresh_process_without_emoprune_makes_the_errors_that_were_evaluated(
-    channels: Channels, exported: tuple[Path, Description], tmp_path: Path
+def test_a_stranger_loads_it_in_eval_mode_and_makes_the_same_errors(
+    halved: Halved, exported: tuple[Path, Description], tmp_path: Path
 ) -> None:
-    save_file({"images": IMAGES, "labels": LABELS}, tmp_path / "given.safetensors")
-    command = [sys.executable, "-c", AS_A_STRANGER, str(tmp_path / "given.safetensors")]
-    ended = subprocess.run(command, cwd=exported[0], capture_output=True, text=True, timeout=100, check=False)
-    assert ended.returncode == 0, ended.stderr
-    wrong = round(measured(channels, Split.TEST)[0] * len(LABELS))
-    assert [json.loads(line) for line in ended.stdout.splitlines()] == [[1, wrong]] * 2
+    save_file({"images": torch.cat(TEST.batches), "labels": TEST.labels}, tmp_path / "given.safetensors")
+    said = as_a_stranger(STRANGER, exported[0], str(tmp_path / "given.safetensors"))
+    assert json.loads(said) == [wrong_labels(halved.pruned), [[1, 10], [7, 10]], False]
 
 
-def test_an_export_says_what_was_verified_and_measured(channels: Channels, exported: tuple[Path, Description]) -> None:
+def test_it_says_what_was_measured_before_and_after(halved: Halved, exported: tuple[Path, Description]) -> None:
     folder, said = exported
-    error, macs = measured(channels, Split.TEST)
-    assert (said["test error"], said["macs"]) == (error, macs)
-    assert said["max abs difference"] <= said["allowed difference"]  # type: ignore[operator]  # both are floats
-    assert said["bytes"] == (folder / "model.safetensors").stat().st_size < int(said["bytes unpruned"])
-    assert int(said["parameters"]) < int(said["parameters unpruned"])
-    assert float(said["milliseconds per batch"]) > 0
+    pruned, unpruned = halved.counted
+    assert said["test error"] == wrong_labels(halved.pruned) / len(TEST.labels)
+    assert said["test error unpruned"] == wrong_labels(halved.unpruned) / len(TEST.labels)
+    assert (said["macs"], said["macs unpruned"]) == (pruned["macs"], unpruned["macs"])
+    assert said["safetensors file bytes"] == (folder / "model.safetensors").stat().st_size
+    assert int(said["safetensors file bytes"]) < int(said["safetensors file bytes unpruned"])
+    assert float(said["safetensors max abs difference"]) <= float(said["safetensors allowed difference"])
+    for size in (1, 64):
+        assert float(said[f"safetensors milliseconds, batch of {size}"]) > 0
+        assert float(said[f"safetensors milliseconds, batch of {size} unpruned"]) > 0
+    assert (said["formats"], said["threads"], said["test images"]) == ("safetensors", 1, 100)
 
 
-def test_the_weights_on_disk_are_as_many_as_were_counted(exported: tuple[Path, Description]) -> None:
+def test_there_are_as_many_weights_on_disk_as_were_counted(exported: tuple[Path, Description]) -> None:
     folder, said = exported
-    tensors = load_file(folder / "model.safetensors")
     statistics = ("running_mean", "running_var", "num_batches_tracked")
+    tensors = load_file(folder / "model.safetensors")
     weights = [tensor for name, tensor in tensors.items() if not name.endswith(statistics)]
     assert sum(tensor.numel() for tensor in weights) == said["parameters"]
 
 
-def test_the_config_names_source_widths_kept_channels_input_and_what_was_measured(
-    channels: Channels, exported: tuple[Path, Description]
+def test_the_config_says_where_it_comes_from_how_wide_it_is_and_what_stayed(
+    halved: Halved, exported: tuple[Path, Description]
 ) -> None:
     config = json.loads((exported[0] / "config.json").read_text(encoding="utf-8"))
-    assert config["format_version"] == 1
-    assert config["source"] == "networks_for_tests:network"
-    assert config["input"] == {"shape": ["batch", 2, 6, 6], "dtype": "float32"}
-    assert {path: len(indices) for path, indices in config["kept"].items()} == {"0.0": 4, "0.3": 5, "2": 6}
-    assert config["layers"][3]["options"]["out_channels"] == 5
-    assert config["measured"]["error"] == {split.value: measured(channels, split)[0] for split in Split}
+    tensors = load_file(exported[0] / "model.safetensors")
+    assert config["source"] == "zoo_for_tests:network"
+    assert config["made_with"]["torch"] == torch.__version__
+    assert config["input"] == {"name": "images", "shape": ["batch", 1, 28, 28], "dtype": "float32"}
+    for path, width in config["widths"].items():
+        assert [width["outgoing"], width["incoming"]] == list(tensors[f"{path}.weight"].shape[:2])
+    for group, units in zip(halved.structure.groups, halved.kept, strict=True):
+        assert config["coupling_groups"][group.name]["units"] == group.units
+        assert config["coupling_groups"][group.name]["kept"] == units.tolist()
+    assert set(config["measured"]) == {"test error", "macs", "parameters"}
 
 
-def test_the_card_says_what_stayed_and_how_to_load_it(exported: tuple[Path, Description]) -> None:
+def test_every_repeat_is_summed_up_with_its_spread(exported: tuple[Path, Description]) -> None:
+    verified = json.loads((exported[0] / "verify.json").read_text(encoding="utf-8"))["safetensors"]
+    assert [(each["network"], each["batch"]) for each in verified["timings"]] == [
+        ("pruned", 1),
+        ("unpruned", 1),
+        ("pruned", 64),
+        ("unpruned", 64),
+    ]
+    for each in verified["timings"]:
+        assert 0 < each["low"] <= each["median"] <= each["high"]
+        assert (each["threads"], each["repeats"]) == (1, 30)
+    assert verified["ran_on"]["torch"] == torch.__version__
+    assert verified["errors"]["pruned"] == exported[1]["test error"]
+
+
+def test_the_card_says_what_stayed_how_to_load_it_and_how_it_was_measured(exported: tuple[Path, Description]) -> None:
     card = (exported[0] / "README.md").read_text(encoding="utf-8")
-    for words in ("| 0.3 | 5 of 9 |", "from load import load_network", "(batch, 2, 6, 6)", "test error", "at most"):
+    for words in (
+        "# A network pruned from `zoo_for_tests:network`",
+        "It was pruned for a test.",
+        "| stem | 4 of 8 |",
+        "| test error |",
+        "medians of 30 turns",
+        "on 1 thread,",
+        "from load import load_network",
+        "(batch, 1, 28, 28)",
+        "`model.py` defines the smaller network in readable code",
+        "on 100 test images",
+    ):
         assert words in card
 
 
-def test_an_export_names_no_folder_of_this_computer(exported: tuple[Path, Description]) -> None:
-    folder = exported[0]
-    with zipfile.ZipFile(folder / "model.pt2") as archive:
-        contents = {name: archive.read(name) for name in archive.namelist()}
-    contents |= {path.name: path.read_bytes() for path in folder.iterdir() if path.suffix != ".pt2"}
-    places = [str(Path(module.__file__ or "").parent).encode() for module in (torch, np)] + [str(folder).encode()]
+def test_it_consists_of_plain_files_that_name_no_folder_of_this_computer(exported: tuple[Path, Description]) -> None:
+    contents = {path.name: path.read_bytes() for path in exported[0].iterdir()}
+    assert set(contents) == {"model.safetensors", "model.py", "load.py", "config.json", "verify.json", "README.md"}
+    places = [*places_of_this_computer(), str(exported[0]).encode()]
     assert not [name for name, content in contents.items() if any(place in content for place in places)]
 
 
-def test_the_unpruned_network_is_exported_as_it_was_given_and_silently(
-    channels: Channels, tmp_path: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
-    said = channels.export(channels.space.full, tmp_path)
-    assert capfd.readouterr() == ("", "")
-    assert said["test error"] == said["test error unpruned"]
-    assert said["bytes"] == said["bytes unpruned"]
+def test_the_evaluated_networks_are_left_as_they_were(halved: Halved, tmp_path: Path) -> None:
+    before = {name: tensor.clone() for name, tensor in halved.pruned.state_dict().items()}
+    pointers = [tensor.data_ptr() for tensor in halved.pruned.parameters()]
+    halved.export(tmp_path, verify=False)
+    assert [tensor.data_ptr() for tensor in halved.pruned.parameters()] == pointers
+    assert all(torch.equal(tensor, before[name]) for name, tensor in halved.pruned.state_dict().items())
 
 
-def test_an_untouched_export_verifies_again(exported: tuple[Path, Description], outputs: torch.Tensor) -> None:
-    again = verify(exported[0], IMAGES, LABELS, outputs)
-    assert again.images == 40
-    assert again.difference <= again.tolerance < 1e-3
-
-
-def shift_one_weight(folder: Path) -> None:
-    tensors = load_file(folder / "model.safetensors")
-    tensors["12.bias"][0] += 0.01
-    save_file(tensors, folder / "model.safetensors")
-
-
-def put_nan(folder: Path) -> None:
-    tensors = load_file(folder / "model.safetensors")
-    tensors["3.weight"][0, 0, 0, 0] = float("nan")
-    save_file(tensors, folder / "model.safetensors")
-
-
-def widen_a_layer(folder: Path) -> None:
-    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    config["layers"][0]["options"]["out_channels"] += 1
-    (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
-
-
-def cut_the_program_short(folder: Path) -> None:
-    path = folder / "model.pt2"
-    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-
-
-def need_emoprune(folder: Path) -> None:
-    path = folder / "load.py"
-    path.write_text(f"{path.read_text(encoding='utf-8')}\nimport emoprune.errors\n", encoding="utf-8")
+def test_without_verifying_nothing_is_claimed(halved: Halved, tmp_path: Path) -> None:
+    said = halved.export(tmp_path, verify=False)
+    card = (tmp_path / "README.md").read_text(encoding="utf-8")
+    assert said["verified"] == "no"
+    assert not [name for name in said if "milliseconds" in name or "difference" in name]
+    assert "nothing was loaded again" in card
+    assert not (tmp_path / "verify.json").exists()
+    assert said["safetensors file bytes"] == (tmp_path / "model.safetensors").stat().st_size
 
 
 @pytest.mark.parametrize(
-    ("tamper", "complaint"),
+    ("formats", "complaint"),
     [
-        (shift_one_weight, r"outputs differ by 0\.0\d+, expected at most"),
-        (put_nan, "outputs differ by nan"),
-        (widen_a_layer, "cannot load it(.|\n)*size mismatch"),
-        (cut_the_program_short, "a fresh process without emoprune cannot load it"),
-        (need_emoprune, "cannot load it(.|\n)*emoprune"),
+        (["safetensors", "pickle"], "expected some of safetensors, torch-export, onnx, found 'pickle'"),
+        ([], "expected some of safetensors, torch-export, onnx, found none"),
     ],
 )
-def test_a_tampered_export_is_refused(
-    exported: tuple[Path, Description],
-    outputs: torch.Tensor,
-    tmp_path: Path,
-    tamper: Callable[[Path], None],
-    complaint: str,
+def test_a_format_that_is_not_known_is_refused_before_anything_is_written(
+    halved: Halved, tmp_path: Path, formats: list[str], complaint: str
 ) -> None:
-    folder = tmp_path / "tampered"
-    shutil.copytree(exported[0], folder)
-    tamper(folder)
-    with pytest.raises(ContractError, match=complaint):
-        verify(folder, IMAGES, LABELS, outputs)
+    with pytest.raises(ConfigError, match=complaint):
+        halved.export(tmp_path / "7", formats)
+    assert not (tmp_path / "7").exists()
 
 
-@pytest.mark.parametrize(("program", "tensors"), [(0.0, 2.0), (2.0, 0.0), (float("nan"), 0.0), (0.0, float("nan"))])
-def test_a_difference_either_way_of_loading_counts(program: float, tensors: float) -> None:
-    assert not Verified(4, 1.0, program, 0.0, tensors, 0.0).holds
-    assert Verified(4, 1.0, 0.5, 0.0, 0.5, 0.0).holds
+def test_a_missing_extra_is_named_before_anything_is_written(
+    halved: Halved, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)  # how Python says that something cannot be imported
+    with pytest.raises(ConfigError, match=r"onnxruntime cannot be imported.*pip install 'emoprune\[onnx\]'"):
+        halved.export(tmp_path / "7", ["safetensors", "onnx"])
+    assert not (tmp_path / "7").exists()
+
+
+def test_a_network_whose_outputs_are_not_numbers_is_refused_before_anything_is_written(
+    halved: Halved, tmp_path: Path
+) -> None:
+    broken = with_tensors(halved.pruned, {"head.bias": torch.full((10,), float("nan"))})
+    with pytest.raises(ContractError, match="are not finite"):
+        Halved(halved.unpruned, halved.structure, broken, halved.kept).export(tmp_path / "7")
+    assert not (tmp_path / "7").exists()
+
+
+def test_a_place_that_cannot_be_written_is_said_as_such(halved: Halved, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way", encoding="utf-8")
+    with pytest.raises(StorageError, match=r"export: cannot write '7'.*Not a directory"):
+        halved.export(tmp_path / "file" / "7", verify=False)

@@ -8,9 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from emoprune.errors import ConfigError
-from emoprune.problems.networks.baselines import baselines
-from emoprune.problems.networks.criteria.l1 import l1_norms
-from emoprune.problems.networks.criteria.ranking import kept_channels, widths_of_global_threshold
+from emoprune.problems.networks.criteria.ranking import kept_units, widths_of_global_threshold
 from emoprune.problems.networks.widths import WidthLevels
 
 layers = st.lists(st.integers(1, 40), min_size=1, max_size=5)
@@ -52,18 +50,13 @@ def test_encoding_gives_the_narrowest_widths_that_are_wide_enough(
 
 
 def test_one_width_per_layer_is_refused() -> None:
-    with pytest.raises(ConfigError, match="expected at least 2 widths per layer, found 1"):
+    with pytest.raises(ConfigError, match="expected at least 2 widths per coupling group, found 1"):
         levels_of([4], 1)
-
-
-def test_l1_norms_sum_the_absolute_weights_of_each_outgoing_channel() -> None:
-    weight = np.array([[[[1.0, -2.0]]], [[[0.5, 0.25]]]], dtype=np.float32)
-    assert l1_norms(weight).tolist() == [3.0, 0.75]
 
 
 def test_the_channels_with_the_highest_scores_stay_in_their_old_order_and_the_first_of_equals() -> None:
     scores = np.array([1.0, 5.0, 2.0, 5.0, 2.0])
-    assert [kept_channels(scores, width).tolist() for width in (1, 2, 3, 5)] == [
+    assert [kept_units(scores, width).tolist() for width in (1, 2, 3, 5)] == [
         [1],
         [1, 3],
         [1, 2, 3],
@@ -74,45 +67,57 @@ def test_the_channels_with_the_highest_scores_stay_in_their_old_order_and_the_fi
 @given(st.lists(st.floats(0, 10), min_size=1, max_size=20), st.data())
 def test_a_wider_layer_keeps_all_that_a_narrower_one_keeps(scores: list[float], data: st.DataObject) -> None:
     width = data.draw(st.integers(1, len(scores)))
-    narrow = kept_channels(np.array(scores), max(1, width - 1))
-    wide = kept_channels(np.array(scores), width)
+    narrow = kept_units(np.array(scores), max(1, width - 1))
+    wide = kept_units(np.array(scores), width)
     assert len(wide) == width
     assert set(narrow.tolist()) <= set(wide.tolist())
 
 
 def test_a_global_threshold_takes_most_from_the_layer_with_the_smallest_normalised_scores() -> None:
     flat, peaked = np.ones(4), np.array([9.0, 0.1, 0.1, 0.1])
-    assert widths_of_global_threshold([flat, peaked], 5 / 8).tolist() == [4, 1]
+    assert widths_of_global_threshold([flat, peaked], 5 / 8, np.ones(2, dtype=np.int64)).tolist() == [4, 1]
     # the same scores in other units: the threshold must not care
-    assert widths_of_global_threshold([flat * 1000.0, peaked], 5 / 8).tolist() == [4, 1]
+    assert widths_of_global_threshold([flat * 1000.0, peaked], 5 / 8, np.ones(2, dtype=np.int64)).tolist() == [4, 1]
 
 
 def test_a_global_threshold_never_empties_a_layer() -> None:
-    assert widths_of_global_threshold([np.full(2, 1.0), np.zeros(3)], 0.2).tolist() == [1, 1]
-
-
-def test_baselines_start_with_the_unpruned_genome_and_shrink() -> None:
-    levels = levels_of([16, 32], 16)
-    scores = [np.arange(1.0, 17.0), np.arange(1.0, 33.0)]
-    made = baselines(levels, scores)
-    decoded = {reference.name: levels.decode(reference.genome[np.newaxis])[0].tolist() for reference in made}
-    assert list(decoded) == [
-        "unpruned",
-        "uniform-75",
-        "uniform-50",
-        "uniform-25",
-        "global-magnitude-75",
-        "global-magnitude-50",
-        "global-magnitude-25",
+    assert widths_of_global_threshold([np.full(2, 1.0), np.zeros(3)], 0.2, np.ones(2, dtype=np.int64)).tolist() == [
+        1,
+        1,
     ]
-    assert decoded["unpruned"] == [16, 32]
-    assert decoded["uniform-75"] == [12, 24]
-    assert decoded["uniform-25"] == [4, 8]
 
 
-def test_baselines_that_come_out_equal_appear_once() -> None:
-    made = baselines(levels_of([2], 2), [np.array([1.0, 2.0])])
-    assert [(reference.name, reference.genome.tolist()) for reference in made] == [
-        ("unpruned", [1]),
-        ("uniform-50", [0]),
-    ]
+@given(layers, steps, st.sampled_from([2, 8, 16]))
+def test_rounded_widths_are_multiples_or_full_and_never_none(full: list[int], steps: int, round_to: int) -> None:
+    levels = WidthLevels(tuple(f"layer{i}" for i in range(len(full))), tuple(full), steps, round_to)
+    for width, table in zip(full, levels.table, strict=True):
+        assert table[-1] == width
+        assert table[0] >= 1
+        assert all(each % round_to == 0 or each == width for each in table.tolist())
+
+
+@given(layers, steps, st.floats(0, 1))
+def test_no_width_lies_below_the_smallest_share(full: list[int], steps: int, smallest: float) -> None:
+    levels = WidthLevels(tuple(f"layer{i}" for i in range(len(full))), tuple(full), steps, 1, smallest)
+    assert all(table[0] >= smallest * width - 1e-6 for width, table in zip(full, levels.table, strict=True))
+
+
+@pytest.mark.parametrize(("width", "smallest", "expected"), [(10, 0.3, 3), (10, 0.9, 9), (100, 0.9, 90), (10, 1.0, 10)])
+def test_a_share_that_no_float_holds_exactly_still_gives_the_whole_number_that_is_meant(
+    width: int, smallest: float, expected: int
+) -> None:
+    assert WidthLevels(("layer",), (width,), 200, 1, smallest).table[0][0] == expected
+
+
+def test_rounding_goes_up_so_that_no_group_loses_more_than_was_asked() -> None:
+    assert WidthLevels(("layer",), (16,), 4, 8).table[0].tolist() == [8, 16]
+    assert WidthLevels(("layer",), (20,), 4, 8).table[0].tolist() == [8, 16, 20]
+
+
+@pytest.mark.parametrize(
+    ("round_to", "smallest", "complaint"),
+    [(0, 0.0, "round_to: expected 1 or more"), (1, -0.1, "smallest: expected a share"), (1, 1.1, "smallest: expected")],
+)
+def test_rounding_or_floors_that_mean_nothing_are_refused(round_to: int, smallest: float, complaint: str) -> None:
+    with pytest.raises(ConfigError, match=complaint):
+        WidthLevels(("layer",), (4,), 4, round_to, smallest)

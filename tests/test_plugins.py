@@ -182,6 +182,17 @@ class TestOptions:
         with pytest.raises(ContractError, match=r"unreadable: its arguments cannot be read as options: .*; annotate"):
             plugins.options_model(unreadable)
 
+    def test_a_plug_in_made_for_another_says_what_is_wrong_in_one_error(self) -> None:
+        assert plugins.made("criterion", TONGS, {"width": 3}).width == 3
+        with pytest.raises(
+            ConfigError, match=r"criterion 'test_plugins:Tongs': widht: unknown option of criterion"
+        ) as e:
+            plugins.made("criterion", TONGS, {"widht": 3, "grip": 2})
+        assert str(e.value).splitlines()[1:] == [
+            f"criterion '{TONGS}': grip: expected a number from 0 to 1, found 2",
+            f"criterion '{TONGS}': widht: unknown option of criterion '{TONGS}'; did you mean 'width'?",
+        ]
+
     def test_every_built_in_plug_in_can_be_made_with_its_settled_options(self) -> None:
         for kind in plugins.OPERATOR_KINDS:
             for name in plugins.available(kind):

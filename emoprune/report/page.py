@@ -12,6 +12,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
 
+from emoprune.report.page_audit import audit_shown
 from emoprune.report.page_data import plots
 from emoprune.report.page_text import failures, summary
 from emoprune.report.ranking import Ranking, rank
@@ -53,6 +54,7 @@ def _page(run: ReadableRun) -> str:
         sections=_sections(ranking),
         summary=summary(run, ranking),
         failures=failures(run.history),
+        audit=audit_shown(run),
         point=_reference_point(run, ranking),
     )
 

@@ -1,64 +1,66 @@
-"""Channel pruning of a sequential network: how wide each layer stays, against error and cost."""
+"""Channel pruning of any convolutional network: how wide each coupling group stays, against error and cost."""
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from emoprune.contracts import Description, Failure, Objective, Reference, Row
+from emoprune.contracts import Audit, Description, Inspection, Recovered, Reference, Row
 from emoprune.errors import ConfigError, ContractError
-from emoprune.problems.networks.architecture import trace
-from emoprune.problems.networks.baselines import baselines
-from emoprune.problems.networks.bounds import Bounds
-from emoprune.problems.networks.cost import Cost, count
-from emoprune.problems.networks.criteria.l1 import l1_norms
-from emoprune.problems.networks.exporting import Measured, export
-from emoprune.problems.networks.pruning import PrunedNetwork, Pruner
-from emoprune.problems.networks.reading import Weights, layers_of
-from emoprune.problems.networks.scoring import LoadedImages, calibration_batches, error_of
-from emoprune.problems.networks.sources import data_named, network_named
-from emoprune.problems.networks.unpruned import Recipe, unpruned_weights
+from emoprune.plugins import made
+from emoprune.problems.networks.audits.channels import audit_networks
+from emoprune.problems.networks.coupling.structure import Kept
+from emoprune.problems.networks.criteria.evidence import Scores
+from emoprune.problems.networks.inspection import inspection_of_channels
+from emoprune.problems.networks.preparing import Method, Prepared, prepared
+from emoprune.problems.networks.recovery.recovering import Method as RecoveryMethod
+from emoprune.problems.networks.recovery.recovering import recovered_network
+from emoprune.problems.networks.references.catalogue import METHODS, check_names
+from emoprune.problems.networks.slicing import Slicer
+from emoprune.problems.networks.task import NetworkTask, Options, Precision, Proxy, Worker
+from emoprune.problems.networks.variant import Variant
 from emoprune.problems.networks.widths import WidthLevels
-from emoprune.records import Split
+from emoprune.records import Candidate, Split
 from emoprune.space import IntArray
 
 __all__ = ["Channels"]
 
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Loaded:
-    """What `setup` loads once per worker."""
-
-    pruner: Pruner
-    images: dict[Split, LoadedImages]
+NONE = "none"
 
 
 class Channels:
-    """Prune the channels of a sequential network: one gene per layer says how many of its channels stay.
+    """Prune the channels of a convolutional network: one gene per coupling group says how many of its units stay.
 
-    The channels with the largest L1 norms stay; the smaller network is really built and run. Unless it is the unpruned
-    one, its batch-norm statistics are estimated anew on images of the training part before it is scored; no weight is
+    The units with the highest scores stay; the smaller network is really built and run. Unless it is the unpruned one,
+    its batch-norm statistics are estimated anew on images of the training part before it is scored; no weight is
     trained. Networks are always put into eval mode first.
 
     Args:
-        network: `digits`, or `package.module:function` that returns an `nn.Sequential`.
-        data: `digits`, or `package.module:function` that returns an `ImageData`.
+        network: A built-in network, or `package.module:function` that returns a torch module.
+        data: Built-in images, a folder, or `package.module:function` that returns images.
         weights: A file with the network's state_dict, safetensors or torch's own format; None takes the weights the
             network comes with.
-        epochs: How long to train on top, once per run; None trains the built-in network if it got no weights.
-        widths: How many widths each layer can take, evenly spread up to the full one.
-        cost: What is minimised beside the error.
-        criterion: What ranks the channels of a layer.
-        calibration_images: How many training images the batch-norm statistics are estimated on.
-        max_error: Candidates that make more errors than this share of the images are infeasible; None allows all.
-        max_cost: Candidates that cost more than this share of the unpruned network are infeasible; None allows all.
+        epochs: How long to train on top, once per run; None trains a built-in network if it got no weights.
+        ignore: Patterns of layers whose outgoing channels stay whole, as in `head.*`.
+        widths: How many widths each coupling group can take, evenly spread up to the full one.
+        round_to: Widths are multiples of this many units, or full; 8, 16 or 32 suits most hardware.
+        smallest: No coupling group keeps less than this share of its units.
+        criterion: What ranks the units of a coupling group; `emoprune list criteria` names them.
+        compensation: How the weights that stay make up for those that go: none, or a name of `emoprune list
+            compensations`.
+        references: What a user would have picked without a search: uniform, global-magnitude, erk, balanced,
+            pyramidal, pq-1-2, pq-0_5-1, random, sensitivity, eagle-eye.
+        objectives: What is minimised: error, loss, kl, macs, parameters, bytes, milliseconds, pq-index.
+        at_most: Bounds by measure, or as `macs-share` in shares of the unpruned network.
+        proxy: How batch-norm statistics are estimated anew: adaptive-batch-norm, adaptive-batch-norm-published, none.
+        calibration_images: How many training images the statistics are estimated on.
+        precision: What images are put through in; auto takes bfloat16 where it predicts the same.
+        cache_megabytes: How much memory each worker may use for activations that candidates share.
+        trace_limit: Seconds after which finding the coupling groups is given up.
     """
 
     def __init__(
@@ -68,87 +70,95 @@ class Channels:
         data: str = "digits",
         weights: str | None = None,
         epochs: int | None = None,
+        ignore: Sequence[str] = (),
         widths: int = 16,
-        cost: Literal["macs", "parameters"] = "macs",
-        criterion: Literal["l1"] = "l1",
+        round_to: int = 1,
+        smallest: float = 0.0,
+        criterion: str | Mapping[str, Any] = "l1",
+        compensation: str | Mapping[str, Any] = NONE,
+        references: Sequence[str] = tuple(METHODS),
+        objectives: Sequence[str] = ("error", "macs"),
+        at_most: Mapping[str, float] | None = None,
+        proxy: Proxy = "adaptive-batch-norm",
         calibration_images: int = 256,
-        max_error: float | None = None,
-        max_cost: float | None = None,
+        precision: Precision = "float32",
+        cache_megabytes: int = 1024,
+        trace_limit: float = 300.0,
     ) -> None:
-        self._recipe = Recipe.of(network, data, weights, epochs)
-        self._cost = Cost(cost)
-        self._criterion = {"l1": l1_norms}[criterion]
-        self._data = data_named(data)
-        self._calibration_images = calibration_images
-        self._architecture = trace(layers_of(network_named(network)), self._data.input_shape)
-        self._levels = WidthLevels(self._names(), self._architecture.widths, widths)
-        self._unpruned_cost = self._count_full()
-        self._bounds = Bounds(max_error, max_cost)
-        self._weights: Weights | None = None
-        self._loaded: _Loaded | None = None
-        self._check_options()
-        self.space = self._levels.space
-        self.objectives = (
-            Objective("error", worst=1.0 if max_error is None else max_error),
-            Objective(self._cost.value, worst=float(self._unpruned_cost)),
+        check_names(references)
+        self._method = Method(
+            _plugin("criterion", criterion),
+            None if compensation == NONE else _plugin("compensation", compensation),
+            tuple(references),
         )
-        self.constraints = self._bounds.constraints
-
-    def _names(self) -> tuple[str, ...]:
-        return tuple(self._architecture.layers[position].path for position in self._architecture.prunable)
-
-    def _check_options(self) -> None:
-        if not 2 <= self._calibration_images <= len(self._data.train):
-            raise ConfigError(
-                f"calibration_images: expected 2 to {len(self._data.train)}, all of the training part, "
-                f"found {self._calibration_images}"
+        self._task = NetworkTask(
+            Options(
+                network=network,
+                data=data,
+                weights=weights,
+                epochs=epochs,
+                ignore=tuple(ignore),
+                objectives=tuple(objectives),
+                at_most=dict(at_most or {}),
+                proxy=proxy,
+                calibration_images=calibration_images,
+                precision=precision,
+                cache_megabytes=cache_megabytes,
+                trace_limit=trace_limit,
             )
-        if self._data.highest_label >= self._architecture.classes:
-            raise ConfigError(
-                f"network: expected at least {self._data.highest_label + 1} outputs, one per label, "
-                f"found {self._architecture.classes}"
-            )
+        )
+        self._task.check_sliceable()
+        self._check_prunable()
+        self._levels = WidthLevels.of(self._task.structure.groups, widths, round_to, smallest)
+        self._kept: Prepared | None = None
+        self._worker: Worker | None = None
+        self._slicer: Slicer | None = None
+        self.space = self._levels.space
+        self.objectives = self._task.measures.objectives
+        self.constraints = self._task.measures.constraints
+        self.formats = self._task.formats
 
-    def _count_full(self) -> int:
-        return int(count(self._cost, self._architecture, np.array([self._levels.full]))[0])
+    def _check_prunable(self) -> None:
+        structure = self._task.structure
+        if not structure.groups:
+            reasons = "; ".join(f"{whole.path}: {whole.reason}" for whole in structure.wholes) or "it has no layers"
+            raise ConfigError(f"network: it has no channels that can be pruned ({reasons})")
 
-    def _counted(self, cost: Cost, genomes: IntArray) -> IntArray:
-        return count(cost, self._architecture, self._levels.decode(genomes))
-
-    @property
-    def _unpruned(self) -> Weights:
-        if self._weights is None:
-            raise ContractError("the unpruned network has no weights yet; call prepare(folder, seed) first")
-        return self._weights
-
-    @property
-    def _worker(self) -> _Loaded:
-        if self._loaded is None:
-            raise ContractError("network and images are not loaded yet; call setup(device, threads) first")
-        return self._loaded
+    def inspect(self) -> Inspection:
+        """Return the coupling groups, the sizes that can be reached, and whether the bounds can be met."""
+        task = self._task
+        notes = [*task.data.notes, *task.notes()]
+        return inspection_of_channels(task.options.network, self._levels, task.cost_model, task.measures, notes)
 
     def prepare(self, folder: Path, seed: int) -> None:
-        """Train the unpruned network, or load it, and keep it as `weights.safetensors` in `folder`.
-
-        Raises:
-            ConfigError: The network, its weights or its training cannot be used.
-        """
-        self._weights = unpruned_weights(folder, self._recipe, self._data, seed)
+        """Train or load the unpruned network into `folder`, rank its units, and make the references."""
+        self._task.prepare(folder, seed)
+        self._kept = prepared(self._task, self._levels, self._method, folder, seed)
 
     def setup(self, device: str, threads: int) -> None:
-        """Copy weights and images to `device`."""
-        torch.set_num_threads(threads)
-        if device == "cuda":  # repeatable kernels, at full precision: the same genome must give the same floats
-            torch.backends.cudnn.deterministic = True
-            torch.backends.cudnn.allow_tf32 = False
-        tensors = {name: torch.tensor(array, device=device) for name, array in self._unpruned.items()}
-        calibration = calibration_batches(self._data.train, self._calibration_images, device)
-        pruner = Pruner(self._architecture, tensors, self._scores(), calibration)
-        self._loaded = _Loaded(pruner, {split: LoadedImages.load(self._data.part(split), device) for split in Split})
+        """Load network and images to `device`."""
+        self._worker = self._task.worker(device, threads, self._prepared.precision)
+        self._slicer = self._slicer_of(self._prepared.scores)
 
-    def _scores(self) -> list[NDArray[np.float64]]:
-        """Rank the channels of each prunable layer."""
-        return [self._criterion(self._unpruned[f"{position}.weight"]) for position in self._architecture.prunable]
+    def _slicer_of(self, scores: Sequence[Scores]) -> Slicer:
+        return Slicer(self._loaded.bench, scores, self._method.compensation, self._prepared.statistics)
+
+    @property
+    def _prepared(self) -> Prepared:
+        if self._kept is None:
+            raise ContractError("the units are not ranked yet; call prepare(folder, seed) first")
+        return self._kept
+
+    @property
+    def _loaded(self) -> Worker:
+        if self._worker is None:
+            raise ContractError("network and images are not loaded yet; call setup(device, threads) first")
+        return self._worker
+
+    def _variant(self, widths: IntArray) -> Variant:
+        if self._slicer is None:
+            raise ContractError("network and images are not loaded yet; call setup(device, threads) first")
+        return self._slicer.variant(widths)
 
     def evaluate(
         self,
@@ -156,72 +166,150 @@ class Channels:
         seeds: NDArray[np.uint64],  # noqa: ARG002  # the contract's; nothing here is random
         split: Split,
     ) -> Sequence[Row]:
-        """Return error and cost of each genome, and what the bounds, if there are any, are held against.
-
-        Every network is built and run by itself, so that no row depends on what else is in the batch.
-        """
-        costs = self._counted(self._cost, genomes)
+        """Return objectives and bounded values of each genome."""
         widths = self._levels.decode(genomes)
-        return [self._row(own, int(cost), split) for own, cost in zip(widths, costs, strict=True)]
-
-    def _row(self, widths: IntArray, cost: int, split: Split) -> Row:
-        error = error_of(self._worker.pruner.pruned(widths).network, self._worker.images[split])
-        if isinstance(error, Failure):
-            return error
-        return [error, float(cost), *self._bounds.values(error, cost / self._unpruned_cost)]
+        variants = [self._variant(own) for own in widths]
+        counted = [self._task.counted(own[np.newaxis]) for own in widths]
+        return self._task.rows(self._loaded, variants, counted, split)
 
     def references(self) -> tuple[Reference, ...]:
-        """Return the unpruned network, uniform widths, and one threshold over all layers, at three sizes each."""
-        return baselines(self._levels, self._scores())
+        """Return the unpruned network, then what a user would have picked without a search."""
+        return self._prepared.references
+
+    @property
+    def evaluations_of_references(self) -> Mapping[str, int]:
+        """How many networks were measured to make the references, by method."""
+        return self._prepared.evaluations
 
     def describe(self, genome: IntArray) -> Description:
-        """Say how wide each layer stays and what that costs."""
-        widths = self._levels.decode(genome[np.newaxis])[0].tolist()
-        layers = zip(self._names(), widths, self._levels.full, strict=True)
-        described: dict[str, str | int | float] = {name: f"{width} of {full}" for name, width, full in layers}
-        for cost in Cost:
-            own, unpruned = self._counted(cost, np.stack([genome, self.space.full])).tolist()
-            described |= {cost.value: own, f"{cost.value} share": round(own / unpruned, 4)}
-        return described
+        """Say how wide each coupling group stays and what that costs."""
+        widths = self._levels.decode(genome[np.newaxis])
+        named = zip(self._levels.names, widths[0].tolist(), self._levels.full, strict=True)
+        described: dict[str, str | int | float] = {name: f"{width} of {full}" for name, width, full in named}
+        return described | self._task.described(self._task.counted(widths))
 
     def export(self, genome: IntArray, folder: Path) -> Description:
-        """Write the smaller network into `folder`, loadable without emoprune, and verify it in a fresh process.
+        """Write the smaller network into `folder` in the first format, verified."""
+        return self.export_as(genome, folder, self.formats[:1], verify=True)
+
+    def export_as(self, genome: IntArray, folder: Path, formats: Sequence[str], verify: bool) -> Description:
+        """Write the smaller network into `folder`, loadable without emoprune; verified in a fresh process.
 
         Raises:
             ContractError: The reloaded network is not the evaluated one.
         """
-        pair = np.stack([genome, self.space.full])
-        pruner, images = self._worker.pruner, self._worker.images
-        pruned, unpruned = (pruner.pruned(widths) for widths in self._levels.decode(pair))
-        measured = self._measured(pruned, genome), self._measured(unpruned, self.space.full)
-        described = self.describe(genome)
-        return export(
+        widths = self._levels.decode(genome[np.newaxis])
+        return self._task.export(
+            self._loaded,
+            self._loaded.runner.settled(self._variant(widths[0])),
             folder,
-            source=self._recipe.network,
-            networks=(pruned, unpruned),
-            measured=measured,
-            test=images[Split.TEST],
-            described=described,
+            kept=self._kept_units(widths[0]),
+            counted=self._task.counted(widths),
+            described=self.describe(genome),
+            formats=formats,
+            verify=verify,
         )
 
-    def _measured(self, pruned: PrunedNetwork, genome: IntArray) -> Measured:
-        errors = {split.value: error_of(pruned.network, self._worker.images[split]) for split in Split}
-        failures = [f"{split}: {error.reason}" for split, error in errors.items() if isinstance(error, Failure)]
-        if failures:
-            raise ContractError(f"this candidate cannot be exported: {'; '.join(failures)}")
-        counts = {cost: int(self._counted(cost, genome[np.newaxis])[0]) for cost in Cost}
-        finite = {split: error for split, error in errors.items() if not isinstance(error, Failure)}
-        return Measured(finite, counts[Cost.PARAMETERS], counts[Cost.MACS])
+    def _kept_units(self, widths: IntArray) -> Kept:
+        return self._slicer_of(self._prepared.scores).kept(widths)
+
+    def audit(
+        self,
+        candidates: Sequence[Candidate],
+        folder: Path,  # noqa: ARG002  # the contract's; fine-tuning is short enough to be repeated
+        seed: int,
+        *,
+        epochs: float = 3.0,
+        repeats: int = 2,
+        rate: float = 0.02,
+        training_images: int | None = 5000,
+        bands: int = 2,
+        siblings: int = 6,
+        scratch: bool = False,
+        scratch_points: int = 3,
+        scratch_epochs: float = 30.0,
+    ) -> Audit:
+        """Say whether the front can be believed: proxy against fine-tuned scores, inherited against fresh weights."""
+        widths = self._levels.decode(np.stack([candidate.genome for candidate in candidates]))
+        return audit_networks(
+            widths,
+            self._prepared.scores,
+            self._slicer_of,
+            self._loaded.bench,
+            self._loaded.runner,
+            part=self._task.data.train,
+            table=self._levels.table,
+            epochs=epochs,
+            repeats=repeats,
+            seed=seed,
+            rate=rate,
+            training_images=training_images,
+            bands=bands,
+            siblings=siblings,
+            scratch=scratch,
+            scratch_points=scratch_points,
+            scratch_epochs=scratch_epochs,
+        )
+
+    def recover(
+        self,
+        genome: IntArray,
+        folder: Path,
+        seed: int,
+        *,
+        epochs: float = 10.0,
+        method: RecoveryMethod = "finetune",
+        rate: float = 0.02,
+        batch: int = 64,
+        temperature: float = 4.0,
+        weight: float = 0.9,
+        flips: bool = False,
+        shift: int = 0,
+    ) -> Recovered:
+        """Fine-tune a candidate, or distil it from the unpruned network, and measure it again."""
+        worker, widths = self._loaded, self._levels.decode(genome[np.newaxis])
+        network = recovered_network(
+            worker.runner.settled(self._variant(widths[0])),
+            worker.bench,
+            self._task.data.train,
+            epochs=epochs,
+            method=method,
+            seed=seed,
+            rate=rate,
+            batch=batch,
+            temperature=temperature,
+            weight=weight,
+            flips=flips,
+            shift=shift,
+        )
+        counted = self._task.counted(widths)
+        values = self._task.measured(worker, network, counted)
+        described = self._task.export(
+            worker,
+            Variant(network, {}, adapted=False),
+            folder,
+            kept=self._kept_units(widths[0]),
+            counted=counted,
+            described=self.describe(genome),
+            formats=self.formats[:1],
+            verify=True,
+            notes=[f"After pruning it was trained for {epochs:g} epochs ({method})."],
+        )
+        return Recovered(values, described)
 
     def fingerprint(self) -> str:
-        """Return a digest of the unpruned network's layers and weights and of all images and labels."""
-        digest = hashlib.sha256(repr(self._architecture).encode())
-        for name, array in sorted(self._unpruned.items()):
-            digest.update(name.encode())
-            digest.update(array.tobytes())
-        digest.update(self._data.digest())
-        return digest.hexdigest()
+        """Return a digest of everything that `evaluate` depends on and the config does not name."""
+        return self._task.fingerprint()
 
     def __getstate__(self) -> dict[str, Any]:
         # Workers load for themselves; sending loaded tensors would send everything twice.
-        return {**vars(self), "_loaded": None}
+        return {**vars(self), "_worker": None, "_slicer": None}
+
+
+def _plugin(kind: str, given: str | Mapping[str, Any]) -> Any:
+    """Build a plug-in from its name, or from a mapping of its name and options."""
+    options = {"name": given} if isinstance(given, str) else dict(given)
+    name = options.pop("name", None)
+    if not isinstance(name, str):
+        raise ConfigError(f"{kind}: expected a name, or a mapping with a name and options, found {given!r}")
+    return made(kind, name, options)

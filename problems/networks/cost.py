@@ -1,72 +1,135 @@
-"""What a network of given widths costs, counted exactly: multiply-accumulates for one image, and parameters."""
+"""What a network of given widths costs, counted exactly: multiply-accumulates for one image, parameters, bytes."""
 
 from __future__ import annotations
 
-import itertools
-import math
-from enum import StrEnum
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+import torch
+from torch import nn
 
-from emoprune.problems.networks.architecture import NORMALISED, Architecture, Layer
+from emoprune.problems.networks.coupling.realising import tensors_of
+from emoprune.problems.networks.coupling.structure import Part, Structure
 from emoprune.space import IntArray
 
-__all__ = ["Cost", "count"]
+__all__ = ["CostModel", "PartSizes"]
+
+Side = tuple[str, str]  # a part's path, and `in` or `out`
 
 
-class Cost(StrEnum):
-    """What is counted."""
+@dataclass(frozen=True, slots=True, eq=False)
+class PartSizes:
+    """How many channels each weighted part takes in and puts out at some widths; both (n, weighted parts)."""
 
-    MACS = "macs"
-    PARAMETERS = "parameters"
+    incoming: IntArray
+    outgoing: IntArray
 
 
-def count(cost: Cost, architecture: Architecture, widths: IntArray) -> IntArray:
-    """Return the cost of each row of `widths`, shape (n, prunable layers), as whole numbers of shape (n,).
+@dataclass(frozen=True, slots=True, eq=False)
+class CostModel:
+    """Counts for any widths of a network's coupling groups, without building anything.
 
-    `macs`: multiply-accumulates of convolutions and linear layers for one image, biases not counted.
-    `parameters`: weights, biases and batch-norm weights; running statistics are not parameters.
+    `tensors` holds for each tensor with channels its part and its shape; `others` counts (parameters, bytes) of all the
+    rest, such as the counters of batch norms.
     """
-    incoming, outgoing = _ends(architecture, widths)
-    weights = _kernels(architecture) * incoming * outgoing
-    if cost is Cost.MACS:
-        return np.asarray((weights * _positions(architecture)).sum(axis=1))
-    return np.asarray(weights.sum(axis=1) + (outgoing * _per_output(architecture)).sum(axis=1))
+
+    structure: Structure
+    tensors: tuple[tuple[Part, tuple[int, ...], bool, int], ...]  # part, shape, whether trained, bytes per element
+    others: tuple[int, int]
+    _linear: Mapping[Side, tuple[int, IntArray]]  # channels that never go, and how many each unit of each group is
+
+    @classmethod
+    def of(cls, network: nn.Module, structure: Structure) -> CostModel:
+        """Read the shapes of a network's tensors."""
+        trained = {name for name, _ in network.named_parameters()}
+        seen, found = set(), []
+        for part in structure.parts:
+            for name, tensor in tensors_of(network, part).items():
+                seen.add(name)
+                found.append((part, tuple(tensor.shape), name in trained, tensor.element_size()))
+        rest: list[tuple[str, torch.Tensor]] = [
+            (name, tensor) for name, tensor in network.state_dict().items() if name not in seen
+        ]
+        parameters = sum(tensor.numel() for name, tensor in rest if name in trained)
+        stored = sum(each.numel() * each.element_size() for _, each in rest)
+        return cls(structure, tuple(found), (parameters, stored), _linear_counts(structure))
+
+    def weight_shapes(self) -> list[tuple[Part, tuple[int, ...]]]:
+        """Return the shape of each weighted part's full weight."""
+        return [(part, shape) for part, shape, _, _ in self.tensors if part.weighted and len(shape) > 1]
+
+    def sizes(self, widths: IntArray) -> PartSizes:
+        """Return the channels of each weighted part at `widths`, shape (n, groups)."""
+        parts = self.structure.weighted
+        return PartSizes(
+            np.stack([self._channels(part, "in", widths) for part in parts], axis=1),
+            np.stack([self._channels(part, "out", widths) for part in parts], axis=1),
+        )
+
+    def macs(self, widths: IntArray) -> IntArray:
+        """Return multiply-accumulates of convolutions and linear layers for one image, biases not counted, (n,)."""
+        return np.asarray(self.macs_by_part(widths).sum(axis=1))
+
+    def macs_by_part(self, widths: IntArray) -> IntArray:
+        """Return the multiply-accumulates of each weighted part, shape (n, weighted parts)."""
+        sizes = self.sizes(widths)
+        columns = []
+        for number, part in enumerate(self.structure.weighted):
+            incoming, outgoing = sizes.incoming[:, number], sizes.outgoing[:, number]
+            fan_in = 1 if part.depthwise else incoming // part.conv_groups
+            columns.append(part.positions * part.kernel * fan_in * outgoing)
+        return np.stack(columns, axis=1)
+
+    def parameters(self, widths: IntArray) -> IntArray:
+        """Return how many trained numbers there are, shape (n,)."""
+        counted = [
+            count for count, (_, _, trained, _) in zip(self._counts(widths), self.tensors, strict=True) if trained
+        ]
+        return np.asarray(np.sum(counted, axis=0) + self.others[0], dtype=np.int64)
+
+    def bytes(self, widths: IntArray) -> IntArray:
+        """Return the bytes of all parameters and buffers as they are stored, shape (n,)."""
+        counted = [count * size for count, (_, _, _, size) in zip(self._counts(widths), self.tensors, strict=True)]
+        return np.asarray(np.sum(counted, axis=0) + self.others[1], dtype=np.int64)
+
+    def weights_by_part(self, widths: IntArray) -> IntArray:
+        """Return how many weights each weighted part has, its bias left out, shape (n, weighted parts)."""
+        sizes = self.sizes(widths)
+        columns = []
+        for number, part in enumerate(self.structure.weighted):
+            incoming, outgoing = sizes.incoming[:, number], sizes.outgoing[:, number]
+            fan_in = 1 if part.depthwise else incoming // part.conv_groups
+            columns.append(part.kernel * fan_in * outgoing)
+        return np.stack(columns, axis=1)
+
+    def _counts(self, widths: IntArray) -> list[IntArray]:
+        return [self._elements(part, shape, widths) for part, shape, _, _ in self.tensors]
+
+    def _elements(self, part: Part, shape: tuple[int, ...], widths: IntArray) -> IntArray:
+        outgoing = self._channels(part, "out", widths) if part.outgoing is not None else None
+        if part.weighted and len(shape) > 1 and outgoing is not None:
+            incoming = self._channels(part, "in", widths)
+            fan_in = 1 if part.depthwise else incoming // part.conv_groups
+            return np.asarray(part.kernel * fan_in * outgoing)
+        whole = int(np.prod(shape))
+        if outgoing is None or part.outgoing is None:
+            return np.full(len(widths), whole, dtype=np.int64)
+        return np.asarray(outgoing * (whole // len(part.outgoing)))
+
+    def _channels(self, part: Part, side: str, widths: IntArray) -> IntArray:
+        fixed, per_unit = self._linear[part.path, side]
+        return np.asarray(fixed + widths @ per_unit)
 
 
-def _ends(architecture: Architecture, widths: IntArray) -> tuple[IntArray, IntArray]:
-    """Return how many channels or features go into and out of each weighted layer, both (n, weighted layers)."""
-    layers = [architecture.layers[i] for i in architecture.weighted]
-    column = np.ones((len(widths), 1), dtype=np.int64)
-    incoming = np.hstack([column * layers[0].widths[0], widths * _multipliers(layers)])
-    outgoing = np.hstack([widths, column * layers[-1].widths[1]])
-    return incoming, outgoing
-
-
-def _multipliers(layers: list[Layer]) -> IntArray:
-    """Return how many features each channel has become by the time the next weighted layer sees it."""
-    pairs = itertools.pairwise(layers)
-    return np.array([later.widths[0] // earlier.widths[1] for earlier, later in pairs], dtype=np.int64)
-
-
-def _kernels(architecture: Architecture) -> NDArray[np.int64]:
-    """Return how many weights join one incoming to one outgoing channel: 9 for a 3x3 kernel, 1 for a linear layer."""
-    return np.array([architecture.layers[i].kernel_area for i in architecture.weighted], dtype=np.int64)
-
-
-def _positions(architecture: Architecture) -> NDArray[np.int64]:
-    """Return at how many places of the image each weighted layer is applied."""
-    return np.array([math.prod(architecture.shapes[i][1:]) for i in architecture.weighted], dtype=np.int64)
-
-
-def _per_output(architecture: Architecture) -> NDArray[np.int64]:
-    """Return the parameters that come with each outgoing channel: its bias and the batch norms behind it."""
-    extra = []
-    for layer in architecture.layers:
-        if "bias" in layer.options:
-            width = layer.widths[1]
-            extra.append(int(bool(layer.options["bias"])))
-        elif layer.kind in NORMALISED and layer.options["affine"]:
-            extra[-1] += 2 * layer.widths[1] // width
-    return np.array(extra, dtype=np.int64)
+def _linear_counts(structure: Structure) -> dict[Side, tuple[int, IntArray]]:
+    """Return for each side of each part how its channels follow from the widths; a side without wiring counts as 1."""
+    counts: dict[Side, tuple[int, IntArray]] = {}
+    groups = len(structure.groups)
+    for part in structure.parts:
+        for side, wiring in (("in", part.incoming), ("out", part.outgoing)):
+            known = (
+                (1, np.zeros(groups, dtype=np.int64)) if wiring is None else (wiring.fixed, wiring.multiplicity(groups))
+            )
+            counts[part.path, side] = known
+    return counts

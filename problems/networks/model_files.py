@@ -1,47 +1,80 @@
-"""Writing a pruned network into a folder that needs only torch and safetensors to be loaded."""
+"""Writing a network into a folder, in formats that need no emoprune to be loaded; never with pickle."""
 
 from __future__ import annotations
 
+import io
 import json
+import logging
 import re
 import shutil
-from collections.abc import Mapping
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from importlib.resources import as_file, files
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors.torch import save
-from torch import nn
+from torch import fx
 from torch.export import Dim, ExportedProgram
 
-from emoprune.problems.networks.architecture import Architecture
+from emoprune.errors import ConfigError
+from emoprune.problems.networks.definition import Definition
+from emoprune.problems.networks.writable import Factory, Writable
 
-__all__ = ["FORMAT_VERSION", "as_safetensors", "write_json", "write_network"]
+__all__ = ["FORMATS", "FORMAT_VERSION", "check_formats", "write_json", "write_network"]
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+FORMATS: Mapping[str, str] = {"safetensors": "model.safetensors", "torch-export": "model.pt2", "onnx": "model.onnx"}
+INPUT, OUTPUT, FREE = "images", "outputs", "batch"
+
+_NEEDED = {"onnx": ("onnx", "onnxscript", "onnxruntime")}
 
 
-def write_network(folder: Path, network: nn.Sequential, architecture: Architecture, plan: Mapping[str, Any]) -> None:
-    """Write model.safetensors, model.pt2, config.json and load.py.
+def check_formats(formats: Sequence[str]) -> None:
+    """Refuse formats that cannot be written here, before anything is.
+
+    Raises:
+        ConfigError: One is unknown, none is named, or what it needs is not installed.
+    """
+    unknown = [name for name in formats if name not in FORMATS]
+    if unknown or not formats:
+        found = repr(unknown[0]) if unknown else "none"
+        raise ConfigError(f"format: expected some of {', '.join(FORMATS)}, found {found}")
+    for name in formats:
+        missing = [library for library in _NEEDED.get(name, ()) if find_spec(library) is None]
+        if missing:
+            raise ConfigError(
+                f"format {name}: {' and '.join(missing)} cannot be imported; install what it needs with: "
+                f"pip install 'emoprune[{name}]'"
+            )
+
+
+def write_network(folder: Path, writable: Writable, formats: Sequence[str], plan: Mapping[str, Any]) -> None:
+    """Write the network in each of `formats`, and config.json with `plan` and the input.
 
     Args:
         folder: Made if it is not there.
-        network: On the CPU, in eval mode.
-        architecture: The network's own layers and shapes.
-        plan: JSON-able; goes into config.json beside the layers and the input.
+        writable: What to write.
+        formats: Names in `FORMATS`.
+        plan: JSON-able.
+
+    Raises:
+        ConfigError: torch cannot turn the network into a program.
+        OSError: The disk is full, read-only or gone.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "model.safetensors").write_bytes(as_safetensors(network))
-    torch.export.save(_program(network, architecture), folder / "model.pt2")
-    write_json(folder / "config.json", _config(architecture, plan))
-    with as_file(files("emoprune.problems.networks.standalone") / "load.py") as source:
-        shutil.copyfile(source, folder / "load.py")
-
-
-def as_safetensors(network: nn.Module) -> bytes:
-    """Return the network's weights and statistics as the bytes of a safetensors file."""
-    return save({name: tensor.contiguous() for name, tensor in network.state_dict().items()})
+    write_json(folder / "config.json", _config(writable, plan))
+    if "safetensors" in formats:
+        _write_safetensors(folder, writable)
+    if {"torch-export", "onnx"} & set(formats):
+        with _silent():
+            program = _program(writable)
+            for name, written in _PROGRAMS.items():
+                if name in formats:
+                    (folder / FORMATS[name]).write_bytes(written(program))
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
@@ -52,16 +85,80 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
     path.write_text(text + "\n", encoding="utf-8")
 
 
-def _config(architecture: Architecture, plan: Mapping[str, Any]) -> dict[str, Any]:
-    layers = [{"path": layer.path, "kind": layer.kind, "options": layer.options} for layer in architecture.layers]
-    images = {"shape": ["batch", *architecture.input_shape], "dtype": "float32"}
-    return {"format_version": FORMAT_VERSION, **plan, "input": images, "layers": layers}
+def _config(writable: Writable, plan: Mapping[str, Any]) -> dict[str, Any]:
+    images = {"name": INPUT, "shape": [FREE, *writable.input_shape], "dtype": "float32"}
+    config = {"format_version": FORMAT_VERSION, **plan, "input": images}
+    if isinstance(writable.code, Factory):
+        config["factory"] = {"target": writable.code.target, "layers": writable.code.layers}
+    return config
 
 
-def _program(network: nn.Sequential, architecture: Architecture) -> ExportedProgram:
-    example = torch.zeros((2, *architecture.input_shape))
-    program = torch.export.export(network, (example,), dynamic_shapes=({0: Dim("batch")},))
-    for node in program.graph.nodes:
-        # Stack traces would carry this computer's folder names to whoever gets the file.
-        node.meta.pop("stack_trace", None)
+def _write_safetensors(folder: Path, writable: Writable) -> None:
+    code = writable.code
+    state = writable.network.state_dict() if isinstance(code, Factory) else code.state
+    # Written by Python, as all files here: a full disk is then the same error everywhere. A constant of the forward may
+    # share its memory with a buffer, which safetensors does not take.
+    (folder / FORMATS["safetensors"]).write_bytes(save({name: each.clone() for name, each in state.items()}))
+    if isinstance(code, Definition):
+        (folder / "model.py").write_text(code.source, encoding="utf-8")
+    script = "load_from_factory.py" if isinstance(code, Factory) else "load.py"
+    with as_file(files("emoprune.problems.networks.standalone") / script) as source:
+        shutil.copyfile(source, folder / "load.py")
+
+
+def _program(writable: Writable) -> ExportedProgram:
+    example = torch.zeros((2, *writable.input_shape))
+    try:
+        program = torch.export.export(writable.network, (example,), dynamic_shapes=({0: Dim(FREE)},))
+    except Exception as error:  # torch raises many types here; each means that it cannot follow this network
+        raise ConfigError(
+            f"format: torch.export cannot turn the network into a program ({type(error).__name__}: "
+            f"{str(error).splitlines()[0]}); export it as safetensors"
+        ) from error
+    for module in program.graph_module.modules():
+        for node in module.graph.nodes if isinstance(module, fx.GraphModule) else ():
+            # Stack traces would carry this computer's folder names to whoever gets the file.
+            node.meta.pop("stack_trace", None)
     return program
+
+
+def _as_torch_export(program: ExportedProgram) -> bytes:
+    buffer = io.BytesIO()
+    torch.export.save(program, buffer)
+    return buffer.getvalue()
+
+
+def _as_onnx(program: ExportedProgram) -> bytes:
+    import onnx
+
+    made = torch.onnx.export(program, dynamo=True, verbose=False, input_names=[INPUT], output_names=[OUTPUT])
+    assert made is not None  # noqa: S101  # None is what the older exporter returns; narrows the type
+    model = made.model_proto
+    graph = model.graph
+    own = next(each for each in graph.input if each.name == INPUT).type.tensor_type.shape.dim[0].dim_param
+    for value in (*graph.input, *graph.output, *graph.value_info):
+        for dimension in value.type.tensor_type.shape.dim:
+            if dimension.dim_param == own:
+                dimension.dim_param = FREE
+    for node in graph.node:
+        del node.metadata_props[:]  # notes of the exporter to itself, longer than the graph
+    onnx.checker.check_model(model, full_check=True)
+    serialised: bytes = model.SerializeToString()
+    return serialised
+
+
+_PROGRAMS: Mapping[str, Callable[[ExportedProgram], bytes]] = {"torch-export": _as_torch_export, "onnx": _as_onnx}
+
+
+@contextmanager
+def _silent() -> Iterator[None]:
+    """Keep torch's remarks about itself from the terminal; what goes wrong is raised."""
+    logger = logging.getLogger("torch.onnx")
+    before = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(before)

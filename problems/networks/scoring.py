@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 from torch import nn
 
 from emoprune.contracts import Failure
+from emoprune.errors import ContractError
 from emoprune.problems.networks.data.images import LabelledImages
 
-__all__ = ["LoadedImages", "calibration_batches", "error_of", "outputs_of"]
+__all__ = ["LoadedImages", "calibration_images", "error_of", "in_precision", "outputs_of"]
 
 # The size of a batch changes which kernels run and so the last bits of a result: it is fixed, never an option.
 SCORED_AT_ONCE = 256
@@ -33,24 +34,42 @@ class LoadedImages:
         return cls(torch.split(_on_device(part.images, device), SCORED_AT_ONCE), labels)
 
 
-def calibration_batches(part: LabelledImages, count: int, device: str) -> tuple[torch.Tensor, ...]:
+def calibration_images(part: LabelledImages, count: int, device: str) -> LoadedImages:
     """Return `count` images of the training part, evenly spread over it, in batches of nearly equal size.
 
-    Neighbours go to different batches, so that data sorted by class still gives every batch all classes.
+    Neighbours go to different batches, so that data sorted by class still gives every batch all classes. Labels come in
+    the order of the batches.
     """
     rows = np.arange(count) * len(part) // count
-    batches = -(-count // CALIBRATED_AT_ONCE)
-    return tuple(_on_device(part.images[rows[first::batches]], device) for first in range(batches))
+    number = -(-count // CALIBRATED_AT_ONCE)
+    batches = [rows[first::number] for first in range(number)]
+    labels = torch.tensor(part.labels[np.concatenate(batches)], device=device)
+    return LoadedImages(tuple(_on_device(part.images[batch], device) for batch in batches), labels)
 
 
 def _on_device(images: NDArray[np.float32], device: str) -> torch.Tensor:
     return torch.tensor(images, device=device).contiguous(memory_format=torch.channels_last)
 
 
-def outputs_of(network: nn.Module, loaded: LoadedImages) -> torch.Tensor:
-    """Return the network's outputs for every image, shape (n, classes)."""
-    with torch.no_grad():
-        return torch.cat([network(batch) for batch in loaded.batches])
+def in_precision(precision: str, device: str) -> torch.autocast:
+    """Return the context in which convolutions and linear layers compute in `float32` or `bfloat16`.
+
+    Raises:
+        ContractError: The precision is neither; `auto` has to be decided first.
+    """
+    if precision not in {"float32", "bfloat16"}:
+        raise ContractError(f"precision: expected float32 or bfloat16, found {precision!r}; decide `auto` first")
+    kind = torch.device(device).type
+    # Without its cache of weights: they are turned once per candidate, and no candidate comes back.
+    return torch.autocast(kind, torch.bfloat16, enabled=precision == "bfloat16", cache_enabled=False)
+
+
+def outputs_of(network: nn.Module, loaded: LoadedImages, precision: str = "float32") -> torch.Tensor:
+    """Return the network's outputs for every image, shape (n, classes), in 32 bits or more."""
+    device = loaded.labels.device.type
+    with torch.no_grad(), in_precision(precision, device):
+        joined = torch.cat([network(batch) for batch in loaded.batches])
+    return joined.float() if joined.dtype == torch.bfloat16 else joined
 
 
 def error_of(network: nn.Module, loaded: LoadedImages) -> float | Failure:

@@ -2,19 +2,52 @@
 
 from __future__ import annotations
 
+import logging
+import math
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 import torch
 from torch import nn
 
 from emoprune.errors import ConfigError
+from emoprune.problems.networks.augmentation import augmented
 from emoprune.problems.networks.data.images import LabelledImages
 
-__all__ = ["one_thread", "seeded", "train"]
+__all__ = ["Schedule", "one_thread", "seeded", "train"]
 
-BATCH = 64
-PEAK_RATE = 0.1
+_log = logging.getLogger("emoprune")
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """How a network is trained: epochs, the highest learning rate, images per step, and what varies the images.
+
+    `flips` mirrors half of the images, `shift` moves each by up to so many pixels; `channels_last` is the layout of
+    tensors, faster for most convolutions, with other last bits.
+    """
+
+    epochs: int
+    peak_rate: float = 0.1
+    batch: int = 64
+    weight_decay: float = 5e-4
+    flips: bool = False
+    shift: int = 0
+    channels_last: bool = False
+
+    def __post_init__(self) -> None:
+        if self.epochs < 0:
+            raise ConfigError(f"epochs: expected 0 or more, found {self.epochs}")
+        if not (math.isfinite(self.peak_rate) and self.peak_rate > 0):
+            raise ConfigError(f"learning rate: expected a positive number, found {self.peak_rate}")
+        if not (math.isfinite(self.weight_decay) and self.weight_decay >= 0):
+            raise ConfigError(f"weight decay: expected 0 or a positive number, found {self.weight_decay}")
+        if self.batch < 2:
+            raise ConfigError(f"batch: expected at least 2 images, found {self.batch}; batch norm needs them")
+        if self.shift < 0:
+            raise ConfigError(f"shift: expected 0 or more pixels, found {self.shift}")
 
 
 @contextmanager
@@ -36,37 +69,54 @@ def one_thread() -> Iterator[None]:
         torch.set_num_threads(threads)
 
 
-def train(network: nn.Module, part: LabelledImages, epochs: int, seed: int) -> None:
+def train(network: nn.Module, part: LabelledImages, schedule: Schedule | int, seed: int) -> None:
     """Train the network in place on cross-entropy: stochastic gradient descent, one rise and fall of the rate.
 
-    Call it within `seeded` and `one_thread` to get the same weights for the same seed.
+    Call it within `seeded` and `one_thread` to get the same weights for the same seed. Each epoch is logged to
+    `emoprune` at level INFO.
 
     Source of the schedule: Smith and Topin, Super-Convergence, arXiv 1708.07120.
+
+    Args:
+        network: In any mode; left in eval mode if it was trained.
+        part: What it is trained on.
+        schedule: A number means that many epochs of the default schedule.
+        seed: Fixes the order of the images and how they are varied.
 
     Raises:
         ConfigError: The loss is no longer finite.
     """
-    if epochs == 0:
+    plan = Schedule(schedule) if isinstance(schedule, int) else schedule
+    if plan.epochs == 0:
         return
+    layout = torch.channels_last if plan.channels_last else torch.contiguous_format
+    network.to(memory_format=layout)  # type: ignore[call-overload]  # torch's stubs know no keyword of that name alone
     images, labels = torch.from_numpy(part.images.copy()), torch.from_numpy(part.labels.copy())
-    optimiser = torch.optim.SGD(network.parameters(), lr=PEAK_RATE, momentum=0.9, weight_decay=5e-4, nesterov=True)
-    steps = epochs * len(_batches(len(labels), torch.Generator()))
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, PEAK_RATE, total_steps=steps)
+    optimiser = torch.optim.SGD(
+        network.parameters(), lr=plan.peak_rate, momentum=0.9, weight_decay=plan.weight_decay, nesterov=True
+    )
+    steps = plan.epochs * _steps(len(labels), plan.batch)
+    rate = torch.optim.lr_scheduler.OneCycleLR(optimiser, plan.peak_rate, total_steps=steps)
     order = torch.Generator().manual_seed(seed)
     network.train()
-    for _ in range(epochs):
-        for rows in _batches(len(labels), order):
-            loss = nn.functional.cross_entropy(network(images[rows]), labels[rows])
+    for epoch in range(plan.epochs):
+        begun, total = time.perf_counter(), 0.0
+        for rows in torch.randperm(len(labels), generator=order).tensor_split(_steps(len(labels), plan.batch)):
+            batch = augmented(images[rows], flips=plan.flips, shift=plan.shift, order=order)
+            loss = nn.functional.cross_entropy(network(batch.contiguous(memory_format=layout)), labels[rows])
             optimiser.zero_grad()
             torch.autograd.backward(loss)
             optimiser.step()
-            schedule.step()
+            rate.step()
+            total += loss.item() * len(rows)
+        if not math.isfinite(total):
+            raise ConfigError(f"training diverged (loss {total}); give trained weights instead")
+        seconds = time.perf_counter() - begun
+        _log.info("epoch %d of %d: loss %.4f, %.1f s", epoch + 1, plan.epochs, total / len(labels), seconds)
+    network.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]  # as above
     network.eval()
-    if not torch.isfinite(loss):
-        raise ConfigError(f"training diverged (loss {loss.item()}); give trained weights instead")
 
 
-def _batches(count: int, order: torch.Generator) -> tuple[torch.Tensor, ...]:
-    """Return shuffled rows in batches of equal size, give or take one: a last batch of one would break batch norm."""
-    rows = torch.randperm(count, generator=order)
-    return rows.tensor_split(max(1, round(count / BATCH)))
+def _steps(count: int, batch: int) -> int:
+    """Return into how many batches of equal size, give or take one, images go: a last one of 1 breaks batch norm."""
+    return max(1, round(count / batch))

@@ -2,22 +2,34 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import hashlib
+import logging
+from dataclasses import astuple, dataclass, replace
 from pathlib import Path
 
+import torch
 from torch import nn
 
 from emoprune.errors import ConfigError
+from emoprune.problems.networks.built_in.catalogue import NETWORKS
 from emoprune.problems.networks.data.images import ImageData
-from emoprune.problems.networks.reading import Weights, check_faithful, weights_of
-from emoprune.problems.networks.sources import is_built_in, network_named
-from emoprune.problems.networks.training import one_thread, seeded, train
-from emoprune.problems.networks.weights import load_into, load_weights, save_weights, weights_origin
+from emoprune.problems.networks.kept_weights import kept_or_made
+from emoprune.problems.networks.sources import located, network_named
+from emoprune.problems.networks.training import Schedule, one_thread, seeded, train
+from emoprune.problems.networks.weights import (
+    Weights,
+    load_into,
+    load_weights,
+    save_weights,
+    weights_of,
+    weights_origin,
+)
 
 __all__ = ["Recipe", "unpruned_weights"]
 
-EPOCHS_OF_BUILT_IN = 30
-COMPARED_IMAGES = 32
+TRIED_IMAGES = 32
+
+_log = logging.getLogger("emoprune")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,9 +48,20 @@ class Recipe:
     @classmethod
     def of(cls, network: str, data: str, weights: str | None, epochs: int | None) -> Recipe:
         """Return a recipe; without `epochs` only a built-in network without given weights is trained."""
-        untrained = is_built_in(network) and weights is None
-        by_default = EPOCHS_OF_BUILT_IN if untrained else 0
+        untrained = network in NETWORKS and weights is None
+        by_default = NETWORKS[network].schedule.epochs if untrained else 0
         return cls(network, data, weights, by_default if epochs is None else epochs)
+
+    @property
+    def schedule(self) -> Schedule:
+        """How it is trained: a built-in network by its own schedule, but for the number of epochs."""
+        built_in = NETWORKS.get(self.network)
+        return replace(built_in.schedule, epochs=self.epochs) if built_in else Schedule(self.epochs)
+
+    @property
+    def is_kept(self) -> bool:
+        """Whether the weights depend on nothing but emoprune and the data, and took time to make."""
+        return self.network in NETWORKS and self.weights is None and self.epochs > 0
 
     def origin(self, seed: int) -> dict[str, str]:
         """Return what is written beside the weights, so that those of another recipe are not taken for these."""
@@ -55,6 +78,8 @@ class Recipe:
 def unpruned_weights(folder: Path, recipe: Recipe, data: ImageData, seed: int) -> Weights:
     """Return the unpruned network's weights, from `folder/weights.safetensors` or made and written there.
 
+    Trained weights of a built-in network are made once per user and taken from the cache folder after that.
+
     Raises:
         ConfigError: The file is there but was made by another recipe, or the recipe does not work.
     """
@@ -62,23 +87,71 @@ def unpruned_weights(folder: Path, recipe: Recipe, data: ImageData, seed: int) -
     origin = recipe.origin(seed)
     if not path.exists():
         folder.mkdir(parents=True, exist_ok=True)
-        save_weights(path, _made(recipe, data, seed), origin)
+        save_weights(path, _kept_or_made(recipe, data, seed), origin)
     weights, found = load_weights(path), weights_origin(path)
     if found != origin:
         raise ConfigError(f"{path.name} was made from {found}, expected {origin}; remove it and it is made again")
     return weights
 
 
+def _kept_or_made(recipe: Recipe, data: ImageData, seed: int) -> Weights:
+    if not recipe.is_kept:
+        return _made(recipe, data, seed)
+    origin = recipe.origin(seed) | {"digest": _digest(recipe, data)}
+    return kept_or_made(origin, lambda: _made(recipe, data, seed))
+
+
+def _digest(recipe: Recipe, data: ImageData) -> str:
+    """Return a digest of what the names do not say: the layers, how they are trained, on what, by which torch."""
+    with seeded(0):
+        network = network_named(recipe.network)
+    shapes = [(name, tuple(tensor.shape)) for name, tensor in network.state_dict().items()]
+    parts = (repr(network), shapes, astuple(recipe.schedule), torch.__version__, data.digest().hex())
+    return hashlib.sha256(repr(parts).encode()).hexdigest()
+
+
 def _made(recipe: Recipe, data: ImageData, seed: int) -> Weights:
     with seeded(seed), one_thread():
         network = network_named(recipe.network)
         if recipe.weights is not None:
-            load_into(network, Path(recipe.weights))
-        train(network, data.train, recipe.epochs, seed)
-        _check(network, data)
+            load_into(network, located(recipe.weights) or Path(recipe.weights))
+        weights_of(network)  # what cannot be kept is refused before minutes of training
+        _tried(network, data)
+        if recipe.epochs:
+            _log.info("training %s on %d images of %s", recipe.network, len(data.train), recipe.data)
+            train(network, data.train, recipe.schedule, seed)
+        if not torch.isfinite(_tried(network, data)).all():
+            raise ConfigError(
+                "network: its outputs on training images are not finite; train it or load its weights again"
+            )
     return weights_of(network)
 
 
-def _check(network: nn.Module, data: ImageData) -> None:
+def _tried(network: nn.Module, data: ImageData) -> torch.Tensor:
+    """Return the network's outputs for a few training images, in eval mode.
+
+    Raises:
+        ConfigError: It cannot take them, or its outputs are not one number per class.
+    """
+    images = torch.from_numpy(data.train.images[:TRIED_IMAGES].copy())
     network.eval()
-    check_faithful(network, data.train.images[:COMPARED_IMAGES])
+    try:
+        with torch.no_grad():
+            outputs = network(images)
+    except Exception as error:  # a stranger's forward may raise anything; its own error is the cause
+        raise ConfigError(
+            f"network: it cannot take {len(images)} images of shape {data.input_shape}: {type(error).__name__}: "
+            f"{error}; give images of the shape it expects, or a network for these"
+        ) from error
+    if not isinstance(outputs, torch.Tensor) or outputs.ndim != 2 or len(outputs) != len(images):
+        found = tuple(outputs.shape) if isinstance(outputs, torch.Tensor) else type(outputs).__name__
+        raise ConfigError(
+            f"network: expected outputs of shape ({len(images)}, classes) for {len(images)} images, found {found}; "
+            "end with an nn.Flatten or a linear layer"
+        )
+    if data.highest_label >= outputs.shape[1]:
+        raise ConfigError(
+            f"network: expected at least {data.highest_label + 1} outputs, one per label, found {outputs.shape[1]}; "
+            "count the classes of the data from 0 without gaps, or give a network with more outputs"
+        )
+    return outputs

@@ -1,28 +1,115 @@
-"""Weights on disk: safetensors, or a state_dict that torch reads without running code."""
+"""A network's weights as arrays, and as safetensors files that show whether they are still what was written."""
 
 from __future__ import annotations
 
+import hashlib
+import os
+import secrets
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import safetensors
 import torch
+from numpy.typing import NDArray
 from safetensors.numpy import load_file, save
-from safetensors.torch import load_file as load_tensors
 from torch import nn
+from torch.nn.parameter import is_lazy
+from torch.nn.utils.parametrize import is_parametrized
 
 from emoprune.errors import ConfigError
-from emoprune.problems.networks.reading import Weights
+from emoprune.problems.networks.checkpoints import load_into
 
-__all__ = ["load_into", "load_weights", "save_weights", "weights_origin"]
+__all__ = ["Weights", "load_into", "load_weights", "save_weights", "weights_of", "weights_origin"]
+
+Weights = Mapping[str, NDArray[Any]]
+
+_CHECKSUM = "sha256"
+_SUFFIXES = ("_orig", "_g", "_v")  # of what torch's older parametrisations keep in a weight's place
+
+
+def weights_of(network: nn.Module) -> Weights:
+    """Return copies of all parameters and buffers by their names in the network's state_dict, in their own types.
+
+    Raises:
+        ConfigError: Two names share one storage, a weight is computed from others (a parametrisation), not made yet,
+            not finite, or a float of other than 32 bits.
+    """
+    _check_plain(network)
+    state = network.state_dict()
+    for name, value in state.items():
+        _check_tensor(name, value)
+    _check_untied(state)
+    return {name: _array(name, tensor) for name, tensor in state.items()}
+
+
+def _check_plain(network: nn.Module) -> None:
+    for path, module in network.named_modules():
+        computed = _computed(module)
+        if computed:
+            where = f"module {path!r} ({type(module).__name__})" if path else type(module).__name__
+            raise ConfigError(
+                f"network: {where}: its {computed!r} is computed from other tensors (a parametrisation or a "
+                "pruning mask), which cannot be sliced; call torch.nn.utils.parametrize.remove_parametrizations, "
+                "remove_weight_norm, remove_spectral_norm or prune.remove first"
+            )
+
+
+def _computed(module: nn.Module) -> str | None:
+    """Return the name of a weight that is computed from others each time the module runs, if there is one."""
+    if is_parametrized(module):
+        return next(name for name, _ in module.get_submodule("parametrizations").named_children())
+    names = [name for name, _ in module.named_parameters(recurse=False)]
+    made = [name.removesuffix(end) for name in names for end in _SUFFIXES if name.endswith(end)]
+    # torch.nn.utils.weight_norm and prune leave a plain tensor where the weight was.
+    return next((name for name in made if isinstance(vars(module).get(name), torch.Tensor)), None)
+
+
+def _check_tensor(name: str, value: object) -> None:
+    if not isinstance(value, torch.Tensor):
+        raise ConfigError(f"network: {name!r} in its state_dict is a {type(value).__name__}; expected tensors only")
+    if is_lazy(value) or value.is_meta:
+        raise ConfigError(f"network: {name!r} has no memory yet; run the network once on an image before returning it")
+    if value.layout != torch.strided or value.is_quantized:
+        raise ConfigError(f"network: {name!r} is sparse or quantised; expected dense tensors: convert it back first")
+    if (value.is_floating_point() or value.is_complex()) and value.dtype != torch.float32:
+        raise ConfigError(f"network: {name!r}: expected 32-bit floats, found {value.dtype}; call network.float() first")
+
+
+def _check_untied(state: Mapping[str, torch.Tensor]) -> None:
+    """Refuse two names for one storage: pruning one layer would silently cut the other."""
+    owners: dict[tuple[torch.device, int], str] = {}
+    for name, tensor in state.items():
+        if tensor.numel() == 0:
+            continue
+        owner = owners.setdefault((tensor.device, tensor.untyped_storage().data_ptr()), name)
+        if owner != name:
+            raise ConfigError(
+                f"network: {owner!r} and {name!r} share one weight, so neither can be pruned alone; give each its "
+                "own, for example with copy.deepcopy"
+            )
+
+
+def _array(name: str, tensor: torch.Tensor) -> NDArray[Any]:
+    array: NDArray[Any] = tensor.detach().cpu().numpy().copy(order="C")
+    if not np.isfinite(array).all():
+        raise ConfigError(f"network: {name!r} holds NaN or infinities; train or load it again")
+    return array
 
 
 def save_weights(path: Path, weights: Weights, origin: Mapping[str, str]) -> None:
     """Write weights and where they come from as safetensors; the file appears whole or not at all."""
-    partial = path.with_name(f"{path.name}.partial")
-    partial.write_bytes(save(dict(weights), dict(origin)))
-    partial.replace(path)
+    partial = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.partial")
+    content = save(dict(weights), {**origin, _CHECKSUM: _checksum(weights, origin)})
+    try:
+        with partial.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def load_weights(path: Path) -> Weights:
@@ -32,53 +119,31 @@ def load_weights(path: Path) -> Weights:
         ConfigError: The file is damaged.
     """
     try:
-        found: dict[str, np.typing.NDArray[np.float32]] = load_file(path)
+        found: dict[str, NDArray[Any]] = load_file(path)
+        metadata = _metadata(path)
     except safetensors.SafetensorError as error:
         raise ConfigError(
             f"{path.name} cannot be read as safetensors: {error}; remove it and it is made again"
         ) from error
+    expected = metadata.pop(_CHECKSUM, "none")
+    if _checksum(found, metadata) != expected:
+        raise ConfigError(f"{path.name} is damaged: its checksum does not fit; remove it and it is made again")
     return found
 
 
 def weights_origin(path: Path) -> dict[str, str]:
     """Return what `save_weights` wrote about where the weights come from."""
+    return {key: value for key, value in _metadata(path).items() if key != _CHECKSUM}
+
+
+def _metadata(path: Path) -> dict[str, str]:
     with safetensors.safe_open(path, framework="numpy") as opened:
         return dict(opened.metadata() or {})
 
 
-def load_into(network: nn.Module, path: Path) -> None:
-    """Load a state_dict from `path` into the network: safetensors by its suffix, else torch's own format.
-
-    Raises:
-        ConfigError: There is no such file, it holds anything but tensors (code is never run), or they do not fit.
-    """
-    if not path.is_file():
-        raise ConfigError(f"weights: no file {str(path)!r}; expected safetensors or a state_dict saved by torch")
-    state = _safetensors(path) if path.suffix == ".safetensors" else _torch_state(path)
-    try:
-        network.load_state_dict(state, strict=True)
-    except RuntimeError as error:
-        raise ConfigError(f"weights: {path.name} does not fit the network: {error}") from error
-
-
-def _safetensors(path: Path) -> dict[str, torch.Tensor]:
-    try:
-        return load_tensors(path)
-    except safetensors.SafetensorError as error:
-        raise ConfigError(f"weights: {path.name} cannot be read as safetensors: {error}") from error
-
-
-def _torch_state(path: Path) -> dict[str, torch.Tensor]:
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises half a dozen types here; each means that the file is not plain tensors
-        raise ConfigError(
-            f"weights: {path.name} is refused: it is damaged or holds more than tensors, and loading that could run "
-            "code; save the state_dict with safetensors.torch.save_file and give that file"
-        ) from error
-    if not isinstance(state, dict) or not all(isinstance(value, torch.Tensor) for value in state.values()):
-        raise ConfigError(
-            f"weights: {path.name}: expected a state_dict of tensors, found {type(state).__name__}; "
-            "save network.state_dict() with safetensors.torch.save_file and give that file"
-        )
-    return state
+def _checksum(weights: Weights, origin: Mapping[str, str]) -> str:
+    digest = hashlib.sha256(repr(sorted(origin.items())).encode())
+    for name, array in sorted(weights.items()):
+        digest.update(repr((name, array.dtype.str, array.shape)).encode())
+        digest.update(array.tobytes())
+    return digest.hexdigest()

@@ -6,6 +6,7 @@ import numpy as np
 from sklearn.datasets import load_digits
 
 from emoprune.problems.networks.data.images import ImageData, LabelledImages
+from emoprune.problems.networks.data.scaling import padded
 
 __all__ = ["digits"]
 
@@ -13,14 +14,19 @@ _SHUFFLE = 20_070  # fixes which scan is in which part, for every run and every 
 _ENDS = np.array([597, 1197, 1447])  # train 597, search 600, select 250, test 350
 
 
-def digits() -> ImageData:
+def digits(image_size: int | None = None) -> ImageData:
     """Return the digits in four parts, always the same ones, with pixels from 0 to 1.
+
+    A larger `image_size` adds a black border.
 
     Source: Alpaydin and Kaynak, Optical Recognition of Handwritten Digits, UCI Machine Learning Repository, 1998; the
     part of it that scikit-learn ships.
+
+    Raises:
+        ConfigError: `image_size` is smaller than the images.
     """
     bunch = load_digits()
-    images = (bunch.images / 16.0).astype(np.float32)[:, np.newaxis]
+    images = (padded(bunch.images, image_size) / 16.0).astype(np.float32)[:, np.newaxis]
     labels = bunch.target.astype(np.int64)
     parts = np.split(np.random.default_rng(_SHUFFLE).permutation(len(labels)), _ENDS)
     train, search, select, test = (LabelledImages(images[rows], labels[rows]) for rows in parts)

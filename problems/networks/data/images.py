@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, fields
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,10 +12,12 @@ from numpy.typing import NDArray
 from emoprune.errors import ConfigError
 from emoprune.records import Split
 
-__all__ = ["ImageData", "LabelledImages"]
+__all__ = ["PARTS", "ImageData", "LabelledImages"]
 
 FloatImages = NDArray[np.float32]
 Labels = NDArray[np.int64]
+
+PARTS = ("train", "search", "select", "test")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -36,27 +39,49 @@ class LabelledImages:
                 f"labels of shape {self.labels.shape}"
             )
         if self.labels.dtype != np.int64 or self.labels.min() < 0:
-            raise ConfigError(f"data: expected labels as 64-bit integers from 0, found {self.labels.dtype}")
+            raise ConfigError(
+                f"data: expected labels as 64-bit integers from 0, found {self.labels.dtype}, the least "
+                f"{self.labels.min()}"
+            )
         if not np.isfinite(self.images).all():
             raise ConfigError("data: images hold NaN or infinities; clean them first")
 
     def __len__(self) -> int:
         return len(self.labels)
 
+    def rows(self, rows: NDArray[np.int64]) -> LabelledImages:
+        """Return some of the images, in the order of `rows`."""
+        return LabelledImages(self.images[rows], self.labels[rows])
+
+    def evenly(self, count: int | None) -> LabelledImages:
+        """Return at most `count` images, evenly spread over all; None returns all."""
+        if count is None or count >= len(self):
+            return self
+        return self.rows(np.arange(count) * len(self) // count)
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ImageData:
-    """Four disjoint parts: `train` (weights, calibration), `search`, `select` and `test`."""
+    """Four disjoint parts: `train` (weights, calibration), `search`, `select` and `test`.
+
+    `notes` say in plain sentences what a user should know about the data; they are no part of its digest.
+    """
 
     train: LabelledImages
     search: LabelledImages
     select: LabelledImages
     test: LabelledImages
+    notes: tuple[str, ...] = field(default=(), kw_only=True)
 
     def __post_init__(self) -> None:
-        shapes = {part.name: getattr(self, part.name).images.shape[1:] for part in fields(self)}
+        shapes = {name: part.images.shape[1:] for name, part in self.parts.items()}
         if len(set(shapes.values())) != 1:
             raise ConfigError(f"data: expected images of one shape in all parts, found {shapes}")
+
+    @property
+    def parts(self) -> Mapping[str, LabelledImages]:
+        """The four parts by name, in the order they are used."""
+        return {name: getattr(self, name) for name in PARTS}
 
     @property
     def input_shape(self) -> tuple[int, ...]:
@@ -66,15 +91,15 @@ class ImageData:
     @property
     def highest_label(self) -> int:
         """The highest label in any part."""
-        return max(int(part.labels.max()) for part in (self.train, self.search, self.select, self.test))
+        return max(int(part.labels.max()) for part in self.parts.values())
 
     def digest(self) -> bytes:
         """Return a digest of every image and label."""
         digest = hashlib.sha256()
-        for part in (self.train, self.search, self.select, self.test):
+        for part in self.parts.values():
             digest.update(repr(part.images.shape).encode())
-            digest.update(part.images.tobytes())
-            digest.update(part.labels.tobytes())
+            digest.update(np.ascontiguousarray(part.images).data)
+            digest.update(np.ascontiguousarray(part.labels).data)
         return digest.digest()
 
     def part(self, split: Split) -> LabelledImages:

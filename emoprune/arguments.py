@@ -1,0 +1,78 @@
+"""The words that several commands take: what each is called, what it means, and which values it may have."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+__all__ = [
+    "AddressOption",
+    "Backend",
+    "BackendOption",
+    "CandidateArgument",
+    "ConfigArgument",
+    "Device",
+    "DeviceOption",
+    "EpochsOption",
+    "JsonOption",
+    "Kind",
+    "OwnSetOption",
+    "RunArgument",
+    "RunsOption",
+    "SetOption",
+    "TrustOption",
+    "WorkersOption",
+]
+
+
+class Backend(StrEnum):
+    """Where candidates are evaluated."""
+
+    RAY = "ray"
+    SERIAL = "serial"
+
+
+class Device(StrEnum):
+    """What a run's problem computes on after the search."""
+
+    CPU = "cpu"
+    CUDA = "cuda"
+
+
+class Kind(StrEnum):
+    """What `emoprune list` can list."""
+
+    PROBLEMS = "problems"
+    OPERATORS = "operators"
+    CRITERIA = "criteria"
+    COMPENSATIONS = "compensations"
+    EXAMPLES = "examples"
+    RUNS = "runs"
+
+
+ConfigArgument = Annotated[str, typer.Argument(metavar="CONFIG", help="A config file, or the name of an example.")]
+RunArgument = Annotated[str, typer.Argument(metavar="RUN", help="A run's name or folder, or 'latest'.")]
+RunsOption = Annotated[
+    Path, typer.Option("--runs", envvar="EMOPRUNE_RUNS", metavar="DIR", help="The folder that holds the runs.")
+]
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Set a key of the config, as in search.population=80; repeatable."),
+]
+OwnSetOption = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Set an option of the problem's own, as in epochs=3; repeatable."),
+]
+EpochsOption = Annotated[int | None, typer.Option(min=0, metavar="N", help="How long to train: --set epochs=N.")]
+DeviceOption = Annotated[Device, typer.Option(help="What to compute on.")]
+CandidateArgument = Annotated[
+    str, typer.Argument(metavar="CANDIDATE", help="A candidate's number, a reference's name, or 'knee'.")
+]
+WorkersOption = Annotated[int | None, typer.Option(min=1, help="How many workers: --set evaluation.workers=N.")]
+AddressOption = Annotated[str | None, typer.Option(help="A Ray cluster to join: --set evaluation.address=A.")]
+BackendOption = Annotated[Backend | None, typer.Option(help="Where to evaluate: --set evaluation.backend=B.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Write JSON for scripts; every object has a 'schema'.")]
+TrustOption = Annotated[bool, typer.Option("--trust-code", help="Import the code that a run from elsewhere names.")]

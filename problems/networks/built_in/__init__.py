@@ -1,0 +1,1 @@
+"""Networks that come with emoprune, to try it on."""

@@ -1,0 +1,75 @@
+"""Tracing in a process of its own with a time limit: some networks take the dependency graph for ever, or down."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import subprocess
+import sys
+from collections.abc import Sequence
+from functools import lru_cache
+
+from emoprune.errors import ConfigError, ContractError
+from emoprune.problems.networks.coupling.structure import Structure
+from emoprune.problems.networks.sources import network_named
+from emoprune.problems.networks.training import seeded
+
+__all__ = ["structure_of"]
+
+
+def structure_of(network: str, input_shape: Sequence[int], ignored: Sequence[str], time_limit: float) -> Structure:
+    """Return the structure of the network of that name or import target, traced in a fresh process.
+
+    Args:
+        network: As in `sources.network_named`.
+        input_shape: The shape of one image: channels, height, width.
+        ignored: Patterns of paths whose outgoing channels stay whole.
+        time_limit: Seconds, importing torch included.
+
+    Raises:
+        ConfigError: The network cannot be traced, some of its groups cannot be sliced, or the time is over.
+    """
+    asked = (network, tuple(input_shape), tuple(ignored))
+    known = _known(asked, _code_of(network))
+    if known:
+        return known[0]
+    request = {"network": network, "input_shape": list(input_shape), "ignored": list(ignored), "path": sys.path}
+    command = [sys.executable, "-m", "emoprune.problems.networks.coupling.tracing"]
+    try:
+        ended = subprocess.run(  # noqa: S603  # our own module; the network's name was checked by its loader
+            command, input=json.dumps(request), capture_output=True, text=True, timeout=time_limit, check=False
+        )
+    except subprocess.TimeoutExpired as error:
+        raise ConfigError(
+            f"network: its coupling groups were not found within {time_limit:.0f} s; attention with grouped queries "
+            "and very deep networks can take for ever; raise trace_limit, or prune another way"
+        ) from error
+    if ended.returncode != 0:
+        last = ended.stderr.strip()[-2000:]
+        raise ConfigError(f"network: the process that traced it ended with code {ended.returncode}: {last}")
+    answer = json.loads(ended.stdout.splitlines()[-1])
+    if "refused" in answer:
+        raise ConfigError(answer["refused"])
+    if "structure" not in answer:
+        raise ContractError(f"tracing: expected a structure, found {list(answer)}")
+    known.append(Structure.from_json(answer["structure"]))
+    return known[0]
+
+
+@lru_cache(maxsize=16)
+def _known(asked: tuple[str, tuple[int, ...], tuple[str, ...]], code: str) -> list[Structure]:  # noqa: ARG001  # its arguments are the key
+    """Return the place for what was found for this network with this code: a second question costs no process."""
+    return []
+
+
+def _code_of(network: str) -> str:
+    """Return a digest of what a network is made of: its modules, their shapes and the code of their forwards."""
+    with seeded(0):
+        made = network_named(network)
+    digest = hashlib.sha256(repr(made).encode())
+    for name, tensor in made.state_dict().items():
+        digest.update(f"{name} {tuple(tensor.shape)}".encode())
+    for kind in sorted({type(module) for module in made.modules()}, key=repr):
+        code = getattr(kind.forward, "__code__", None)
+        digest.update(repr((kind, code and (code.co_code, code.co_consts, code.co_names))).encode())
+    return digest.hexdigest()

@@ -1,0 +1,22 @@
+"""Units ranked by chance: the control that every other criterion has to beat."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import numpy as np
+
+from emoprune.problems.networks.criteria.evidence import Evidence, Scores
+
+__all__ = ["RandomOrder"]
+
+
+class RandomOrder:
+    """Scores drawn evenly from 0 to 1 by the evidence's seed, without a look at the network."""
+
+    leaf: ClassVar[str] = "control/random"
+
+    def __call__(self, evidence: Evidence) -> list[Scores]:
+        """Return the drawn scores."""
+        rng = np.random.default_rng(evidence.seed)
+        return [rng.random(group.units) for group in evidence.structure.groups]

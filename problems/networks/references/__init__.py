@@ -1,0 +1,1 @@
+"""Genomes that a user would have picked without a search: one small file per method, `catalogue.py` names them."""

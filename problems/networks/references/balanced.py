@@ -1,0 +1,20 @@
+"""Layer densities with which every layer keeps as many weights."""
+
+from __future__ import annotations
+
+from emoprune.problems.networks.references.inputs import Found, ReferenceInputs
+from emoprune.problems.networks.references.layers import Layers, proportional_curve
+from emoprune.problems.networks.references.ratios import balanced_preferences
+from emoprune.problems.networks.references.target import along
+
+__all__ = ["balanced"]
+
+
+def balanced(inputs: ReferenceInputs) -> Found:
+    """Return genomes of balanced densities: every layer keeps as many weights as any other, or all it has.
+
+    A coupling group gets the mean of the layers that put it out, weighted by their numbers of weights. Source: Gadhikar
+    et al., Why Random Pruning Is All We Need to Start Sparse, arXiv 2210.02412.
+    """
+    layers = Layers.of(inputs)
+    return along(proportional_curve(inputs, layers, balanced_preferences(layers.sizes)), "balanced", inputs)

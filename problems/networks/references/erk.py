@@ -1,0 +1,21 @@
+"""Layer densities of Erdos-Renyi kernels."""
+
+from __future__ import annotations
+
+from emoprune.problems.networks.references.inputs import Found, ReferenceInputs
+from emoprune.problems.networks.references.layers import Layers, proportional_curve
+from emoprune.problems.networks.references.ratios import erk_preferences
+from emoprune.problems.networks.references.target import along
+
+__all__ = ["erk"]
+
+
+def erk(inputs: ReferenceInputs) -> Found:
+    """Return genomes of ERK densities: a layer keeps in proportion to its dimensions' sum over its number of weights.
+
+    Layers that are dense already give what they cannot take to the others. A coupling group gets the mean of the layers
+    that put it out, weighted by their numbers of weights. Source: Evci et al., Rigging the Lottery: Making All Tickets
+    Winners, arXiv 1911.11134.
+    """
+    layers = Layers.of(inputs)
+    return along(proportional_curve(inputs, layers, erk_preferences(layers.sizes, layers.dimensions)), "erk", inputs)

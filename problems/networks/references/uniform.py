@@ -1,0 +1,26 @@
+"""The same share of every coupling group."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from emoprune.contracts import FloatArray
+from emoprune.problems.networks.references.inputs import Found, ReferenceInputs
+from emoprune.problems.networks.references.target import Curve, along
+from emoprune.space import IntArray
+
+__all__ = ["uniform", "uniform_curve"]
+
+
+def uniform(inputs: ReferenceInputs) -> Found:
+    """Return genomes that keep the same share of each coupling group, as near as its widths allow."""
+    return along(uniform_curve(inputs), "uniform", inputs)
+
+
+def uniform_curve(inputs: ReferenceInputs) -> Curve:
+    """Return the curve whose position is the share of units that stays."""
+
+    def curve(positions: FloatArray) -> IntArray:
+        return inputs.genomes_of_shares(np.repeat(positions[:, np.newaxis], len(inputs.levels.full), axis=1))
+
+    return curve

@@ -1,0 +1,1 @@
+"""Activations that pruned networks share: computed once, kept within a limit, exact."""

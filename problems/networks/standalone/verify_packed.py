@@ -1,0 +1,47 @@
+"""Compare a packed network, unfolded by its own unpack.py, with what it must be; prints one JSON object.
+
+Usage: python verify_packed.py FOLDER EXPECTED.safetensors, where EXPECTED holds the state_dict, each name after
+`state::`, and `images` with the `outputs` that they must give.
+"""
+
+from __future__ import annotations
+
+import sys
+
+# None makes every import of emoprune fail: what is loaded here must not need it.
+sys.modules["emoprune"] = None  # type: ignore[assignment]  # the language allows None here, typeshed does not
+
+import json  # noqa: E402  # nothing may be imported before the line above
+import runpy  # noqa: E402  # as above
+from pathlib import Path  # noqa: E402  # as above
+
+import torch  # noqa: E402  # as above
+from safetensors.torch import load_file  # noqa: E402  # as above
+
+STATE = "state::"
+
+
+def same(one: torch.Tensor, other: torch.Tensor) -> bool:
+    """Return whether two tensors have the same type, shape and bits."""
+    if one.dtype != other.dtype or one.shape != other.shape:
+        return False
+    return one.contiguous().numpy().tobytes() == other.contiguous().numpy().tobytes()
+
+
+def main(folder: Path, expected_file: Path) -> None:
+    """Unfold the network, run it if it has a model.py, and print what is not as expected."""
+    given, unpacking = load_file(expected_file), runpy.run_path(str(folder / "unpack.py"))
+    expected = {name.removeprefix(STATE): tensor for name, tensor in given.items() if name.startswith(STATE)}
+    found = unpacking["unpack"](folder)
+    different = [name for name, tensor in expected.items() if name not in found or not same(found[name], tensor)]
+    different += [name for name in found if name not in expected]
+    result: dict[str, int | float | list[str]] = {"tensors": len(expected), "different": different}
+    if (folder / "model.py").exists():
+        with torch.no_grad():
+            outputs = unpacking["load_network"](folder)(given["images"])
+        result["difference"] = (outputs - given["outputs"]).abs().max().item()
+    print(json.dumps(result))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), Path(sys.argv[2]))

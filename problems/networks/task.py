@@ -1,0 +1,308 @@
+"""A trained network, its images and what is measured of pruned ones: what all problems of this domain share."""
+
+from __future__ import annotations
+
+import fnmatch
+import hashlib
+import json
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import nn
+
+from emoprune.contracts import Description, Failure, Row
+from emoprune.errors import ConfigError, ContractError
+from emoprune.problems.networks.bench import Bench, unpruned_network
+from emoprune.problems.networks.cost import CostModel
+from emoprune.problems.networks.coupling.process import structure_of
+from emoprune.problems.networks.coupling.structure import Kept, Structure
+from emoprune.problems.networks.data.images import ImageData
+from emoprune.problems.networks.exporting import export
+from emoprune.problems.networks.latency import median_milliseconds
+from emoprune.problems.networks.measures import SCORED, Measures, scores_of
+from emoprune.problems.networks.model_files import FORMATS
+from emoprune.problems.networks.proxies.adaptive_batch_norm import proxy_named
+from emoprune.problems.networks.proxies.contract import NormEstimate
+from emoprune.problems.networks.recovery.recovering import values_by_split
+from emoprune.problems.networks.reuse.tracing import NotFollowed, traced
+from emoprune.problems.networks.running import Runner, runner_of
+from emoprune.problems.networks.sources import data_named, network_named
+from emoprune.problems.networks.sparsity_index import pq_index_of
+from emoprune.problems.networks.training import seeded
+from emoprune.problems.networks.unpruned import Recipe, unpruned_weights
+from emoprune.problems.networks.variant import Variant
+from emoprune.problems.networks.weights import Weights
+from emoprune.records import Split
+from emoprune.space import IntArray
+
+__all__ = ["NetworkTask", "Options", "Worker"]
+
+_log = logging.getLogger("emoprune")
+
+MEGABYTE = 2**20
+
+Precision = Literal["float32", "bfloat16", "auto"]
+Proxy = Literal["adaptive-batch-norm", "adaptive-batch-norm-published", "none"]
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What a config says about network, data and measuring; the problems' own options come on top."""
+
+    network: str = "digits"
+    data: str = "digits"
+    weights: str | None = None
+    epochs: int | None = None
+    ignore: Sequence[str] = ()
+    objectives: Sequence[str] = ("error", "macs")
+    at_most: Mapping[str, float] = field(default_factory=dict)
+    proxy: Proxy = "adaptive-batch-norm"
+    calibration_images: int = 256
+    precision: Precision = "float32"
+    cache_megabytes: int = 1024
+    trace_limit: float = 300.0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Worker:
+    """What `setup` loads once per worker: the bench, the runner, and the unpruned outputs that `kl` is held against."""
+
+    bench: Bench
+    runner: Runner
+    unpruned_outputs: Mapping[Split, torch.Tensor]
+
+
+class NetworkTask:
+    """Network, structure, data and measures of one config; made in the driver, sent to the workers.
+
+    Raises:
+        ConfigError: Something of it cannot be used.
+    """
+
+    formats: tuple[str, ...] = tuple(FORMATS)
+
+    def __init__(self, options: Options) -> None:
+        self.options = options
+        self.recipe = Recipe.of(options.network, options.data, options.weights, options.epochs)
+        self.data: ImageData = data_named(options.data)
+        self.structure: Structure = structure_of(
+            options.network, self.data.input_shape, tuple(options.ignore), options.trace_limit
+        )
+        with seeded(0):
+            network = network_named(options.network)
+        self.cost_model = CostModel.of(network, self.structure)
+        self.measures = Measures(
+            tuple(options.objectives),
+            dict(options.at_most),
+            self.counted(np.array([self.structure.units], dtype=np.int64)),
+        )
+        self._weights: Weights | None = None
+        proxy_named(options.proxy)
+        self._check()
+
+    def counted(self, widths: IntArray) -> dict[str, float]:
+        """Return the counted measures of one network, its widths of shape (1, groups)."""
+        model = self.cost_model
+        return {
+            "macs": float(model.macs(widths)[0]),
+            "parameters": float(model.parameters(widths)[0]),
+            "bytes": float(model.bytes(widths)[0]),
+        }
+
+    def _check(self) -> None:
+        if not 2 <= self.options.calibration_images <= len(self.data.train):
+            raise ConfigError(
+                f"calibration_images: expected 2 to {len(self.data.train)}, all of the training part, "
+                f"found {self.options.calibration_images}"
+            )
+
+        if self.data.highest_label >= self.structure.classes:
+            raise ConfigError(
+                f"network: expected at least {self.data.highest_label + 1} outputs, one per label, "
+                f"found {self.structure.classes}"
+            )
+
+    def check_sliceable(self) -> None:
+        """Refuse a network of which some coupling groups cannot be sliced.
+
+        Raises:
+            ConfigError: It names them, the reasons, and what to write into `ignore`.
+        """
+        if self.structure.broken:
+            raise ConfigError(_broken(self.structure))
+
+    def ignored(self, path: str) -> bool:
+        """Whether the config wants a layer to stay as it is."""
+        return any(fnmatch.fnmatchcase(path, pattern) for pattern in self.options.ignore)
+
+    @property
+    def weights(self) -> Weights:
+        """The unpruned network's state_dict."""
+        if self._weights is None:
+            raise ContractError("the unpruned network has no weights yet; call prepare(folder, seed) first")
+        return self._weights
+
+    def prepare(self, folder: Path, seed: int) -> None:
+        """Train the unpruned network, or load it, and keep it as `weights.safetensors` in `folder`."""
+        self._weights = unpruned_weights(folder, self.recipe, self.data, seed)
+
+    def bench(self, device: str) -> Bench:
+        """Load network and images to `device`; for `prepare` itself as well as for the workers."""
+        network = unpruned_network(self.options.network, self.weights)
+        return Bench.load(network, self.structure, self.data, self.options.calibration_images, device)
+
+    @property
+    def estimate(self) -> NormEstimate | None:
+        """How batch-norm statistics are estimated anew; None keeps the sliced ones."""
+        return proxy_named(self.options.proxy)
+
+    def worker(self, device: str, threads: int, precision: str = "float32") -> Worker:
+        """Load what a worker needs.
+
+        Raises:
+            ConfigError: There is no such device here.
+        """
+        torch.set_num_threads(threads)
+        if device == "cuda":  # repeatable kernels, at full precision: the same genome must give the same floats
+            if not torch.cuda.is_available():
+                raise ConfigError("evaluation.device: cuda was asked for, but torch finds no GPU here; use cpu")
+            torch.backends.cudnn.deterministic = True
+            torch.backends.cudnn.allow_tf32 = False
+        bench = self.bench(device)
+        runner = self.runner(bench, precision)
+        outputs: dict[Split, torch.Tensor] = {}
+        if "kl" in self.measures.needed:
+            unpruned = Variant(bench.network, {}, adapted=False)
+            outputs = {split: runner.outputs([unpruned], split)[0] for split in Split}
+        return Worker(bench, runner, outputs)
+
+    def runner(self, bench: Bench, precision: str) -> Runner:
+        """Return what puts images through variants on this bench."""
+        chosen = runner_of(bench, self.estimate, self.options.cache_megabytes * MEGABYTE, precision)
+        if chosen.note:
+            _log.warning("%s", chosen.note)
+        return chosen.runner
+
+    def notes(self) -> list[str]:
+        """Return what a person should know of the network before a search, a paragraph each."""
+        with seeded(0):
+            network = network_named(self.options.network).eval()
+        try:
+            traced(network)
+        except NotFollowed as error:
+            return [f"Every candidate will be run from its first layer, nothing is shared: {error}."]
+        return []
+
+    def described(self, counted: Mapping[str, float]) -> dict[str, int | float]:
+        """Return counted measures as a person reads them, each with its share of the unpruned network's."""
+        described: dict[str, int | float] = {}
+        for name, count in counted.items():
+            described |= {name: int(count), f"{name} share": round(count / self.measures.unpruned[name], 4)}
+        return described
+
+    def rows(
+        self, worker: Worker, variants: Sequence[Variant], counted: Sequence[Mapping[str, float]], split: Split
+    ) -> list[Row]:
+        """Return one row per variant; `counted` holds each one's counted measures."""
+        needed = self.measures.needed
+        outputs = worker.runner.outputs(variants, split) if needed & {*SCORED} else [None] * len(variants)
+        rows: list[Row] = []
+        for variant, own, costs in zip(variants, outputs, counted, strict=True):
+            rows.append(self._row(worker, variant, own, costs, split))
+        return rows
+
+    def _row(
+        self,
+        worker: Worker,
+        variant: Variant,
+        outputs: torch.Tensor | None,
+        counted: Mapping[str, float],
+        split: Split,
+    ) -> Row:
+        values, needed = dict(counted), self.measures.needed
+        if outputs is not None:
+            if not torch.isfinite(outputs).all():
+                return Failure("the network's outputs are not finite")
+            labels = worker.bench.images[split].labels
+            values |= scores_of(outputs, labels, worker.unpruned_outputs.get(split), needed)
+        if "pq-index" in needed:
+            values["pq-index"] = pq_index_of(variant.network)
+        if "milliseconds" in needed:
+            batch = worker.bench.images[split].batches[0]
+            values["milliseconds"] = median_milliseconds([worker.runner.settled(variant).network], batch)[0]
+        return self.measures.row(values)
+
+    def measured(self, worker: Worker, network: nn.Module, counted: Mapping[str, float]) -> dict[str, dict[str, float]]:
+        """Return the objectives of a network in eval mode by split and name, as it is: no statistics are estimated.
+
+        Raises:
+            ContractError: Its outputs are not finite.
+        """
+        found = {}
+        for split, scored in values_by_split(network, worker.bench).items():
+            values = {**scored, **counted}
+            if "pq-index" in self.measures.needed:
+                values["pq-index"] = pq_index_of(network)
+            if "milliseconds" in self.measures.needed:
+                values["milliseconds"] = median_milliseconds([network], worker.bench.images[Split(split)].batches[0])[0]
+            found[split] = {name: values[name] for name in self.measures.objective_names}
+        return found
+
+    def export(
+        self,
+        worker: Worker,
+        variant: Variant,
+        folder: Path,
+        *,
+        kept: Kept,
+        counted: Mapping[str, float],
+        described: Description,
+        formats: Sequence[str],
+        verify: bool,
+        notes: Sequence[str] = (),
+    ) -> Description:
+        """Write a variant, settled already, into `folder`, loadable without emoprune.
+
+        Raises:
+            ConfigError: A format is unknown, or what it needs is not installed.
+            ContractError: The reloaded network is not this one.
+        """
+        return export(
+            folder,
+            source=self.options.network,
+            networks=(variant, worker.bench.network),
+            structure=self.structure,
+            kept=kept,
+            test=worker.bench.images[Split.TEST],
+            counted=(counted, self.measures.unpruned),
+            described=described,
+            formats=formats,
+            verify=verify,
+            notes=notes,
+        )
+
+    def fingerprint(self) -> str:
+        """Return a digest of the unpruned network's structure and weights and of all images and labels."""
+        digest = hashlib.sha256(json.dumps(self.structure.as_json(), sort_keys=True).encode())
+        for name, array in sorted(self.weights.items()):
+            digest.update(name.encode())
+            digest.update(array.tobytes())
+        digest.update(self.data.digest())
+        return digest.hexdigest()
+
+
+def _broken(structure: Structure) -> str:
+    reasons = "; ".join(f"{name}: {reason}" for name, reason in structure.broken.items())
+    patterns = sorted(
+        {path for group in structure.groups if group.name in structure.broken for path in group.producers}
+    )
+    return (
+        f"network: {len(structure.broken)} of its {len(structure.groups)} coupling groups cannot be sliced "
+        f"({reasons}). A channel shuffle or other mixing that the dependency graph does not see is the usual cause. "
+        f"Leave them whole with `ignore: [{', '.join(patterns)}]`, or change the network"
+    )

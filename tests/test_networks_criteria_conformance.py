@@ -1,0 +1,233 @@
+"""The conformance checks of criteria, both ways: each broken promise fails its own check, and the samples are sound."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from zoo_for_tests import images_for, structure_of_zoo, zoo
+
+from emoprune.errors import ContractError
+from emoprune.problems.networks.criteria.activations import activations_of
+from emoprune.problems.networks.criteria.conformance import CriterionConformance
+from emoprune.problems.networks.criteria.evidence import Criterion, Evidence, Scores
+from emoprune.problems.networks.criteria.gradients import gate_gradients_of
+from emoprune.problems.networks.criteria.next_layer import NextLayerReconstruction
+from emoprune.problems.networks.criteria.norms import L1
+from emoprune.problems.networks.criteria.remembering import digest_of
+from emoprune.problems.networks.criteria.samples import sample_evidences
+from emoprune.problems.networks.scoring import LoadedImages
+
+
+class Honest:
+    """Ranks by L1, and is what each broken criterion below is but for one thing."""
+
+    leaf: str | None = "filter ranking/weight norm"
+
+    def __call__(self, evidence: Evidence) -> list[Scores]:
+        return L1()(evidence)
+
+
+class Nowhere(Honest):
+    leaf = None
+
+
+class Familyless(Honest):
+    leaf = "norms"
+
+
+class TooFew(Honest):
+    def __call__(self, evidence: Evidence) -> list[Scores]:
+        return super().__call__(evidence)[1:]
+
+
+class Halved(Honest):
+    def __call__(self, evidence: Evidence) -> list[Scores]:
+        return [own.astype(np.float32) for own in super().__call__(evidence)]
+
+
+class Infinite(Honest):
+    def __call__(self, evidence: Evidence) -> list[Scores]:
+        return [own / 0.0 if group == 1 else own for group, own in enumerate(super().__call__(evidence))]
+
+
+class Unseeded(Honest):
+    def __call__(self, evidence: Evidence) -> list[Scores]:
+        rng = np.random.default_rng()
+        return [own + 1e-6 * rng.random(len(own)) for own in super().__call__(evidence)]
+
+
+class Global(Honest):
+    def __call__(self, evidence: Evidence) -> list[Scores]:
+        torch.rand(1)
+        return super().__call__(evidence)
+
+
+class Legacy(Honest):
+    def __call__(self, evidence: Evidence) -> list[Scores]:
+        np.random.random(1)  # noqa: NPY002  # what the check must find
+        return super().__call__(evidence)
+
+
+class Hooking(Honest):
+    def __call__(self, evidence: Evidence) -> list[Scores]:
+        evidence.network.get_submodule("head").register_forward_hook(lambda *_: None)
+        return super().__call__(evidence)
+
+
+class Training(Honest):
+    def __call__(self, evidence: Evidence) -> list[Scores]:
+        evidence.network.get_submodule("hidden").train()
+        return super().__call__(evidence)
+
+
+class Wanting(Honest):
+    def __call__(self, evidence: Evidence) -> list[Scores]:
+        evidence.network.requires_grad_()
+        return super().__call__(evidence)
+
+
+class Leaving(Honest):
+    def __call__(self, evidence: Evidence) -> list[Scores]:
+        weight = evidence.network.get_parameter("head.weight")
+        weight.grad = torch.zeros_like(weight)
+        return super().__call__(evidence)
+
+
+class Zeroing(Honest):
+    def __call__(self, evidence: Evidence) -> list[Scores]:
+        evidence.network.get_parameter("head.weight").data[0] = 0
+        return super().__call__(evidence)
+
+
+class Replacing(Honest):
+    def __call__(self, evidence: Evidence) -> list[Scores]:
+        head = evidence.network.get_submodule("head")
+        assert isinstance(head.weight, nn.Parameter)
+        head.weight = nn.Parameter(head.weight.clone(), requires_grad=False)
+        return super().__call__(evidence)
+
+
+class Normalising(Honest):
+    def __call__(self, evidence: Evidence) -> list[Scores]:
+        evidence.calibration.batches[0].sub_(1)
+        return super().__call__(evidence)
+
+
+class FirstBatch(Honest):
+    def __call__(self, evidence: Evidence) -> list[Scores]:
+        brightness = float(evidence.calibration.batches[0].mean())
+        return [own + brightness * np.square(own) for own in super().__call__(evidence)]
+
+
+class Placed(Honest):
+    def __call__(self, evidence: Evidence) -> list[Scores]:
+        return [own + np.arange(len(own)) for own in super().__call__(evidence)]
+
+
+BROKEN: list[tuple[Callable[[], Honest], str, str]] = [
+    (Nowhere, "test_it_stands_in_a_taxonomy", "expected a leaf.*found None"),
+    (Familyless, "test_it_stands_in_a_taxonomy", "expected a leaf.*found norms"),
+    (TooFew, "test_every_unit_of_every_group_has_a_finite_score", "expected scores of shapes"),
+    (Halved, "test_every_unit_of_every_group_has_a_finite_score", "expected arrays of float64"),
+    (Infinite, "test_every_unit_of_every_group_has_a_finite_score", r"others in groups \[1\]"),
+    (Unseeded, "test_the_same_evidence_gives_the_same_scores", "expected equal scores from equal evidence"),
+    (Global, "test_the_same_evidence_gives_the_same_scores", "global generators"),
+    (Legacy, "test_the_same_evidence_gives_the_same_scores", "global generators"),
+    (Hooking, "test_the_evidence_is_left_as_it_was", "head _forward_hooks"),
+    (Training, "test_the_evidence_is_left_as_it_was", "hidden trains"),
+    (Wanting, "test_the_evidence_is_left_as_it_was", "wants gradients"),
+    (Leaving, "test_the_evidence_is_left_as_it_was", "has a gradient"),
+    (Zeroing, "test_the_evidence_is_left_as_it_was", r"changed: \['head.weight'\]"),
+    (Replacing, "test_the_evidence_is_left_as_it_was", "head.weight itself"),
+    (Normalising, "test_the_evidence_is_left_as_it_was", "images and labels"),
+    (FirstBatch, "test_the_order_of_the_batches_does_not_matter", "batches come in another order"),
+    (Placed, "test_scores_go_with_their_units", "change places with their units"),
+]
+
+
+def conformance_of(make: Callable[[], Criterion]) -> CriterionConformance:
+    class Checks(CriterionConformance):
+        def criterion(self) -> Criterion:
+            return make()
+
+    return Checks()
+
+
+CHECKS = sorted(name for name in vars(CriterionConformance) if name.startswith("test_"))
+
+
+@pytest.mark.parametrize("check", CHECKS)
+def test_an_honest_criterion_passes(check: str) -> None:
+    getattr(conformance_of(Honest), check)()
+
+
+@pytest.mark.parametrize(("broken", "check", "words"), BROKEN, ids=[case[0].__name__ for case in BROKEN])
+@pytest.mark.filterwarnings("ignore:divide by zero")
+def test_a_broken_promise_is_named_by_its_own_check(broken: Callable[[], Honest], check: str, words: str) -> None:
+    with pytest.raises(ContractError, match=words):
+        getattr(conformance_of(broken), check)()
+
+
+def test_every_check_is_failed_by_one_of_the_broken_criteria() -> None:
+    assert {check for _, check, _ in BROKEN} == set(CHECKS)
+
+
+def test_a_criterion_may_say_that_it_is_blind_or_that_the_order_matters() -> None:
+    class Checks(CriterionConformance):
+        blind, ordered = True, True
+
+        def criterion(self) -> Criterion:
+            return FirstBatch()
+
+    Checks().test_the_order_of_the_batches_does_not_matter()
+    Checks().test_scores_go_with_their_units()
+
+
+def test_a_conformance_without_a_criterion_says_what_to_override() -> None:
+    with pytest.raises(NotImplementedError, match=r"override criterion\(self\)"):
+        CriterionConformance().test_it_stands_in_a_taxonomy()
+
+
+def test_the_samples_can_be_sliced_and_hold_what_they_promise() -> None:
+    structure = sample_evidences()[0].structure
+    assert not structure.broken
+    assert len(structure.groups) == 6
+    assert any(part.depthwise for part in structure.weighted)
+    assert any(part.conv_groups > 1 and not part.depthwise for part in structure.weighted)
+    weighted = {part.path for part in structure.weighted}
+    assert max(len(weighted & set(group.producers)) for group in structure.groups) == 3
+    assert len({id(evidence.network) for evidence in (*sample_evidences(), *sample_evidences())}) == 4
+
+
+@pytest.mark.parametrize("measure", [activations_of, gate_gradients_of, NextLayerReconstruction()])
+def test_nothing_of_a_batch_outlives_it(measure: Callable[[Evidence], object]) -> None:
+    network, living, seen = zoo("resnet"), list[int](), list[weakref.ref[torch.Tensor]]()
+
+    def before(*_: object) -> None:
+        living.append(sum(reference() is not None for reference in seen))
+
+    network.register_forward_pre_hook(before)
+    for module in network.modules():
+        if isinstance(module, nn.ReLU):
+            module.register_forward_hook(lambda _module, _taken, values: seen.append(weakref.ref(values)))
+    images = images_for(12, 0)
+    batches = LoadedImages(tuple(torch.split(torch.cat(images.batches), 4)), images.labels)
+    measure(Evidence(network, structure_of_zoo("resnet"), batches, 0))
+    assert living == [0, 0, 0]
+    assert len(seen) >= 9
+
+
+def test_the_digest_of_a_network_follows_every_tensor_and_its_place() -> None:
+    network = zoo("resnet")
+    first = digest_of(network)
+    assert digest_of(zoo("resnet")) == first
+    network.get_buffer("stem.1.running_mean")[0] += 1
+    second = digest_of(network)
+    network.get_buffer("stem.1.num_batches_tracked").add_(1)
+    third = digest_of(network)
+    assert len({first, second, third, digest_of(network.bfloat16())}) == 4

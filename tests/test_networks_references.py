@@ -1,0 +1,426 @@
+"""References on networks of every kind: legal, within their target, repeatable, and what each method is known for."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from functools import cache
+
+import numpy as np
+import pytest
+import torch
+from zoo_for_tests import SOUND, structure_of_zoo, zoo
+
+from emoprune.contracts import FloatArray
+from emoprune.errors import ConfigError, ContractError, RunCorrupt
+from emoprune.problems.networks.cost import CostModel
+from emoprune.problems.networks.references.catalogue import MEASURING, METHODS, all_references
+from emoprune.problems.networks.references.eagle_eye import BAND
+from emoprune.problems.networks.references.global_magnitude import floors_of_groups
+from emoprune.problems.networks.references.inputs import Found, ReferenceInputs
+from emoprune.problems.networks.references.layers import Layers
+from emoprune.problems.networks.references.stored import as_json, from_json
+from emoprune.problems.networks.widths import WidthLevels
+from emoprune.space import IntArray, Space
+
+NAMES = tuple(METHODS)
+CHEAP = tuple(name for name in NAMES if name not in MEASURING)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_thread() -> Iterator[None]:
+    """Tiny networks are slower on several threads, above all on a busy machine."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@cache
+def cost_model_of(name: str) -> CostModel:
+    return CostModel.of(zoo(name), structure_of_zoo(name))
+
+
+def norms_of(network: torch.nn.Module, name: str) -> tuple[np.ndarray, ...]:
+    """Return the L2 norm of each unit's weights in the layer that puts it out first."""
+    found = []
+    for group in structure_of_zoo(name).groups:
+        part = structure_of_zoo(name).part(group.producers[0])
+        weight = network.get_parameter(f"{part.path}.weight").double().numpy()
+        weight = weight.swapaxes(0, 1) if part.kind.startswith("ConvTranspose") else weight
+        squares = np.zeros(group.units)
+        np.add.at(squares, part.outgoing.units, np.square(weight).reshape(len(weight), -1).sum(axis=1))
+        found.append(np.sqrt(squares))
+    return tuple(found)
+
+
+def inputs_of(
+    name: str, seed: int = 0, steps: int = 16, round_to: int = 1, smallest: float = 0.0, **options: object
+) -> ReferenceInputs:
+    structure, network = structure_of_zoo(name), zoo(name)
+    levels = WidthLevels.of(structure.groups, steps, round_to, smallest)
+    given = {"measure": narrowness(levels), "candidates": 8, **options}
+    model, rng = cost_model_of(name), np.random.default_rng(seed)
+    return ReferenceInputs(structure, model, levels, norms_of(network, name), network, rng=rng, **given)
+
+
+def narrowness(levels: WidthLevels) -> Callable[[IntArray], FloatArray]:
+    """Measure an error that grows with every unit that goes, faster in later groups."""
+    weights = np.arange(1, len(levels.full) + 1) / np.array(levels.full)
+
+    def measure(genomes: IntArray) -> FloatArray:
+        return (np.array(levels.full) - levels.decode(genomes)) @ weights
+
+    return measure
+
+
+@dataclass
+class Recorded:
+    """Keeps which genomes were measured."""
+
+    measure: Callable[[IntArray], FloatArray]
+    genomes: list[list[int]] = field(default_factory=list)
+
+    def __call__(self, genomes: IntArray) -> FloatArray:
+        self.genomes += genomes.tolist()
+        return self.measure(genomes)
+
+
+def shares_of(inputs: ReferenceInputs, found: Found) -> dict[str, float]:
+    return {
+        reference.name: float(inputs.costs(reference.genome[np.newaxis])[0]) / inputs.unpruned_cost
+        for reference in found.references
+    }
+
+
+def widths_of(inputs: ReferenceInputs, found: Found) -> dict[str, list[int]]:
+    genomes = {reference.name: reference.genome[np.newaxis] for reference in found.references}
+    return {name: inputs.levels.decode(genome)[0].tolist() for name, genome in genomes.items()}
+
+
+@pytest.mark.parametrize("round_to", [1, 4])
+@pytest.mark.parametrize("name", list(SOUND))
+def test_every_reference_is_legal_and_costs_at_most_its_target_or_says_so(name: str, round_to: int) -> None:
+    inputs = inputs_of(name, round_to=round_to, tries=2000)
+    references, _ = all_references(NAMES, inputs)
+    genomes = inputs.levels.space.check([reference.genome for reference in references], "references")
+    assert (inputs.levels.decode(genomes) >= 1).all()
+    shares = inputs.costs(genomes) / inputs.unpruned_cost
+    assert references[0].name == "unpruned"
+    assert shares[0] == 1
+    assert (inputs.levels.decode(genomes)[0] == inputs.levels.full).all()
+    for reference, share in zip(references[1:], shares[1:], strict=True):
+        method, percentage = reference.name.removesuffix("-floor").removesuffix("-off-band").rsplit("-", 1)
+        assert method in METHODS
+        target = int(percentage) / 100
+        if reference.name.endswith("-floor"):
+            assert share > target
+        elif reference.name.endswith("-off-band"):
+            assert abs(share - target) > BAND
+        elif method == "eagle-eye":
+            assert abs(share - target) <= BAND + 1e-9
+        else:
+            assert share <= target
+
+
+@pytest.mark.parametrize("cost", ["macs", "parameters", "bytes"])
+def test_targets_are_shares_of_the_chosen_cost(cost: str) -> None:
+    inputs = inputs_of("resnet", cost=cost, percentages=(60, 30))
+    for name in CHEAP:
+        shares = shares_of(inputs, METHODS[name](inputs))
+        assert list(shares) == [f"{name}-60", f"{name}-30"]
+        assert shares[f"{name}-30"] <= 0.3
+        assert 0.3 < shares[f"{name}-60"] <= 0.6
+
+
+@pytest.mark.parametrize("name", ["vgg", "mobilenet", "regnet"])
+def test_a_uniform_genome_is_the_widest_uniform_one_within_its_target(name: str) -> None:
+    inputs = inputs_of(name)
+    for reference in METHODS["uniform"](inputs).references:
+        percentage = int(reference.name.removeprefix("uniform-"))
+        full = np.array(inputs.levels.full)
+        every = inputs.genomes_of_shares(np.repeat(np.linspace(0, 1, 2001)[:, np.newaxis], len(full), axis=1))
+        costs = inputs.costs(every)
+        widest = costs[costs * 100 <= percentage * inputs.unpruned_cost].max()
+        assert inputs.costs(reference.genome[np.newaxis])[0] == widest
+
+
+def test_the_same_generator_gives_the_same_references_and_another_one_other_random_ratios() -> None:
+    def names_and_genomes(seed: int, names: tuple[str, ...] = NAMES) -> dict[str, list[int]]:
+        references, _ = all_references(names, inputs_of("vgg", seed))
+        return {reference.name: reference.genome.tolist() for reference in references}
+
+    first = names_and_genomes(3)
+    assert names_and_genomes(3) == first
+    assert names_and_genomes(4)["random-50"] != first["random-50"]
+    # a method draws for itself, whichever others there are
+    assert names_and_genomes(3, ("eagle-eye", "random"))["random-50"] == first["random-50"]
+
+
+def test_random_ratios_are_drawn_anew_for_each_target() -> None:
+    inputs = inputs_of("mobilenet", percentages=(50, 50))
+    first, second = METHODS["random"](inputs).references
+    assert first.genome.tolist() != second.genome.tolist()
+
+
+def test_references_that_come_out_equal_appear_once_under_their_first_name() -> None:
+    inputs = inputs_of("vgg", steps=2, percentages=(20, 19))
+    references, _ = all_references(("uniform", "pyramidal"), inputs)
+    keys = [inputs.levels.space.key(reference.genome) for reference in references]
+    assert len(keys) == len(set(keys))
+    assert [reference.name for reference in references][:2] == ["unpruned", "uniform-20-floor"]
+
+
+def test_a_target_below_the_narrowest_genome_is_named_a_floor_and_noted(caplog: pytest.LogCaptureFixture) -> None:
+    inputs = inputs_of("resnet", smallest=0.6, percentages=(20,))
+    with caplog.at_level(logging.WARNING, logger="emoprune"):
+        references, _ = all_references(("uniform",), inputs)
+    assert [reference.name for reference in references] == ["unpruned", "uniform-20-floor"]
+    assert references[1].genome.tolist() == [0, 0, 0, 0]
+    assert "uniform-20: no less than 39.9%" in caplog.text
+    assert "of the macs can be reached" in caplog.text
+
+
+def test_global_magnitude_takes_from_the_group_of_small_scores_and_keeps_the_floor_of_each() -> None:
+    inputs = inputs_of("vgg", percentages=(40,), floor=0.1)
+    small = replace(inputs, scores=(*(np.ones(units) for units in (8, 12, 12)), np.r_[1.0, np.full(15, 1e-6)]))
+    assert floors_of_groups(inputs).tolist() == [5, 5, 5, 5]  # a tenth of 48 units
+    widths = widths_of(small, METHODS["global-magnitude"](small))["global-magnitude-40"]
+    assert widths[3] == 5
+    assert min(widths) >= 5
+
+
+def test_groups_smaller_than_the_floor_of_global_magnitude_stay_whole() -> None:
+    inputs = inputs_of("vgg", percentages=(40,), floor=0.2)  # 10 of 48 units
+    assert floors_of_groups(inputs).tolist() == [8, 10, 10, 10]
+    widths = widths_of(inputs, METHODS["global-magnitude"](inputs))
+    assert widths == {"global-magnitude-40-floor": [8, 10, 10, 10]}
+
+
+def test_a_group_keeps_the_mean_of_the_layers_that_put_it_out_weighted_by_their_weights() -> None:
+    layers = Layers.of(inputs_of("resnet"))
+    own = {path: row.tolist() for path, row in zip(layers.paths, layers.producing, strict=True)}
+    assert own["stem.0"] == [72, 0, 0, 0]
+    assert own["block1.second.0"] == [576, 0, 0, 0]
+    assert own["block2.shortcut.0"] == [0, 0, 0, 128]
+    assert own["head"] == [0, 0, 0, 0]
+    densities = np.where(np.array(layers.paths) == "stem.0", 1.0, 0.1)[np.newaxis]
+    assert layers.shares_of_groups(densities)[0].tolist() == pytest.approx([(72 + 57.6) / 648, 0.1, 0.1, 0.1])
+
+
+def test_erk_spares_the_small_layers_and_a_pyramid_the_first_ones() -> None:
+    inputs = inputs_of("vgg", percentages=(40,))
+    shares = {name: np.array(widths_of(inputs, METHODS[name](inputs))[f"{name}-40"]) for name in ("erk", "pyramidal")}
+    erk, pyramidal = shares["erk"] / (8, 12, 12, 16), shares["pyramidal"] / (8, 12, 12, 16)
+    assert erk[0] == 1
+    assert erk[0] > erk[1] >= erk[2]
+    assert (np.diff(pyramidal) < 0).all()
+
+
+def test_pq_ratios_prune_most_where_a_few_weights_hold_everything() -> None:
+    inputs = inputs_of("vgg", percentages=(60,))
+    with torch.no_grad():
+        weight = inputs.network.get_parameter("2.0.weight")
+        weight.fill_(1e-4)
+        weight[:2] = 1.0
+    planted = replace(inputs, scores=norms_of(inputs.network, "vgg"))
+    for name in ("pq-0_5-1", "pq-1-2"):
+        widths = np.array(widths_of(planted, METHODS[name](planted))[f"{name}-60"])
+        shares = widths / (8, 12, 12, 16)
+        assert shares[1] < min(shares[0], *shares[2:]) - 0.2
+
+
+def test_pq_ratios_of_a_network_whose_weights_are_all_alike_are_left_out_with_a_note() -> None:
+    inputs = inputs_of("vgg")
+    with torch.no_grad():
+        for parameter in inputs.network.parameters():
+            parameter.fill_(0.5)
+    found = METHODS["pq-1-2"](inputs)
+    assert found.references == ()
+    assert found.notes == ("pq-1-2: left out, because all weights of each layer have one size; nothing ranks them",)
+
+
+def test_a_group_whose_pruning_costs_nothing_is_pruned_first() -> None:
+    inputs = inputs_of("vgg", percentages=(80,))
+    with torch.no_grad():  # nothing listens to the second half of the second group's units
+        inputs.network.get_parameter("4.0.weight")[:, 6:] = 0
+    scores = (*inputs.scores[:1], np.arange(12.0, 0.0, -1.0), *inputs.scores[2:])
+    planted = replace(inputs, scores=scores, measure=change_of_outputs(inputs, scores))
+    found = METHODS["sensitivity"](planted)
+    widths = widths_of(planted, found)["sensitivity-80"]
+    assert widths[1] < 12
+    assert [widths[0], *widths[2:]] == [8, 12, 16]
+    assert widths[1] >= 6
+
+
+def change_of_outputs(inputs: ReferenceInputs, scores: tuple[np.ndarray, ...]) -> Callable[[IntArray], FloatArray]:
+    """Measure by how much really sliced networks' outputs differ from the unpruned one's, on a few random images."""
+    from emoprune.problems.networks.coupling.realising import realised
+    from emoprune.problems.networks.criteria.ranking import kept_units
+
+    images = torch.randn((4, 1, 28, 28), generator=torch.Generator().manual_seed(0))
+    unpruned = inputs.network(images)
+
+    def difference(widths: IntArray) -> float:
+        kept = [kept_units(own, int(width)) for own, width in zip(scores, widths, strict=True)]
+        return float((realised(inputs.network, inputs.structure, kept)(images) - unpruned).abs().mean())
+
+    return lambda genomes: np.array([difference(widths) for widths in inputs.levels.decode(genomes)])
+
+
+@pytest.mark.parametrize("name", ["vgg", "regnet"])
+def test_sensitivity_measures_each_width_of_each_group_alone_and_the_unpruned_network_once(name: str) -> None:
+    inputs = inputs_of(name)
+    recorded = Recorded(narrowness(inputs.levels))
+    _, spent = all_references(("sensitivity",), replace(inputs, measure=recorded))
+    expected = 1 + sum(len(widths) - 1 for widths in inputs.levels.table)
+    assert spent == {"sensitivity": expected}
+    assert len(recorded.genomes) == expected
+    assert len({tuple(genome) for genome in recorded.genomes}) == expected
+    below = (np.array(recorded.genomes) < inputs.unpruned).sum(axis=1)
+    assert sorted(below.tolist()) == [0] + [1] * (expected - 1)
+
+
+def test_sensitivity_takes_a_width_only_after_all_wider_ones_of_its_group() -> None:
+    inputs = inputs_of("vgg", percentages=(90,))
+
+    def measure(genomes: IntArray) -> FloatArray:
+        widths = inputs.levels.decode(genomes)
+        # The first group pays for its first unit, then seems to get some of it back; all others pay more.
+        first = np.select([widths[:, 0] == 8, widths[:, 0] == 7], [0.0, 0.5], 0.1)
+        return first + 0.4 * (widths[:, 1:] < (12, 12, 16)).any(axis=1)
+
+    widths = widths_of(inputs, METHODS["sensitivity"](replace(inputs, measure=measure)))["sensitivity-90"]
+    assert widths[0] == 8
+
+
+def test_sensitivity_calls_a_width_free_if_a_narrower_one_is() -> None:
+    inputs = inputs_of("vgg", percentages=(85,))
+
+    def measure(genomes: IntArray) -> FloatArray:
+        widths = inputs.levels.decode(genomes)
+        spike = np.where(widths[:, 1] == 10, 0.9, 0.0)
+        return spike + (widths[:, [0, 2, 3]] < (8, 12, 16)).any(axis=1)
+
+    widths = widths_of(inputs, METHODS["sensitivity"](replace(inputs, measure=measure)))["sensitivity-85"]
+    assert widths == [8, 9, 12, 16]
+
+
+def test_sensitivity_never_prefers_a_width_that_cannot_be_measured() -> None:
+    inputs = inputs_of("vgg", percentages=(60,))
+    plain = narrowness(inputs.levels)
+
+    def measure(genomes: IntArray) -> FloatArray:
+        return np.where(inputs.levels.decode(genomes)[:, 0] < 8, np.nan, plain(genomes))
+
+    widths = widths_of(inputs, METHODS["sensitivity"](replace(inputs, measure=measure)))["sensitivity-60"]
+    assert widths[0] == 8
+    with pytest.raises(ContractError, match="the unpruned network's error cannot be measured"):
+        METHODS["sensitivity"](replace(inputs, measure=lambda genomes: np.full(len(genomes), np.nan)))
+
+
+def test_eagle_eye_takes_the_best_measured_of_enough_candidates_in_the_band() -> None:
+    inputs = inputs_of("mobilenet", percentages=(50,), candidates=30)
+    recorded = Recorded(narrowness(inputs.levels))
+    references, spent = all_references(("eagle-eye",), replace(inputs, measure=recorded))
+    measured = np.array(recorded.genomes)
+    assert spent == {"eagle-eye": 30}
+    assert len({tuple(genome) for genome in recorded.genomes}) == 30
+    assert (abs(inputs.costs(measured) / inputs.unpruned_cost - 0.5) <= BAND + 1e-9).all()
+    best = measured[recorded.measure(measured).argmin()]
+    assert [(each.name, each.genome.tolist()) for each in references[1:]] == [("eagle-eye-50", best.tolist())]
+
+
+def test_eagle_eye_ends_and_says_so_when_nothing_is_in_the_band(caplog: pytest.LogCaptureFixture) -> None:
+    inputs = inputs_of("vgg", steps=2, percentages=(60,), tries=3000)
+    every = np.array(np.meshgrid(*[range(2)] * 4)).reshape(4, -1).T
+    off = abs(inputs.costs(every) / inputs.unpruned_cost - 0.6)
+    assert off.min() > BAND
+    with caplog.at_level(logging.WARNING, logger="emoprune"):
+        references, spent = all_references(("eagle-eye",), inputs)
+    assert spent == {"eagle-eye": 0}
+    assert [reference.name for reference in references] == ["unpruned", "eagle-eye-60-off-band"]
+    assert references[1].genome.tolist() == every[off.argmin()].tolist()
+    assert "0 of 8 candidates within 0.005 of the target after 3000 tries" in caplog.text
+
+
+def test_eagle_eye_leaves_out_what_cannot_be_measured() -> None:
+    inputs = inputs_of("mobilenet", percentages=(50,))
+    plain = narrowness(inputs.levels)
+    half = replace(inputs, measure=lambda genomes: np.where(genomes[:, 0] % 2, np.nan, plain(genomes)))
+    assert METHODS["eagle-eye"](half).references[0].genome[0] % 2 == 0
+    found = METHODS["eagle-eye"](replace(inputs, measure=lambda genomes: np.full(len(genomes), np.nan)))
+    assert found.references == ()
+    assert found.notes == ("eagle-eye-50: left out, because none of its 8 candidates could be measured",)
+
+
+@pytest.mark.parametrize("name", MEASURING)
+def test_a_method_that_measures_needs_a_measure_that_gives_one_error_per_genome(name: str) -> None:
+    inputs = inputs_of("vgg", percentages=(50,))
+    with pytest.raises(ContractError, match=f"{name}: it measures candidates; give ReferenceInputs a `measure`"):
+        all_references((name,), replace(inputs, measure=None))
+    with pytest.raises(ContractError, match=f"{name}: expected .* errors from `measure`, found shape"):
+        all_references((name,), replace(inputs, measure=lambda genomes: np.zeros(len(genomes) + 1)))
+
+
+def test_methods_that_count_alone_need_no_measure_and_spend_no_evaluations() -> None:
+    _, spent = all_references(CHEAP, replace(inputs_of("vgg"), measure=None))
+    assert spent == dict.fromkeys(CHEAP, 0)
+
+
+def test_an_unknown_or_repeated_method_is_refused_before_anything_is_made() -> None:
+    inputs = inputs_of("vgg")
+    with pytest.raises(ConfigError, match="no method is called 'pyramid'; did you mean 'pyramidal'"):
+        all_references(("sensitivity", "pyramid"), inputs)
+    with pytest.raises(ConfigError, match="expected each method once"):
+        all_references(("erk", "erk"), inputs)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"cost": "mac"}, "cost: nothing is counted as 'mac'; did you mean 'macs'"),
+        ({"percentages": (50, 100)}, "percentages: expected whole numbers from 1 to 99"),
+        ({"floor": 1.5}, "floor: expected a share from 0 to 1, found 1.5"),
+        ({"candidates": 0}, "candidates: expected at least 1"),
+        ({"candidates": 10, "tries": 9}, "at least as many tries, found 10 and 9"),
+    ],
+)
+def test_options_out_of_range_are_refused(options: dict[str, object], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        inputs_of("vgg", **options)
+
+
+def test_scores_of_another_network_are_refused() -> None:
+    inputs = inputs_of("vgg")
+    with pytest.raises(ContractError, match="expected levels and scores of coupling groups of"):
+        replace(inputs, scores=inputs.scores[:-1])
+
+
+def test_references_survive_being_written_as_json_and_read_back() -> None:
+    inputs = inputs_of("vgg")
+    references, spent = all_references(("erk", "sensitivity", "eagle-eye"), inputs)
+    read, counted = from_json(json.loads(json.dumps(as_json(references, spent))), inputs.levels.space)
+    assert counted == spent
+    assert [each.name for each in read] == [each.name for each in references]
+    assert all((one.genome == other.genome).all() for one, other in zip(read, references, strict=True))
+
+
+@pytest.mark.parametrize(
+    "plain",
+    [
+        {"genomes": {"erk-50": [9, 0]}, "evaluations": {}},
+        {"genomes": {"erk-50": [0]}, "evaluations": {}},
+        {"genomes": {"erk-50": [0.5, 0]}, "evaluations": {}},
+        {"genomes": {"erk-50": None}, "evaluations": {}},
+        {"genomes": {"": [0, 0]}, "evaluations": {}},
+        {"genomes": [], "evaluations": {}},
+        {"genomes": {}, "evaluations": {"sensitivity": "many"}},
+        {},
+    ],
+)
+def test_kept_references_that_do_not_fit_are_refused_with_what_to_do(plain: dict[str, object]) -> None:
+    with pytest.raises(RunCorrupt, match="Delete the file, and they are made again"):
+        from_json(plain, Space.ordered([("first", 4), ("second", 4)]))

@@ -1,0 +1,209 @@
+"""Whatever is kept, whoever came before, in whatever order: a candidate's outputs are the same to the bit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import cache
+from itertools import pairwise
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from zoo_for_tests import SOUND, bench_of
+
+from emoprune.errors import ContractError
+from emoprune.problems.networks.bench import Bench
+from emoprune.problems.networks.proxies.adaptive_batch_norm import PROXIES, averaged
+from emoprune.problems.networks.reuse.memory import RecentlyUsed, bytes_of
+from emoprune.problems.networks.reuse.runner import ReusingRunner
+from emoprune.problems.networks.running import PlainRunner
+from emoprune.problems.networks.slicing import Slicer
+from emoprune.problems.networks.variant import Variant
+from emoprune.records import Split
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_thread() -> Iterator[None]:
+    """Run on one thread: networks this small are no faster on more, and far slower on a busy machine."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+NETWORKS = ("vgg", "resnet", "densenet", "regnet", "convnext")
+COUNT = 5
+
+
+@cache
+def ready(name: str) -> Bench:
+    """Return a bench with a network of the zoo, shared by the tests."""
+    return bench_of(name, images=56)  # batches of 48 and 8: never of equal size
+
+
+def variants_of(name: str, levels: list[list[int]]) -> list[Variant]:
+    """Return variants whose widths are few, so that they share prefixes; 3 stands for the full width."""
+    bench = ready(name)
+    rng = np.random.default_rng(1)
+    slicer = Slicer(bench, [rng.random(group.units) for group in bench.structure.groups])
+    units = np.array(bench.structure.units)
+    widths = [np.ceil(units * (np.resize(own, len(units)) + 1) / 4).astype(np.int64) for own in levels]
+    return [slicer.variant(own) for own in widths]
+
+
+LEVELS = st.lists(st.lists(st.integers(0, 3), min_size=3, max_size=6), min_size=COUNT, max_size=COUNT)
+
+
+@cache
+def unkept(name: str, proxy: str) -> ReusingRunner:
+    """Return a runner that keeps nothing, so that whatever it is asked stands alone."""
+    return ReusingRunner(ready(name), PROXIES[proxy], 0, "float32")
+
+
+@given(
+    st.sampled_from(NETWORKS),
+    LEVELS,
+    st.permutations(range(COUNT)),
+    st.sets(st.integers(1, COUNT - 1)),
+    st.sampled_from([0, 20_000, 300_000, 2**30]),
+    st.sampled_from(sorted(PROXIES)),
+)
+@settings(max_examples=50, deadline=None)  # each runs networks
+def test_results_are_the_same_to_the_bit_whatever_is_kept_and_whoever_came_before(  # noqa: PLR0917  # one per strategy
+    name: str, levels: list[list[int]], order: list[int], cuts: set[int], limit: int, proxy: str
+) -> None:
+    variants, bench = variants_of(name, levels), ready(name)
+    alone = [unkept(name, proxy).outputs([variant], Split.SEARCH)[0] for variant in variants]
+    runner = ReusingRunner(bench, PROXIES[proxy], limit, "float32")
+    for start, end in pairwise([0, *sorted(cuts), COUNT]):
+        places = order[start:end]
+        found = runner.outputs([variants[place] for place in places], Split.SEARCH)
+        assert all(torch.equal(own, alone[place]) for place, own in zip(places, found, strict=True))
+        assert runner.kept_bytes <= limit
+
+
+@pytest.mark.parametrize("name", SOUND)
+@pytest.mark.parametrize("proxy", ["adaptive-batch-norm", "adaptive-batch-norm-published"])
+def test_outputs_are_the_plain_runners_within_float_noise_with_the_same_predictions(name: str, proxy: str) -> None:
+    bench = ready(name)
+    variants = variants_of(name, [[3], [0, 2], [0, 1, 3], [2]])
+    fast = ReusingRunner(bench, PROXIES[proxy], 2**28, "float32").outputs(variants, Split.TEST)
+    plain = PlainRunner(bench, PROXIES[proxy]).outputs(variants, Split.TEST)
+    for own, other in zip(fast, plain, strict=True):
+        torch.testing.assert_close(own, other, rtol=1e-3, atol=1e-4 * float(other.abs().max()))
+        assert torch.equal(own.argmax(dim=1), other.argmax(dim=1))
+
+
+@pytest.mark.parametrize("name", SOUND)
+@pytest.mark.parametrize("limit", [0, 2**28])
+def test_a_settled_variant_run_plainly_gives_the_outputs_it_was_scored_with(name: str, limit: int) -> None:
+    bench = ready(name)
+    runner = ReusingRunner(bench, averaged, limit, "float32")
+    variants = variants_of(name, [[1, 2], [1, 0], [3]])
+    scored = runner.outputs(variants, Split.SEARCH)
+    settled = [runner.settled(variant) for variant in variants]
+    again = PlainRunner(bench, None).outputs(settled, Split.SEARCH)
+    for own, other in zip(scored, again, strict=True):
+        torch.testing.assert_close(own, other, rtol=1e-3, atol=1e-4 * float(other.abs().max()))
+        assert torch.equal(own.argmax(dim=1), other.argmax(dim=1))
+
+
+def test_a_settled_variant_is_not_taken_for_the_one_before_it_settled() -> None:
+    bench = ready("vgg")
+    runner = ReusingRunner(bench, averaged, 2**28, "float32")
+    (variant,) = variants_of("vgg", [[1, 2]])
+    sliced_only = Variant(variant.network, variant.versions, adapted=False, rows=variant.rows)
+    settled = runner.settled(variant)
+    found = runner.outputs([variant, sliced_only, settled], Split.SEARCH)
+    assert not torch.equal(found[0], found[1])
+    assert torch.equal(found[0], found[2])
+
+
+def test_the_unpruned_network_is_scored_with_its_own_statistics() -> None:
+    bench = ready("resnet")
+    runner = ReusingRunner(bench, averaged, 2**28, "float32")
+    pruned, unpruned = variants_of("resnet", [[1, 3], [3]])
+    found = runner.outputs([pruned, unpruned], Split.SEARCH)[1]
+    expected = torch.cat([bench.network(batch) for batch in bench.images[Split.SEARCH].batches])
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_weights_that_differ_without_any_width_do_not_share() -> None:
+    bench = ready("vgg")
+    runner = ReusingRunner(bench, averaged, 2**28, "float32")
+    other = bench_of("vgg", images=56)
+    other.network.get_parameter("0.0.weight").mul_(-1.5)
+    variants = [Variant(bench.network, {}), Variant(other.network, {"0.0": "scaled"})]
+    found = runner.outputs(variants, Split.SEARCH)
+    plain = PlainRunner(bench, averaged).outputs(variants, Split.SEARCH)
+    for own, expected in zip(found, plain, strict=True):
+        torch.testing.assert_close(own, expected, rtol=1e-3, atol=1e-4)
+    assert not torch.equal(found[0], found[1])
+
+
+def test_splits_are_kept_apart() -> None:
+    bench = ready("vgg")
+    runner = ReusingRunner(bench, averaged, 2**28, "float32")
+    variants = variants_of("vgg", [[1]])
+    search, test = (runner.outputs(variants, split)[0] for split in (Split.SEARCH, Split.TEST))
+    assert not torch.equal(search, test)
+    assert torch.equal(test, PlainRunner(bench, averaged).outputs(variants, Split.TEST)[0])
+
+
+def test_what_neighbours_share_is_not_computed_again() -> None:
+    bench = ready("vgg")
+    runner = ReusingRunner(bench, averaged, 2**28, "float32")
+    first, last = variants_of("vgg", [[1, 1, 1, 1], [1, 1, 1, 2]])
+    ran: list[str] = []
+    for path in ("0.0", "2.0", "4.0", "6"):
+        module = last.network.get_submodule(path)
+        module.register_forward_hook(lambda *_, path=path: ran.append(path))
+    runner.outputs([first], Split.SEARCH)
+    ran.clear()  # hooks are shared by clones of one network
+    runner.outputs([last], Split.SEARCH)
+    assert set(ran) == {"6"}
+
+
+def test_outputs_can_be_kept_and_changed_without_spoiling_what_is_kept() -> None:
+    bench = ready("resnet")
+    runner = ReusingRunner(bench, averaged, 2**28, "float32")
+    variants = variants_of("resnet", [[1, 2]])
+    first = runner.outputs(variants, Split.SEARCH)[0]
+    expected = first.clone()
+    first.zero_()
+    assert torch.equal(runner.outputs(variants, Split.SEARCH)[0], expected)
+
+
+def test_a_memory_forgets_what_was_not_used_for_longest() -> None:
+    memory = RecentlyUsed[str](3 * 1512)
+    for key in ("a", "b", "c"):
+        memory.put(key, key.upper(), 1000)
+    memory.touch("a")
+    memory.put("d", "D", 1000)
+    assert [key in memory for key in "abcd"] == [True, False, True, True]
+    assert memory.used == 3 * 1512
+    memory.put("a", "other", 10)
+    assert memory.get("a") == "other"
+    assert memory.used == 2 * 1512 + 522
+    memory.put("large", "", 10_000)
+    assert "large" not in memory
+    assert len(memory) == 3
+
+
+def test_empty_values_take_room_too() -> None:
+    memory = RecentlyUsed[int](10_000)
+    for key in range(1000):
+        memory.put(key, key, 0)
+    assert len(memory) == 10_000 // 512
+
+
+def test_a_limit_below_zero_is_refused() -> None:
+    with pytest.raises(ContractError, match="expected 0 bytes or more, found -1"):
+        RecentlyUsed[int](-1)
+
+
+def test_bytes_count_whole_storages_once() -> None:
+    tensor = torch.zeros(10, 10)
+    assert bytes_of((tensor[0], [tensor[1]], {"other": torch.zeros(5)}, 7)) == 400 + 20

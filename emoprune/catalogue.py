@@ -30,7 +30,7 @@ def overview(runs: Path) -> dict[str, Any]:
 
 
 def details(what: str, runs: Path) -> dict[str, Any]:
-    """Return what there is of one kind: problems, operators, criteria, compensations, examples or runs, each described."""
+    """Return what there is of one kind, such as problems, criteria, examples or runs, each described."""
     listed: Mapping[str, Callable[[], dict[str, Any]]] = {
         "problems": lambda: _plugins("problem"),
         "operators": lambda: {kind: _plugins(kind) for kind in plugins.OPERATOR_KINDS},

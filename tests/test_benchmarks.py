@@ -18,8 +18,10 @@ SCRIPTS = {
     "engine": ["20", "emoprune"],
     "engine_quality": ["same fair bits", "emoprune"],
     "memory": ["emoprune, whole search", "80"],
+    "networks": ["masked, full size"],
     "overhead": ["emoprune, population 16", "disk"],
     "ray_driver": ["emoprune", "16"],
+    "search_quality": ["emoprune"],
     "startup": ["emoprune --help"],
 }
 
@@ -30,7 +32,7 @@ def test_every_benchmark_is_run_by_these_tests_and_named_in_the_readme() -> None
     assert set(re.findall(r"^\| `(\w+)\.py`", (BENCHMARKS / "README.md").read_text("utf-8"), re.MULTILINE)) == scripts
 
 
-SLOW = {"ray_driver"}  # it starts two Rays
+SLOW = {"networks", "ray_driver", "search_quality"}  # networks are trained or measured for minutes; two Rays
 
 
 @pytest.mark.timeout(LIMIT + 20)

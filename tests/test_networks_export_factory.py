@@ -18,7 +18,7 @@ from emoprune.contracts import Description
 from emoprune.errors import ConfigError, ContractError
 from emoprune.problems.networks.coupling.realising import realised
 from emoprune.problems.networks.narrowing import narrowed_layers
-from emoprune.problems.networks.writable import Factory, writable
+from emoprune.problems.networks.writable import NarrowedOriginal, writable
 
 MODULE = """\
 import torch
@@ -142,7 +142,7 @@ def test_a_factory_that_needs_emoprune_itself_is_refused(halved: Halved, code: P
 def test_the_users_module_is_found_again_where_it_lies(halved: Halved, code: Path) -> None:
     for source, network in (("own_flowing:build", halved.pruned), ("own_parts.layers:Gate", halved.pruned)):
         made = writable(network, halved.unpruned, source, TEST.batches[0][:2]).code
-        assert isinstance(made, Factory)
+        assert isinstance(made, NarrowedOriginal)
         assert made.place == code.resolve()
 
 

@@ -175,7 +175,7 @@ def test_references_that_come_out_equal_appear_once_under_their_first_name() -> 
 
 def test_a_target_below_the_narrowest_genome_is_named_a_floor_and_noted(caplog: pytest.LogCaptureFixture) -> None:
     inputs = inputs_of("resnet", smallest=0.6, percentages=(20,))
-    with caplog.at_level(logging.WARNING, logger="emoprune"):
+    with caplog.at_level(logging.INFO, logger="emoprune"):
         references, _ = all_references(("uniform",), inputs)
     assert [reference.name for reference in references] == ["unpruned", "uniform-20-floor"]
     assert references[1].genome.tolist() == [0, 0, 0, 0]
@@ -338,7 +338,7 @@ def test_eagle_eye_ends_and_says_so_when_nothing_is_in_the_band(caplog: pytest.L
     every = np.array(np.meshgrid(*[range(2)] * 4)).reshape(4, -1).T
     off = abs(inputs.costs(every) / inputs.unpruned_cost - 0.6)
     assert off.min() > BAND
-    with caplog.at_level(logging.WARNING, logger="emoprune"):
+    with caplog.at_level(logging.INFO, logger="emoprune"):
         references, spent = all_references(("eagle-eye",), inputs)
     assert spent == {"eagle-eye": 0}
     assert [reference.name for reference in references] == ["unpruned", "eagle-eye-60-off-band"]

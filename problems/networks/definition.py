@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import ast
 import math
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib.machinery import SourceFileLoader
+from pathlib import Path
+from types import ModuleType
 
 import torch
 from torch import nn
@@ -117,16 +121,26 @@ def _state(forward: Forward) -> dict[str, torch.Tensor]:
     return state | {path: tensor.detach() for path, tensor in forward.tensors.items()}
 
 
+def _imported(source: str) -> object:
+    """Import the code from a file of its own, as whoever loads the network will, and return its class."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "model.py"
+        path.write_text(source, encoding="utf-8")
+        loader = SourceFileLoader("model", str(path))
+        module = ModuleType("model")
+        loader.exec_module(module)
+    made: object = getattr(module, CLASS)
+    return made
+
+
 def _try(definition: Definition, images: torch.Tensor, expected: torch.Tensor) -> None:
     """Run the code on all images and on the first alone, and refuse it if it gives other outputs.
 
     Raises:
         NotDefinable: It does, or it fails.
     """
-    space: dict[str, object] = {"__name__": "model"}
     try:
-        exec(compile(definition.source, "model.py", "exec"), space)  # noqa: S102  # our own code, written just now
-        kind = space[CLASS]
+        kind = _imported(definition.source)
         assert isinstance(kind, type)  # noqa: S101  # the code declares it; narrows the type
         with torch.device("meta"):
             made: nn.Module = kind()

@@ -22,7 +22,7 @@ from emoprune.problems.networks.scoring import LoadedImages, outputs_of
 from emoprune.problems.networks.variant import Variant
 from emoprune.problems.networks.verification import Verified
 from emoprune.problems.networks.verification import verify as verified_in_fresh_process
-from emoprune.problems.networks.writable import Factory, Writable, writable
+from emoprune.problems.networks.writable import NarrowedOriginal, Writable, writable
 
 __all__ = ["export"]
 
@@ -156,7 +156,7 @@ def _verified(
 ) -> tuple[tuple[Verified, ...], list[Measured]]:
     """Verify what was written, and return its sizes and times beside those of the unpruned network."""
     code = unpruned.code
-    places = [code.place] if isinstance(code, Factory) and code.place is not None else []
+    places = [code.place] if isinstance(code, NarrowedOriginal) and code.place is not None else []
     with tempfile.TemporaryDirectory() as scratch:
         full = Path(scratch)
         write_network(full, unpruned, formats, {})

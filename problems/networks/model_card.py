@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from emoprune.contracts import Description
 from emoprune.problems.networks.verification import TOLERANCES, Verified
-from emoprune.problems.networks.writable import Factory, Writable
+from emoprune.problems.networks.writable import NarrowedOriginal, Writable
 
 __all__ = ["Measured", "model_card"]
 
@@ -113,7 +113,7 @@ def _input(network: Writable) -> str:
 
 
 def _loading(name: str, network: Writable, source: str) -> str:
-    if isinstance(network.code, Factory):
+    if isinstance(network.code, NarrowedOriginal):
         code = (
             f"`load.py` makes the network with `{source}` and narrows its layers by `config.json`, because it could "
             f"not be written down by itself: {network.code.reason}"

@@ -22,13 +22,15 @@ from torch.export import Dim, ExportedProgram
 
 from emoprune.errors import ConfigError
 from emoprune.problems.networks.definition import Definition
-from emoprune.problems.networks.writable import Factory, Writable
+from emoprune.problems.networks.writable import NarrowedOriginal, Writable
 
 __all__ = ["FORMATS", "FORMAT_VERSION", "check_formats", "write_json", "write_network"]
 
 FORMAT_VERSION = 2
 FORMATS: Mapping[str, str] = {"safetensors": "model.safetensors", "torch-export": "model.pt2", "onnx": "model.onnx"}
 INPUT, OUTPUT, FREE = "images", "outputs", "batch"
+
+SAID = 300  # characters of torch's own words
 
 _NEEDED = {"onnx": ("onnx", "onnxscript", "onnxruntime")}
 
@@ -88,20 +90,20 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
 def _config(writable: Writable, plan: Mapping[str, Any]) -> dict[str, Any]:
     images = {"name": INPUT, "shape": [FREE, *writable.input_shape], "dtype": "float32"}
     config = {"format_version": FORMAT_VERSION, **plan, "input": images}
-    if isinstance(writable.code, Factory):
+    if isinstance(writable.code, NarrowedOriginal):
         config["factory"] = {"target": writable.code.target, "layers": writable.code.layers}
     return config
 
 
 def _write_safetensors(folder: Path, writable: Writable) -> None:
     code = writable.code
-    state = writable.network.state_dict() if isinstance(code, Factory) else code.state
+    state = writable.network.state_dict() if isinstance(code, NarrowedOriginal) else code.state
     # Written by Python, as all files here: a full disk is then the same error everywhere. A constant of the forward may
     # share its memory with a buffer, which safetensors does not take.
     (folder / FORMATS["safetensors"]).write_bytes(save({name: each.clone() for name, each in state.items()}))
     if isinstance(code, Definition):
         (folder / "model.py").write_text(code.source, encoding="utf-8")
-    script = "load_from_factory.py" if isinstance(code, Factory) else "load.py"
+    script = "load_from_factory.py" if isinstance(code, NarrowedOriginal) else "load.py"
     with as_file(files("emoprune.problems.networks.standalone") / script) as source:
         shutil.copyfile(source, folder / "load.py")
 
@@ -113,7 +115,8 @@ def _program(writable: Writable) -> ExportedProgram:
     except Exception as error:  # torch raises many types here; each means that it cannot follow this network
         raise ConfigError(
             f"format: torch.export cannot turn the network into a program ({type(error).__name__}: "
-            f"{str(error).splitlines()[0]}); export it as safetensors"
+            f"{' '.join(str(error).split())[:SAID]}); export it as safetensors, or let its forward neither decide by "
+            "values nor fix the size of a batch, as len(images) does where images.size(0) does not"
         ) from error
     for module in program.graph_module.modules():
         for node in module.graph.nodes if isinstance(module, fx.GraphModule) else ():

@@ -17,13 +17,13 @@ from emoprune.problems.networks.coupling.realising import with_tensors
 from emoprune.problems.networks.definition import Definition, NotDefinable, definition_of
 from emoprune.problems.networks.narrowing import narrowed_layers
 
-__all__ = ["Factory", "Writable", "writable"]
+__all__ = ["NarrowedOriginal", "Writable", "writable"]
 
 _log = logging.getLogger("emoprune")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Factory:
+class NarrowedOriginal:
     """The function that makes the unpruned network, what to narrow of it, and why the network needs its own code.
 
     `place` is the folder its module is imported from.
@@ -41,7 +41,7 @@ class Writable:
 
     network: nn.Module
     input_shape: tuple[int, ...]
-    code: Definition | Factory
+    code: Definition | NarrowedOriginal
 
 
 def writable(network: nn.Module, unpruned: nn.Module, source: str, images: torch.Tensor) -> Writable:
@@ -60,11 +60,11 @@ def writable(network: nn.Module, unpruned: nn.Module, source: str, images: torch
     few = images.cpu().contiguous()
     shape = tuple(few.shape[1:])
     try:
-        code: Definition | Factory = definition_of(own, few, f"A network pruned from {source}.")
+        code: Definition | NarrowedOriginal = definition_of(own, few, f"A network pruned from {source}.")
     except NotDefinable as error:
         if ":" not in source:
             raise ConfigError(f"export: the network {source!r} cannot be written down: {error}") from error
-        code = Factory(source, narrowed_layers(unpruned, network), str(error), _place(source))
+        code = NarrowedOriginal(source, narrowed_layers(unpruned, network), str(error), _place(source))
         _log.warning("export: %s; safetensors can only be loaded where %s can be imported", error, source)
     return Writable(own, shape, code)
 

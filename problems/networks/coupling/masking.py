@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import nn
 
@@ -54,14 +56,15 @@ class _NormOverKept(nn.Module):
 
     def forward(self, values: torch.Tensor) -> torch.Tensor:
         """Normalise the channels that stay with the weights that are theirs."""
-        norm, indices = self._norm, self._indices
+        norm: Any = self._norm
+        indices = self._indices
         some = values.index_select(self._axis, indices)
         weight = None if norm.weight is None else norm.weight[indices]
         bias = None if norm.bias is None else norm.bias[indices]
         if isinstance(norm, nn.GroupNorm):
             normalised = nn.functional.group_norm(some, norm.num_groups, weight, bias, norm.eps)
         else:
-            normalised = nn.functional.layer_norm(some, (len(indices),), weight, bias, float(norm.eps))  # type: ignore[arg-type]  # every norm has an eps
+            normalised = nn.functional.layer_norm(some, (len(indices),), weight, bias, norm.eps)
         return torch.zeros_like(values).index_copy(self._axis, indices, normalised)
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import fnmatch
 import json
+import math
 import sys
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -294,10 +295,8 @@ def _unsupported(network: nn.Module, kinds: Mapping[str, str]) -> dict[str, str]
     """Return why parts that hold channels cannot be sliced, for those that cannot."""
     reasons = {}
     for path, kind in kinds.items():
-        module = None if kind == "Parameter" else network.get_submodule(path)
-        if kind not in {"Parameter", *_PRUNABLE} or (
-            module is not None and type(module).__module__ != f"{_home(kind)}"
-        ):
+        module: Any = None if kind == "Parameter" else network.get_submodule(path)
+        if kind not in {"Parameter", *_PRUNABLE} or (module is not None and type(module).__module__ != _home(kind)):
             reasons[path] = f"no slicing is known for a {kind}"
         elif kind.startswith("ConvTranspose") and module is not None and module.groups != 1:
             reasons[path] = "no slicing is known for grouped transposed convolutions"
@@ -324,10 +323,10 @@ def _part(network: nn.Module, path: str, kind: str, found: Channels, runs: Mappi
     if kind not in _PRODUCING:
         groups = module.num_groups if kind == "GroupNorm" else 1
         return Part(path, kind, None, outgoing, conv_groups=groups)
-    shape = runs[path].taken if kind.startswith("ConvTranspose") else runs[path].shape
-    places = shape[:-1] if kind == "Linear" else shape[1:]
-    kernel = 1 if kind == "Linear" else int(torch.Size(module.kernel_size).numel())
-    return Part(path, kind, incoming, outgoing, getattr(module, "groups", 1), torch.Size(places).numel(), kernel)
+    applied = runs[path].taken if kind.startswith("ConvTranspose") else runs[path].shape
+    places = applied[:-1] if kind == "Linear" else applied[1:]
+    kernel = 1 if kind == "Linear" else math.prod(module.kernel_size)
+    return Part(path, kind, incoming, outgoing, getattr(module, "groups", 1), math.prod(places), kernel)
 
 
 def _functional_macs(network: nn.Module, structure: Structure) -> int:
@@ -340,7 +339,7 @@ def _functional_macs(network: nn.Module, structure: Structure) -> int:
     for part in structure.weighted:
         incoming, outgoing = len(part.incoming or ()), len(part.outgoing or ())
         counted += part.positions * part.kernel * incoming * outgoing // part.conv_groups
-    return max(0, counter.get_total_flops() // 2 - counted)
+    return max(0, int(counter.get_total_flops()) // 2 - counted)
 
 
 def _answer(request: Mapping[str, Any]) -> dict[str, Any]:

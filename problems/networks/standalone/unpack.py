@@ -69,19 +69,19 @@ def _pattern(layer: Layer, own: Arrays) -> NDArray[Any]:
     last[..., : blocks * m] = inside.reshape([*moved[:-1], blocks * m])
     if "outside" in own:
         last[..., blocks * m :] = own["outside"].reshape([*moved[:-1], moved[-1] - blocks * m])
-    return np.moveaxis(last, -1, axis)
+    return np.asarray(np.moveaxis(last, -1, axis))
 
 
 def _codes(layer: Layer, own: Arrays) -> NDArray[Any]:
     bits = layer["bits"]
     codes = _numbers(own["codes"], bits, int(np.prod(layer["shape"]))) - (2 ** (bits - 1) - 1)
     scales = own["scales"].reshape(layer["scale_shape"])
-    return codes.reshape(layer["shape"]).astype(np.float32) * scales
+    return np.asarray(codes.reshape(layer["shape"]).astype(np.float32) * scales)
 
 
 def _numbers(packed: NDArray[Any], width: int, count: int) -> NDArray[Any]:
     bits = np.unpackbits(packed, count=count * width).reshape(count, width).astype(np.int64)
-    return np.asarray(bits @ (1 << np.arange(width)))
+    return bits @ (1 << np.arange(width))
 
 
 _FORMS = {"dense": _dense, "mask": _mask, "places": _places, "pattern": _pattern, "codes": _codes}

@@ -1,4 +1,4 @@
-"""What holds for all tests: nothing is read from or left in the cache folder of whoever runs them."""
+"""What holds for all tests: one thread per process, and nothing from or in the cache folder of whoever runs them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,12 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
+# Before torch and numpy are imported, here and in child processes: small tensors are slower on more threads, and ten
+# times slower where other processes are busy.
+for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ[name] = "1"
+
+import pytest  # noqa: E402  # pytest itself imports neither
 
 
 @pytest.fixture(scope="session", autouse=True)

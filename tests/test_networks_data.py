@@ -228,9 +228,7 @@ def test_mnist_5k_has_four_stratified_parts_that_share_nothing() -> None:
     assert not any(shared_images(data).values())
 
 
-@pytest.mark.skipif(
-    not Path("/usr/share/datasets/fashion-mnist").is_dir(), reason="needs the package dataset-fashion-mnist"
-)
+@pytest.mark.slow  # `make test-slow` installs the images where they are missing
 def test_fashion_has_four_stratified_parts_that_share_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("EMOPRUNE_DATA", raising=False)
     data = fashion()

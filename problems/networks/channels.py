@@ -30,6 +30,7 @@ from emoprune.space import IntArray
 __all__ = ["Channels"]
 
 NONE = "none"
+SCRATCH_EPOCHS = 30.0  # where nobody knows how long the unpruned network was trained
 
 
 class Channels:
@@ -227,9 +228,12 @@ class Channels:
         siblings: int = 6,
         scratch: bool = False,
         scratch_points: int = 3,
-        scratch_epochs: float = 30.0,
+        scratch_epochs: float | None = None,
     ) -> Audit:
-        """Say whether the front can be believed: proxy against fine-tuned scores, inherited against fresh weights."""
+        """Say whether the front can be believed: proxy against fine-tuned scores, inherited against fresh weights.
+
+        From scratch networks are trained for as long as the unpruned one was here, or for 30 epochs if it came trained.
+        """
         widths = self._levels.decode(np.stack([candidate.genome for candidate in candidates]))
         return audit_networks(
             widths,
@@ -248,7 +252,8 @@ class Channels:
             siblings=siblings,
             scratch=scratch,
             scratch_points=scratch_points,
-            scratch_epochs=scratch_epochs,
+            scratch_epochs=scratch_epochs or self._task.recipe.epochs or SCRATCH_EPOCHS,
+            measure=self._task.measures.quality,
         )
 
     def recover(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import nn
@@ -74,6 +75,12 @@ class Measures:
             Constraint(f"{name}-bound", bound, UNITS.get(name, "of unpruned" if name.endswith(SHARE) else ""))
             for name, bound in self.at_most.items()
         )
+
+    @property
+    def quality(self) -> Literal["error", "loss", "kl"]:
+        """The first objective that says how good the outputs are; the error if none does."""
+        scored: tuple[Literal["error", "loss", "kl"], ...] = ("error", "loss", "kl")
+        return next((own for name in self.objective_names for own in scored if own == name), "error")
 
     @property
     def needed(self) -> frozenset[str]:

@@ -27,7 +27,7 @@ for _ in emoprune.search(%r, problem=Knapsack12(noise=0.05), runs=Path(sys.argv[
 """
 
 
-@pytest.mark.parametrize("room", [9_500, 13_000, 17_000])
+@pytest.mark.parametrize("room", [12_000, 14_500, 17_000])
 def test_a_search_on_a_full_disk_says_so_and_resumes_to_the_same_when_there_is_room(tmp_path: Path, room: int) -> None:
     whole = emoprune.search(SETTINGS, problem=Knapsack12(noise=0.05), runs=tmp_path, name="whole")
     for _ in whole:

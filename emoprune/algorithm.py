@@ -1,4 +1,4 @@
-"""ask() and tell() over pymoo's multi-objective algorithms; the only file that imports pymoo.
+"""The algorithms that pymoo brings, as plug-ins; the only file that imports pymoo.
 
 pymoo provides the algorithms (NSGA-II, NSGA-III, AGE-MOEA-II, SMS-EMOA); selection, mating and duplicate elimination
 are ours and work on whole arrays, survival sorts are stable, and nothing that is not finite ever gets in.
@@ -28,34 +28,14 @@ from pymoo.operators.survival.rank_and_crowding.metrics import calc_crowding_dis
 from pymoo.util.nds.non_dominated_sorting import NonDominatedSorting
 from pymoo.util.ref_dirs import get_reference_directions
 
-from emoprune.errors import ConfigError, ContractError, RunCorrupt
-from emoprune.space import IntArray, Space
-from emoprune.variation import NO_PARENTS, Novelty, Operators, Parents, Variation
+from emoprune.contracts import Objective
+from emoprune.errors import ConfigError, ContractError
+from emoprune.proposals import Algorithm, Breeding, Measured, Parents, Proposed
+from emoprune.space import IntArray
 
-__all__ = ["ALGORITHMS", "Evolution", "Offspring", "check_algorithm"]
-
-ALGORITHMS = ("nsga2", "nsga3", "age-moea2", "sms-emoa", "random")
+__all__ = ["age_moea2", "nsga2", "nsga3", "random", "sms_emoa"]
 
 FloatArray = NDArray[np.float64]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Offspring:
-    """New genomes to evaluate: `ids` (n,), `genomes` (n, genes), `parents` (n, 2) with -1 for none, `origins` (n,)."""
-
-    ids: IntArray
-    genomes: IntArray
-    parents: IntArray
-    origins: tuple[str, ...]
-
-    @classmethod
-    def none(cls, genes: int) -> Offspring:
-        """Return an empty generation."""
-        ids, genomes, parents = (np.zeros(shape, dtype=np.int64) for shape in ((0,), (0, genes), (0, 2)))
-        return cls(ids, genomes, parents, ())
-
-    def __len__(self) -> int:
-        return len(self.ids)
 
 
 class FeasibleFirst(Survival):  # type: ignore[misc]  # pymoo ships no types
@@ -145,91 +125,66 @@ def _members(ids: IntArray, genomes: IntArray, objectives: FloatArray, violation
     return Population([Member(*row) for row in rows])
 
 
-class Evolution:
-    """One search's algorithm: ask for offspring, tell what they scored; all state can be saved and restored.
+@dataclass(slots=True, eq=False)
+class MultiObjective:
+    """One of pymoo's algorithms, or the control that ignores what it is told but ranks it as NSGA-II does.
 
     Args:
-        name: One of `ALGORITHMS`; `random` is the control: new genomes from the sampling operator only.
-        space: Which genomes are legal.
-        operators: How genomes vary.
-        rng: The only source of randomness.
-        objectives: How many numbers are minimised.
-        population: How many genomes survive each generation, and how many are born in it.
-
-    Raises:
-        ConfigError: The algorithm cannot work with this number of objectives, or needs an extra that is missing.
+        name: nsga2, nsga3, age-moea2, sms-emoa or random.
     """
 
-    def __init__(
-        self,
-        name: str,
-        space: Space,
-        operators: Operators,
-        rng: np.random.Generator,
-        *,
-        objectives: int,
-        population: int,
-    ) -> None:
-        self.name = name
-        self.space = space
-        self.population = population
-        self.next_id = 0
-        self._rng = rng
-        self._variation = Variation(space, operators, Novelty(space), rng)
-        self._parents: Parents | None = None
-        self._asked = Offspring.none(len(space))
-        self._pymoo = _make(name, objectives, population)
+    name: str
+    _breeding: Breeding | None = None
+    _pymoo: Any = None
+    _parents: Parents | None = None
+
+    @property
+    def turn(self) -> int | None:
+        """As many as survive."""
+        return self._given.population
+
+    @property
+    def population(self) -> IntArray:
+        """The survivors' ids, in pymoo's order."""
+        return self.parents.ids
+
+    @property
+    def ended(self) -> str | None:
+        """It goes on for as long as there are new genomes."""
+        return None
+
+    def check(self, objectives: Sequence[Objective]) -> None:
+        """Refuse a number of objectives that it cannot work with, or an extra that is missing."""
+        if self.name == "age-moea2":
+            _age_moea2(len(objectives))
+
+    def begin(self, breeding: Breeding) -> None:
+        """Set pymoo up for this space."""
+        self._breeding = breeding
+        space, objectives = breeding.space, len(breeding.objectives)
+        self._pymoo = _make(self.name, objectives, breeding.population)
         self._pymoo.setup(PymooProblem(n_var=len(space), n_obj=objectives, n_ieq_constr=1, xl=0, xu=space.levels - 1))
-        self._pymoo.random_state = rng
 
-    def begin(self, seeds: IntArray, origins: Sequence[str]) -> Offspring:
-        """Return generation 0: the `seeds` (m, genes) themselves, first and in order, then a filled-up population.
+    @property
+    def _given(self) -> Breeding:
+        if self._breeding is None:
+            raise ContractError(f"{self.name}: call begin(breeding) before anything else")
+        return self._breeding
 
-        Equal seeds come back once.
-        """
-        known = self._variation.novelty.first_new(self.space.check(seeds, "references"), len(seeds))
-        chosen = seeds[known]
-        filled = self._variation.initial(chosen, max(0, self.population - len(chosen)))
-        parentless = np.full((len(chosen) + len(filled), 2), NO_PARENTS, dtype=np.int64)
-        named = [*(origins[row] for row in known), *["initial"] * len(filled)]
-        return self._numbered(np.concatenate([chosen, filled]), parentless, named)
-
-    def ask(self) -> Offspring:
-        """Return the next generation's candidates, none of them ever asked for before; none at all if none are left."""
+    def ask(self, rng: np.random.Generator) -> Proposed:  # noqa: ARG002  # breeding has the same generator
+        """Return the next generation's genomes."""
         if self.name == "random":
-            genomes = self._variation.sampled(self.population)
-            ancestry = np.full((len(genomes), 2), NO_PARENTS, dtype=np.int64)
-        else:
-            genomes, ancestry = self._variation.offspring(self.parents, self.population)
-        origins = ["sampling" if alone else "mating" for alone in ancestry[:, 0] == NO_PARENTS]
-        return self._numbered(genomes, ancestry, origins)
+            return Proposed.parentless(self._given.sampled(self._given.population))
+        return self._given.offspring(self.parents, self._given.population)
 
-    def _numbered(self, genomes: IntArray, parents: IntArray, origins: Sequence[str]) -> Offspring:
-        ids = np.arange(self.next_id, self.next_id + len(genomes))
-        self.next_id += len(genomes)
-        self._asked = Offspring(ids, genomes, parents, tuple(origins))
-        return self._asked
-
-    def tell(self, rows: IntArray, objectives: FloatArray, violation: FloatArray) -> None:
-        """Let survival choose from the population and the offspring last asked for.
-
-        Args:
-            rows: Which of the offspring were measured, shape (n,); failed ones are simply not named.
-            objectives: To minimise, shape (n, objectives), finite.
-            violation: Total violation, shape (n,), 0 where feasible.
-
-        Raises:
-            ContractError: A number is not finite, or the shapes do not fit.
-        """
-        if not (len(rows) == len(objectives) == len(violation)):
-            raise ContractError(f"tell: {len(rows)} rows, {len(objectives)} objectives, {len(violation)} violations")
-        if not (np.isfinite(objectives).all() and np.isfinite(violation).all()):
-            raise ContractError("tell: NaN and infinities must not reach the algorithm; leave failed evaluations out")
-        if len(rows) == 0:
+    def tell(self, measured: Measured, rng: np.random.Generator) -> None:
+        """Let survival choose from the population and what was measured."""
+        if len(measured) == 0:
             return
-        measured = _members(self._asked.ids[rows], self._asked.genomes[rows], objectives, violation)
+        self._pymoo.random_state = rng
+        told = _members(measured.ids, measured.genomes, measured.objectives, measured.violation)
         with _pymoo_warnings_fenced():
-            self._pymoo.tell(infills=measured)
+            self._pymoo.tell(infills=told)
         self._parents = None
 
     @property
@@ -240,7 +195,7 @@ class Evolution:
             crowding = [np.nan if member.crowding is None else member.crowding for member in pop]
             self._parents = Parents(
                 np.array([member.number for member in pop], dtype=np.int64),
-                np.array([member.X for member in pop], dtype=np.int64).reshape(len(pop), len(self.space)),
+                np.array([member.X for member in pop], dtype=np.int64).reshape(len(pop), len(self._given.space)),
                 np.array([member.F for member in pop], dtype=np.float64),
                 np.array([member.violation for member in pop], dtype=np.float64),
                 np.array(crowding, dtype=np.float64),
@@ -251,55 +206,34 @@ class Evolution:
         return self._parents
 
     def state(self) -> dict[str, Any]:
-        """Return everything that the next `ask` depends on, as plain JSON values; call it between tell and ask."""
+        """Return the population in pymoo's order, and what the algorithm remembers beside it."""
         parents = self.parents
         return {
-            "algorithm": self.name,
-            "next_id": self.next_id,
-            "rng": self._rng.bit_generator.state,
-            "population": {
-                "ids": parents.ids.tolist(),
-                "genomes": parents.genomes.tolist(),
-                "objectives": parents.objectives.tolist(),
-                "violation": parents.violation.tolist(),
-                "rank": [None if rank is None else int(rank) for rank in self._ranks()],
-                "crowding": _plain(parents.crowding),
-            },
+            "ids": parents.ids.tolist(),
+            "genomes": parents.genomes.tolist(),
+            "objectives": parents.objectives.tolist(),
+            "violation": parents.violation.tolist(),
+            "rank": [None if rank is None else int(rank) for rank in self._ranks()],
+            "crowding": _plain(parents.crowding),
             "normalisation": self._normalisation(),
         }
 
     def _ranks(self) -> list[int | None]:
         return [member.rank for member in self._pymoo.pop] if len(self.parents.ids) else []
 
-    def restore(self, state: Mapping[str, Any], asked: IntArray) -> None:
-        """Continue from `state`; `asked` holds every genome asked for before it, shape (n, genes).
-
-        Raises:
-            RunCorrupt: The state is another algorithm's, or not a state at all.
-        """
-        try:
-            self._restore(state)
-        except (KeyError, TypeError, ValueError, IndexError) as error:
-            raise RunCorrupt(f"the checkpoint does not hold a state of {self.name}: {error!r}") from error
-        self._variation.novelty.remember(asked)
-
-    def _restore(self, state: Mapping[str, Any]) -> None:
-        if state["algorithm"] != self.name:
-            raise ValueError(f"made by {state['algorithm']}")
-        population = state["population"]
+    def restore(self, state: Mapping[str, Any], history: Measured) -> None:  # noqa: ARG002  # the state says it all
+        """Continue from `state`."""
         pop = _members(
-            np.array(population["ids"], dtype=np.int64),
-            np.array(population["genomes"], dtype=np.int64).reshape(-1, len(self.space)),
-            np.array(population["objectives"], dtype=np.float64),
-            np.array(population["violation"], dtype=np.float64),
+            np.array(state["ids"], dtype=np.int64),
+            np.array(state["genomes"], dtype=np.int64).reshape(-1, len(self._given.space)),
+            np.array(state["objectives"], dtype=np.float64),
+            np.array(state["violation"], dtype=np.float64),
         )
-        for member, rank, crowding in zip(pop, population["rank"], population["crowding"], strict=True):
+        for member, rank, crowding in zip(pop, state["rank"], state["crowding"], strict=True):
             member.rank, member.crowding = rank, float(crowding)
         self._pymoo.pop = pop
         self._pymoo.is_initialized = True
         self._pymoo.n_iter = 2
-        self._rng.bit_generator.state = state["rng"]
-        self.next_id = int(state["next_id"])
         self._parents = None
         self._set_normalisation(state["normalisation"])
 
@@ -312,6 +246,31 @@ class Evolution:
         for name, value in (saved or {}).items():
             array = None if value is None else np.array(value, dtype=np.float64)
             setattr(self._pymoo.survival.inner.norm, name, array)
+
+
+def nsga2() -> Algorithm:
+    """NSGA-II: dominance, then crowding distance."""
+    return MultiObjective("nsga2")
+
+
+def nsga3() -> Algorithm:
+    """NSGA-III: dominance, then reference directions; for three and more objectives."""
+    return MultiObjective("nsga3")
+
+
+def age_moea2() -> Algorithm:
+    """AGE-MOEA-II: dominance, then the front's own geometry; needs the extra `age-moea2`."""
+    return MultiObjective("age-moea2")
+
+
+def sms_emoa() -> Algorithm:
+    """SMS-EMOA: dominance, then each member's share of the hypervolume."""
+    return MultiObjective("sms-emoa")
+
+
+def random() -> Algorithm:
+    """New genomes from the sampling operator alone: the control."""
+    return MultiObjective("random")
 
 
 def _plain(array: FloatArray | None) -> Any:
@@ -351,16 +310,6 @@ def _make(name: str, objectives: int, population: int) -> Any:
 def _quiet(algorithm: type) -> Any:
     """Return the algorithm without its search for the optimum after every tell, which nothing here reads."""
     return type(algorithm.__name__, (algorithm,), {"_set_optimum": lambda self, **_: None})  # noqa: ARG005  # a method
-
-
-def check_algorithm(name: str, objectives: int) -> None:
-    """Refuse an algorithm that cannot work with this number of objectives, or that needs an extra which is missing.
-
-    Raises:
-        ConfigError: With what to do.
-    """
-    if name == "age-moea2":
-        _age_moea2(objectives)
 
 
 def _age_moea2(objectives: int) -> type:

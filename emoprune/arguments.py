@@ -46,6 +46,7 @@ class Kind(StrEnum):
     """What `emoprune list` can list."""
 
     PROBLEMS = "problems"
+    ALGORITHMS = "algorithms"
     OPERATORS = "operators"
     CRITERIA = "criteria"
     COMPENSATIONS = "compensations"

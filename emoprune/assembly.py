@@ -13,12 +13,16 @@ from emoprune.config import Config, EvaluationSettings, Plugin, SearchSettings
 from emoprune.contracts import Canonical, Fingerprinted, Problem, constraints_of
 from emoprune.errors import ConfigError, ContractError, EmopruneError
 from emoprune.evaluate import Backend, InProcess
+from emoprune.evolution import Evolution
+from emoprune.proposals import Algorithm
 from emoprune.run import Run
 from emoprune.space import IntArray
 from emoprune.variation import Operators
 
 __all__ = [
+    "build_algorithm",
     "build_backend",
+    "build_evolution",
     "build_operators",
     "build_problem",
     "check_problem",
@@ -125,6 +129,29 @@ def build_operators(settings: SearchSettings, problem: Problem) -> Operators:
         mutation=_build("mutation", settings.mutation),
         repairs=tuple(_build("repair", repair) for repair in settings.repair),
         canonical=problem if isinstance(problem, Canonical) else None,
+    )
+
+
+def build_algorithm(settings: SearchSettings) -> Algorithm:
+    """Return the algorithm that the config names, not begun."""
+    algorithm: Algorithm = _build("algorithm", settings.algorithm)
+    return algorithm
+
+
+def build_evolution(settings: SearchSettings, problem: Problem) -> Evolution:
+    """Return the config's algorithm at work on the problem's space, with the config's operators and seed.
+
+    Raises:
+        ConfigError: The algorithm cannot work with these objectives, or needs an extra that is missing.
+    """
+    return Evolution(
+        settings.algorithm.name,
+        build_algorithm(settings),
+        problem.space,
+        build_operators(settings, problem),
+        np.random.default_rng(settings.seed),
+        objectives=tuple(problem.objectives),
+        population=settings.population,
     )
 
 

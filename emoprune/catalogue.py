@@ -21,6 +21,7 @@ def overview(runs: Path) -> dict[str, Any]:
     """Return the names of everything, without importing any of it."""
     return {
         "problems": list(plugins.available("problem")),
+        "algorithms": list(plugins.available("algorithm")),
         "operators": {kind: list(plugins.available(kind)) for kind in plugins.OPERATOR_KINDS},
         "criteria": list(plugins.available("criterion")),
         "compensations": list(plugins.available("compensation")),
@@ -33,6 +34,7 @@ def details(what: str, runs: Path) -> dict[str, Any]:
     """Return what there is of one kind, such as problems, criteria, examples or runs, each described."""
     listed: Mapping[str, Callable[[], dict[str, Any]]] = {
         "problems": lambda: _plugins("problem"),
+        "algorithms": lambda: _plugins("algorithm"),
         "operators": lambda: {kind: _plugins(kind) for kind in plugins.OPERATOR_KINDS},
         "criteria": _criteria,
         "compensations": lambda: _plugins("compensation"),

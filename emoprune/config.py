@@ -70,7 +70,7 @@ class SearchSettings(BaseModel):
 
     model_config = _STRICT
 
-    algorithm: Literal["nsga2", "nsga3", "age-moea2", "sms-emoa", "random"] = "nsga2"
+    algorithm: PluginField = Plugin(name="nsga2")
     population: int = Field(default=40, ge=4, le=1_000_000)
     generations: int = Field(default=25, ge=1)
     evaluations: int | None = Field(default=None, ge=1)

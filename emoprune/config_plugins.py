@@ -22,7 +22,7 @@ def kind_at(path: KeyPath) -> str | None:
     match path:
         case ("problem",):
             return "problem"
-        case ("search", ("sampling" | "seeding" | "crossover" | "mutation") as kind):
+        case ("search", ("algorithm" | "sampling" | "seeding" | "crossover" | "mutation") as kind):
             return kind
         case ("search", "repair", int()):
             return "repair"
@@ -48,7 +48,8 @@ def plugin_complaints(values: object, problem_given: bool, *, by_import: bool) -
 
 def plugin_paths(values: object) -> list[KeyPath]:
     """Return the paths at which plug-ins stand or may stand in `values`."""
-    singles: list[KeyPath] = [("problem",), *(("search", kind) for kind in plugins.OPERATOR_KINDS if kind != "repair")]
+    single = ("algorithm", *(kind for kind in plugins.OPERATOR_KINDS if kind != "repair"))
+    singles: list[KeyPath] = [("problem",), *(("search", kind) for kind in single)]
     repairs = value_at(values, ("search", "repair"))
     return singles + [("search", "repair", index) for index in range(len(repairs) if isinstance(repairs, list) else 0)]
 

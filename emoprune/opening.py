@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from emoprune.algorithm import Offspring, check_algorithm
-from emoprune.assembly import check_problem, check_unchanged, facts_of
+from emoprune.assembly import build_algorithm, check_problem, check_unchanged, facts_of
 from emoprune.config import Config, SearchSettings
 from emoprune.contracts import Objective, Prepared, Problem, as_minimised
 from emoprune.errors import ConfigError
+from emoprune.evolution import Offspring
 from emoprune.front import reference_point
 from emoprune.recorder import Recorder, taken
 from emoprune.records import Evaluation, table
@@ -57,7 +57,7 @@ def check_early(config: Config, problem: Problem, runs: Path, name: str | None) 
         find_run(former, runs)
     objectives = getattr(problem, "objectives", None)
     if objectives is not None:  # a problem may know them only once it is prepared
-        check_algorithm(config.search.algorithm, len(objectives))
+        build_algorithm(config.search).check(objectives)
 
 
 def seeds_and_origins(problem: Problem, settings: SearchSettings, recorder: Recorder) -> tuple[IntArray, list[str]]:

@@ -83,7 +83,7 @@ def _how(config: Config, seconds: float, workers: int) -> dict[str, Any]:
     evaluations = min(planned, budget)
     estimate = evaluations * seconds / workers
     return {
-        "algorithm": search.algorithm,
+        "algorithm": search.algorithm.name,
         "population": search.population,
         "generations": search.generations,
         "evaluations": evaluations,

@@ -45,6 +45,7 @@ GIVEN = "given"  # `given:<class>` is the name of a problem that was handed over
 
 _GROUPS = {
     "problem": "emoprune.problems",
+    "algorithm": "emoprune.algorithms",
     "example": "emoprune.examples",
     "criterion": "emoprune.criteria",
     "compensation": "emoprune.compensations",
@@ -56,7 +57,7 @@ _GROUPS = {
 def available(kind: str) -> dict[str, EntryPoint]:
     """Return the installed plug-ins of `kind` by name, sorted.
 
-    A kind is problem, example, criterion (what ranks the parts of a thing that is pruned), compensation
+    A kind is problem, algorithm, example, criterion (what ranks the parts of a thing that is pruned), compensation
     (how the parts that stay make up for those that go), taxonomy (what kinds of
     criteria there are), or an operator kind. An operator's entry point is called `<kind>.<name>`, as in
     `crossover.uniform`.

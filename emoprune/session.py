@@ -10,15 +10,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from emoprune.algorithm import Evolution, Offspring
 from emoprune.archive import Archive
-from emoprune.assembly import build_operators
+from emoprune.assembly import build_evolution
 from emoprune.config import SearchSettings
 from emoprune.contracts import Problem, as_minimised, constraints_of
 from emoprune.errors import EvaluationsFailed, RunCorrupt
 from emoprune.evaluate import Backend, Evaluator
+from emoprune.evolution import Offspring
 from emoprune.heartbeat import Heartbeat
 from emoprune.opening import fixed_point, name_references, seeds_and_origins
+from emoprune.proposals import Measured
 from emoprune.recorder import Recorder
 from emoprune.records import Candidate, Evaluation, Generation, Split
 from emoprune.results import Results
@@ -53,14 +54,7 @@ class Session:
         self._stopping = stopping
         self._objectives = tuple(problem.objectives)
         self._archive = Archive(self._objectives, constraints_of(problem), len(problem.space))
-        self._evolution = Evolution(
-            settings.algorithm,
-            problem.space,
-            build_operators(settings, problem),
-            np.random.default_rng(settings.seed),
-            objectives=len(self._objectives),
-            population=settings.population,
-        )
+        self._evolution = build_evolution(settings, problem)
         self._results = Results(problem, recorder)
         self._evaluator = self._recalling([])
         self._point = np.zeros(len(self._objectives))
@@ -75,7 +69,7 @@ class Session:
         while not self._over(index):
             offspring = self._ask(index)
             if len(offspring) == 0:
-                self.ended = "every genome has been evaluated: the space is exhausted"
+                self.ended = self._evolution.ended or "every genome has been evaluated: the space is exhausted"
                 break
             evaluations = self._evaluate(_candidates(offspring, index), Split.SEARCH)
             if len(evaluations) < len(offspring):
@@ -119,14 +113,22 @@ class Session:
                 f"the last checkpoint of {self._recorder.path.name} counts {until} candidates, history.jsonl holds "
                 f"{len(finished)} of them; restore the history from a copy"
             )
-        for _, turn in itertools.groupby(finished, key=lambda each: each.candidate.generation):
-            self._archive.add(turn)
+        by_generation = itertools.groupby(finished, key=lambda each: each.candidate.generation)
+        scored = [self._archive.add(turn) for _, turn in by_generation]
         if self._archive.digest != body["history_digest"]:
             raise RunCorrupt(
                 f"history.jsonl of {self._recorder.path.name} was altered since its last checkpoint; "
                 "restore it from a copy"
             )
-        self._evolution.restore(body["evolution"], np.array([each.candidate.genome for each in finished]))
+        asked = np.array([each.candidate.genome for each in finished])
+        ids = np.concatenate([each.ids for each in scored])
+        told = Measured(
+            ids,
+            asked[ids],
+            np.concatenate([each.objectives for each in scored]),
+            np.concatenate([each.violation for each in scored]),
+        )
+        self._evolution.restore(body["evolution"], asked, told)
         self._point = np.array(body["reference_point"], dtype=np.float64)
         self._note_restored(body["generation"])
 
@@ -189,11 +191,15 @@ class Session:
             self._heartbeat.update(evaluated=evaluated, failed=failed, remaining=self._remaining(evaluated, rate))
 
     def _remaining(self, evaluated: int, rate: float | None) -> float | None:
-        """Return the seconds left at this rate, up to whichever budget ends first."""
+        """Return the seconds left at this rate, up to whichever budget ends first; None where nobody can know."""
         if rate is None:
             return None
-        planned = self._settings.generations * self._settings.population
-        left: float = max(0, min(planned, self._settings.evaluations or planned) - evaluated) / rate
+        turn = self._evolution.turn
+        planned = None if turn is None else self._settings.population + (self._settings.generations - 1) * turn
+        budgets = [budget for budget in (planned, self._settings.evaluations) if budget is not None]
+        if not budgets:
+            return None
+        left: float = max(0, min(budgets) - evaluated) / rate
         limit = self._settings.time_limit
         return left if limit is None else min(left, max(0.0, limit - self._heartbeat.seconds))
 
@@ -227,7 +233,7 @@ class Session:
         return Generation(
             index=index,
             front=self._archive.front,
-            population=self._evolution.parents.ids,
+            population=self._evolution.population,
             hypervolume=self._archive.hypervolume(self._point),
             evaluated=self._archive.evaluated,
             failed=self._archive.failed,
@@ -238,8 +244,9 @@ class Session:
 
     def _note_generation(self, generation: Generation) -> None:
         before = self._heartbeat.progress.hypervolume
-        short = generation.born < self._settings.population
-        found = f"{generation.born} new genomes found instead of {self._settings.population}"
+        wanted = self._evolution.turn if generation.index else self._settings.population
+        short = wanted is not None and generation.born < wanted
+        found = f"{generation.born} new genomes found instead of {wanted}"
         self._heartbeat.update(
             generation=generation.index,
             front=len(generation.front),

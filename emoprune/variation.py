@@ -8,18 +8,17 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from emoprune.contracts import Canonical, Crossover, Mutation, Repair, Sampling, Seeding
+from emoprune.contracts import Canonical, Crossover, Mutation, Objective, Repair, Sampling, Seeding
+from emoprune.proposals import NO_PARENT, Parents, Proposed
 from emoprune.space import IntArray, Space
 
-__all__ = ["Novelty", "Operators", "Parents", "Variation", "tournament"]
+__all__ = ["Novelty", "Operators", "Variation", "tournament"]
 
 FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
 
 ROUNDS = 30  # of mating, and then of sampling, before a short generation is accepted
 ENUMERABLE = 1 << 22  # spaces of up to this many genomes x genes are searched to the last genome
-
-NO_PARENTS = -1
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,20 +43,6 @@ class Operators:
         if self.canonical is not None:
             genomes = self.canonical.canonical(genomes)
         return space.check(genomes, source)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Parents:
-    """What selection sees of a population of n: arrays in one order, objectives to minimise.
-
-    `violation` has shape (n,), 0 where feasible; `crowding` has shape (n,), NaN where the algorithm has none.
-    """
-
-    ids: IntArray
-    genomes: IntArray
-    objectives: FloatArray
-    violation: FloatArray
-    crowding: FloatArray
 
 
 @dataclass(slots=True)
@@ -112,12 +97,14 @@ def tournament(parents: Parents, winners: int, rng: np.random.Generator) -> IntA
 
 @dataclass(slots=True, eq=False)
 class Variation:
-    """Makes generations of new, legal, repaired genomes."""
+    """Makes generations of new, legal, repaired genomes: what algorithms know as `Breeding`."""
 
     space: Space
     operators: Operators
     novelty: Novelty
     rng: np.random.Generator
+    objectives: Sequence[Objective] = ()
+    population: int = 0
 
     def initial(self, seeds: IntArray, count: int) -> IntArray:
         """Return up to `count` new genomes for generation 0, built around `seeds` of shape (m, genes)."""
@@ -131,11 +118,11 @@ class Variation:
             made.append(self._new(filled, missing, "sampling or seeding"))
         return self._completed(made, count)
 
-    def offspring(self, parents: Parents, count: int) -> tuple[IntArray, IntArray]:
-        """Return up to `count` new children and the ids of their parents, shapes (n, genes) and (n, 2).
+    def offspring(self, parents: Parents, count: int) -> Proposed:
+        """Return up to `count` new children with the ids of their parents.
 
         Fewer come back only when mating and then sampling find nothing new: the space is nearly exhausted. Children
-        that sampling had to provide have parents -1.
+        that sampling had to provide have no parents.
         """
         made: list[IntArray] = []
         ancestry: list[IntArray] = []
@@ -149,8 +136,8 @@ class Variation:
             made.append(legal[rows])
             ancestry.append(ids[rows])
         immigrants = self.sampled(count - sum(map(len, made)))
-        ancestry.append(np.full((len(immigrants), 2), NO_PARENTS, dtype=np.int64))
-        return np.concatenate([*made, immigrants]), np.concatenate(ancestry)
+        ancestry.append(np.full((len(immigrants), 2), NO_PARENT, dtype=np.int64))
+        return Proposed(np.concatenate([*made, immigrants]), np.concatenate(ancestry))
 
     def sampled(self, count: int) -> IntArray:
         """Return up to `count` new genomes from the sampling operator alone."""
@@ -161,6 +148,19 @@ class Variation:
                 break
             made.append(self._new(self.operators.sampling(self.space, missing, self.rng), missing, "sampling"))
         return self._completed(made, count)
+
+    def mutated(self, genomes: IntArray) -> IntArray:
+        """Return mutants of genomes of shape (n, genes), repaired; they may be known already."""
+        mutants = self.operators.mutation(self.space, genomes, self.rng)
+        return self.operators.repaired(self.space, mutants, self.rng, "mutation")
+
+    def repaired(self, genomes: IntArray) -> IntArray:
+        """Return legal genomes of the same shape, in their canonical form."""
+        return self.operators.repaired(self.space, genomes, self.rng, "the algorithm")
+
+    def first_new(self, genomes: IntArray, limit: int) -> IntArray:
+        """Return the rows of the first `limit` genomes that are new, and remember these."""
+        return self.novelty.first_new(genomes, limit)
 
     def _mate(self, parents: Parents, count: int) -> tuple[IntArray, IntArray]:
         """Select, cross and mutate: at least `count` children and their parents' ids, not yet repaired."""

@@ -14,24 +14,39 @@ from pymoo.core.population import Population
 from pymoo.core.problem import Problem as PymooProblem
 from pymoo.operators.survival.rank_and_crowding import RankAndCrowding
 
-from emoprune.algorithm import ALGORITHMS, Evolution, Member, StableRankAndCrowding
+from emoprune.algorithm import Member, StableRankAndCrowding
+from emoprune.contracts import Objective
 from emoprune.errors import ConfigError, ContractError, RunCorrupt
+from emoprune.evolution import Evolution
 from emoprune.front import hypervolume
 from emoprune.operators.crossover import UniformCrossover
 from emoprune.operators.mutation import ByKindMutation
 from emoprune.operators.repair import Legal
 from emoprune.operators.sampling import LatinSampling
 from emoprune.operators.seeding import Plain
+from emoprune.plugins import available, build
+from emoprune.proposals import Algorithm, Measured
 from emoprune.space import IntArray, Space
+from emoprune.testing import AlgorithmConformance
 from emoprune.variation import Operators
 
 SPACE = Space.bits(24)
+ALGORITHMS = ("nsga2", "nsga3", "age-moea2", "sms-emoa", "random")
 WEIGHTS = np.random.default_rng(4).random((3, 24))
 
 
 def evolution(name: str = "nsga2", objectives: int = 2, population: int = 16, seed: int = 1) -> Evolution:
     operators = Operators(LatinSampling(), Plain(), UniformCrossover(), ByKindMutation(), (Legal(),))
-    return Evolution(name, SPACE, operators, np.random.default_rng(seed), objectives=objectives, population=population)
+    named = [Objective(f"objective{number}") for number in range(objectives)]
+    made, rng = build("algorithm", name, {}), np.random.default_rng(seed)
+    return Evolution(name, made, SPACE, operators, rng, objectives=named, population=population)
+
+
+def told(evolved: Evolution) -> Measured:
+    """Return what is known of the population, as the state has it."""
+    state = evolved.state()["state"]
+    names = ("ids", "genomes", "objectives", "violation")
+    return Measured(*(np.array(state[name]) for name in names))
 
 
 def scores(genomes: IntArray, objectives: int) -> NDArray[np.float64]:
@@ -48,6 +63,38 @@ def turn(evolved: Evolution, generations: int, objectives: int, asked: list[IntA
         evolved.tell(np.arange(len(offspring)), values, violation)
 
 
+class TestNSGA2(AlgorithmConformance):
+    def algorithm(self) -> Algorithm:
+        built: Algorithm = build("algorithm", "nsga2", {})
+        return built
+
+
+class TestNSGA3(AlgorithmConformance):
+    objectives = 3
+
+    def algorithm(self) -> Algorithm:
+        built: Algorithm = build("algorithm", "nsga3", {})
+        return built
+
+
+class TestSMSEMOA(AlgorithmConformance):
+    def algorithm(self) -> Algorithm:
+        built: Algorithm = build("algorithm", "sms-emoa", {})
+        return built
+
+
+class TestRandom(AlgorithmConformance):
+    objectives = 1
+
+    def algorithm(self) -> Algorithm:
+        built: Algorithm = build("algorithm", "random", {})
+        return built
+
+
+def test_every_installed_algorithm_is_tried_here() -> None:
+    assert set(available("algorithm")) == set(ALGORITHMS)
+
+
 CASES = [(name, n) for name in ALGORITHMS for n in (1, 2, 3) if not (name == "age-moea2" and n == 1)]
 
 
@@ -60,15 +107,15 @@ def test_a_restored_evolution_goes_on_exactly_as_the_uninterrupted_one(name: str
         turn(before, cut, objectives, asked)
         state = json.loads(json.dumps(before.state(), allow_nan=False))
         after = evolution(name, objectives, seed=999)
-        after.restore(state, np.concatenate(asked))
+        after.restore(state, np.concatenate(asked), told(before))
         turn(after, 9 - cut, objectives, asked)
         assert after.state() == whole.state()
         np.testing.assert_array_equal(np.concatenate(asked), np.concatenate(asked_whole))
 
 
 def dominated_volume(evolved: Evolution) -> float:
-    feasible = evolved.parents.violation == 0
-    return hypervolume(evolved.parents.objectives[feasible], np.array([25.0, 25.0]))
+    population = told(evolved)
+    return hypervolume(population.objectives[population.violation == 0], np.array([25.0, 25.0]))
 
 
 @pytest.mark.parametrize("name", ALGORITHMS)
@@ -118,7 +165,7 @@ def test_failed_offspring_are_left_out_and_never_asked_for_again() -> None:
     offspring = evolved.begin(SPACE.full[None, :], ["reference:unpruned"])
     kept = np.array([0, 2, 5])
     evolved.tell(kept, scores(offspring.genomes[kept], 2), np.zeros(3))
-    assert evolved.parents.ids.tolist() == [0, 2, 5]
+    assert evolved.population.tolist() == [0, 2, 5]
     again = {*SPACE.keys(evolved.ask().genomes)} & {*SPACE.keys(offspring.genomes)}
     assert not again
 
@@ -126,10 +173,10 @@ def test_failed_offspring_are_left_out_and_never_asked_for_again() -> None:
 def test_a_generation_that_failed_as_a_whole_leaves_the_population_as_it_was() -> None:
     evolved, asked = evolution(), []
     turn(evolved, 2, 2, asked)
-    before = evolved.parents.ids.tolist()
+    before = evolved.population.tolist()
     evolved.ask()
     evolved.tell(np.zeros(0, dtype=np.int64), np.zeros((0, 2)), np.zeros(0))
-    assert evolved.parents.ids.tolist() == before
+    assert evolved.population.tolist() == before
 
 
 def test_the_infeasible_survive_only_behind_the_feasible_and_by_violation() -> None:
@@ -140,24 +187,24 @@ def test_the_infeasible_survive_only_behind_the_feasible_and_by_violation() -> N
     children = evolved.ask()
     worse = np.full(len(children), 5.0)
     evolved.tell(np.arange(len(children)), np.ones((len(children), 2)), worse)
-    assert evolved.parents.violation.tolist() == [0.0, 0.1, 0.3, 0.3]
-    assert evolved.parents.ids.tolist() == [1, 4, 2, 5]  # equal violations keep their order
+    assert told(evolved).violation.tolist() == [0.0, 0.1, 0.3, 0.3]
+    assert evolved.population.tolist() == [1, 4, 2, 5]  # equal violations keep their order
 
 
 def test_a_state_of_another_algorithm_is_refused() -> None:
     evolved, asked = evolution(), []
     turn(evolved, 1, 2, asked)
     with pytest.raises(RunCorrupt, match="does not hold a state of sms-emoa"):
-        evolution("sms-emoa").restore(evolved.state(), asked[0])
+        evolution("sms-emoa").restore(evolved.state(), asked[0], told(evolved))
 
 
 def test_a_state_that_lacks_a_part_is_refused() -> None:
     evolved, asked = evolution(), []
     turn(evolved, 1, 2, asked)
     state = evolved.state()
-    del state["population"]["crowding"]
+    del state["state"]["crowding"]
     with pytest.raises(RunCorrupt, match="crowding"):
-        evolution().restore(state, asked[0])
+        evolution().restore(state, asked[0], told(evolved))
 
 
 def test_age_moea2_says_that_it_needs_two_objectives() -> None:

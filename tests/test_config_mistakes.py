@@ -77,10 +77,7 @@ class TestMistakesInValues:
             ("time_limit: 0", "search.time_limit: expected a number > 0 or nothing, found 0"),
             (
                 "algorithm: nsga4",
-                (
-                    "search.algorithm: expected one of 'nsga2', 'nsga3', 'age-moea2', 'sms-emoa', 'random', "
-                    "found 'nsga4'; did you mean 'nsga3'?"
-                ),
+                ("search.algorithm: no algorithm is called 'nsga4'; did you mean 'nsga3'?"),
             ),
             ("warm_start: [3]", "search.warm_start.0: expected text, found 3; put it in quotes"),
             ("warm_start: a", "search.warm_start: expected a list, each entry text, found 'a'"),

@@ -98,6 +98,12 @@ def test_the_pages_on_problems_and_runs_work_from_top_to_bottom(tmp_path: Path) 
     assert undescribed(run) == [], "left in the run's folder, but not in docs/run-folder.md"
 
 
+@pytest.mark.timeout(240)
+def test_the_page_on_algorithms_works_from_top_to_bottom(tmp_path: Path) -> None:
+    follow(ROOT / "docs" / "write-an-algorithm.md", tmp_path, 120)
+    assert (tmp_path / "runs" / "climbing" / "pareto.csv").is_file()
+
+
 def test_every_setting_is_explained_and_its_default_is_the_default() -> None:
     page = (ROOT / "docs" / "config.md").read_text(encoding="utf-8")
     rows = dict(re.findall(r"^\| `(\w+)` \| ([^|]+) \|", page, re.MULTILINE))

@@ -13,8 +13,9 @@ from emoprune.operators.mutation import ByKindMutation
 from emoprune.operators.repair import Legal
 from emoprune.operators.sampling import RandomSampling
 from emoprune.operators.seeding import Plain
+from emoprune.proposals import Parents
 from emoprune.space import Group, IntArray, Space
-from emoprune.variation import Novelty, Operators, Parents, Variation, tournament
+from emoprune.variation import Novelty, Operators, Variation, tournament
 
 
 class WithoutLastGene:
@@ -46,7 +47,7 @@ def test_no_genome_is_ever_made_twice() -> None:
     maker = variation(space)
     made = [maker.initial(np.zeros((0, 10), dtype=np.int64), 60)]
     for _ in range(10):
-        made.append(maker.offspring(parents_of(made[0]), 60)[0])
+        made.append(maker.offspring(parents_of(made[0]), 60).genomes)
     keys = space.keys(np.concatenate(made))
     assert len(keys) == 660
     assert len(set(keys)) == 660
@@ -56,13 +57,13 @@ def test_a_small_space_is_searched_to_its_last_genome_and_then_nothing_comes_bac
     space = Space.ordered([("a", 3), ("b", 4), ("c", 5)])
     maker = variation(space)
     first = maker.initial(np.zeros((0, 3), dtype=np.int64), 40)
-    rest, _ = maker.offspring(parents_of(first), 40)
-    nothing, ids = maker.offspring(parents_of(first), 40)
+    rest = maker.offspring(parents_of(first), 40).genomes
+    nothing = maker.offspring(parents_of(first), 40)
     assert len(first) == 40
     assert len(rest) == 20
     assert len({*space.keys(first), *space.keys(rest)}) == space.size == 60
-    assert nothing.shape == (0, 3)
-    assert ids.shape == (0, 2)
+    assert nothing.genomes.shape == (0, 3)
+    assert nothing.parents.shape == (0, 2)
 
 
 def test_only_canonical_genomes_of_a_small_space_are_made() -> None:
@@ -79,7 +80,7 @@ def test_floors_hold_in_every_offspring() -> None:
     )
     maker = variation(space)
     first = maker.initial(np.zeros((0, 12), dtype=np.int64), 50)
-    children, _ = maker.offspring(parents_of(first), 50)
+    children = maker.offspring(parents_of(first), 50).genomes
     assert space.legal(np.concatenate([first, children])).all()
 
 
@@ -87,9 +88,9 @@ def test_parents_of_every_mated_child_are_in_the_population() -> None:
     space = Space.bits(30)
     maker = variation(space)
     first = maker.initial(np.zeros((0, 30), dtype=np.int64), 20)
-    children, ids = maker.offspring(parents_of(first), 20)
-    assert ids.shape == (len(children), 2)
-    assert np.isin(ids, np.arange(20)).all()
+    children = maker.offspring(parents_of(first), 20)
+    assert len(children) == 20
+    assert np.isin(children.parents, np.arange(20)).all()
 
 
 @given(seed=st.integers(0, 1000))

@@ -19,7 +19,7 @@ from pymoo.operators.mutation.pm import PM
 from pymoo.operators.repair.rounding import RoundingRepair
 from pymoo.operators.sampling.rnd import IntegerRandomSampling
 
-from emoprune.algorithm import Evolution
+from emoprune.evolution import Evolution
 from emoprune.plugins import build
 from emoprune.space import IntArray
 from engines.ours import default_operators
@@ -46,7 +46,15 @@ def _without_references(network: Network, asked: Asked, seed: int) -> None:
 def _evolve(network: Network, asked: Asked, seed: int, start: IntArray) -> None:
     operators = replace(default_operators(), crossover=build("crossover", "one-point", {}))
     rng = np.random.default_rng(seed)
-    evolution = Evolution("nsga2", network.problem.space, operators, rng, objectives=2, population=POPULATION)
+    evolution = Evolution(
+        "nsga2",
+        build("algorithm", "nsga2", {}),
+        network.problem.space,
+        operators,
+        rng,
+        objectives=network.problem.objectives,
+        population=POPULATION,
+    )
     offspring = evolution.begin(start, ["start"] * len(start))
     while len(offspring):
         found = asked.scores(offspring.genomes)

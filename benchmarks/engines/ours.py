@@ -6,8 +6,9 @@ import numpy as np
 from measuring.judging import Judge, Plan
 from measuring.landscapes import FloatArray
 
-from emoprune.algorithm import Evolution
 from emoprune.config import SearchSettings
+from emoprune.contracts import Objective
+from emoprune.evolution import Evolution
 from emoprune.plugins import build
 from emoprune.space import IntArray, Space
 from emoprune.variation import Operators
@@ -32,18 +33,20 @@ def run(plan: Plan, judge: Judge, start: IntArray | None = None, algorithm: str 
     space = Space.bits(plan.landscape.genes)
     evolution = Evolution(
         algorithm,
+        build("algorithm", algorithm, {}),
         space,
         default_operators(),
         np.random.default_rng(plan.seed),
-        objectives=len(plan.landscape.worst),
+        objectives=[Objective(f"objective{number}") for number in range(len(plan.landscape.worst))],
         population=plan.population,
     )
     seeds = space.full[None, :] if start is None else start
-    offspring = evolution.begin(seeds, ["start"] * len(seeds))
+    offspring, told = evolution.begin(seeds, ["start"] * len(seeds)), []
     for turn in range(plan.evaluations // plan.population + 1):
         if turn:
             offspring = evolution.ask()
-        evolution.tell(np.arange(len(offspring)), judge.scores(offspring.genomes), np.zeros(len(offspring)))
+        told.append(judge.scores(offspring.genomes))
+        evolution.tell(np.arange(len(offspring)), told[-1], np.zeros(len(offspring)))
         if turn == 0:
             judge.begin()
-    return evolution.parents.objectives
+    return np.asarray(np.concatenate(told)[evolution.population])

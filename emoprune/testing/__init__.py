@@ -1,4 +1,4 @@
-"""Conformance checks that the author of a problem or an operator runs under pytest.
+"""Conformance checks that the author of a problem, an operator or an algorithm runs under pytest.
 
 Derive a test class and say how to make the thing; pytest finds and runs all its checks:
 
@@ -13,6 +13,7 @@ A broken promise raises a ContractError that says what was expected and what was
 
 from __future__ import annotations
 
+from emoprune.testing.algorithms import AlgorithmConformance
 from emoprune.testing.operators import (
     CrossoverConformance,
     MutationConformance,
@@ -25,6 +26,7 @@ from emoprune.testing.problems import ProblemConformance
 from emoprune.testing.samples import legal_genomes, sample_spaces
 
 __all__ = [
+    "AlgorithmConformance",
     "CrossoverConformance",
     "MutationConformance",
     "OperatorConformance",

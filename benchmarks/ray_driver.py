@@ -68,12 +68,14 @@ def ours(cell: Cell) -> Meter:
     try:
         backend.open()
         backend.start(problem)
-        evaluator = Evaluator(problem, backend, 1, {})
+        evaluator = Evaluator(problem, 1, {})
         for turn, genomes in enumerate(batches(cell)):
             with meter if turn else Meter():
                 candidates = [Candidate(row, genome, turn, "benchmark") for row, genome in enumerate(genomes)]
-                pieces = list(evaluator.evaluate(candidates, Split.SEARCH, lambda: False))
-            _check(sum(evaluation.ok for piece, _ in pieces for evaluation in piece), cell)
+                _, tickets = evaluator.recalled_and_due(candidates, Split.SEARCH)
+                pieces = backend.run(tickets, lambda: False)
+                done = [evaluator.recorded(finished) for piece in pieces for finished in piece]
+            _check(sum(evaluation.ok for evaluation in done), cell)
     finally:
         backend.close()
     return meter

@@ -34,6 +34,7 @@ __all__ = [
     "json_schema",
     "load",
     "resolved",
+    "stage_settings",
 ]
 
 ALLOWED_ON_RESUME = ("search.generations", "search.evaluations", "search.time_limit", "evaluation.")
@@ -259,6 +260,21 @@ def _settled(kind: str, plain: dict[str, Any], origin: Origin) -> dict[str, Any]
         return {"name": name, **plugins.settled(kind, name, options)}
     except ValidationError as error:
         raise ConfigError(f"{kind} {name!r}: {error.errors()[0]['msg']}") from error
+
+
+def stage_settings(settings: SearchSettings, changes: Mapping[str, Any], stage: str) -> SearchSettings:
+    """Return the settings of a stage: the config's with the stage's own changes, and no former run's front.
+
+    Raises:
+        ConfigError: The stage changes something that is no setting, or to something that it cannot be.
+    """
+    plain = {**settings.model_dump(mode="json"), "warm_start": [], **changes}
+    try:
+        return SearchSettings.model_validate_json(json.dumps(plain), strict=True)
+    except ValidationError as error:
+        found = from_validation(error, SearchSettings, plain, under=("search",))
+        lines = [f"{dotted(complaint.path)}: {complaint.text}" for complaint in found]
+        raise ConfigError("\n".join([f"stage {stage!r} cannot be searched like this", *lines])) from error
 
 
 def as_yaml(config: Config) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import itertools
 import numbers
 import signal
 import threading
@@ -19,6 +20,7 @@ import numpy as np
 from emoprune.contracts import Failure, Problem, Row, Rows, constraints_of
 from emoprune.errors import EmopruneError, WorkersLost
 from emoprune.records import Candidate, Evaluation, Ran, Split, Status
+from emoprune.stages import Staged
 
 __all__ = ["Backend", "Evaluator", "Finished", "InProcess", "Outcome", "Pace", "Ticket", "measure", "seed_for"]
 
@@ -28,12 +30,21 @@ UNKNOWN_PACE = 4  # candidates per chunk, at most, while nobody knows how long o
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Ticket:
-    """One evaluation to do: a candidate, the split, the seed, and the key that sorts it among its neighbours."""
+    """One evaluation to do: a candidate, the split, the seed, and the key that sorts it among its neighbours.
+
+    `stage` says which stage's problem measures it, None the whole one.
+    """
 
     candidate: Candidate
     split: Split
     seed: int
     key: bytes
+    stage: str | None = None
+
+    @property
+    def kind(self) -> tuple[str, str]:
+        """What all tickets of one chunk have in common: the stage and the split."""
+        return self.stage or "", self.split.value
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,9 +116,10 @@ class Pace:
         By itself a worker gets about four chunks, so that a slow one does not hold up the rest for long, and none that
         is expected to take long beside the time limit.
         """
-        ordered = sorted(tickets, key=lambda ticket: ticket.key)
+        ordered = sorted(tickets, key=lambda ticket: (ticket.kind, ticket.key))
         length = self._chunk or max(1, min(MOST_PER_CHUNK, self._affordable(), -(-len(ordered) // (4 * workers))))
-        return [ordered[start : start + length] for start in range(0, len(ordered), length)]
+        alike = (list(group) for _, group in itertools.groupby(ordered, key=lambda ticket: ticket.kind))
+        return [group[start : start + length] for group in alike for start in range(0, len(group), length)]
 
     def _affordable(self) -> int:
         if self._time_limit is None:
@@ -125,17 +137,23 @@ class Pace:
 
 
 def measure(problem: Problem, tickets: Sequence[Ticket]) -> list[Outcome]:
-    """Evaluate tickets of one split on a problem that is set up; whatever goes wrong becomes an outcome.
+    """Evaluate tickets of one split and stage on a problem that is set up; whatever goes wrong becomes an outcome.
 
     If the batch raises, its genomes are measured one by one, so that one bad genome costs nobody else the result.
     """
+    if tickets[0].stage is not None and isinstance(problem, Staged):
+        problem = problem.stage(tickets[0].stage)
+    return _measured(problem, tickets)
+
+
+def _measured(problem: Problem, tickets: Sequence[Ticket]) -> list[Outcome]:
     genomes = np.stack([ticket.candidate.genome for ticket in tickets])
     seeds = np.array([ticket.seed for ticket in tickets], dtype=np.uint64)
     try:
         rows = problem.evaluate(genomes, seeds, tickets[0].split)
     except Exception as error:  # a failure is a record, whatever the problem raised
         if len(tickets) > 1:
-            return [outcome for ticket in tickets for outcome in measure(problem, [ticket])]
+            return [outcome for ticket in tickets for outcome in _measured(problem, [ticket])]
         return [_raised(error)]
     return _judged(rows, len(tickets), len(problem.objectives) + len(constraints_of(problem)))
 
@@ -185,49 +203,45 @@ def _shown(value: object) -> str:
 
 
 class Evaluator:
-    """Turns candidates into evaluations through a backend, never paying twice for what is already `known`.
+    """Turns candidates into tickets and finished tickets into evaluations, never paying for what is already `known`.
 
     Args:
         problem: Only its objectives, constraints and space are used here.
-        backend: An open and started backend.
         run_seed: Every evaluation's seed is derived from it.
         known: Earlier evaluations by genome key and split, from the history of a run that is resumed.
+        stage: Which stage's problem this is, None for a whole one.
     """
 
     def __init__(
-        self, problem: Problem, backend: Backend, run_seed: int, known: Mapping[tuple[bytes, Split], Evaluation]
+        self,
+        problem: Problem,
+        run_seed: int,
+        known: Mapping[tuple[bytes, Split], Evaluation],
+        stage: str | None = None,
     ) -> None:
         self._space = problem.space
         self._names = [objective.name for objective in problem.objectives]
         self._names += [constraint.name for constraint in constraints_of(problem)]
-        self._backend = backend
         self._run_seed = run_seed
         self._known = known
+        self._stage = stage
 
-    def evaluate(
-        self, candidates: Sequence[Candidate], split: Split, stopping: Callable[[], bool]
-    ) -> Iterator[tuple[list[Evaluation], bool]]:
-        """Yield evaluations in pieces as they finish, each with whether it was already known.
-
-        After `stopping()` turns true the evaluations under way are still yielded, the rest never.
-        """
+    def recalled_and_due(self, candidates: Sequence[Candidate], split: Split) -> tuple[list[Evaluation], list[Ticket]]:
+        """Return what is already known of the candidates, and tickets for the rest."""
         if not candidates:
-            return
+            return [], []
         keys = self._space.keys(np.stack([candidate.genome for candidate in candidates]))
         recalled, tickets = [], []
         for candidate, key in zip(candidates, keys, strict=True):
             earlier = self._known.get((key, split))
             if earlier is None:
-                tickets.append(Ticket(candidate, split, seed_for(self._run_seed, key, split), key))
+                tickets.append(Ticket(candidate, split, seed_for(self._run_seed, key, split), key, self._stage))
             else:
                 recalled.append(earlier)
-        if recalled:
-            yield recalled, True
-        if tickets:
-            for piece in self._backend.run(tickets, stopping):
-                yield [self._recorded(finished) for finished in piece], False
+        return recalled, tickets
 
-    def _recorded(self, finished: Finished) -> Evaluation:
+    def recorded(self, finished: Finished) -> Evaluation:
+        """Return the record of a finished ticket."""
         ticket, outcome = finished.ticket, finished.outcome
         values = dict(zip(self._names, outcome.values, strict=True)) if outcome.status is Status.OK else {}
         return Evaluation(

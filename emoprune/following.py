@@ -128,12 +128,14 @@ def run_word(run: Run) -> str:
 def _say_how_to_resume(search: Search) -> None:
     run = _run_of(search)
     if run is not None:
-        kept = "what was evaluated is kept" if run.progress.evaluated else "nothing was evaluated yet"
+        evaluated = run.progress.evaluated or any(stage.progress.evaluated for stage in run.stages.values())
+        kept = "what was evaluated is kept" if evaluated else "nothing was evaluated yet"
         sys.stderr.write(f"{kept}; continue with: emoprune resume {run_word(run)}\n")
 
 
 def _write_generation(run: Run, generation: Generation) -> None:
-    write_object("event", {"event": "generation", "run": run.name, **generation.as_json()})
+    stage = {} if generation.stage is None else {"stage": generation.stage}
+    write_object("event", {"event": "generation", "run": run.name, **stage, **generation.as_json()})
 
 
 def _write_end(search: Search) -> None:

@@ -6,15 +6,17 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from emoprune.records import Progress, State
 
-__all__ = ["Heartbeat", "starting"]
+__all__ = ["Heartbeat", "starting", "watched"]
+
+Step = TypeVar("Step")
 
 INTERVAL = 2.0  # seconds
 
@@ -113,3 +115,25 @@ class Heartbeat:
             except Exception as error:  # raised in the search's own thread at its next step
                 self._failure = error
                 return
+
+
+def watched(
+    heartbeat: Heartbeat, steps: Iterator[Step], stopped: Callable[[], bool], ended: Callable[[], str | None]
+) -> Generator[Step]:
+    """Take the steps of a search and leave its last state behind, however they end.
+
+    Args:
+        heartbeat: Its snapshot.
+        steps: What is iterated over.
+        stopped: Whether it was asked to stop.
+        ended: Why it ended, in words, once it has.
+    """
+    try:
+        yield from steps
+    except (KeyboardInterrupt, GeneratorExit):
+        heartbeat.end(State.INTERRUPTED, "interrupted; `emoprune resume` continues it")
+        raise
+    except BaseException as error:
+        heartbeat.end(State.FAILED, f"{type(error).__name__}: {error}")
+        raise
+    heartbeat.end(State.INTERRUPTED if stopped() else State.FINISHED, ended())

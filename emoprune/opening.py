@@ -20,28 +20,42 @@ from emoprune.recorder import Recorder, taken
 from emoprune.records import Evaluation, table
 from emoprune.run import Run, checked_name, find_run
 from emoprune.space import IntArray
+from emoprune.stages import Starting
 
-__all__ = ["check_early", "describe_in_manifest", "fixed_point", "name_references", "prepare", "seeds_and_origins"]
+__all__ = [
+    "check_early",
+    "describe_in_manifest",
+    "fixed_point",
+    "name_references",
+    "prepare",
+    "seeds_and_origins",
+    "sign_in_manifest",
+]
 
 
 def prepare(problem: Problem, recorder: Recorder, seed: int) -> None:
-    """Let the problem make what it needs once, then check that it keeps its promise."""
+    """Let the problem make what it needs once."""
+    folder = recorder.path / "problem"
+    folder.mkdir(exist_ok=True)
     if isinstance(problem, Prepared):
-        folder = recorder.path / "problem"
-        folder.mkdir(exist_ok=True)
         problem.prepare(folder, seed)
-    check_problem(problem)
 
 
-def describe_in_manifest(problem: Problem, recorder: Recorder, session: Mapping[str, Any]) -> None:
-    """Write down what the readers need to know of the problem and who works on the run from now on.
+def sign_in_manifest(recorder: Recorder, session: Mapping[str, Any]) -> None:
+    """Write down who works on the run from now on."""
+    recorder.update_manifest(sessions=[*recorder.run.manifest["sessions"], session])
+
+
+def describe_in_manifest(problem: Problem, recorder: Recorder) -> None:
+    """Check that the problem keeps its promise, and write down what the readers need to know of it.
 
     Raises:
+        ContractError: It lacks a member, or what it says of itself cannot be.
         ConfigError: The problem is not the one that the run was begun with.
     """
-    run = recorder.run
-    check_unchanged(problem, run)
-    recorder.update_manifest(**facts_of(problem), sessions=[*run.manifest["sessions"], session])
+    check_problem(problem)
+    check_unchanged(problem, recorder.run)
+    recorder.update_manifest(**facts_of(problem))
 
 
 def check_early(config: Config, problem: Problem, runs: Path, name: str | None) -> None:
@@ -65,6 +79,10 @@ def seeds_and_origins(problem: Problem, settings: SearchSettings, recorder: Reco
     references = problem.references()
     seeds = [reference.genome for reference in references]
     origins = [f"reference:{reference.name}" for reference in references]
+    if isinstance(problem, Starting):
+        starts = problem.space.as_genomes(problem.starts())
+        seeds += list(starts)
+        origins += ["start"] * len(starts)
     for name in settings.warm_start:
         genomes = _front_of(Run(find_run(name, recorder.path.parent)), problem)
         seeds += genomes

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from emoprune.assembly import build_backend, build_operators, build_problem, check_problem
-from emoprune.config import Config, EvaluationSettings, resolved
+from emoprune.config import Config, EvaluationSettings, SearchSettings, resolved, stage_settings
 from emoprune.contracts import Prepared, Problem, constraints_of
 from emoprune.errors import EvaluationsFailed
 from emoprune.evaluate import Ticket, measure, seed_for
@@ -18,6 +18,7 @@ from emoprune.opening import check_early
 from emoprune.plugins import importable_from
 from emoprune.records import Candidate, Split, Status
 from emoprune.space import Space
+from emoprune.stages import Stage, Staged
 
 __all__ = ["dry_run"]
 
@@ -39,19 +40,38 @@ def dry_run(config: Config, runs: Path = Path("runs"), name: str | None = None) 
         workers = _workers_to_be_had(config.evaluation)
         if isinstance(problem, Prepared):
             problem.prepare(Path(folder), config.search.seed)
-        check_problem(problem)
-        build_operators(config.search, problem)
-        problem.setup(config.evaluation.device, config.evaluation.threads)
-        seconds = _seconds_for_unpruned(problem, config.search.seed)
-        return {**_what(problem), **_how(config, seconds, workers), "config": resolved(config)}
+        if isinstance(problem, Staged):
+            first = problem.following({}, Path(folder), config.search.seed).stages
+            plan: dict[str, Any] = {
+                "stages": {each.name: _stage_plan(problem, each, config, workers) for each in first}
+            }
+        else:
+            plan = _plan(problem, config.search, _seconds_for_unpruned(problem, problem, config, None), workers)
+        return {**plan, "config": resolved(config)}
 
 
-def _seconds_for_unpruned(problem: Problem, run_seed: int) -> float:
+def _stage_plan(whole: Problem, stage: Stage, config: Config, workers: int) -> dict[str, Any]:
+    """Return the plan of one of the stages that come first; what they find decides what comes after them."""
+    search = stage_settings(config.search, stage.settings, stage.name)
+    seconds = _seconds_for_unpruned(whole, stage.problem, config, stage.name)
+    return _plan(stage.problem, search, seconds, workers)
+
+
+def _plan(problem: Problem, search: SearchSettings, seconds: float, workers: int) -> dict[str, Any]:
+    build_operators(search, problem)
+    return {**_what(problem), **_how(search, seconds, workers)}
+
+
+def _seconds_for_unpruned(whole: Problem, problem: Problem, config: Config, stage: str | None) -> float:
+    """Set the whole problem up and measure the unpruned genome of what is searched of it, itself or a stage."""
+    check_problem(problem)
+    whole.setup(config.evaluation.device, config.evaluation.threads)
     genome = np.array(problem.references()[0].genome, dtype=np.int64)
     key = problem.space.key(genome)
-    ticket = Ticket(Candidate(0, genome, 0, "reference"), Split.SEARCH, seed_for(run_seed, key, Split.SEARCH), key)
+    seed = seed_for(config.search.seed, key, Split.SEARCH)
+    ticket = Ticket(Candidate(0, genome, 0, "reference"), Split.SEARCH, seed, key, stage)
     begun = time.perf_counter()
-    (outcome,) = measure(problem, [ticket])
+    (outcome,) = measure(whole, [ticket])
     if outcome.status is not Status.OK:
         raise EvaluationsFailed(f"the unpruned genome cannot be measured: {outcome.reason}; mend the problem first")
     return time.perf_counter() - begun
@@ -75,8 +95,7 @@ def _size(space: Space) -> str:
     return f"{space.size:,}" if digits < 12 else f"about 10^{digits:.0f}"
 
 
-def _how(config: Config, seconds: float, workers: int) -> dict[str, Any]:
-    search = config.search
+def _how(search: SearchSettings, seconds: float, workers: int) -> dict[str, Any]:
     planned = search.population * search.generations
     # A budget of evaluations ends the search with the generation in which it is spent.
     budget = planned if search.evaluations is None else -(-search.evaluations // search.population) * search.population

@@ -165,7 +165,7 @@ class Generation:
     `front` holds the best of everything evaluated so far, `population` the ids that survived into the next turn, in
     order; `hypervolume` is measured against the reference point fixed at the start of the run; `evaluated` and `failed`
     count from the beginning, `born` counts this turn's candidates; `seconds` is the run's time so far; `ended` says why
-    the search stops here, or is None.
+    the search stops here, or is None; `stage` says which stage of a larger search this is a turn of, None for the last.
     """
 
     index: int
@@ -178,6 +178,7 @@ class Generation:
     seconds: float
     best: Mapping[str, float] = field(default_factory=dict)
     ended: str | None = None
+    stage: str | None = None
 
     def __post_init__(self) -> None:
         if self.index < 0 or self.failed > self.evaluated:
@@ -214,7 +215,8 @@ class Progress:
 
     `phase` is starting, search, select, test or export of results; `pending` counts this turn's open evaluations;
     `change` is the last generation's gain in hypervolume; `per_second` and `remaining` (seconds) are None while they
-    cannot be known; `updated` is the heartbeat, ISO 8601 in UTC.
+    cannot be known; `updated` is the heartbeat, ISO 8601 in UTC; `stages` says of each stage that came first where it
+    stands, in words.
     """
 
     state: State
@@ -237,6 +239,7 @@ class Progress:
     host: str
     pid: int
     message: str | None = None
+    stages: Mapping[str, str] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, Any]:
         """Return the plain form that is `status.json`."""

@@ -54,8 +54,9 @@ def reopened(run: Run, problem: Problem | None, *, call: str, trust_code: bool) 
 
     Raises:
         TrustError: The run names code to import and was not made here.
-        ConfigError: The run was given its problem as an object, which must be given again.
+        ConfigError: The run was given its problem as an object, which must be given again, or is a stage of another.
     """
+    run.check_whole("export from")
     check_trust(run, trust_code=trust_code)
     if problem is None and is_given(run.config["problem"]["name"]):
         work = call.partition("(")[0].rpartition(".")[2]

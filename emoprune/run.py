@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from emoprune.contracts import Constraint, Objective
-from emoprune.errors import RunCorrupt, RunNotFound, TrustError
+from emoprune.errors import ConfigError, RunCorrupt, RunNotFound, TrustError
 from emoprune.records import Evaluation, Progress, Split, State
 from emoprune.storage import read_json, read_lines
 
@@ -107,6 +107,24 @@ class Run:
 
     def __repr__(self) -> str:
         return f"<Run {self.name}: {self.progress.state.value}, {self.progress.evaluated} evaluations, {self.path}>"
+
+    @property
+    def stages(self) -> dict[str, Run]:
+        """The stages of this run by name, in their order, each a run of its own; none for most problems."""
+        path = self.path / "stages.json"
+        names = read_json(path)["stages"] if path.exists() else []
+        folders = {str(name): self.path / "stages" / checked_name(str(name)) for name in names}
+        return {name: Run(folder) for name, folder in folders.items() if (folder / "manifest.json").is_file()}
+
+    def check_whole(self, work: str) -> None:
+        """Refuse to do with a stage what only the run that it belongs to can do.
+
+        Raises:
+            ConfigError: This is a stage; `work` says what was wanted, as in `export from`.
+        """
+        if "stage" in self.manifest:
+            whole = self.path.resolve().parents[1]
+            raise ConfigError(f"{self.name} is a stage of run {whole.name}; {work} that one: {whole}")
 
     @property
     def manifest(self) -> dict[str, Any]:

@@ -15,14 +15,16 @@ from emoprune.assembly import build_backend, build_problem
 from emoprune.config import Config
 from emoprune.contracts import Problem
 from emoprune.errors import ConfigError
-from emoprune.evaluate import Backend
-from emoprune.heartbeat import Heartbeat, starting
-from emoprune.opening import check_early, describe_in_manifest, prepare
+from emoprune.evaluate import Backend, Finished, Ticket
+from emoprune.heartbeat import Heartbeat, starting, watched
+from emoprune.opening import check_early, describe_in_manifest, prepare, sign_in_manifest
 from emoprune.plugins import GIVEN, importable_from, is_given
 from emoprune.recorder import Recorder, environment
-from emoprune.records import Generation, Progress, State
+from emoprune.records import Generation, Progress
 from emoprune.run import Run, open_run
-from emoprune.session import Session
+from emoprune.session import STOPPED, Session
+from emoprune.stages import Staged
+from emoprune.staging import Staging, side_by_side
 from emoprune.trust import check_trust
 
 __all__ = ["Search", "resume", "search"]
@@ -76,6 +78,7 @@ def resume(
         TrustError: The run names code to import and was not made here.
     """
     opened = run if isinstance(run, Run) else open_run(run)
+    opened.check_whole("resume")
     before = opened.config
     check_trust(opened, trust_code=trust_code)
     given = problem is not None
@@ -168,43 +171,54 @@ class Search:
             recorder = self._recorder
             first = starting(self.config.search.generations, self._seconds_before(recorder))
             heartbeat = self._heartbeat = stack.enter_context(Heartbeat(first, recorder.write_progress))
-            yield from self._watched(heartbeat, self._turns(problem, backend, recorder, heartbeat))
+            turns = self._turns(problem, backend, recorder, heartbeat)
+            yield from watched(heartbeat, turns, lambda: self._stopping, lambda: self.ended)
 
     def _turns(
         self, problem: Problem, backend: Backend, recorder: Recorder, heartbeat: Heartbeat
     ) -> Iterator[Generation]:
         """Prepare the problem, start the workers, then run the session."""
         heartbeat.update(phase="preparing")
-        prepare(problem, recorder, self.config.search.seed)
-        settings = self.config.evaluation
-        facts = {**environment(), "workers": settings.workers, "backend": settings.backend, "address": settings.address}
-        facts["generations"] = self.config.search.generations
-        describe_in_manifest(problem, recorder, facts)
+        sign_in_manifest(recorder, self._facts())
         recorder.write_resolved(configs.resolved(self.config))
-        heartbeat.update(phase="starting workers")
-        backend.start(problem)
+        prepare(problem, recorder, self.config.search.seed)
+
+        def start() -> None:
+            heartbeat.update(phase="starting workers")
+            backend.start(problem)
+
+        def measuring(tickets: Sequence[Ticket]) -> Iterator[Sequence[Finished]]:
+            heartbeat.update(workers=backend.workers)
+            return backend.run(tickets, lambda: self._stopping)
+
+        if isinstance(problem, Staged):
+            staging = Staging(
+                problem,
+                self.config.search,
+                recorder,
+                heartbeat,
+                stopping=lambda: self._stopping,
+                start=start,
+                measuring=measuring,
+            )
+            yield from staging.turns()
+            recorder.warnings += staging.warnings
+        if self._stopping:
+            self.ended = STOPPED
+            return
+        describe_in_manifest(problem, recorder)
+        start()
         session = Session(
-            self.config.search,
-            problem,
-            backend=backend,
-            recorder=recorder,
-            heartbeat=heartbeat,
-            stopping=lambda: self._stopping,
+            self.config.search, problem, recorder=recorder, heartbeat=heartbeat, stopping=lambda: self._stopping
         )
-        yield from session.generations()
+        yield from side_by_side({None: session.steps()}, measuring)
         self.ended = session.ended
 
-    def _watched(self, heartbeat: Heartbeat, turns: Iterator[Generation]) -> Iterator[Generation]:
-        """Run the turns and leave their last state behind, however they end."""
-        try:
-            yield from turns
-        except (KeyboardInterrupt, GeneratorExit):
-            heartbeat.end(State.INTERRUPTED, "interrupted; `emoprune resume` continues it")
-            raise
-        except BaseException as error:
-            heartbeat.end(State.FAILED, f"{type(error).__name__}: {error}")
-            raise
-        heartbeat.end(State.INTERRUPTED if self._stopping else State.FINISHED, self.ended)
+    def _facts(self) -> dict[str, Any]:
+        """Return who works on the run from now on, and with what."""
+        settings = self.config.evaluation
+        facts = {**environment(), "workers": settings.workers, "backend": settings.backend, "address": settings.address}
+        return {**facts, "generations": self.config.search.generations}
 
     def _new_run(self) -> Recorder:
         plain = re.sub(r"[^A-Za-z0-9._-]", "-", self.config.problem.name.rpartition(":")[2])

@@ -1,10 +1,11 @@
-"""The loop: ask, evaluate, write down, tell; one process's part of a run."""
+"""The loop: ask, evaluate, write down, tell; one process's part of a run, or of one stage of it."""
 
 from __future__ import annotations
 
 import itertools
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from emoprune.assembly import build_evolution
 from emoprune.config import SearchSettings
 from emoprune.contracts import Problem, as_minimised, constraints_of
 from emoprune.errors import EvaluationsFailed, RunCorrupt
-from emoprune.evaluate import Backend, Evaluator
+from emoprune.evaluate import Evaluator, Finished, Ticket
 from emoprune.evolution import Offspring
 from emoprune.heartbeat import Heartbeat
 from emoprune.opening import fixed_point, name_references, seeds_and_origins
@@ -24,16 +25,32 @@ from emoprune.recorder import Recorder
 from emoprune.records import Candidate, Evaluation, Generation, Split
 from emoprune.results import Results
 
-__all__ = ["Session"]
+__all__ = ["STOPPED", "Session", "Work"]
 
 TABLES_EVERY = 30.0  # seconds between two writings of pareto.csv while the search is running
+STOPPED = "stopped as asked; `emoprune resume` continues it"
 FEW = 4  # born; so few may all fail near the end of a space without ending the search
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Work:
+    """Tickets to be measured, and what takes in each piece of them as it is finished."""
+
+    tickets: Sequence[Ticket]
+    take: Callable[[Sequence[Finished]], None]
 
 
 class Session:
     """One process's part of a run, from its last checkpoint to whatever ends it.
 
-    The problem is prepared, the backend has started it, the recorder holds the run's lock.
+    Args:
+        settings: How the search goes.
+        problem: Prepared.
+        recorder: Holds the run's lock.
+        heartbeat: Where the search stands.
+        stopping: Whether it is asked to stop.
+        clock: The seconds that the time limit counts; the heartbeat's own if None.
+        stage: Which stage of a larger search this is; None for the search itself.
     """
 
     def __init__(
@@ -41,17 +58,19 @@ class Session:
         settings: SearchSettings,
         problem: Problem,
         *,
-        backend: Backend,
         recorder: Recorder,
         heartbeat: Heartbeat,
         stopping: Callable[[], bool],
+        clock: Callable[[], float] | None = None,
+        stage: str | None = None,
     ) -> None:
         self._settings = settings
         self._problem = problem
-        self._backend = backend
         self._recorder = recorder
         self._heartbeat = heartbeat
         self._stopping = stopping
+        self._clock = clock or (lambda: heartbeat.seconds)
+        self._stage = stage
         self._objectives = tuple(problem.objectives)
         self._archive = Archive(self._objectives, constraints_of(problem), len(problem.space))
         self._evolution = build_evolution(settings, problem)
@@ -62,8 +81,11 @@ class Session:
         self._evaluating_since = heartbeat.seconds
         self.ended: str | None = None
 
-    def generations(self) -> Iterator[Generation]:
-        """Turn the loop until something ends it, then measure the front again on data it was not searched on."""
+    def steps(self) -> Iterator[Work | Generation]:
+        """Turn the loop until something ends it, then measure the front again on data it was not searched on.
+
+        Yields work, which must be done before the next step is asked for, and each generation when it is finished.
+        """
         index = self._restore() + 1
         tables_due = 0.0
         while not self._over(index):
@@ -71,7 +93,7 @@ class Session:
             if len(offspring) == 0:
                 self.ended = self._evolution.ended or "every genome has been evaluated: the space is exhausted"
                 break
-            evaluations = self._evaluate(_candidates(offspring, index), Split.SEARCH)
+            evaluations = yield from self._evaluate(_candidates(offspring, index), Split.SEARCH)
             if len(evaluations) < len(offspring):
                 break
             generation = self._tell(index, offspring, evaluations)
@@ -81,9 +103,9 @@ class Session:
             yield generation
             index += 1
         if not self._stopping():
-            self._remeasure()
+            yield from self._remeasure()
         if self._stopping():
-            self.ended = "stopped as asked; `emoprune resume` continues it"
+            self.ended = STOPPED
         self._results.write_tables(self._archive)
 
     def _restore(self) -> int:
@@ -104,7 +126,7 @@ class Session:
         genomes = np.array([each.candidate.genome for each in known], dtype=np.int64)
         keys = self._problem.space.keys(genomes.reshape(len(known), -1)) if known else []
         recalled = {(key, each.split): each for key, each in zip(keys, known, strict=True)}
-        return Evaluator(self._problem, self._backend, self._settings.seed, recalled)
+        return Evaluator(self._problem, self._settings.seed, recalled, self._stage)
 
     def _restore_from(self, body: Mapping[str, Any], finished: Sequence[Evaluation]) -> None:
         until = int(body["evolution"]["next_id"])
@@ -150,7 +172,7 @@ class Session:
             self.ended = f"all {self._settings.generations} generations done"
         elif self._settings.evaluations is not None and evaluated >= self._settings.evaluations:
             self.ended = f"the budget of {self._settings.evaluations} evaluations is spent"
-        elif limit is not None and self._heartbeat.seconds >= limit:
+        elif index > 0 and limit is not None and self._clock() >= limit:
             self.ended = f"the time limit of {limit:g} s is reached"
         return self.ended is not None or self._stopping()
 
@@ -161,22 +183,27 @@ class Session:
         name_references(self._problem, offspring, self._recorder)
         return offspring
 
-    def _evaluate(self, candidates: Sequence[Candidate], split: Split) -> list[Evaluation]:
+    def _evaluate(self, candidates: Sequence[Candidate], split: Split) -> Generator[Work, None, list[Evaluation]]:
         """Evaluate and write down; fewer come back only if the search was asked to stop."""
-        done: list[Evaluation] = []
-        self._heartbeat.update(phase=split.value, pending=len(candidates), workers=self._backend.workers)
-        wanted = {candidate.id for candidate in candidates}
-        for piece, recalled in self._evaluator.evaluate(candidates, split, self._stopping):
-            if not wanted.issuperset(evaluation.candidate.id for evaluation in piece):
-                raise RunCorrupt(
-                    f"the history of {self._recorder.path.name} was made by other versions: the search now numbers its "
-                    "candidates differently; continue with the versions in the manifest"
-                )
-            if not recalled:
-                self._recorder.record(piece)
-                self._paid += len(piece)
-            done += piece
+        self._heartbeat.update(phase=split.value, pending=len(candidates))
+        done, tickets = self._evaluator.recalled_and_due(candidates, split)
+        if not {candidate.id for candidate in candidates}.issuperset(each.candidate.id for each in done):
+            raise RunCorrupt(
+                f"the history of {self._recorder.path.name} was made by other versions: the search now numbers its "
+                "candidates differently; continue with the versions in the manifest"
+            )
+        if done:
+            self._note_piece(done, len(tickets))
+
+        def take(finished: Sequence[Finished]) -> None:
+            piece = [self._evaluator.recorded(each) for each in finished]
+            self._recorder.record(piece)
+            self._paid += len(piece)
+            done.extend(piece)
             self._note_piece(piece, len(candidates) - len(done))
+
+        if tickets:
+            yield Work(tickets, take)
         return done
 
     def _note_piece(self, piece: Sequence[Evaluation], pending: int) -> None:
@@ -201,7 +228,7 @@ class Session:
             return None
         left: float = max(0, min(budgets) - evaluated) / rate
         limit = self._settings.time_limit
-        return left if limit is None else min(left, max(0.0, limit - self._heartbeat.seconds))
+        return left if limit is None else min(left, max(0.0, limit - self._clock()))
 
     def _tell(self, index: int, offspring: Offspring, evaluations: Sequence[Evaluation]) -> Generation:
         """Rank what was measured, commit the generation, and return it."""
@@ -240,6 +267,7 @@ class Session:
             born=born,
             seconds=self._heartbeat.seconds,
             best=self._archive.best,
+            stage=self._stage,
         )
 
     def _note_generation(self, generation: Generation) -> None:
@@ -256,11 +284,15 @@ class Session:
             message=f"the space is nearly exhausted: {found}" if short else None,
         )
 
-    def _remeasure(self) -> None:
-        """Measure the front and the references again on `select`, and what is still on the front on `test`."""
+    def _remeasure(self) -> Iterator[Work]:
+        """Measure the front and the references again on `select`, and what is still on the front on `test`.
+
+        A stage leaves `test` to the search that it is a part of.
+        """
         members = self._results.members(self._archive)
-        if len(self._evaluate(members, Split.SELECT)) == len(members):
-            self._evaluate(self._results.members_after_select(self._archive), Split.TEST)
+        done = yield from self._evaluate(members, Split.SELECT)
+        if len(done) == len(members) and self._stage is None:
+            yield from self._evaluate(self._results.members_after_select(self._archive), Split.TEST)
 
 
 def _candidates(offspring: Offspring, generation: int) -> list[Candidate]:

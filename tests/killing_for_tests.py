@@ -1,7 +1,7 @@
 """Runs a search in child processes that get killed, resumes them, and prints whether each ends like the whole one.
 
 A process of its own, because it forks: imported once, killed often.
-Usage: python killing_for_tests.py RUNS (moments COUNT SEED | commits EVERY)
+Usage: python killing_for_tests.py RUNS (moments COUNT SEED | commits EVERY) [staged]
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-from problems_for_tests import Knapsack12
+from problems_for_tests import HalvedKnapsack, Knapsack12
 
 import emoprune
 from emoprune.run import Run
@@ -27,13 +27,18 @@ SETTINGS = {
 PAUSE = 0.002  # per evaluation, so that most moments fall between two writes
 
 
+def problem() -> Knapsack12 | HalvedKnapsack:
+    kind = HalvedKnapsack if sys.argv[-1] == "staged" else Knapsack12
+    return kind(noise=0.05, pause=PAUSE)
+
+
 def search(runs: Path, name: str) -> None:
-    for _ in emoprune.search(SETTINGS, problem=Knapsack12(noise=0.05, pause=PAUSE), runs=runs, name=name):
+    for _ in emoprune.search(SETTINGS, problem=problem(), runs=runs, name=name):
         pass
 
 
 def resume(path: Path) -> None:
-    for _ in emoprune.resume(path, problem=Knapsack12(noise=0.05, pause=PAUSE)):
+    for _ in emoprune.resume(path, problem=problem()):
         pass
 
 
@@ -55,12 +60,14 @@ def waited(child: int) -> int:
 
 def facts(path: Path) -> tuple[object, ...]:
     run = Run(path)
+    stages = [facts(stage.path) for stage in run.stages.values()]
     ids = [evaluation.candidate.id for evaluation in run.evaluations()]
     lines = (path / "history.jsonl").read_bytes().count(b"\n")
     history = run.history.drop(columns=["worker", "seconds", "attempts"])
     generations = run.generations.drop(columns="seconds")
     pareto = run.pareto.drop(columns=["worker", "wall_s"])
-    return len(ids), lines, history.to_json(), generations.to_json(), pareto.to_json(), run.progress.state.value
+    state = run.progress.state.value
+    return len(ids), lines, history.to_json(), generations.to_json(), pareto.to_json(), state, stages
 
 
 def verdict(path: Path, whole: tuple[object, ...]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -13,12 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from emoprune.contracts import Audit, Description, Finding, Inspection, Objective, Recovered, Reference
+from emoprune.contracts import Audit, Description, Finding, Inspection, Objective, Problem, Recovered, Reference
 from emoprune.errors import ConfigError, ContractError
 from emoprune.records import Candidate, Split
-from emoprune.space import Gene, IntArray, Space
+from emoprune.space import Gene, GeneKind, IntArray, Space
+from emoprune.stages import Concluded, Next, Stage
 
-__all__ = ["Knapsack12", "OfferingKnapsack12"]
+__all__ = ["Half", "HalvedKnapsack", "Knapsack12", "OfferingKnapsack12"]
 
 
 class Knapsack12:
@@ -189,3 +190,130 @@ def _tau(first: NDArray[np.float64], second: NDArray[np.float64]) -> float:
     upper = np.triu_indices(len(first), 1)
     signs = np.sign(np.subtract.outer(first, first)) * np.sign(np.subtract.outer(second, second))
     return float(signs[upper].mean())
+
+
+class Half:
+    """One half of a knapsack as a stage: the items of the other half all stay.
+
+    Args:
+        whole: The knapsack.
+        items: Which items this half is made of.
+        broken: Whether nothing can be measured.
+    """
+
+    def __init__(self, whole: Knapsack12, items: slice, *, broken: bool = False) -> None:
+        self._whole = whole
+        self._items = items
+        self._broken = broken
+        self.space = Space(whole.space.genes[items])
+        self.objectives = whole.objectives
+
+    def setup(self, device: str, threads: int) -> None:
+        """Set the whole up."""
+        self._whole.setup(device, threads)
+
+    def _completed(self, genomes: IntArray) -> IntArray:
+        completed = np.ones((len(genomes), len(self._whole.space)), dtype=np.int64)
+        completed[:, self._items] = genomes
+        return completed
+
+    def evaluate(self, genomes: IntArray, seeds: NDArray[np.uint64], split: Split) -> NDArray[np.float64]:
+        """Return loss and weight of the whole."""
+        if self._broken:
+            raise ContractError("expected a half that can be measured, found a broken one")
+        return self._whole.evaluate(self._completed(genomes), seeds, split)
+
+    def references(self) -> Sequence[Reference]:
+        """Return everything."""
+        return (Reference("unpruned", self.space.full),)
+
+    def describe(self, genome: IntArray) -> Description:
+        """Say how many items stay."""
+        return {"items": int(genome.sum())}
+
+    def export(self, genome: IntArray, folder: Path) -> Description:
+        """Refuse: a half is no knapsack."""
+        raise ContractError("expected a whole knapsack, found a half; export from the search itself")
+
+
+class HalvedKnapsack:
+    """A knapsack searched in stages: each half for itself, then which member of either half's front to take.
+
+    Args:
+        broken: The halves in which nothing can be measured.
+        noise: As in the knapsack.
+        pause: As in the knapsack.
+    """
+
+    HALVES = ("left", "right")
+
+    def __init__(self, broken: Sequence[str] = (), noise: float = 0.0, pause: float = 0.0) -> None:
+        self._whole = Knapsack12(noise=noise, pause=pause)
+        cut = {"left": slice(0, 6), "right": slice(6, 12)}
+        self._halves = {name: Half(self._whole, cut[name], broken=name in broken) for name in self.HALVES}
+        self._choices: list[IntArray] | None = None
+        self.objectives = self._whole.objectives
+
+    def prepare(self, folder: Path, seed: int) -> None:
+        """Take up what was decided before, if anything was."""
+        if (folder / "choices.json").exists():
+            plain = json.loads((folder / "choices.json").read_text(encoding="utf-8"))
+            self._choices = [np.array(own, dtype=np.int64) for own in plain]
+
+    def following(self, concluded: Mapping[str, Concluded], folder: Path, seed: int) -> Next:
+        """Return the halves, then nothing more."""
+        if not concluded:
+            left, right = self._halves.items()
+            return Next([Stage(*left, {"population": 6, "generations": 4}), Stage(*right, {"seed": 9})])
+        full = np.ones((1, 6), dtype=np.int64)
+        fronts = [concluded[name].genomes if len(concluded[name]) else full for name in self.HALVES]
+        (folder / "choices.json").write_text(json.dumps([own.tolist() for own in fronts]), encoding="utf-8")
+        self._choices = fronts
+        rows = [{"half": name, "members": len(own)} for name, own in zip(self.HALVES, fronts, strict=True)]
+        notes = [f"The {name} half failed: {own.failed}" for name, own in concluded.items() if own.failed]
+        return Next(tables={"halves": rows}, notes=notes)
+
+    def stage(self, name: str) -> Problem:
+        """Return a half."""
+        return self._halves[name]
+
+    @property
+    def _chosen(self) -> list[IntArray]:
+        if self._choices is None:
+            raise ContractError("expected halves that were searched, found none yet")
+        return self._choices
+
+    @property
+    def space(self) -> Space:
+        """One category per half."""
+        named = zip(self.HALVES, self._chosen, strict=True)
+        return Space(tuple(Gene(name, len(own), GeneKind.CATEGORY) for name, own in named))
+
+    def setup(self, device: str, threads: int) -> None:
+        """Set the whole up."""
+        self._whole.setup(device, threads)
+
+    def _items(self, genomes: IntArray) -> IntArray:
+        return np.concatenate([own[genomes[:, half]] for half, own in enumerate(self._chosen)], axis=1)
+
+    def evaluate(self, genomes: IntArray, seeds: NDArray[np.uint64], split: Split) -> NDArray[np.float64]:
+        """Return loss and weight."""
+        return self._whole.evaluate(self._items(genomes), seeds, split)
+
+    def references(self) -> Sequence[Reference]:
+        """Return everything: the first member of both halves."""
+        return (Reference("unpruned", np.zeros(2, dtype=np.int64)),)
+
+    def starts(self) -> IntArray:
+        """Return the last member of both halves."""
+        return self.space.full[None, :]
+
+    def describe(self, genome: IntArray) -> Description:
+        """Say how many items stay."""
+        return {"items": int(self._items(genome[None, :]).sum())}
+
+    def export(self, genome: IntArray, folder: Path) -> Description:
+        """Write the kept items."""
+        kept = self._items(genome[None, :])[0].tolist()
+        (folder / "kept.json").write_text(json.dumps(kept), encoding="utf-8")
+        return {"items": sum(kept)}

@@ -44,6 +44,11 @@ class TellableRun:
     pareto: pd.DataFrame
     descriptions: Mapping[int, Mapping[str, str | int | float]]
     progress: Progress
+    stages: Mapping[str, TellableRun] = field(default_factory=dict)
+
+    @property
+    def objectives(self) -> list[Objective]:
+        return [Objective(**plain) for plain in self.manifest["objectives"]]
 
 
 @dataclass(frozen=True)

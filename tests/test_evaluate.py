@@ -39,8 +39,10 @@ def evaluated(
     backend = InProcess("cpu", 1, limit, chunk)
     backend.start(problem)
     keys = {(problem.space.key(each.candidate.genome), each.split): each for each in known}
-    pieces = Evaluator(problem, backend, 1, keys).evaluate(candidates, Split.SEARCH, never)
-    return {each.candidate.id: each for piece, _ in pieces for each in piece}
+    evaluator = Evaluator(problem, 1, keys)
+    recalled, tickets = evaluator.recalled_and_due(candidates, Split.SEARCH)
+    paid = [evaluator.recorded(each) for piece in backend.run(tickets, never) for each in piece]
+    return {each.candidate.id: each for each in [*recalled, *paid]}
 
 
 class Broken(Knapsack12):
@@ -164,11 +166,10 @@ def test_after_a_stop_no_new_chunk_is_begun() -> None:
     backend = InProcess("cpu", 1, None, 5)
     backend.start(Knapsack12())
     done: list[int] = []
-    pieces = Evaluator(Knapsack12(), backend, 1, {}).evaluate(
-        candidates_of(Knapsack12(), 50), Split.SEARCH, lambda: len(done) >= 10
-    )
-    for piece, _ in pieces:
-        done += [each.candidate.id for each in piece]
+    _, tickets = Evaluator(Knapsack12(), 1, {}).recalled_and_due(candidates_of(Knapsack12(), 50), Split.SEARCH)
+    pieces = backend.run(tickets, lambda: len(done) >= 10)
+    for piece in pieces:
+        done += [each.ticket.candidate.id for each in piece]
     assert len(done) == 10
 
 

@@ -33,6 +33,11 @@ def test_killed_around_commits_every_run_resumes_to_the_same_history_and_front(t
     assert found["equal"] >= 10
 
 
+@pytest.mark.timeout(200)
+def test_killed_in_any_stage_every_run_resumes_to_the_same_histories_and_fronts(tmp_path: Path) -> None:
+    assert verdicts(str(tmp_path), "moments", "12", "2", "staged", seconds=180) == {"equal": 12}
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_killed_before_and_after_every_single_commit_every_run_resumes_to_the_same(tmp_path: Path) -> None:

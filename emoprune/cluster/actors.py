@@ -93,11 +93,15 @@ class RayActors:
     def start(self, problem: Problem) -> None:
         """Give every worker the problem; return when the first has set it up, the others follow.
 
+        Called again, it puts new workers in the places of those that hold the problem as it was.
+
         Raises:
             WorkersLost: No worker came up; its own traceback is in the message.
             EmopruneError: The problem's `setup` raised it.
             ContractError: The problem cannot be sent to workers.
         """
+        if self._crew is not None:  # the problem changed: what the workers hold is not it any more
+            self._crew.dismiss()
         box = [sent(problem, elsewhere=len(self._connection.machines()) > 1)]
         self._crew = Crew(
             self.workers,

@@ -42,7 +42,7 @@ class Queue:
         self._retries = retries
         self._patience = patience
         self._measured = 0
-        self._lost: set[int] = set()
+        self._lost: set[tuple[str | None, int]] = set()
 
     def __len__(self) -> int:
         return len(self._waiting)
@@ -75,7 +75,7 @@ class Queue:
     def lost(self, chunk: Chunk, outcome: Outcome, worker: str, seconds: float) -> list[Finished]:
         """Note that the worker died; try again as often as is allowed, then blame the ticket with `outcome`."""
         if len(chunk) == 1:
-            self._lost.add(chunk.tickets[0].candidate.id)
+            self._lost.add((chunk.tickets[0].stage, chunk.tickets[0].candidate.id))
         if len(chunk) == 1 and chunk.losses < self._retries:
             # At the back, so that others show meanwhile whether workers are well.
             self._waiting.append(Chunk(chunk.tickets, chunk.attempt + 1, chunk.losses + 1))

@@ -14,6 +14,7 @@ from markupsafe import Markup
 
 from emoprune.report.page_audit import audit_shown
 from emoprune.report.page_data import plots
+from emoprune.report.page_stages import stages_shown
 from emoprune.report.page_text import failures, summary
 from emoprune.report.ranking import Ranking, rank
 from emoprune.report.readable import ReadableRun
@@ -55,6 +56,7 @@ def _page(run: ReadableRun) -> str:
         summary=summary(run, ranking),
         failures=failures(run.history),
         audit=audit_shown(run),
+        stages=stages_shown(run),
         point=_reference_point(run, ranking),
     )
 

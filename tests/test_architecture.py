@@ -79,6 +79,12 @@ HOUSE: dict[str, set[str]] = {
     "__main__": {"errors", "cli", "showing"},
 }
 
+# Folders under problems/ that are no domain: every domain may import them, and they import what stands here.
+NEUTRAL: dict[str, set[str]] = {
+    "emoprune.problems.places": set(),
+    "emoprune.problems.language": {"emoprune.problems.places"},
+}
+
 # Import name of a library -> the only parts that may touch it. What is not named here may be used anywhere.
 LIBRARIES: dict[str, set[str]] = {
     "pymoo": {"algorithm"},
@@ -102,6 +108,9 @@ LIBRARIES: dict[str, set[str]] = {
     "PIL": {"problems"},
     "mlxtend": {"problems"},
     "transformers": {"problems"},
+    "peft": {"problems"},
+    "gguf": {"problems"},
+    "huggingface_hub": {"problems"},
     "safetensors": {"problems"},
     "sklearn": {"problems"},
     "lightgbm": {"problems"},
@@ -138,8 +147,14 @@ def may_import(module: Module, target: str) -> bool:
         domain = ".".join(module.name.split(".")[: 3 if module.part == "problems" else 2])
         # A problem may be built of plug-ins itself, such as criteria.
         allowed = VOCABULARY | {"plugins"} if module.part == "problems" else VOCABULARY
-        return part_of(target) in allowed or f"{target}.".startswith(f"{domain}.")
+        folders = {domain} | (neighbours(domain) if module.part == "problems" else set())
+        return part_of(target) in allowed or any(f"{target}.".startswith(f"{folder}.") for folder in folders)
     return part_of(target) == module.part or part_of(target) in HOUSE.get(module.part, set())
+
+
+def neighbours(domain: str) -> set[str]:
+    """Return the neutral folders that a folder under problems/ may import."""
+    return NEUTRAL.get(domain, set(NEUTRAL))
 
 
 def test_every_file_of_the_engine_has_a_seat_in_the_house() -> None:
@@ -180,7 +195,10 @@ def test_every_import_of_the_product_is_allowed() -> None:
         ("problems/networks/layers.py", "from emoprune.run import Run", "problems.networks may"),
         ("problems/networks/layers.py", "from . import widths", "imports are absolute"),
         ("problems/networks/layers.py", "from problems import networks", "imports are absolute"),
+        ("problems/language/texts.py", "from emoprune.problems.networks import widths", "problems.language may"),
+        ("problems/places/cache.py", "from emoprune.problems.language import texts", "problems.places may"),
         ("operators/mutation.py", "from emoprune.problems.networks import widths", "operators may import"),
+        ("operators/mutation.py", "from emoprune.problems.places import cache", "operators may import"),
         ("operators/mutation.py", "import emoprune", "operators may import"),
         ("operators/mutation.py", "from emoprune import plugins", "operators may import"),
     ],
@@ -195,7 +213,7 @@ def test_a_planted_import_is_found_with_its_place(tmp_path: Path, place: str, so
 
 @pytest.mark.parametrize("statement", ["import emoprune", "import emoprune.cli", "import emoprune.__main__"])
 def test_the_command_line_starts_without_the_heavy_libraries(statement: str) -> None:
-    heavy = {"ray", "torch", "pymoo", "pandas", "plotly", "sklearn", "scipy", "matplotlib"}
+    heavy = {"ray", "torch", "transformers", "pymoo", "pandas", "plotly", "sklearn", "scipy", "matplotlib"}
     program = f"import sys; {statement}; print(*sorted({heavy!r} & set(sys.modules)))"
     started = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False, cwd=ROOT.anchor

@@ -3,31 +3,19 @@
 from __future__ import annotations
 
 import logging
-import os
 import re
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from pathlib import Path
-
-from filelock import FileLock, Timeout
 
 from emoprune.errors import ConfigError
 from emoprune.problems.networks.weights import Weights, load_weights, save_weights, weights_origin
+from emoprune.problems.places.cache import cache_folder, writing_alone
 
-__all__ = ["cache_folder", "kept_or_made"]
+__all__ = ["kept_or_made"]
 
 WAIT = 1800.0  # seconds; longer than any built-in network takes to train
 
 _log = logging.getLogger("emoprune")
-
-
-def cache_folder() -> Path:
-    """Return `$EMOPRUNE_CACHE`, else `$XDG_CACHE_HOME/emoprune`, else `~/.cache/emoprune`; it may not exist yet."""
-    own = os.environ.get("EMOPRUNE_CACHE")
-    if own:
-        return Path(own)
-    xdg = os.environ.get("XDG_CACHE_HOME")
-    return (Path(xdg) if xdg else Path.home() / ".cache") / "emoprune"
 
 
 def kept_or_made(origin: Mapping[str, str], make: Callable[[], Weights]) -> Weights:
@@ -42,7 +30,7 @@ def kept_or_made(origin: Mapping[str, str], make: Callable[[], Weights]) -> Weig
         make: Called if there are none.
     """
     path = cache_folder() / "weights" / f"{_name(origin)}.safetensors"
-    with _lock(path) as held:
+    with writing_alone(path, WAIT) as held:
         found = _found(path, origin)
         if found is not None:
             return found
@@ -50,24 +38,6 @@ def kept_or_made(origin: Mapping[str, str], make: Callable[[], Weights]) -> Weig
         if held:
             _keep(path, made, origin)
         return made
-
-
-@contextmanager
-def _lock(path: Path) -> Iterator[bool]:
-    """Hold the file's lock, and say whether it could be had."""
-    lock, held = FileLock(path.with_suffix(".lock"), timeout=WAIT), False
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        lock.acquire()
-        held = True
-    except Timeout:
-        _log.warning("another process has been making %s for %.0f s; making it here as well", path.name, WAIT)
-    except OSError as error:
-        _log.warning("weights cannot be kept in %s (%s); they are made for this run alone", path.parent, error)
-    try:
-        yield held
-    finally:
-        lock.release()
 
 
 def _name(origin: Mapping[str, str]) -> str:

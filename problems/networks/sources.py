@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import importlib
-import sys
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from types import MappingProxyType
 
 from torch import nn
@@ -23,8 +21,9 @@ from emoprune.problems.networks.data.images import ImageData
 from emoprune.problems.networks.data.mnist_5k import mnist_5k
 from emoprune.problems.networks.training import seeded
 from emoprune.problems.networks.user_code import called, watched
+from emoprune.problems.places.located import located
 
-__all__ = ["DATA", "data_named", "is_built_in", "located", "network_named"]
+__all__ = ["DATA", "data_named", "is_built_in", "network_named"]
 
 DATA: Mapping[str, Callable[[int | None], ImageData]] = MappingProxyType(
     {"digits": digits, "fashion": fashion, "mnist-5k": mnist_5k}
@@ -97,16 +96,6 @@ def _data(name: str, image_size: int | None, images_per_part: int | None) -> Ima
     if holds_idx(folder):
         return at_most(idx_data(folder, image_size), images_per_part)
     return image_folder(folder, image_size, images_per_part)
-
-
-def located(name: str) -> Path | None:
-    """Return the file or folder of that name, from here or from where import targets are found; None if none is there.
-
-    A config's own folder stands first among the places import targets are found in while its search is under way.
-    """
-    installed = {Path(sys.prefix), Path(sys.base_prefix)}
-    own = [Path(place) for place in sys.path if place and not installed & {Path(place), *Path(place).parents}]
-    return next((path for path in (folder / name for folder in (Path.cwd(), *own)) if path.exists()), None)
 
 
 def _listed(names: Mapping[str, object]) -> str:

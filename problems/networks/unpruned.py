@@ -14,7 +14,7 @@ from emoprune.errors import ConfigError
 from emoprune.problems.networks.built_in.catalogue import NETWORKS
 from emoprune.problems.networks.data.images import ImageData
 from emoprune.problems.networks.kept_weights import kept_or_made
-from emoprune.problems.networks.sources import located, network_named
+from emoprune.problems.networks.sources import network_named
 from emoprune.problems.networks.training import Schedule, one_thread, seeded, train
 from emoprune.problems.networks.weights import (
     Weights,
@@ -24,6 +24,7 @@ from emoprune.problems.networks.weights import (
     weights_of,
     weights_origin,
 )
+from emoprune.problems.places.located import located
 
 __all__ = ["Recipe", "unpruned_weights"]
 

@@ -1,0 +1,1 @@
+"""Where things lie on a user's machine: the cache folder, and files beside a config."""

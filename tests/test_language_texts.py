@@ -1,0 +1,93 @@
+"""Texts and labelled sentences from files, and what is said of files that are of another form."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from emoprune.errors import ConfigError
+from emoprune.problems.language.labelled import labelled_texts
+from emoprune.problems.language.texts import text_named
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_the_text_that_comes_with_python_is_long_english() -> None:
+    text = text_named("python-topics")
+    assert len(text) > 300_000
+    assert text.count(" the ") > 1000
+
+
+def test_a_text_is_a_file_a_folder_of_files_or_the_sentences_of_a_table(here: Path) -> None:
+    (here / "one.txt").write_text("one\n")
+    (here / "two.txt").write_text("two\n")
+    (here / "rows.tsv").write_text('sentence\tlabel\nsaid "so\t1\nyes\t0\n')
+    assert text_named("one.txt") == "one\n"
+    assert text_named(str(here)) == "one\n\n\ntwo\n"
+    assert text_named("rows.tsv") == 'said "so\nyes'
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "complaint"),
+    [
+        ("none.txt", None, "there is no file or folder 'none.txt'"),
+        ("latin.txt", b"caf\xe9", "latin.txt cannot be read as UTF-8"),
+        ("python-topic", None, "did you mean 'python-topics'"),
+    ],
+)
+def test_a_text_that_cannot_be_read_says_why(here: Path, name: str, content: bytes | None, complaint: str) -> None:
+    if content is not None:
+        (here / name).write_bytes(content)
+    with pytest.raises(ConfigError, match=complaint):
+        text_named(name)
+
+
+def test_a_folder_without_texts_says_so(here: Path) -> None:
+    (here / "empty").mkdir()
+    with pytest.raises(ConfigError, match=r"'empty' has no \*\.txt files"):
+        text_named("empty")
+
+
+def test_a_tsv_file_knows_no_quotes_and_a_csv_file_does(here: Path) -> None:
+    (here / "rows.tsv").write_text('sentence\tlabel\n"odd\t1\nfine, really\t0\n')
+    (here / "rows.csv").write_text('text,class\n"fine, ""really""",good\nbad one,bad\n')
+    tabs, commas = labelled_texts("rows.tsv"), labelled_texts("rows.csv")
+    assert (tabs.texts, tabs.names, tabs.labels.tolist()) == (('"odd', "fine, really"), ("0", "1"), [1, 0])
+    assert (commas.texts, commas.names) == (('fine, "really"', "bad one"), ("bad", "good"))
+    assert commas.labels.tolist() == [1, 0]
+    assert commas.rows(np.array([1])).texts == ("bad one",)
+
+
+def test_labels_that_are_numbers_keep_their_own_order(here: Path) -> None:
+    (here / "rows.csv").write_text("text,label\na,10\nb,9\nc,-1\n")
+    assert labelled_texts("rows.csv").names == ("-1", "9", "10")
+
+
+@pytest.mark.parametrize(
+    ("content", "complaint"),
+    [
+        ("", "rows.csv is empty"),
+        ("text,label\n", "has a header and no rows"),
+        ("words,label\na,1\n", "expected a column called sentence, text, review or title, found 'words', 'label'"),
+        ("text,mark\na,1\n", "expected a column called label, labels, class or target"),
+        ("text,label\na,1\nb\n", "row 3: expected 2 columns"),
+        ("text,label\na,1\nb,\n", "row 3: expected a label, found nothing"),
+        ("text,label\na,1\nb,1\n", "expected at least 2 classes, found only '1'"),
+        (b"text,label\ncaf\xe9,1\n", "cannot be read"),
+    ],
+)
+def test_a_table_of_another_form_says_where(here: Path, content: str | bytes, complaint: str) -> None:
+    (here / "rows.csv").write_bytes(content.encode() if isinstance(content, str) else content)
+    with pytest.raises(ConfigError, match=complaint):
+        labelled_texts("rows.csv")
+
+
+def test_a_table_that_is_not_there_says_what_was_expected() -> None:
+    with pytest.raises(ConfigError, match="expected a CSV or TSV file with the columns sentence and label"):
+        labelled_texts("none.csv")

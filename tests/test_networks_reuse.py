@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import cache
 from itertools import pairwise
 
@@ -16,6 +17,7 @@ from zoo_for_tests import SOUND, bench_of
 from emoprune.errors import ContractError
 from emoprune.problems.networks.bench import Bench
 from emoprune.problems.networks.proxies.adaptive_batch_norm import PROXIES, averaged
+from emoprune.problems.networks.proxies.estimating import estimating_norms, statistics_of
 from emoprune.problems.networks.reuse.memory import RecentlyUsed, bytes_of
 from emoprune.problems.networks.reuse.runner import ReusingRunner
 from emoprune.problems.networks.running import PlainRunner
@@ -207,3 +209,35 @@ def test_a_limit_below_zero_is_refused() -> None:
 def test_bytes_count_whole_storages_once() -> None:
     tensor = torch.zeros(10, 10)
     assert bytes_of((tensor[0], [tensor[1]], {"other": torch.zeros(5)}, 7)) == 400 + 20
+
+
+@given(st.sampled_from(["vgg", "resnet", "densenet"]), LEVELS, st.sets(st.integers(0, 12)), st.sampled_from([0, 2**28]))
+@settings(max_examples=20, deadline=None)  # each runs networks
+def test_frozen_batch_norms_keep_their_statistics_whoever_came_before(
+    name: str, levels: list[list[int]], places: set[int], limit: int
+) -> None:
+    bench = ready(name)
+    norms = sorted(estimating_norms(bench.network))
+    frozen = frozenset(norms[place] for place in places if place < len(norms))
+    free = variants_of(name, levels)
+    partly = [replace(variant, frozen=frozen) for variant in free]
+    alone = [unkept(name, "adaptive-batch-norm").outputs([variant], Split.SEARCH)[0] for variant in partly]
+    runner = ReusingRunner(bench, averaged, limit, "float32")
+    mixed = [each for pair in zip(free, partly, strict=True) for each in pair]
+    found = runner.outputs(mixed, Split.SEARCH)[1::2]
+    assert all(torch.equal(own, other) for own, other in zip(found, alone, strict=True))
+    settled = runner.settled(partly[0]).network
+    before = {path: norm for path, norm in partly[0].network.named_modules() if path in frozen}
+    for path, norm in before.items():
+        assert torch.equal(statistics_of(settled.get_submodule(path)).mean, statistics_of(norm).mean)
+
+
+@pytest.mark.parametrize("name", ["vgg", "resnet"])
+def test_with_frozen_batch_norms_both_runners_agree(name: str) -> None:
+    bench = ready(name)
+    frozen = frozenset(sorted(estimating_norms(bench.network))[1::2])
+    variants = [replace(variant, frozen=frozen) for variant in variants_of(name, [[0, 2], [1, 3, 2]])]
+    fast = ReusingRunner(bench, averaged, 2**28, "float32").outputs(variants, Split.TEST)
+    plain = PlainRunner(bench, averaged).outputs(variants, Split.TEST)
+    for own, other in zip(fast, plain, strict=True):
+        torch.testing.assert_close(own, other, rtol=1e-3, atol=1e-4 * float(other.abs().max()))

@@ -182,3 +182,36 @@ def test_a_compensated_first_layer_has_no_rows() -> None:
     bench = bench_of("vgg")
     slicer = Slicer(bench, [np.arange(group.units)[::-1].astype(float) for group in bench.structure.groups], Doubling())
     assert not slicer.variant(np.ones(len(bench.structure.units), dtype=np.int64)).rows
+
+
+def any_units(bench: Bench, seed: int) -> Kept:
+    rng = np.random.default_rng(seed)
+    chosen = [rng.random(units) < rng.random() for units in bench.structure.units]
+    for own in chosen:
+        own[rng.integers(len(own))] = True
+    return [np.flatnonzero(own) for own in chosen]
+
+
+@given(st.sampled_from(sorted(SOUND)), st.integers(0, 10_000))
+@settings(max_examples=20, deadline=None)  # networks are built in each
+def test_a_variant_of_any_units_computes_what_the_masked_network_does(name: str, seed: int) -> None:
+    bench = ready(name)
+    slicer, kept = slicer_of(bench), any_units(bench, seed)
+    slicer.variant(widths_of(bench, seed))  # cuts of other units, which may be as many, must not be taken for these
+    slicer.variant_of(any_units(bench, seed + 1))
+    expected = masked(bench.network, bench.structure, kept)(INPUT)
+    torch.testing.assert_close(slicer.variant_of(kept).network(INPUT), expected, rtol=1e-3, atol=1e-4)
+
+
+def test_the_best_units_are_the_same_variant_however_they_are_named() -> None:
+    bench = ready("resnet")
+    slicer, widths = slicer_of(bench), widths_of(bench, 3)
+    assert slicer.variant_of(slicer.kept(widths)).versions == slicer.variant(widths).versions
+    assert slicer.variant_of(bench.structure.full).network is bench.network
+
+
+def test_units_that_empty_a_group_are_refused() -> None:
+    bench = ready("vgg")
+    kept = [np.zeros(0, dtype=np.int64), *bench.structure.full[1:]]
+    with pytest.raises(ContractError, match=r"one or more units of each of 4 coupling groups, found \[0,"):
+        slicer_of(bench).variant_of(kept)

@@ -56,9 +56,10 @@ class PlainRunner:
         if not variant.adapted or self._estimate is None:
             return variant
         with in_precision(self._precision, self._bench.device):
-            network = estimated(variant.network, self._bench.calibration.batches, self._estimate)
+            network = estimated(variant.network, self._bench.calibration.batches, self._estimate, variant.frozen)
         decided = frozenset(variant.versions.items())
-        versions = {**variant.versions, **dict.fromkeys(estimating_norms(network), ("settled", decided))}
+        settled = estimating_norms(network).keys() - variant.frozen
+        versions = {**variant.versions, **dict.fromkeys(sorted(settled), ("settled", decided))}
         return Variant(network, versions, adapted=False, rows=variant.rows)
 
 

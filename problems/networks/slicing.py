@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -84,15 +84,37 @@ class Slicer:
         units = self._bench.structure.units
         if widths.shape != (len(units),):
             raise ContractError(f"widths: expected one per coupling group, shape ({len(units)},), found {widths.shape}")
-        own = tuple(widths.tolist())
-        if own == units:
+        return self._variant(self.kept(widths), tuple(widths.tolist()))
+
+    def variant_of(self, kept: Kept) -> Variant:
+        """Return the network in which exactly these units of each coupling group stay.
+
+        Raises:
+            ContractError: A part did not come out as wide as it was decoded, or a group has no units.
+        """
+        units = self._bench.structure.units
+        if len(kept) != len(units) or any(len(own) == 0 for own in kept):
+            raise ContractError(
+                f"kept: expected one or more units of each of {len(units)} coupling groups, found "
+                f"{[len(own) for own in kept]}"
+            )
+        # The units themselves, where they are not simply the best of their number.
+        marks = [
+            len(own) if np.array_equal(own, self._best(group, len(own))) else own.tobytes()
+            for group, own in enumerate(kept)
+        ]
+        return self._variant(kept, tuple(marks))
+
+    def _variant(self, kept: Kept, marks: tuple[Hashable, ...]) -> Variant:
+        """Return the network of these units; equal marks of a coupling group mean equal units."""
+        units = self._bench.structure.units
+        if marks == units:
             return Variant(self._bench.network, {}, adapted=False)
         versions = {
-            path: tuple(own[group] for group in groups)
+            path: tuple(marks[group] for group in groups)
             for path, groups in self._touching.items()
-            if any(own[group] != units[group] for group in groups)
+            if any(marks[group] != units[group] for group in groups)
         }
-        kept = self.kept(widths)
         cuts = {path: self._cut(path, version, kept) for path, version in versions.items()}
         rows = {path: cut.rows for path, cut in cuts.items() if cut.rows is not None}
         return Variant(_assembled(self._bench, cuts), versions, rows=rows)
@@ -104,7 +126,7 @@ class Slicer:
             self._ranked[group, width] = best
         return self._ranked[group, width]
 
-    def _cut(self, path: str, version: tuple[int, ...], kept: Kept) -> _Cut:
+    def _cut(self, path: str, version: tuple[Hashable, ...], kept: Kept) -> _Cut:
         found = self._cuts.get((path, version))
         if found is None:
             found = self._cut_anew(path, kept)

@@ -19,9 +19,11 @@ class Variant:
     what decides them: two variants with equal versions of a module hold equal tensors in it. `adapted` says whether
     its batch-norm statistics must be estimated anew; those of the unpruned network are kept as they are. `rows` names
     modules that take in what the unpruned one does and put out some of the same channels, unchanged: their indices.
+    `frozen` names batch norms that keep the statistics they have, whatever is estimated of the others.
     """
 
     network: nn.Module
     versions: Mapping[str, Hashable]
     adapted: bool = True
     rows: Mapping[str, torch.Tensor] = field(default_factory=dict)
+    frozen: frozenset[str] = frozenset()

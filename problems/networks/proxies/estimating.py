@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 
 import torch
 from torch import nn
@@ -78,16 +78,18 @@ def with_statistics(network: nn.Module, statistics: Mapping[str, NormStatistics]
     return with_tensors(network, tensors)
 
 
-def estimated(network: nn.Module, batches: Sequence[torch.Tensor], estimate: NormEstimate) -> nn.Module:
+def estimated(
+    network: nn.Module, batches: Sequence[torch.Tensor], estimate: NormEstimate, frozen: Set[str] = frozenset()
+) -> nn.Module:
     """Return a clone of `network`, in eval mode like it, whose batch norms met `batches`; `network` stays as it is.
 
     Each calibration batch is normalised by itself on its way through; all other modules stay in eval mode, dropout
-    included.
+    included, and so do the batch norms of the `frozen` paths.
 
     Raises:
         ContractError: A batch has fewer than two images.
     """
-    norms = estimating_norms(network)
+    norms = {path: norm for path, norm in estimating_norms(network).items() if path not in frozen}
     if not norms:
         return network
     check_batches(batches)

@@ -74,6 +74,12 @@ class ReusingRunner:
     def _adapts(self, variant: Variant) -> bool:
         return variant.adapted and self._estimate is not None and bool(self._norms)
 
+    def _adapting(self, variant: Variant) -> list[Station]:
+        """Return the stations with batch norms whose statistics are estimated anew."""
+        return [
+            station for station in self._norms if any(str(norm.target) not in variant.frozen for norm in station.norms)
+        ]
+
     def _walk(self, variant: Variant) -> Walk:
         halved = self._precision == "bfloat16"
         adapted = self._adapts(variant)
@@ -97,7 +103,7 @@ class ReusingRunner:
         """Return the statistics of all batch norms; what is not kept is estimated, all of it in one pass."""
         known: dict[str, NormStatistics] = {}
         missing: list[Station] = []
-        for station in self._norms:
+        for station in self._adapting(variant):
             found = self._memory.get(walk.statistics_key(station))
             if found is None:
                 missing.append(station)
@@ -114,7 +120,7 @@ class ReusingRunner:
         seen = [walk.recorded(batch, images, missing, recorders) for batch, images in batches]
         found: dict[str, NormStatistics] = {}
         for station in missing:
-            paths = [str(norm.target) for norm in station.norms]
+            paths = [str(norm.target) for norm in station.norms if str(norm.target) not in variant.frozen]
             own = {
                 path: self._estimate(statistics_of(variant.network.get_submodule(path)), [each[path] for each in seen])
                 for path in paths

@@ -20,8 +20,8 @@ class Station:
 
     `node` gives the value; `steps` end with it; `inputs` are the numbers of the stations the steps start from.
     `norms` are the batch norms among the steps, `to_norms` the steps that lead to them. `above` names everything with
-    tensors at or before the station; `adapts` says whether a batch norm is among it. A `whole` station holds the value
-    of the unpruned module, from which the next station, whose `source` it is, takes some channels along `axis`.
+    tensors at or before the station. A `whole` station holds the value of the unpruned module, from which the next
+    station, whose `source` it is, takes some channels along `axis`.
     """
 
     number: int
@@ -31,7 +31,6 @@ class Station:
     norms: tuple[fx.Node, ...]
     to_norms: tuple[fx.Node, ...]
     above: frozenset[str]
-    adapts: bool
     whole: bool = False
     source: int | None = None
     axis: int = 1
@@ -81,7 +80,7 @@ class _Partition:
         for node in self._graph.nodes:
             if node.op == "placeholder":
                 if node.users:
-                    self._add(Station(0, node, (), (), (), (), frozenset(), adapts=False))
+                    self._add(Station(0, node, (), (), (), (), frozenset()))
             elif self._is_stem(node):
                 self._add_station(node, whole=True)
                 self._add_station(node, source=len(self._found) - 1)
@@ -121,7 +120,6 @@ class _Partition:
                 norms,
                 tuple(step for step in steps if step in to_norms),
                 frozenset(own).union(*(station.above for station in before)),
-                adapts=bool(norms) or any(station.adapts for station in before),
                 whole=whole,
                 source=source,
                 axis=self._axes.get(str(node.target), 1),

@@ -44,11 +44,16 @@ class Walk:
         self._modules = modules_of(variant.network, halved=halved)
         self._settled: dict[str, nn.Module] = {}
         self._memory = memory
-        versions = variant.versions.items()
-        self._versions = [
-            (frozenset(item for item in versions if item[0] in station.above), adapted and station.adapts)
-            for station in network.stations
-        ]
+        norms = {str(norm.target) for station in network.stations for norm in station.norms}
+        self._alive = norms - variant.frozen
+        self._versions = [self._version(station, adapted=adapted) for station in network.stations]
+
+    def _version(self, station: Station, *, adapted: bool) -> Hashable:
+        """Return what of the variant decides a station's value: versions above it, and which norms above it adapt."""
+        versions = frozenset(item for item in self._variant.versions.items() if item[0] in station.above)
+        if not adapted or self._alive.isdisjoint(station.above):
+            return versions, None
+        return versions, self._variant.frozen & station.above
 
     def key(self, station: Station, batch: Batch) -> Hashable:
         """Return what decides the value of a station for a batch."""
@@ -88,12 +93,11 @@ class Walk:
 
         self._carried(batch, images, [], recording_at, module)
         paths = [str(norm.target) for station in recording_at for norm in station.norms]
-        return {path: recorded(recorders[path]) for path in paths}
+        return {path: recorded(recorders[path]) for path in paths if path in recorders}
 
     def recorders(self) -> dict[str, nn.Module]:
-        """Return recording copies of all batch norms by path."""
-        paths = {str(norm.target) for station in self._network.stations for norm in station.norms}
-        return {path: recording(self._modules(path)) for path in sorted(paths)}
+        """Return recording copies of all batch norms that are not frozen by path."""
+        return {path: recording(self._modules(path)) for path in sorted(self._alive)}
 
     def _carried(
         self,

@@ -10,16 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emoprune.contracts import Audit, Description, Inspection, Recovered, Reference, Row
-from emoprune.errors import ConfigError, ContractError
-from emoprune.plugins import made
+from emoprune.errors import ContractError
 from emoprune.problems.networks.audits.channels import audit_networks
 from emoprune.problems.networks.coupling.structure import Kept
 from emoprune.problems.networks.criteria.evidence import Scores
 from emoprune.problems.networks.inspection import inspection_of_channels
-from emoprune.problems.networks.preparing import Method, Prepared, prepared
+from emoprune.problems.networks.preparing import NONE, Method, Prepared, prepared
 from emoprune.problems.networks.recovery.recovering import Method as RecoveryMethod
 from emoprune.problems.networks.recovery.recovering import recovered_network
-from emoprune.problems.networks.references.catalogue import METHODS, check_names
+from emoprune.problems.networks.references.catalogue import METHODS
 from emoprune.problems.networks.slicing import Slicer
 from emoprune.problems.networks.task import NetworkTask, Options, Precision, Proxy, Worker
 from emoprune.problems.networks.variant import Variant
@@ -29,7 +28,6 @@ from emoprune.space import IntArray
 
 __all__ = ["Channels"]
 
-NONE = "none"
 SCRATCH_EPOCHS = 30.0  # where nobody knows how long the unpruned network was trained
 
 
@@ -86,12 +84,7 @@ class Channels:
         cache_megabytes: int = 1024,
         trace_limit: float = 300.0,
     ) -> None:
-        check_names(references)
-        self._method = Method(
-            _plugin("criterion", criterion),
-            None if compensation == NONE else _plugin("compensation", compensation),
-            tuple(references),
-        )
+        self._method = Method.of(criterion, compensation, references)
         self._task = NetworkTask(
             Options(
                 network=network,
@@ -108,8 +101,7 @@ class Channels:
                 trace_limit=trace_limit,
             )
         )
-        self._task.check_sliceable()
-        self._check_prunable()
+        self._task.check_prunable()
         self._levels = WidthLevels.of(self._task.structure.groups, widths, round_to, smallest)
         self._kept: Prepared | None = None
         self._worker: Worker | None = None
@@ -118,12 +110,6 @@ class Channels:
         self.objectives = self._task.measures.objectives
         self.constraints = self._task.measures.constraints
         self.formats = self._task.formats
-
-    def _check_prunable(self) -> None:
-        structure = self._task.structure
-        if not structure.groups:
-            reasons = "; ".join(f"{whole.path}: {whole.reason}" for whole in structure.wholes) or "it has no layers"
-            raise ConfigError(f"network: it has no channels that can be pruned ({reasons})")
 
     def inspect(self) -> Inspection:
         """Return the coupling groups, the sizes that can be reached, and whether the bounds can be met."""
@@ -309,12 +295,3 @@ class Channels:
     def __getstate__(self) -> dict[str, Any]:
         # Workers load for themselves; sending loaded tensors would send everything twice.
         return {**vars(self), "_worker": None, "_slicer": None}
-
-
-def _plugin(kind: str, given: str | Mapping[str, Any]) -> Any:
-    """Build a plug-in from its name, or from a mapping of its name and options."""
-    options = {"name": given} if isinstance(given, str) else dict(given)
-    name = options.pop("name", None)
-    if not isinstance(name, str):
-        raise ConfigError(f"{kind}: expected a name, or a mapping with a name and options, found {given!r}")
-    return made(kind, name, options)

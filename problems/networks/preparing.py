@@ -6,16 +6,19 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from safetensors.numpy import load_file, save_file
 
 from emoprune.contracts import FloatArray, Reference
+from emoprune.errors import ConfigError
+from emoprune.plugins import made
 from emoprune.problems.networks.bench import Bench
 from emoprune.problems.networks.compensations.contract import Compensation, Statistics
 from emoprune.problems.networks.criteria.evidence import Criterion, Evidence, Scores
 from emoprune.problems.networks.precision import choose_precision
-from emoprune.problems.networks.references.catalogue import all_references
+from emoprune.problems.networks.references.catalogue import all_references, check_names
 from emoprune.problems.networks.references.inputs import Cost, Measure, ReferenceInputs
 from emoprune.problems.networks.references.stored import as_json, from_json
 from emoprune.problems.networks.slicing import Slicer
@@ -24,7 +27,9 @@ from emoprune.problems.networks.widths import WidthLevels
 from emoprune.records import Split
 from emoprune.space import IntArray
 
-__all__ = ["Method", "Prepared", "prepared"]
+__all__ = ["NONE", "Method", "Prepared", "prepared"]
+
+NONE = "none"
 
 SCORES, REFERENCES = "scores.safetensors", "references.json"
 
@@ -36,6 +41,19 @@ class Method:
     criterion: Criterion
     compensation: Compensation | None
     references: Sequence[str]
+
+    @classmethod
+    def of(
+        cls, criterion: str | Mapping[str, Any], compensation: str | Mapping[str, Any], references: Sequence[str]
+    ) -> Method:
+        """Make the plug-ins that a config names, or describes by name and options.
+
+        Raises:
+            ConfigError: There is none of that name, or it does not take these options.
+        """
+        check_names(references)
+        compensating = None if compensation == NONE else _plugin("compensation", compensation)
+        return cls(_plugin("criterion", criterion), compensating, tuple(references))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -76,8 +94,8 @@ def prepared(task: NetworkTask, levels: WidthLevels, method: Method, folder: Pat
 
 def _scores(criterion: Criterion, evidence: Evidence, path: Path) -> tuple[Scores, ...]:
     if not path.exists():
-        made = criterion(evidence)
-        save_file({f"{number:04}": np.asarray(own, dtype=np.float64) for number, own in enumerate(made)}, path)
+        scores = criterion(evidence)
+        save_file({f"{number:04}": np.asarray(own, dtype=np.float64) for number, own in enumerate(scores)}, path)
     kept = load_file(path)
     return tuple(kept[name] for name in sorted(kept))
 
@@ -112,8 +130,8 @@ def _references(
     names: Sequence[str], inputs: ReferenceInputs, path: Path
 ) -> tuple[tuple[Reference, ...], dict[str, int]]:
     if not path.exists():
-        made, spent = all_references(names, inputs)
-        path.write_text(json.dumps(as_json(made, spent), indent=1) + "\n", encoding="utf-8")
+        picked, spent = all_references(names, inputs)
+        path.write_text(json.dumps(as_json(picked, spent), indent=1) + "\n", encoding="utf-8")
     return from_json(json.loads(path.read_text(encoding="utf-8")), inputs.levels.space)
 
 
@@ -121,3 +139,12 @@ def _cost(task: NetworkTask) -> Cost:
     """Return the counted objective that references aim at; multiply-accumulates if none is counted."""
     counted: tuple[Cost, ...] = ("macs", "parameters", "bytes")
     return next((cost for cost in counted if cost in task.measures.objective_names), "macs")
+
+
+def _plugin(kind: str, given: str | Mapping[str, Any]) -> Any:
+    """Build a plug-in from its name, or from a mapping of its name and options."""
+    options = {"name": given} if isinstance(given, str) else dict(given)
+    name = options.pop("name", None)
+    if not isinstance(name, str):
+        raise ConfigError(f"{kind}: expected a name, or a mapping with a name and options, found {given!r}")
+    return made(kind, name, options)

@@ -127,14 +127,17 @@ class NetworkTask:
                 f"found {self.structure.classes}"
             )
 
-    def check_sliceable(self) -> None:
-        """Refuse a network of which some coupling groups cannot be sliced.
+    def check_prunable(self) -> None:
+        """Refuse a network without channels to prune, or of which some coupling groups cannot be sliced.
 
         Raises:
             ConfigError: It names them, the reasons, and what to write into `ignore`.
         """
         if self.structure.broken:
             raise ConfigError(_broken(self.structure))
+        if not self.structure.groups:
+            reasons = "; ".join(f"{whole.path}: {whole.reason}" for whole in self.structure.wholes)
+            raise ConfigError(f"network: it has no channels that can be pruned ({reasons or 'it has no layers'})")
 
     def ignored(self, path: str) -> bool:
         """Whether the config wants a layer to stay as it is."""

@@ -1,0 +1,420 @@
+"""Joint pruning with several sub-networks: every part of a network searched by itself, then the choice among fronts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import nn
+
+from emoprune.contracts import Description, Inspection, Recovered, Reference, Row
+from emoprune.errors import ContractError
+from emoprune.problems.networks.coupling.realising import with_tensors
+from emoprune.problems.networks.coupling.structure import Kept
+from emoprune.problems.networks.preparing import NONE, Method, Prepared, prepared
+from emoprune.problems.networks.proxies.estimating import estimating_norms
+from emoprune.problems.networks.recovery.material import TrainingImages
+from emoprune.problems.networks.recovery.plan import Plan
+from emoprune.problems.networks.recovery.recovering import recovered_network
+from emoprune.problems.networks.slicing import Slicer
+from emoprune.problems.networks.sources import network_named
+from emoprune.problems.networks.subnetworks.chain import Chain, CutPoint
+from emoprune.problems.networks.subnetworks.choices import Choices
+from emoprune.problems.networks.subnetworks.division import SubNetwork, divided
+from emoprune.problems.networks.subnetworks.genes import GeneForm
+from emoprune.problems.networks.subnetworks.joining import check_objectives, joined
+from emoprune.problems.networks.subnetworks.outline import inspection_of_parts, parts_table
+from emoprune.problems.networks.subnetworks.part import PartProblem
+from emoprune.problems.networks.subnetworks.training import Constraint, Order, Turn, constrained
+from emoprune.problems.networks.task import NetworkTask, Options, Precision, Proxy, Worker
+from emoprune.problems.networks.training import seeded
+from emoprune.problems.networks.variant import Variant
+from emoprune.problems.networks.widths import WidthLevels
+from emoprune.records import Split
+from emoprune.space import IntArray, Space
+from emoprune.stages import Concluded, Next, Stage
+
+__all__ = ["Subnetworks"]
+
+CHOICES = "choices.json"
+RecoveryMethod = Literal["constrained", "finetune", "distil"]
+
+
+class Subnetworks:
+    """Prune a network part by part: search each for itself, rank all fronts by impairment, choose among their members.
+
+    Each part is searched between the frozen rest of the network, as a stage of its own, side by side with the others;
+    what the search itself varies is which member of each part's front is taken. Channels that cross a cut keep their
+    full width, or are searched as parts of their own.
+
+    After Shang et al., arXiv 2303.16212 (EMO-PMS). Its code is not public; the measure of a part, the ranking and the
+    constraint training are reconstructions.
+
+    Args:
+        network: A built-in network, or `package.module:function` that returns a torch module.
+        data: Built-in images, a folder, or `package.module:function` that returns images.
+        parts: How many, cut so that their search spaces are of about the same size; 1 searches the whole network.
+        cuts: After which modules to cut instead, as in `blocks.3`; `emoprune groups` shows where it can be cut.
+        crossing: Whether channels that cross a cut stay whole, or are searched as small parts of their own.
+        genes: levels (how many of the best units of each coupling group stay) or units (a bit for each unit).
+        rest: Whether the batch norms behind a part are frozen while it is searched, or estimated anew (adapted).
+        part_search: What differs from `search` while parts are searched, as in {population: 20, generations: 10}.
+        weights: A file with the network's state_dict; None takes the weights the network comes with.
+        epochs: How long to train on top, once per run; None trains a built-in network if it got no weights.
+        ignore: Patterns of layers whose outgoing channels stay whole.
+        widths: How many widths each coupling group can take, for genes of levels.
+        round_to: Widths are multiples of this many units, or full.
+        smallest: No coupling group keeps less than this share of its units.
+        criterion: What ranks the units of a coupling group.
+        compensation: How the weights that stay make up for those that go.
+        references: What a user would have picked without a search; those that need no measuring.
+        objectives: What is minimised; one that scores outputs and one that is counted are needed.
+        at_most: Bounds by measure; they hold for the whole network, not for parts.
+        proxy: How batch-norm statistics are estimated anew.
+        calibration_images: How many training images the statistics are estimated on.
+        precision: What images are put through in.
+        cache_megabytes: How much memory each worker may use for activations that candidates share.
+        trace_limit: Seconds after which finding the coupling groups is given up.
+    """
+
+    def __init__(
+        self,
+        *,
+        network: str = "digits",
+        data: str = "digits",
+        parts: int = 2,
+        cuts: Sequence[str] = (),
+        crossing: Literal["whole", "searched"] = "whole",
+        genes: Literal["levels", "units"] = "levels",
+        rest: Literal["frozen", "adapted"] = "frozen",
+        part_search: Mapping[str, Any] | None = None,
+        weights: str | None = None,
+        epochs: int | None = None,
+        ignore: Sequence[str] = (),
+        widths: int = 16,
+        round_to: int = 1,
+        smallest: float = 0.0,
+        criterion: str | Mapping[str, Any] = "l1",
+        compensation: str | Mapping[str, Any] = NONE,
+        references: Sequence[str] = ("uniform", "global-magnitude"),
+        objectives: Sequence[str] = ("error", "macs"),
+        at_most: Mapping[str, float] | None = None,
+        proxy: Proxy = "adaptive-batch-norm",
+        calibration_images: int = 256,
+        precision: Precision = "float32",
+        cache_megabytes: int = 1024,
+        trace_limit: float = 300.0,
+    ) -> None:
+        self._method = Method.of(criterion, compensation, references)
+        self._task = NetworkTask(
+            Options(
+                network=network,
+                data=data,
+                weights=weights,
+                epochs=epochs,
+                ignore=tuple(ignore),
+                objectives=tuple(objectives),
+                at_most=dict(at_most or {}),
+                proxy=proxy,
+                calibration_images=calibration_images,
+                precision=precision,
+                cache_megabytes=cache_megabytes,
+                trace_limit=trace_limit,
+            )
+        )
+        self._task.check_prunable()
+        check_objectives(self._task.measures)
+        self._levels = WidthLevels.of(self._task.structure.groups, widths, round_to, smallest)
+        self._form = GeneForm(genes, widths, round_to, smallest)
+        self._frozen_rest = rest == "frozen"
+        self._part_search = dict(part_search or {})
+        with seeded(0):
+            made = network_named(network).eval()
+        self._norms = tuple(sorted(estimating_norms(made)))
+        self._chain = Chain.of(made, self._task.structure)
+        self._parts = self._divided(parts, cuts, crossing)
+        self._kept: Prepared | None = None
+        self._problems: dict[str, PartProblem] = {}
+        self._choices: Choices | None = None
+        self._worker: Worker | None = None
+        self._slicer: Slicer | None = None
+        self.objectives = self._task.measures.objectives
+        self.constraints = self._task.measures.constraints
+        self.formats = self._task.formats
+
+    def _divided(self, parts: int, cuts: Sequence[str], crossing: str) -> tuple[SubNetwork, ...]:
+        """Return the parts of the chain, and what crosses the cuts as parts of their own if it is to be searched."""
+        sizes = [self._form.bits(group) for group in self._task.structure.groups]
+        division = divided(self._chain, sizes, parts, cuts)
+        small = [
+            SubNetwork(f"crossing-{number}", (group,), chained=False)
+            for number, group in enumerate(division.whole if crossing == "searched" else (), start=1)
+        ]
+        return (*division.parts, *small)
+
+    def inspect(self) -> Inspection:
+        """Return where the network can be cut, its parts, and the size of each one's search space."""
+        return inspection_of_parts(self._task, self._chain, self._parts_made(self._unranked()), self._task.notes())
+
+    def _unranked(self) -> list[NDArray[np.float64]]:
+        return [np.zeros(units) for units in self._task.structure.units]
+
+    def prepare(self, folder: Path, seed: int) -> None:
+        """Train or load the unpruned network into `folder`, rank its units, and take up what the parts led to."""
+        self._task.prepare(folder, seed)
+        self._kept = prepared(self._task, self._levels, self._method, folder, seed)
+        named = {each.name: self._levels.decode(each.genome[np.newaxis])[0] for each in self._kept.references[1:]}
+        self._problems = {each.part.name: each for each in self._parts_made(self._kept.scores, named)}
+        if (folder / CHOICES).exists():
+            self._choices = Choices.load(folder / CHOICES)
+
+    def _parts_made(
+        self, scores: Sequence[NDArray[np.float64]], named: Mapping[str, IntArray] | None = None
+    ) -> list[PartProblem]:
+        groups = self._task.structure.groups
+        return [
+            PartProblem(
+                part,
+                self._task,
+                self._form.genes([groups[group] for group in part.groups], [scores[group] for group in part.groups]),
+                self._frozen_outside(part),
+                dict(named or {}),
+            )
+            for part in self._parts
+        ]
+
+    def _frozen_outside(self, part: SubNetwork) -> frozenset[str]:
+        """Return the batch norms that keep the unpruned network's statistics while a part is searched."""
+        ends = self._chain.ends
+        outside = [path for path in self._norms if path in ends and not part.holds(ends[path])]
+        return frozenset(outside if self._frozen_rest else ())
+
+    def following(
+        self,
+        concluded: Mapping[str, Concluded],
+        folder: Path,
+        seed: int,  # noqa: ARG002  # the contract's
+    ) -> Next:
+        """Return the parts as stages, side by side; once they are searched, how they were ranked, and nothing more."""
+        if not concluded:
+            table = {"parts": parts_table(self._task, list(self._problems.values()))}
+            return Next([Stage(name, each, self._part_search) for name, each in self._problems.items()], table)
+        if self._choices is None:
+            self._choices = joined(list(self._problems.values()), concluded)
+            self._choices.save(folder / CHOICES)
+        return Next((), self._choices.tables, self._choices.notes)
+
+    def stage(self, name: str) -> PartProblem:
+        """Return the part of that name."""
+        return self._problems[name]
+
+    @property
+    def _joint(self) -> Choices:
+        if self._choices is None:
+            raise ContractError("the parts are not searched yet; there is nothing to choose from before that")
+        return self._choices
+
+    @property
+    def space(self) -> Space:
+        """One gene per part: which member of its front."""
+        return self._joint.space
+
+    def references(self) -> tuple[Reference, ...]:
+        """Return the unpruned network, then what a user would have picked without a search."""
+        found: dict[bytes, Reference] = {}
+        for name, genome in self._joint.references.items():
+            found.setdefault(self.space.key(genome), Reference(name, genome))
+        return tuple(found.values())
+
+    def starts(self) -> IntArray:
+        """Return the schemes along the impairment ranking, shape (schemes, parts)."""
+        return self._joint.starts
+
+    def setup(self, device: str, threads: int) -> None:
+        """Load network and images to `device`, for all parts together."""
+        self._worker = self._task.worker(device, threads, self._prepared.precision)
+        self._slicer = Slicer(
+            self._worker.bench, self._prepared.scores, self._method.compensation, self._prepared.statistics
+        )
+        for part in self._problems.values():
+            part.attach(self._worker, self._slicer)
+
+    @property
+    def _prepared(self) -> Prepared:
+        if self._kept is None:
+            raise ContractError("the units are not ranked yet; call prepare(folder, seed) first")
+        return self._kept
+
+    @property
+    def _loaded(self) -> tuple[Worker, Slicer]:
+        if self._worker is None or self._slicer is None:
+            raise ContractError("network and images are not loaded yet; call setup(device, threads) first")
+        return self._worker, self._slicer
+
+    def _units(self, genome: IntArray) -> Kept:
+        return self._joint.kept(genome, self._task.structure.full)
+
+    def _counted(self, genome: IntArray) -> dict[str, float]:
+        return self._task.counted(np.array([[len(units) for units in self._units(genome)]], dtype=np.int64))
+
+    def _variant(self, genome: IntArray) -> Variant:
+        return self._loaded[1].variant_of(self._units(genome))
+
+    def evaluate(
+        self,
+        genomes: IntArray,
+        seeds: NDArray[np.uint64],  # noqa: ARG002  # the contract's; nothing here is random
+        split: Split,
+    ) -> Sequence[Row]:
+        """Return objectives and bounded values of each genome; all batch norms are estimated anew."""
+        variants = [self._variant(own) for own in genomes]
+        return self._task.rows(self._loaded[0], variants, [self._counted(own) for own in genomes], split)
+
+    def describe(self, genome: IntArray) -> Description:
+        """Say which member each part takes, how wide each coupling group stays, and what that costs."""
+        taken = zip(self._joint.parts, self._joint.chosen(genome), strict=True)
+        described: dict[str, str | int | float] = {name: member.name for name, member in taken}
+        for group, units in zip(self._task.structure.groups, self._units(genome), strict=True):
+            described[group.name] = f"{len(units)} of {group.units}"
+        return described | self._task.described(self._counted(genome))
+
+    def export(self, genome: IntArray, folder: Path) -> Description:
+        """Write the smaller network into `folder` in the first format, verified."""
+        return self.export_as(genome, folder, self.formats[:1], verify=True)
+
+    def export_as(self, genome: IntArray, folder: Path, formats: Sequence[str], verify: bool) -> Description:
+        """Write the smaller network into `folder`, loadable without emoprune; verified in a fresh process.
+
+        Raises:
+            ContractError: The reloaded network is not the evaluated one.
+        """
+        settled = self._loaded[0].runner.settled(self._variant(genome))
+        return self._written(settled, genome, folder, formats, verify=verify)
+
+    def _written(
+        self,
+        variant: Variant,
+        genome: IntArray,
+        folder: Path,
+        formats: Sequence[str],
+        *,
+        verify: bool,
+        notes: Sequence[str] = (),
+    ) -> Description:
+        return self._task.export(
+            self._loaded[0],
+            variant,
+            folder,
+            kept=self._units(genome),
+            counted=self._counted(genome),
+            described=self.describe(genome),
+            formats=formats,
+            verify=verify,
+            notes=notes,
+        )
+
+    def recover(
+        self,
+        genome: IntArray,
+        folder: Path,
+        seed: int,
+        *,
+        epochs: float = 10.0,
+        method: RecoveryMethod = "constrained",
+        feature_weight: float = 1.0,
+        order: Order = "forward",
+        rate: float = 0.02,
+        batch: int = 64,
+        temperature: float = 4.0,
+        weight: float = 0.9,
+        flips: bool = False,
+        shift: int = 0,
+    ) -> Recovered:
+        """Train a candidate and measure it again.
+
+        `constrained` trains part by part, each towards the labels and the unpruned part's features, fed by the pruned
+        part before it; the epochs are split evenly among the parts. `finetune` and `distil` train all of it at once.
+        """
+        worker, variant = self._loaded[0], self._variant(genome)
+        if method == "constrained":
+            plan = Plan(epochs / len(self._chained), rate, batch, flips=flips, shift=shift)
+            network = self._constrained(genome, plan, Constraint(feature_weight, order), seed)
+        else:
+            network = recovered_network(
+                worker.runner.settled(variant),
+                worker.bench,
+                self._task.data.train,
+                epochs=epochs,
+                method=method,
+                seed=seed,
+                rate=rate,
+                batch=batch,
+                temperature=temperature,
+                weight=weight,
+                flips=flips,
+                shift=shift,
+            )
+        values = self._task.measured(worker, network, self._counted(genome))
+        described = self._written(
+            Variant(network, {}, adapted=False),
+            genome,
+            folder,
+            self.formats[:1],
+            verify=True,
+            notes=[f"After pruning it was trained for {epochs:g} epochs ({method})."],
+        )
+        return Recovered(values, described)
+
+    @property
+    def _chained(self) -> list[SubNetwork]:
+        """The parts that follow each other; what crosses the cuts is trained with them."""
+        return [part for part in self._parts if part.chained]
+
+    def _constrained(self, genome: IntArray, plan: Plan, constraint: Constraint, seed: int) -> nn.Module:
+        """Return the candidate's network, each part trained in its turn, its statistics estimated anew."""
+        worker, slicer = self._loaded
+        kept = self._units(genome)
+        turns = [self._turn(number, kept) for number in range(len(self._chained))]
+        material = TrainingImages.load(self._task.data.train, worker.bench.device)
+        tensors = constrained(turns, worker.bench, material, plan, constraint, seed=seed)
+        network = with_tensors(slicer.variant_of(kept).network, tensors)
+        mark = object()  # of this network alone, whatever was trained before it
+        return worker.runner.settled(Variant(network, dict.fromkeys(self._chain.called, mark))).network
+
+    def _turn(self, number: int, kept: Kept) -> Turn:
+        """Return a part's turn: it and those before it pruned, those behind it not."""
+        worker, slicer = self._loaded
+        part = self._chained[number]
+        mixed = list(kept)
+        for later in self._chained[number + 1 :]:
+            for group in later.groups:
+                mixed[group] = self._task.structure.full[group]
+        base = worker.runner.settled(slicer.variant_of(mixed)).network
+        own = [path for path in self._chain.called if part.holds(self._chain.ends[path])]
+        tensors = [path for path in own if base.get_submodule(path).state_dict()]
+        return Turn(part, tuple(tensors), base, self._channels_at(part.end, kept))
+
+    def _channels_at(self, end: CutPoint | None, kept: Kept) -> IntArray | None:
+        """Return which channels stay of those that cross a cut; None if all do."""
+        if end is None:
+            return None
+        behind = [
+            part
+            for part in self._task.structure.weighted
+            if part.incoming is not None and self._chain.ends.get(part.path, -1) > end.position
+        ]
+        reader = min(behind, key=lambda part: self._chain.ends[part.path])
+        assert reader.incoming is not None  # noqa: S101  # as just chosen; narrows the type
+        staying = reader.incoming.staying(kept)
+        return None if len(staying) == len(reader.incoming) else staying
+
+    def fingerprint(self) -> str:
+        """Return a digest of everything that `evaluate` depends on and the config does not name."""
+        return self._task.fingerprint()
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Workers load for themselves; sending loaded tensors would send everything twice.
+        return {**vars(self), "_worker": None, "_slicer": None}

@@ -168,5 +168,7 @@ def _modules_around(node: fx.Node) -> list[str]:
 
 
 def _name(node: fx.Node, place: int, ends: Mapping[str, int]) -> str:
-    """Return the path of the outermost module that ends with this step, or the step's own name."""
-    return next((path for path in _modules_around(node) if ends[path] == place), node.name)
+    """Return the path of the outermost module that ends with this step, or the step's own name within its module."""
+    around = _modules_around(node)
+    within = f"{around[-1]}:{node.name}" if around else node.name
+    return next((path for path in around if ends[path] == place), within)

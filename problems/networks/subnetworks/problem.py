@@ -395,21 +395,20 @@ class Subnetworks:
         base = worker.runner.settled(slicer.variant_of(mixed)).network
         own = [path for path in self._chain.called if part.holds(self._chain.ends[path])]
         tensors = [path for path in own if base.get_submodule(path).state_dict()]
-        return Turn(part, tuple(tensors), base, self._channels_at(part.end, kept))
+        return Turn(part, tuple(tensors), base, self._crossing(part.end, kept))
 
-    def _channels_at(self, end: CutPoint | None, kept: Kept) -> IntArray | None:
-        """Return which channels stay of those that cross a cut; None if all do."""
+    def _crossing(self, end: CutPoint | None, kept: Kept) -> tuple[tuple[int, IntArray], ...]:
+        """Return the channels that may lie on the features at a cut: as they are put out before it or taken in behind.
+
+        In the middle of a block they lie on neither alone (several concatenated, or pixels flattened among channels).
+        """
         if end is None:
-            return None
-        behind = [
-            part
-            for part in self._task.structure.weighted
-            if part.incoming is not None and self._chain.ends.get(part.path, -1) > end.position
-        ]
-        reader = min(behind, key=lambda part: self._chain.ends[part.path])
-        assert reader.incoming is not None  # noqa: S101  # as just chosen; narrows the type
-        staying = reader.incoming.staying(kept)
-        return None if len(staying) == len(reader.incoming) else staying
+            return ()
+        parts, ends = self._task.structure.parts, self._chain.ends
+        before = [part.outgoing for part in parts if ends.get(part.path, end.position + 1) <= end.position]
+        behind = [part.incoming for part in parts if ends.get(part.path, -1) > end.position]
+        wirings = [wiring for wiring in (*before[::-1], *behind) if wiring is not None]
+        return tuple((len(wiring), wiring.staying(kept)) for wiring in wirings)
 
     def fingerprint(self) -> str:
         """Return a digest of everything that `evaluate` depends on and the config does not name."""

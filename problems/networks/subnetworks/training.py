@@ -16,7 +16,7 @@ import torch
 from torch import fx, nn
 from torch.nn import functional
 
-from emoprune.errors import ConfigError
+from emoprune.errors import ConfigError, ContractError
 from emoprune.problems.networks.bench import Bench
 from emoprune.problems.networks.coupling.realising import with_tensors
 from emoprune.problems.networks.recovery.loop import trained
@@ -55,14 +55,14 @@ class Turn:
     """One part's turn to be trained.
 
     `modules` are the paths of the part's modules that have tensors; `base` is the network in which it is trained: this
-    part and those before it pruned, those behind it not. `channels` are those of the unpruned features at the part's
-    end that stay, None for all of them.
+    part and those before it pruned, those behind it not. `crossing` are the channels that may lie on the features at
+    the part's end: how many there are unpruned, and the indices of those that stay.
     """
 
     part: SubNetwork
     modules: tuple[str, ...]
     base: nn.Module
-    channels: IntArray | None = None
+    crossing: tuple[tuple[int, IntArray], ...] = ()
 
 
 class _Constrained(nn.Module):
@@ -77,7 +77,7 @@ class _Constrained(nn.Module):
         self.graph = graph  # owns the nodes
         self.rest = _Frozen(modules_of(network), network)
         self.dense = _Frozen(modules_of(dense), dense)
-        self.channels = None if turn.channels is None else torch.from_numpy(turn.channels)
+        self.crossing = turn.crossing
         self.steps = [node for node in graph.nodes if node.op not in {"placeholder", "output"}]
         (self.given,) = [node for node in graph.nodes if node.op == "placeholder" and node.users]
         (output,) = [node for node in graph.nodes if node.op == "output"]
@@ -106,10 +106,9 @@ class _Constrained(nn.Module):
             unpruned: Values = {self.given: images}
             until = self.steps[: self.steps.index(self.end) + 1]
             run(until, unpruned, self.dense.modules, self.dense.attribute)
-        wanted = unpruned[self.end]
-        if self.channels is not None:
-            wanted = wanted.index_select(1, self.channels.to(wanted.device))
-        squared: torch.Tensor = (values[self.end] - wanted).square()
+        squared: torch.Tensor = (
+            values[self.end] - _staying(unpruned[self.end], values[self.end], self.crossing)
+        ).square()
         return squared.flatten(1).mean(dim=1, keepdim=True)
 
 
@@ -122,6 +121,19 @@ class _Frozen:
 
     def attribute(self, name: str) -> Any:
         return operator.attrgetter(name)(self.network)
+
+
+def _staying(wanted: torch.Tensor, found: torch.Tensor, crossing: Sequence[tuple[int, IntArray]]) -> torch.Tensor:
+    """Return those channels of the unpruned features that the found ones have as well."""
+    for axis in range(1, wanted.ndim):
+        before, now = wanted.shape[axis], found.shape[axis]
+        if before == now:
+            continue
+        fitting = [staying for total, staying in crossing if (total, len(staying)) == (before, now)]
+        if not fitting:
+            raise ContractError(f"features at a cut: expected {before} channels, or those that stay, found {now}")
+        return wanted.index_select(axis, torch.from_numpy(fitting[0]).to(wanted.device))
+    return wanted
 
 
 def _key(path: str) -> str:

@@ -1,0 +1,413 @@
+"""A network searched part by part: whole runs, parts as problems, constraint training, export, bad input."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+import emoprune
+from emoprune.config import load
+from emoprune.contracts import Description, Problem, Reference, Rows, SeedArray, Split
+from emoprune.errors import ConfigError, ContractError
+from emoprune.inspecting import inspect
+from emoprune.problems.networks.recovery.material import TrainingImages
+from emoprune.problems.networks.recovery.plan import Plan
+from emoprune.problems.networks.running import PlainRunner
+from emoprune.problems.networks.subnetworks.joining import joined
+from emoprune.problems.networks.subnetworks.problem import Subnetworks
+from emoprune.problems.networks.subnetworks.training import Constraint, constrained
+from emoprune.problems.networks.variant import Variant
+from emoprune.recovering import recover
+from emoprune.report.page import write_page
+from emoprune.results import export
+from emoprune.run import Run
+from emoprune.space import IntArray, Space
+from emoprune.stages import Concluded
+from emoprune.testing import ProblemConformance
+
+SMALL = {"network": "networks_for_tests:network", "data": "networks_for_tests:stripes", "calibration_images": 64}
+RAN = ["worker", "seconds", "attempts"]
+
+
+def config(**options: Any) -> dict[str, Any]:
+    return {
+        "problem": {"name": "subnetworks", **SMALL, "epochs": 3, "parts": 2, "crossing": "searched", **options},
+        "search": {"population": 6, "generations": 3, "seed": 2},
+        "evaluation": {"backend": "serial"},
+    }
+
+
+def run_of(runs: Path, name: str, settings: Mapping[str, Any]) -> Run:
+    searching = emoprune.search(settings, runs=runs, name=name)
+    for _ in searching:
+        pass
+    return searching.run
+
+
+@pytest.fixture(scope="module")
+def searched(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    return run_of(tmp_path_factory.mktemp("runs"), "searched", config())
+
+
+@pytest.fixture
+def problem(searched: Run) -> Subnetworks:
+    """The problem of the finished run, set up."""
+    options = {name: value for name, value in searched.config["problem"].items() if name != "name"}
+    made = Subnetworks(**options)
+    made.prepare(searched.path / "problem", 2)
+    made.setup("cpu", 1)
+    return made
+
+
+def test_parts_are_stages_and_the_search_chooses_among_their_fronts(searched: Run) -> None:
+    assert list(searched.stages) == ["part-1", "part-2", "crossing-1"]
+    levels = [gene["levels"] for gene in searched.manifest["genes"]]
+    assert [gene["name"] for gene in searched.manifest["genes"]] == list(searched.stages)
+    assert min(levels) >= 2
+    said = json.loads((searched.path / "stages.json").read_text(encoding="utf-8"))
+    assert set(said["tables"]) == {"parts", "impairment ranking"}
+    assert {"unpruned", "start"} <= {origin.rpartition(":")[2] for origin in searched.history["origin"]}
+
+
+def test_every_front_of_a_part_is_measured_through_the_whole_network(searched: Run) -> None:
+    unpruned = searched.pareto.loc[searched.pareto["name"] == "unpruned", "obj.macs"].item()
+    for stage in searched.stages.values():
+        assert stage.pareto["obj.macs"].max() == unpruned
+        assert stage.pareto.loc[stage.pareto["name"] == "unpruned", "obj.error"].item() == pytest.approx(
+            searched.pareto.loc[searched.pareto["name"] == "unpruned", "obj.error"].item()
+        )
+
+
+def test_a_part_is_scored_as_the_plain_runner_scores_it_with_the_rest_frozen(problem: Subnetworks) -> None:
+    part = problem.stage("part-1")
+    genome = part.space.full - (part.space.levels > 2)
+    ((error, macs),) = part.evaluate(genome[np.newaxis], np.zeros(1, dtype=np.uint64), Split.SEARCH)  # type: ignore[misc]  # a row of numbers
+    worker, slicer = problem._loaded
+    variant = slicer.variant_of(part.kept(genome))
+    assert part.frozen
+    plain = PlainRunner(worker.bench, problem._task.estimate)
+    frozen = Variant(variant.network, variant.versions, rows=variant.rows, frozen=part.frozen)
+    (outputs,) = plain.outputs([frozen], Split.SEARCH)
+    wrong = outputs.argmax(1) != worker.bench.images[Split.SEARCH].labels
+    assert error == pytest.approx(float(wrong.double().mean()))
+    assert macs == part.counted(genome)["macs"]
+
+
+def test_with_an_adapted_rest_no_batch_norm_is_frozen() -> None:
+    options: dict[str, Any] = {**SMALL, "parts": 2, "rest": "adapted"}
+    made = Subnetworks(**options)
+    assert all(not part.frozen for part in made._parts_made(made._unranked()))
+
+
+@pytest.mark.parametrize(("turns", "genes"), [(1, "levels"), (5, "units"), (9, "levels")])
+def test_a_search_stopped_in_any_stage_and_resumed_ends_like_the_whole_one(
+    tmp_path: Path, turns: int, genes: str
+) -> None:
+    settings = config(genes=genes)
+    whole = run_of(tmp_path, "whole", settings)
+    searching = emoprune.search(settings, runs=tmp_path, name="cut")
+    for number, _ in enumerate(searching, start=1):
+        if number == turns:
+            searching.stop()
+    for _ in emoprune.resume(searching.run.path):
+        pass
+    for one, other in zip(
+        (whole, *whole.stages.values()), (searching.run, *searching.run.stages.values()), strict=True
+    ):
+        assert one.history.drop(columns=RAN).to_json() == other.history.drop(columns=RAN).to_json()
+
+
+def test_one_part_is_the_search_of_the_whole_network(tmp_path: Path) -> None:
+    run = run_of(tmp_path, "one", config(parts=1))
+    assert list(run.stages) == ["part-1"]
+    assert run.manifest["genes"][0]["levels"] <= len(run.stages["part-1"].pareto)
+    assert len(run.stages["part-1"].manifest["genes"]) == 3  # every coupling group
+    assert run.progress.message == "every genome has been evaluated: the space is exhausted"
+
+
+def test_a_part_that_failed_stays_unpruned_and_is_said(problem: Subnetworks, searched: Run) -> None:
+    parts = [problem.stage(name) for name in searched.stages]
+    nothing = {
+        part.part.name: Concluded(
+            np.zeros(0, dtype=np.int64),
+            np.zeros((0, len(part.space)), dtype=np.int64),
+            np.zeros((0, 2)),
+            np.zeros((0, 2)),
+            (),
+            "all 6 evaluations of generation 0 failed",
+        )
+        for part in parts
+    }
+    found = joined(parts, nothing)
+    assert [len(own) for own in found.members] == [1, 1, 1]
+    assert found.starts.tolist() == [[0, 0, 0]]
+    assert found.notes[0].startswith("part-1 stays unpruned, because its search failed: all 6 evaluations")
+
+
+class Finished(Subnetworks):
+    """Takes up what the parts of a finished run led to."""
+
+    def __init__(self, choices: Path, **options: Any) -> None:
+        super().__init__(**options)
+        self._finished = choices
+
+    def prepare(self, folder: Path, seed: int) -> None:
+        shutil.copy(self._finished, folder / "choices.json")
+        super().prepare(folder, seed)
+
+
+class TestChoice(ProblemConformance):
+    genomes = 2
+
+    @pytest.fixture(autouse=True)
+    def finished(self, searched: Run) -> None:
+        type(self).run = searched  # type: ignore[attr-defined]  # set for `problem`, which takes no fixtures
+
+    def problem(self) -> Problem:
+        run: Run = type(self).run  # type: ignore[attr-defined]  # as above
+        options = {name: value for name, value in run.config["problem"].items() if name != "name"}
+        return Finished(run.path / "problem" / "choices.json", **options)
+
+
+class OnePart:
+    """A part as a problem that sets itself up."""
+
+    def __init__(self, name: str, genes: str) -> None:
+        options: dict[str, Any] = {**SMALL, "epochs": 1, "parts": 2, "genes": genes}
+        self._whole, self._name = Subnetworks(**options), name
+
+    def prepare(self, folder: Path, seed: int) -> None:
+        self._whole.prepare(folder, seed)
+        part = self._whole.stage(self._name)
+        self.space: Space = part.space
+        self.objectives = part.objectives
+
+    def setup(self, device: str, threads: int) -> None:
+        self._whole.setup(device, threads)
+
+    def evaluate(self, genomes: IntArray, seeds: SeedArray, split: Split) -> Rows:
+        return self._whole.stage(self._name).evaluate(genomes, seeds, split)
+
+    def references(self) -> tuple[Reference, ...]:
+        return self._whole.stage(self._name).references()
+
+    def describe(self, genome: IntArray) -> Description:
+        return self._whole.stage(self._name).describe(genome)
+
+    def export(self, genome: IntArray, folder: Path) -> Description:
+        (folder / "part.json").write_text(json.dumps(genome.tolist()), encoding="utf-8")
+        return {"genes": len(genome)}
+
+
+class TestPartOfLevels(ProblemConformance):
+    genomes = 2
+
+    def problem(self) -> Problem:
+        return OnePart("part-1", "levels")
+
+
+class TestPartOfUnits(ProblemConformance):
+    genomes = 2
+
+    def problem(self) -> Problem:
+        return OnePart("part-2", "units")
+
+
+def test_a_part_is_not_exported(problem: Subnetworks, tmp_path: Path) -> None:
+    part = problem.stage("part-1")
+    with pytest.raises(ConfigError, match="part-1 is a part of a network; export a candidate of the search itself"):
+        part.export(part.space.full, tmp_path)
+
+
+def test_a_part_is_set_up_with_the_whole_alone(problem: Subnetworks) -> None:
+    with pytest.raises(ContractError, match="part-1: it is loaded with the whole network"):
+        problem.stage("part-1").setup("cpu", 1)
+
+
+def test_before_the_parts_are_searched_there_is_nothing_to_choose_from() -> None:
+    options: dict[str, Any] = dict(SMALL)
+    with pytest.raises(ContractError, match="the parts are not searched yet"):
+        Subnetworks(**options).references()
+
+
+def test_what_is_chosen_is_exported_in_its_measured_size(searched: Run) -> None:
+    folder, said = export(searched, "knee")
+    knee = searched.pareto[searched.pareto["knee"] == 1].iloc[0]
+    assert said["macs"] == knee["obj.macs"]
+    assert said["test error"] == pytest.approx(knee["test.error"], abs=1e-9)
+    assert (folder / "model.safetensors").is_file()
+
+
+@pytest.mark.parametrize("order", ["forward", "backward"])
+def test_constraint_training_trains_every_part_and_nothing_that_lies_outside_of_its_turn(
+    problem: Subnetworks, order: Any
+) -> None:
+    genome = problem.space.full
+    kept = problem._units(genome)
+    turns = [problem._turn(number, kept) for number in range(2)]
+    worker = problem._loaded[0]
+    material = TrainingImages.load(problem._task.data.train, "cpu")
+    found = constrained(turns, worker.bench, material, Plan(1.0, 0.05, 16), Constraint(1.0, order), seed=3)
+    names = [{name.rpartition(".")[0] for name in turn.modules} for turn in turns]
+    assert {name.rpartition(".")[0] for name in found} == {path for turn in turns for path in turn.modules}
+    assert names
+    for turn in turns:
+        before = dict(turn.base.named_parameters())
+        changed = [name for name in found if name in before and not torch.equal(found[name], before[name])]
+        assert any(name.rpartition(".")[0] in turn.modules for name in changed)
+
+
+class TwoBlocks(nn.Module):
+    """Its second block reads what its first puts out."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Sequential(nn.Conv2d(2, 8, 3, padding=1), nn.ReLU(), nn.Conv2d(8, 6, 3, padding=1), nn.ReLU())
+        self.second = nn.Sequential(nn.Conv2d(6, 8, 3, padding=1), nn.ReLU(), nn.Flatten(), nn.Linear(8 * 36, 3))
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.second(self.first(images))
+
+
+def two_blocks() -> nn.Module:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(1)
+        return TwoBlocks()
+
+
+def distance(problem: Subnetworks, weight: float) -> float:
+    """Return how far the first part's features are from the unpruned ones after training with this weight."""
+    worker, slicer = problem._loaded
+    part = problem.stage("part-1")
+    kept = part.kept(part.of_widths(np.array([3, 6, 8])))
+    turns = [problem._turn(number, kept) for number in range(2)]
+    material = TrainingImages.load(problem._task.data.train, "cpu")
+    plan = Plan(20.0, 0.02, 16)
+    found = constrained(turns, worker.bench, material, plan, Constraint(weight), seed=3)
+    trained = slicer.variant_of(kept).network
+    for name, tensor in found.items():
+        trained.get_submodule(name.rpartition(".")[0])._parameters[name.rpartition(".")[2]] = nn.Parameter(tensor)
+    images = material.images
+    with torch.no_grad():
+        gap = trained.get_submodule("first")(images) - worker.bench.network.get_submodule("first")(images)
+    return float(gap.square().mean())
+
+
+def test_the_feature_weight_holds_a_part_to_what_the_unpruned_part_puts_out(tmp_path: Path) -> None:
+    options: dict[str, Any] = {**SMALL, "network": "test_subnetworks:two_blocks", "epochs": 4, "cuts": ["first"]}
+    made = Subnetworks(**options)
+    made.prepare(tmp_path, 1)
+    made.setup("cpu", 1)
+    assert distance(made, 10.0) < 0.7 * distance(made, 0.0)
+
+
+@pytest.mark.parametrize("method", ["constrained", "finetune", "distil"])
+def test_a_candidate_is_recovered_in_every_way(searched: Run, method: str) -> None:
+    found = recover(searched, "knee", options=["epochs=2", f"method={method}", "rate=0.01"])
+    assert found["after"]["select"]["error"] <= found["before"]["select"]["error"] + 1e-9
+    assert found["after"]["test"]["macs"] == found["before"]["test"]["macs"]
+    assert f"({method})" in next(searched.path.glob("recovered/*/README.md")).read_text(encoding="utf-8")
+
+
+def test_the_page_shows_parts_ranking_and_front_in_one_picture(searched: Run, tmp_path: Path) -> None:
+    page = write_page(searched, tmp_path / "report.html").read_text(encoding="utf-8")
+    data = json.loads(page.partition('<script type="application/json" id="report-data">')[2].partition("</script>")[0])
+    assert [front["name"] for front in data["stages"]["fronts"]] == list(searched.stages)
+    assert data["stages"]["starts"]["ids"]
+    assert "impairment ranking" in page
+
+
+def test_the_pre_flight_says_where_it_can_be_cut() -> None:
+    found = inspect(load(config(crossing="whole")))
+    assert [row["part"] for row in found["tables"]["parts"]] == ["part-1", "part-2"]
+    assert found["tables"]["can be cut after"]
+    assert "keep their full width, because they cross a cut" in found["notes"][0]
+
+
+class Block(nn.Module):
+    """Attention and a feed-forward layer, each beside a shortcut."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.norm1, self.norm2 = nn.LayerNorm(width), nn.LayerNorm(width)
+        self.query, self.key, self.value = (nn.Linear(width, width) for _ in range(3))
+        self.widen, self.narrow = nn.Linear(width, 3 * width), nn.Linear(3 * width, width)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        normed = self.norm1(tokens)
+        tokens = tokens + functional.scaled_dot_product_attention(
+            self.query(normed), self.key(normed), self.value(normed)
+        )
+        return tokens + self.narrow(functional.gelu(self.widen(self.norm2(tokens))))
+
+
+class Encoder(nn.Module):
+    """A small encoder over the pixels of an image."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embed = nn.Conv2d(2, 8, 2, 2)
+        self.blocks = nn.Sequential(Block(8), Block(8), Block(8))
+        self.head = nn.Linear(8, 3)
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.head(self.blocks(self.embed(images).flatten(2).transpose(1, 2)).mean(1))
+
+
+def encoder() -> nn.Module:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(1)
+        return Encoder()
+
+
+def test_an_encoder_is_divided_between_its_blocks(tmp_path: Path) -> None:
+    settings = config(
+        network="test_subnetworks:encoder",
+        parts=3,
+        crossing="whole",
+        ignore=["*.query", "*.key", "*.value"],
+        compensation="least-squares",
+    )
+    run = run_of(tmp_path, "encoder", settings)
+    assert list(run.stages) == ["part-1", "part-2", "part-3"]
+    assert [gene["name"] for stage in run.stages.values() for gene in stage.manifest["genes"]] == [
+        "blocks.0.widen",
+        "blocks.1.widen",
+        "blocks.2.widen",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("options", "complaint"),
+    [
+        ({"parts": 7}, "cannot be cut into 7 parts with something to prune in each; it can be cut after"),
+        ({"parts": 0}, "parts: expected 1 or more, found 0"),
+        ({"cuts": ["0.9"]}, "cuts: the network's forward runs no module '0.9'"),
+        ({"objectives": ["error", "loss"]}, "objectives: expected one of macs, parameters, bytes among them"),
+        ({"objectives": ["macs", "bytes"]}, "objectives: expected one of error, loss, kl among them"),
+    ],
+)
+def test_what_cannot_be_divided_is_refused(options: dict[str, Any], complaint: str) -> None:
+    with pytest.raises(ConfigError, match=complaint):
+        Subnetworks(**{**SMALL, **options})
+
+
+@pytest.mark.parametrize(
+    ("option", "complaint"),
+    [
+        ("feature_weight=-1", "feature_weight: expected 0 or a positive number"),
+        ("order=sideways", "one of 'forward', 'backward'"),
+    ],
+)
+def test_recovery_options_that_cannot_be_are_refused(searched: Run, option: str, complaint: str) -> None:
+    with pytest.raises(ConfigError, match=complaint):
+        recover(searched, "knee", options=["epochs=1", option])

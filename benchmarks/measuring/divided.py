@@ -1,0 +1,232 @@
+"""Searches of what a network keeps, whole and part by part, as a trace: what was asked, what it gave, what it cost."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+import emoprune
+from emoprune.contracts import Failure
+from emoprune.front import hypervolume, non_dominated
+from emoprune.problems.networks.coupling.structure import Kept
+from emoprune.problems.networks.preparing import Method, prepared
+from emoprune.problems.networks.slicing import Slicer
+from emoprune.problems.networks.sources import network_named
+from emoprune.problems.networks.subnetworks.chain import Chain
+from emoprune.problems.networks.subnetworks.choices import Choices
+from emoprune.problems.networks.subnetworks.division import SubNetwork, divided
+from emoprune.problems.networks.subnetworks.genes import GeneForm, PartGenes
+from emoprune.problems.networks.task import NetworkTask, Options
+from emoprune.problems.networks.widths import WidthLevels
+from emoprune.records import Evaluation, Split
+from emoprune.run import Run
+from emoprune.space import IntArray
+from measuring.landscapes import FloatArray
+
+__all__ = ["Answers", "Judge", "Plan", "Trace", "divided_trace"]
+
+WIDTHS = 16
+SEED = 1
+BoolArray = NDArray[np.bool_]
+Genes = Literal["levels", "units"]
+Answers = list[FloatArray]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How a network is divided, and how long its parts and the choice among them are searched."""
+
+    parts: int
+    crossing: str
+    population: int
+    part_generations: int
+    joint_generations: int
+
+
+class Judge:
+    """A trained network that measures what is kept of it, all batch norms estimated anew, and says what that costs.
+
+    With a memory it is shared by all searches; without, every question is computed, for who is timed.
+    """
+
+    def __init__(self, network: str, data: str, calibrating: int, genes: Genes, *, remembers: bool) -> None:
+        self.network, self.data, self.genes, self.calibrating = network, data, genes, calibrating
+        self._task = NetworkTask(Options(network=network, data=data, calibration_images=calibrating))
+        structure = self._task.structure
+        with tempfile.TemporaryDirectory() as folder:
+            self._task.prepare(Path(folder), SEED)
+            levels = WidthLevels.of(structure.groups, WIDTHS)
+            made = prepared(self._task, levels, Method.of("l1", "none", ()), Path(folder), SEED)
+        self._worker = self._task.worker("cpu", 1)
+        self._slicer = Slicer(self._worker.bench, made.scores)
+        self._scores = made.scores
+        self._known: dict[tuple[Split, bytes], list[float]] | None = {} if remembers else None
+        self.full = structure.full
+        self._chain = Chain.of(network_named(network).eval(), structure)
+        self._scored = len(self._task.data.part(Split.SEARCH))
+        self._worst = np.array([1.0, self._task.measures.unpruned["macs"]])
+
+    @property
+    def whole(self) -> PartGenes:
+        """The genes of the whole network."""
+        return self._genes_of(range(len(self.full)))
+
+    def _genes_of(self, groups: Sequence[int]) -> PartGenes:
+        form = GeneForm(self.genes, WIDTHS, 1, 0.0)
+        own = [self._task.structure.groups[group] for group in groups]
+        return form.genes(own, [self._scores[group] for group in groups])
+
+    def parts(self, plan: Plan) -> dict[str, tuple[SubNetwork, PartGenes]]:
+        """Return the parts that the problem makes, by name, each with its genes."""
+        form = GeneForm(self.genes, WIDTHS, 1, 0.0)
+        division = divided(self._chain, [form.bits(group) for group in self._task.structure.groups], plan.parts)
+        small = division.whole if plan.crossing == "searched" else ()
+        crossing = [SubNetwork(f"crossing-{n}", (group,), chained=False) for n, group in enumerate(small, start=1)]
+        return {part.name: (part, self._genes_of(part.groups)) for part in (*division.parts, *crossing)}
+
+    def rows(self, kept: Sequence[Kept], split: Split) -> FloatArray:
+        """Return error and multiply-accumulates of networks with these units, shape (n, 2)."""
+        keys = [(split, b"|".join(units.tobytes() for units in own)) for own in kept]
+        found = {} if self._known is None else self._known
+        for key, own in zip(keys, kept, strict=True):
+            if key not in found:
+                counted = self._task.counted(_widths(own))
+                (row,) = self._task.rows(self._worker, [self._slicer.variant_of(own)], [counted], split)
+                if isinstance(row, Failure):
+                    raise ValueError(row.reason)
+                found[key] = [float(value) for value in row]
+        return np.array([found[key] for key in keys])
+
+    def volume(self, kept: Sequence[Kept], values: FloatArray) -> float:
+        """Return the hypervolume on the test split of the front by `values`, (n, 2), as a share of the whole box."""
+        if not len(kept):
+            return 0.0
+        front = [kept[row] for row in np.flatnonzero(non_dominated(values))]
+        return hypervolume(self.rows(front, Split.TEST) / self._worst, np.ones(2))
+
+    def cost(self, kept: Sequence[Kept], part: SubNetwork | None = None, *, calibrates: bool = True) -> FloatArray:
+        """Return the multiply-accumulates that measuring networks with these units takes, (n,).
+
+        Of a part alone: what comes before it is kept, so that its images pass through it and what follows, and the
+        calibration images, whose statistics are wanted of the part alone, through the part.
+        """
+        widths = np.concatenate([_widths(own) for own in kept])
+        by_layer = self._task.cost_model.macs_by_part(widths).astype(np.float64)
+        places = np.array([self._chain.ends[each.path] for each in self._task.structure.weighted])
+        begin = -1 if part is None or part.begin is None else part.begin.position
+        end = np.inf if part is None or part.end is None else part.end.position
+        scored = by_layer[:, places > begin].sum(axis=1) * self._scored
+        calibrated = by_layer[:, (places > begin) & (places <= end)].sum(axis=1) * self.calibrating
+        return np.asarray(scored + calibrated * calibrates)
+
+
+def _widths(kept: Kept) -> IntArray:
+    return np.array([[len(units) for units in kept]], dtype=np.int64)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Trace:
+    """Networks in the order in which they were measured: the units kept, what was measured, what had been spent then.
+
+    `values` has shape (n, 2), error and multiply-accumulates on the search split; `spent` counts multiply-accumulates
+    computed for images, `seconds` those of measuring, both of shape (n,) and rising.
+    """
+
+    kept: Sequence[Kept]
+    values: FloatArray
+    spent: FloatArray
+    seconds: FloatArray
+
+    @classmethod
+    def timed(cls, judge: Judge, batches: Iterator[list[Kept]], answers: Answers) -> Trace:
+        """Return the trace of a search that asks for batches; each one's values go to `answers` before the next."""
+        kept: list[Kept] = []
+        values, seconds = [np.zeros((0, 2))], [np.zeros(0)]
+        for batch in batches:
+            begun = time.perf_counter()
+            rows = judge.rows(batch, Split.SEARCH)
+            seconds.append(np.full(len(batch), (time.perf_counter() - begun) / len(batch)))
+            kept += batch
+            values.append(rows)
+            answers.append(rows)
+        return cls(kept, np.concatenate(values), np.cumsum(judge.cost(kept)), np.cumsum(np.concatenate(seconds)))
+
+    def volume(self, judge: Judge, known: BoolArray) -> float:
+        """Return the hypervolume on the test split of the front among what was known."""
+        return judge.volume([self.kept[row] for row in np.flatnonzero(known)], self.values[known])
+
+
+def divided_trace(judge: Judge, plan: Plan, seed: int, runs: Path) -> Trace:
+    """Return the trace of a search part by part, all parts side by side in this process, then the joint one."""
+    settings: dict[str, Any] = {
+        "problem": {
+            "name": "subnetworks",
+            "network": judge.network,
+            "data": judge.data,
+            "calibration_images": judge.calibrating,
+            "widths": WIDTHS,
+            "genes": judge.genes,
+            "parts": plan.parts,
+            "crossing": plan.crossing,
+            "references": [],
+            "part_search": {"generations": plan.part_generations},
+        },
+        "search": {"population": plan.population, "generations": plan.joint_generations, "seed": seed},
+        "evaluation": {"backend": "serial", "time_limit": None},
+    }
+    searching = emoprune.search(settings, runs=runs, name=f"{plan.parts}-{plan.crossing}-{seed}")
+    for _ in searching:
+        pass
+    steps = sorted(_steps(searching.run, judge, plan), key=lambda step: step.order)
+    spent, seconds = np.cumsum([step.spent for step in steps]), np.cumsum([step.seconds for step in steps])
+    rows = [place for place, step in enumerate(steps) if step.values is not None]
+    values = np.array([steps[place].values for place in rows], dtype=np.float64)
+    return Trace([steps[place].kept for place in rows], values, spent[rows], seconds[rows])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Step:
+    """One measurement: when it came in the search, of what, and what it took."""
+
+    order: tuple[int, int, int]
+    kept: Kept
+    values: tuple[float, float] | None  # None for what only ranks: the fronts measured again on select
+    spent: float
+    seconds: float
+
+
+def _steps(run: Run, judge: Judge, plan: Plan) -> Iterator[_Step]:
+    parts = judge.parts(plan)
+    for number, (name, stage) in enumerate(run.stages.items()):
+        part, genes = parts[name]
+        for phase, evaluations in enumerate((stage.evaluations(), [*stage.remeasured().values()])):
+            done = [each for each in evaluations if each.ok]
+            kept = [_completed(judge.full, part, genes.kept(each.candidate.genome)) for each in done]
+            costs = judge.cost(kept, part, calibrates=phase == 0).tolist()
+            for each, own, cost in zip(done, kept, costs, strict=True):
+                values = _values(each) if phase == 0 else None
+                yield _Step((phase, each.candidate.generation, number), own, values, cost, each.ran.seconds)
+    choices = Choices.load(run.path / "problem" / "choices.json")
+    joint = [each for each in run.evaluations() if each.ok]
+    kept = [choices.kept(each.candidate.genome, judge.full) for each in joint]
+    for each, own, cost in zip(joint, kept, judge.cost(kept).tolist(), strict=True):
+        yield _Step((2, each.candidate.generation, 0), own, _values(each), cost, each.ran.seconds)
+
+
+def _completed(full: Kept, part: SubNetwork, own: Kept) -> Kept:
+    """Return the units of a whole network in which one part is pruned."""
+    whole = list(full)
+    for group, units in zip(part.groups, own, strict=True):
+        whole[group] = units
+    return whole
+
+
+def _values(evaluation: Evaluation) -> tuple[float, float]:
+    return evaluation.values["error"], evaluation.values["macs"]

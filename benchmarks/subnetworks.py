@@ -1,0 +1,151 @@
+"""Is it worth dividing a network? Hypervolume against evaluation cost: parts, the whole network, and pymoo's NSGA-II.
+
+python benchmarks/subnetworks.py [--quick] [--no-record] [--rounds SEEDS] [--network NAME] [--genes units]
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from engines import pymoo_on_units
+from measuring.divided import Answers, Judge, Plan, Trace, divided_trace
+from measuring.landscapes import FloatArray
+from measuring.processes import progress
+from measuring.recording import Report, Table, arguments, publish
+from scipy.stats import bootstrap
+
+import emoprune
+from emoprune.recovering import recover
+
+POPULATION = 40
+GENERATIONS = 15
+SHARES = (0.1, 0.2, 1 / 3, 0.5, 1.0)
+DATA = {"digits": "digits"}  # every other built-in network reads Fashion-MNIST
+METHODS = ("constrained", "finetune", "distil")
+
+NOTES = """\
+- Cost is in shares of what the whole-network search (`parts: 1`) spent of it: multiply-accumulates of all images that
+  were put through networks, and seconds of evaluation. Of a part: its search images pass through the part and what
+  follows it, its calibration images through the part; measuring the parts' fronts again on `select` is counted.
+- The front at a budget is chosen by the search split; its hypervolume is that of the test split, as a share of the box
+  between 0 and (error 1, the unpruned network's multiply-accumulates), all batch norms estimated anew.
+- While parts are searched, only networks with a single pruned part are known; that is why early volumes are small.
+- `crossing searched` also searches the widths of the channels that cross a cut, as parts of their own; `whole` keeps
+  them, as the paper has it. Whole-network searches are free to prune them.
+- No search gets references: what a user would pick without one is left out everywhere.
+"""
+
+
+def plans(parts: int, *, quick: bool) -> dict[str, Plan]:
+    """Return the searches part by part by name; `parts: 1` is the search of the whole network."""
+    population, generations = (8, 2) if quick else (POPULATION, GENERATIONS)
+    small = max(4, population // 2)
+    return {
+        "parts: 1": Plan(1, "whole", population, generations, 1),
+        f"parts: {parts}, crossing whole": Plan(parts, "whole", small, max(2, generations // 2), generations // 2),
+        f"parts: {parts}, crossing searched": Plan(
+            parts, "searched", small, max(2, generations // 2), generations // 2
+        ),
+    }
+
+
+def cost_table(
+    found: Mapping[str, Sequence[Trace]],
+    judge: Judge,
+    of: Callable[[Trace], FloatArray],
+    name: str,
+) -> Table:
+    """Return mean hypervolumes with intervals at shares of what the whole-network search spent of a cost."""
+    rows = []
+    for search, traces in found.items():
+        cells = []
+        for share in SHARES:
+            budgets = [share * of(whole)[-1] for whole in found["parts: 1"]]
+            volumes = [own.volume(judge, of(own) <= budget) for own, budget in zip(traces, budgets, strict=True)]
+            cells.append(_mean(np.array(volumes)))
+        spent = np.mean([of(own)[-1] / of(whole)[-1] for own, whole in zip(traces, found["parts: 1"], strict=True)])
+        rows.append((search, *cells, f"{spent:.2f}"))
+    columns = (name, *(f"{share:.0%}" for share in SHARES), "spent in all")
+    return Table(f"Hypervolume on the test split against {name}, mean of {len(traces)} seeds.", columns, rows)
+
+
+def reaching_table(found: Mapping[str, Sequence[Trace]], judge: Judge) -> Table:
+    """Return at which share of its cost each search has what the whole-network search ends with, seed by seed."""
+    rows = []
+    for search, traces in found.items():
+        shares = []
+        for own, whole in zip(traces, found["parts: 1"], strict=True):
+            final = whole.volume(judge, np.ones(len(whole.values), dtype=np.bool_))
+            marks = np.linspace(0.05, 2.0, 40) * whole.spent[-1]
+            reached = [mark for mark in marks if own.volume(judge, own.spent <= mark) >= final - 1e-12]
+            shares.append(reached[0] / whole.spent[-1] if reached else None)
+        there = sorted(share for share in shares if share is not None)
+        words = f"{np.median(there):.2f} ({there[0]:.2f}-{there[-1]:.2f})" if there else "never"
+        rows.append((search, words, f"{len(there)} of {len(shares)}"))
+    columns = ("search", "share of the cost: median (range) of the seeds that get there", "seeds that get there")
+    return Table("When each has the final hypervolume of the whole-network search.", columns, rows)
+
+
+def _mean(values: FloatArray) -> str:
+    if len(values) < 2 or np.ptp(values) == 0:
+        return f"{values.mean():.4f}"
+    interval = bootstrap((values,), np.mean, rng=np.random.default_rng(1)).confidence_interval
+    return f"{values.mean():.4f} ({interval.low:.4f}-{interval.high:.4f})"
+
+
+def recovery_table(runs: Path, name: str, epochs: float) -> Table:
+    """Return the errors on test of three candidates along the front after each way to train them, at equal epochs."""
+    run = emoprune.open_run(runs / name)
+    front = run.pareto[run.pareto["rank"] == 1].sort_values("obj.macs")
+    chosen = front.iloc[[len(front) // 4, len(front) // 2, 3 * len(front) // 4]]
+    rows = []
+    for candidate, macs, before in zip(chosen["candidate_id"], chosen["obj.macs"], chosen["test.error"], strict=True):
+        cells = []
+        for method in METHODS:
+            options = [f"epochs={epochs}", f"method={method}"]
+            cells.append(f"{recover(run, str(candidate), options=options)['after']['test']['error']:.4f}")
+        rows.append((f"{macs:,.0f}", f"{before:.4f}", *cells))
+    columns = ("macs", "error on test before", *METHODS)
+    return Table(f"After {epochs:g} epochs of each way to win back what pruning cost.", columns, rows)
+
+
+def main() -> None:
+    """Search, compare, print and record."""
+    parser = arguments(__doc__ or "", rounds=5)
+    parser.add_argument("--network", default="fashion-vgg", help="a built-in network")
+    parser.add_argument("--genes", default="levels", choices=("levels", "units"), help="widths, or a bit per filter")
+    parser.add_argument("--parts", type=int, default=3, help="how many parts")
+    parser.add_argument("--epochs", type=float, default=1.0, help="of training candidates of the front")
+    chosen = parser.parse_args()
+    name = "digits" if chosen.quick else chosen.network
+    about = (name, DATA.get(name, "measuring.fewer_images:fashion_1000"), 64 if chosen.quick else 256, chosen.genes)
+    parts, seeds = (2, 2) if chosen.quick else (chosen.parts, chosen.rounds)
+    judge = Judge(*about, remembers=True)
+    wanted = plans(parts, quick=chosen.quick)
+    whole = wanted["parts: 1"]
+    with tempfile.TemporaryDirectory() as folder:
+        found: dict[str, list[Trace]] = {each: [] for each in (*wanted, "pymoo NSGA2")}
+        for seed in range(1, seeds + 1):
+            progress(f"{name}, {chosen.genes}: seed {seed} of {seeds}")
+            for each, plan in wanted.items():
+                found[each].append(divided_trace(judge, plan, seed, Path(folder)))
+            alone, answers = Judge(*about, remembers=False), Answers()
+            asked = (seed, whole.population, whole.population * whole.part_generations, answers)
+            found["pymoo NSGA2"].append(Trace.timed(alone, pymoo_on_units.batches(alone, *asked), answers))
+        tables = [
+            cost_table(found, judge, lambda trace: trace.spent, "multiply-accumulates"),
+            cost_table(found, judge, lambda trace: trace.seconds, "seconds"),
+            reaching_table(found, judge),
+            recovery_table(Path(folder), f"{parts}-searched-1", 0.2 if chosen.quick else chosen.epochs),
+        ]
+    publish(
+        Report(f"Dividing {name}, genes of {chosen.genes}", tables, NOTES, ("emoprune", "torch", "numpy", "pymoo")),
+        chosen,
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -10,7 +11,7 @@ import numpy as np
 
 from emoprune import plugins
 from emoprune.config import Config, EvaluationSettings, Plugin, SearchSettings
-from emoprune.contracts import Canonical, Fingerprinted, Problem, constraints_of
+from emoprune.contracts import Canonical, Fingerprinted, Problem, Reference, constraints_of
 from emoprune.errors import ConfigError, ContractError, EmopruneError
 from emoprune.evaluate import Backend, InProcess
 from emoprune.evolution import Evolution
@@ -26,6 +27,7 @@ __all__ = [
     "build_operators",
     "build_problem",
     "check_problem",
+    "check_references",
     "check_unchanged",
     "described",
     "facts_of",
@@ -69,6 +71,15 @@ def check_problem(problem: Problem) -> None:
     references = problem.references()
     if not references:
         raise ContractError(f"{type(problem).__name__} has no references; the unpruned genome must be the first")
+    check_references(problem, references)
+
+
+def check_references(problem: Problem, references: Sequence[Reference]) -> None:
+    """Check that references can be told apart, are legal, and can be described.
+
+    Raises:
+        ContractError: One of them is not so.
+    """
     if len({reference.name for reference in references}) != len(references):
         raise ContractError(f"{type(problem).__name__}: two references share a name")
     problem.space.check(np.stack([reference.genome for reference in references]), "references")

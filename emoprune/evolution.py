@@ -38,6 +38,13 @@ class Offspring:
     def __len__(self) -> int:
         return len(self.ids)
 
+    def joined(self, later: Offspring) -> Offspring:
+        """Return these and `later` ones of the same generation."""
+        ids, genomes, parents = (
+            np.concatenate([getattr(self, name), getattr(later, name)]) for name in ("ids", "genomes", "parents")
+        )
+        return Offspring(ids, genomes, parents, (*self.origins, *later.origins))
+
 
 class Evolution:
     """One search's algorithm: ask for offspring, tell what they scored; all state can be saved and restored.
@@ -102,6 +109,17 @@ class Evolution:
         filled = self._variation.initial(chosen, max(0, self._population - len(chosen)))
         named = [*(origins[row] for row in known), *["initial"] * len(filled)]
         return self._numbered(Proposed.parentless(np.concatenate([chosen, filled])), named)
+
+    def extend(self, genomes: IntArray, origins: Sequence[str]) -> Offspring:
+        """Return those of `genomes`, shape (m, genes), that the generation last asked for does not hold yet.
+
+        They belong to that generation from then on, are numbered after it, and are told with it.
+        """
+        earlier = self._asked
+        new = self._variation.first_new(self.space.check(genomes, "references"), len(genomes))
+        added = self._numbered(Proposed.parentless(genomes[new]), [origins[row] for row in new])
+        self._asked = earlier.joined(added)
+        return added
 
     def ask(self) -> Offspring:
         """Return the next generation's candidates, none of them ever asked for before; none at all if none are left.

@@ -10,17 +10,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from emoprune.assembly import build_algorithm, check_problem, check_unchanged, facts_of
+from emoprune.assembly import build_algorithm, check_problem, check_references, check_unchanged, facts_of
 from emoprune.config import Config, SearchSettings
-from emoprune.contracts import Objective, Prepared, Problem, as_minimised
-from emoprune.errors import ConfigError
+from emoprune.contracts import Objective, Prepared, Problem, Reference, as_minimised, constraints_of
+from emoprune.errors import ConfigError, ContractError, EmopruneError
 from emoprune.evolution import Offspring
 from emoprune.front import reference_point
 from emoprune.recorder import Recorder, taken
 from emoprune.records import Evaluation, table
 from emoprune.run import Run, checked_name, find_run
 from emoprune.space import IntArray
-from emoprune.stages import Starting
+from emoprune.surveys import Starting, Surveying
 
 __all__ = [
     "check_early",
@@ -30,6 +30,7 @@ __all__ = [
     "prepare",
     "seeds_and_origins",
     "sign_in_manifest",
+    "surveyed",
 ]
 
 
@@ -98,11 +99,37 @@ def _front_of(former: Run, problem: Problem) -> list[IntArray]:
     return [each.candidate.genome for each in former.evaluations() if each.candidate.id in wanted]
 
 
-def name_references(problem: Problem, offspring: Offspring, recorder: Recorder) -> None:
+def surveyed(problem: Problem, evaluations: Sequence[Evaluation]) -> list[Reference]:
+    """Return the references that the problem picks from what generation 0 measured, checked; none from most problems.
+
+    Raises:
+        ContractError: The problem cannot pick any, or what it picks cannot be.
+    """
+    if not isinstance(problem, Surveying):
+        return []
+    measured = sorted(evaluations, key=lambda each: each.candidate.id)
+    names = [objective.name for objective in problem.objectives]
+    names += [constraint.name for constraint in constraints_of(problem)]
+    genomes = np.stack([each.candidate.genome for each in measured])
+    try:
+        picked = list(problem.surveyed(genomes, table(measured, names)))
+    except EmopruneError:
+        raise
+    except Exception as error:  # a plug-in may raise anything
+        raise ContractError(
+            f"{type(problem).__name__}.surveyed: expected references, found {type(error).__name__}: {error}"
+        ) from error
+    check_references(problem, [*problem.references(), *picked])
+    return picked
+
+
+def name_references(
+    problem: Problem, references: Sequence[Reference], offspring: Offspring, recorder: Recorder
+) -> None:
     """Tell the readers which candidates are references; equal ones share a candidate and the first one's name."""
     ids = dict(zip(problem.space.keys(offspring.genomes), offspring.ids.tolist(), strict=True))
     named: dict[int, str] = {}
-    for reference in problem.references():
+    for reference in references:
         named.setdefault(ids[problem.space.key(reference.genome)], reference.name)
     recorder.update_manifest(references=[{"candidate": number, "name": name} for number, name in named.items()])
 

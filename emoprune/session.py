@@ -19,7 +19,7 @@ from emoprune.errors import EvaluationsFailed, RunCorrupt
 from emoprune.evaluate import Evaluator, Finished, Ticket
 from emoprune.evolution import Offspring
 from emoprune.heartbeat import Heartbeat
-from emoprune.opening import fixed_point, name_references, seeds_and_origins
+from emoprune.opening import fixed_point, name_references, seeds_and_origins, surveyed
 from emoprune.proposals import Measured
 from emoprune.recorder import Recorder
 from emoprune.records import Candidate, Evaluation, Generation, Split
@@ -94,6 +94,9 @@ class Session:
                 self.ended = self._evolution.ended or "every genome has been evaluated: the space is exhausted"
                 break
             evaluations = yield from self._evaluate(_candidates(offspring, index), Split.SEARCH)
+            if index == 0 and len(evaluations) == len(offspring):
+                offspring = self._extend(offspring, evaluations)
+                evaluations += yield from self._evaluate(_candidates(offspring, 0)[len(evaluations) :], Split.SEARCH)
             if len(evaluations) < len(offspring):
                 break
             generation = self._tell(index, offspring, evaluations)
@@ -180,8 +183,20 @@ class Session:
         if index > 0:
             return self._evolution.ask()
         offspring = self._evolution.begin(*seeds_and_origins(self._problem, self._settings, self._recorder))
-        name_references(self._problem, offspring, self._recorder)
+        name_references(self._problem, self._problem.references(), offspring, self._recorder)
         return offspring
+
+    def _extend(self, first: Offspring, evaluations: Sequence[Evaluation]) -> Offspring:
+        """Return generation 0 with the references that the problem picks from what was measured of it."""
+        _refuse_noise(evaluations, 0)
+        picked = surveyed(self._problem, evaluations)
+        if not picked:
+            return first
+        genomes = np.stack([reference.genome for reference in picked])
+        added = self._evolution.extend(genomes, [f"reference:{reference.name}" for reference in picked])
+        whole = first.joined(added)
+        name_references(self._problem, [*self._problem.references(), *picked], whole, self._recorder)
+        return whole
 
     def _evaluate(self, candidates: Sequence[Candidate], split: Split) -> Generator[Work, None, list[Evaluation]]:
         """Evaluate and write down; fewer come back only if the search was asked to stop."""

@@ -20,7 +20,7 @@ from emoprune.errors import ContractError
 from emoprune.offers import Table
 from emoprune.space import IntArray
 
-__all__ = ["Concluded", "Next", "Stage", "Staged", "Starting"]
+__all__ = ["Concluded", "Next", "Stage", "Staged"]
 
 FloatArray = NDArray[np.float64]
 
@@ -88,13 +88,4 @@ class Staged(Protocol):
 
     def stage(self, name: str) -> Problem:
         """Return a stage's problem, set up if this one is; its `evaluate` is called in the workers."""
-        ...
-
-
-@runtime_checkable
-class Starting(Protocol):
-    """A problem that knows more genomes to begin with than its references."""
-
-    def starts(self) -> IntArray:
-        """Return genomes for generation 0, shape (n, genes), beside references and samples."""
         ...

@@ -1,7 +1,7 @@
 """Runs a search in child processes that get killed, resumes them, and prints whether each ends like the whole one.
 
 A process of its own, because it forks: imported once, killed often.
-Usage: python killing_for_tests.py RUNS (moments COUNT SEED | commits EVERY) [staged]
+Usage: python killing_for_tests.py RUNS (moments COUNT SEED | commits EVERY) [staged | surveying]
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-from problems_for_tests import HalvedKnapsack, Knapsack12
+from problems_for_tests import HalvedKnapsack, Knapsack12, SurveyingKnapsack12
 
 import emoprune
 from emoprune.run import Run
@@ -28,8 +28,8 @@ PAUSE = 0.002  # per evaluation, so that most moments fall between two writes
 
 
 def problem() -> Knapsack12 | HalvedKnapsack:
-    kind = HalvedKnapsack if sys.argv[-1] == "staged" else Knapsack12
-    return kind(noise=0.05, pause=PAUSE)
+    kinds = {"staged": HalvedKnapsack, "surveying": SurveyingKnapsack12}
+    return kinds.get(sys.argv[-1], Knapsack12)(noise=0.05, pause=PAUSE)
 
 
 def search(runs: Path, name: str) -> None:

@@ -13,13 +13,24 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from emoprune.contracts import Audit, Description, Finding, Inspection, Objective, Problem, Recovered, Reference
+from emoprune.contracts import (
+    Audit,
+    Description,
+    Failure,
+    Finding,
+    Inspection,
+    Objective,
+    Problem,
+    Recovered,
+    Reference,
+    Rows,
+)
 from emoprune.errors import ConfigError, ContractError
 from emoprune.records import Candidate, Split
 from emoprune.space import Gene, GeneKind, IntArray, Space
 from emoprune.stages import Concluded, Next, Stage
 
-__all__ = ["Half", "HalvedKnapsack", "Knapsack12", "OfferingKnapsack12"]
+__all__ = ["Half", "HalvedKnapsack", "Knapsack12", "OfferingKnapsack12", "SurveyingKnapsack12"]
 
 
 class Knapsack12:
@@ -190,6 +201,44 @@ def _tau(first: NDArray[np.float64], second: NDArray[np.float64]) -> float:
     upper = np.triu_indices(len(first), 1)
     signs = np.sign(np.subtract.outer(first, first)) * np.sign(np.subtract.outer(second, second))
     return float(signs[upper].mean())
+
+
+class SurveyingKnapsack12(Knapsack12):
+    """A knapsack that finds out what each item is worth: it is measured without each item, then without the worst ones.
+
+    Args:
+        noise: As in the knapsack.
+        pause: As in the knapsack.
+        broken: How many of the items can not be left out alone, the first ones.
+    """
+
+    def __init__(self, noise: float = 0.0, pause: float = 0.0, broken: int = 0) -> None:
+        super().__init__(noise=noise, pause=pause)
+        self._broken = broken
+
+    def starts(self) -> IntArray:
+        """Return everything but one item, for each item."""
+        return 1 - np.eye(len(self.space), dtype=np.int64)
+
+    def evaluate(self, genomes: IntArray, seeds: NDArray[np.uint64], split: Split) -> Rows:
+        """Return loss and weight, and failures where a broken item is left out alone."""
+        values = super().evaluate(genomes, seeds, split)
+        broken = (genomes.sum(axis=1) == len(self.space) - 1) & (genomes[:, : self._broken] == 0).any(axis=1)
+        rows = zip(values, broken.tolist(), strict=True)
+        return [Failure("this item cannot be left out alone") if wrong else row for row, wrong in rows]
+
+    def surveyed(self, genomes: IntArray, values: NDArray[np.float64]) -> Sequence[Reference]:
+        """Return the knapsack without the cheapest item, which was measured, and without the 3 and the 6 cheapest."""
+        alone = np.flatnonzero(genomes.sum(axis=1) == len(self.space) - 1)
+        losses = np.full(len(self.space), np.inf)
+        losses[np.argmin(genomes[alone], axis=1)] = np.nan_to_num(values[alone, 0], nan=np.inf)
+        cheapest = np.argsort(losses, kind="stable")
+        picked = []
+        for count in (1, 3, 6):
+            genome = self.space.full.copy()
+            genome[cheapest[:count]] = 0
+            picked.append(Reference(f"without-{count}", genome))
+        return picked
 
 
 class Half:

@@ -38,6 +38,11 @@ def test_killed_in_any_stage_every_run_resumes_to_the_same_histories_and_fronts(
     assert verdicts(str(tmp_path), "moments", "12", "2", "staged", seconds=180) == {"equal": 12}
 
 
+@pytest.mark.timeout(200)
+def test_killed_in_a_survey_every_run_resumes_to_the_same_history_and_front(tmp_path: Path) -> None:
+    assert verdicts(str(tmp_path), "moments", "12", "4", "surveying", seconds=180) == {"equal": 12}
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_killed_before_and_after_every_single_commit_every_run_resumes_to_the_same(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from hypothesis import given
-from problems_for_tests import Knapsack12
+from problems_for_tests import Knapsack12, SurveyingKnapsack12
 from strategies import generators, spaces
 
 from emoprune.contracts import (
@@ -253,6 +253,26 @@ class FingerprintOfAnInstance(Knapsack12):
         return str(id(self))
 
 
+class IllegalStarts(SurveyingKnapsack12):
+    def starts(self) -> IntArray:
+        return 2 * super().starts()
+
+
+class SurveyedByChance(SurveyingKnapsack12):
+    def surveyed(self, genomes: IntArray, values: FloatArray) -> Sequence[Reference]:
+        return super().surveyed(genomes, np.random.default_rng().random(values.shape))
+
+
+class SurveyedNamesake(SurveyingKnapsack12):
+    def surveyed(self, genomes: IntArray, values: FloatArray) -> Sequence[Reference]:
+        return [Reference("uniform", self.space.full)]
+
+
+class SurveyedIllegal(SurveyingKnapsack12):
+    def surveyed(self, genomes: IntArray, values: FloatArray) -> Sequence[Reference]:
+        return [Reference("twice", 2 * self.space.full)]
+
+
 ALONE = "test_a_row_is_the_same_alone"
 BATCH = "test_a_row_is_the_same_in_another_batch"
 ORDER = "test_a_row_is_the_same_in_another_order"
@@ -267,6 +287,7 @@ REFERENCES = "test_references_are_there_legal_and_named_differently"
 DESCRIPTIONS = "test_descriptions_are_plain"
 CANONICAL = "test_the_canonical_form_is_legal_and_final"
 FINGERPRINT = "test_the_fingerprint_is_the_same_from_another_instance"
+SURVEY = "test_what_it_adds_to_generation_0_is_legal_and_the_same_every_time"
 SAME_ROW = (ALONE, BATCH, ORDER, PICKLED, INSTANCE)
 
 # A broken problem, what the first of the checks it fails says, and all checks it fails.
@@ -293,6 +314,10 @@ BROKEN: tuple[tuple[Callable[[], Problem], str, tuple[str, ...]], ...] = (
     (ExportThatPrunesTheProblem, "expected the same rows after an export", (EXPORT,)),
     (CanonicalThatGoesOn, "expected a canonical form to stay", (CANONICAL,)),
     (ReferencesThatAreNotCanonical, "references: expected canonical forms", (CANONICAL,)),
+    (IllegalStarts, "starts: 12 of 12 genomes are illegal", (SURVEY,)),
+    (SurveyedByChance, "surveyed: expected .* every time", (SURVEY,)),
+    (SurveyedNamesake, "surveyed: expected names that no reference has; found uniform", (SURVEY,)),
+    (SurveyedIllegal, "surveyed 'twice': 1 of 1 genomes are illegal", (SURVEY,)),
     (FingerprintOfAnInstance, "fingerprint: expected the same from another instance", (FINGERPRINT,)),
 )
 

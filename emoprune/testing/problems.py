@@ -17,6 +17,7 @@ from emoprune.contracts import (
     Constraint,
     Failure,
     Fingerprinted,
+    FloatArray,
     Objective,
     Prepared,
     Problem,
@@ -28,6 +29,7 @@ from emoprune.contracts import (
 )
 from emoprune.errors import ContractError
 from emoprune.space import IntArray, Space
+from emoprune.surveys import Starting, Surveying
 from emoprune.testing.promises import require, require_all, require_plain
 from emoprune.testing.samples import legal_genomes
 
@@ -105,6 +107,24 @@ class ProblemConformance:
             found = np.shape(reference.genome)
             require(found == shape, f"{source}: expected a genome of shape {shape}", found)
             problem.space.check(reference.genome, source)
+
+    def test_what_it_adds_to_generation_0_is_legal_and_the_same_every_time(self) -> None:
+        """A resume must find the same genomes under the same names, whether or not all of them could be measured."""
+        one, other = self._prepared(), self._prepared()
+        starts = [problem.starts() for problem in (one, other) if isinstance(problem, Starting)]
+        if starts:
+            one.space.check(starts[0], "starts")
+            require(np.array_equal(starts[0], starts[1]), "starts: expected the same every time", starts[1])
+        genomes = np.concatenate([_reference_genomes(one), *starts[:1]])
+        values = np.random.default_rng(3).random((len(genomes), len(_names(one))))
+        values[-1] = np.nan
+        picked = [_surveyed(problem, genomes, values) for problem in (one, other)]
+        require(picked[0] == picked[1], f"surveyed: expected {picked[0]} every time", picked[1])
+        taken = {reference.name for reference in one.references()}
+        for name, genome in picked[0]:
+            require(name not in taken, "surveyed: expected names that no reference has", name)
+            taken.add(name)
+            one.space.check(np.array(genome), f"surveyed {name!r}")
 
     def test_every_legal_genome_gets_a_row_on_every_split(self) -> None:
         """A row is finite and of full width, or a Failure; nothing is raised, and not everything fails."""
@@ -244,6 +264,14 @@ def _names(problem: Problem) -> list[str]:
 
 def _reference_genomes(problem: Problem) -> IntArray:
     return np.stack([reference.genome for reference in problem.references()])
+
+
+def _surveyed(problem: Problem, genomes: IntArray, values: FloatArray) -> list[tuple[str, list[int]]]:
+    if not isinstance(problem, Surveying):
+        return []
+    found = problem.surveyed(genomes.copy(), values.copy())
+    require_all(found, Reference, "surveyed")
+    return [(reference.name, reference.genome.tolist()) for reference in found]
 
 
 def _measured(problem: Problem, genomes: IntArray, seeds: SeedArray, split: Split) -> list[Measured]:

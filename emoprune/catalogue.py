@@ -59,17 +59,30 @@ def _plugin(kind: str, name: str) -> dict[str, Any]:
 
 
 def _criteria() -> dict[str, Any]:
-    """Describe each criterion, with its leaf: its place in the taxonomies of the field."""
-    return {name: {**_plugin("criterion", name), "leaf": _leaf(name)} for name in plugins.available("criterion")}
+    """Describe each criterion, with its leaf, its place in the taxonomies of the field, and the problems it serves."""
+    return {
+        name: {**_plugin("criterion", name), "leaf": _leaf(name), **_served(name)}
+        for name in plugins.available("criterion")
+    }
 
 
 def _leaf(criterion: str) -> str | None:
     """Return where a criterion stands; None where it does not say so, or cannot be imported."""
+    leaf = _member("leaf", criterion)
+    return None if leaf is None else str(leaf)
+
+
+def _served(criterion: str) -> dict[str, str]:
+    """Return the problems whose parts a criterion ranks, if it says so."""
+    served = _member("serves", criterion)
+    return {} if served is None else {"serves": ", ".join(map(str, served))}
+
+
+def _member(name: str, criterion: str) -> Any:
     try:
-        leaf = getattr(plugins.find("criterion", criterion), "leaf", None)
+        return getattr(plugins.find("criterion", criterion), name, None)
     except ConfigError:
         return None  # why it cannot be imported is said already
-    return None if leaf is None else str(leaf)
 
 
 def _taxonomies() -> dict[str, Any]:

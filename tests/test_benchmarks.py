@@ -23,6 +23,8 @@ SCRIPTS = {
     "ray_driver": ["emoprune", "16"],
     "search_quality": ["emoprune"],
     "startup": ["emoprune --help"],
+    "transformer_quality": ["emoprune"],
+    "transformers": ["emoprune, sharing"],
 }
 
 
@@ -32,7 +34,13 @@ def test_every_benchmark_is_run_by_these_tests_and_named_in_the_readme() -> None
     assert set(re.findall(r"^\| `(\w+)\.py`", (BENCHMARKS / "README.md").read_text("utf-8"), re.MULTILINE)) == scripts
 
 
-SLOW = {"networks", "ray_driver", "search_quality"}  # networks are trained or measured for minutes; two Rays
+SLOW = {
+    "networks",
+    "ray_driver",
+    "search_quality",
+    "transformer_quality",
+    "transformers",
+}  # networks are trained or measured for minutes; two Rays
 
 
 @pytest.mark.timeout(LIMIT + 20)

@@ -78,6 +78,17 @@ def test_the_page_on_networks_works_from_top_to_bottom(tmp_path: Path) -> None:
     assert undescribed(run) == [], "left in the run's folder, but not in docs/run-folder.md"
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_the_page_on_transformers_works_from_top_to_bottom(tmp_path: Path) -> None:
+    follow(ROOT / "docs" / "prune-transformers.md", tmp_path, 300)
+    run = tmp_path / "runs" / "reviews"
+    assert "families at their real bytes" in (run / "audit.json").read_text(encoding="utf-8")
+    assert list(run.glob("recovered/*/model.safetensors"))
+    assert list(run.glob("exports/*/narrowing.py"))
+    assert undescribed(run) == [], "left in the run's folder, but not in docs/run-folder.md"
+
+
 def test_the_readme_names_every_exit_code_that_the_help_names() -> None:
     named = re.findall(r"^\| ([\d, ]+) \|", (ROOT / "README.md").read_text(encoding="utf-8"), re.MULTILINE)
     codes = {code.strip() for row in named for code in row.split(",")}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -26,6 +27,7 @@ _CLASSES = {
     "text-classifier": "AutoModelForSequenceClassification",
     "image-classifier": "AutoModelForImageClassification",
 }
+_ELSEWHERE = {"_name_or_path", "transformers_version"}  # in a config, and no part of the model
 _LEAST_VOCABULARY = 0.5  # of a model's rows that its own tokenizer uses; vocabularies are padded by far less
 
 
@@ -54,7 +56,8 @@ class LoadedModel:
 
     def digest(self) -> str:
         """Return a digest of all weights, the config and the tokenizer, for a fingerprint."""
-        digest = hashlib.sha256(self.model.config.to_json_string(use_diff=False).encode())
+        config = {name: value for name, value in self.model.config.to_dict().items() if name not in _ELSEWHERE}
+        digest = hashlib.sha256(json.dumps(config, sort_keys=True, default=str).encode())
         for name, tensor in self.model.state_dict().items():
             digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype};".encode())
             digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
@@ -63,12 +66,12 @@ class LoadedModel:
         return digest.hexdigest()
 
 
-def language_model(name: str, *, dtype: str = "float32", attention: str = "sdpa") -> LoadedModel:
+def language_model(name: str, *, dtype: str = "float32", attention: str | None = None) -> LoadedModel:
     """Return a causal language model with its tokenizer, as `pretrained` does."""
     return pretrained(name, "language-model", dtype=dtype, attention=attention)
 
 
-def pretrained(name: str, kind: Kind, *, dtype: str = "float32", attention: str = "sdpa") -> LoadedModel:
+def pretrained(name: str, kind: Kind, *, dtype: str = "float32", attention: str | None = None) -> LoadedModel:
     """Return a pretrained model in eval mode on the CPU, its parameters without gradients.
 
     Only safetensors are read, and no code that comes with a model is run. Nothing is fetched unless `name` is one of a
@@ -79,7 +82,7 @@ def pretrained(name: str, kind: Kind, *, dtype: str = "float32", attention: str 
         kind: Which head it gets. An encoder has none; a classifier's may be missing from the files and is in `missing`
             then, its weights zero.
         dtype: What the weights are turned into: float32, bfloat16 or float16.
-        attention: transformers' name of the implementation: sdpa or eager.
+        attention: transformers' name of the implementation, such as sdpa or eager; None leaves it to transformers.
 
     Raises:
         ConfigError: There is no such model, its files are incomplete, damaged, or of an architecture that is not
@@ -98,7 +101,7 @@ def pretrained(name: str, kind: Kind, *, dtype: str = "float32", attention: str 
     return _loaded(origin, str(origin.place or name), kind, dtype, attention)
 
 
-def _loaded(origin: Origin, where: str, kind: Kind, dtype: str, attention: str) -> LoadedModel:
+def _loaded(origin: Origin, where: str, kind: Kind, dtype: str, attention: str | None) -> LoadedModel:
     import transformers
 
     factory = getattr(transformers, _CLASSES[kind])

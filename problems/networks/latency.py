@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -13,7 +13,7 @@ from torch import nn
 from emoprune.errors import ContractError
 from emoprune.problems.networks.standalone.timing import milliseconds_in_turns
 
-__all__ = ["REPEATS", "WARM_UP", "Timing", "measure_milliseconds", "median_milliseconds"]
+__all__ = ["REPEATS", "WARM_UP", "Timing", "measure_milliseconds", "measured_calls", "median_milliseconds"]
 
 REPEATS = 30
 WARM_UP = 3
@@ -73,18 +73,30 @@ def measure_milliseconds(
     Raises:
         ContractError: There are no repeats, or no threads.
     """
+    runs = [partial(_run, network, batch) for network in networks]
+    return measured_calls(runs, len(batch), repeats=repeats, warm_up=warm_up, threads=threads)
+
+
+def measured_calls(
+    calls: Sequence[Callable[[], object]],
+    batch: int,
+    *,
+    repeats: int = REPEATS,
+    warm_up: int = WARM_UP,
+    threads: int | None = None,
+) -> tuple[Timing, ...]:
+    """Return how long each call takes, as `measure_milliseconds` does; each is for a batch of `batch` examples."""
     if threads is not None and threads < 1:
         raise ContractError(f"threads: expected at least 1, found {threads}")
     before = torch.get_num_threads()
     used = before if threads is None else threads
     torch.set_num_threads(used)
     try:
-        runs = [partial(_run, network, batch) for network in networks]
         with torch.inference_mode():
-            measured = milliseconds_in_turns(runs, repeats, warm_up)
+            measured = milliseconds_in_turns(calls, repeats, warm_up)
     finally:
         torch.set_num_threads(before)
-    return tuple(Timing.of(each, used, len(batch)) for each in measured)
+    return tuple(Timing.of(each, used, batch) for each in measured)
 
 
 def _run(network: nn.Module, batch: torch.Tensor) -> None:

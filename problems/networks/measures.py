@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import torch
@@ -38,21 +38,22 @@ class Measures:
     """Which measures are objectives, and at most how large some may be.
 
     Bounds are by measure, or as `<measure>-share` in shares of the unpruned network's; `unpruned` holds its values of
-    all counted measures.
+    all counted measures. `known` are the measures there are.
     """
 
     objective_names: tuple[str, ...]
     at_most: Mapping[str, float]
     unpruned: Mapping[str, float]
+    known: Mapping[str, str] = field(default_factory=lambda: MEASURES)
 
     def __post_init__(self) -> None:
         names = self.objective_names
         if len(names) < 1 or len(set(names)) != len(names):
             raise ConfigError(f"objectives: expected one or more, each once, found {list(names)}")
         for name in names:
-            _check_known("objectives", name, MEASURES)
+            _check_known("objectives", name, self.known)
         for name, bound in self.at_most.items():
-            _check_known("at_most", name, [*MEASURES, *(f"{counted}{SHARE}" for counted in (*COUNTED, *TIMED))])
+            _check_known("at_most", name, [*self.known, *(f"{counted}{SHARE}" for counted in (*COUNTED, *TIMED))])
             if not bound > 0:
                 raise ConfigError(f"at_most: {name}: expected a bound above 0, found {bound}")
 

@@ -9,7 +9,7 @@ from emoprune.contracts import Description
 from emoprune.problems.networks.verification import TOLERANCES, Verified
 from emoprune.problems.networks.writable import NarrowedOriginal, Writable
 
-__all__ = ["Measured", "model_card"]
+__all__ = ["Measured", "compared", "markdown_table", "model_card"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,9 +71,9 @@ def model_card(
         f"# A network pruned from `{source}`\n",
         *(f"{note}\n" for note in notes),
         "## What stayed\n",
-        _table(("layer, coupling group or count", "what stayed"), described.items()),
+        markdown_table(("layer, coupling group or count", "what stayed"), described.items()),
         "## Measured\n",
-        _table(("", "pruned", "unpruned", "pruned / unpruned"), map(_compared, rows)),
+        markdown_table(("", "pruned", "unpruned", "pruned / unpruned"), map(compared, rows)),
         _explained(verified),
         "## Load it\n",
         _input(network),
@@ -85,7 +85,8 @@ def model_card(
     return "\n".join(parts)
 
 
-def _table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+def markdown_table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """Return a table as Markdown; numbers as people read them."""
     lines = [f"| {' | '.join(header)} |", f"|{' --- |' * len(header)}"]
     lines += [f"| {' | '.join(map(_cell, row))} |" for row in rows]
     return "\n".join(lines) + "\n"
@@ -99,7 +100,8 @@ def _cell(value: object) -> str:
     return text.replace("|", "\\|")
 
 
-def _compared(row: Measured) -> tuple[object, ...]:
+def compared(row: Measured) -> tuple[object, ...]:
+    """Return a table's row: the label, both numbers, and one as a share of the other."""
     share = round(row.pruned / row.unpruned, 4) if row.unpruned else None
     return row.label, row.pruned, row.unpruned, share
 
@@ -149,7 +151,7 @@ def _explained(verified: Sequence[Verified]) -> str:
         f"{timing.threads} thread{'s' if timing.threads > 1 else ''}, after a few turns that are not counted "
         f"({ran_on}). Measure again where the network is to run.\n"
     )
-    return f"{counts}{method}\n" + _table(("milliseconds", "images lay", "pruned", "unpruned"), spread)
+    return f"{counts}{method}\n" + markdown_table(("milliseconds", "images lay", "pruned", "unpruned"), spread)
 
 
 def _verification(verified: Sequence[Verified]) -> str:
@@ -164,5 +166,5 @@ def _verification(verified: Sequence[Verified]) -> str:
         "A fresh process, in which emoprune could not be imported, loaded every format and compared its outputs with "
         f"the evaluated network's on {verified[0].images:,} test images, in the batches of the evaluation, and in "
         "batches of one and three that lie in memory as images usually do. `verify.json` has all numbers.\n\n"
-        + _table(header, rows)
+        + markdown_table(header, rows)
     )

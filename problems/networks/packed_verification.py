@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
 from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Any
@@ -16,6 +14,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from emoprune.errors import ContractError
+from emoprune.problems.networks.fresh_process import run_fresh
 
 __all__ = ["verify_packed"]
 
@@ -42,7 +41,8 @@ def verify_packed(folder: Path, network: nn.Module, images: torch.Tensor) -> dic
         expected = Path(scratch) / "expected.safetensors"
         save_file({name: tensor.detach().cpu().contiguous().clone() for name, tensor in given.items()}, expected)
         # -P keeps the script's own folder off the path: only what is installed can be imported.
-        answer = _answer([sys.executable, "-P", str(path), str(folder), str(expected)])
+        said = run_fresh([sys.executable, "-P", str(path), str(folder), str(expected)], None, TIME_LIMIT)
+    answer: dict[str, Any] = json.loads(said.splitlines()[-1])
     if answer["different"]:
         named = ", ".join(answer["different"][:3])
         raise ContractError(
@@ -58,16 +58,3 @@ def verify_packed(folder: Path, network: nn.Module, images: torch.Tensor) -> dic
             )
         verified["packed max abs difference"] = answer["difference"]
     return verified
-
-
-def _answer(command: Sequence[str]) -> dict[str, Any]:
-    try:
-        ended = subprocess.run(  # noqa: S603  # our own script on a folder that we wrote
-            command, capture_output=True, text=True, timeout=TIME_LIMIT, check=False, stdin=subprocess.DEVNULL
-        )
-    except subprocess.TimeoutExpired as error:
-        raise ContractError(f"export: the fresh process did not answer within {TIME_LIMIT:.0f} s") from error
-    if ended.returncode != 0:
-        raise ContractError(f"export: a fresh process without emoprune cannot load it: {ended.stderr.strip()[-2000:]}")
-    answer: dict[str, Any] = json.loads(ended.stdout.splitlines()[-1])
-    return answer

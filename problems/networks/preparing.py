@@ -17,6 +17,7 @@ from emoprune.plugins import made
 from emoprune.problems.networks.bench import Bench
 from emoprune.problems.networks.compensations.contract import Compensation, Statistics
 from emoprune.problems.networks.criteria.evidence import Criterion, Evidence, Scores
+from emoprune.problems.networks.criteria.naming import CHANNELS, criterion_named
 from emoprune.problems.networks.precision import choose_precision
 from emoprune.problems.networks.references.catalogue import all_references, check_names
 from emoprune.problems.networks.references.inputs import Cost, Measure, ReferenceInputs
@@ -53,7 +54,7 @@ class Method:
         """
         check_names(references)
         compensating = None if compensation == NONE else _plugin("compensation", compensation)
-        return cls(_plugin("criterion", criterion), compensating, tuple(references))
+        return cls(criterion_named(criterion, CHANNELS), compensating, tuple(references))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

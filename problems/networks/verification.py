@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -16,6 +15,7 @@ import torch
 from safetensors.torch import save_file
 
 from emoprune.errors import ContractError
+from emoprune.problems.networks.fresh_process import run_fresh
 from emoprune.problems.networks.latency import REPEATS, WARM_UP, Timing
 from emoprune.problems.networks.scoring import LoadedImages
 
@@ -141,23 +141,6 @@ def _fresh_process(
         save_file(tensors, inputs)
         asked.write_text(json.dumps({**request, "inputs": str(inputs), "folders": places}), encoding="utf-8")
         # -P keeps the script's own folder off the path: only what is installed can be imported.
-        _run([sys.executable, "-P", str(place / "verify.py"), str(asked), str(answer)], scratch)
+        run_fresh([sys.executable, "-P", str(place / "verify.py"), str(asked), str(answer)], scratch, TIME_LIMIT)
         found: dict[str, Any] = json.loads(answer.read_text(encoding="utf-8"))
     return found
-
-
-def _run(command: list[str], folder: str) -> None:
-    try:
-        ended = subprocess.run(  # noqa: S603  # our own script on a folder that we wrote
-            command,
-            cwd=folder,
-            capture_output=True,
-            text=True,
-            timeout=TIME_LIMIT,
-            check=False,
-            stdin=subprocess.DEVNULL,
-        )
-    except subprocess.TimeoutExpired as error:
-        raise ContractError(f"export: the fresh process did not answer within {TIME_LIMIT:.0f} s") from error
-    if ended.returncode != 0:
-        raise ContractError(f"export: a fresh process without emoprune cannot load it: {ended.stderr.strip()[-2000:]}")

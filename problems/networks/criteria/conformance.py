@@ -25,7 +25,7 @@ from emoprune.problems.networks.criteria.permuting import permuted
 from emoprune.problems.networks.criteria.samples import sample_evidences
 from emoprune.problems.networks.scoring import LoadedImages
 
-__all__ = ["CriterionConformance"]
+__all__ = ["CriterionConformance", "equal_scores", "global_states", "require", "same_state", "state_of"]
 
 
 class CriterionConformance:
@@ -54,7 +54,7 @@ class CriterionConformance:
         """As `family/leaf`."""
         leaf = getattr(self.criterion(), "leaf", None)
         family, _, name = leaf.partition("/") if isinstance(leaf, str) else ("", "", "")
-        _require(bool(family and name), "criterion: expected a leaf such as 'filter ranking/weight norm'", leaf)
+        require(bool(family and name), "criterion: expected a leaf such as 'filter ranking/weight norm'", leaf)
 
     def test_every_unit_of_every_group_has_a_finite_score(self) -> None:
         """In 64 bits, so that sums and comparisons further on are exact."""
@@ -62,33 +62,37 @@ class CriterionConformance:
             scores = self.criterion()(evidence)
             shapes = [np.shape(own) for own in scores]
             expected = [(units,) for units in evidence.structure.units]
-            _require(shapes == expected, f"criterion: expected scores of shapes {expected}", shapes)
+            require(shapes == expected, f"criterion: expected scores of shapes {expected}", shapes)
             kinds = {getattr(own, "dtype", type(own)) for own in scores}
-            _require(kinds == {np.dtype(np.float64)}, "criterion: expected arrays of float64", kinds)
+            require(kinds == {np.dtype(np.float64)}, "criterion: expected arrays of float64", kinds)
             broken = [group for group, own in enumerate(scores) if not np.isfinite(own).all()]
-            _require(not broken, "criterion: expected finite scores", f"others in groups {broken}")
+            require(not broken, "criterion: expected finite scores", f"others in groups {broken}")
 
     def test_the_same_evidence_gives_the_same_scores(self) -> None:
         """Whatever else was drawn from the global generators before, and without drawing from them."""
         for evidence in self.evidences():
             first = self.criterion()(evidence)
-            before = _global_states()
+            before = global_states()
             second = self.criterion()(_again(evidence))
-            _require(_equal(first, second), "criterion: expected equal scores from equal evidence", "different ones")
-            drawn = before != _global_states()
-            _require(not drawn, "criterion: expected global generators left alone", "one used: draw by evidence.seed")
+            require(
+                equal_scores(first, second), "criterion: expected equal scores from equal evidence", "different ones"
+            )
+            drawn = before != global_states()
+            require(not drawn, "criterion: expected global generators left alone", "one used: draw by evidence.seed")
 
     def test_the_evidence_is_left_as_it_was(self) -> None:
         """Every candidate is cut from this network."""
         for evidence in self.evidences():
-            before, images = _state(evidence.network), [batch.clone() for batch in evidence.calibration.batches]
+            before, images = state_of(evidence.network), [batch.clone() for batch in evidence.calibration.batches]
             labels = evidence.calibration.labels.clone()
             self.criterion()(evidence)
-            changed = [what for what, was in _state(evidence.network).items() if not _same(before.get(what), was)]
-            _require(not changed, "criterion: expected the network left as it was", f"changed: {changed}")
+            changed = [
+                what for what, was in state_of(evidence.network).items() if not same_state(before.get(what), was)
+            ]
+            require(not changed, "criterion: expected the network left as it was", f"changed: {changed}")
             same = all(torch.equal(*pair) for pair in zip(images, evidence.calibration.batches, strict=True))
             same = same and torch.equal(labels, evidence.calibration.labels)
-            _require(same, "criterion: expected images and labels left as they were", "them changed")
+            require(same, "criterion: expected images and labels left as they were", "them changed")
 
     def test_the_order_of_the_batches_does_not_matter(self) -> None:
         """Beyond rounding, unless the criterion says so."""
@@ -109,19 +113,21 @@ class CriterionConformance:
         for group, (one, other) in enumerate(zip(expected, found, strict=True)):
             largest = max(float(np.abs(one).max()), 1e-300)
             difference = float(np.abs(one - other).max()) / largest
-            _require(
+            require(
                 difference <= self.tolerance,
                 f"criterion: expected {promise}",
                 f"a difference of {difference:.3g} of the largest score in group {group}",
             )
 
 
-def _require(kept: bool, expected: str, found: object) -> None:
+def require(kept: bool, expected: str, found: object) -> None:
+    """Raise a ContractError that says what was expected and found, unless the promise is kept."""
     if not kept:
         raise ContractError(f"{expected}; found {found}")
 
 
-def _equal(one: Sequence[Scores], other: Sequence[Scores]) -> bool:
+def equal_scores(one: Sequence[Scores], other: Sequence[Scores]) -> bool:
+    """Whether all scores are the same to the bit."""
     return all(np.array_equal(*pair) for pair in zip(one, other, strict=True))
 
 
@@ -136,12 +142,13 @@ def _reversed(evidence: Evidence) -> Evidence:
     return replace(evidence, calibration=LoadedImages(batches[::-1], torch.cat(parts[::-1])))
 
 
-def _global_states() -> tuple[bytes, str]:
+def global_states() -> tuple[bytes, str]:
+    """Return the states of the global generators."""
     legacy = np.random.get_state(legacy=False)  # noqa: NPY002  # looks whether a criterion used what it must not
     return torch.get_rng_state().numpy().tobytes(), repr(legacy)
 
 
-def _state(network: nn.Module) -> dict[str, object]:
+def state_of(network: nn.Module) -> dict[str, object]:
     """Return what must stay: tensors, whether they want gradients and have some, modes, hooks, and the modules."""
     found: dict[str, object] = {name: tensor.clone() for name, tensor in network.state_dict().items()}
     for name, parameter in network.named_parameters():
@@ -159,7 +166,8 @@ def _hooks(module: nn.Module) -> Iterator[tuple[str, dict[int, Callable[..., Any
     return ((name, own) for name, own in vars(module).items() if name.endswith("_hooks"))
 
 
-def _same(one: object, other: object) -> bool:
+def same_state(one: object, other: object) -> bool:
+    """Whether one thing of a network's state is as another was."""
     if isinstance(one, torch.Tensor) and isinstance(other, torch.Tensor):
         return torch.equal(one, other)
     return one == other

@@ -15,6 +15,7 @@ class RandomOrder:
     """Scores drawn evenly from 0 to 1 by the evidence's seed, without a look at the network."""
 
     leaf: ClassVar[str] = "control/random"
+    serves: ClassVar[tuple[str, ...]] = ("channels", "heads-and-neurons")
 
     def __call__(self, evidence: Evidence) -> list[Scores]:
         """Return the drawn scores."""

@@ -1,0 +1,1 @@
+"""Pruning transformers: heads, feed-forward neurons, layers, weights and bits of BERT-, ViT- and Llama-like models."""

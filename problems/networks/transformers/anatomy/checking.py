@@ -1,0 +1,72 @@
+"""Trying a model before it is searched: narrowed, it must put out what the masked one does, for every kind of layer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+
+from emoprune.errors import ConfigError
+from emoprune.problems.networks.transformers.anatomy.masking import masked
+from emoprune.problems.networks.transformers.anatomy.narrowing import Narrower
+from emoprune.problems.networks.transformers.anatomy.structure import Anatomy, BlockPlan
+
+__all__ = ["check_narrowing", "first_output"]
+
+TOLERANCE = 1e-4  # of the largest output; other shapes sum in another order, layer after layer
+_TRIALS = ("uneven heads and neurons", "one head and one neuron", "no heads", "no neurons", "a layer dropped")
+
+
+def check_narrowing(model: Any, anatomy: Anatomy, inputs: Mapping[str, torch.Tensor]) -> None:
+    """Refuse a model whose narrowed layers do not put out what masked ones do.
+
+    Args:
+        model: In eval mode.
+        anatomy: Where its heads and neurons are.
+        inputs: A small batch.
+
+    Raises:
+        ConfigError: It says which trial failed, and how.
+    """
+    narrower = Narrower(model, anatomy)
+    for number, trial in enumerate(_TRIALS):
+        plans = _plans(anatomy, number)
+        try:
+            with torch.no_grad(), masked(model, anatomy, plans):
+                expected = first_output(model(**inputs))
+            with torch.no_grad():
+                found = first_output(narrower.narrowed(plans)(**inputs))
+        except Exception as error:  # whatever a strange model raises, it cannot be narrowed
+            raise ConfigError(_refusal(model, trial, f"{type(error).__name__}: {error}")) from error
+        allowed = TOLERANCE * max(1.0, float(expected.abs().max()))
+        difference = float((found - expected).abs().max()) if found.shape == expected.shape else float("inf")
+        if not difference <= allowed:
+            raise ConfigError(_refusal(model, trial, f"outputs differ by {difference:.3g}, allowed {allowed:.3g}"))
+
+
+def first_output(outputs: Any) -> torch.Tensor:
+    """Return a model's logits, or the hidden states of one without a head."""
+    if isinstance(outputs, torch.Tensor):
+        return outputs
+    found: torch.Tensor = outputs[0]
+    return found
+
+
+def _refusal(model: Any, trial: str, reason: str) -> str:
+    return (
+        f"model: {type(model).__name__} cannot be narrowed exactly ({trial}: {' '.join(reason.split())[:200]}); its "
+        "attention or feed-forward network is of an unknown kind, such as one with a position bias per head"
+    )
+
+
+def _plans(anatomy: Anatomy, trial: int) -> Sequence[BlockPlan]:
+    plans = []
+    for number, block in enumerate(anatomy.blocks):
+        heads, neurons = np.arange(block.attention.heads), np.arange(block.neurons)
+        uneven = (heads[heads % 3 != 1], neurons[neurons % 3 != number % 3])
+        chosen = [uneven, (heads[-1:], neurons[:1]), (heads[:0], neurons), (heads, neurons[:0]), uneven][trial]
+        dropped = trial == len(_TRIALS) - 1 and number == len(anatomy.blocks) - 1 and number > 0
+        plans.append(BlockPlan(trial, not dropped, *chosen))
+    return plans

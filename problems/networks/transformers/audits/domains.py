@@ -1,0 +1,76 @@
+"""How a front does on data that it was not searched on: another part, another text."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from emoprune.contracts import Finding
+from emoprune.problems.networks.audits.intervals import bootstrapped
+from emoprune.problems.networks.audits.statistics import FloatArray, kendall_tau
+
+__all__ = ["domain_findings", "ranking_finding"]
+
+GAP = 0.05  # of what the unpruned model does: the least that is worth an alarm
+FEWEST = 5  # candidates: four are in one order by chance once in 24
+
+
+def ranking_finding(search: FloatArray, test: FloatArray, measure: str, rng: np.random.Generator) -> Finding:
+    """Say how well what led the search ranks candidates on the test part; both of shape (candidates,)."""
+    name = f"Kendall tau of {measure}, search to test"
+    found = bootstrapped(kendall_tau(search, test), len(search), rng)
+    if len(search) < FEWEST or not found.defined:
+        sentence = f"{len(search)} candidates are too few to tell the ranking from chance; audit more."
+        return Finding(name, 0.0 if np.isnan(found.value) else found.value, -1.0, 1.0, alarm=True, sentence=sentence)
+    sentence = (
+        f"The search part ranks the front as the test part does with a Kendall tau of {found.value:.2f} (95 % from "
+        f"{found.low:.2f} to {found.high:.2f}, {found.count} candidates)"
+    )
+    sentence += "." if found.low > 0 else ", no better than chance: give the search more data."
+    return Finding(name, found.value, found.low, found.high, alarm=found.low <= 0, sentence=sentence)
+
+
+def domain_findings(
+    own: FloatArray, others: Mapping[str, FloatArray], measure: str
+) -> tuple[list[Finding], list[dict[str, str | float | int | None]]]:
+    """Say how much of the unpruned model's quality candidates keep on other data, beside their own.
+
+    What is kept is the unpruned value over the candidate's own, 1 for no loss; for perplexity this is the geometric
+    mean of the probabilities of the next token, relative to the unpruned model's.
+
+    Args:
+        own: The measure on the test part, of the unpruned model and then of each candidate, shape (1 + candidates,).
+        others: The same on other texts.
+        measure: Its name, less being better.
+    """
+    findings: list[Finding] = []
+    rows: list[dict[str, str | float | int | None]] = []
+    kept_here = _kept(own)
+    for name, values in others.items():
+        kept = _kept(values)
+        gaps = kept_here - kept
+        gap = float(gaps.mean())
+        alarm = gap > GAP
+        verdict = "the front is tuned to the text it was searched on" if alarm else "what was searched here holds there"
+        sentence = (
+            f"On {name} the front keeps {kept.mean():.0%} of the unpruned model's {measure}, on its own test part "
+            f"{kept_here.mean():.0%}: a gap of {gap:+.0%} ({gaps.min():+.0%} to {gaps.max():+.0%}); {verdict}."
+        )
+        findings.append(Finding(f"{measure} kept, {name}", gap, float(gaps.min()), float(gaps.max()), alarm, sentence))
+        rows += [
+            {
+                "number": number + 1,
+                "measured on": name,
+                measure: round(float(value), 5),
+                f"{measure} on its own test part": round(float(here), 5),
+                "kept": round(float(there), 4),
+                "kept on its own": round(float(mine), 4),
+            }
+            for number, (value, here, there, mine) in enumerate(zip(values[1:], own[1:], kept, kept_here, strict=True))
+        ]
+    return findings, rows
+
+
+def _kept(values: FloatArray) -> FloatArray:
+    return np.asarray(values[0] / np.maximum(values[1:], 1e-12))

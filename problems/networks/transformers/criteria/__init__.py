@@ -1,0 +1,1 @@
+"""Which heads and neurons of a transformer matter most: one number per unit."""

@@ -1,0 +1,28 @@
+"""Heads and neurons ranked by how the loss answers to a gate on them."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from emoprune.problems.networks.criteria.ranking import normalised
+from emoprune.problems.networks.transformers.criteria.evidence import Scores, TransformerEvidence
+from emoprune.problems.networks.transformers.criteria.statistics import by_group, statistics_of
+
+__all__ = ["HeadGates"]
+
+
+class HeadGates:
+    """Mean absolute derivative of the loss by a gate on the unit, at every token; of L2 norm 1 in each layer.
+
+    Source: Michel, Levy and Neubig, Are Sixteen Heads Really Better than One?, arXiv 1905.10650, for heads; neurons are
+    ranked by the same formula. It is also the order in which the reference `greedy-heads` takes heads away.
+    """
+
+    leaf: ClassVar[str] = "optimisation tools/first-order Taylor"
+    serves: ClassVar[tuple[str, ...]] = ("heads-and-neurons",)
+
+    def __call__(self, evidence: TransformerEvidence) -> list[Scores]:
+        """Return the normalised derivatives of each layer's heads, and of its neurons."""
+        sums = statistics_of(evidence)
+        found = by_group(evidence, ((place, own.sizes / max(1, own.tokens)) for place, own in sums.items()))
+        return [normalised(own) for own in found]

@@ -1,0 +1,61 @@
+"""Heads and neurons ranked by their weights, alone or by what flows through them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import ClassVar
+
+import torch
+
+from emoprune.problems.networks.transformers.criteria.evidence import Scores, TransformerEvidence
+from emoprune.problems.networks.transformers.criteria.statistics import Place, by_group, places_of, statistics_of
+
+__all__ = ["Magnitude", "Wanda"]
+
+
+class Magnitude:
+    """L2 norm of all the weights that would go with a unit: its rows that put it out, its columns that take it in."""
+
+    leaf: ClassVar[str] = "filter ranking/weight norm"
+    serves: ClassVar[tuple[str, ...]] = ("heads-and-neurons",)
+
+    def __call__(self, evidence: TransformerEvidence) -> list[Scores]:
+        """Return the norms."""
+        return by_group(evidence, self._norms(evidence))
+
+    def _norms(self, evidence: TransformerEvidence) -> Iterator[tuple[Place, torch.Tensor]]:
+        anatomy = evidence.structure
+        for place in places_of(anatomy):
+            number = place.group // 2
+            block, start = anatomy.blocks[number], f"{anatomy.path}.{number}."
+            squares = evidence.model.get_submodule(place.path).weight.detach().double().square().sum(dim=0)
+            if place.group % 2 == 0:
+                rows = [block.attention.query]
+            else:
+                rows = next(list(own.inputs) for own in block.feed_forwards if start + own.output == place.path)
+            for path in rows:
+                squares = squares + evidence.model.get_submodule(start + path).weight.detach().double().square().sum(
+                    dim=1
+                )
+            yield place, squares.unflatten(0, (place.units, place.width)).sum(dim=1).sqrt()
+
+
+class Wanda:
+    """Weights of the output projection times the L2 norms of the channels that they take in, summed over a unit.
+
+    Source: Sun et al., A Simple and Effective Pruning Approach for Large Language Models, arXiv 2306.11695, where it
+    ranks single weights; here a unit's weights are summed.
+    """
+
+    leaf: ClassVar[str] = "filter ranking/activation of this layer"
+    serves: ClassVar[tuple[str, ...]] = ("heads-and-neurons",)
+
+    def __call__(self, evidence: TransformerEvidence) -> list[Scores]:
+        """Return the sums over each unit's columns."""
+        sums = statistics_of(evidence)
+        values = []
+        for place, own in sums.items():
+            weight = evidence.model.get_submodule(place.path).weight.detach().double().abs().sum(dim=0)
+            scaled = weight * (own.squares / max(1, own.tokens)).sqrt()
+            values.append((place, scaled.unflatten(0, (place.units, place.width)).sum(dim=1)))
+        return by_group(evidence, iter(values))

@@ -1,0 +1,44 @@
+"""Batches as tensors, made once, and the parts that they belong to."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+
+__all__ = ["CALIBRATION", "Batch", "Parts", "digest_of"]
+
+CALIBRATION = "calibration"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Batch:
+    """A model's inputs by name, and labels of shape (n,); a language model's own inputs are its labels."""
+
+    inputs: Mapping[str, torch.Tensor]
+    labels: torch.Tensor
+
+    @property
+    def mask(self) -> torch.Tensor | None:
+        """Which tokens are there, shape (n, tokens); None where all are."""
+        return self.inputs.get("attention_mask")
+
+    def on(self, device: str) -> Batch:
+        """Return the batch on a device."""
+        return Batch({name: tensor.to(device) for name, tensor in self.inputs.items()}, self.labels.to(device))
+
+
+Parts = Mapping[str, Sequence[Batch]]  # `calibration`, and the splits `search`, `select` and `test`
+
+
+def digest_of(parts: Parts) -> str:
+    """Return a digest of all parts."""
+    digest = hashlib.sha256()
+    for name in sorted(parts):
+        for batch in parts[name]:
+            for key in sorted(batch.inputs):
+                digest.update(f"{name} {key}".encode() + batch.inputs[key].contiguous().numpy().tobytes())
+            digest.update(batch.labels.contiguous().numpy().tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,1 @@
+"""Narrowed transformers as folders that load again without emoprune, verified in a fresh process."""

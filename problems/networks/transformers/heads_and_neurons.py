@@ -1,0 +1,250 @@
+"""Head, neuron and layer pruning of transformers: what each layer keeps, against quality and size."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from emoprune.contracts import Audit, Description, Inspection, Recovered, Reference
+from emoprune.errors import ContractError
+from emoprune.problems.networks.recovery.plan import Plan
+from emoprune.problems.networks.transformers.anatomy.narrowing import Adjust
+from emoprune.problems.networks.transformers.anatomy.structure import BlockPlan
+from emoprune.problems.networks.transformers.audits.auditing import Audited
+from emoprune.problems.networks.transformers.criteria.naming import criterion_named
+from emoprune.problems.networks.transformers.exporting.folders import PackedLayer
+from emoprune.problems.networks.transformers.genes import Form, GeneLayout, Orders
+from emoprune.problems.networks.transformers.inspection import inspection_of_layers
+from emoprune.problems.networks.transformers.measuring import check_reachable
+from emoprune.problems.networks.transformers.preparing import Prepared, Wanted, prepared, smallest_plan
+from emoprune.problems.networks.transformers.problem import PACKED, SAFETENSORS, TransformerProblem
+from emoprune.problems.networks.transformers.recovery.recovering import REWINDING, Budget, Method, Recovering
+from emoprune.problems.networks.transformers.references import METHODS, PERCENTAGES, check_names
+from emoprune.problems.networks.transformers.repair.adjusting import Repair, adjusting, checked_bits, packed_layers
+from emoprune.problems.networks.transformers.tasks.options import Options, Purpose
+from emoprune.records import Candidate
+from emoprune.space import IntArray
+
+__all__ = ["HeadsAndNeurons"]
+
+
+class HeadsAndNeurons(TransformerProblem):
+    """Prune a transformer's heads, feed-forward neurons and layers, repaired without training.
+
+    A few genes for each layer say what stays of it.
+
+    BERT-, ViT- and Llama-like models with multi-head, multi-query or grouped-query attention, mixtures of experts
+    included. The units with the highest scores stay; the smaller model is really built and run.
+
+    Args:
+        model: minilm, smollm2, a Hugging Face folder, a GGUF file, or owner/model on a hub.
+        task: What the model is for: language-modelling, text-classification or image-classification.
+        data: For language modelling a text: python-topics, a file, or a folder of *.txt files. For classification a CSV
+            or TSV file, a mapping of train, search, select and test to files, or images as for `channels`.
+        length: Tokens in a window of text, or at most in a sentence.
+        calibration: Windows or examples that scores and repairs are computed on.
+        calibration_data: Another text to calibrate on; None takes windows of `data` that are measured nowhere.
+        search: Windows that lead the search; for classification the parts of the data say.
+        select: Windows that choose from its front.
+        test: Windows that are reported.
+        genes: levels (how many heads and neurons of each layer stay) or bits (which ones), for small models.
+        levels: How many counts of heads, and of neurons, each layer can take, evenly spread from none to all.
+        round_to: Counts of neurons are multiples of this many, or all; 8, 16 or 32 suits most hardware.
+        smallest: No layer that stays keeps less than this share of its heads or neurons.
+        drop_layers: Whether whole layers can go.
+        bits: Numbers of bits that each layer's weights can be rounded to, rising up to 32; none leaves them floats.
+        criterion: What ranks units; `emoprune list criteria` names those that serve heads-and-neurons.
+        repair: least-squares fits the output projections of each narrowed layer to the unpruned ones; or none.
+        references: What a user would have picked without a search: uniform, global-criterion, global-magnitude,
+            greedy-heads, dropped-layers, random.
+        percentages: Of the counted objective, at which the references are made.
+        objectives: What is minimised: perplexity, loss, error, kl, macs, parameters, bytes, milliseconds; by default
+            the task's own measure and parameters.
+        at_most: Bounds by measure, or as `parameters-share` in shares of the unpruned model.
+        batch: How many examples are timed at once for milliseconds.
+        cache_megabytes: How much memory each worker may use for hidden states and layers that candidates share.
+    """
+
+    def __init__(
+        self,
+        *,
+        model: str = "smollm2",
+        task: Purpose = "language-modelling",
+        data: str | Mapping[str, str] = "python-topics",
+        length: int = 128,
+        calibration: int = 16,
+        calibration_data: str | None = None,
+        search: int = 8,
+        select: int = 16,
+        test: int = 32,
+        genes: Form = "levels",
+        levels: int = 16,
+        round_to: int = 1,
+        smallest: float = 0.0,
+        drop_layers: bool = True,
+        bits: Sequence[int] = (),
+        criterion: str | Mapping[str, Any] = "heapr",
+        repair: Repair = "least-squares",
+        references: Sequence[str] = tuple(METHODS),
+        percentages: Sequence[int] = PERCENTAGES,
+        objectives: Sequence[str] = (),
+        at_most: Mapping[str, float] | None = None,
+        batch: int = 1,
+        cache_megabytes: int = 384,
+    ) -> None:
+        check_names(references, percentages)
+        options = Options(
+            model=model,
+            task=task,
+            data=data if isinstance(data, str) else dict(data),
+            length=length,
+            calibration=calibration,
+            calibration_data=calibration_data,
+            search=search,
+            select=select,
+            test=test,
+            objectives=tuple(objectives),
+            at_most=dict(at_most or {}),
+            batch=batch,
+            cache_megabytes=cache_megabytes,
+        )
+        self._criterion = criterion_named(criterion)
+        self._repair = repair
+        self._wanted = tuple(references), tuple(percentages)
+        super().__init__(options, "bytes" if bits else "parameters")
+        anatomy = self.open().anatomy
+        self._layout = GeneLayout(anatomy, genes, levels, round_to, smallest, drop_layers, checked_bits(bits))
+        self._kept: Prepared | None = None
+        self._smallest = self.counted(smallest_plan(self._layout, self._unranked))
+        check_reachable(self._measures, self._smallest, self._unpruned)
+        self.space = self._layout.space
+
+    @property
+    def _unranked(self) -> Orders:
+        return [np.arange(units) for units in self._layout.anatomy.units]
+
+    def canonical(self, genomes: IntArray) -> IntArray:
+        """Return genomes in which the other genes of a dropped layer are at their highest levels."""
+        return self._layout.canonical(genomes)
+
+    def prepare(self, folder: Path, seed: int) -> None:
+        """Fit a classifier if there is none, rank the units, and make the references; all is kept in `folder`."""
+        own = self._fit(folder)
+        names, percentages = self._wanted
+        wanted = Wanted(names, self.cost, percentages)
+        self._kept = prepared(own, self._layout, self._criterion, wanted, folder=folder, seed=seed)
+
+    @property
+    def _prepared(self) -> Prepared:
+        if self._kept is None:
+            raise ContractError("the units are not ranked yet; call prepare(folder, seed) first")
+        return self._kept
+
+    @property
+    def _orders(self) -> Orders | None:
+        """The order in which units go, if every genome keeps the first ones."""
+        return self._prepared.orders if self._layout.form == "levels" else None
+
+    def plans(self, genome: IntArray) -> list[BlockPlan]:
+        """Return what a genome keeps of each layer."""
+        return self._layout.decode(genome, self._prepared.orders)
+
+    def counted(self, plans: Sequence[BlockPlan]) -> dict[str, float]:
+        """Return macs, parameters and bytes with these plans."""
+        return self._cost_model.counted(plans)
+
+    def adjust(self) -> Adjust | None:
+        """Return the repair, and the rounding if there are bits to choose from."""
+        return adjusting(self.open(), self._repair, self._layout.bits, self._orders)
+
+    def packed(self, plans: Sequence[BlockPlan]) -> dict[str, PackedLayer]:
+        """Return the rounded layers."""
+        return packed_layers(self.open(), plans, adjusting(self.open(), self._repair, (), self._orders))
+
+    @property
+    def formats(self) -> tuple[str, ...]:
+        """How a model can be written; packed has the bytes that were counted where weights are rounded."""
+        return (PACKED, SAFETENSORS) if self._layout.bits else (SAFETENSORS,)
+
+    def references(self) -> tuple[Reference, ...]:
+        """Return the unpruned model, then what a user would have picked without a search."""
+        return self._prepared.references
+
+    def describe(self, genome: IntArray) -> Description:
+        """Say what each layer keeps and what that costs."""
+        plans = self._layout.decode(genome, self._unranked if self._kept is None else self._kept.orders)
+        described: dict[str, str | int | float] = {}
+        for number, (plan, block) in enumerate(zip(plans, self._layout.anatomy.blocks, strict=True)):
+            text = f"{len(plan.heads)} of {block.attention.heads} heads, {len(plan.neurons)} of {block.neurons} neurons"
+            text += f", {plan.bits} bits" if self._layout.bits else ""
+            described[f"layer {number}"] = text if plan.kept else "dropped"
+        return described | self.described(plans)
+
+    def inspect(self) -> Inspection:
+        """Return the layers, the sizes that can be reached, and whether the bounds can be met."""
+        return inspection_of_layers(self._options.model, self._layout, self._measures, (self._unpruned, self._smallest))
+
+    def audit(
+        self,
+        candidates: Sequence[Candidate],
+        folder: Path,  # noqa: ARG002  # the contract's; all of it is short enough to be repeated
+        seed: int,
+        *,
+        samples: int = 2,
+        other_data: str | None = None,
+        families: bool = False,
+    ) -> Audit:
+        """Say whether the front can be believed.
+
+        Calibrated on `samples` other samples of the data, and on other data (by default Python's own source code for a
+        language model), would the same units stay? How does the front do on that other data? With `families`, are other
+        families of compression better at equal bytes?
+        """
+        orders = {
+            candidate.id: self._layout.decode(candidate.genome, self._prepared.orders) for candidate in candidates
+        }
+        audited = Audited(self.open(), self._criterion, self.loaded.narrower, self.loaded.device, self._options)
+        return audited.audit(
+            orders,
+            measure=self.quality,
+            seed=seed,
+            samples=samples,
+            other_data=other_data,
+            adjust=adjusting(self.open(), self._repair, (), self._orders) if families else None,
+            families=families,
+        )
+
+    def recover(
+        self,
+        genome: IntArray,
+        folder: Path,
+        seed: int,
+        *,
+        method: Method = "finetune",
+        epochs: float = 1.0,
+        rate: float = 1e-4,
+        rounds: int = 3,
+        rank: int = 8,
+        temperature: float = 2.0,
+        weight: float = 0.5,
+    ) -> Recovered:
+        """Win back what pruning cost a candidate, within `epochs` over the training part, and measure it again.
+
+        Methods: finetune, distil (towards the unpruned model as well), lora (adapters of `rank`, merged), rewind-rate
+        and rewind-weights (in `rounds`), and least-squares (no training: layer by layer, from first to last).
+
+        Raises:
+            ConfigError: An option cannot be used, or training diverged.
+            ContractError: The written model is not the measured one.
+        """
+        plan = Plan(epochs, rate, weight_decay=0.0, clip=1.0)
+        worker, plans = self.loaded, self.plans(genome)
+        task = Recovering(self.open(), Budget(method, plan, rounds, rank, temperature, weight), worker.device, seed)
+        if method in REWINDING:
+            model, plans = task.rewound(plans, self._criterion)
+        else:
+            model = task.recovered(worker.narrower, plans)
+        return self.recovered(model, plans, genome, folder, (method, task.spent))

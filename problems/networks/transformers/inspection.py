@@ -1,0 +1,66 @@
+"""The pre-flight of a transformer: its layers, the sizes that can be reached, and whether bounds can be met."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from emoprune.contracts import Inspection, Table
+from emoprune.problems.networks.measures import Measures
+from emoprune.problems.networks.transformers.genes import GeneLayout
+
+__all__ = ["inspection_of_layers"]
+
+Counted = Mapping[str, float]
+
+
+def inspection_of_layers(
+    model: str, layout: GeneLayout, measures: Measures, counted: tuple[Counted, Counted]
+) -> Inspection:
+    """Return what a person wants to know of a model before searching.
+
+    `counted` holds the counted measures of the unpruned and of the smallest model.
+    """
+    unpruned, smallest = counted
+    summary: dict[str, str | int | float | bool] = {"model": model, "layers": len(layout.anatomy.blocks)}
+    summary |= {
+        "genes": len(layout.space),
+        "genomes": f"{layout.space.size:.3g}" if layout.space.size < 1e300 else "many",
+    }
+    for name, full in unpruned.items():
+        reached = int(smallest[name])
+        summary |= {f"{name} unpruned": int(full), f"{name} smallest": f"{reached:,} ({reached / full:.1%})"}
+    tables: dict[str, Table] = {"layers": _rows(layout), "bounds": measures.reachable(smallest)}
+    return Inspection(summary, {title: rows for title, rows in tables.items() if rows}, _notes(layout))
+
+
+def _rows(layout: GeneLayout) -> Table:
+    rows: list[dict[str, str | int]] = []
+    for number, block in enumerate(layout.anatomy.blocks):
+        attention = block.attention
+        heads, neurons = layout.table[2 * number], layout.table[2 * number + 1]
+        rows.append(
+            {
+                "layer": number,
+                "attention": attention.kind,
+                "heads": attention.heads,
+                "key and value heads": attention.key_value_heads,
+                "heads kept": f"{heads[0]} to {heads[-1]} in {len(heads)}",
+                "neurons": block.neurons,
+                "neurons kept": f"{neurons[0]} to {neurons[-1]} in {len(neurons)}",
+                "can go": "yes" if layout.drop_layers else "no",
+            }
+        )
+    return rows
+
+
+def _notes(layout: GeneLayout) -> list[str]:
+    notes = []
+    blocks = layout.anatomy.blocks
+    if any(block.attention.group > 1 for block in blocks):
+        notes.append(
+            "Queries share keys and values here: a key and value head goes when none of its queries is left, so that "
+            "the first heads of a group to go save less than its last one."
+        )
+    if any(len(block.feed_forwards) > 1 for block in blocks):
+        notes.append("The neurons of all experts of a layer are ranked together; experts may become unequally wide.")
+    return notes

@@ -1,0 +1,260 @@
+"""What all problems on transformers share: model and data, workers, measuring, writing, and measuring again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from emoprune.contracts import Description, Failure, Recovered, Row
+from emoprune.errors import ConfigError, ContractError
+from emoprune.problems.networks.latency import measured_calls
+from emoprune.problems.networks.measures import Measures
+from emoprune.problems.networks.transformers.anatomy.narrowing import Adjust, Narrower
+from emoprune.problems.networks.transformers.anatomy.structure import BlockPlan
+from emoprune.problems.networks.transformers.data.batches import CALIBRATION, digest_of
+from emoprune.problems.networks.transformers.exporting.exporting import Facts, export_model
+from emoprune.problems.networks.transformers.exporting.folders import Exported, PackedLayer
+from emoprune.problems.networks.transformers.measuring import measures_of
+from emoprune.problems.networks.transformers.preparing import fitted
+from emoprune.problems.networks.transformers.recovery.loop import Spent
+from emoprune.problems.networks.transformers.running.runner import Runner
+from emoprune.problems.networks.transformers.running.whole import scores_of_model
+from emoprune.problems.networks.transformers.tasks.contract import Judge
+from emoprune.problems.networks.transformers.tasks.opening import Opened, opened
+from emoprune.problems.networks.transformers.tasks.options import Options
+from emoprune.records import Split
+from emoprune.space import IntArray
+
+__all__ = ["PACKED", "SAFETENSORS", "TransformerProblem", "Worker"]
+
+MEGABYTE = 2**20
+PACKED, SAFETENSORS = "packed", "safetensors"
+
+Plans = Sequence[BlockPlan]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Worker:
+    """What `setup` loads once per worker."""
+
+    narrower: Narrower
+    runner: Runner
+    judge: Judge
+    device: str
+
+
+class TransformerProblem:
+    """A problem whose genomes are plans for a transformer's layers; the problems say what their genes mean.
+
+    Args:
+        options: Model, data and measures.
+        cost: The counted objective unless objectives are named.
+    """
+
+    def __init__(self, options: Options, cost: str) -> None:
+        self._options = options
+        own = opened(options)
+        self._opened: Opened | None = own
+        self._weights: dict[str, torch.Tensor] = {}
+        self._worker: Worker | None = None
+        self._cost_model = own.cost_model
+        self._unpruned = self._cost_model.counted([own.anatomy.whole(each) for each in range(len(own.anatomy.blocks))])
+        chosen = tuple(options.objectives) or (own.task.default_objective, cost)
+        self._measures: Measures = measures_of(chosen, options.at_most, self._unpruned, own.task.scored)
+        self.objectives = self._measures.objectives
+        self.constraints = self._measures.constraints
+
+    def plans(self, genome: IntArray) -> list[BlockPlan]:
+        """Return what a genome keeps of each layer."""
+        raise NotImplementedError
+
+    def counted(self, plans: Plans) -> dict[str, float]:
+        """Return macs, parameters and bytes with these plans."""
+        raise NotImplementedError
+
+    def adjust(self) -> Adjust | None:
+        """Return what is done to the weights of narrowed layers."""
+        raise NotImplementedError
+
+    def packed(self, plans: Plans) -> dict[str, PackedLayer]:
+        """Return the layers whose weights are stored in fewer bytes."""
+        raise NotImplementedError
+
+    def describe(self, genome: IntArray) -> Description:
+        """Say what each layer keeps and what that costs."""
+        raise NotImplementedError
+
+    @property
+    def formats(self) -> tuple[str, ...]:
+        """How a model can be written."""
+        return (SAFETENSORS,)
+
+    def open(self) -> Opened:
+        """Return the model and the data, loaded anew in a worker."""
+        if self._opened is None:
+            self._opened = opened(self._options, tried=True)
+            self._opened.task.model.load_state_dict(self._weights, strict=False)
+        return self._opened
+
+    def _fit(self, folder: Path) -> Opened:
+        """Fit a classifier if there is none; `folder` keeps it."""
+        folder.mkdir(parents=True, exist_ok=True)
+        own = self.open()
+        self._weights = fitted(own, folder)
+        return own
+
+    @property
+    def cost(self) -> str:
+        """The counted objective, or parameters if none is."""
+        counted = [name for name in ("parameters", "macs", "bytes") if name in self._measures.objective_names]
+        return counted[0] if counted else "parameters"
+
+    @property
+    def quality(self) -> str:
+        """The first objective that says how good a model is; the task's own if none does."""
+        task = self.open().task
+        return next((name for name in self._measures.objective_names if name in task.scored), task.default_objective)
+
+    def setup(self, device: str, threads: int) -> None:
+        """Load model and data to `device`."""
+        torch.set_num_threads(threads)
+        if device == "cuda" and not torch.cuda.is_available():
+            raise ConfigError("evaluation.device: cuda was asked for, but torch finds no GPU here; use cpu")
+        own = self.open()
+        own.task.model.to(device)
+        parts = {part: [batch.on(device) for batch in batches] for part, batches in own.task.parts.items()}
+        narrower = own.narrower(self.adjust())
+        measured = {part: batches for part, batches in parts.items() if part != CALIBRATION}
+        runner = Runner(narrower, measured, self._options.cache_megabytes * MEGABYTE)
+        self._worker = Worker(narrower, runner, own.task.judge(narrower, measured), device)
+        if "kl" in self._measures.needed:
+            for split in Split:
+                self._worker.judge.remember(self._taught(split), split.value)
+
+    def _taught(self, split: Split) -> list[torch.Tensor]:
+        """Return what the unpruned model's last hidden states are made of, which `kl` is held against."""
+        anatomy, worker = self.open().anatomy, self.loaded
+        whole = [anatomy.whole(number) for number in range(len(anatomy.blocks))]
+        return worker.judge.finished(worker.runner.hidden(whole, split.value), split.value)
+
+    @property
+    def loaded(self) -> Worker:
+        """What `setup` loaded."""
+        if self._worker is None:
+            raise ContractError("model and data are not loaded yet; call setup(device, threads) first")
+        return self._worker
+
+    def evaluate(
+        self,
+        genomes: IntArray,
+        seeds: NDArray[np.uint64],  # noqa: ARG002  # the contract's; nothing here is random
+        split: Split,
+    ) -> Sequence[Row]:
+        """Return objectives and bounded values of each genome."""
+        return [self._row(self.plans(genome), split) for genome in genomes]
+
+    def _row(self, plans: Plans, split: Split) -> Row:
+        worker, needed = self.loaded, self._measures.needed
+        values: dict[str, float] = dict(self.counted(plans))
+        scored = frozenset(needed & set(self.open().task.scored))
+        if scored:
+            values |= worker.judge.scores(worker.runner.hidden(plans, split.value), split.value, scored)
+            if not all(np.isfinite(values[name]) for name in scored):
+                return Failure("the model's outputs are not finite")
+        if "milliseconds" in needed:
+            values["milliseconds"] = self._milliseconds(worker.narrower.narrowed(plans))
+        return self._measures.row(values)
+
+    def _milliseconds(self, model: Any) -> float:
+        inputs = self.open().task.sized(self._options.batch, self._options.length)
+        inputs = {name: own.to(self.loaded.device) for name, own in inputs.items()}
+        return measured_calls([partial(model, **inputs)], self._options.batch)[0].median
+
+    def values(self, model: Any, plans: Plans, split: Split) -> dict[str, float]:
+        """Return the objectives of a model as it is, on one part of the data."""
+        own, worker, names = self.open(), self.loaded, self._measures.needed
+        values = dict(self.counted(plans))
+        unpruned = self._taught(split) if "kl" in names else None
+        scored = frozenset(names & set(own.task.scored))
+        values |= scores_of_model(own, model, split.value, scored, device=worker.device, unpruned=unpruned)
+        if "milliseconds" in names:
+            values["milliseconds"] = self._milliseconds(model)
+        return {name: values[name] for name in self._measures.objective_names}
+
+    def export(self, genome: IntArray, folder: Path) -> Description:
+        """Write the smaller model into `folder` in the first format, verified."""
+        return self.export_as(genome, folder, self.formats[:1], verify=True)
+
+    def export_as(self, genome: IntArray, folder: Path, formats: Sequence[str], verify: bool) -> Description:
+        """Write the smaller model into `folder`, loadable without emoprune; verified in a fresh process.
+
+        Raises:
+            ConfigError: There is no such format, or several are asked for.
+            ContractError: The reloaded model is not the evaluated one.
+        """
+        if len(formats) != 1 or formats[0] not in self.formats:
+            raise ConfigError(
+                f"format: expected one of {', '.join(self.formats)}, found {', '.join(formats) or 'none'}"
+            )
+        plans = self.plans(genome)
+        layers = self.packed(plans) if formats[0] == PACKED else {}
+        return self.write(folder, self.loaded.narrower.narrowed(plans), plans, genome, layers, verify=verify)
+
+    def write(
+        self,
+        folder: Path,
+        model: Any,
+        plans: Plans,
+        genome: IntArray,
+        layers: Mapping[str, PackedLayer],
+        *,
+        verify: bool,
+        notes: Sequence[str] = (),
+    ) -> Description:
+        """Write a model with these plans, its weights as they are in `model`, and return what was measured of it."""
+        own, worker = self.open(), self.loaded
+        whole = [own.anatomy.whole(number) for number in range(len(own.anatomy.blocks))]
+        quality = frozenset(set(own.task.scored) - {"kl"})
+        measured = []
+        for each, counted in ((model, self.counted(plans)), (own.task.model, self._unpruned)):
+            scores = scores_of_model(own, each, "test", quality, device=worker.device)
+            measured.append({**{f"test {name}": value for name, value in scores.items()}, **counted})
+        pruned = Exported(model.cpu(), worker.narrower.plan(plans), own.task.about, layers)
+        unpruned = Exported(own.task.model.cpu(), worker.narrower.plan(whole), own.task.about)
+        facts = Facts(self.describe(genome), (measured[0], measured[1]), notes)
+        try:
+            return export_model(folder, own, (pruned, unpruned), facts, length=self._options.length, check=verify)
+        finally:
+            own.task.model.to(worker.device)
+
+    def recovered(self, model: Any, plans: Plans, genome: IntArray, folder: Path, how: tuple[str, Spent]) -> Recovered:
+        """Measure a recovered model again on every split, and write it; `how` is the method and what it took."""
+        method, spent = how
+        values = {split.value: self.values(model, plans, split) for split in Split}
+        notes = [f"After pruning it was recovered by {method}: {spent}."]
+        described = dict(self.write(folder, model, plans, genome, {}, verify=True, notes=notes))
+        described |= {"method": method, "steps": spent.steps, "seen": spent.seen, "seconds": round(spent.seconds, 1)}
+        return Recovered(values, described)
+
+    def described(self, plans: Plans) -> dict[str, int | float]:
+        """Return the counted measures as a person reads them, each with its share of the unpruned model's."""
+        described: dict[str, int | float] = {}
+        for name, count in self.counted(plans).items():
+            described |= {name: int(count), f"{name} share": round(count / self._unpruned[name], 4)}
+        return described
+
+    def fingerprint(self) -> str:
+        """Return a digest of everything that `evaluate` depends on and the config does not name."""
+        own = self.open()
+        return f"{own.loaded.digest()}-{digest_of(own.task.parts)}"
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Workers load for themselves; sending the model would send it once for each of them.
+        return {**vars(self), "_worker": None, "_opened": None}

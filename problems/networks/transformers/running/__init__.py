@@ -1,0 +1,1 @@
+"""Running narrowed transformers: layer by layer, what candidates share computed once."""

@@ -1,0 +1,107 @@
+"""Standing in for a model's layers: to see what they are called with, and to go on from hidden states at hand."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+
+from emoprune.problems.networks.transformers.anatomy.narrowing import Narrower
+
+__all__ = ["Calls", "Rest", "calls_of"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Calls:
+    """What a batch's layers are called with: the first hidden states, and by layer everything else.
+
+    The arguments beside the hidden states (positions, masks) depend on the batch alone.
+    """
+
+    hidden: torch.Tensor
+    arguments: tuple[tuple[tuple[Any, ...], Mapping[str, Any]], ...]
+
+    def run(self, number: int, block: nn.Module, hidden: torch.Tensor) -> torch.Tensor:
+        """Return what a layer, in the place of layer `number`, makes of hidden states."""
+        positional, named = self.arguments[number]
+        outputs = block(hidden, *positional, **named)
+        found: torch.Tensor = outputs[0] if isinstance(outputs, tuple) else outputs
+        return found
+
+
+class _Stop(Exception):  # no error: it ends a call that has been seen
+    pass
+
+
+class _Standing(nn.Module):
+    """Has a layer's plain attributes, which models look at, and answers in the form that the layer does."""
+
+    def __init__(self, block: nn.Module, *, in_tuple: bool) -> None:
+        super().__init__()
+        for name, value in vars(block).items():
+            if isinstance(value, int | float | str) and name != "training":
+                setattr(self, name, value)
+        self.in_tuple = in_tuple
+        self.seen: tuple[tuple[Any, ...], dict[str, Any]] = ((), {})
+        self.taken: torch.Tensor | None = None
+        self.answer: torch.Tensor | None = None
+
+    def forward(self, hidden_states: torch.Tensor, *positional: Any, **named: Any) -> Any:
+        """Take note of the call; answer with what was set, or hand on what came in."""
+        self.seen, self.taken = (positional, named), hidden_states
+        answer = hidden_states if self.answer is None else self.answer
+        return (answer,) if self.in_tuple else answer
+
+
+def answers_in_tuple(narrower: Narrower, inputs: Mapping[str, torch.Tensor]) -> bool:
+    """Whether the model's layers return tuples."""
+    found: list[bool] = []
+
+    def hook(_module: nn.Module, _arguments: tuple[Any, ...], outputs: Any) -> None:
+        found.append(isinstance(outputs, tuple))
+        raise _Stop
+
+    first = narrower.model.get_submodule(narrower.anatomy.path)[0]
+    handle = first.register_forward_hook(hook)
+    try:
+        with torch.no_grad():
+            narrower.model(**inputs)
+    except _Stop:
+        pass
+    finally:
+        handle.remove()
+    return found[0]
+
+
+def calls_of(narrower: Narrower, inputs: Mapping[str, torch.Tensor]) -> Calls:
+    """Return what the layers are called with for a batch, without running any of them."""
+    in_tuple = answers_in_tuple(narrower, inputs)
+    blocks = narrower.model.get_submodule(narrower.anatomy.path)
+    standing = [_Standing(block, in_tuple=in_tuple) for block in blocks]
+    with torch.no_grad():
+        narrower.with_blocks(standing)(**inputs)
+    first = standing[0].taken
+    assert first is not None  # noqa: S101  # the model has called its layers; narrows the type
+    return Calls(first, tuple(each.seen for each in standing))
+
+
+class Rest:
+    """What a model makes of its last layer's hidden states: the final norm, and a head if it has one."""
+
+    def __init__(self, narrower: Narrower, inputs: Mapping[str, torch.Tensor]) -> None:
+        block = narrower.model.get_submodule(narrower.anatomy.path)[-1]
+        self._standing = _Standing(block, in_tuple=answers_in_tuple(narrower, inputs))
+        self._model = narrower.with_blocks([self._standing])
+
+    def __call__(self, hidden: torch.Tensor, inputs: Mapping[str, torch.Tensor]) -> torch.Tensor:
+        """Return the first of the model's outputs: logits, or the last hidden states of one without a head."""
+        self._standing.answer = hidden
+        try:
+            outputs = self._model(**inputs)
+        finally:
+            self._standing.answer = None
+        found: torch.Tensor = outputs if isinstance(outputs, torch.Tensor) else outputs[0]
+        return found

@@ -1,0 +1,103 @@
+"""What both problems on single weights of transformers share."""
+
+from __future__ import annotations
+
+import fnmatch
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from emoprune.contracts import Description, Inspection, Reference
+from emoprune.errors import ContractError
+from emoprune.problems.networks.layer_inspection import inspection_of_layers
+from emoprune.problems.networks.references.stored import as_json, from_json
+from emoprune.problems.networks.transformers.anatomy.narrowing import Adjust
+from emoprune.problems.networks.transformers.anatomy.structure import BlockPlan
+from emoprune.problems.networks.transformers.exporting.folders import PackedLayer
+from emoprune.problems.networks.transformers.problem import PACKED, SAFETENSORS, TransformerProblem
+from emoprune.problems.networks.transformers.tasks.opening import Opened
+from emoprune.problems.networks.transformers.tasks.options import Options
+from emoprune.problems.networks.transformers.weights.layers import LayerGenes, Ranks, layer_levels
+from emoprune.problems.networks.treatments.contract import Treatment
+from emoprune.space import IntArray
+
+__all__ = ["LayerProblem"]
+
+
+class LayerProblem(TransformerProblem):
+    """One ordered gene per linear layer of the stack: how strongly a treatment acts on it, the highest not at all.
+
+    Args:
+        options: Model, data and measures.
+        treatment: What is done to a layer's weight.
+        ignore: Patterns of layers that stay as they are.
+        cost: The counted objective unless objectives are named.
+    """
+
+    def __init__(self, options: Options, treatment: Treatment, ignore: Sequence[str], cost: str) -> None:
+        super().__init__(options, cost)
+        levels = layer_levels(
+            self.open(), treatment, lambda path: any(fnmatch.fnmatchcase(path, pattern) for pattern in ignore)
+        )
+        self._genes = LayerGenes(self.open(), levels)
+        self._references: tuple[Reference, ...] | None = None
+        self.space = levels.space
+
+    def made_references(self, opened: Opened) -> tuple[Reference, ...]:
+        """Return what a user would have picked without a search."""
+        raise NotImplementedError
+
+    def ranks(self) -> Ranks:
+        """Return what the treatment made of the layers' scores."""
+        raise NotImplementedError
+
+    def prepare(self, folder: Path, seed: int) -> None:  # noqa: ARG002  # the contract's
+        """Fit a classifier if there is none, and make the references; all is kept in `folder`."""
+        own, path = self._fit(folder), folder / "references.json"
+        if not path.exists():
+            made = self.made_references(own)
+            path.write_text(json.dumps(as_json(made, {}), indent=1) + "\n", encoding="utf-8")
+        self._references, _ = from_json(json.loads(path.read_text(encoding="utf-8")), self.space)
+
+    def references(self) -> tuple[Reference, ...]:
+        """Return the unpruned model, then what a user would have picked without a search."""
+        if self._references is None:
+            raise ContractError("there are no references yet; call prepare(folder, seed) first")
+        return self._references
+
+    def plans(self, genome: IntArray) -> list[BlockPlan]:
+        """Return a genome's levels by layer of the stack."""
+        return self._genes.plans(genome)
+
+    def counted(self, plans: Sequence[BlockPlan]) -> dict[str, float]:
+        """Return macs and parameters that are not zero, and the bytes of the packed weights."""
+        levels = self._genes.decoded(list(plans))
+        genome = self._genes.levels.encode(levels)
+        return self._genes.levels.counted(genome[np.newaxis], self._unpruned)[0]
+
+    def adjust(self) -> Adjust:
+        """Return the treatment of single layers."""
+        return self._genes.adjust(self.open().task.model, self.ranks())
+
+    def packed(self, plans: Sequence[BlockPlan]) -> dict[str, PackedLayer]:
+        """Return the treated layers."""
+        return self._genes.packed(self.open().task.model, list(plans))
+
+    @property
+    def formats(self) -> tuple[str, ...]:
+        """Packed has the bytes that were counted; safetensors holds zeros and roundings as floats."""
+        return (PACKED, SAFETENSORS)
+
+    def describe(self, genome: IntArray) -> Description:
+        """Say what is left of each linear layer and what that costs."""
+        labels, plans = self._genes.levels.treatment.labels, self.plans(genome)
+        named = zip(self._genes.levels.parts, self._genes.decoded(plans).tolist(), strict=True)
+        described: dict[str, str | int | float] = {part.path: labels[level] for part, level in named}
+        return described | self.described(plans)
+
+    def inspect(self) -> Inspection:
+        """Return the layers, what each can be reduced to, and whether the bounds can be met."""
+        note = "Layers outside of the stack, such as embeddings and an output layer tied to them, keep their weights."
+        return inspection_of_layers(self._options.model, self._genes.levels, self._measures, [note])

@@ -1,0 +1,145 @@
+"""Weight pruning of transformers: how many of each linear layer's weights are not zero, against quality and size."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Literal
+
+import torch
+from safetensors.torch import load_file, save_file
+
+from emoprune.contracts import Recovered, Reference
+from emoprune.errors import ConfigError
+from emoprune.problems.networks.recovery.plan import Plan
+from emoprune.problems.networks.transformers.recovery.recovering import Budget
+from emoprune.problems.networks.transformers.recovery.sparse import SparseMethod, recovered_sparse
+from emoprune.problems.networks.transformers.tasks.opening import Opened
+from emoprune.problems.networks.transformers.tasks.options import Options, Purpose
+from emoprune.problems.networks.transformers.weights.layers import Ranks
+from emoprune.problems.networks.transformers.weights.problem import LayerProblem
+from emoprune.problems.networks.transformers.weights.saliency import SALIENCIES, input_norms, scores_of
+from emoprune.problems.networks.treatments.contract import Treatment
+from emoprune.problems.networks.treatments.patterns import Patterns
+from emoprune.problems.networks.treatments.ratios import SHARES, WeightShares
+from emoprune.problems.networks.treatments.share_references import share_references
+from emoprune.space import IntArray
+
+__all__ = ["TransformerWeightRatios"]
+
+
+class TransformerWeightRatios(LayerProblem):
+    """Zero weights: one gene per linear layer says what share of its weights stays, or which N of every M.
+
+    Shapes stay as they are: the size counts what must be stored and multiplied; a dense kernel runs no faster.
+
+    Args:
+        model: minilm, smollm2, a Hugging Face folder, a GGUF file, or owner/model on a hub.
+        task: What the model is for: language-modelling, text-classification or image-classification.
+        data: As for `heads-and-neurons`.
+        length: Tokens in a window of text, or at most in a sentence.
+        calibration: Windows or examples that scores are computed on.
+        search: Windows that lead the search; for classification the parts of the data say.
+        select: Windows that choose from its front.
+        test: Windows that are reported.
+        ignore: Patterns of layers that stay as they are, as in `*.down_proj`.
+        pattern: unstructured (a share of the layer), or n:m (N of every M along the incoming channels).
+        shares: The shares that can stay, rising up to 1; for pattern unstructured.
+        m: The M of N:M; N runs from 1 to M.
+        saliency: What ranks weights: magnitude, input-scaled or random.
+        objectives: What is minimised: perplexity, loss, error, kl, macs, parameters, bytes, milliseconds.
+        at_most: Bounds by measure, or as `bytes-share` in shares of the unpruned model.
+        batch: How many examples are timed at once for milliseconds.
+        cache_megabytes: How much memory each worker may use for hidden states and layers that candidates share.
+    """
+
+    def __init__(
+        self,
+        *,
+        model: str = "smollm2",
+        task: Purpose = "language-modelling",
+        data: str | Mapping[str, str] = "python-topics",
+        length: int = 128,
+        calibration: int = 16,
+        search: int = 8,
+        select: int = 16,
+        test: int = 32,
+        ignore: Sequence[str] = (),
+        pattern: Literal["unstructured", "n:m"] = "unstructured",
+        shares: Sequence[float] = SHARES,
+        m: int = 4,
+        saliency: str = "input-scaled",
+        objectives: Sequence[str] = (),
+        at_most: Mapping[str, float] | None = None,
+        batch: int = 1,
+        cache_megabytes: int = 384,
+    ) -> None:
+        options = Options(
+            model=model,
+            task=task,
+            data=data if isinstance(data, str) else dict(data),
+            length=length,
+            calibration=calibration,
+            search=search,
+            select=select,
+            test=test,
+            objectives=tuple(objectives),
+            at_most=dict(at_most or {}),
+            batch=batch,
+            cache_megabytes=cache_megabytes,
+        )
+        if saliency not in SALIENCIES:
+            raise ConfigError(f"saliency: none is called {saliency!r}; expected one of {', '.join(SALIENCIES)}")
+        treatment: Treatment = WeightShares.of(shares) if pattern == "unstructured" else Patterns(m)
+        super().__init__(options, treatment, ignore, "parameters")
+        self._saliency = saliency
+        self._norms: dict[str, torch.Tensor] = {}
+        self._seed = 0
+
+    def prepare(self, folder: Path, seed: int) -> None:
+        """Fit a classifier if there is none, look at what the layers read, and make the references."""
+        super().prepare(folder, seed)
+        self._seed, path = seed, folder / "norms.safetensors"
+        if not path.exists():
+            save_file(input_norms(self.open(), self._genes.levels), path)
+        self._norms = load_file(path)
+
+    def made_references(self, opened: Opened) -> tuple[Reference, ...]:
+        """Return uniform shares, and each method's shares at some percentages."""
+        weights = {
+            f"{part.path}.weight": opened.task.model.get_submodule(part.path).weight.detach().numpy()
+            for part in self._genes.levels.parts
+        }
+        return share_references(self._genes.levels, weights)
+
+    def ranks(self) -> Ranks:
+        """Return the order in which each layer's weights stay."""
+        model, treatment = self.open().task.model, self._genes.levels.treatment
+        return {
+            part.path: treatment.ranked(part, scores_of(self._saliency, model, part.path, self._norms, self._seed))
+            for part in self._genes.levels.parts
+        }
+
+    def recover(
+        self,
+        genome: IntArray,
+        folder: Path,
+        seed: int,
+        *,
+        method: SparseMethod = "finetune",
+        epochs: float = 1.0,
+        rate: float = 1e-4,
+        rounds: int = 3,
+        temperature: float = 2.0,
+        weight: float = 0.5,
+    ) -> Recovered:
+        """Fine-tune, distil or rewind a candidate with its zeros kept, and measure it again.
+
+        Raises:
+            ConfigError: An option cannot be used, or training diverged.
+            ContractError: The written model is not the measured one.
+        """
+        budget = Budget(method, Plan(epochs, rate, weight_decay=0.0, clip=1.0), rounds, 1, temperature, weight)
+        plans = self.plans(genome)
+        model, spent = recovered_sparse(self.open(), self.loaded.narrower, self._genes, plans, budget=budget, seed=seed)
+        return self.recovered(model, plans, genome, folder, (method, spent))

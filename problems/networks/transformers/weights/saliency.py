@@ -1,0 +1,96 @@
+"""How much each single weight of a transformer's linear layers matters."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import nn
+
+from emoprune.errors import ConfigError
+from emoprune.problems.networks.transformers.data.batches import CALIBRATION
+from emoprune.problems.networks.transformers.tasks.opening import Opened
+from emoprune.problems.networks.treatments.levels import LayerLevels
+
+__all__ = ["SALIENCIES", "input_norms", "scores_of", "weight_gradients"]
+
+SALIENCIES = ("magnitude", "input-scaled", "random")
+Tensors = dict[str, torch.Tensor]
+
+
+def input_norms(opened: Opened, levels: LayerLevels) -> Tensors:
+    """Return the L2 norm of each channel that the layers read, over the calibration batches, by the layer's path."""
+    squares: Tensors = {}
+    model = opened.task.model
+    with torch.no_grad(), _watching(model, [part.path for part in levels.parts], squares) as masks:
+        for batch in opened.task.parts[CALIBRATION]:
+            masks[0] = batch.mask
+            opened.task.run(model, batch)
+    sizes = {part.path: shape[1] for part, shape in levels.layers}
+    return {
+        path: squares.get(path, torch.zeros(size, dtype=torch.float64)).sqrt().float() for path, size in sizes.items()
+    }
+
+
+@contextmanager
+def _watching(model: Any, paths: list[str], squares: Tensors) -> Iterator[list[torch.Tensor | None]]:
+    masks: list[torch.Tensor | None] = [None]
+
+    def reading(path: str) -> Callable[[nn.Module, tuple[torch.Tensor, ...]], None]:
+        def hook(_module: nn.Module, arguments: tuple[torch.Tensor, ...]) -> None:
+            values, mask = arguments[0], masks[0]
+            if mask is not None and values.ndim == 3:
+                values = values[mask.bool()]
+            own = values.reshape(-1, values.shape[-1]).double().square().sum(dim=0)
+            squares[path] = squares[path] + own if path in squares else own
+
+        return hook
+
+    handles = [model.get_submodule(path).register_forward_pre_hook(reading(path)) for path in paths]
+    try:
+        yield masks
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def scores_of(name: str, model: Any, path: str, norms: Tensors, seed: int) -> torch.Tensor:
+    """Return one score per weight of a layer, in the weight's shape.
+
+    `input-scaled` is |weight| times the norm of the channel that it reads, as in Wanda: Sun et al., arXiv 2306.11695.
+
+    Raises:
+        ConfigError: No saliency has that name.
+    """
+    weight = model.get_submodule(path).weight.detach().abs().cpu()
+    if name == "magnitude":
+        return torch.as_tensor(weight)
+    if name == "input-scaled":
+        return torch.as_tensor(weight * norms[path])
+    if name == "random":
+        own = torch.Generator().manual_seed(seed + sum(path.encode()) * 7919)
+        return torch.rand(weight.shape, generator=own)
+    raise ConfigError(f"saliency: none is called {name!r}; expected one of {', '.join(SALIENCIES)}")
+
+
+def weight_gradients(opened: Opened, levels: LayerLevels) -> Tensors:
+    """Return the gradients of the calibration batches' mean loss by the layers' weights, by the layer's path."""
+    model, batches = opened.task.model, opened.task.parts[CALIBRATION]
+    weights = [model.get_submodule(part.path).weight for part in levels.parts]
+    total = [torch.zeros_like(weight) for weight in weights]
+    count = sum(map(opened.task.numbers, batches))
+    try:
+        for weight in weights:
+            weight.requires_grad_(requires_grad=True)
+        for batch in batches:
+            with torch.enable_grad():
+                loss = opened.task.loss(model, batch) / count
+                gradients = torch.autograd.grad(loss, weights, materialize_grads=True)
+            for own, gradient in zip(total, gradients, strict=True):
+                own.add_(gradient)
+    finally:
+        for weight in weights:
+            weight.requires_grad_(requires_grad=False)
+    return {part.path: own for part, own in zip(levels.parts, total, strict=True)}

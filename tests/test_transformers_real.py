@@ -1,0 +1,83 @@
+"""The real models: SmolLM2 from its GGUF file, MiniLM from its package, with text that anybody has."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from emoprune.contracts import Failure
+from emoprune.problems.networks.transformers.heads_and_neurons import HeadsAndNeurons
+from emoprune.records import Split
+
+SEEDS = np.zeros(1, dtype=np.uint64)
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
+
+
+def test_smollm2_keeps_more_of_its_perplexity_repaired_than_sliced(tmp_path: Path) -> None:
+    perplexities = {}
+    for repair in ("none", "least-squares"):
+        problem = HeadsAndNeurons(
+            model="smollm2",
+            calibration=16,
+            search=2,
+            select=2,
+            test=4,
+            levels=8,
+            criterion="wanda",
+            repair=repair,  # type: ignore[arg-type]  # one of its words
+            references=["uniform"],
+            percentages=[90],
+        )
+        problem.prepare(tmp_path / repair, 1)
+        problem.setup("cpu", 1)
+        unpruned, uniform = problem.references()
+        (perplexity, parameters) = row(problem, uniform.genome)
+        perplexities[repair] = perplexity
+        assert parameters <= 0.9 * row(problem, unpruned.genome)[1]
+        if repair == "none":
+            check_against_the_library(problem, unpruned.genome)
+    assert perplexities["least-squares"] < 0.9 * perplexities["none"]
+
+
+def row(problem: HeadsAndNeurons, genome: np.ndarray) -> tuple[float, float]:  # type: ignore[type-arg]  # of whole numbers
+    found = problem.evaluate(genome[None], SEEDS, Split.TEST)[0]
+    assert not isinstance(found, Failure)
+    return float(found[0]), float(found[1])
+
+
+def check_against_the_library(problem: HeadsAndNeurons, genome: np.ndarray) -> None:  # type: ignore[type-arg]  # as above
+    ids = torch.cat([batch.inputs["input_ids"] for batch in problem.open().task.parts["test"]])
+    with torch.no_grad():
+        loss = problem.open().task.model(input_ids=ids, labels=ids).loss
+    assert row(problem, genome)[0] == pytest.approx(math.exp(loss.item()), rel=1e-4)
+    assert 10 < math.exp(loss.item()) < 50
+
+
+def test_minilm_with_half_of_its_multiplications_still_tells_sentences_apart(tmp_path: Path) -> None:
+    words = {"good": ["wonderful", "funny", "brilliant", "charming"], "bad": ["terrible", "dull", "boring", "awful"]}
+    things = ["film", "story", "plot", "cast", "ending", "script", "score", "pace", "scene", "idea"]
+    rows = ["sentence,label"]
+    rows += [
+        f"the {thing} was {word} and {word},{label}" for label in words for word in words[label] for thing in things
+    ]
+    (tmp_path / "rows.csv").write_text("\n".join(rows))
+    problem = HeadsAndNeurons(
+        model="minilm",
+        task="text-classification",
+        data=str(tmp_path / "rows.csv"),
+        length=16,
+        calibration=32,
+        references=["uniform"],
+        percentages=[50],
+        objectives=["error", "macs"],
+    )
+    problem.prepare(tmp_path / "kept", 1)
+    problem.setup("cpu", 1)
+    unpruned, half = problem.references()
+    assert row(problem, unpruned.genome)[0] <= 0.1
+    assert row(problem, half.genome)[0] <= 0.2
+    assert row(problem, half.genome)[1] <= 0.5 * row(problem, unpruned.genome)[1]

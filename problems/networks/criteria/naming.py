@@ -27,7 +27,7 @@ def criterion_named(given: str | Mapping[str, Any], served: str) -> Any:
     serves = tuple(getattr(criterion, "serves", (CHANNELS,)))
     if served not in serves:
         raise ConfigError(
-            f"criterion: {name!r} ranks units of {', '.join(serves)}, not {served}; `emoprune list criteria` says which "
-            "serve what"
+            f"criterion: {name!r} ranks units of {', '.join(serves)}, not {served}; `emoprune list criteria` says "
+            "which serve what"
         )
     return criterion

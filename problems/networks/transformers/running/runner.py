@@ -15,6 +15,7 @@ from emoprune.problems.networks.transformers.running.passing import Calls, calls
 
 __all__ = ["Runner"]
 
+STATIONS = 12  # places in a model after which hidden states are kept
 BLOCKS_SHARE = 4  # one part in so many of the memory is for narrowed layers
 
 
@@ -34,6 +35,8 @@ class Runner:
         own = memory_bytes // BLOCKS_SHARE
         self._blocks = RecentlyUsed[nn.Module](own)
         self._hidden = RecentlyUsed[list[torch.Tensor]](memory_bytes - own)
+        # In deep models not after every layer: the memory then reaches back to more candidates.
+        self._every = max(1, len(narrower.anatomy.blocks) // STATIONS)
         self.layers_run = 0
         self.layers_asked = 0
 
@@ -46,12 +49,13 @@ class Runner:
         steps = list(self._steps(plans, part))
         self.layers_asked += len(steps)
         states, begin = self._known(steps, part)
-        for key, number, plan in steps[begin:]:
+        for place, (key, number, plan) in enumerate(steps[begin:], start=begin + 1):
             block = self._block(number, plan)
             with torch.no_grad():
                 states = [calls.run(number, block, own) for calls, own in zip(self._called(part), states, strict=True)]
             self.layers_run += 1
-            self._hidden.put(key, states, sum(own.untyped_storage().nbytes() for own in states))
+            if place % self._every == 0:
+                self._hidden.put(key, states, sum(own.untyped_storage().nbytes() for own in states))
         return states
 
     def _steps(self, plans: Sequence[BlockPlan], part: str) -> Iterator[tuple[Hashable, int, BlockPlan]]:

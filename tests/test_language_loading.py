@@ -82,6 +82,7 @@ def test_a_cache_that_cannot_be_written_is_done_without(tmp_path: Path, monkeypa
     assert language_model(str(gguf(tmp_path / "small.gguf"))).source.model_type == "llama"
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(110)
 def test_two_processes_that_want_the_same_gguf_file_both_get_it(tmp_path: Path) -> None:
     file = gguf(tmp_path / "small.gguf")

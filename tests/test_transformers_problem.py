@@ -63,6 +63,7 @@ class TestLanguageModelInBits(Conformance):
         return language_folder(place, llama(layers=2))
 
 
+@pytest.mark.slow
 class TestSentences(Conformance):
     more: ClassVar[dict[str, Any]] = {
         "task": "text-classification",

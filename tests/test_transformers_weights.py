@@ -29,6 +29,7 @@ class Conformance(ProblemConformance):
         cls.names = language_folder(tmp_path_factory.mktemp("model"))
 
 
+@pytest.mark.slow
 class TestRatios(Conformance):
     def problem(self) -> Problem:
         return TransformerWeightRatios(**self.names, **FEW, shares=[0.25, 0.5, 1.0])

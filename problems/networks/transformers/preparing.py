@@ -121,16 +121,17 @@ def prepared(
     scores = tuple(kept[name] for name in sorted(kept))
     path = folder / REFERENCES
     if not path.exists():
-        gates = scores if isinstance(criterion, HeadGates) else HeadGates()(evidence)
+        # What no method looks at is not measured: a pass backwards through a language model takes long.
+        gates = HeadGates()(evidence) if "greedy-heads" in wanted.names else scores
         inputs = ReferenceInputs(
             layout,
             opened.cost_model,
             orders_of(scores),
             scores,
             gates,
-            Magnitude()(evidence),
+            Magnitude()(evidence) if "global-magnitude" in wanted.names else scores,
             evidence.costs,
-            _influence(opened),
+            _influence(opened) if "dropped-layers" in wanted.names else np.zeros(len(opened.anatomy.blocks)),
             np.random.default_rng(seed),
             wanted.cost,
             wanted.percentages,

@@ -5,6 +5,7 @@ python benchmarks/subnetworks.py [--quick] [--no-record] [--rounds SEEDS] [--net
 
 from __future__ import annotations
 
+import argparse
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -39,16 +40,17 @@ NOTES = """\
 """
 
 
-def plans(parts: int, *, quick: bool) -> dict[str, Plan]:
+def plans(chosen: argparse.Namespace, parts: int) -> dict[str, Plan]:
     """Return the searches part by part by name; `parts: 1` is the search of the whole network."""
-    population, generations = (8, 2) if quick else (POPULATION, GENERATIONS)
-    small = max(4, population // 2)
+    if chosen.quick:
+        population, generations, small, few = 8, 2, 4, 2
+    else:
+        population, generations, small, few = POPULATION, GENERATIONS, chosen.part_population, chosen.part_generations
+    joint = population * generations // 2 // small
     return {
         "parts: 1": Plan(1, "whole", population, generations, 1),
-        f"parts: {parts}, crossing whole": Plan(parts, "whole", small, max(2, generations // 2), generations // 2),
-        f"parts: {parts}, crossing searched": Plan(
-            parts, "searched", small, max(2, generations // 2), generations // 2
-        ),
+        f"parts: {parts}, crossing whole": Plan(parts, "whole", small, few, joint),
+        f"parts: {parts}, crossing searched": Plan(parts, "searched", small, few, joint),
     }
 
 
@@ -118,13 +120,15 @@ def main() -> None:
     parser.add_argument("--network", default="fashion-vgg", help="a built-in network")
     parser.add_argument("--genes", default="levels", choices=("levels", "units"), help="widths, or a bit per filter")
     parser.add_argument("--parts", type=int, default=3, help="how many parts")
+    parser.add_argument("--part-population", type=int, default=20, help="of each part and of the joint search")
+    parser.add_argument("--part-generations", type=int, default=3, help="of each part")
     parser.add_argument("--epochs", type=float, default=1.0, help="of training candidates of the front")
     chosen = parser.parse_args()
     name = "digits" if chosen.quick else chosen.network
     about = (name, DATA.get(name, "measuring.fewer_images:fashion_1000"), 64 if chosen.quick else 256, chosen.genes)
     parts, seeds = (2, 2) if chosen.quick else (chosen.parts, chosen.rounds)
     judge = Judge(*about, remembers=True)
-    wanted = plans(parts, quick=chosen.quick)
+    wanted = plans(chosen, parts)
     whole = wanted["parts: 1"]
     with tempfile.TemporaryDirectory() as folder:
         found: dict[str, list[Trace]] = {each: [] for each in (*wanted, "pymoo NSGA2")}

@@ -33,7 +33,7 @@ from emoprune.errors import ConfigError, ContractError
 from emoprune.proposals import Algorithm, Breeding, Measured, Parents, Proposed
 from emoprune.space import IntArray
 
-__all__ = ["age_moea2", "nsga2", "nsga3", "random", "sms_emoa"]
+__all__ = ["MultiObjective", "age_moea2", "nsga2", "nsga3", "random", "sms_emoa"]
 
 FloatArray = NDArray[np.float64]
 

@@ -112,6 +112,14 @@ class Breeding(Protocol):
         """Return up to `count` children by tournament, crossover and mutation, none of them measured before."""
         ...
 
+    def children(self, parents: Parents, count: int) -> Proposed:
+        """Return `count` children by tournament, crossover and mutation, repaired; some may be known already."""
+        ...
+
+    def unmeasured(self, genomes: IntArray) -> IntArray:
+        """Return the rows of the genomes that were never measured, equal ones once, without counting them as such."""
+        ...
+
     def mutated(self, genomes: IntArray) -> IntArray:
         """Return mutants of genomes of shape (n, genes), repaired; they may have been measured before."""
         ...

@@ -59,6 +59,14 @@ class Novelty:
         """Add genomes of shape (n, genes)."""
         self._known.update(self.space.keys(genomes))
 
+    def new_rows(self, genomes: IntArray) -> IntArray:
+        """Return the row indices of the genomes that are new, equal ones once; they stay new."""
+        first: dict[bytes, int] = {}
+        for row, key in enumerate(self.space.keys(genomes)):
+            if key not in self._known:
+                first.setdefault(key, row)
+        return np.array(list(first.values()), dtype=np.int64)
+
     def first_new(self, genomes: IntArray, limit: int) -> IntArray:
         """Return the row indices of the first `limit` genomes that are new, and remember these."""
         chosen: list[int] = []
@@ -148,6 +156,16 @@ class Variation:
                 break
             made.append(self._new(self.operators.sampling(self.space, missing, self.rng), missing, "sampling"))
         return self._completed(made, count)
+
+    def children(self, parents: Parents, count: int) -> Proposed:
+        """Return `count` children with the ids of their parents, repaired; they may be known already."""
+        made, ids = self._mate(parents, count)
+        legal = self.operators.repaired(self.space, made[:count], self.rng, "crossover or mutation")
+        return Proposed(legal, ids[:count])
+
+    def unmeasured(self, genomes: IntArray) -> IntArray:
+        """Return the rows of the genomes that are new, equal ones once, without remembering them."""
+        return self.novelty.new_rows(genomes)
 
     def mutated(self, genomes: IntArray) -> IntArray:
         """Return mutants of genomes of shape (n, genes), repaired; they may be known already."""

@@ -31,6 +31,8 @@ HOUSE: dict[str, set[str]] = {
     "variation": VOCABULARY,
     "evolution": VOCABULARY | {"variation"},
     "algorithm": VOCABULARY,
+    "regression": {"space"},
+    "surrogate": VOCABULARY | {"algorithm", "regression"},
     "evaluate": VOCABULARY,
     "cluster": VOCABULARY | {"evaluate"},
     "archive": VOCABULARY,

@@ -13,7 +13,7 @@ from emoprune.errors import RunCorrupt
 from emoprune.problems.networks.coupling.structure import CouplingGroup
 from emoprune.problems.networks.subnetworks.choices import Choices, Member
 from emoprune.problems.networks.subnetworks.genes import GeneForm
-from emoprune.problems.networks.subnetworks.impairment import ranked, schemes
+from emoprune.problems.networks.subnetworks.impairment import even_schemes, ranked, schemes
 from emoprune.testing import legal_genomes
 
 GROUPS = (CouplingGroup("a", 5, ()), CouplingGroup("b", 9, ()), CouplingGroup("c", 1, ()))
@@ -73,6 +73,17 @@ def test_each_scheme_saves_more_than_the_one_before_and_differs_in_one_part(
     assert (np.diff(saved) > 0).all()
     for part, own in enumerate(savings):
         assert own[found[-1, part]] == own.max()
+
+
+@given(st.lists(st.lists(st.floats(0.01, 0.9), min_size=0, max_size=6), min_size=1, max_size=4))
+def test_even_schemes_go_from_saving_little_everywhere_to_saving_all_that_can_be(savings: list[list[float]]) -> None:
+    known = [np.array([*own, 0.0]) for own in savings]
+    found = even_schemes(known, [0.0, 0.5, 1.0])
+    for part, own in enumerate(known):
+        taken = own[found[:, part]]
+        assert taken[0] == 0.0
+        assert taken[2] == own.max()
+        assert (np.diff(taken) >= 0).all()
 
 
 def test_schemes_of_a_small_case_worked_out_by_hand() -> None:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from emoprune.space import IntArray
 
-__all__ = ["ranked", "schemes"]
+__all__ = ["even_schemes", "ranked", "schemes"]
 
 FloatArray = NDArray[np.float64]
 
@@ -51,3 +51,14 @@ def schemes(ranking: IntArray, savings: Sequence[FloatArray], unpruned: IntArray
             taken[part] = member
             found.append(taken.copy())
     return np.stack(found)
+
+
+def even_schemes(savings: Sequence[FloatArray], shares: Sequence[float]) -> IntArray:
+    """Return schemes in which every part saves about the same share of the most that it can: (shares, parts).
+
+    Args:
+        savings: What each member of each part saves; one of each saves nothing.
+        shares: From 0 to 1.
+    """
+    columns = [np.abs(own[None, :] - np.array(shares)[:, None] * own.max()).argmin(axis=1) for own in savings]
+    return np.stack(columns, axis=1)

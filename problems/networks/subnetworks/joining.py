@@ -10,12 +10,14 @@ from emoprune.errors import ConfigError
 from emoprune.front import non_dominated
 from emoprune.problems.networks.measures import COUNTED, SCORED, Measures
 from emoprune.problems.networks.subnetworks.choices import Choices, Member
-from emoprune.problems.networks.subnetworks.impairment import ranked, schemes
+from emoprune.problems.networks.subnetworks.impairment import even_schemes, ranked, schemes
 from emoprune.problems.networks.subnetworks.part import PartProblem
 from emoprune.space import IntArray
 from emoprune.stages import Concluded
 
 __all__ = ["check_objectives", "joined"]
+
+SHARES = tuple(tenths / 10 for tenths in range(1, 11))
 
 Row = Mapping[str, str | int | float | None]
 
@@ -52,10 +54,16 @@ def joined(parts: Sequence[PartProblem], concluded: Mapping[str, Concluded]) -> 
         tuple(part.part.groups for part in parts),
         members,
         _references(parts, members, unpruned),
-        schemes(ranking, savings, unpruned),
+        _each_once(np.concatenate([schemes(ranking, savings, unpruned), even_schemes(savings, SHARES)])),
         {"impairment ranking": _table(names, members, ranking)},
         tuple(_notes(concluded)),
     )
+
+
+def _each_once(genomes: IntArray) -> IntArray:
+    """Return the different rows in their order."""
+    _, first = np.unique(genomes, axis=0, return_index=True)
+    return np.asarray(genomes[np.sort(first)])
 
 
 def _measured(part: PartProblem, found: Concluded) -> tuple[tuple[Member, ...], IntArray]:

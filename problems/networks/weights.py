@@ -21,7 +21,7 @@ from torch.nn.utils.parametrize import is_parametrized
 from emoprune.errors import ConfigError
 from emoprune.problems.networks.checkpoints import load_into
 
-__all__ = ["Weights", "load_into", "load_weights", "save_weights", "weights_of", "weights_origin"]
+__all__ = ["Weights", "load_into", "load_weights", "save_weights", "weights_of", "weights_origin", "write_whole"]
 
 Weights = Mapping[str, NDArray[Any]]
 
@@ -100,8 +100,12 @@ def _array(name: str, tensor: torch.Tensor) -> NDArray[Any]:
 
 def save_weights(path: Path, weights: Weights, origin: Mapping[str, str]) -> None:
     """Write weights and where they come from as safetensors; the file appears whole or not at all."""
+    write_whole(path, save(dict(weights), {**origin, _CHECKSUM: _checksum(weights, origin)}))
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a file that appears whole or not at all, whatever ends the process meanwhile."""
     partial = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.partial")
-    content = save(dict(weights), {**origin, _CHECKSUM: _checksum(weights, origin)})
     try:
         with partial.open("wb") as file:
             file.write(content)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from emoprune.contracts import Description, Inspection, Recovered, Reference, Row
-from emoprune.errors import ContractError
+from emoprune.errors import ConfigError, ContractError
 from emoprune.problems.networks.coupling.realising import with_tensors
 from emoprune.problems.networks.coupling.structure import Kept
 from emoprune.problems.networks.preparing import NONE, Method, Prepared, prepared
@@ -19,6 +19,7 @@ from emoprune.problems.networks.proxies.estimating import estimating_norms
 from emoprune.problems.networks.recovery.material import TrainingImages
 from emoprune.problems.networks.recovery.plan import Plan
 from emoprune.problems.networks.recovery.recovering import recovered_network
+from emoprune.problems.networks.references.catalogue import measuring
 from emoprune.problems.networks.slicing import Slicer
 from emoprune.problems.networks.sources import network_named
 from emoprune.problems.networks.subnetworks.chain import Chain, CutPoint
@@ -99,7 +100,7 @@ class Subnetworks:
         smallest: float = 0.0,
         criterion: str | Mapping[str, Any] = "l1",
         compensation: str | Mapping[str, Any] = NONE,
-        references: Sequence[str] = ("uniform", "global-magnitude"),
+        references: Sequence[str | Mapping[str, Any]] = ("uniform", "global-magnitude"),
         objectives: Sequence[str] = ("error", "macs"),
         at_most: Mapping[str, float] | None = None,
         proxy: Proxy = "adaptive-batch-norm",
@@ -109,6 +110,9 @@ class Subnetworks:
         trace_limit: float = 300.0,
     ) -> None:
         self._method = Method.of(criterion, compensation, references)
+        unfit = measuring(self._method.references)
+        if unfit:
+            raise ConfigError(f"references: {unfit[0]!r} measures the whole network, of which only parts are searched")
         self._task = NetworkTask(
             Options(
                 network=network,

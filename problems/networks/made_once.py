@@ -11,7 +11,7 @@ from typing import Any
 from emoprune.errors import ConfigError
 from emoprune.problems.networks.weights import Weights, load_weights, save_weights, write_whole
 
-__all__ = ["arrays_made_once", "plain_made_once"]
+__all__ = ["arrays_made_once", "plain_made_once", "read_plain"]
 
 _CHECKSUM = "sha256"
 
@@ -36,6 +36,15 @@ def plain_made_once(path: Path, make: Callable[[], Mapping[str, Any]]) -> dict[s
     if not path.exists():
         content = dict(make())
         write_whole(path, (json.dumps({**content, _CHECKSUM: _checksum(content)}, indent=1) + "\n").encode())
+    return read_plain(path)
+
+
+def read_plain(path: Path) -> dict[str, Any]:
+    """Return the plain data that `plain_made_once` wrote.
+
+    Raises:
+        ConfigError: The file is damaged.
+    """
     try:
         found: dict[str, Any] = json.loads(path.read_bytes())
         expected = found.pop(_CHECKSUM)

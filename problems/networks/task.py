@@ -19,6 +19,7 @@ from emoprune.contracts import Description, Failure, Row
 from emoprune.errors import ConfigError, ContractError
 from emoprune.problems.networks.bench import Bench, unpruned_network
 from emoprune.problems.networks.cost import CostModel
+from emoprune.problems.networks.coupling.checking import NOT_RUNNING
 from emoprune.problems.networks.coupling.process import structure_of
 from emoprune.problems.networks.coupling.structure import Kept, Structure
 from emoprune.problems.networks.data.images import ImageData
@@ -136,8 +137,7 @@ class NetworkTask:
         if self.structure.broken:
             raise ConfigError(_broken(self.structure))
         if not self.structure.groups:
-            reasons = "; ".join(f"{whole.path}: {whole.reason}" for whole in self.structure.wholes)
-            raise ConfigError(f"network: it has no channels that can be pruned ({reasons or 'it has no layers'})")
+            raise ConfigError(f"network: it has no channels that can be pruned ({_why_whole(self.structure)})")
 
     def ignored(self, path: str) -> bool:
         """Whether the config wants a layer to stay as it is."""
@@ -299,6 +299,19 @@ class NetworkTask:
         return digest.hexdigest()
 
 
+def _why_whole(structure: Structure) -> str:
+    """Return the reasons why channels stay, each with the layers that it holds for."""
+    paths: dict[str, list[str]] = {}
+    for whole in structure.wholes:
+        paths.setdefault(whole.reason, []).append(whole.path)
+    return "; ".join(f"{_named(own)}: {reason}" for reason, own in paths.items()) or "it has no layers"
+
+
+def _named(paths: Sequence[str]) -> str:
+    few = ", ".join(paths[:3])
+    return few if len(paths) <= 3 else f"{few} and {len(paths) - 3} more"
+
+
 def _broken(structure: Structure) -> str:
     reasons = "; ".join(f"{name}: {reason}" for name, reason in structure.broken.items())
     patterns = sorted(
@@ -306,6 +319,17 @@ def _broken(structure: Structure) -> str:
     )
     return (
         f"network: {len(structure.broken)} of its {len(structure.groups)} coupling groups cannot be sliced "
-        f"({reasons}). A channel shuffle or other mixing that the dependency graph does not see is the usual cause. "
-        f"Leave them whole with `ignore: [{', '.join(patterns)}]`, or change the network"
+        f"({reasons}). {_usual_cause(structure.broken)} Or leave them whole with `ignore: [{', '.join(patterns)}]`"
+    )
+
+
+def _usual_cause(broken: Mapping[str, str]) -> str:
+    if any(NOT_RUNNING in reason for reason in broken.values()):
+        return (
+            "Where the sliced network does not run, a size is usually written into its forward, as in "
+            "x.view(-1, 400) or x.split([8, 8], 1): take it from the tensor, as x.flatten(1) and x.shape[1] // 2 do."
+        )
+    return (
+        "Where its outputs are others, channels are usually mixed in a way that the dependency graph does not see, as "
+        "a channel shuffle or a normalisation across channels does: change the network."
     )

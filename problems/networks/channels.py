@@ -15,10 +15,12 @@ from emoprune.problems.networks.audits.channels import audit_networks
 from emoprune.problems.networks.coupling.structure import Kept
 from emoprune.problems.networks.criteria.evidence import Scores
 from emoprune.problems.networks.inspection import inspection_of_channels
+from emoprune.problems.networks.latency import LATENCY, Latency
 from emoprune.problems.networks.preparing import NONE, Method, Prepared, prepared, reference_inputs
 from emoprune.problems.networks.recovery.recovering import Method as RecoveryMethod
 from emoprune.problems.networks.recovery.recovering import recovered_network
 from emoprune.problems.networks.references.catalogue import BY_DEFAULT, measuring, surveyed
+from emoprune.problems.networks.refusals import check_prunable
 from emoprune.problems.networks.slicing import Slicer
 from emoprune.problems.networks.task import NetworkTask, Options, Precision, Proxy, Worker
 from emoprune.problems.networks.variant import Variant
@@ -61,6 +63,9 @@ class Channels:
         precision: What images are put through in; auto takes bfloat16 where it predicts the same.
         cache_megabytes: How much memory each worker may use for activations that candidates share.
         trace_limit: Seconds after which finding the coupling groups is given up.
+        image_size: Resize the images of a folder to so many pixels both ways; the built-in sets get a black border.
+        images_per_part: Use at most so many images of each part of the data.
+        latency: How `milliseconds` are measured, as in {batch: 1, repeats: 50, warm_up: 5}.
     """
 
     def __init__(
@@ -84,6 +89,9 @@ class Channels:
         precision: Precision = "float32",
         cache_megabytes: int = 1024,
         trace_limit: float = 300.0,
+        image_size: int | None = None,
+        images_per_part: int | None = None,
+        latency: Latency = LATENCY,
     ) -> None:
         self._method = Method.of(criterion, compensation, references)
         self._task = NetworkTask(
@@ -100,9 +108,12 @@ class Channels:
                 precision=precision,
                 cache_megabytes=cache_megabytes,
                 trace_limit=trace_limit,
+                image_size=image_size,
+                images_per_part=images_per_part,
+                latency=latency,
             )
         )
-        self._task.check_prunable()
+        check_prunable(self._task.structure)
         self._check_references()
         self._levels = WidthLevels.of(self._task.structure.groups, widths, round_to, smallest)
         self._kept: Prepared | None = None
@@ -127,6 +138,14 @@ class Channels:
         task = self._task
         notes = [*task.data.notes, *task.notes()]
         return inspection_of_channels(task.options.network, self._levels, task.cost_model, task.measures, notes)
+
+    def check(self) -> None:
+        """Find out before there is a run whether network, weights, data and bounds fit together."""
+        self._task.check(self._task.counted(np.array([[widths[0] for widths in self._levels.table]], dtype=np.int64)))
+
+    def alarms(self, candidates: Sequence[Candidate], values: FloatArray) -> list[str]:
+        """Return what is alarming in what was measured: scores at chance level."""
+        return self._task.alarms(candidates, values)
 
     def prepare(self, folder: Path, seed: int) -> None:
         """Train or load the unpruned network into `folder`, rank its units, and make the references."""

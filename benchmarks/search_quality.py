@@ -24,8 +24,7 @@ STEP = 20  # evaluations between two looks at a hypervolume
 DATA = {"digits": "digits"}  # every other built-in network reads Fashion-MNIST
 
 NOTES = """\
-- An evaluation is every genome asked about; what making the references took (`sensitivity`, `eagle-eye`) is counted
-  before the first generation of `emoprune` and of `references alone`.
+- An evaluation is every genome asked about. The references are those by default, none of which has to be measured for.
 - The front at a budget is chosen by the search split; its hypervolume is that of the test split, as a share of the box
   between 0 and (error 1, the unpruned network's multiply-accumulates).
 - Population 40 everywhere. `sensitivity search` asks until its thresholds are used up, `references alone` once.

@@ -18,9 +18,11 @@ from numpy.typing import NDArray
 
 from emoprune.errors import ContractError
 from emoprune.offers import (
+    Alarming,
     Audit,
     Audited,
     Cell,
+    Checking,
     Description,
     Exporting,
     Finding,
@@ -34,10 +36,12 @@ from emoprune.records import Split
 from emoprune.space import IntArray, Space
 
 __all__ = [
+    "Alarming",
     "Audit",
     "Audited",
     "Canonical",
     "Cell",
+    "Checking",
     "Constrained",
     "Constraint",
     "Crossover",

@@ -22,7 +22,7 @@ from emoprune.records import Generation, Progress, State
 from emoprune.report.terminal import LiveView, front_table
 from emoprune.run import Run
 from emoprune.searching import Search
-from emoprune.showing import Paper, rows, write_object
+from emoprune.showing import Paper, printable, rows, write_object
 
 __all__ = ["NOTICE", "follow", "run_word"]
 
@@ -153,5 +153,11 @@ def _print_end(search: Search) -> None:
         Paper().print(front_table(run))
         word = run_word(run)
         next_steps = [f"report   emoprune report {word}", f"export   emoprune export {word} knee"]
-    lines = ["", search.ended or run.progress.state.value, f"run      {run.path}", *next_steps]
+    lines = [
+        *(f"alarm: {printable(words)}" for words in run.progress.alarms),
+        "",
+        search.ended or run.progress.state.value,
+        f"run      {run.path}",
+        *next_steps,
+    ]
     sys.stdout.write("\n".join(lines) + "\n")

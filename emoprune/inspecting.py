@@ -7,7 +7,7 @@ from typing import Any
 from emoprune.asking import Question, answered, offers_no
 from emoprune.assembly import build_problem
 from emoprune.config import Config
-from emoprune.contracts import Inspected, Inspection
+from emoprune.contracts import Checking, Inspected, Inspection
 from emoprune.plugins import importable_from
 
 __all__ = ["inspect"]
@@ -23,6 +23,8 @@ def inspect(config: Config) -> dict[str, Any]:
         problem = build_problem(config)
         if not isinstance(problem, Inspected):
             raise offers_no(problem, "inspect", "inspection")
+        if isinstance(problem, Checking):
+            problem.check()
         found = answered(Question.of(problem.inspect, ()), (), Inspection)
     return {
         "problem": config.problem.name,

@@ -1,4 +1,4 @@
-"""What a problem may offer besides: formats, a pre-flight, an audit, a recovery; each with the record it answers with.
+"""What a problem may offer besides: checks, alarms, formats, a pre-flight, an audit, a recovery, and their records.
 
 A problem offers one of these by having its members; nothing is inherited. Keyword-only arguments of `audit` and
 `recover` are the problem's own options: `--set name=value` on the command line, checked against the annotations.
@@ -13,15 +13,18 @@ from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 import numpy as np
+from numpy.typing import NDArray
 
 from emoprune.errors import ContractError
 from emoprune.records import Candidate, Split
 from emoprune.space import IntArray
 
 __all__ = [
+    "Alarming",
     "Audit",
     "Audited",
     "Cell",
+    "Checking",
     "Description",
     "Exporting",
     "Finding",
@@ -32,6 +35,7 @@ __all__ = [
     "Table",
 ]
 
+FloatArray = NDArray[np.float64]
 Cell = str | int | float | None
 Table = Sequence[Mapping[str, Cell]]
 Description = Mapping[str, str | int | float]
@@ -154,6 +158,33 @@ class Recovered:
         }
         object.__setattr__(self, "values", measured)
         object.__setattr__(self, "description", _labelled(self.description, "recovered, description"))
+
+
+@runtime_checkable
+class Checking(Protocol):
+    """A problem that can find out, before there is a run, what `prepare` would refuse: a file, say, that is damaged."""
+
+    def check(self) -> None:
+        """Raise a ConfigError for whatever keeps a search from being begun.
+
+        Called before a new run's folder is made and before an inspection, never when a run is resumed.
+        """
+        ...
+
+
+@runtime_checkable
+class Alarming(Protocol):
+    """A problem that can tell when what was measured means nothing."""
+
+    def alarms(self, candidates: Sequence[Candidate], values: FloatArray) -> Sequence[str]:
+        """Return what a person should be alarmed by, a sentence each; none if all is well.
+
+        Args:
+            candidates: The front so far and the references, by id, so that the unpruned one comes first.
+            values: What was measured of them on the search split: objectives and then constraints, in natural signs,
+                shape (candidates, objectives + constraints).
+        """
+        ...
 
 
 @runtime_checkable

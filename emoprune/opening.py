@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from emoprune.assembly import build_algorithm, check_problem, check_references, check_unchanged, facts_of
 from emoprune.config import Config, SearchSettings
-from emoprune.contracts import Objective, Prepared, Problem, Reference, as_minimised, constraints_of
+from emoprune.contracts import Checking, Objective, Prepared, Problem, Reference, as_minimised, constraints_of
 from emoprune.errors import ConfigError, ContractError, EmopruneError
 from emoprune.evolution import Offspring
 from emoprune.front import reference_point
@@ -63,13 +63,16 @@ def check_early(config: Config, problem: Problem, runs: Path, name: str | None) 
     """Refuse, before any worker is started and any folder made, what can be known to fail.
 
     Raises:
-        TrustError, ConfigError: The name cannot be used, or the algorithm does not fit the problem.
+        TrustError, ConfigError: The name cannot be used, the algorithm does not fit the problem, or the problem finds
+            that it cannot be searched.
         RunNotFound: There is no run to start from.
     """
     if name is not None and (runs / checked_name(name)).exists():
         raise taken(name, runs)
     for former in config.search.warm_start:
         find_run(former, runs)
+    if isinstance(problem, Checking):
+        problem.check()
     objectives = getattr(problem, "objectives", None)
     if objectives is not None:  # a problem may know them only once it is prepared
         build_algorithm(config.search).check(objectives)

@@ -33,6 +33,7 @@ __all__ = [
     "is_given",
     "is_import_target",
     "made",
+    "made_with",
     "nearest",
     "options_model",
     "plain_options",
@@ -261,13 +262,20 @@ def made(kind: str, name: str, options: Mapping[str, Any]) -> Any:
     Raises:
         ConfigError: The name is unknown, or an option is unknown, missing or of the wrong type.
     """
-    factory = find(kind, name)
+    return made_with(find(kind, name), options, f"{kind} {name!r}")
+
+
+def made_with(factory: Callable[..., Any], options: Mapping[str, Any], what: str) -> Any:
+    """Return what a factory makes of a user's options; `what` says in a complaint what it is.
+
+    Raises:
+        ConfigError: An option is unknown, missing or of the wrong type.
+    """
     try:
         checked = checked_options(factory, options)
     except ValidationError as error:
-        wrong = from_validation(error, options_model(factory), options, key=f"option of {kind} {name!r}")
-        lines = [f"{kind} {name!r}: {dotted(complaint.path)}: {complaint.text}" for complaint in wrong]
-        raise ConfigError("\n".join(lines)) from error
+        wrong = from_validation(error, options_model(factory), options, key=f"option of {what}")
+        raise ConfigError("\n".join(f"{what}: {dotted(each.path)}: {each.text}" for each in wrong)) from error
     return factory(**given_options(checked))
 
 

@@ -216,7 +216,7 @@ class Progress:
     `phase` is starting, search, select, test or export of results; `pending` counts this turn's open evaluations;
     `change` is the last generation's gain in hypervolume; `per_second` and `remaining` (seconds) are None while they
     cannot be known; `updated` is the heartbeat, ISO 8601 in UTC; `stages` says of each stage that came first where it
-    stands, in words.
+    stands, in words; `alarms` are the problem's own, about what was measured.
     """
 
     state: State
@@ -240,6 +240,7 @@ class Progress:
     pid: int
     message: str | None = None
     stages: Mapping[str, str] = field(default_factory=dict)
+    alarms: Sequence[str] = ()
 
     def as_json(self) -> dict[str, Any]:
         """Return the plain form that is `status.json`."""

@@ -8,15 +8,15 @@ from typing import Any
 
 from emoprune.archive import Archive
 from emoprune.assembly import described
-from emoprune.contracts import Exporting, Problem
+from emoprune.contracts import Alarming, Exporting, Problem
 from emoprune.errors import ConfigError, ContractError
 from emoprune.placing import alone, whole
 from emoprune.recorder import Recorder
-from emoprune.records import Candidate, Evaluation
+from emoprune.records import Candidate, Evaluation, table
 from emoprune.reopening import chosen, ready, reopened
 from emoprune.run import Run
 
-__all__ = ["Results", "export"]
+__all__ = ["Results", "alarms_of", "export"]
 
 
 class Results:
@@ -29,9 +29,13 @@ class Results:
 
     def members(self, archive: Archive) -> list[Candidate]:
         """Return the candidates of the front and the references, by id; failed references stay out."""
+        return [evaluation.candidate for evaluation in self.shown(archive)]
+
+    def shown(self, archive: Archive) -> list[Evaluation]:
+        """Return what was measured of the front and the references, by id; failed references stay out."""
         wanted = {*archive.front.ids.tolist(), *self._recorder.run.references}
         chosen_ones = [archive.evaluations[number] for number in sorted(wanted) if number in archive.evaluations]
-        return [evaluation.candidate for evaluation in chosen_ones if evaluation.ok]
+        return [evaluation for evaluation in chosen_ones if evaluation.ok]
 
     def members_after_select(self, archive: Archive) -> list[Candidate]:
         """Return the candidates that are on the front by their `select` values, and the references."""
@@ -51,6 +55,16 @@ class Results:
             genome = evaluation.candidate.genome
             self._descriptions[number] = described(self._problem, genome, f"candidate {number}")
         return self._descriptions[number]
+
+
+def alarms_of(problem: Alarming, evaluations: Sequence[Evaluation]) -> tuple[str, ...]:
+    """Return what the problem finds alarming in these evaluations; a search is not ended by what it cannot say."""
+    names = list(evaluations[0].values) if evaluations else []
+    try:
+        found = problem.alarms([each.candidate for each in evaluations], table(evaluations, names))
+        return tuple(str(words) for words in found)
+    except Exception as error:  # a plug-in may raise anything
+        return (f"{type(problem).__name__}.alarms cannot say whether there is cause for alarm: {error!r}",)
 
 
 def _kept(archive: Archive) -> list[Evaluation]:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from emoprune.archive import Archive
 from emoprune.assembly import build_evolution
 from emoprune.config import SearchSettings
-from emoprune.contracts import Problem, as_minimised, constraints_of
+from emoprune.contracts import Alarming, Problem, as_minimised, constraints_of
 from emoprune.errors import EvaluationsFailed, RunCorrupt
 from emoprune.evaluate import Evaluator, Finished, Ticket
 from emoprune.evolution import Offspring
@@ -23,7 +23,7 @@ from emoprune.opening import fixed_point, name_references, seeds_and_origins, su
 from emoprune.proposals import Measured
 from emoprune.recorder import Recorder
 from emoprune.records import Candidate, Evaluation, Generation, Split
-from emoprune.results import Results
+from emoprune.results import Results, alarms_of
 
 __all__ = ["STOPPED", "Session", "Work"]
 
@@ -156,6 +156,7 @@ class Session:
         self._evolution.restore(body["evolution"], asked, told)
         self._point = np.array(body["reference_point"], dtype=np.float64)
         self._note_restored(body["generation"])
+        self._note_alarms()
 
     def _note_restored(self, line: Mapping[str, Any]) -> None:
         self._heartbeat.update(
@@ -261,6 +262,7 @@ class Session:
         }
         self._recorder.checkpoint(index, body)
         self._note_generation(generation)
+        self._note_alarms()
         return generation
 
     def _fix_point(self, first: NDArray[np.float64]) -> None:
@@ -298,6 +300,12 @@ class Session:
             best=generation.best,
             message=f"the space is nearly exhausted: {found}" if short else None,
         )
+
+    def _note_alarms(self) -> None:
+        """Say what the problem finds alarming in what was measured of the front and the references."""
+        if isinstance(self._problem, Alarming):
+            evaluations = self._results.shown(self._archive)
+            self._heartbeat.update(alarms=alarms_of(self._problem, evaluations))
 
     def _remeasure(self) -> Iterator[Work]:
         """Measure the front and the references again on `select`, and what is still on the front on `test`.

@@ -253,15 +253,6 @@ def test_a_network_in_train_mode_is_traced_in_eval_mode_and_its_statistics_do_no
     assert torch.equal(network.get_buffer("stem.1.running_mean"), before)
 
 
-def test_a_subclass_of_a_known_layer_may_compute_anything_and_stays_whole() -> None:
-    class Odd(nn.Conv2d):
-        pass
-
-    network = nn.Sequential(Odd(1, 4, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, CLASSES))
-    structure = trace(network, IMAGES)
-    assert not structure.groups
-
-
 class Branches(nn.Module):
     def __init__(self) -> None:
         super().__init__()

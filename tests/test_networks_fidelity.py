@@ -17,8 +17,6 @@ from emoprune.problems.networks.audits.fidelity import (
     Ranked,
     chance_finding,
     fidelity_findings,
-    guessing,
-    indistinguishable_from_guessing,
 )
 from emoprune.problems.networks.audits.intervals import bootstrapped, wilson
 from emoprune.problems.networks.audits.statistics import (
@@ -30,6 +28,7 @@ from emoprune.problems.networks.audits.statistics import (
     regret,
     spearman,
 )
+from emoprune.problems.networks.guessing import guessing, indistinguishable_from_guessing
 
 NUMBERS = st.integers(0, 12).map(float)  # few values, so that ties are common
 

@@ -32,9 +32,8 @@ Search = Callable[[Network, Asked, int], None]  # until BudgetSpent, or until it
 
 
 def _emoprune(network: Network, asked: Asked, seed: int) -> None:
-    """With all references in generation 0, and what making them took on the account."""
+    """With all references in generation 0."""
     references = [reference.genome for reference in network.problem.references()]
-    asked.pay(sum(network.problem.evaluations_of_references.values()))
     _evolve(network, asked, seed, np.stack(references))
 
 
@@ -113,7 +112,6 @@ def _random(network: Network, asked: Asked, seed: int) -> None:
 
 def _references(network: Network, asked: Asked, seed: int) -> None:  # noqa: ARG001  # nothing is drawn
     """What stands in generation 0, and no search."""
-    asked.pay(sum(network.problem.evaluations_of_references.values()))
     asked.scores([reference.genome for reference in network.problem.references()])
 
 

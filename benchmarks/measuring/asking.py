@@ -59,11 +59,6 @@ class Asked:
         self._genomes: list[IntArray] = []  # one row each
         self.spent = 0
 
-    def pay(self, evaluations: int) -> None:
-        """Count evaluations that were made before the search, such as those that references took."""
-        self._genomes += [np.empty((0, len(self._network.problem.space)), dtype=np.int64)] * evaluations
-        self.spent += evaluations
-
     def scores(self, genomes: Iterable[IntArray]) -> FloatArray:
         """Return the search objectives of genomes, shape (n, objectives).
 

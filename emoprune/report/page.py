@@ -55,6 +55,7 @@ def _page(run: ReadableRun) -> str:
         sections=_sections(ranking),
         summary=summary(run, ranking),
         failures=failures(run.history),
+        alarms=[plain(words, 1_000) for words in run.progress.alarms],
         audit=audit_shown(run),
         stages=stages_shown(run),
         point=_reference_point(run, ranking),

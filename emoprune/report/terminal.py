@@ -159,6 +159,7 @@ def _rows(progress: Progress, units: Mapping[str, str]) -> list[tuple[str, Rende
         ("workers", Text(f"{progress.workers:,}")),
         ("time", Text(_time(progress.seconds, progress))),
     ]
+    rows += [("alarm", Text(plain(words, 400), style="bold red")) for words in progress.alarms]
     if progress.message:
         rows.append(("message", Text(plain(progress.message, 400), style=_STYLES[progress.state])))
     return rows

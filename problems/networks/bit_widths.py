@@ -8,6 +8,7 @@ import torch
 
 from emoprune.contracts import Reference
 from emoprune.problems.networks.criteria.evidence import Evidence
+from emoprune.problems.networks.latency import LATENCY, Latency
 from emoprune.problems.networks.layer_files import Method
 from emoprune.problems.networks.layerwise import Layerwise, for_activations
 from emoprune.problems.networks.task import NetworkTask, Options, Precision, Proxy
@@ -51,6 +52,9 @@ class BitWidths(Layerwise):
         precision: What images are put through in; auto takes bfloat16 where it predicts the same.
         cache_megabytes: How much memory each worker may use for activations that candidates share.
         trace_limit: Seconds after which reading the network's structure is given up.
+        image_size: Resize the images of a folder to so many pixels both ways; the built-in sets get a black border.
+        images_per_part: Use at most so many images of each part of the data.
+        latency: How `milliseconds` are measured, as in {batch: 1, repeats: 50, warm_up: 5}.
     """
 
     def __init__(
@@ -69,6 +73,9 @@ class BitWidths(Layerwise):
         precision: Precision = "float32",
         cache_megabytes: int = 1024,
         trace_limit: float = 300.0,
+        image_size: int | None = None,
+        images_per_part: int | None = None,
+        latency: Latency = LATENCY,
     ) -> None:
         task = NetworkTask(
             Options(
@@ -84,6 +91,9 @@ class BitWidths(Layerwise):
                 precision=precision,
                 cache_megabytes=for_activations(cache_megabytes),
                 trace_limit=trace_limit,
+                image_size=image_size,
+                images_per_part=images_per_part,
+                latency=latency,
             )
         )
         super().__init__(task, Rounding.of(bits), Method("none", _unscored, _referred), cache_megabytes)

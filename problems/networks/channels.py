@@ -9,16 +9,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from emoprune.contracts import Audit, Description, Inspection, Recovered, Reference, Row
-from emoprune.errors import ContractError
+from emoprune.contracts import Audit, Description, FloatArray, Inspection, Recovered, Reference, Row
+from emoprune.errors import ConfigError, ContractError
 from emoprune.problems.networks.audits.channels import audit_networks
 from emoprune.problems.networks.coupling.structure import Kept
 from emoprune.problems.networks.criteria.evidence import Scores
 from emoprune.problems.networks.inspection import inspection_of_channels
-from emoprune.problems.networks.preparing import NONE, Method, Prepared, prepared
+from emoprune.problems.networks.latency import LATENCY, Latency
+from emoprune.problems.networks.preparing import NONE, Method, Prepared, prepared, reference_inputs
 from emoprune.problems.networks.recovery.recovering import Method as RecoveryMethod
 from emoprune.problems.networks.recovery.recovering import recovered_network
-from emoprune.problems.networks.references.catalogue import METHODS
+from emoprune.problems.networks.references.catalogue import BY_DEFAULT, measuring, surveyed
+from emoprune.problems.networks.refusals import check_prunable
 from emoprune.problems.networks.slicing import Slicer
 from emoprune.problems.networks.task import NetworkTask, Options, Precision, Proxy, Worker
 from emoprune.problems.networks.variant import Variant
@@ -52,7 +54,8 @@ class Channels:
         compensation: How the weights that stay make up for those that go: none, or a name of `emoprune list
             compensations`.
         references: What a user would have picked without a search: uniform, global-magnitude, erk, balanced,
-            pyramidal, pq-1-2, pq-0_5-1, random, sensitivity, eagle-eye.
+            pyramidal, pq-1-2, pq-0_5-1, random; and sensitivity and eagle-eye, which measure more than a generation
+            does. Names, or mappings of a name and options, as in {name: eagle-eye, percentages: [50], candidates: 20}.
         objectives: What is minimised: error, loss, kl, macs, parameters, bytes, milliseconds, pq-index.
         at_most: Bounds by measure, or as `macs-share` in shares of the unpruned network.
         proxy: How batch-norm statistics are estimated anew: adaptive-batch-norm, adaptive-batch-norm-published, none.
@@ -60,6 +63,9 @@ class Channels:
         precision: What images are put through in; auto takes bfloat16 where it predicts the same.
         cache_megabytes: How much memory each worker may use for activations that candidates share.
         trace_limit: Seconds after which finding the coupling groups is given up.
+        image_size: Resize the images of a folder to so many pixels both ways; the built-in sets get a black border.
+        images_per_part: Use at most so many images of each part of the data.
+        latency: How `milliseconds` are measured, as in {batch: 1, repeats: 50, warm_up: 5}.
     """
 
     def __init__(
@@ -75,7 +81,7 @@ class Channels:
         smallest: float = 0.0,
         criterion: str | Mapping[str, Any] = "l1",
         compensation: str | Mapping[str, Any] = NONE,
-        references: Sequence[str] = tuple(METHODS),
+        references: Sequence[str | Mapping[str, Any]] = BY_DEFAULT,
         objectives: Sequence[str] = ("error", "macs"),
         at_most: Mapping[str, float] | None = None,
         proxy: Proxy = "adaptive-batch-norm",
@@ -83,6 +89,9 @@ class Channels:
         precision: Precision = "float32",
         cache_megabytes: int = 1024,
         trace_limit: float = 300.0,
+        image_size: int | None = None,
+        images_per_part: int | None = None,
+        latency: Latency = LATENCY,
     ) -> None:
         self._method = Method.of(criterion, compensation, references)
         self._task = NetworkTask(
@@ -99,11 +108,16 @@ class Channels:
                 precision=precision,
                 cache_megabytes=cache_megabytes,
                 trace_limit=trace_limit,
+                image_size=image_size,
+                images_per_part=images_per_part,
+                latency=latency,
             )
         )
-        self._task.check_prunable()
+        check_prunable(self._task.structure)
+        self._check_references()
         self._levels = WidthLevels.of(self._task.structure.groups, widths, round_to, smallest)
         self._kept: Prepared | None = None
+        self._seed = 0
         self._worker: Worker | None = None
         self._slicer: Slicer | None = None
         self.space = self._levels.space
@@ -111,16 +125,33 @@ class Channels:
         self.constraints = self._task.measures.constraints
         self.formats = self._task.formats
 
+    def _check_references(self) -> None:
+        names = measuring(self._method.references)
+        if names and self._task.measures.quality not in self._task.measures.objective_names:
+            raise ConfigError(
+                f"references: {names[0]!r} picks by how good outputs are, which none of the objectives "
+                f"{', '.join(self._task.measures.objective_names)} says; add error, loss or kl, or leave it out"
+            )
+
     def inspect(self) -> Inspection:
         """Return the coupling groups, the sizes that can be reached, and whether the bounds can be met."""
         task = self._task
         notes = [*task.data.notes, *task.notes()]
         return inspection_of_channels(task.options.network, self._levels, task.cost_model, task.measures, notes)
 
+    def check(self) -> None:
+        """Find out before there is a run whether network, weights, data and bounds fit together."""
+        self._task.check(self._task.counted(np.array([[widths[0] for widths in self._levels.table]], dtype=np.int64)))
+
+    def alarms(self, candidates: Sequence[Candidate], values: FloatArray) -> list[str]:
+        """Return what is alarming in what was measured: scores at chance level."""
+        return self._task.alarms(candidates, values)
+
     def prepare(self, folder: Path, seed: int) -> None:
         """Train or load the unpruned network into `folder`, rank its units, and make the references."""
         self._task.prepare(folder, seed)
         self._kept = prepared(self._task, self._levels, self._method, folder, seed)
+        self._seed = seed
 
     def setup(self, device: str, threads: int) -> None:
         """Load network and images to `device`."""
@@ -163,10 +194,24 @@ class Channels:
         """Return the unpruned network, then what a user would have picked without a search."""
         return self._prepared.references
 
-    @property
-    def evaluations_of_references(self) -> Mapping[str, int]:
-        """How many networks were measured to make the references, by method."""
-        return self._prepared.evaluations
+    def starts(self) -> IntArray:
+        """Return what has to be measured for the references that measure, shape (n, groups)."""
+        found = [genomes for own in self._prepared.starts.values() for genomes in own.values()]
+        return np.concatenate([np.zeros((0, len(self.space)), dtype=np.int64), *found])
+
+    def surveyed(self, genomes: IntArray, values: FloatArray) -> list[Reference]:
+        """Return the references that are picked from what was measured of genomes, shape (n, groups)."""
+        if not self._prepared.starts:
+            return []
+        column = self._task.measures.objective_names.index(self._task.measures.quality)
+        scored = np.nan_to_num(values[:, column], nan=np.inf)
+        errors = dict(zip(self.space.keys(genomes), scored.tolist(), strict=True))
+
+        def measured(wanted: IntArray) -> FloatArray:
+            return np.array([errors.get(key, np.inf) for key in self.space.keys(wanted)])
+
+        inputs = reference_inputs(self._task, self._levels, self._prepared.scores, self._seed)
+        return surveyed(self._method.references, inputs, self._prepared.starts, measured)
 
     def describe(self, genome: IntArray) -> Description:
         """Say how wide each coupling group stays and what that costs."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -78,7 +79,9 @@ def _safetensors(path: Path) -> State:
 
 def _torch_state(path: Path) -> State:
     try:
-        found = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # about the pickling alone
+            found = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises half a dozen types here; each means that the file is not plain tensors
         raise ConfigError(f"weights: {path.name} is refused: {_reason(error)}") from error
     inside = next((found[key] for key in _WRAPPERS if key in found), found) if isinstance(found, dict) else found

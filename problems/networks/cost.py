@@ -93,16 +93,6 @@ class CostModel:
         counted = [count * size for count, (_, _, _, size) in zip(self._counts(widths), self.tensors, strict=True)]
         return np.asarray(np.sum(counted, axis=0) + self.others[1], dtype=np.int64)
 
-    def weights_by_part(self, widths: IntArray) -> IntArray:
-        """Return how many weights each weighted part has, its bias left out, shape (n, weighted parts)."""
-        sizes = self.sizes(widths)
-        columns = []
-        for number, part in enumerate(self.structure.weighted):
-            incoming, outgoing = sizes.incoming[:, number], sizes.outgoing[:, number]
-            fan_in = 1 if part.depthwise else incoming // part.conv_groups
-            columns.append(part.kernel * fan_in * outgoing)
-        return np.stack(columns, axis=1)
-
     def _counts(self, widths: IntArray) -> list[IntArray]:
         return [self._elements(part, shape, widths) for part, shape, _, _ in self.tensors]
 

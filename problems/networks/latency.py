@@ -10,13 +10,49 @@ from functools import partial
 import torch
 from torch import nn
 
-from emoprune.errors import ContractError
+from emoprune.errors import ConfigError, ContractError
 from emoprune.problems.networks.standalone.timing import milliseconds_in_turns
 
-__all__ = ["REPEATS", "WARM_UP", "Timing", "measure_milliseconds", "measured_calls", "median_milliseconds"]
+__all__ = [
+    "LATENCY",
+    "REPEATS",
+    "WARM_UP",
+    "Latency",
+    "Timing",
+    "measure_milliseconds",
+    "measured_calls",
+    "median_milliseconds",
+]
 
 REPEATS = 30
 WARM_UP = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Latency:
+    """How the latency of candidates is measured.
+
+    Args:
+        batch: Images per run; the same for every candidate and every part of the data.
+        repeats: How often each one is timed; the median counts.
+        warm_up: How often each one runs before that.
+
+    Raises:
+        ConfigError: An option is out of range.
+    """
+
+    batch: int = 64
+    repeats: int = REPEATS
+    warm_up: int = WARM_UP
+
+    def __post_init__(self) -> None:
+        for name, least in (("batch", 1), ("repeats", 1), ("warm_up", 0)):
+            value = getattr(self, name)
+            if value < least:
+                raise ConfigError(f"latency: {name}: expected {least} or more, found {value}")
+
+
+LATENCY = Latency()
 
 
 @dataclass(frozen=True, slots=True)

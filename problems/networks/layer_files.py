@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors.torch import load_file, save_file
 
 from emoprune.contracts import Reference
 from emoprune.problems.networks.bench import Bench
 from emoprune.problems.networks.criteria.evidence import Evidence
+from emoprune.problems.networks.made_once import arrays_made_once, plain_made_once
+from emoprune.problems.networks.precision import PrecisionChoice, choose_precision, precision_made_once
 from emoprune.problems.networks.references.stored import as_json, from_json
 from emoprune.problems.networks.task import NetworkTask
 from emoprune.problems.networks.treatments.levels import LayerLevels
 from emoprune.problems.networks.treatments.treater import Treater
+from emoprune.problems.networks.weights import Weights
 
 __all__ = ["Method", "PreparedLayers", "prepared_layers"]
 
@@ -53,41 +54,30 @@ def prepared_layers(task: NetworkTask, levels: LayerLevels, method: Method, fold
     bench = task.bench("cpu")
     evidence = Evidence(bench.network, bench.structure, bench.calibration, seed)
     ranks = _ranks(levels, method, evidence, folder / f"ranks-{method.name}.safetensors")
-    references = _references(levels, method, evidence, folder / "references.json")
+    kept = plain_made_once(folder / "references.json", lambda: as_json(method.referred(levels, evidence), {}))
+    references, _ = from_json(kept, levels.space)
     return PreparedLayers(ranks, references, _precision(task, bench, levels, ranks, folder / "precision.json"))
 
 
 def _ranks(levels: LayerLevels, method: Method, evidence: Evidence, path: Path) -> Tensors:
-    if not path.exists():
+    def made() -> Weights:
         scores = method.scored(evidence)
-        save_file(
-            {part.path: levels.treatment.ranked(part, scores[part.path]) for part in levels.parts if scores}, path
-        )
-    kept = load_file(path)
+        ranked = {part.path: levels.treatment.ranked(part, scores[part.path]) for part in levels.parts if scores}
+        return {layer: own.numpy() for layer, own in ranked.items()}
+
+    kept = {layer: torch.from_numpy(own) for layer, own in arrays_made_once(path, made).items()}
     return {part.path: kept.get(part.path, torch.empty(0)) for part in levels.parts}
-
-
-def _references(levels: LayerLevels, method: Method, evidence: Evidence, path: Path) -> tuple[Reference, ...]:
-    if not path.exists():
-        made = as_json(method.referred(levels, evidence), {})
-        path.write_text(json.dumps(made, indent=1) + "\n", encoding="utf-8")
-    return from_json(json.loads(path.read_text(encoding="utf-8")), levels.space)[0]
 
 
 def _precision(task: NetworkTask, bench: Bench, levels: LayerLevels, ranks: Tensors, path: Path) -> str:
     """Return the precision that the config names, or the one that `auto` finds, on networks of several levels."""
-    wanted = task.options.precision
-    if wanted != "auto":
-        return wanted
-    if not path.exists():
-        from emoprune.problems.networks.precision import choose_precision
 
+    def chosen() -> PrecisionChoice:
         treater = Treater(bench.network, levels, ranks, 0)
         tried = [np.full(len(levels.layers), level) for level in _spread(levels.highest)]
-        chosen = choose_precision(bench, [treater.variant(own) for own in tried], task.estimate)
-        path.write_text(json.dumps({"precision": chosen.precision, "why": chosen.reason}), encoding="utf-8")
-    kept: str = json.loads(path.read_text(encoding="utf-8"))["precision"]
-    return kept
+        return choose_precision(bench, [treater.variant(own) for own in tried], task.estimate)
+
+    return precision_made_once(path, task.options.precision, chosen)
 
 
 def _spread(highest: int) -> Sequence[int]:

@@ -20,7 +20,7 @@ from emoprune.problems.networks.treatments.contract import Treatment
 from emoprune.problems.networks.treatments.levels import LayerLevels
 from emoprune.problems.networks.treatments.treater import Treater
 from emoprune.problems.networks.variant import Variant
-from emoprune.records import Split
+from emoprune.records import Candidate, Split
 from emoprune.space import IntArray
 
 __all__ = ["Layerwise", "for_activations"]
@@ -72,6 +72,14 @@ class Layerwise:
         self.objectives = task.measures.objectives
         self.constraints = task.measures.constraints
         self.formats: tuple[str, ...] = (PACKED, *task.formats)
+
+    def check(self) -> None:
+        """Find out before there is a run whether network, weights, data and bounds fit together."""
+        self._task.check(self._counted(np.zeros((1, len(self.space)), dtype=np.int64))[0])
+
+    def alarms(self, candidates: Sequence[Candidate], values: NDArray[np.float64]) -> list[str]:
+        """Return what is alarming in what was measured: scores at chance level."""
+        return self._task.alarms(candidates, values)
 
     def prepare(self, folder: Path, seed: int) -> None:
         """Train or load the unpruned network into `folder`, rank its weights, and make the references."""

@@ -12,11 +12,12 @@ from torch import nn
 from emoprune.contracts import Constraint, Objective
 from emoprune.errors import ConfigError
 
-__all__ = ["COUNTED", "MEASURES", "SCORED", "Measures", "scores_of"]
+__all__ = ["COUNTED", "MEASURES", "SCORED", "SPREAD", "TIMED", "Measures", "scores_of"]
 
 SCORED = ("error", "loss", "kl")  # from the network's outputs
 COUNTED = ("macs", "parameters", "bytes")  # from its widths or bits
 TIMED = ("milliseconds",)  # from running it
+SPREAD = "milliseconds-spread"
 WEIGHED = ("pq-index",)  # from its weights
 
 MEASURES = {
@@ -27,9 +28,10 @@ MEASURES = {
     "parameters": "trained numbers",
     "bytes": "bytes of all weights and statistics as stored",
     "milliseconds": "median time for one batch on the worker's threads",
+    SPREAD: "time between the quartiles of that; give it a high bound to have it recorded",
     "pq-index": "PQ index of the remaining weights, 0 where all are alike",
 }
-UNITS = {"loss": "nats", "kl": "nats", "bytes": "B", "milliseconds": "ms"}
+UNITS = {"loss": "nats", "kl": "nats", "bytes": "B", "milliseconds": "ms", SPREAD: "ms"}
 SHARE = "-share"
 
 
@@ -88,13 +90,21 @@ class Measures:
         """The measures that a row takes."""
         return frozenset(self.objective_names) | {name.removesuffix(SHARE) for name in self.at_most}
 
-    def row(self, values: Mapping[str, float]) -> list[float]:
-        """Return objectives and then what the constraints are held against, from the values of the needed measures."""
-        return [values[name] for name in self.objective_names] + [self._held(name, values) for name in self.at_most]
+    @property
+    def columns(self) -> list[str]:
+        """What each value of a row is: a measure's name, or one that ends in `-share`."""
+        return [*self.objective_names, *self.at_most]
 
-    def _held(self, name: str, values: Mapping[str, float]) -> float:
-        measure = name.removesuffix(SHARE)
-        return values[measure] / self.unpruned[measure] if name.endswith(SHARE) else values[measure]
+    def row(self, values: Mapping[str, float], unpruned: Mapping[str, float] | None = None) -> list[float]:
+        """Return objectives and then what the constraints are held against.
+
+        Args:
+            values: Of the needed measures.
+            unpruned: The unpruned network's values of all measures of which a share is bounded; None where all of them
+                are counted.
+        """
+        whole = self.unpruned if unpruned is None else unpruned
+        return [values[name] for name in self.objective_names] + [_held(name, values, whole) for name in self.at_most]
 
     def reachable(self, smallest: Mapping[str, float]) -> list[dict[str, str | float | None]]:
         """Return for each bound the smallest value that any genome reaches, and whether the bound can be met."""
@@ -103,12 +113,31 @@ class Measures:
             measure = name.removesuffix(SHARE)
             row: dict[str, str | float | None] = {"bound": name, "at most": bound, "smallest": None}
             if measure in COUNTED:
-                reached = self._held(name, smallest)
+                reached = _held(name, smallest, self.unpruned)
                 row |= {"smallest": reached, "can be met": "yes" if reached <= bound else "no"}
             else:
                 row["can be met"] = "not known before measuring"
             rows.append(row)
         return rows
+
+    def check_reachable(self, smallest: Mapping[str, float]) -> None:
+        """Refuse bounds that the smallest genome of all does not meet.
+
+        Raises:
+            ConfigError: It says what can be reached.
+        """
+        missed = [row for row in self.reachable(smallest) if row["can be met"] == "no"]
+        if missed:
+            listed = "; ".join(
+                f"{row['bound']} of at most {row['at most']:g}, where no genome reaches less than {row['smallest']:.4g}"
+                for row in missed
+            )
+            raise ConfigError(f"at_most: no candidate can ever meet {listed}; raise the bound, or allow narrower ones")
+
+
+def _held(name: str, values: Mapping[str, float], unpruned: Mapping[str, float]) -> float:
+    measure = name.removesuffix(SHARE)
+    return values[measure] / unpruned[measure] if name.endswith(SHARE) else values[measure]
 
 
 def _check_known(option: str, name: str, known: Sequence[str] | Mapping[str, str]) -> None:

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Literal
 
 import torch
 
 from emoprune.errors import ContractError
 from emoprune.problems.networks.bench import Bench
+from emoprune.problems.networks.made_once import plain_made_once
 from emoprune.problems.networks.proxies.contract import NormEstimate
 from emoprune.problems.networks.running import PlainRunner
 from emoprune.problems.networks.variant import Variant
 from emoprune.records import Split
 
-__all__ = ["PrecisionChoice", "choose_precision"]
+__all__ = ["PrecisionChoice", "choose_precision", "precision_made_once"]
 
 # Names under which torch reports native bfloat16 arithmetic, on x86 and on ARM.
 _NATIVE = ("avx512_bf16", "amx_bf16", "arm_bf16", "sve_bf16", "bf16")
@@ -35,6 +37,18 @@ class PrecisionChoice:
     predictions: int = 0
     differing: int = 0
     speedup: float = 0.0
+
+
+def precision_made_once(path: Path, wanted: str, choose: Callable[[], PrecisionChoice]) -> str:
+    """Return the precision that a config wants; what `auto` came to is kept at `path`."""
+    if wanted != "auto":
+        return wanted
+
+    def chosen() -> dict[str, str]:
+        choice = choose()
+        return {"precision": choice.precision, "why": choice.reason}
+
+    return str(plain_made_once(path, chosen)["precision"])
 
 
 def choose_precision(bench: Bench, variants: Sequence[Variant], estimate: NormEstimate | None) -> PrecisionChoice:

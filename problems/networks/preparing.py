@@ -2,37 +2,36 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from safetensors.numpy import load_file, save_file
 
-from emoprune.contracts import FloatArray, Reference
+from emoprune.contracts import Reference
 from emoprune.errors import ConfigError
 from emoprune.plugins import made
-from emoprune.problems.networks.bench import Bench
+from emoprune.problems.networks.bench import Bench, unpruned_network
 from emoprune.problems.networks.compensations.contract import Compensation, Statistics
 from emoprune.problems.networks.criteria.evidence import Criterion, Evidence, Scores
 from emoprune.problems.networks.criteria.naming import CHANNELS, criterion_named
-from emoprune.problems.networks.precision import choose_precision
-from emoprune.problems.networks.references.catalogue import all_references, check_names
-from emoprune.problems.networks.references.inputs import Cost, Measure, ReferenceInputs
+from emoprune.problems.networks.made_once import arrays_made_once, plain_made_once
+from emoprune.problems.networks.precision import choose_precision, precision_made_once
+from emoprune.problems.networks.references.catalogue import Methods, first_references, methods_of
+from emoprune.problems.networks.references.inputs import Cost, ReferenceInputs, Starts
 from emoprune.problems.networks.references.stored import as_json, from_json
 from emoprune.problems.networks.slicing import Slicer
 from emoprune.problems.networks.task import NetworkTask
+from emoprune.problems.networks.variant import Variant
 from emoprune.problems.networks.widths import WidthLevels
-from emoprune.records import Split
-from emoprune.space import IntArray
 
-__all__ = ["NONE", "Method", "Prepared", "prepared"]
+__all__ = ["NONE", "Method", "Prepared", "prepared", "reference_inputs"]
 
 NONE = "none"
 
-SCORES, REFERENCES = "scores.safetensors", "references.json"
+SCORES, STATISTICS = "scores.safetensors", "statistics.safetensors"
+REFERENCES, PRECISION = "references.json", "precision.json"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -41,99 +40,82 @@ class Method:
 
     criterion: Criterion
     compensation: Compensation | None
-    references: Sequence[str]
+    references: Methods
 
     @classmethod
     def of(
-        cls, criterion: str | Mapping[str, Any], compensation: str | Mapping[str, Any], references: Sequence[str]
+        cls,
+        criterion: str | Mapping[str, Any],
+        compensation: str | Mapping[str, Any],
+        references: Sequence[str | Mapping[str, Any]],
     ) -> Method:
         """Make the plug-ins that a config names, or describes by name and options.
 
         Raises:
             ConfigError: There is none of that name, or it does not take these options.
         """
-        check_names(references)
+        picking = methods_of(references)
         compensating = None if compensation == NONE else _plugin("compensation", compensation)
-        return cls(criterion_named(criterion, CHANNELS), compensating, tuple(references))
+        return cls(criterion_named(criterion, CHANNELS), compensating, picking)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Prepared:
-    """Scores by coupling group, the compensation's statistics, references, what those spent, and the precision."""
+    """Scores by coupling group, the compensation's statistics, the first references, and the precision.
+
+    `starts` are what has to be measured for more references, by method.
+    """
 
     scores: tuple[Scores, ...]
     statistics: Statistics
     references: tuple[Reference, ...]
-    evaluations: Mapping[str, int]
+    starts: Mapping[str, Starts]
     precision: str
 
 
 def prepared(task: NetworkTask, levels: WidthLevels, method: Method, folder: Path, seed: int) -> Prepared:
-    """Make what is not in `folder` yet, and keep it there: the units' scores and the references with their price.
+    """Make what is not in `folder` yet, and keep it there: scores, statistics, references, the precision.
 
     Kept, because a resume on another machine must not rank two nearly equal units the other way round.
     """
     bench = task.bench("cpu")
     evidence = Evidence(bench.network, bench.structure, bench.calibration, seed)
     scores = _scores(method.criterion, evidence, folder / SCORES)
-    statistics = {} if method.compensation is None else method.compensation.statistics(evidence)
+    statistics = _statistics(method.compensation, evidence, folder / STATISTICS)
     slicer = Slicer(bench, scores, method.compensation, statistics)
-    precision = _precision(task, bench, slicer, levels, folder)
-    inputs = ReferenceInputs(
-        task.structure,
-        task.cost_model,
-        levels,
-        scores,
-        bench.network,
-        _errors(task, bench, slicer, levels),
-        np.random.default_rng(seed),
-        cost=_cost(task),
-    )
-    references, spent = _references(method.references, inputs, folder / REFERENCES)
-    return Prepared(scores, statistics, references, spent, precision)
+    precision = _precision(task, bench, slicer, levels, folder / PRECISION)
+    inputs = reference_inputs(task, levels, scores, seed)
+    kept = plain_made_once(folder / REFERENCES, lambda: as_json(*first_references(method.references, inputs)))
+    references, starts = from_json(kept, levels.space)
+    return Prepared(scores, statistics, references, starts, precision)
+
+
+def reference_inputs(task: NetworkTask, levels: WidthLevels, scores: Sequence[Scores], seed: int) -> ReferenceInputs:
+    """Return what references are made from."""
+    network = unpruned_network(task.options.network, task.weights)
+    rng = np.random.default_rng(seed)
+    return ReferenceInputs(task.structure, task.cost_model, levels, tuple(scores), network, rng, cost=_cost(task))
 
 
 def _scores(criterion: Criterion, evidence: Evidence, path: Path) -> tuple[Scores, ...]:
-    if not path.exists():
-        scores = criterion(evidence)
-        save_file({f"{number:04}": np.asarray(own, dtype=np.float64) for number, own in enumerate(scores)}, path)
-    kept = load_file(path)
+    kept = arrays_made_once(
+        path, lambda: {f"{number:04}": np.asarray(own, np.float64) for number, own in enumerate(criterion(evidence))}
+    )
     return tuple(kept[name] for name in sorted(kept))
 
 
-def _precision(task: NetworkTask, bench: Bench, slicer: Slicer, levels: WidthLevels, folder: Path) -> str:
-    wanted = task.options.precision
-    if wanted != "auto":
-        return wanted
-    path = folder / "precision.json"
-    if not path.exists():
+def _statistics(compensation: Compensation | None, evidence: Evidence, path: Path) -> Statistics:
+    if compensation is None:
+        return {}
+    return arrays_made_once(path, lambda: compensation.statistics(evidence))
+
+
+def _precision(task: NetworkTask, bench: Bench, slicer: Slicer, levels: WidthLevels, path: Path) -> str:
+    def tried() -> list[Variant]:
         full = np.array(levels.full)
-        widths = [np.maximum(1, full * share // 100) for share in (100, 75, 50, 25)]
-        chosen = choose_precision(bench, [slicer.variant(own) for own in widths], task.estimate)
-        path.write_text(json.dumps({"precision": chosen.precision, "why": chosen.reason}), encoding="utf-8")
-    kept: str = json.loads(path.read_text(encoding="utf-8"))["precision"]
-    return kept
+        return [slicer.variant(np.maximum(1, full * share // 100)) for share in (100, 75, 50, 25)]
 
-
-def _errors(task: NetworkTask, bench: Bench, slicer: Slicer, levels: WidthLevels) -> Measure:
-    """Return what measures the errors of genomes on the search split, the only one that references may look at."""
-    runner, labels = task.runner(bench, "float32"), bench.images[Split.SEARCH].labels
-
-    def errors(genomes: IntArray) -> FloatArray:
-        variants = [slicer.variant(widths) for widths in levels.decode(genomes)]
-        outputs = runner.outputs(variants, Split.SEARCH)
-        return np.array([float((own.argmax(dim=1) != labels).double().mean()) for own in outputs])
-
-    return errors
-
-
-def _references(
-    names: Sequence[str], inputs: ReferenceInputs, path: Path
-) -> tuple[tuple[Reference, ...], dict[str, int]]:
-    if not path.exists():
-        picked, spent = all_references(names, inputs)
-        path.write_text(json.dumps(as_json(picked, spent), indent=1) + "\n", encoding="utf-8")
-    return from_json(json.loads(path.read_text(encoding="utf-8")), inputs.levels.space)
+    return precision_made_once(path, task.options.precision, lambda: choose_precision(bench, tried(), task.estimate))
 
 
 def _cost(task: NetworkTask) -> Cost:

@@ -140,7 +140,12 @@ class Slicer:
         changed = self._compensated(part, kept)
         made = with_tensors(made, {f"{_OWN}{name.removeprefix(path)}": tensor for name, tensor in changed.items()})
         rows = None
-        if part.weighted and part.outgoing is not None and not changed and not _varies(part.incoming):
+        if (
+            part.weighted
+            and part.outgoing is not None
+            and not changed
+            and not (part.incoming is not None and part.incoming.varies)
+        ):
             rows = torch.from_numpy(part.outgoing.staying(kept)).to(self._bench.device)
         return _Cut(made, rows)
 
@@ -183,10 +188,6 @@ def _holder(network: nn.Module, part: Part) -> nn.Module:
     else:
         holder.add_module(_OWN, network.get_submodule(part.path))
     return holder
-
-
-def _varies(wiring: Wiring | None) -> bool:
-    return wiring is not None and bool((wiring.groups != FIXED).any())
 
 
 def _assembled(bench: Bench, cuts: Mapping[str, _Cut]) -> nn.Module:

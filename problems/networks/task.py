@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fnmatch
 import hashlib
 import json
 import logging
@@ -15,29 +14,31 @@ import numpy as np
 import torch
 from torch import nn
 
-from emoprune.contracts import Description, Failure, Row
+from emoprune.contracts import Description, Failure, FloatArray, Row
 from emoprune.errors import ConfigError, ContractError
+from emoprune.problems.networks.alarms import alarms_about, no_better_than_guessing
 from emoprune.problems.networks.bench import Bench, unpruned_network
 from emoprune.problems.networks.cost import CostModel
 from emoprune.problems.networks.coupling.process import structure_of
 from emoprune.problems.networks.coupling.structure import Kept, Structure
 from emoprune.problems.networks.data.images import ImageData
 from emoprune.problems.networks.exporting import export
-from emoprune.problems.networks.latency import median_milliseconds
-from emoprune.problems.networks.measures import SCORED, Measures, scores_of
+from emoprune.problems.networks.latency import LATENCY, Latency, measure_milliseconds
+from emoprune.problems.networks.measures import SCORED, SHARE, SPREAD, TIMED, Measures, scores_of
 from emoprune.problems.networks.model_files import FORMATS
 from emoprune.problems.networks.proxies.adaptive_batch_norm import proxy_named
 from emoprune.problems.networks.proxies.contract import NormEstimate
 from emoprune.problems.networks.recovery.recovering import values_by_split
 from emoprune.problems.networks.reuse.tracing import NotFollowed, traced
 from emoprune.problems.networks.running import Runner, runner_of
+from emoprune.problems.networks.scoring import calibration_images, error_of
 from emoprune.problems.networks.sources import data_named, network_named
 from emoprune.problems.networks.sparsity_index import pq_index_of
 from emoprune.problems.networks.training import seeded
-from emoprune.problems.networks.unpruned import Recipe, unpruned_weights
+from emoprune.problems.networks.unpruned import Recipe, check_recipe, unpruned_weights
 from emoprune.problems.networks.variant import Variant
 from emoprune.problems.networks.weights import Weights
-from emoprune.records import Split
+from emoprune.records import Candidate, Split
 from emoprune.space import IntArray
 
 __all__ = ["NetworkTask", "Options", "Worker"]
@@ -66,15 +67,23 @@ class Options:
     precision: Precision = "float32"
     cache_megabytes: int = 1024
     trace_limit: float = 300.0
+    image_size: int | None = None
+    images_per_part: int | None = None
+    latency: Latency = LATENCY
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Worker:
-    """What `setup` loads once per worker: the bench, the runner, and the unpruned outputs that `kl` is held against."""
+    """What `setup` loads once per worker: the bench, the runner, and what candidates are held against.
+
+    `unpruned_outputs` are for `kl`; `unpruned` are the unpruned network's values of all measures of which a share is
+    bounded, its latency measured here.
+    """
 
     bench: Bench
     runner: Runner
     unpruned_outputs: Mapping[Split, torch.Tensor]
+    unpruned: Mapping[str, float]
 
 
 class NetworkTask:
@@ -88,11 +97,12 @@ class NetworkTask:
 
     def __init__(self, options: Options) -> None:
         self.options = options
-        self.recipe = Recipe.of(options.network, options.data, options.weights, options.epochs)
-        self.data: ImageData = data_named(options.data)
-        self.structure: Structure = structure_of(
-            options.network, self.data.input_shape, tuple(options.ignore), options.trace_limit
+        ignored = tuple(options.ignore)
+        self.recipe = Recipe.of(options.network, options.data, options.weights, options.epochs, ignored)
+        self.data: ImageData = data_named(
+            options.data, image_size=options.image_size, images_per_part=options.images_per_part
         )
+        self.structure: Structure = structure_of(options.network, self.data.input_shape, ignored, options.trace_limit)
         with seeded(0):
             network = network_named(options.network)
         self.cost_model = CostModel.of(network, self.structure)
@@ -127,21 +137,9 @@ class NetworkTask:
                 f"found {self.structure.classes}"
             )
 
-    def check_prunable(self) -> None:
-        """Refuse a network without channels to prune, or of which some coupling groups cannot be sliced.
-
-        Raises:
-            ConfigError: It names them, the reasons, and what to write into `ignore`.
-        """
-        if self.structure.broken:
-            raise ConfigError(_broken(self.structure))
-        if not self.structure.groups:
-            reasons = "; ".join(f"{whole.path}: {whole.reason}" for whole in self.structure.wholes)
-            raise ConfigError(f"network: it has no channels that can be pruned ({reasons or 'it has no layers'})")
-
     def ignored(self, path: str) -> bool:
         """Whether the config wants a layer to stay as it is."""
-        return any(fnmatch.fnmatchcase(path, pattern) for pattern in self.options.ignore)
+        return self.recipe.whole(path)
 
     @property
     def weights(self) -> Weights:
@@ -153,6 +151,32 @@ class NetworkTask:
     def prepare(self, folder: Path, seed: int) -> None:
         """Train the unpruned network, or load it, and keep it as `weights.safetensors` in `folder`."""
         self._weights = unpruned_weights(folder, self.recipe, self.data, seed)
+        self._warn_of_guessing()
+
+    def _warn_of_guessing(self) -> None:
+        """Say so before a search if nothing can be chosen by the unpruned network's scores."""
+        images = calibration_images(self.data.train, self.options.calibration_images, "cpu")
+        error = error_of(unpruned_network(self.options.network, self.weights), images)
+        if not isinstance(error, Failure):
+            alarm = no_better_than_guessing(error, images.labels.numpy(), "training images that it was tried on")
+            if alarm is not None:
+                _log.warning("%s", alarm)
+
+    def check(self, smallest: Mapping[str, float]) -> None:
+        """Find out before there is a run whether network, weights and data fit, and whether all bounds can be met.
+
+        Args:
+            smallest: The counted measures of the smallest genome of all.
+
+        Raises:
+            ConfigError: They do not, or one cannot.
+        """
+        self.measures.check_reachable(smallest)
+        check_recipe(self.recipe, self.data)
+
+    def alarms(self, candidates: Sequence[Candidate], values: FloatArray) -> list[str]:
+        """Return what is alarming in rows of the search split: scores at chance level."""
+        return alarms_about(candidates, values, self.measures.columns, self.data.part(Split.SEARCH).labels)
 
     def bench(self, device: str) -> Bench:
         """Load network and images to `device`; for `prepare` itself as well as for the workers."""
@@ -173,7 +197,10 @@ class NetworkTask:
         torch.set_num_threads(threads)
         if device == "cuda":  # repeatable kernels, at full precision: the same genome must give the same floats
             if not torch.cuda.is_available():
-                raise ConfigError("evaluation.device: cuda was asked for, but torch finds no GPU here; use cpu")
+                raise ConfigError(
+                    "a GPU was asked for (evaluation.gpus_per_worker, or --device cuda), but torch finds none here; "
+                    "set evaluation.gpus_per_worker to 0, or use --device cpu"
+                )
             torch.backends.cudnn.deterministic = True
             torch.backends.cudnn.allow_tf32 = False
         bench = self.bench(device)
@@ -182,7 +209,21 @@ class NetworkTask:
         if "kl" in self.measures.needed:
             unpruned = Variant(bench.network, {}, adapted=False)
             outputs = {split: runner.outputs([unpruned], split)[0] for split in Split}
-        return Worker(bench, runner, outputs)
+        return Worker(bench, runner, outputs, self._unpruned(bench))
+
+    def _unpruned(self, bench: Bench) -> Mapping[str, float]:
+        if not any(name.removesuffix(SHARE) in TIMED for name in self.options.at_most):
+            return self.measures.unpruned
+        return {**self.measures.unpruned, **self.timed(bench, bench.network)}
+
+    def timed(self, bench: Bench, network: nn.Module) -> dict[str, float]:
+        """Return how long a network takes for one batch, always of the same images, and the spread of that."""
+        chosen = self.options.latency
+        images = torch.cat(bench.calibration.batches)
+        rows = torch.arange(chosen.batch, device=images.device) % len(images)
+        batch = images[rows].contiguous(memory_format=torch.channels_last)
+        (timing,) = measure_milliseconds([network], batch, repeats=chosen.repeats, warm_up=chosen.warm_up)
+        return {"milliseconds": timing.median, SPREAD: timing.high - timing.low}
 
     def runner(self, bench: Bench, precision: str) -> Runner:
         """Return what puts images through variants on this bench."""
@@ -235,10 +276,9 @@ class NetworkTask:
             values |= scores_of(outputs, labels, worker.unpruned_outputs.get(split), needed)
         if "pq-index" in needed:
             values["pq-index"] = pq_index_of(variant.network)
-        if "milliseconds" in needed:
-            batch = worker.bench.images[split].batches[0]
-            values["milliseconds"] = median_milliseconds([worker.runner.settled(variant).network], batch)[0]
-        return self.measures.row(values)
+        if needed & {*TIMED, SPREAD}:
+            values |= self.timed(worker.bench, worker.runner.settled(variant).network)
+        return self.measures.row(values, worker.unpruned)
 
     def measured(self, worker: Worker, network: nn.Module, counted: Mapping[str, float]) -> dict[str, dict[str, float]]:
         """Return the objectives of a network in eval mode by split and name, as it is: no statistics are estimated.
@@ -246,13 +286,13 @@ class NetworkTask:
         Raises:
             ContractError: Its outputs are not finite.
         """
-        found = {}
+        found, once = {}, dict(counted)
+        if "pq-index" in self.measures.needed:
+            once["pq-index"] = pq_index_of(network)
+        if self.measures.needed & {*TIMED, SPREAD}:
+            once |= self.timed(worker.bench, network)
         for split, scored in values_by_split(network, worker.bench).items():
-            values = {**scored, **counted}
-            if "pq-index" in self.measures.needed:
-                values["pq-index"] = pq_index_of(network)
-            if "milliseconds" in self.measures.needed:
-                values["milliseconds"] = median_milliseconds([network], worker.bench.images[Split(split)].batches[0])[0]
+            values = {**scored, **once}
             found[split] = {name: values[name] for name in self.measures.objective_names}
         return found
 
@@ -297,15 +337,3 @@ class NetworkTask:
             digest.update(array.tobytes())
         digest.update(self.data.digest())
         return digest.hexdigest()
-
-
-def _broken(structure: Structure) -> str:
-    reasons = "; ".join(f"{name}: {reason}" for name, reason in structure.broken.items())
-    patterns = sorted(
-        {path for group in structure.groups if group.name in structure.broken for path in group.producers}
-    )
-    return (
-        f"network: {len(structure.broken)} of its {len(structure.groups)} coupling groups cannot be sliced "
-        f"({reasons}). A channel shuffle or other mixing that the dependency graph does not see is the usual cause. "
-        f"Leave them whole with `ignore: [{', '.join(patterns)}]`, or change the network"
-    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 import hashlib
 import logging
 from dataclasses import astuple, dataclass, replace
@@ -26,7 +27,7 @@ from emoprune.problems.networks.weights import (
 )
 from emoprune.problems.places.located import located
 
-__all__ = ["Recipe", "unpruned_weights"]
+__all__ = ["Recipe", "check_recipe", "unpruned_weights"]
 
 TRIED_IMAGES = 32
 
@@ -35,23 +36,33 @@ _log = logging.getLogger("emoprune")
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """How the unpruned network comes about: a network, weights from a file or its own, epochs of training on top."""
+    """How the unpruned network comes about: a network, weights from a file or its own, epochs of training on top.
+
+    `ignore` are patterns of layers that stay whole: these alone may share a weight.
+    """
 
     network: str
     data: str
     weights: str | None
     epochs: int
+    ignore: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.epochs < 0:
             raise ConfigError(f"epochs: expected 0 or more, found {self.epochs}")
 
     @classmethod
-    def of(cls, network: str, data: str, weights: str | None, epochs: int | None) -> Recipe:
+    def of(
+        cls, network: str, data: str, weights: str | None, epochs: int | None, ignore: tuple[str, ...] = ()
+    ) -> Recipe:
         """Return a recipe; without `epochs` only a built-in network without given weights is trained."""
         untrained = network in NETWORKS and weights is None
         by_default = NETWORKS[network].schedule.epochs if untrained else 0
-        return cls(network, data, weights, by_default if epochs is None else epochs)
+        return cls(network, data, weights, by_default if epochs is None else epochs, ignore)
+
+    def whole(self, path: str) -> bool:
+        """Whether the layer of that path stays whole."""
+        return any(fnmatch.fnmatchcase(path, pattern) for pattern in self.ignore)
 
     @property
     def schedule(self) -> Schedule:
@@ -74,6 +85,18 @@ class Recipe:
             "epochs": str(self.epochs),
             "seed": str(seed),
         }
+
+
+def check_recipe(recipe: Recipe, data: ImageData) -> None:
+    """Find out whether the network, the given weights and the data fit, without training anything.
+
+    Raises:
+        ConfigError: They do not.
+    """
+    with seeded(0), one_thread():
+        network = _untrained(recipe, data)
+        if not recipe.epochs:
+            _check_finite(network, data)
 
 
 def unpruned_weights(folder: Path, recipe: Recipe, data: ImageData, seed: int) -> Weights:
@@ -113,19 +136,27 @@ def _digest(recipe: Recipe, data: ImageData) -> str:
 
 def _made(recipe: Recipe, data: ImageData, seed: int) -> Weights:
     with seeded(seed), one_thread():
-        network = network_named(recipe.network)
-        if recipe.weights is not None:
-            load_into(network, located(recipe.weights) or Path(recipe.weights))
-        weights_of(network)  # what cannot be kept is refused before minutes of training
-        _tried(network, data)
+        network = _untrained(recipe, data)
         if recipe.epochs:
             _log.info("training %s on %d images of %s", recipe.network, len(data.train), recipe.data)
             train(network, data.train, recipe.schedule, seed)
-        if not torch.isfinite(_tried(network, data)).all():
-            raise ConfigError(
-                "network: its outputs on training images are not finite; train it or load its weights again"
-            )
-    return weights_of(network)
+        _check_finite(network, data)
+    return weights_of(network, recipe.whole)
+
+
+def _untrained(recipe: Recipe, data: ImageData) -> nn.Module:
+    """Return the network with the given weights, tried; what cannot be kept is refused before minutes of training."""
+    network = network_named(recipe.network)
+    if recipe.weights is not None:
+        load_into(network, located(recipe.weights) or Path(recipe.weights))
+    weights_of(network, recipe.whole)
+    _tried(network, data)
+    return network
+
+
+def _check_finite(network: nn.Module, data: ImageData) -> None:
+    if not torch.isfinite(_tried(network, data)).all():
+        raise ConfigError("network: its outputs on training images are not finite; train it or load its weights again")
 
 
 def _tried(network: nn.Module, data: ImageData) -> torch.Tensor:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from torch.nn.utils.parametrize import is_parametrized
 from emoprune.errors import ConfigError
 from emoprune.problems.networks.checkpoints import load_into
 
-__all__ = ["Weights", "load_into", "load_weights", "save_weights", "weights_of", "weights_origin"]
+__all__ = ["Weights", "load_into", "load_weights", "save_weights", "weights_of", "weights_origin", "write_whole"]
 
 Weights = Mapping[str, NDArray[Any]]
 
@@ -29,18 +29,22 @@ _CHECKSUM = "sha256"
 _SUFFIXES = ("_orig", "_g", "_v")  # of what torch's older parametrisations keep in a weight's place
 
 
-def weights_of(network: nn.Module) -> Weights:
+def weights_of(network: nn.Module, whole: Callable[[str], bool] = lambda _: False) -> Weights:
     """Return copies of all parameters and buffers by their names in the network's state_dict, in their own types.
 
+    Args:
+        network: Whose.
+        whole: Which layers stay whole, by path; these alone may share a weight.
+
     Raises:
-        ConfigError: Two names share one storage, a weight is computed from others (a parametrisation), not made yet,
-            not finite, or a float of other than 32 bits.
+        ConfigError: Two names of other layers share one storage, a weight is computed from others (a parametrisation),
+            not made yet, not finite, or a float of other than 32 bits.
     """
     _check_plain(network)
     state = network.state_dict()
     for name, value in state.items():
         _check_tensor(name, value)
-    _check_untied(state)
+    _check_untied(state, whole)
     return {name: _array(name, tensor) for name, tensor in state.items()}
 
 
@@ -77,17 +81,17 @@ def _check_tensor(name: str, value: object) -> None:
         raise ConfigError(f"network: {name!r}: expected 32-bit floats, found {value.dtype}; call network.float() first")
 
 
-def _check_untied(state: Mapping[str, torch.Tensor]) -> None:
+def _check_untied(state: Mapping[str, torch.Tensor], whole: Callable[[str], bool]) -> None:
     """Refuse two names for one storage: pruning one layer would silently cut the other."""
     owners: dict[tuple[torch.device, int], str] = {}
     for name, tensor in state.items():
         if tensor.numel() == 0:
             continue
         owner = owners.setdefault((tensor.device, tensor.untyped_storage().data_ptr()), name)
-        if owner != name:
+        if owner != name and not all(whole(each.rpartition(".")[0]) for each in (owner, name)):
             raise ConfigError(
                 f"network: {owner!r} and {name!r} share one weight, so neither can be pruned alone; give each its "
-                "own, for example with copy.deepcopy"
+                "own, for example with copy.deepcopy, or leave both layers whole with `ignore`"
             )
 
 
@@ -100,8 +104,12 @@ def _array(name: str, tensor: torch.Tensor) -> NDArray[Any]:
 
 def save_weights(path: Path, weights: Weights, origin: Mapping[str, str]) -> None:
     """Write weights and where they come from as safetensors; the file appears whole or not at all."""
+    write_whole(path, save(dict(weights), {**origin, _CHECKSUM: _checksum(weights, origin)}))
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a file that appears whole or not at all, whatever ends the process meanwhile."""
     partial = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.partial")
-    content = save(dict(weights), {**origin, _CHECKSUM: _checksum(weights, origin)})
     try:
         with partial.open("wb") as file:
             file.write(content)

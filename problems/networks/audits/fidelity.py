@@ -13,7 +13,7 @@ import numpy as np
 
 from emoprune.contracts import Finding
 from emoprune.errors import ContractError
-from emoprune.problems.networks.audits.intervals import RESAMPLES, Estimate, bootstrapped, wilson
+from emoprune.problems.networks.audits.intervals import RESAMPLES, Estimate, bootstrapped
 from emoprune.problems.networks.audits.statistics import (
     FloatArray,
     IntArray,
@@ -23,8 +23,9 @@ from emoprune.problems.networks.audits.statistics import (
     regret,
     spearman,
 )
+from emoprune.problems.networks.guessing import guessing, indistinguishable_from_guessing
 
-__all__ = ["Ranked", "chance_finding", "fidelity_findings", "guessing", "indistinguishable_from_guessing"]
+__all__ = ["Ranked", "chance_finding", "fidelity_findings"]
 
 FEWEST_PAIRS = 10  # five candidates: four are in one order by chance once in 24
 FAILING_SHARE = 0.5  # of candidates that beat the proxy's choice, as the paper marks it
@@ -180,16 +181,6 @@ def _agreement(ranked: Ranked, where: str, rng: np.random.Generator) -> list[Fin
         + ("training is too noisy to rank them; raise repeats." if lost else "a proxy can hardly do better.")
     )
     return [Finding(f"Kendall tau between repeats {where}", found.value, found.low, found.high, lost, sentence)]
-
-
-def guessing(labels: IntArray) -> float:
-    """Return the error of always saying the largest class, from labels of shape (n,)."""
-    return 1.0 - float(np.bincount(labels).max()) / len(labels)
-
-
-def indistinguishable_from_guessing(errors: FloatArray, labels: IntArray) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
-    """Say which errors, shape (candidates,), on images with these labels reach guessing in their Wilson interval."""
-    return np.asarray(wilson(np.round(errors * len(labels)), len(labels))[1] >= guessing(labels))
 
 
 def chance_finding(errors: FloatArray, labels: IntArray) -> Finding:

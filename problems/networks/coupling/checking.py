@@ -12,26 +12,53 @@ from emoprune.problems.networks.coupling.masking import masked
 from emoprune.problems.networks.coupling.realising import realised
 from emoprune.problems.networks.coupling.structure import Kept, Structure
 
-__all__ = ["broken_groups", "difference"]
+__all__ = ["NOT_RUNNING", "broken_groups", "difference"]
 
 TOLERANCE = 1e-6  # relative, in 64 bits: sums in another order stay below 1e-12, a wrong channel is of the order of 1
 IMAGES = 2
+NOT_RUNNING = "sliced, the network does not run"
 
 
 def broken_groups(network: nn.Module, structure: Structure) -> dict[str, str]:
-    """Return the coupling groups that cannot be sliced, with the reason: each alone, then all that passed together.
+    """Return the coupling groups that cannot be sliced, with the reason.
 
-    The weights are drawn anew, so that no weight that happens to be zero can hide a wrong channel.
+    The weights are drawn anew, so that no weight that happens to be zero can hide a wrong channel. Groups are cut many
+    at a time, in such rounds that of any two there is one in which only the first is cut and one in which only the
+    second is; only if a round fails is each of them tried alone.
     """
+    if not structure.groups:
+        return {}
     drawn = _with_drawn_weights(network)
     images = torch.randn((IMAGES, *structure.input_shape), generator=_generator(), dtype=torch.float64)
+    for number, cut in enumerate(_rounds(len(structure.groups))):
+        reason = _reason(drawn, structure, _narrowed(structure, cut, number), images)
+        if reason:
+            return _each_alone(drawn, structure, images) or {
+                structure.groups[group].name: f"only together with others: {reason}" for group in cut
+            }
+    return {}
+
+
+def _rounds(groups: int) -> list[list[int]]:
+    """Return which groups are cut in each round: for each binary digit of their numbers those that have it or not."""
+    numbers = range(groups)
+    rounds = [
+        [number for number in numbers if (number >> digit) & 1 == value]
+        for digit in range((groups - 1).bit_length())
+        for value in (0, 1)
+    ]
+    return [*rounds, list(numbers)]
+
+
+def _each_alone(drawn: nn.Module, structure: Structure, images: torch.Tensor) -> dict[str, str]:
+    """Return the groups that cannot be sliced alone, or else those that cannot be together with the others."""
     broken = {}
     for number, group in enumerate(structure.groups):
-        reason = _reason(drawn, structure, _halved(structure, [number]), images)
+        reason = _reason(drawn, structure, _narrowed(structure, [number], number), images)
         if reason:
             broken[group.name] = reason
     sound = [number for number, group in enumerate(structure.groups) if group.name not in broken]
-    reason = _reason(drawn, structure, _halved(structure, sound), images)
+    reason = _reason(drawn, structure, _narrowed(structure, sound, 0), images)
     if reason:
         broken |= {structure.groups[number].name: f"only together with others: {reason}" for number in sound}
     return broken
@@ -41,7 +68,7 @@ def _reason(network: nn.Module, structure: Structure, kept: Kept, images: torch.
     try:
         found = difference(network, structure, kept, images)
     except Exception as error:  # a stranger's forward on shapes it was not written for may raise anything
-        return f"sliced, the network does not run: {type(error).__name__}: {error}".splitlines()[0][:300]
+        return f"{NOT_RUNNING}: {type(error).__name__}: {error}".splitlines()[0][:300]
     if found <= TOLERANCE:
         return None
     return f"sliced, the network gives other outputs than masked, by {found:.3g} of the largest"
@@ -59,13 +86,14 @@ def difference(network: nn.Module, structure: Structure, kept: Kept, images: tor
     return found if np.isfinite(found) else float("inf")
 
 
-def _halved(structure: Structure, numbers: Sequence[int]) -> Kept:
-    """Return every second unit of some groups, give or take a seeded draw, and all units of the others."""
-    rng = np.random.default_rng(17)
+def _narrowed(structure: Structure, numbers: Sequence[int], seed: int) -> Kept:
+    """Return some units of some groups, of each another number, and all units of the others."""
+    rng = np.random.default_rng([17, seed])
     kept = [np.arange(group.units) for group in structure.groups]
     for number in numbers:
         units = structure.groups[number].units
-        kept[number] = np.sort(rng.choice(units, size=max(1, units // 2), replace=False))
+        width = int(rng.integers(1, units))
+        kept[number] = np.sort(rng.choice(units, size=width, replace=False))
     return kept
 
 

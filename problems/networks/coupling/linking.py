@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from emoprune.problems.networks.coupling.structure import FIXED, CouplingGroup, Whole, Wiring
 
-__all__ = ["Channels", "Links", "coupled"]
+__all__ = ["Channels", "Links", "Side", "coupled"]
 
 Side = tuple[str, str]  # a part's path, and `out` or `in`
 
@@ -34,6 +34,10 @@ class Links:
         if side not in self.starts:
             self.starts[side], self.widths[side] = self.total, width
             self.total += width
+
+    def fix(self, path: str, reason: str, sides: Sequence[str] = ("in", "out")) -> None:
+        """Say that no channel on these sides of a part ever goes, and why."""
+        self.fixed += [((path, side), reason) for side in sides if (path, side) in self.starts]
 
     def join(self, one: Side, channels: Sequence[int], other: Side, others: Sequence[int]) -> None:
         """Say that `channels` of one side go together with `others` of the other side, pair by pair."""

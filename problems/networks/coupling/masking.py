@@ -9,6 +9,7 @@ from torch import nn
 
 from emoprune.problems.networks.coupling.realising import clone, family_of, with_tensors
 from emoprune.problems.networks.coupling.structure import Kept, Part, Structure
+from emoprune.space import IntArray
 
 __all__ = ["masked"]
 
@@ -19,13 +20,14 @@ def masked(network: nn.Module, structure: Structure, kept: Kept) -> nn.Module:
     The weights that would read a removed channel are zero, and normalisations over channels see only those that stay.
     """
     zeroed = {}
-    for part in structure.weighted:
+    varying = [part for part in structure.parts if part.varies]
+    for part in (each for each in varying if each.weighted):
         weight = network.get_parameter(f"{part.path}.weight")
         zeroed[f"{part.path}.weight"] = _unread(weight.detach(), part, kept)
     made = with_tensors(network, zeroed)
-    for part in structure.parts:
-        if family_of(part) in {"LayerNorm", "GroupNorm"} and part.outgoing is not None:
-            _replace(made, part.path, _NormOverKept(made.get_submodule(part.path), part, kept))
+    for part in varying:
+        if part.kind in {"LayerNorm", "GroupNorm"} and part.outgoing is not None:
+            _replace(made, part.path, _NormOverKept(made.get_submodule(part.path), part.outgoing.staying(kept)))
     return made
 
 
@@ -47,25 +49,30 @@ def _unread(weight: torch.Tensor, part: Part, kept: Kept) -> torch.Tensor:
 class _NormOverKept(nn.Module):
     """A normalisation over channels that sees only those that stay, and puts out zero for the others."""
 
-    def __init__(self, norm: nn.Module, part: Part, kept: Kept) -> None:
+    def __init__(self, norm: nn.Module, staying: IntArray) -> None:
         super().__init__()
-        self._norm = clone(norm)
-        assert part.outgoing is not None  # noqa: S101  # the caller's condition; narrows the type
-        self._indices = torch.from_numpy(part.outgoing.staying(kept))
-        self._axis = 1 if family_of(part) == "GroupNorm" else -1
+        self._indices = torch.from_numpy(staying)
+        self._norm: Any = clone(norm)
+        for name, tensor in norm.named_parameters(recurse=False):
+            chosen = nn.Parameter(tensor.detach()[self._indices], requires_grad=False)
+            self._norm._parameters[name] = chosen  # noqa: SLF001  # as `clone` left it: of this copy alone
+        if isinstance(norm, nn.LayerNorm):
+            vars(self._norm)["normalized_shape"] = (len(staying),)
+            self._width = norm.normalized_shape[0]
+        else:
+            vars(self._norm)["num_channels"] = len(staying)
+        self._last = type(norm) is nn.LayerNorm
 
     def forward(self, values: torch.Tensor) -> torch.Tensor:
         """Normalise the channels that stay with the weights that are theirs."""
-        norm: Any = self._norm
-        indices = self._indices
-        some = values.index_select(self._axis, indices)
-        weight = None if norm.weight is None else norm.weight[indices]
-        bias = None if norm.bias is None else norm.bias[indices]
-        if isinstance(norm, nn.GroupNorm):
-            normalised = nn.functional.group_norm(some, norm.num_groups, weight, bias, norm.eps)
-        else:
-            normalised = nn.functional.layer_norm(some, (len(indices),), weight, bias, norm.eps)
-        return torch.zeros_like(values).index_copy(self._axis, indices, normalised)
+        axis = -1 if self._last else self._axis(values)
+        normalised = self._norm(values.index_select(axis, self._indices))
+        return torch.zeros_like(values).index_copy(axis, self._indices, normalised)
+
+    def _axis(self, values: torch.Tensor) -> int:
+        """Return the axis of the channels: a class derived from LayerNorm may have them where convolutions do."""
+        images = isinstance(self._norm, nn.GroupNorm) or (values.ndim == 4 and values.shape[1] == self._width)
+        return 1 if images else -1
 
 
 def _replace(network: nn.Module, path: str, module: nn.Module) -> None:

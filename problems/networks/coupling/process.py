@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import subprocess
 import sys
@@ -10,6 +9,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 from emoprune.errors import ConfigError, ContractError
+from emoprune.problems.networks.coupling.kept_structures import digest_of_code, keep, kept
 from emoprune.problems.networks.coupling.structure import Structure
 from emoprune.problems.networks.sources import network_named
 from emoprune.problems.networks.training import seeded
@@ -18,7 +18,7 @@ __all__ = ["structure_of"]
 
 
 def structure_of(network: str, input_shape: Sequence[int], ignored: Sequence[str], time_limit: float) -> Structure:
-    """Return the structure of the network of that name or import target, traced in a fresh process.
+    """Return the structure of the network of that name or import target, traced in a fresh process unless it is known.
 
     Args:
         network: As in `sources.network_named`.
@@ -30,9 +30,19 @@ def structure_of(network: str, input_shape: Sequence[int], ignored: Sequence[str
         ConfigError: The network cannot be traced, some of its groups cannot be sliced, or the time is over.
     """
     asked = (network, tuple(input_shape), tuple(ignored))
-    known = _known(asked, _code_of(network))
-    if known:
-        return known[0]
+    with seeded(0):
+        digest = digest_of_code(network_named(network), asked)
+    known = _known(asked, digest)
+    if not known:
+        found = kept(network, digest)
+        if found is None:
+            found = _traced(network, input_shape, ignored, time_limit)
+            keep(network, digest, found)
+        known.append(found)
+    return known[0]
+
+
+def _traced(network: str, input_shape: Sequence[int], ignored: Sequence[str], time_limit: float) -> Structure:
     request = {"network": network, "input_shape": list(input_shape), "ignored": list(ignored), "path": sys.path}
     command = [sys.executable, "-m", "emoprune.problems.networks.coupling.tracing"]
     try:
@@ -52,24 +62,10 @@ def structure_of(network: str, input_shape: Sequence[int], ignored: Sequence[str
         raise ConfigError(answer["refused"])
     if "structure" not in answer:
         raise ContractError(f"tracing: expected a structure, found {list(answer)}")
-    known.append(Structure.from_json(answer["structure"]))
-    return known[0]
+    return Structure.from_json(answer["structure"])
 
 
 @lru_cache(maxsize=16)
-def _known(asked: tuple[str, tuple[int, ...], tuple[str, ...]], code: str) -> list[Structure]:  # noqa: ARG001  # its arguments are the key
+def _known(asked: tuple[str, tuple[int, ...], tuple[str, ...]], digest: str) -> list[Structure]:  # noqa: ARG001  # its arguments are the key
     """Return the place for what was found for this network with this code: a second question costs no process."""
     return []
-
-
-def _code_of(network: str) -> str:
-    """Return a digest of what a network is made of: its modules, their shapes and the code of their forwards."""
-    with seeded(0):
-        made = network_named(network)
-    digest = hashlib.sha256(repr(made).encode())
-    for name, tensor in made.state_dict().items():
-        digest.update(f"{name} {tuple(tensor.shape)}".encode())
-    for kind in sorted({type(module) for module in made.modules()}, key=repr):
-        code = getattr(kind.forward, "__code__", None)
-        digest.update(repr((kind, code and (code.co_code, code.co_consts, code.co_names))).encode())
-    return digest.hexdigest()

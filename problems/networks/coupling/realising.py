@@ -19,6 +19,7 @@ _OUTGOING = {
     "Conv": "out_channels",
     "Linear": "out_features",
     "BatchNorm": "num_features",
+    "InstanceNorm": "num_features",
     "GroupNorm": "num_channels",
     "LayerNorm": "normalized_shape",
     "PReLU": "num_parameters",
@@ -58,9 +59,10 @@ def realised(network: nn.Module, structure: Structure, kept: Kept) -> nn.Module:
             wide as it was decoded.
     """
     _check(structure, kept)
-    sliced = {name: tensor for part in structure.parts for name, tensor in _sliced(network, part, kept).items()}
+    varying = [part for part in structure.parts if part.varies]  # of the others, whatever they are, nothing is touched
+    sliced = {name: tensor for part in varying for name, tensor in _sliced(network, part, kept).items()}
     made = with_tensors(network, sliced)
-    for part in structure.parts:
+    for part in varying:
         _count_anew(made, part, kept)
     _check_realised(made, structure, kept)
     return made
@@ -157,6 +159,8 @@ def _count_anew(network: nn.Module, part: Part, kept: Kept) -> None:
 def _check_realised(network: nn.Module, structure: Structure, kept: Kept) -> None:
     """Law: decoded is realised. A group that silently stayed whole would be ranked as something it is not."""
     for part in structure.weighted:
+        if not part.varies:
+            continue
         weight = network.get_submodule(part.path).weight
         assert isinstance(weight, torch.Tensor)  # noqa: S101  # a weighted part has one; narrows the type
         decoded = len(part.outgoing.staying(kept)) if part.outgoing is not None else None

@@ -25,28 +25,39 @@ class Wiring:
 
     groups: IntArray
     units: IntArray
+    _places: tuple[tuple[int, IntArray], ...] = field(
+        init=False, repr=False
+    )  # by coupling group, where its channels lie
 
     def __post_init__(self) -> None:
         if self.groups.ndim != 1 or self.groups.shape != self.units.shape:
             raise ContractError(f"a wiring has one group and one unit per channel, found {self.groups.shape}")
+        varying = [int(group) for group in np.unique(self.groups) if group != FIXED]
+        object.__setattr__(self, "_places", tuple((group, np.flatnonzero(self.groups == group)) for group in varying))
 
     def __len__(self) -> int:
         return len(self.groups)
 
+    @property
+    def varies(self) -> bool:
+        """Whether any of the channels can go."""
+        return bool(self._places)
+
     def staying(self, kept: Kept) -> IntArray:
         """Return the rising indices of the channels that stay, shape (channels that stay,)."""
         stays = self.groups == FIXED
-        for group, units in enumerate(kept):
-            stays |= (self.groups == group) & np.isin(self.units, units)
+        for group, places in self._places:
+            units = self.units[places]
+            chosen = np.zeros(max(units.max(), kept[group].max(initial=0)) + 1, dtype=np.bool_)
+            chosen[kept[group]] = True
+            stays[places] = chosen[units]
         return np.flatnonzero(stays)
 
     def multiplicity(self, groups: int) -> IntArray:
         """Return how many of these channels each unit of each coupling group stands for, shape (groups,)."""
         counts = np.zeros(groups, dtype=np.int64)
-        for group in range(groups):
-            own = self.groups == group
-            if own.any():
-                counts[group] = own.sum() // len(np.unique(self.units[own]))
+        for group, places in self._places:
+            counts[group] = len(places) // len(np.unique(self.units[places]))
         return counts
 
     @property
@@ -59,7 +70,8 @@ class Wiring:
 class Part:
     """A module, or a bare parameter, that holds channels.
 
-    `kind` is the class's name in `torch.nn`, or `Parameter`; `conv_groups` is a convolution's `groups`; `positions` is
+    `kind` is the name of the class in `torch.nn` that it is of or derives from, the full name of its own class where
+    slicing is not known for it, or `Parameter`; `conv_groups` is a convolution's `groups`; `positions` is
     at how many places of one image its weight is applied, `kernel` how many weights join two channels; `dimension` is
     the axis of a bare parameter that holds the channels.
     """
@@ -76,7 +88,12 @@ class Part:
     @property
     def weighted(self) -> bool:
         """Whether it multiplies: a convolution or a linear layer."""
-        return self.kind.startswith("Conv") or self.kind == "Linear"
+        return "." not in self.kind and (self.kind.startswith("Conv") or self.kind == "Linear")
+
+    @property
+    def varies(self) -> bool:
+        """Whether any of its channels can go."""
+        return any(wiring is not None and wiring.varies for wiring in (self.incoming, self.outgoing))
 
     @property
     def depthwise(self) -> bool:

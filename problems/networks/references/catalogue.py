@@ -3,85 +3,118 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 
 from emoprune.contracts import Reference
 from emoprune.errors import ConfigError
-from emoprune.plugins import nearest
-from emoprune.problems.networks.references.balanced import balanced
-from emoprune.problems.networks.references.eagle_eye import eagle_eye
-from emoprune.problems.networks.references.erk import erk
-from emoprune.problems.networks.references.global_magnitude import global_magnitude
-from emoprune.problems.networks.references.inputs import Found, ReferenceInputs
-from emoprune.problems.networks.references.pq_ratios import pq_half_and_one, pq_one_and_two
-from emoprune.problems.networks.references.pyramidal import pyramidal
-from emoprune.problems.networks.references.random_ratios import random_ratios
-from emoprune.problems.networks.references.sensitivity import sensitivity
-from emoprune.problems.networks.references.uniform import uniform
+from emoprune.plugins import made_with, nearest
+from emoprune.problems.networks.references.balanced import Balanced
+from emoprune.problems.networks.references.eagle_eye import EagleEye
+from emoprune.problems.networks.references.erk import Erk
+from emoprune.problems.networks.references.global_magnitude import GlobalMagnitude
+from emoprune.problems.networks.references.inputs import Found, Measured, Measuring, Method, ReferenceInputs, Starts
+from emoprune.problems.networks.references.pq_ratios import PqHalfAndOne, PqOneAndTwo
+from emoprune.problems.networks.references.pyramidal import Pyramidal
+from emoprune.problems.networks.references.random_ratios import RandomRatios
+from emoprune.problems.networks.references.sensitivity import Sensitivity
+from emoprune.problems.networks.references.uniform import Uniform
+from emoprune.space import Space
 
-__all__ = ["MEASURING", "METHODS", "all_references", "check_names"]
+__all__ = ["BY_DEFAULT", "METHODS", "Methods", "first_references", "measuring", "methods_of", "surveyed"]
 
 _log = logging.getLogger("emoprune")
 
-METHODS: Mapping[str, Callable[[ReferenceInputs], Found]] = MappingProxyType(
+Methods = Mapping[str, Method]
+
+METHODS: Mapping[str, Callable[..., Method]] = MappingProxyType(
     {
-        "uniform": uniform,
-        "global-magnitude": global_magnitude,
-        "erk": erk,
-        "balanced": balanced,
-        "pyramidal": pyramidal,
-        "pq-0_5-1": pq_half_and_one,
-        "pq-1-2": pq_one_and_two,
-        "random": random_ratios,
-        "sensitivity": sensitivity,
-        "eagle-eye": eagle_eye,
+        "uniform": Uniform,
+        "global-magnitude": GlobalMagnitude,
+        "erk": Erk,
+        "balanced": Balanced,
+        "pyramidal": Pyramidal,
+        "pq-0_5-1": PqHalfAndOne,
+        "pq-1-2": PqOneAndTwo,
+        "random": RandomRatios,
+        "sensitivity": Sensitivity,
+        "eagle-eye": EagleEye,
     }
 )
-MEASURING = ("sensitivity", "eagle-eye")  # these spend evaluations: made once per run, then kept
+# Those that have to measure take more evaluations than a generation has; they come when they are named.
+BY_DEFAULT = tuple(name for name in METHODS if name not in ("sensitivity", "eagle-eye"))
 
 
-def check_names(names: Sequence[str]) -> None:
-    """Refuse names that no method has, or that come twice.
+def methods_of(given: Sequence[str | Mapping[str, Any]]) -> dict[str, Method]:
+    """Return the methods that a config names, each with its options.
+
+    Args:
+        given: Names, or mappings of a `name` and the method's options.
 
     Raises:
-        ConfigError: It says which name is meant.
+        ConfigError: A name is not known or comes twice, or an option is wrong.
     """
-    for name in names:
+    methods: dict[str, Method] = {}
+    for own in given:
+        options = {"name": own} if isinstance(own, str) else dict(own)
+        name = options.pop("name", None)
+        if not isinstance(name, str):
+            raise ConfigError(f"references: expected a name, or a mapping with a name and options, found {own!r}")
         if name not in METHODS:
             raise ConfigError(f"references: no method is called {name!r}{nearest(name, tuple(METHODS))}")
-    if len(set(names)) != len(names):
-        raise ConfigError(f"references: expected each method once, found {list(names)}")
+        if name in methods:
+            raise ConfigError(f"references: expected each method once, found {name!r} again")
+        methods[name] = made_with(METHODS[name], options, f"reference {name!r}")
+    return methods
 
 
-def all_references(names: Sequence[str], inputs: ReferenceInputs) -> tuple[tuple[Reference, ...], dict[str, int]]:
-    """Return the unpruned genome and what the methods `names` pick, and how many evaluations each method spent.
+def measuring(methods: Methods) -> list[str]:
+    """Return the names of the methods that pick from what was measured."""
+    return [name for name, method in methods.items() if isinstance(method, Measuring)]
+
+
+def first_references(methods: Methods, inputs: ReferenceInputs) -> tuple[tuple[Reference, ...], dict[str, Starts]]:
+    """Return the unpruned genome and what the methods pick without measuring; and what to measure for the rest of them.
 
     A genome appears once, under the first name it got. Each method draws from a generator of its own, seeded from one
     number of `inputs.rng` and its name, so leaving a method out does not change the others. What could not be reached
     is logged to `emoprune`.
-
-    Raises:
-        ConfigError: A name is not known.
-        ContractError: A method needs a `measure` that is not there.
     """
-    check_names(names)
     seed = int(inputs.rng.integers(2**63))
-    made, spent = [Reference("unpruned", inputs.unpruned)], {}
-    for name in names:
-        found = METHODS[name](replace(inputs, rng=np.random.default_rng([seed, *name.encode()])))
-        made += found.references
-        spent[name] = found.evaluations
-        for note in found.notes:
-            _log.info("references: %s", note)
-    return _each_once(inputs, made), spent
+    references, starts = [Reference("unpruned", inputs.unpruned)], dict[str, Starts]()
+    for name, method in methods.items():
+        found = method.found(replace(inputs, rng=np.random.default_rng([seed, *name.encode()])))
+        references += found.references
+        if found.starts:
+            starts[name] = found.starts
+        _say(found)
+    return _each_once(inputs.levels.space, references), starts
 
 
-def _each_once(inputs: ReferenceInputs, references: Sequence[Reference]) -> tuple[Reference, ...]:
-    space = inputs.levels.space
+def surveyed(
+    methods: Methods, inputs: ReferenceInputs, starts: Mapping[str, Starts], measured: Measured
+) -> list[Reference]:
+    """Return what the methods pick from the errors of their `starts`."""
+    references: list[Reference] = []
+    for name, own in starts.items():
+        method = methods[name]
+        if isinstance(method, Measuring):
+            found = method.picked(inputs, own, measured)
+            references += found.references
+            _say(found)
+    return references
+
+
+def _say(found: Found) -> None:
+    for note in found.notes:
+        _log.info("references: %s", note)
+
+
+def _each_once(space: Space, references: Iterable[Reference]) -> tuple[Reference, ...]:
     first: dict[bytes, Reference] = {}
     for reference in references:
         first.setdefault(space.key(reference.genome), reference)

@@ -2,43 +2,58 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from emoprune.contracts import FloatArray
+from emoprune.errors import ConfigError
 from emoprune.problems.networks.criteria.ranking import normalised
 from emoprune.problems.networks.references.inputs import Found, ReferenceInputs
-from emoprune.problems.networks.references.target import along
+from emoprune.problems.networks.references.target import AtTargets, along
 from emoprune.space import IntArray
 
-__all__ = ["floors_of_groups", "global_magnitude"]
+__all__ = ["GlobalMagnitude"]
 
 
-def global_magnitude(inputs: ReferenceInputs) -> Found:
-    """Return genomes whose units have the highest scores of the whole network, with a floor for each coupling group.
+@dataclass(frozen=True, slots=True)
+class GlobalMagnitude(AtTargets):
+    """Genomes whose units have the highest scores of the whole network, with a floor for each coupling group.
 
     Scores are divided by their group's L2 norm, without which the threshold would compare groups of different fan-in:
     Molchanov et al., Pruning Convolutional Neural Networks for Resource Efficient Inference, arXiv 1611.06440. No group
     keeps fewer units than the share `floor` of all units of the network; smaller groups stay whole: Gupta et al., Is
     Complexity Required for Neural Network Pruning? A Case Study on Global Magnitude Pruning, arXiv 2209.14624. The
-    floor published there is 0.05 % of all weights; units are far fewer than weights, so here it is 1 % of all units
-    unless the inputs say otherwise.
+    floor published there is 0.05 % of all weights; units are far fewer than weights, so here it is 1 % of all units.
+
+    Args:
+        percentages: The targets, whole percentages of what the unpruned network costs.
+        floor: Which share of all units each coupling group keeps at least.
     """
-    floors = floors_of_groups(inputs)
-    least = inputs.levels.encode(floors)
-    counts = _counts_above_threshold(inputs)
 
-    def curve(positions: FloatArray) -> IntArray:
-        widths = counts[np.rint(positions * (len(counts) - 1)).astype(np.int64)]
-        return np.maximum(inputs.genomes_near(widths.astype(np.float64)), least)
+    floor: float = 0.01
 
-    return along(curve, "global-magnitude", inputs)
+    def __post_init__(self) -> None:
+        AtTargets.__post_init__(self)
+        if not 0 <= self.floor <= 1:
+            raise ConfigError(f"floor: expected a share from 0 to 1, found {self.floor}; 0.01 keeps small groups whole")
 
+    def found(self, inputs: ReferenceInputs) -> Found:
+        """Return a reference for each target."""
+        least = inputs.levels.encode(self.floors_of_groups(inputs))
+        counts = _counts_above_threshold(inputs)
 
-def floors_of_groups(inputs: ReferenceInputs) -> IntArray:
-    """Return the least number of units of each coupling group, shape (groups,): `floor` of all units, at least one."""
-    units = np.array(inputs.levels.full)
-    floor = max(1, int(np.ceil(inputs.floor * units.sum() - 1e-9)))
-    return np.asarray(np.minimum(units, floor))
+        def curve(positions: FloatArray) -> IntArray:
+            widths = counts[np.rint(positions * (len(counts) - 1)).astype(np.int64)]
+            return np.maximum(inputs.genomes_near(widths.astype(np.float64)), least)
+
+        return along(curve, "global-magnitude", inputs, self.percentages)
+
+    def floors_of_groups(self, inputs: ReferenceInputs) -> IntArray:
+        """Return the least number of units of each coupling group, shape (groups,), at least one."""
+        units = np.array(inputs.levels.full)
+        floor = max(1, int(np.ceil(self.floor * units.sum() - 1e-9)))
+        return np.asarray(np.minimum(units, floor))
 
 
 def _counts_above_threshold(inputs: ReferenceInputs) -> IntArray:

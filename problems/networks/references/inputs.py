@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Literal, get_args
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Literal, Protocol, get_args, runtime_checkable
 
 import numpy as np
 from torch import nn
@@ -18,25 +18,21 @@ from emoprune.problems.networks.criteria.evidence import Scores
 from emoprune.problems.networks.widths import WidthLevels
 from emoprune.space import IntArray
 
-__all__ = ["Cost", "Found", "Measure", "ReferenceInputs"]
+__all__ = ["Cost", "Found", "Measured", "Measuring", "Method", "ReferenceInputs", "Starts"]
 
 Cost = Literal["macs", "parameters", "bytes"]
-Measure = Callable[[IntArray], FloatArray]
-
-MEASURED_AT_ONCE = 64
+Measured = Callable[[IntArray], FloatArray]  # genomes (n, groups) to errors (n,), infinite where nothing was measured
+Starts = Mapping[str, IntArray]  # genomes to measure, (n, groups), by what a method calls them
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ReferenceInputs:
-    """A network, the widths that its coupling groups can take, what they cost, and how to measure them.
+    """A network, the widths that its coupling groups can take, and what they cost.
 
-    `scores` rank each group's units, shape (units,) each. `measure` takes genomes of shape (n, groups) and returns
-    their errors, shape (n,), NaN where one cannot be measured; only the costly methods need it. References are made
-    for each of the whole `percentages` of the unpruned network's `cost`. `floor` is for global-magnitude; `candidates`
-    (measured per percentage) and `tries` (drawn per percentage) are for eagle-eye.
+    `scores` rank each group's units, shape (units,) each. Targets are shares of the unpruned network's `cost`.
 
     Raises:
-        ConfigError: An option is out of range.
+        ConfigError: Nothing is counted as `cost`.
         ContractError: The parts do not belong to one network.
     """
 
@@ -45,13 +41,8 @@ class ReferenceInputs:
     levels: WidthLevels
     scores: tuple[Scores, ...]
     network: nn.Module
-    measure: Measure | None
     rng: np.random.Generator
     cost: Cost = "macs"
-    percentages: tuple[int, ...] = (75, 50, 25)
-    floor: float = 0.01
-    candidates: int = 50
-    tries: int = 20_000
 
     def __post_init__(self) -> None:
         units = self.structure.units
@@ -62,14 +53,6 @@ class ReferenceInputs:
             )
         if self.cost not in get_args(Cost):
             raise ConfigError(f"cost: nothing is counted as {self.cost!r}{nearest(self.cost, get_args(Cost))}")
-        if any(not 0 < percentage < 100 for percentage in self.percentages):
-            raise ConfigError(f"percentages: expected whole numbers from 1 to 99, found {list(self.percentages)}")
-        if not 0 <= self.floor <= 1:
-            raise ConfigError(f"floor: expected a share from 0 to 1, found {self.floor}; 0.01 keeps small groups whole")
-        if self.candidates < 1 or self.tries < self.candidates:
-            raise ConfigError(
-                f"candidates: expected at least 1, and at least as many tries, found {self.candidates} and {self.tries}"
-            )
 
     def costs(self, genomes: IntArray) -> IntArray:
         """Return what genomes of shape (n, groups) cost, shape (n,)."""
@@ -100,29 +83,28 @@ class ReferenceInputs:
         """Return the genomes nearest to `shares` of each group's units, both (n, groups)."""
         return self.genomes_near(shares * np.array(self.levels.full))
 
-    def measured(self, genomes: IntArray, method: str) -> FloatArray:
-        """Return the errors of genomes of shape (n, groups), shape (n,), infinite where one cannot be measured.
-
-        Raises:
-            ContractError: There is no `measure`, or it returned another number of errors.
-        """
-        if self.measure is None:
-            raise ContractError(f"{method}: it measures candidates; give ReferenceInputs a `measure`")
-        # Sorted, because neighbours may share their first layers; in pieces, so that few networks exist at a time.
-        order = np.lexsort(genomes.T[::-1])
-        errors = np.empty(len(genomes))
-        for rows in np.split(order, range(MEASURED_AT_ONCE, len(order), MEASURED_AT_ONCE)):
-            found = np.asarray(self.measure(genomes[rows]), dtype=np.float64)
-            if found.shape != rows.shape:
-                raise ContractError(f"{method}: expected {len(rows)} errors from `measure`, found shape {found.shape}")
-            errors[rows] = found
-        return np.where(np.isfinite(errors), errors, np.inf)
-
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """The references of one method, how many evaluations they took, and what a person should know about them."""
+    """The references of one method, what has to be measured for more of them, and what a person should know."""
 
-    references: tuple[Reference, ...]
-    evaluations: int = 0
+    references: tuple[Reference, ...] = ()
+    starts: Starts = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+
+
+class Method(Protocol):
+    """Picks genomes without a search; its options are its own."""
+
+    def found(self, inputs: ReferenceInputs) -> Found:
+        """Return the references that nothing has to be measured for, and what has to be for others."""
+        ...
+
+
+@runtime_checkable
+class Measuring(Method, Protocol):
+    """Picks some of its genomes from what was measured."""
+
+    def picked(self, inputs: ReferenceInputs, starts: Starts, measured: Measured) -> Found:
+        """Return more references, from the errors of `starts`, which `found` returned."""
+        ...

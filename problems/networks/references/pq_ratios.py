@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import ClassVar
+
 import numpy as np
 
 from emoprune.contracts import FloatArray
@@ -10,22 +13,18 @@ from emoprune.problems.networks.criteria.ranking import kept_units
 from emoprune.problems.networks.references.inputs import Found, ReferenceInputs
 from emoprune.problems.networks.references.layers import Layers
 from emoprune.problems.networks.references.ratios import kept_share_of_pq
-from emoprune.problems.networks.references.target import along
+from emoprune.problems.networks.references.target import AtTargets, along
 from emoprune.problems.networks.sparsity_index import pq_index
 from emoprune.space import IntArray
 
-__all__ = ["pq_half_and_one", "pq_one_and_two"]
+__all__ = ["PqHalfAndOne", "PqOneAndTwo"]
 
 PROGRESS = 0.01  # where a round takes less than this of every group that can still shrink, it ends
 
 
-def pq_half_and_one(inputs: ReferenceInputs) -> Found:
-    """Return genomes of PQ ratios for p = 0.5 and q = 1; see `pq_one_and_two`."""
-    return _pq_ratios(inputs, "pq-0_5-1", 0.5, 1.0)
-
-
-def pq_one_and_two(inputs: ReferenceInputs) -> Found:
-    """Return genomes of PQ ratios for p = 1 and q = 2: each round keeps what the PQ index says of each layer's weights.
+@dataclass(frozen=True, slots=True)
+class PqRatios(AtTargets):
+    """Genomes of PQ ratios: each round keeps what the PQ index says of each layer's weights.
 
     Sparsity-informed Adaptive Pruning, of layers: the index of the weights that remain gives the share that stays, at
     least a tenth of it in each round; the best units of that share stay, and the next round looks at their weights. The
@@ -33,42 +32,63 @@ def pq_one_and_two(inputs: ReferenceInputs) -> Found:
     group gets the mean of the layers that put it out, weighted by their numbers of weights. Source: Diao et al.,
     Pruning Deep Neural Networks from a Sparsity Perspective, arXiv 2302.05601.
     """
-    return _pq_ratios(inputs, "pq-1-2", 1.0, 2.0)
+
+    name: ClassVar[str]
+    p: ClassVar[float]
+    q: ClassVar[float]
+
+    def found(self, inputs: ReferenceInputs) -> Found:
+        """Return a reference for each target."""
+        rounds = self._rounds(inputs)
+        last = len(rounds) - 1
+        if last == 0:
+            why = "because all weights of each layer have one size; nothing ranks them"
+            return Found(notes=(f"{self.name}: left out, {why}",))
+
+        def curve(positions: FloatArray) -> IntArray:
+            place = (1 - positions) * last
+            before = np.minimum(place.astype(np.int64), last - 1)
+            onward = (place - before)[:, np.newaxis]
+            return inputs.genomes_of_shares(rounds[before] ** (1 - onward) * rounds[before + 1] ** onward)
+
+        return along(curve, self.name, inputs, self.percentages)
+
+    def _rounds(self, inputs: ReferenceInputs) -> FloatArray:
+        """Return the share of each group's units before the first round and after each: shape (rounds + 1, groups).
+
+        The last one is within the smallest target, or at the narrowest widths, or where the weights that remain are
+        alike.
+        """
+        layers = Layers.of(inputs)
+        target = min(self.percentages) * inputs.unpruned_cost
+        shares = [np.ones(len(inputs.levels.full))]
+        while True:
+            genome = inputs.genomes_of_shares(shares[-1][np.newaxis])
+            if inputs.costs(genome)[0] * 100 <= target:
+                return np.stack(shares)
+            kept = _kept_of_layers(inputs, layers, shares[-1], self.p, self.q)
+            staying = layers.shares_of_groups(kept[np.newaxis])[0]
+            if ((staying > 1 - PROGRESS) | (genome[0] == 0)).all():
+                return np.stack(shares)
+            shares.append(shares[-1] * staying)
 
 
-def _pq_ratios(inputs: ReferenceInputs, name: str, p: float, q: float) -> Found:
-    rounds = _rounds(inputs, p, q)
-    last = len(rounds) - 1
-    if last == 0:
-        return Found(
-            (), notes=(f"{name}: left out, because all weights of each layer have one size; nothing ranks them",)
-        )
+@dataclass(frozen=True, slots=True)
+class PqHalfAndOne(PqRatios):
+    """Genomes of PQ ratios for p = 0.5 and q = 1."""
 
-    def curve(positions: FloatArray) -> IntArray:
-        place = (1 - positions) * last
-        before = np.minimum(place.astype(np.int64), last - 1)
-        onward = (place - before)[:, np.newaxis]
-        return inputs.genomes_of_shares(rounds[before] ** (1 - onward) * rounds[before + 1] ** onward)
-
-    return along(curve, name, inputs)
+    name: ClassVar[str] = "pq-0_5-1"
+    p: ClassVar[float] = 0.5
+    q: ClassVar[float] = 1.0
 
 
-def _rounds(inputs: ReferenceInputs, p: float, q: float) -> FloatArray:
-    """Return the share of each group's units before the first round and after each: shape (rounds + 1, groups).
+@dataclass(frozen=True, slots=True)
+class PqOneAndTwo(PqRatios):
+    """Genomes of PQ ratios for p = 1 and q = 2."""
 
-    The last one is within the smallest target, or at the narrowest widths, or where the weights that remain are alike.
-    """
-    layers = Layers.of(inputs)
-    target = min(inputs.percentages) * inputs.unpruned_cost
-    shares = [np.ones(len(inputs.levels.full))]
-    while True:
-        genome = inputs.genomes_of_shares(shares[-1][np.newaxis])
-        if inputs.costs(genome)[0] * 100 <= target:
-            return np.stack(shares)
-        staying = layers.shares_of_groups(_kept_of_layers(inputs, layers, shares[-1], p, q)[np.newaxis])[0]
-        if ((staying > 1 - PROGRESS) | (genome[0] == 0)).all():
-            return np.stack(shares)
-        shares.append(shares[-1] * staying)
+    name: ClassVar[str] = "pq-1-2"
+    p: ClassVar[float] = 1.0
+    q: ClassVar[float] = 2.0
 
 
 def _kept_of_layers(inputs: ReferenceInputs, layers: Layers, shares: FloatArray, p: float, q: float) -> FloatArray:

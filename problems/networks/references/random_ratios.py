@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass
 
 from emoprune.contracts import FloatArray
 from emoprune.problems.networks.references.inputs import Found, ReferenceInputs
 from emoprune.problems.networks.references.ratios import proportional
-from emoprune.problems.networks.references.target import Curve, along
+from emoprune.problems.networks.references.target import AtTargets, Curve, along
 from emoprune.space import IntArray
 
-__all__ = ["random_ratios"]
+__all__ = ["RandomRatios"]
 
 
-def random_ratios(inputs: ReferenceInputs) -> Found:
-    """Return genomes whose shares are proportional to numbers drawn uniformly per coupling group and target."""
-    found = [along(_drawn(inputs), "random", replace(inputs, percentages=(each,))) for each in inputs.percentages]
-    references = tuple(reference for one in found for reference in one.references)
-    return Found(references, notes=tuple(note for one in found for note in one.notes))
+@dataclass(frozen=True, slots=True)
+class RandomRatios(AtTargets):
+    """Genomes whose shares are proportional to numbers drawn uniformly per coupling group and target."""
+
+    def found(self, inputs: ReferenceInputs) -> Found:
+        """Return a reference for each target."""
+        found = [along(_drawn(inputs), "random", inputs, (each,)) for each in self.percentages]
+        references = tuple(reference for one in found for reference in one.references)
+        return Found(references, notes=tuple(note for one in found for note in one.notes))
 
 
 def _drawn(inputs: ReferenceInputs) -> Curve:

@@ -2,37 +2,46 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from emoprune.contracts import FloatArray
-from emoprune.errors import ContractError
-from emoprune.problems.networks.references.inputs import Found, ReferenceInputs
-from emoprune.problems.networks.references.target import along
+from emoprune.problems.networks.references.inputs import Found, Measured, ReferenceInputs, Starts
+from emoprune.problems.networks.references.target import AtTargets, along
 from emoprune.space import IntArray
 
-__all__ = ["sensitivity"]
+__all__ = ["Sensitivity"]
 
+ALONE = "alone"
 FREE = 1e-5  # a rise of the error below this is none
 
 
-def sensitivity(inputs: ReferenceInputs) -> Found:
-    """Return genomes in which each coupling group is as narrow as a rise t of the error allows when it is alone.
+@dataclass(frozen=True, slots=True)
+class Sensitivity(AtTargets):
+    """Genomes in which each coupling group is as narrow as a rise t of the error allows when it is alone.
 
     Every group is measured at every width with all others full, so groups times widths evaluations are spent, once for
     all targets. A group's rise never falls from a width to a narrower one, and a width counts as free if a narrower one
     is. The threshold t is the lowest that meets the target; where several widths share it, only as many are taken as
     the target needs, the widest first. The method of NVIDIA's FastNAS, as its code does it: NVIDIA Model Optimizer.
     """
-    alone = _each_alone(inputs)
-    errors = inputs.measured(np.concatenate([inputs.unpruned[np.newaxis], alone]), "sensitivity")
-    if not np.isfinite(errors[0]):
-        raise ContractError("sensitivity: the unpruned network's error cannot be measured")
-    steps = _narrowing(inputs, errors[1:] - errors[0])
 
-    def curve(positions: FloatArray) -> IntArray:
-        return steps[((1 - positions) * (len(steps) - 1)).astype(np.int64)]
+    def found(self, inputs: ReferenceInputs) -> Found:
+        """Return what has to be measured: every group at every width with all others full."""
+        return Found(starts={ALONE: _each_alone(inputs)})
 
-    return along(curve, "sensitivity", inputs, evaluations=len(errors))
+    def picked(self, inputs: ReferenceInputs, starts: Starts, measured: Measured) -> Found:
+        """Return a reference for each target."""
+        unpruned = float(measured(inputs.unpruned[np.newaxis])[0])
+        if not np.isfinite(unpruned):
+            return Found(notes=("sensitivity: left out, because the unpruned network could not be measured",))
+        steps = _narrowing(inputs, measured(starts[ALONE]) - unpruned)
+
+        def curve(positions: FloatArray) -> IntArray:
+            return steps[((1 - positions) * (len(steps) - 1)).astype(np.int64)]
+
+        return along(curve, "sensitivity", inputs, self.percentages)
 
 
 def _each_alone(inputs: ReferenceInputs) -> IntArray:

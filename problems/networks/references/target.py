@@ -2,22 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from emoprune.contracts import FloatArray, Reference
+from emoprune.errors import ConfigError
 from emoprune.problems.networks.references.inputs import Found, ReferenceInputs
 from emoprune.space import IntArray
 
-__all__ = ["Curve", "Meeting", "along", "widest_within"]
+__all__ = ["AtTargets", "Curve", "Meeting", "along", "widest_within"]
 
 # Rising positions from 0 to 1, shape (n,), to genomes, shape (n, groups): a higher position never prunes more.
 Curve = Callable[[FloatArray], IntArray]
 
 POINTS = 65  # of the curve looked at in one round, so that a round costs one call
 ROUNDS = 8  # 64 ** 8 steps at most
+
+
+@dataclass(frozen=True, slots=True)
+class AtTargets:
+    """A method that makes one reference for each target.
+
+    Args:
+        percentages: The targets, whole percentages of what the unpruned network costs.
+
+    Raises:
+        ConfigError: They are not percentages.
+    """
+
+    percentages: tuple[int, ...] = (75, 50, 25)
+
+    def __post_init__(self) -> None:
+        wrong = [each for each in self.percentages if not 0 < each < 100]
+        if wrong or len(set(self.percentages)) != len(self.percentages) or not self.percentages:
+            raise ConfigError(
+                f"percentages: expected whole numbers from 1 to 99, each once, found {list(self.percentages)}"
+            )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -51,13 +73,13 @@ def widest_within(curve: Curve, inputs: ReferenceInputs, percentage: int) -> Mee
     return Meeting(float(low), best, within=True)
 
 
-def along(curve: Curve, name: str, inputs: ReferenceInputs, evaluations: int = 0) -> Found:
+def along(curve: Curve, name: str, inputs: ReferenceInputs, percentages: Sequence[int]) -> Found:
     """Return `name-P`, the genome of the curve that just costs at most P % of the unpruned network, for each P.
 
     What the curve cannot reach is represented by its narrowest genome, as `name-P-floor`, with a note.
     """
     references, notes = [], []
-    for percentage in inputs.percentages:
+    for percentage in percentages:
         met = widest_within(curve, inputs, percentage)
         label = f"{name}-{percentage}"
         if not met.within:
@@ -67,4 +89,4 @@ def along(curve: Curve, name: str, inputs: ReferenceInputs, evaluations: int = 0
             )
             label = f"{label}-floor"
         references.append(Reference(label, met.genome))
-    return Found(tuple(references), evaluations, tuple(notes))
+    return Found(tuple(references), notes=tuple(notes))

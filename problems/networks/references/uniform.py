@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from emoprune.contracts import FloatArray
 from emoprune.problems.networks.references.inputs import Found, ReferenceInputs
-from emoprune.problems.networks.references.target import Curve, along
+from emoprune.problems.networks.references.target import AtTargets, Curve, along
 from emoprune.space import IntArray
 
-__all__ = ["uniform", "uniform_curve"]
+__all__ = ["Uniform", "uniform_curve"]
 
 
-def uniform(inputs: ReferenceInputs) -> Found:
-    """Return genomes that keep the same share of each coupling group, as near as its widths allow."""
-    return along(uniform_curve(inputs), "uniform", inputs)
+@dataclass(frozen=True, slots=True)
+class Uniform(AtTargets):
+    """Genomes that keep the same share of each coupling group, as near as its widths allow."""
+
+    def found(self, inputs: ReferenceInputs) -> Found:
+        """Return a reference for each target."""
+        return along(uniform_curve(inputs), "uniform", inputs, self.percentages)
 
 
 def uniform_curve(inputs: ReferenceInputs) -> Curve:

@@ -11,14 +11,17 @@ from numpy.typing import NDArray
 from torch import nn
 
 from emoprune.contracts import Description, Inspection, Recovered, Reference, Row
-from emoprune.errors import ContractError
+from emoprune.errors import ConfigError, ContractError
 from emoprune.problems.networks.coupling.realising import with_tensors
 from emoprune.problems.networks.coupling.structure import Kept
+from emoprune.problems.networks.latency import LATENCY, Latency
 from emoprune.problems.networks.preparing import NONE, Method, Prepared, prepared
 from emoprune.problems.networks.proxies.estimating import estimating_norms
 from emoprune.problems.networks.recovery.material import TrainingImages
 from emoprune.problems.networks.recovery.plan import Plan
 from emoprune.problems.networks.recovery.recovering import recovered_network
+from emoprune.problems.networks.references.catalogue import measuring
+from emoprune.problems.networks.refusals import check_prunable
 from emoprune.problems.networks.slicing import Slicer
 from emoprune.problems.networks.sources import network_named
 from emoprune.problems.networks.subnetworks.chain import Chain, CutPoint
@@ -33,7 +36,7 @@ from emoprune.problems.networks.task import NetworkTask, Options, Precision, Pro
 from emoprune.problems.networks.training import seeded
 from emoprune.problems.networks.variant import Variant
 from emoprune.problems.networks.widths import WidthLevels
-from emoprune.records import Split
+from emoprune.records import Candidate, Split
 from emoprune.space import IntArray, Space
 from emoprune.stages import Concluded, Next, Stage
 
@@ -78,6 +81,9 @@ class Subnetworks:
         precision: What images are put through in.
         cache_megabytes: How much memory each worker may use for activations that candidates share.
         trace_limit: Seconds after which finding the coupling groups is given up.
+        image_size: Resize the images of a folder to so many pixels both ways; the built-in sets get a black border.
+        images_per_part: Use at most so many images of each part of the data.
+        latency: How `milliseconds` are measured, as in {batch: 1, repeats: 50, warm_up: 5}.
     """
 
     def __init__(
@@ -99,7 +105,7 @@ class Subnetworks:
         smallest: float = 0.0,
         criterion: str | Mapping[str, Any] = "l1",
         compensation: str | Mapping[str, Any] = NONE,
-        references: Sequence[str] = ("uniform", "global-magnitude"),
+        references: Sequence[str | Mapping[str, Any]] = ("uniform", "global-magnitude"),
         objectives: Sequence[str] = ("error", "macs"),
         at_most: Mapping[str, float] | None = None,
         proxy: Proxy = "adaptive-batch-norm",
@@ -107,8 +113,14 @@ class Subnetworks:
         precision: Precision = "float32",
         cache_megabytes: int = 1024,
         trace_limit: float = 300.0,
+        image_size: int | None = None,
+        images_per_part: int | None = None,
+        latency: Latency = LATENCY,
     ) -> None:
         self._method = Method.of(criterion, compensation, references)
+        unfit = measuring(self._method.references)
+        if unfit:
+            raise ConfigError(f"references: {unfit[0]!r} measures the whole network, of which only parts are searched")
         self._task = NetworkTask(
             Options(
                 network=network,
@@ -123,9 +135,12 @@ class Subnetworks:
                 precision=precision,
                 cache_megabytes=cache_megabytes,
                 trace_limit=trace_limit,
+                image_size=image_size,
+                images_per_part=images_per_part,
+                latency=latency,
             )
         )
-        self._task.check_prunable()
+        check_prunable(self._task.structure)
         check_objectives(self._task.measures)
         self._levels = WidthLevels.of(self._task.structure.groups, widths, round_to, smallest)
         self._form = GeneForm(genes, widths, round_to, smallest)
@@ -161,6 +176,15 @@ class Subnetworks:
 
     def _unranked(self) -> list[NDArray[np.float64]]:
         return [np.zeros(units) for units in self._task.structure.units]
+
+    def check(self) -> None:
+        """Find out before there is a run whether network, weights, data and bounds fit together."""
+        one_unit_each = np.ones((1, len(self._task.structure.groups)), dtype=np.int64)
+        self._task.check(self._task.counted(one_unit_each))
+
+    def alarms(self, candidates: Sequence[Candidate], values: NDArray[np.float64]) -> list[str]:
+        """Return what is alarming in what was measured: scores at chance level."""
+        return self._task.alarms(candidates, values)
 
     def prepare(self, folder: Path, seed: int) -> None:
         """Train or load the unpruned network into `folder`, rank its units, and take up what the parts led to."""

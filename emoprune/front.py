@@ -5,6 +5,9 @@ Exact dominance and hypervolume come from moocore.
 
 from __future__ import annotations
 
+import math
+import sys
+
 import moocore
 import numpy as np
 from numpy.typing import NDArray
@@ -46,7 +49,8 @@ def depths(values: FloatArray) -> NDArray[np.int64]:
 def hypervolume(values: FloatArray, point: FloatArray) -> float:
     """Return the exact hypervolume dominated by `values`, shape (n, objectives), up to the reference `point`.
 
-    Rows that do not lie below the point in every objective add nothing; without any such row the result is 0.
+    Rows that do not lie below the point in every objective add nothing; without any such row the result is 0. A volume
+    beyond all floats, of many objectives with huge numbers, is given as the largest float.
     """
     _check_finite(values)
     inside = values[(values < point).all(axis=1)]
@@ -54,7 +58,8 @@ def hypervolume(values: FloatArray, point: FloatArray) -> float:
         return 0.0
     if values.shape[1] == 1:
         return float(point[0] - inside.min())
-    return float(moocore.hypervolume(inside, ref=point))
+    volume = float(moocore.hypervolume(inside, ref=point))
+    return volume if math.isfinite(volume) else sys.float_info.max
 
 
 def reference_point(references: FloatArray, first: FloatArray, margin: float = 0.1) -> FloatArray:

@@ -34,11 +34,17 @@ __all__ = [
 
 
 def prepare(problem: Problem, recorder: Recorder, seed: int) -> None:
-    """Let the problem make what it needs once."""
+    """Let the problem make what it needs once.
+
+    Raises:
+        ConfigError: It is not the problem that was described when the run was begun.
+    """
     folder = recorder.path / "problem"
     folder.mkdir(exist_ok=True)
     if isinstance(problem, Prepared):
         problem.prepare(folder, seed)
+    if "genes" in recorder.run.manifest:  # else its stages, if it has some, may still have to say what they are
+        check_unchanged(problem, recorder.run)
 
 
 def sign_in_manifest(recorder: Recorder, session: Mapping[str, Any]) -> None:

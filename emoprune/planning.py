@@ -13,7 +13,8 @@ from emoprune.assembly import build_backend, build_operators, build_problem, che
 from emoprune.config import Config, EvaluationSettings, SearchSettings, resolved, stage_settings
 from emoprune.contracts import Prepared, Problem, constraints_of
 from emoprune.errors import EvaluationsFailed
-from emoprune.evaluate import Ticket, measure, seed_for
+from emoprune.evaluate import InProcess, seed_for
+from emoprune.measuring import Ticket, measure
 from emoprune.opening import check_early
 from emoprune.plugins import importable_from
 from emoprune.records import Candidate, Split, Status
@@ -32,6 +33,7 @@ def dry_run(config: Config, runs: Path = Path("runs"), name: str | None = None) 
 
     Raises:
         TrustError, ConfigError, RunNotFound, ResourcesUnavailable: What the search would be refused for.
+        WorkersLost: The problem cannot be set up.
         EvaluationsFailed: The unpruned genome cannot be measured.
     """
     with importable_from(*config.origin.folders), tempfile.TemporaryDirectory(prefix="emoprune-") as folder:
@@ -65,7 +67,7 @@ def _plan(problem: Problem, search: SearchSettings, seconds: float, workers: int
 def _seconds_for_unpruned(whole: Problem, problem: Problem, config: Config, stage: str | None) -> float:
     """Set the whole problem up and measure the unpruned genome of what is searched of it, itself or a stage."""
     check_problem(problem)
-    whole.setup(config.evaluation.device, config.evaluation.threads)
+    InProcess(config.evaluation.device, config.evaluation.threads, None, None).start(whole)
     genome = np.array(problem.references()[0].genome, dtype=np.int64)
     key = problem.space.key(genome)
     seed = seed_for(config.search.seed, key, Split.SEARCH)

@@ -15,8 +15,9 @@ from emoprune.assembly import build_backend, build_problem
 from emoprune.config import Config
 from emoprune.contracts import Problem
 from emoprune.errors import ConfigError
-from emoprune.evaluate import Backend, Finished, Ticket
+from emoprune.evaluate import Backend, Finished
 from emoprune.heartbeat import Heartbeat, starting, watched
+from emoprune.measuring import Ticket
 from emoprune.opening import check_early, describe_in_manifest, prepare, sign_in_manifest
 from emoprune.plugins import GIVEN, importable_from, is_given
 from emoprune.recorder import Recorder, environment
@@ -180,8 +181,8 @@ class Search:
         """Prepare the problem, start the workers, then run the session."""
         heartbeat.update(phase="preparing")
         sign_in_manifest(recorder, self._facts())
-        recorder.write_resolved(configs.resolved(self.config))
         prepare(problem, recorder, self.config.search.seed)
+        recorder.write_resolved(configs.resolved(self.config))
 
         def start() -> None:
             heartbeat.update(phase="starting workers")

@@ -16,9 +16,10 @@ from emoprune.assembly import build_evolution
 from emoprune.config import SearchSettings
 from emoprune.contracts import Problem, as_minimised, constraints_of
 from emoprune.errors import EvaluationsFailed, RunCorrupt
-from emoprune.evaluate import Evaluator, Finished, Ticket
+from emoprune.evaluate import Evaluator, Finished
 from emoprune.evolution import Offspring
 from emoprune.heartbeat import Heartbeat
+from emoprune.measuring import Ticket
 from emoprune.opening import fixed_point, name_references, seeds_and_origins
 from emoprune.proposals import Measured
 from emoprune.recorder import Recorder

@@ -16,8 +16,9 @@ from emoprune.assembly import check_problem, check_unchanged, facts_of
 from emoprune.config import SearchSettings, stage_settings
 from emoprune.contracts import Problem
 from emoprune.errors import EvaluationsFailed
-from emoprune.evaluate import Finished, Ticket
+from emoprune.evaluate import Finished
 from emoprune.heartbeat import Heartbeat, starting, watched
+from emoprune.measuring import Ticket
 from emoprune.recorder import Recorder, environment
 from emoprune.records import Generation, State
 from emoprune.run import Run

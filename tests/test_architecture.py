@@ -30,8 +30,9 @@ HOUSE: dict[str, set[str]] = {
     "variation": VOCABULARY,
     "evolution": VOCABULARY | {"variation"},
     "algorithm": VOCABULARY,
-    "evaluate": VOCABULARY,
-    "cluster": VOCABULARY | {"evaluate"},
+    "measuring": VOCABULARY,
+    "evaluate": VOCABULARY | {"measuring"},
+    "cluster": VOCABULARY | {"evaluate", "measuring"},
     "archive": VOCABULARY,
     # the run's folder
     "storage": {"errors"},
@@ -59,12 +60,14 @@ HOUSE: dict[str, set[str]] = {
     "opening": VOCABULARY | {"assembly", "config", "evolution", "recorder", "run"},
     "results": VOCABULARY | {"archive", "assembly", "placing", "recorder", "reopening", "run"},
     "session": VOCABULARY
-    | {"archive", "assembly", "config", "evolution", "evaluate", "heartbeat", "opening", "recorder", "results"},
-    "staging": VOCABULARY | {"assembly", "config", "evaluate", "heartbeat", "recorder", "run", "session", "storage"},
+    | {"archive", "assembly", "config", "evolution", "evaluate", "heartbeat", "measuring", "opening", "recorder"}
+    | {"results"},
+    "staging": VOCABULARY
+    | {"assembly", "config", "evaluate", "heartbeat", "measuring", "recorder", "run", "session", "storage"},
     "searching": VOCABULARY
-    | {"assembly", "config", "evaluate", "heartbeat", "opening", "plugins", "recorder", "run", "session"}
+    | {"assembly", "config", "evaluate", "heartbeat", "measuring", "opening", "plugins", "recorder", "run", "session"}
     | {"staging", "trust"},
-    "planning": VOCABULARY | {"assembly", "config", "evaluate", "opening", "plugins"},
+    "planning": VOCABULARY | {"assembly", "config", "evaluate", "measuring", "opening", "plugins"},
     # what a person meets
     "testing": VOCABULARY | {"evolution", "plugins", "variation"},
     "report": VOCABULARY | {"run", "storage"},

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -368,6 +369,39 @@ def test_failures_are_records_and_never_on_the_front(tmp_path: Path) -> None:
     assert failed["reason"].str.contains("expected finite numbers").all()
     assert not set(failed["candidate"]) & set(run.pareto.query("rank == 1")["candidate_id"])
     assert run.progress.failed == len(failed)
+
+
+class Penalising(Knapsack12):
+    """Answers what many write for "bad" in the place of the second reference and of every third genome."""
+
+    constraints = (Constraint("size", bound=1e-3),)
+
+    def evaluate(self, genomes: IntArray, seeds: Any, split: Split) -> Any:
+        rows = np.column_stack([super().evaluate(genomes, seeds, split), np.zeros(len(genomes))])
+        bad = genomes.sum(axis=1) % 3 == 0
+        rows[bad & (genomes[:, 0] == 0), 0] = sys.float_info.max
+        rows[bad & (genomes[:, 0] > 0), 2] = 1e308
+        return rows
+
+
+def test_a_penalty_as_large_as_a_float_can_be_is_a_failure_and_nothing_else(tmp_path: Path) -> None:
+    settings = {"search": {"population": 20, "generations": 5}, "evaluation": {"backend": "serial"}}
+    run = finished(tmp_path, "r", settings, problem=Penalising())
+    failed = run.history[run.history["status"] != "ok"]
+    assert set(failed["status"]) == {"invalid"}
+    assert {"uniform", "lightest"} & {run.references.get(number) for number in failed["candidate"]}
+    assert np.isfinite(run.generations["hypervolume"]).all()
+
+
+class Leaving(Knapsack12):
+    def references(self) -> Any:
+        sys.exit(5)
+
+
+def test_a_problem_that_would_end_the_program_is_named_instead(tmp_path: Path) -> None:
+    settings = {"search": {"population": 10, "generations": 2}, "evaluation": {"backend": "serial"}}
+    with pytest.raises(ContractError, match=r"a plug-in called sys\.exit\(5\) in references"):
+        list(emoprune.search(settings, runs=tmp_path, name="r", problem=Leaving()))
 
 
 def test_an_exhausted_space_ends_the_search_and_says_so(tmp_path: Path) -> None:

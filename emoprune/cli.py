@@ -119,7 +119,9 @@ def run(
 ) -> None:
     """Run a search and show its front."""
     from emoprune.config import load
+    from emoprune.recorder import check_free
 
+    check_free(name, runs)  # before a problem is imported, which can take long
     checked = load(config, _overrides(overrides, workers, address, backend))
     if dry_run:
         from emoprune import planning, showing

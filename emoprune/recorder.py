@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import json
+import logging
 import os
 import platform
 import secrets
@@ -26,9 +27,11 @@ from emoprune.storage import Journal, guarded, read_checked, read_lines, write_a
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Recorder", "environment", "taken"]
+__all__ = ["Recorder", "check_free", "environment"]
 
 KEPT_CHECKPOINTS = 3
+
+log = logging.getLogger(__name__)
 
 
 def environment() -> dict[str, Any]:
@@ -83,7 +86,7 @@ class Recorder:
         known = {"schema_version": SCHEMA_VERSION, "name": chosen, "created": created, **manifest}
         with guarded(path):
             if path.exists():
-                raise taken(chosen, runs)
+                raise _taken(chosen, runs)
             (partial / "checkpoints").mkdir(parents=True)
             try:
                 for file, text in {**files, "manifest.json": _pretty(known)}.items():
@@ -91,7 +94,7 @@ class Recorder:
                 partial.rename(path)
             except OSError as error:
                 shutil.rmtree(partial, ignore_errors=True)
-                raise taken(chosen, runs) if path.exists() else error from None
+                raise _taken(chosen, runs) if path.exists() else error from None
         return cls(path)
 
     def __enter__(self) -> Self:
@@ -133,9 +136,7 @@ class Recorder:
     def _opened(self, name: str) -> Journal:
         journal = Journal(self.path / name)
         if journal.torn:
-            self.warnings.append(
-                f"{name}: the last line was unfinished ({len(journal.torn)} bytes); it was moved to {name}.torn"
-            )
+            self._warn(f"{name}: the last line was unfinished ({len(journal.torn)} bytes); it was moved to {name}.torn")
         return journal
 
     def __exit__(
@@ -148,10 +149,20 @@ class Recorder:
         finally:
             self._lock.release()
 
+    def _warn(self, text: str) -> None:
+        """Keep what a person should know of the files, and say it at once: what follows may take hours."""
+        self.warnings.append(text)
+        log.warning("run %s: %s", self.path.name, text)
+
     @property
     def run(self) -> Run:
         """The run as its readers see it."""
         return Run(self.path)
+
+    @property
+    def begun(self) -> bool:
+        """Whether a generation was committed."""
+        return any((self.path / "checkpoints").glob("gen-*.json"))
 
     def update_manifest(self, **members: object) -> None:
         """Replace some members of the manifest."""
@@ -188,7 +199,7 @@ class Recorder:
             try:
                 return read_checked(path)
             except RunCorrupt as error:
-                self.warnings.append(f"checkpoint {path.name} is damaged and was passed over: {error}")
+                self._warn(f"checkpoint {path.name} is damaged and was passed over: {error}")
         return None
 
     def align_generations(self, last: Mapping[str, Any] | None) -> None:
@@ -202,6 +213,19 @@ class Recorder:
         self._generations.close()
         write_atomically(path, "".join(json.dumps(line) + "\n" for line in kept))
         self._generations = Journal(path)
+
+    def kept_starts(self) -> dict[str, list[list[int]]] | None:
+        """Return what `keep_starts` kept; None if it kept nothing.
+
+        Raises:
+            RunCorrupt: The file was altered.
+        """
+        path = self.path / "warm_start.json"
+        return dict(read_checked(path)) if path.exists() else None
+
+    def keep_starts(self, fronts: Mapping[str, Sequence[Sequence[int]]]) -> None:
+        """Keep the genomes of the former runs' fronts that this run starts from, by the name of the run."""
+        write_checked(self.path / "warm_start.json", fronts)
 
     def write_progress(self, progress: Progress) -> None:
         """Replace status.json."""
@@ -222,8 +246,18 @@ def _pretty(plain: Mapping[str, Any]) -> str:
     return json.dumps(plain, indent=2, allow_nan=False) + "\n"
 
 
-def taken(name: str, runs: Path) -> ConfigError:
-    """Return the error that says that a run of this name exists."""
+def check_free(name: str | None, runs: Path) -> None:
+    """Refuse a name that cannot become that of a run in `runs`; None stands for one that will be made up.
+
+    Raises:
+        TrustError: It could leave `runs`.
+        ConfigError: A run of that name exists.
+    """
+    if name is not None and (runs / checked_name(name)).exists():
+        raise _taken(name, runs)
+
+
+def _taken(name: str, runs: Path) -> ConfigError:
     return ConfigError(
         f"run {name!r} exists in {runs}: continue it with `emoprune resume {name}`, or choose another name"
     )

@@ -172,6 +172,13 @@ class Run:
         return {(evaluation.candidate.id, evaluation.split): evaluation for evaluation in again}
 
     @property
+    def holds_evaluations(self) -> bool:
+        """Whether anything evaluated is written down, here or in a stage; status.json may not know of it yet."""
+        history = self.path / "history.jsonl"
+        own = history.exists() and history.stat().st_size > 0
+        return own or any(stage.holds_evaluations for stage in self.stages.values())
+
+    @property
     def history(self) -> pd.DataFrame:
         """One row per evaluation on the search split, sorted by candidate, whatever order they finished in."""
         from emoprune.tables import history_frame

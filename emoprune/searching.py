@@ -18,17 +18,19 @@ from emoprune.errors import ConfigError
 from emoprune.evaluate import Backend, Finished
 from emoprune.heartbeat import Heartbeat, starting, watched
 from emoprune.measuring import Ticket
-from emoprune.opening import check_early, describe_in_manifest, prepare, sign_in_manifest
+from emoprune.opening import check_early, describe_in_manifest, kept_fronts, prepare, sign_in_manifest
 from emoprune.plugins import GIVEN, importable_from, is_given
-from emoprune.recorder import Recorder, environment
-from emoprune.records import Generation, Progress
+from emoprune.recorder import Recorder, check_free, environment
+from emoprune.records import Generation, Progress, Split
 from emoprune.run import Run, open_run
 from emoprune.session import STOPPED, Session
 from emoprune.stages import Staged
-from emoprune.staging import Staging, side_by_side
+from emoprune.staging import STAGES, Staging, side_by_side
 from emoprune.trust import check_trust
 
 __all__ = ["Search", "resume", "search"]
+
+MEASURING = {*(split.value for split in Split), STAGES}  # phases
 
 
 def search(
@@ -49,8 +51,10 @@ def search(
         name: The run's name; by default a date, the problem's name and a random suffix.
 
     Raises:
-        ConfigError: Everything that is wrong with the config, at once.
+        TrustError: The name could leave `runs`.
+        ConfigError: A run of that name exists, or everything that is wrong with the config, at once.
     """
+    check_free(name, Path(runs))
     if not isinstance(config, Config):
         if problem is not None and isinstance(config, Mapping):
             config = {**config, "problem": {"name": f"{GIVEN}:{type(problem).__name__}"}}
@@ -148,6 +152,11 @@ class Search:
         """Whether `stop()` was called."""
         return self._stopping
 
+    @property
+    def measuring(self) -> bool:
+        """Whether candidates are being measured: then a stop lets those under way be finished and written down."""
+        return self.progress.phase in MEASURING
+
     def stop(self) -> None:
         """Ask for an early end: what is under way is finished and written down, nothing new is begun."""
         self._stopping = True
@@ -208,6 +217,8 @@ class Search:
             self.ended = STOPPED
             return
         describe_in_manifest(problem, recorder)
+        if not recorder.begun:
+            kept_fronts(self.config.search, problem, recorder)
         start()
         session = Session(
             self.config.search, problem, recorder=recorder, heartbeat=heartbeat, stopping=lambda: self._stopping

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import logging
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -26,12 +27,15 @@ from emoprune.session import Session, Work
 from emoprune.stages import Concluded, Next, Stage, Staged
 from emoprune.storage import write_atomically
 
-__all__ = ["Measuring", "Staging", "side_by_side"]
+__all__ = ["STAGES", "Measuring", "Staging", "side_by_side"]
 
 Measuring = Callable[[Sequence[Ticket]], Iterator[Sequence[Finished]]]
 Steps = Generator[Work | Generation]
 
+log = logging.getLogger(__name__)
+
 FOLDER = "stages"
+STAGES = "stages"  # the phase in which they are measured
 
 
 def side_by_side(steps: Mapping[str | None, Iterator[Work | Generation]], measuring: Measuring) -> Iterator[Generation]:
@@ -137,7 +141,7 @@ class Staging:
                 return
             self.heartbeat.update(phase="starting workers")
             self.start()
-            self.heartbeat.update(phase="stages")
+            self.heartbeat.update(phase=STAGES)
             for generation in side_by_side(steps, self.measuring):
                 self._note(str(generation.stage), _words(generation))
                 yield generation
@@ -172,6 +176,7 @@ class Staging:
             session.ended = f"failed: {error}"
             self._note(name, session.ended)
             self.warnings.append(f"stage {name}: {error}")
+            log.warning("%s", self.warnings[-1])
 
     def _recorder(self, stage: Stage) -> Recorder:
         folder = self.recorder.path / FOLDER

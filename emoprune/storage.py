@@ -33,15 +33,15 @@ _REFUSED = {errno.EACCES, errno.EPERM, errno.EROFS}
 
 
 @contextlib.contextmanager
-def guarded(path: Path) -> Iterator[None]:
-    """Turn an OSError at `path` into a StorageError that says what happened and what to do."""
+def guarded(path: Path, size: int = 0) -> Iterator[None]:
+    """Turn an OSError at `path`, where `size` bytes are written, into a StorageError that says what to do."""
     try:
         yield
     except EmopruneError:
         raise
     except OSError as error:
         if error.errno in _FULL:
-            what = "the disk is full; free some space"
+            what = f"the disk is full; free at least {_megabytes(size)}, better some times as much,"
         elif error.errno in _REFUSED:
             what = "writing is not permitted; check the folder's owner and mount"
         elif error.errno == errno.ENOENT:
@@ -49,6 +49,10 @@ def guarded(path: Path) -> Iterator[None]:
         else:
             what = f"{error.strerror or error}; check the disk"
         raise StorageError(f"cannot write {path}: {what} and resume the run. Nothing finished is lost") from error
+
+
+def _megabytes(size: int) -> str:
+    return f"{max(0.1, size / 1e6):.1f} MB"
 
 
 def as_text(value: object) -> str:
@@ -64,7 +68,7 @@ def write_atomically(path: Path, content: str | bytes) -> None:
     """
     data = content.encode() if isinstance(content, str) else content
     beside = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
-    with guarded(path):
+    with guarded(path, len(data)):
         try:
             with beside.open("wb") as file:
                 file.write(data)
@@ -155,7 +159,7 @@ class Journal:
         if not data:
             return
         end = self._file.tell()
-        with guarded(self._path):
+        with guarded(self._path, len(data)):
             try:
                 self._file.write(data)
                 self._file.flush()

@@ -27,8 +27,9 @@ HOUSE: dict[str, set[str]] = {
     "stages": {"contracts", "offers", "space", "errors"},
     "front": {"records", "space", "errors"},
     # the search's parts, which know nothing of each other beyond what stands here
-    "variation": VOCABULARY,
-    "evolution": VOCABULARY | {"variation"},
+    "novelty": VOCABULARY,
+    "variation": VOCABULARY | {"novelty"},
+    "evolution": VOCABULARY | {"novelty", "variation"},
     "algorithm": VOCABULARY,
     "measuring": VOCABULARY,
     "evaluate": VOCABULARY | {"measuring"},
@@ -77,7 +78,7 @@ HOUSE: dict[str, set[str]] = {
     "arguments": set(),
     "cli": VOCABULARY
     | {"__init__", "catalogue", "config", "following", "planning", "report", "results", "run", "searching", "showing"}
-    | {"arguments", "auditing", "inspecting", "recovering", "storage"},
+    | {"arguments", "auditing", "inspecting", "recorder", "recovering", "storage"},
     "__init__": {"errors", "run", "searching"},
     "__main__": {"errors", "cli", "showing"},
 }

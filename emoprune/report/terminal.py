@@ -100,8 +100,7 @@ class LiveView:
             *(f"{name} {with_unit(value, units.get(name, ''))}" for name, value in generation.best.items()),
             _time(generation.seconds, progress),
         ]
-        if generation.ended is not None:
-            parts.append(plain(generation.ended))
+        parts += [plain(words) for words in (generation.note, generation.ended) if words is not None]
         return "  ".join(parts)
 
     def _write(self, line: str) -> None:

@@ -172,6 +172,8 @@ def _print_end(search: Search) -> None:
     if run.progress.evaluated:
         Paper().print(front_table(run))
         word = run_word(run)
-        next_steps = [f"report   emoprune report {word}", f"export   emoprune export {word} knee"]
+        next_steps = [f"report   emoprune report {word}"]
+        if run.pareto["knee"].any():
+            next_steps.append(f"export   emoprune export {word} knee")
     lines = ["", search.ended or run.progress.state.value, f"run      {run.path}", *next_steps]
     sys.stdout.write("\n".join(lines) + "\n")

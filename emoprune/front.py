@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from emoprune.errors import ContractError
 
-__all__ = ["depths", "hypervolume", "knee", "non_dominated", "reference_point"]
+__all__ = ["crowding", "depths", "hypervolume", "knee", "non_dominated", "reference_point"]
 
 FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
@@ -74,6 +74,22 @@ def reference_point(references: FloatArray, first: FloatArray, margin: float = 0
     low = np.where(flat, np.minimum(low, first.min(axis=0)), low)
     spread = np.where(high > low, high - low, np.where(high == 0, 1.0, np.abs(high)))
     return np.asarray(high + margin * spread, dtype=np.float64)
+
+
+def crowding(values: FloatArray) -> FloatArray:
+    """Return how far the neighbours of each row of a front, shape (n, objectives), are apart; infinite at the ends.
+
+    The distances are summed over the objectives, each in parts of the front's range.
+    Source: Deb et al., A fast and elitist multiobjective genetic algorithm: NSGA-II, 2002.
+    """
+    _check_finite(values)
+    low, high = values.min(axis=0, initial=np.inf), values.max(axis=0, initial=-np.inf)
+    order = np.argsort(values, axis=0, kind="stable")
+    gaps = np.full(values.shape, np.inf)
+    ordered = np.take_along_axis(values, order, axis=0)
+    width = np.where(high > low, high - low, 1.0)
+    np.put_along_axis(gaps, order[1:-1], (ordered[2:] - ordered[:-2]) / width, axis=0)
+    return np.asarray(gaps.sum(axis=1))
 
 
 def knee(values: FloatArray) -> int:

@@ -47,9 +47,15 @@ def environment() -> dict[str, Any]:
         "cores": os.cpu_count(),
         "python": platform.python_version(),
         "packages": dict(sorted(packages.items())),
-        "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
+        "command": [Path(sys.argv[0]).name, *(_without_root(word) for word in sys.argv[1:])],
         "at": datetime.now(UTC).isoformat(timespec="seconds"),
     }
+
+
+def _without_root(word: str) -> str:
+    """Return a word of a command with an absolute path in it, as in `--runs=/a/b`, made relative: a run may move."""
+    key, sign, value = word.rpartition("=")
+    return f"{key}{sign}{os.path.relpath(value)}" if Path(value).is_absolute() else word
 
 
 class Recorder:

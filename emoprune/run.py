@@ -19,7 +19,16 @@ from emoprune.storage import read_json, read_lines
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["SCHEMA_VERSION", "Run", "checked_name", "find_run", "open_run", "runs_in"]
+__all__ = [
+    "SCHEMA_VERSION",
+    "Run",
+    "checked_name",
+    "constraints_in",
+    "find_run",
+    "objectives_in",
+    "open_run",
+    "runs_in",
+]
 
 SCHEMA_VERSION = 1
 STALE_AFTER = 60.0  # seconds without a heartbeat; it beats every two
@@ -92,6 +101,16 @@ def open_run(path: str | os.PathLike[str]) -> Run:
     return Run(folder)
 
 
+def objectives_in(manifest: Mapping[str, Any]) -> tuple[Objective, ...]:
+    """Return a manifest's objectives as records; none while the problem is still being prepared."""
+    return tuple(Objective(**plain) for plain in manifest.get("objectives", ()))
+
+
+def constraints_in(manifest: Mapping[str, Any]) -> tuple[Constraint, ...]:
+    """Return a manifest's constraints as records; none while the problem is still being prepared."""
+    return tuple(Constraint(**plain) for plain in manifest.get("constraints", ()))
+
+
 class Run:
     """A run as a person or script reads it; takes no lock and writes nothing."""
 
@@ -150,12 +169,12 @@ class Run:
     @property
     def objectives(self) -> list[Objective]:
         """What is made better."""
-        return [Objective(**plain) for plain in self.manifest.get("objectives", [])]
+        return list(objectives_in(self.manifest))
 
     @property
     def constraints(self) -> list[Constraint]:
         """What must hold."""
-        return [Constraint(**plain) for plain in self.manifest.get("constraints", [])]
+        return list(constraints_in(self.manifest))
 
     @property
     def references(self) -> dict[int, str]:

@@ -26,6 +26,7 @@ evaluation: {backend: serial}
 """
 PROBLEMS = """\
 import time
+from emoprune.contracts import Constraint
 from problems_for_tests import HalvedKnapsack, Knapsack12
 
 class Failing(Knapsack12):
@@ -35,6 +36,12 @@ class Failing(Knapsack12):
 class Wordless(Knapsack12):
     def __init__(self) -> None: super().__init__()
     def describe(self, genome): raise RuntimeError("no words")
+
+class Forbidden(Knapsack12):
+    constraints = (Constraint("worth", bound=5.0, sense="at-least"),)
+    def __init__(self) -> None: super().__init__()
+    def evaluate(self, genomes, seeds, split):
+        return [(*row, 1.0) for row in super().evaluate(genomes, seeds, split)]
 
 class Slow(Knapsack12):
     def __init__(self, pause: float = 0.0, misfit: bool = False) -> None:

@@ -71,7 +71,7 @@ HOUSE: dict[str, set[str]] = {
     "planning": VOCABULARY | {"assembly", "config", "evaluate", "measuring", "opening", "plugins"},
     # what a person meets
     "testing": VOCABULARY | {"evolution", "plugins", "variation"},
-    "report": VOCABULARY | {"run", "storage"},
+    "report": VOCABULARY | {"run", "storage", "tables"},
     "catalogue": VOCABULARY | {"complaints", "config", "plugins", "run"},
     "showing": VOCABULARY | {"report", "run", "tables"},
     "following": VOCABULARY | {"report", "run", "searching", "showing"},

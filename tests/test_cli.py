@@ -227,6 +227,15 @@ class TestRunning:
         )
         assert len([line for line in shown.err.splitlines() if line.startswith("generation ")]) == 3
 
+    def test_a_run_names_no_absolute_path_whatever_the_command_named(self, emoprune: Command, folder: Path) -> None:
+        words = (str(folder / "knapsack.yaml"), f"--runs={folder / 'elsewhere'}", "--name", "mine")
+        assert emoprune("run", *words).code == 0
+        run = folder / "elsewhere" / "mine"
+        command = json.loads((run / "manifest.json").read_text())["environment"]["command"]
+        assert command == ["emoprune", "run", "knapsack.yaml", "--runs=elsewhere", "--name", "mine"]
+        for file in run.rglob("*"):
+            assert not file.is_file() or str(folder).encode() not in file.read_bytes(), file
+
     def test_json_is_one_event_per_generation_and_one_at_the_end(self, emoprune: Command) -> None:
         shown = emoprune("run", "knapsack.yaml", "--name", "mine", "--json")
         events = [json.loads(line) for line in shown.out.splitlines()]
@@ -236,6 +245,13 @@ class TestRunning:
         end = events[-1]
         assert (end["run"], end["path"], end["state"]) == ("mine", "runs/mine", "finished")
         assert {row["name"] for row in end["rows"]} >= {"unpruned", "uniform", "lightest"}
+
+    def test_a_search_without_a_feasible_candidate_says_so_and_suggests_no_export(self, emoprune: Command) -> None:
+        shown = emoprune("run", "knapsack.yaml", "--set", "problem=bad_problems:Forbidden", "--name", "none")
+        assert shown.code == 0
+        assert "No candidate is on the front: none could be measured and keeps every constraint." in shown.out
+        assert "emoprune report none" in shown.out
+        assert "emoprune export" not in shown.out
 
     def test_a_dry_run_shows_the_plan_and_writes_nothing(self, emoprune: Command, folder: Path) -> None:
         before = sorted(folder.iterdir())

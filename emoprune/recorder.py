@@ -21,7 +21,7 @@ from filelock import FileLock, Timeout
 
 from emoprune.errors import ConfigError, RunCorrupt, RunLocked
 from emoprune.records import Evaluation, Progress, Split
-from emoprune.run import SCHEMA_VERSION, Run, checked_name
+from emoprune.run import SCHEMA_VERSION, Run, checked_name, not_started
 from emoprune.storage import Journal, guarded, read_checked, read_lines, write_atomically, write_checked
 
 if TYPE_CHECKING:
@@ -169,6 +169,15 @@ class Recorder:
     def begun(self) -> bool:
         """Whether a generation was committed."""
         return any((self.path / "checkpoints").glob("gen-*.json"))
+
+    @property
+    def progress_before(self) -> Progress:
+        """Where the run stood when it was last written; a status that cannot be read is said and will be rewritten."""
+        try:
+            return self.run.progress
+        except RunCorrupt as error:
+            self._warn(str(error))
+            return not_started()
 
     def update_manifest(self, **members: object) -> None:
         """Replace some members of the manifest."""

@@ -25,6 +25,7 @@ __all__ = [
     "checked_name",
     "constraints_in",
     "find_run",
+    "not_started",
     "objectives_in",
     "open_run",
     "runs_in",
@@ -254,7 +255,7 @@ class Run:
         """Where the run stands; a running one whose process is gone is `stale`."""
         path = self.path / "status.json"
         if not path.exists():
-            return _not_started()
+            return not_started()
         try:
             progress = Progress.from_json(read_json(path))
         except (KeyError, TypeError, ValueError) as error:
@@ -293,7 +294,8 @@ def _alive(pid: int) -> bool:
     return True
 
 
-def _not_started() -> Progress:
+def not_started() -> Progress:
+    """Return where a run stands that says nothing about it."""
     return Progress(
         state=State.STALE,
         phase="starting",

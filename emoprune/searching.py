@@ -16,7 +16,7 @@ from emoprune.config import Config
 from emoprune.contracts import Problem
 from emoprune.errors import ConfigError
 from emoprune.evaluate import Backend, Finished
-from emoprune.heartbeat import Heartbeat, starting, watched
+from emoprune.heartbeat import Heartbeat, continuing, starting, watched
 from emoprune.measuring import Ticket
 from emoprune.opening import check_early, describe_in_manifest, kept_fronts, prepare, sign_in_manifest
 from emoprune.plugins import GIVEN, importable_from, is_given
@@ -179,7 +179,7 @@ class Search:
             if self._recorder is None:  # a run folder appears only when the workers can be had
                 self._recorder = stack.enter_context(self._new_run())
             recorder = self._recorder
-            first = starting(self.config.search.generations, self._seconds_before(recorder))
+            first = continuing(recorder.progress_before, self.config.search.generations)
             heartbeat = self._heartbeat = stack.enter_context(Heartbeat(first, recorder.write_progress))
             turns = self._turns(problem, backend, recorder, heartbeat)
             yield from watched(heartbeat, turns, lambda: self._stopping, lambda: self.ended)
@@ -245,6 +245,3 @@ class Search:
         resolved = json.dumps(configs.resolved(self.config), indent=2, allow_nan=False)
         files = {"config.yaml": configs.as_yaml(self.config), "config.resolved.json": resolved}
         return Recorder.create(self._runs, self._name, label, manifest=manifest, files=files)
-
-    def _seconds_before(self, recorder: Recorder) -> float:
-        return recorder.run.progress.seconds if self._resumed is not None else 0.0

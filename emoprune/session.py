@@ -122,6 +122,7 @@ class Session:
         # Only what came after the checkpoint will be asked for again, and is recalled instead of paid.
         self._evaluator = self._recalling([each for each in known if each.candidate.id >= until])
         if body is None:
+            self._heartbeat.update(generation=0, evaluated=0, failed=0, front=0, hypervolume=None, best={})
             return -1
         self._restore_from(body, [each for each in known if each.candidate.id < until])
         return int(body["generation"]["generation"])

@@ -16,9 +16,9 @@ import numpy as np
 from emoprune.assembly import check_problem, check_unchanged, facts_of
 from emoprune.config import SearchSettings, stage_settings
 from emoprune.contracts import Problem
-from emoprune.errors import EvaluationsFailed
+from emoprune.errors import EvaluationsFailed, RunCorrupt
 from emoprune.evaluate import Finished
-from emoprune.heartbeat import Heartbeat, starting, watched
+from emoprune.heartbeat import Heartbeat, continuing, watched
 from emoprune.measuring import Ticket
 from emoprune.recorder import Recorder, environment
 from emoprune.records import Generation, State
@@ -153,7 +153,7 @@ class Staging:
         check_unchanged(stage.problem, recorder.run)
         recorder.update_manifest(**facts_of(stage.problem))
         settings = SearchSettings.model_validate(recorder.run.config["search"])
-        first = starting(settings.generations, recorder.run.progress.seconds)
+        first = continuing(recorder.progress_before, settings.generations)
         heartbeat = stack.enter_context(Heartbeat(first, recorder.write_progress))
         session = Session(
             settings,
@@ -200,7 +200,10 @@ class Staging:
 
 
 def _over(run: Run) -> bool:
-    return run.progress.state is State.FINISHED
+    try:
+        return run.progress.state is State.FINISHED
+    except RunCorrupt:  # then it is gone through again, which pays for nothing, and rewritten
+        return False
 
 
 def _words(generation: Generation) -> str:

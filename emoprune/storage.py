@@ -18,7 +18,9 @@ from emoprune.errors import EmopruneError, RunCorrupt, StorageError
 __all__ = [
     "Journal",
     "as_text",
+    "finished_lines",
     "guarded",
+    "parsed_line",
     "read_checked",
     "read_json",
     "read_lines",
@@ -29,6 +31,7 @@ __all__ = [
 TAIL = 1 << 16  # bytes read at a time when looking for the end of the last whole line
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_REMEDY = "restore the file, or leave the line out with `emoprune doctor RUN --repair`"
 _REFUSED = {errno.EACCES, errno.EPERM, errno.EROFS}
 
 
@@ -213,19 +216,28 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
     Raises:
         RunCorrupt: A finished line is not a JSON object; the message names its number.
     """
-    if not path.exists():
-        return []
-    finished, _, _ = path.read_bytes().rpartition(b"\n")
-    return [_parsed(path, number, line) for number, line in enumerate(finished.split(b"\n"), 1) if finished]
+    return [parsed_line(path, number, line) for number, line in enumerate(finished_lines(path), 1)]
 
 
-def _parsed(path: Path, number: int, line: bytes) -> dict[str, Any]:
+def finished_lines(path: Path) -> list[bytes]:
+    """Return the lines of a journal as they are, without their ends; none if it is not there.
+
+    A last line without its end is still being written, or was torn, and is left out.
+    """
+    finished, _, _ = path.read_bytes().rpartition(b"\n") if path.exists() else (b"", b"", b"")
+    return finished.split(b"\n") if finished else []
+
+
+def parsed_line(path: Path, number: int, line: bytes) -> dict[str, Any]:
+    """Return the object in line `number` of a journal.
+
+    Raises:
+        RunCorrupt: It is none.
+    """
     try:
         plain = json.loads(line)
     except ValueError as error:
-        raise RunCorrupt(
-            f"{path}:{number}: expected one JSON object, found garbage ({error}); restore the file"
-        ) from error
+        raise RunCorrupt(f"{path}:{number}: expected one JSON object, found garbage ({error}); {_REMEDY}") from error
     if not isinstance(plain, dict):
-        raise RunCorrupt(f"{path}:{number}: expected one JSON object, found {type(plain).__name__}; restore the file")
+        raise RunCorrupt(f"{path}:{number}: expected one JSON object, found {type(plain).__name__}; {_REMEDY}")
     return plain

@@ -57,6 +57,8 @@ HOUSE: dict[str, set[str]] = {
     "inspecting": VOCABULARY | {"asking", "assembly", "config", "plugins"},
     "auditing": VOCABULARY | {"asking", "placing", "reopening", "run", "storage"},
     "recovering": VOCABULARY | {"asking", "placing", "reopening", "run", "storage"},
+    # whether all is well
+    "doctor": VOCABULARY | {"archive", "placing", "run", "storage"},
     # the search
     "opening": VOCABULARY | {"assembly", "config", "evolution", "recorder", "run"},
     "results": VOCABULARY | {"archive", "assembly", "placing", "recorder", "reopening", "run"},
@@ -73,12 +75,12 @@ HOUSE: dict[str, set[str]] = {
     "testing": VOCABULARY | {"evolution", "plugins", "variation"},
     "report": VOCABULARY | {"run", "storage", "tables"},
     "catalogue": VOCABULARY | {"complaints", "config", "plugins", "run"},
-    "showing": VOCABULARY | {"report", "run", "tables"},
+    "showing": VOCABULARY | {"doctor", "report", "run", "tables"},
     "following": VOCABULARY | {"report", "run", "searching", "showing"},
     "arguments": set(),
     "cli": VOCABULARY
     | {"__init__", "catalogue", "config", "following", "planning", "report", "results", "run", "searching", "showing"}
-    | {"arguments", "auditing", "inspecting", "recorder", "recovering", "storage"},
+    | {"arguments", "auditing", "doctor", "inspecting", "recorder", "recovering", "storage"},
     "__init__": {"errors", "run", "searching"},
     "__main__": {"errors", "cli", "showing"},
 }
@@ -94,7 +96,7 @@ LIBRARIES: dict[str, set[str]] = {
     "pymoo": {"algorithm"},
     "ray": {"cluster"},
     "moocore": {"front", "algorithm"},
-    "filelock": {"problems", "recorder", "placing"},
+    "filelock": {"problems", "recorder", "placing", "doctor"},
     "pandas": {"tables", "run", "recorder", "report", "showing", "auditing"},
     "plotly": {"report"},
     "jinja2": {"report"},

@@ -135,8 +135,9 @@ def nobody(ranking: Ranking) -> str:
     """Say that the front is empty, for now or for good."""
     if not ranking.over:
         return "No candidate is on the front yet."
-    limits = " and keeps every constraint" if ranking.constraints else ""
-    return f"No candidate is on the front: none could be measured{limits}."
+    if ranking.constraints:
+        return "No candidate is on the front: none that could be measured keeps every constraint."
+    return "No candidate is on the front: none could be measured."
 
 
 def _texts(cell: Cell) -> tuple[Text, Text]:

@@ -90,6 +90,26 @@ class StableRankAndCrowding(RankAndCrowding):  # type: ignore[misc]  # pymoo shi
         return selected
 
 
+class GeometryOrCrowding(Survival):  # type: ignore[misc]  # pymoo ships no types
+    """AGE-MOEA-II's survival; NSGA-II's where the front has no geometry, because it is a single point.
+
+    pymoo's code for the geometry divides by zero there, and where objectives differ by less than it rounds away.
+    """
+
+    def __init__(self, geometry: Survival) -> None:
+        super().__init__(filter_infeasible=False)
+        self.geometry = geometry
+        self.crowding = StableRankAndCrowding()
+        self.geometry.filter_infeasible = self.crowding.filter_infeasible = False
+
+    def _do(self, problem: PymooProblem, pop: Population, *, n_survive: int, **options: Any) -> Population:
+        try:
+            with np.errstate(all="ignore"):  # what is next to zero there is looked after
+                return self.geometry.do(problem, pop, n_survive=n_survive, **options)
+        except ZeroDivisionError:
+            return self.crowding.do(problem, pop, n_survive=n_survive, **options)
+
+
 def _crowding(objectives: FloatArray) -> FloatArray:
     if len(objectives) <= 2:
         return np.full(len(objectives), np.inf)
@@ -298,8 +318,11 @@ def _make(name: str, objectives: int, population: int) -> Any:
         made = _quiet(NSGA3)(ref_dirs=_reference_directions(objectives, population), **given)
     elif name == "sms-emoa":
         made = _quiet(SMSEMOA)(**given)
+        if objectives == 1:  # moocore starts at two; of one, what contributes least is what ranks last
+            made.survival = StableRankAndCrowding()
     elif name == "age-moea2":
         made = _quiet(_age_moea2(objectives))(**given)
+        made.survival = GeometryOrCrowding(made.survival)
     else:
         made = _quiet(NSGA2)(survival=StableRankAndCrowding(), **given)
     made.survival = FeasibleFirst(made.survival)

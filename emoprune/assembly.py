@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -26,6 +27,7 @@ __all__ = [
     "build_evolution",
     "build_operators",
     "build_problem",
+    "check_members",
     "check_problem",
     "check_references",
     "check_unchanged",
@@ -59,10 +61,7 @@ def check_problem(problem: Problem) -> None:
     Raises:
         ContractError: A member is missing, names collide, or a reference is illegal.
     """
-    members = ("space", "objectives", "setup", "evaluate", "references", "describe", "export")
-    missing = [member for member in members if not hasattr(problem, member)]
-    if missing:
-        raise ContractError(f"{type(problem).__name__} lacks {', '.join(missing)}; see emoprune.contracts.Problem")
+    check_members(problem)
     if not problem.objectives:
         raise ContractError(f"{type(problem).__name__} has no objectives; a search needs at least one")
     names = [part.name for part in problem.objectives] + [part.name for part in constraints_of(problem)]
@@ -87,6 +86,26 @@ def check_references(problem: Problem, references: Sequence[Reference]) -> None:
         described(problem, reference.genome, f"reference {reference.name!r}")
 
 
+def check_members(problem: Problem) -> None:
+    """Check that all members are there, without asking any of them for anything.
+
+    Raises:
+        ContractError: Some are missing.
+    """
+    members = ("space", "objectives", "setup", "evaluate", "references", "describe", "export")
+    absent = object()
+    # Statically, because a problem may know its space only once it is prepared; else as proxies answer.
+    missing = [
+        member
+        for member in members
+        if inspect.getattr_static(problem, member, absent) is absent and not hasattr(problem, member)
+    ]
+    if missing:
+        raise ContractError(
+            f"{type(problem).__name__} is no problem: it lacks {', '.join(missing)}; see emoprune.contracts.Problem"
+        )
+
+
 def described(problem: Problem, genome: IntArray, whose: str) -> dict[str, str | int | float]:
     """Return the problem's words for a genome, checked: labels with texts and finite numbers.
 
@@ -98,7 +117,7 @@ def described(problem: Problem, genome: IntArray, whose: str) -> dict[str, str |
         json.dumps(words, allow_nan=False)
     except EmopruneError:
         raise
-    except Exception as error:  # a plug-in may raise anything
+    except (Exception, SystemExit) as error:  # a plug-in may raise anything
         raise ContractError(
             f"{type(problem).__name__}.describe of {whose}: expected labels with texts and finite numbers, "
             f"found {type(error).__name__}: {error}"

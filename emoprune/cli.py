@@ -119,7 +119,9 @@ def run(
 ) -> None:
     """Run a search and show its front."""
     from emoprune.config import load
+    from emoprune.recorder import check_free
 
+    check_free(name, runs)  # before a problem is imported, which can take long
     checked = load(config, _overrides(overrides, workers, address, backend))
     if dry_run:
         from emoprune import planning, showing
@@ -293,6 +295,44 @@ def recover(
 
 def _own_options(given: Sequence[str] | None, epochs: int | None) -> list[str]:
     return [*(given or ()), *(() if epochs is None else (f"epochs={epochs}",))]
+
+
+@app.command()
+def doctor(
+    run: Annotated[str | None, typer.Argument(metavar="[RUN]", help="A run's name or folder, or 'latest'.")] = None,
+    *,
+    repair: Annotated[
+        bool, typer.Option("--repair", help="Copy the run without what is broken in it; the run itself stays.")
+    ] = False,
+    address: AddressOption = None,
+    runs: RunsOption = Path("runs"),
+    as_json: JsonOption = False,
+) -> None:
+    """Check whether searches can run here, or whether a run's files are whole."""
+    from emoprune import showing
+    from emoprune.errors import ResourcesUnavailable, RunCorrupt
+
+    if run is None:
+        from emoprune.doctor.environment import check_environment
+
+        if repair:
+            raise typer.BadParameter("--repair needs a run to repair; name one")
+        failed = showing.checks(check_environment(runs, address), as_json=as_json)
+        code = ResourcesUnavailable.exit_code
+    else:
+        from emoprune.doctor.run_files import check_run
+        from emoprune.run import find_run
+
+        folder = find_run(run, runs)
+        failed = showing.checks(check_run(folder), as_json=as_json, name=folder.name)
+        code = RunCorrupt.exit_code
+        if repair:
+            from emoprune.doctor.repairing import repair as repaired
+
+            showing.repaired(repaired(folder), as_json=as_json)
+            return
+    if failed:
+        raise typer.Exit(code)
 
 
 @app.command()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -89,7 +90,10 @@ def _one_plugin(kind: str, name: str, options: dict[str, Any], path: KeyPath, na
         return [Complaint(named, str(error))]
     except ValidationError as error:
         model = plugins.options_model(factory)
-        return from_validation(error, model, options, under=path, key=f"option of {kind} {name!r}")
+        wrong = from_validation(error, model, options, under=path, key=f"option of {kind} {name!r}")
+        if kind == "problem" and plugins.is_import_target(name) and not inspect.isclass(factory):
+            wrong.append(Complaint(named, f"{name!r} is a function; is it meant to make a problem?"))
+        return wrong
     return [] if kind == "problem" else _made(kind, name, options, path)
 
 

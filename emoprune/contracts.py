@@ -6,7 +6,6 @@ A problem or operator need not inherit from anything here; it only has to have t
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -36,6 +35,7 @@ from emoprune.records import Split
 from emoprune.space import IntArray, Space
 
 __all__ = [
+    "LARGEST",
     "Alarming",
     "Audit",
     "Audited",
@@ -76,6 +76,10 @@ __all__ = [
 FloatArray = NDArray[np.float64]
 SeedArray = NDArray[np.uint64]
 
+# The largest magnitude of a number that can be ranked: of two such, differences, squares and the products that a
+# hypervolume is made of stay finite. What a problem measures beyond it is a failed evaluation, as an infinity is.
+LARGEST = 1e100
+
 
 class Direction(StrEnum):
     """Whether less or more of an objective is better."""
@@ -107,8 +111,8 @@ class Objective:
     def __post_init__(self) -> None:
         object.__setattr__(self, "direction", Direction(self.direction))
         _check_name(self.name)
-        if self.worst is not None and not math.isfinite(self.worst):
-            raise ContractError(f"objective {self.name!r}: worst must be finite, found {self.worst}")
+        if self.worst is not None and not abs(self.worst) <= LARGEST:
+            raise ContractError(f"objective {self.name!r}: worst must be within {LARGEST:g}, found {self.worst}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,8 +127,8 @@ class Constraint:
     def __post_init__(self) -> None:
         object.__setattr__(self, "sense", Sense(self.sense))
         _check_name(self.name)
-        if not math.isfinite(self.bound):
-            raise ContractError(f"constraint {self.name!r}: the bound must be finite, found {self.bound}")
+        if not abs(self.bound) <= LARGEST:
+            raise ContractError(f"constraint {self.name!r}: the bound must be within {LARGEST:g}, found {self.bound}")
 
 
 def _check_name(name: str) -> None:
@@ -137,6 +141,10 @@ class Failure:
     """What `Problem.evaluate` returns in a genome's place when it cannot be measured, with the reason."""
 
     reason: str
+
+    def __post_init__(self) -> None:
+        said = "" if self.reason is None else str(self.reason).strip()
+        object.__setattr__(self, "reason", said or "the problem gives no reason")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -187,7 +195,7 @@ class Problem(Protocol):
         Returns:
             One row per genome: the objectives' values and then the constraints', in natural signs and units, or a
             `Failure`. An array of shape (n, objectives + constraints) will do. Same genome + same seed = same row,
-            whatever else is in the batch.
+            whatever else is in the batch. Numbers beyond `LARGEST` count as failures, as those do that are not finite.
         """
         ...
 
@@ -303,8 +311,13 @@ def as_minimised(values: FloatArray, objectives: Sequence[Objective]) -> FloatAr
 
 
 def violations(values: FloatArray, constraints: Sequence[Constraint]) -> FloatArray:
-    """Return by how much each constraint is missed, relative to its bound: shape (n, constraints), 0 where it holds."""
+    """Return by how much each constraint is missed, relative to its bound: shape (n, constraints), 0 where it holds.
+
+    At most `LARGEST`, however small the bound is.
+    """
     bounds = np.array([constraint.bound for constraint in constraints], dtype=np.float64)
     signs = np.array([1.0 if constraint.sense is Sense.AT_MOST else -1.0 for constraint in constraints])
     scale = np.where(bounds == 0, 1.0, np.abs(bounds))
-    return np.asarray(np.maximum(0.0, (values - bounds) * signs / scale))
+    with np.errstate(over="ignore"):  # a bound next to nothing
+        missed = (values - bounds) * signs / scale
+    return np.asarray(np.clip(missed, 0.0, LARGEST))

@@ -1,15 +1,13 @@
-"""From candidates to evaluations: tickets with seeds, a cache, failures as records, and the in-process backend."""
+"""From candidates to evaluations: tickets with seeds, a cache, and the in-process backend."""
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
 import itertools
-import numbers
 import signal
 import threading
 import time
-import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import FrameType
@@ -17,43 +15,15 @@ from typing import Protocol
 
 import numpy as np
 
-from emoprune.contracts import Failure, Problem, Row, Rows, constraints_of
+from emoprune.contracts import Problem, constraints_of
 from emoprune.errors import EmopruneError, WorkersLost
+from emoprune.measuring import Outcome, Ticket, TimeLimitReached, measure, set_up
 from emoprune.records import Candidate, Evaluation, Ran, Split, Status
-from emoprune.stages import Staged
 
-__all__ = ["Backend", "Evaluator", "Finished", "InProcess", "Outcome", "Pace", "Ticket", "measure", "seed_for"]
+__all__ = ["Backend", "Evaluator", "Finished", "InProcess", "Pace", "seed_for"]
 
 MOST_PER_CHUNK = 64  # bounds what is lost with a worker, and how long a stop has to wait
 UNKNOWN_PACE = 4  # candidates per chunk, at most, while nobody knows how long one takes
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Ticket:
-    """One evaluation to do: a candidate, the split, the seed, and the key that sorts it among its neighbours.
-
-    `stage` says which stage's problem measures it, None the whole one.
-    """
-
-    candidate: Candidate
-    split: Split
-    seed: int
-    key: bytes
-    stage: str | None = None
-
-    @property
-    def kind(self) -> tuple[str, str]:
-        """What all tickets of one chunk have in common: the stage and the split."""
-        return self.stage or "", self.split.value
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What a worker says of one genome: values in the problem's order, or why there are none."""
-
-    status: Status
-    values: tuple[float, ...] = ()
-    reason: str | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -136,72 +106,6 @@ class Pace:
         return self._time_limit * (1 if self._chunk is None else count)
 
 
-def measure(problem: Problem, tickets: Sequence[Ticket]) -> list[Outcome]:
-    """Evaluate tickets of one split and stage on a problem that is set up; whatever goes wrong becomes an outcome.
-
-    If the batch raises, its genomes are measured one by one, so that one bad genome costs nobody else the result.
-    """
-    if tickets[0].stage is not None and isinstance(problem, Staged):
-        problem = problem.stage(tickets[0].stage)
-    return _measured(problem, tickets)
-
-
-def _measured(problem: Problem, tickets: Sequence[Ticket]) -> list[Outcome]:
-    genomes = np.stack([ticket.candidate.genome for ticket in tickets])
-    seeds = np.array([ticket.seed for ticket in tickets], dtype=np.uint64)
-    try:
-        rows = problem.evaluate(genomes, seeds, tickets[0].split)
-    except Exception as error:  # a failure is a record, whatever the problem raised
-        if len(tickets) > 1:
-            return [outcome for ticket in tickets for outcome in _measured(problem, [ticket])]
-        return [_raised(error)]
-    return _judged(rows, len(tickets), len(problem.objectives) + len(constraints_of(problem)))
-
-
-def _raised(error: Exception) -> Outcome:
-    last = traceback.extract_tb(error.__traceback__)[-1]
-    reason = f"{type(error).__name__}: {error} ({last.name}, line {last.lineno})"
-    # By name, because torch's own out-of-memory error cannot be imported here.
-    exhausted = any("OutOfMemory" in kind.__name__ or kind is MemoryError for kind in type(error).__mro__)
-    return Outcome(Status.OUT_OF_MEMORY if exhausted else Status.ERROR, reason=reason)
-
-
-def _judged(rows: Rows, count: int, width: int) -> list[Outcome]:
-    try:
-        found = len(rows)
-    except TypeError:
-        return [_invalid(f"expected {count} rows, found {type(rows).__name__}")] * count
-    if found != count:
-        return [_invalid(f"expected {count} rows, one per genome, found {found}")] * count
-    return [_judge(row, width) for row in rows]
-
-
-def _judge(row: Row, width: int) -> Outcome:
-    if isinstance(row, Failure):
-        return Outcome(Status.ERROR, reason=row.reason)
-    try:
-        values = row.tolist() if isinstance(row, np.ndarray) else list(row)
-    except TypeError:
-        return _invalid(f"expected {width} numbers, found {type(row).__name__}")
-    if not isinstance(values, list) or len(values) != width:
-        return _invalid(f"expected {width} numbers, found {_shown(values)}")
-    if not all(isinstance(value, numbers.Real) for value in values):
-        return _invalid(f"expected plain numbers, found {_shown(values)}")
-    plain = tuple(float(value) for value in values)
-    if not np.isfinite(plain).all():
-        return _invalid(f"expected finite numbers, found {_shown(plain)}")
-    return Outcome(Status.OK, plain)
-
-
-def _invalid(reason: str) -> Outcome:
-    return Outcome(Status.INVALID, reason=reason)
-
-
-def _shown(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 80 else text[:77] + "..."
-
-
 class Evaluator:
     """Turns candidates into tickets and finished tickets into evaluations, never paying for what is already `known`.
 
@@ -249,10 +153,6 @@ class Evaluator:
         )
 
 
-class TimeLimitReached(BaseException):
-    """Interrupts an evaluation; not an Exception, so that a problem's own `except Exception` cannot swallow it."""
-
-
 class InProcess:
     """Evaluates in this process, one chunk after the other: for debugging, small problems and notebooks.
 
@@ -279,7 +179,7 @@ class InProcess:
             WorkersLost: `setup` raised; its own error is the cause.
         """
         try:
-            problem.setup(self._device, self._threads)
+            set_up(problem, self._device, self._threads)
         except EmopruneError:
             raise
         except Exception as error:
@@ -321,13 +221,21 @@ def _alarm(seconds: float | None) -> Iterator[None]:
         yield
         return
 
+    armed = True
+
     def ring(_signal: int, _frame: FrameType | None) -> None:
-        raise TimeLimitReached
+        nonlocal armed
+        if armed:
+            armed = False
+            raise TimeLimitReached
 
     before = signal.signal(signal.SIGALRM, ring)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
     try:
-        yield
-    finally:
+        signal.setitimer(signal.ITIMER_REAL, seconds)
+        try:
+            yield
+        finally:
+            armed = False  # what rings from here on is too late: the evaluation is done
+    finally:  # also when it rang in the line above
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)

@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 
 from emoprune.contracts import Objective
 from emoprune.errors import ContractError, RunCorrupt
+from emoprune.novelty import Novelty
 from emoprune.proposals import NO_PARENT, Algorithm, Measured, Proposed
 from emoprune.space import IntArray, Space
-from emoprune.variation import Novelty, Operators, Variation
+from emoprune.variation import Operators, Variation
 
 __all__ = ["Evolution", "Offspring"]
 
@@ -99,6 +100,11 @@ class Evolution:
         """Why the algorithm has nothing more to ask for; None while it goes on."""
         return self._algorithm.ended
 
+    @property
+    def exhausted(self) -> bool:
+        """Whether the whole space was gone through, and nothing new is left of it."""
+        return self._variation.exhausted
+
     def begin(self, seeds: IntArray, origins: Sequence[str]) -> Offspring:
         """Return generation 0: the `seeds` (m, genes) themselves, first and in order, then a filled-up population.
 
@@ -129,14 +135,15 @@ class Evolution:
         """
         if self.ended is not None:
             return Offspring.none(len(self.space))
-        before = len(self._variation.novelty)
+        self._variation.novelty.begin_turn()
         proposed = self._algorithm.ask(self._rng)
         self.space.check(proposed.genomes, self.name)
         # Every way to new genomes goes through the novelty; what went around it may have been asked for before.
-        if len(self._variation.novelty) - before < len(proposed):
+        strangers = self._variation.novelty.settle(proposed.genomes)
+        if strangers:
             raise ContractError(
-                f"{self.name}: expected genomes that were never proposed before, found {len(proposed)} of which only "
-                f"{len(self._variation.novelty) - before} went through first_new, sampled or offspring; pass them on"
+                f"{self.name}: expected genomes that were never proposed before, each of them once, found {strangers} "
+                f"of {len(proposed)} that did not come from first_new, sampled or offspring in this ask; pass them on"
             )
         origins = ["sampling" if alone else "mating" for alone in proposed.parents[:, 0] == NO_PARENT]
         return self._numbered(proposed, origins)

@@ -15,9 +15,9 @@ from types import FrameType
 from typing import Any, Self
 
 from rich.console import Console
-from rich.logging import RichHandler
+from rich.text import Text
 
-from emoprune.errors import EvaluationsFailed, RunCorrupt
+from emoprune.errors import ConfigError, ContractError, EvaluationsFailed, RunCorrupt
 from emoprune.records import Generation, Progress, State
 from emoprune.report.terminal import LiveView, front_table
 from emoprune.run import Run
@@ -28,48 +28,64 @@ __all__ = ["NOTICE", "follow", "run_word"]
 
 NOTICE = "stopping after the evaluations under way; press again to stop now"
 _EXIT_CODES = {None: 0, signal.SIGHUP: 129, signal.SIGINT: 130, signal.SIGTERM: 143}
+_FINAL = (EvaluationsFailed, RunCorrupt, ConfigError)  # what a resume would not mend
 
 
 def follow(search: Search, *, as_json: bool) -> int:
     """Run the search to its end and show it; return the exit code: 0, or 130 and 143 after a signal."""
     console = Console(stderr=True)
+    stopping = _Stopping(search, console)
     try:
-        received = _iterate(search, console, as_json=as_json)
-    except (EvaluationsFailed, RunCorrupt):
-        raise  # what a resume would not mend
-    except BaseException:
-        _say_how_to_resume(search)
+        _iterate(search, stopping, console, as_json=as_json)
+    except _FINAL:
         raise
-    finally:
-        for warning in search.warnings:
-            sys.stderr.write(f"warning: {warning}\n")
+    except KeyboardInterrupt:
+        _say_how_to_resume(search)
+        if stopping.received is None:
+            raise
+        return _EXIT_CODES[stopping.received]
+    except BaseException as error:
+        _say_how_to_resume(search, "once that is mended, " if isinstance(error, ContractError) else "")
+        raise
     if as_json:
         _write_end(search)
     else:
         _print_end(search)
-    if received is not None:
+    if stopping.received is not None:
         _say_how_to_resume(search)
-    return _EXIT_CODES[received]
+    return _EXIT_CODES[stopping.received]
 
 
-def _iterate(search: Search, console: Console, *, as_json: bool) -> signal.Signals | None:
-    """Run the search and return the signal that ended it early, if one did."""
+def _iterate(search: Search, stopping: _Stopping, console: Console, *, as_json: bool) -> None:
     with (
         _notes_on(console),
-        _Stopping(search, console) as stopping,
+        stopping,
         LiveView(stopping.progress, lambda: _run_of(search), console) as view,
     ):
         for generation in search:
             view.generation(generation)
             if as_json:
                 _write_generation(search.run, generation)
-    return stopping.received
+
+
+class _Notes(logging.Handler):
+    """Writes each record as one line of its own."""
+
+    def __init__(self, console: Console) -> None:
+        super().__init__()
+        self._console = console
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write it, above a live view if there is one."""
+        text = Text(printable(f"{record.levelname.lower()}: {record.getMessage()}"))
+        with contextlib.suppress(BrokenPipeError):  # nobody watches any more; the search goes on
+            self._console.print(text, soft_wrap=True)
 
 
 @contextlib.contextmanager
 def _notes_on(console: Console) -> Iterator[None]:
-    """Show what the engine notes under way (a worker given up) above the live view instead of in the middle of it."""
-    handler = RichHandler(console=console, show_time=False, show_path=False)
+    """Show what the engine notes under way (a worker given up, a damaged file) as soon as it is noted."""
+    handler = _Notes(console)
     log = logging.getLogger("emoprune")
     log.addHandler(handler)
     try:
@@ -79,7 +95,10 @@ def _notes_on(console: Console) -> Iterator[None]:
 
 
 class _Stopping:
-    """While it is entered, the first SIGINT or SIGTERM asks the search to stop, and the second interrupts it."""
+    """While it is entered, the first SIGINT or SIGTERM asks the search to stop, and the second interrupts it.
+
+    So does the first one where nothing is under way that would be lost: while a problem prepares or workers start.
+    """
 
     def __init__(self, search: Search, console: Console) -> None:
         self.received: signal.Signals | None = None
@@ -108,6 +127,8 @@ class _Stopping:
             raise KeyboardInterrupt
         self.received = signal.Signals(number)
         self._search.stop()
+        if not self._search.measuring:
+            raise KeyboardInterrupt
         if not self._in_panel:
             # Past Python's buffers: the signal may have come in the middle of a write to them.
             os.write(2, f"{NOTICE}\n".encode())
@@ -125,12 +146,11 @@ def run_word(run: Run) -> str:
     return shlex.quote(run.name if run.path.parent == Path("runs") else str(run.path))
 
 
-def _say_how_to_resume(search: Search) -> None:
+def _say_how_to_resume(search: Search, when: str = "") -> None:
     run = _run_of(search)
     if run is not None:
-        evaluated = run.progress.evaluated or any(stage.progress.evaluated for stage in run.stages.values())
-        kept = "what was evaluated is kept" if evaluated else "nothing was evaluated yet"
-        sys.stderr.write(f"{kept}; continue with: emoprune resume {run_word(run)}\n")
+        kept = "what was evaluated is kept" if run.holds_evaluations else "nothing was evaluated yet"
+        sys.stderr.write(f"{kept}; {when}continue with: emoprune resume {run_word(run)}\n")
 
 
 def _write_generation(run: Run, generation: Generation) -> None:
@@ -152,7 +172,9 @@ def _print_end(search: Search) -> None:
     if run.progress.evaluated:
         Paper().print(front_table(run))
         word = run_word(run)
-        next_steps = [f"report   emoprune report {word}", f"export   emoprune export {word} knee"]
+        next_steps = [f"report   emoprune report {word}"]
+        if run.pareto["knee"].any():
+            next_steps.append(f"export   emoprune export {word} knee")
     lines = [
         *(f"alarm: {printable(words)}" for words in run.progress.alarms),
         "",

@@ -5,13 +5,16 @@ Exact dominance and hypervolume come from moocore.
 
 from __future__ import annotations
 
+import math
+import sys
+
 import moocore
 import numpy as np
 from numpy.typing import NDArray
 
 from emoprune.errors import ContractError
 
-__all__ = ["depths", "hypervolume", "knee", "non_dominated", "reference_point"]
+__all__ = ["crowding", "depths", "hypervolume", "knee", "non_dominated", "reference_point"]
 
 FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
@@ -46,7 +49,8 @@ def depths(values: FloatArray) -> NDArray[np.int64]:
 def hypervolume(values: FloatArray, point: FloatArray) -> float:
     """Return the exact hypervolume dominated by `values`, shape (n, objectives), up to the reference `point`.
 
-    Rows that do not lie below the point in every objective add nothing; without any such row the result is 0.
+    Rows that do not lie below the point in every objective add nothing; without any such row the result is 0. A volume
+    beyond all floats, of many objectives with huge numbers, is given as the largest float.
     """
     _check_finite(values)
     inside = values[(values < point).all(axis=1)]
@@ -54,7 +58,8 @@ def hypervolume(values: FloatArray, point: FloatArray) -> float:
         return 0.0
     if values.shape[1] == 1:
         return float(point[0] - inside.min())
-    return float(moocore.hypervolume(inside, ref=point))
+    volume = float(moocore.hypervolume(inside, ref=point))
+    return volume if math.isfinite(volume) else sys.float_info.max
 
 
 def reference_point(references: FloatArray, first: FloatArray, margin: float = 0.1) -> FloatArray:
@@ -69,6 +74,22 @@ def reference_point(references: FloatArray, first: FloatArray, margin: float = 0
     low = np.where(flat, np.minimum(low, first.min(axis=0)), low)
     spread = np.where(high > low, high - low, np.where(high == 0, 1.0, np.abs(high)))
     return np.asarray(high + margin * spread, dtype=np.float64)
+
+
+def crowding(values: FloatArray) -> FloatArray:
+    """Return how far the neighbours of each row of a front, shape (n, objectives), are apart; infinite at the ends.
+
+    The distances are summed over the objectives, each in parts of the front's range.
+    Source: Deb et al., A fast and elitist multiobjective genetic algorithm: NSGA-II, 2002.
+    """
+    _check_finite(values)
+    low, high = values.min(axis=0, initial=np.inf), values.max(axis=0, initial=-np.inf)
+    order = np.argsort(values, axis=0, kind="stable")
+    gaps = np.full(values.shape, np.inf)
+    ordered = np.take_along_axis(values, order, axis=0)
+    width = np.where(high > low, high - low, 1.0)
+    np.put_along_axis(gaps, order[1:-1], (ordered[2:] - ordered[:-2]) / width, axis=0)
+    return np.asarray(gaps.sum(axis=1))
 
 
 def knee(values: FloatArray) -> int:

@@ -14,7 +14,7 @@ from typing import Any, Self, TypeVar
 
 from emoprune.records import Progress, State
 
-__all__ = ["Heartbeat", "starting", "watched"]
+__all__ = ["Heartbeat", "continuing", "starting", "watched"]
 
 Step = TypeVar("Step")
 
@@ -44,6 +44,12 @@ def starting(generations: int, seconds: float = 0.0) -> Progress:
         host=socket.gethostname(),
         pid=os.getpid(),
     )
+
+
+def continuing(before: Progress, generations: int) -> Progress:
+    """Return the snapshot of a search that goes on, with what was there `before`, until its files are read."""
+    kept = {name: getattr(before, name) for name in ("generation", "evaluated", "failed", "front", "hypervolume")}
+    return replace(starting(generations, before.seconds), **kept, best=before.best, stages=before.stages)
 
 
 def _now() -> str:

@@ -10,22 +10,32 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from emoprune.assembly import build_algorithm, check_problem, check_references, check_unchanged, facts_of
+from emoprune.assembly import (
+    build_algorithm,
+    check_members,
+    check_problem,
+    check_references,
+    check_unchanged,
+    facts_of,
+)
 from emoprune.config import Config, SearchSettings
 from emoprune.contracts import Checking, Objective, Prepared, Problem, Reference, as_minimised, constraints_of
 from emoprune.errors import ConfigError, ContractError, EmopruneError
 from emoprune.evolution import Offspring
 from emoprune.front import reference_point
-from emoprune.recorder import Recorder, taken
+from emoprune.recorder import Recorder, check_free
 from emoprune.records import Evaluation, table
-from emoprune.run import Run, checked_name, find_run
+from emoprune.run import Run, find_run
 from emoprune.space import IntArray
+from emoprune.stages import Staged
 from emoprune.surveys import Starting, Surveying
 
 __all__ = [
     "check_early",
     "describe_in_manifest",
     "fixed_point",
+    "former_fronts",
+    "kept_fronts",
     "name_references",
     "prepare",
     "seeds_and_origins",
@@ -35,11 +45,17 @@ __all__ = [
 
 
 def prepare(problem: Problem, recorder: Recorder, seed: int) -> None:
-    """Let the problem make what it needs once."""
+    """Let the problem make what it needs once.
+
+    Raises:
+        ConfigError: It is not the problem that was described when the run was begun.
+    """
     folder = recorder.path / "problem"
     folder.mkdir(exist_ok=True)
     if isinstance(problem, Prepared):
         problem.prepare(folder, seed)
+    if "genes" in recorder.run.manifest:  # else its stages, if it has some, may still have to say what they are
+        check_unchanged(problem, recorder.run)
 
 
 def sign_in_manifest(recorder: Recorder, session: Mapping[str, Any]) -> None:
@@ -63,23 +79,34 @@ def check_early(config: Config, problem: Problem, runs: Path, name: str | None) 
     """Refuse, before any worker is started and any folder made, what can be known to fail.
 
     Raises:
-        TrustError, ConfigError: The name cannot be used, the algorithm does not fit the problem, or the problem finds
-            that it cannot be searched.
+        TrustError, ConfigError: The name cannot be used, the algorithm or a former run does not fit the problem, or the
+            problem finds that it cannot be searched.
+        ContractError: The problem lacks a member, or what it says of itself cannot be.
         RunNotFound: There is no run to start from.
     """
-    if name is not None and (runs / checked_name(name)).exists():
-        raise taken(name, runs)
-    for former in config.search.warm_start:
-        find_run(former, runs)
+    check_free(name, runs)
+    formers = [Run(find_run(former, runs)) for former in config.search.warm_start]
+    check_members(problem)
     if isinstance(problem, Checking):
         problem.check()
-    objectives = getattr(problem, "objectives", None)
-    if objectives is not None:  # a problem may know them only once it is prepared
-        build_algorithm(config.search).check(objectives)
+    if isinstance(problem, Prepared | Staged):  # it may know what it is only later
+        objectives = getattr(problem, "objectives", None)
+        if objectives is not None:
+            build_algorithm(config.search).check(objectives)
+        return
+    check_problem(problem)
+    build_algorithm(config.search).check(problem.objectives)
+    for former in formers:
+        check_space_of(former, problem)
 
 
-def seeds_and_origins(problem: Problem, settings: SearchSettings, recorder: Recorder) -> tuple[IntArray, list[str]]:
-    """Return the genomes that generation 0 is built around, shape (n, genes), and where each comes from."""
+def seeds_and_origins(problem: Problem, fronts: Mapping[str, Sequence[IntArray]]) -> tuple[IntArray, list[str]]:
+    """Return the genomes that generation 0 is built around, shape (n, genes), and where each comes from.
+
+    Args:
+        problem: Ready to be searched.
+        fronts: The genomes of each former run's front.
+    """
     references = problem.references()
     seeds = [reference.genome for reference in references]
     origins = [f"reference:{reference.name}" for reference in references]
@@ -87,16 +114,49 @@ def seeds_and_origins(problem: Problem, settings: SearchSettings, recorder: Reco
         starts = problem.space.as_genomes(problem.starts())
         seeds += list(starts)
         origins += ["start"] * len(starts)
-    for name in settings.warm_start:
-        genomes = _front_of(Run(find_run(name, recorder.path.parent)), problem)
+    for name, genomes in fronts.items():
         seeds += genomes
         origins += [f"warm-start:{name}"] * len(genomes)
     return np.array(seeds, dtype=np.int64), origins
 
 
-def _front_of(former: Run, problem: Problem) -> list[IntArray]:
+def former_fronts(settings: SearchSettings, problem: Problem, runs: Path) -> dict[str, list[IntArray]]:
+    """Return the genomes of the fronts that the search starts from, as they are now.
+
+    Raises:
+        RunNotFound: There is no such run.
+        ConfigError: It searched another space.
+    """
+    return {name: _front_of(Run(find_run(name, runs)), problem) for name in settings.warm_start}
+
+
+def kept_fronts(settings: SearchSettings, problem: Problem, recorder: Recorder) -> dict[str, list[IntArray]]:
+    """Return the fronts that the search starts from as they were when it began, whatever became of those runs since.
+
+    Raises:
+        RunNotFound, ConfigError: As in `former_fronts`, the first time.
+    """
+    known = recorder.kept_starts()
+    if known is None:
+        fronts = former_fronts(settings, problem, recorder.path.parent) if settings.warm_start else {}
+        known = {name: [genome.tolist() for genome in genomes] for name, genomes in fronts.items()}
+        if known:
+            recorder.keep_starts(known)
+    return {name: list(problem.space.as_genomes(genomes)) for name, genomes in known.items() if genomes}
+
+
+def check_space_of(former: Run, problem: Problem) -> None:
+    """Refuse to start from a run of another space.
+
+    Raises:
+        ConfigError: Its genes are not the problem's.
+    """
     if former.manifest.get("genes") != [asdict(gene) for gene in problem.space.genes]:
         raise ConfigError(f"search.warm_start: run {former.name} searched another space; its front does not fit")
+
+
+def _front_of(former: Run, problem: Problem) -> list[IntArray]:
+    check_space_of(former, problem)
     fronts = former.generations["front"]
     wanted = set(fronts.iloc[-1]) if len(fronts) else set()
     return [each.candidate.genome for each in former.evaluations() if each.candidate.id in wanted]

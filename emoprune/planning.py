@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,12 @@ from emoprune.assembly import build_backend, build_operators, build_problem, che
 from emoprune.config import Config, EvaluationSettings, SearchSettings, resolved, stage_settings
 from emoprune.contracts import Prepared, Problem, constraints_of
 from emoprune.errors import EvaluationsFailed
-from emoprune.evaluate import Ticket, measure, seed_for
-from emoprune.opening import check_early
+from emoprune.evaluate import InProcess, seed_for
+from emoprune.measuring import Ticket, measure
+from emoprune.opening import check_early, former_fronts, seeds_and_origins
 from emoprune.plugins import importable_from
 from emoprune.records import Candidate, Split, Status
-from emoprune.space import Space
+from emoprune.space import IntArray, Space
 from emoprune.stages import Stage, Staged
 
 __all__ = ["dry_run"]
@@ -32,6 +34,7 @@ def dry_run(config: Config, runs: Path = Path("runs"), name: str | None = None) 
 
     Raises:
         TrustError, ConfigError, RunNotFound, ResourcesUnavailable: What the search would be refused for.
+        WorkersLost: The problem cannot be set up.
         EvaluationsFailed: The unpruned genome cannot be measured.
     """
     with importable_from(*config.origin.folders), tempfile.TemporaryDirectory(prefix="emoprune-") as folder:
@@ -46,7 +49,8 @@ def dry_run(config: Config, runs: Path = Path("runs"), name: str | None = None) 
                 "stages": {each.name: _stage_plan(problem, each, config, workers) for each in first}
             }
         else:
-            plan = _plan(problem, config.search, _seconds_for_unpruned(problem, problem, config, None), workers)
+            fronts = former_fronts(config.search, problem, runs)
+            plan = _plan(problem, config.search, _seconds_for_unpruned(problem, problem, config, None), workers, fronts)
         return {**plan, "config": resolved(config)}
 
 
@@ -54,18 +58,26 @@ def _stage_plan(whole: Problem, stage: Stage, config: Config, workers: int) -> d
     """Return the plan of one of the stages that come first; what they find decides what comes after them."""
     search = stage_settings(config.search, stage.settings, stage.name)
     seconds = _seconds_for_unpruned(whole, stage.problem, config, stage.name)
-    return _plan(stage.problem, search, seconds, workers)
+    return _plan(stage.problem, search, seconds, workers, {})
 
 
-def _plan(problem: Problem, search: SearchSettings, seconds: float, workers: int) -> dict[str, Any]:
+def _plan(
+    problem: Problem,
+    search: SearchSettings,
+    seconds: float,
+    workers: int,
+    fronts: Mapping[str, Sequence[IntArray]],
+) -> dict[str, Any]:
     build_operators(search, problem)
-    return {**_what(problem), **_how(search, seconds, workers)}
+    seeds, _ = seeds_and_origins(problem, fronts)
+    first = max(search.population, len(set(problem.space.keys(seeds))))
+    return {**_what(problem), **_how(search, seconds, workers, first)}
 
 
 def _seconds_for_unpruned(whole: Problem, problem: Problem, config: Config, stage: str | None) -> float:
     """Set the whole problem up and measure the unpruned genome of what is searched of it, itself or a stage."""
     check_problem(problem)
-    whole.setup(config.evaluation.device, config.evaluation.threads)
+    InProcess(config.evaluation.device, config.evaluation.threads, None, None).start(whole)
     genome = np.array(problem.references()[0].genome, dtype=np.int64)
     key = problem.space.key(genome)
     seed = seed_for(config.search.seed, key, Split.SEARCH)
@@ -95,11 +107,12 @@ def _size(space: Space) -> str:
     return f"{space.size:,}" if digits < 12 else f"about 10^{digits:.0f}"
 
 
-def _how(search: SearchSettings, seconds: float, workers: int) -> dict[str, Any]:
-    planned = search.population * search.generations
-    # A budget of evaluations ends the search with the generation in which it is spent.
-    budget = planned if search.evaluations is None else -(-search.evaluations // search.population) * search.population
-    evaluations = min(planned, budget)
+def _how(search: SearchSettings, seconds: float, workers: int, first: int) -> dict[str, Any]:
+    """Return the course of the search, of which generation 0 has `first` candidates."""
+    later = search.generations - 1
+    if search.evaluations is not None:  # it ends with the generation in which they are spent
+        later = min(later, max(0, -(-(search.evaluations - first) // search.population)))
+    evaluations = first + later * search.population
     estimate = evaluations * seconds / workers
     return {
         "algorithm": search.algorithm.name,

@@ -7,6 +7,7 @@ import importlib
 import inspect
 import json
 import sys
+import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
@@ -98,11 +99,21 @@ def is_given(name: str) -> bool:
 
 @contextmanager
 def importable_from(*folders: Path) -> Iterator[None]:
-    """Let import targets be found in `folders` first, as a script's own folder is."""
+    """Let import targets be found in `folders` first, as a script's own folder is; none of them ends the program.
+
+    Raises:
+        ContractError: A plug-in called `sys.exit`.
+    """
     added = [str(folder.resolve()) for folder in folders]
     sys.path[:0] = added
     try:
         yield
+    except SystemExit as error:
+        last = traceback.extract_tb(error.__traceback__)[-1]
+        raise ContractError(
+            f"a plug-in called sys.exit({error.code!r}) in {last.name} ({Path(last.filename).name}:{last.lineno}); "
+            "let it raise an error that says what is wrong"
+        ) from error
     finally:
         for entry in added:
             if entry in sys.path:

@@ -131,7 +131,7 @@ class Breeding(Protocol):
     def first_new(self, genomes: IntArray, limit: int) -> IntArray:
         """Return the rows of the first `limit` genomes that were never measured, equal ones once, shape (n,).
 
-        What is returned counts as measured from then on.
+        What is returned counts as measured from then on, unless the `ask` that it is called in does not propose it.
         """
         ...
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import json
+import logging
 import os
 import platform
 import secrets
@@ -20,15 +21,17 @@ from filelock import FileLock, Timeout
 
 from emoprune.errors import ConfigError, RunCorrupt, RunLocked
 from emoprune.records import Evaluation, Progress, Split
-from emoprune.run import SCHEMA_VERSION, Run, checked_name
+from emoprune.run import SCHEMA_VERSION, Run, checked_name, not_started
 from emoprune.storage import Journal, guarded, read_checked, read_lines, write_atomically, write_checked
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Recorder", "environment", "taken"]
+__all__ = ["Recorder", "check_free", "environment"]
 
 KEPT_CHECKPOINTS = 3
+
+log = logging.getLogger(__name__)
 
 
 def environment() -> dict[str, Any]:
@@ -44,9 +47,15 @@ def environment() -> dict[str, Any]:
         "cores": os.cpu_count(),
         "python": platform.python_version(),
         "packages": dict(sorted(packages.items())),
-        "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
+        "command": [Path(sys.argv[0]).name, *(_without_root(word) for word in sys.argv[1:])],
         "at": datetime.now(UTC).isoformat(timespec="seconds"),
     }
+
+
+def _without_root(word: str) -> str:
+    """Return a word of a command with an absolute path in it, as in `--runs=/a/b`, made relative: a run may move."""
+    key, sign, value = word.rpartition("=")
+    return f"{key}{sign}{os.path.relpath(value)}" if Path(value).is_absolute() else word
 
 
 class Recorder:
@@ -83,7 +92,7 @@ class Recorder:
         known = {"schema_version": SCHEMA_VERSION, "name": chosen, "created": created, **manifest}
         with guarded(path):
             if path.exists():
-                raise taken(chosen, runs)
+                raise _taken(chosen, runs)
             (partial / "checkpoints").mkdir(parents=True)
             try:
                 for file, text in {**files, "manifest.json": _pretty(known)}.items():
@@ -91,7 +100,7 @@ class Recorder:
                 partial.rename(path)
             except OSError as error:
                 shutil.rmtree(partial, ignore_errors=True)
-                raise taken(chosen, runs) if path.exists() else error from None
+                raise _taken(chosen, runs) if path.exists() else error from None
         return cls(path)
 
     def __enter__(self) -> Self:
@@ -133,9 +142,7 @@ class Recorder:
     def _opened(self, name: str) -> Journal:
         journal = Journal(self.path / name)
         if journal.torn:
-            self.warnings.append(
-                f"{name}: the last line was unfinished ({len(journal.torn)} bytes); it was moved to {name}.torn"
-            )
+            self._warn(f"{name}: the last line was unfinished ({len(journal.torn)} bytes); it was moved to {name}.torn")
         return journal
 
     def __exit__(
@@ -148,10 +155,29 @@ class Recorder:
         finally:
             self._lock.release()
 
+    def _warn(self, text: str) -> None:
+        """Keep what a person should know of the files, and say it at once: what follows may take hours."""
+        self.warnings.append(text)
+        log.warning("run %s: %s", self.path.name, text)
+
     @property
     def run(self) -> Run:
         """The run as its readers see it."""
         return Run(self.path)
+
+    @property
+    def begun(self) -> bool:
+        """Whether a generation was committed."""
+        return any((self.path / "checkpoints").glob("gen-*.json"))
+
+    @property
+    def progress_before(self) -> Progress:
+        """Where the run stood when it was last written; a status that cannot be read is said and will be rewritten."""
+        try:
+            return self.run.progress
+        except RunCorrupt as error:
+            self._warn(str(error))
+            return not_started()
 
     def update_manifest(self, **members: object) -> None:
         """Replace some members of the manifest."""
@@ -188,7 +214,7 @@ class Recorder:
             try:
                 return read_checked(path)
             except RunCorrupt as error:
-                self.warnings.append(f"checkpoint {path.name} is damaged and was passed over: {error}")
+                self._warn(f"checkpoint {path.name} is damaged and was passed over: {error}")
         return None
 
     def align_generations(self, last: Mapping[str, Any] | None) -> None:
@@ -202,6 +228,19 @@ class Recorder:
         self._generations.close()
         write_atomically(path, "".join(json.dumps(line) + "\n" for line in kept))
         self._generations = Journal(path)
+
+    def kept_starts(self) -> dict[str, list[list[int]]] | None:
+        """Return what `keep_starts` kept; None if it kept nothing.
+
+        Raises:
+            RunCorrupt: The file was altered.
+        """
+        path = self.path / "warm_start.json"
+        return dict(read_checked(path)) if path.exists() else None
+
+    def keep_starts(self, fronts: Mapping[str, Sequence[Sequence[int]]]) -> None:
+        """Keep the genomes of the former runs' fronts that this run starts from, by the name of the run."""
+        write_checked(self.path / "warm_start.json", fronts)
 
     def write_progress(self, progress: Progress) -> None:
         """Replace status.json."""
@@ -222,8 +261,18 @@ def _pretty(plain: Mapping[str, Any]) -> str:
     return json.dumps(plain, indent=2, allow_nan=False) + "\n"
 
 
-def taken(name: str, runs: Path) -> ConfigError:
-    """Return the error that says that a run of this name exists."""
+def check_free(name: str | None, runs: Path) -> None:
+    """Refuse a name that cannot become that of a run in `runs`; None stands for one that will be made up.
+
+    Raises:
+        TrustError: It could leave `runs`.
+        ConfigError: A run of that name exists.
+    """
+    if name is not None and (runs / checked_name(name)).exists():
+        raise _taken(name, runs)
+
+
+def _taken(name: str, runs: Path) -> ConfigError:
     return ConfigError(
         f"run {name!r} exists in {runs}: continue it with `emoprune resume {name}`, or choose another name"
     )

@@ -165,7 +165,8 @@ class Generation:
     `front` holds the best of everything evaluated so far, `population` the ids that survived into the next turn, in
     order; `hypervolume` is measured against the reference point fixed at the start of the run; `evaluated` and `failed`
     count from the beginning, `born` counts this turn's candidates; `seconds` is the run's time so far; `ended` says why
-    the search stops here, or is None; `stage` says which stage of a larger search this is a turn of, None for the last.
+    the search stops here, or is None; `stage` says which stage of a larger search this is a turn of, None for the last;
+    `note` is what a person should know of this turn, or None.
     """
 
     index: int
@@ -179,6 +180,7 @@ class Generation:
     best: Mapping[str, float] = field(default_factory=dict)
     ended: str | None = None
     stage: str | None = None
+    note: str | None = None
 
     def __post_init__(self) -> None:
         if self.index < 0 or self.failed > self.evaluated:
@@ -196,6 +198,7 @@ class Generation:
             "best": dict(self.best),
             "seconds": self.seconds,
             "ended": self.ended,
+            "note": self.note,
         }
 
 
@@ -250,7 +253,8 @@ class Progress:
     def from_json(cls, plain: Mapping[str, Any]) -> Progress:
         """Rebuild a snapshot from its plain form, ignoring members of a newer version."""
         known = {name: plain[name] for name in cls.__slots__ if name in plain}
-        return cls(**{**known, "state": State(plain["state"])})
+        alarms = tuple(plain.get("alarms", ()))
+        return cls(**{**known, "state": State(plain["state"]), "alarms": alarms})
 
 
 def table(evaluations: Sequence[Evaluation], names: Sequence[str]) -> FloatArray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 from emoprune.archive import Archive
 from emoprune.assembly import described
 from emoprune.contracts import Alarming, Exporting, Problem
-from emoprune.errors import ConfigError, ContractError
+from emoprune.errors import ConfigError, ContractError, EmopruneError
 from emoprune.placing import alone, whole
 from emoprune.recorder import Recorder
 from emoprune.records import Candidate, Evaluation, table
@@ -17,6 +18,10 @@ from emoprune.reopening import chosen, ready, reopened
 from emoprune.run import Run
 
 __all__ = ["Results", "alarms_of", "export"]
+
+CANNOT = "cannot be described"  # the label in the place of words that could not be had
+
+log = logging.getLogger(__name__)
 
 
 class Results:
@@ -26,6 +31,7 @@ class Results:
         self._problem = problem
         self._recorder = recorder
         self._descriptions: dict[int, Mapping[str, Any]] = {}
+        self._speechless = False
 
     def members(self, archive: Archive) -> list[Candidate]:
         """Return the candidates of the front and the references, by id; failed references stay out."""
@@ -52,9 +58,17 @@ class Results:
     def _described(self, evaluation: Evaluation) -> Mapping[str, Any]:
         number = evaluation.candidate.id
         if number not in self._descriptions:
-            genome = evaluation.candidate.genome
-            self._descriptions[number] = described(self._problem, genome, f"candidate {number}")
+            self._descriptions[number] = self._words(evaluation.candidate)
         return self._descriptions[number]
+
+    def _words(self, candidate: Candidate) -> Mapping[str, Any]:
+        try:
+            return described(self._problem, candidate.genome, f"candidate {candidate.id}")
+        except EmopruneError as error:  # a search is not ended by what cannot be said of one row
+            if not self._speechless:
+                log.warning("%s; others are marked in the descriptions alone", error)
+            self._speechless = True
+            return {CANNOT: str(error)}
 
 
 def alarms_of(problem: Alarming, evaluations: Sequence[Evaluation]) -> tuple[str, ...]:

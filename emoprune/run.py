@@ -19,7 +19,17 @@ from emoprune.storage import read_json, read_lines
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["SCHEMA_VERSION", "Run", "checked_name", "find_run", "open_run", "runs_in"]
+__all__ = [
+    "SCHEMA_VERSION",
+    "Run",
+    "checked_name",
+    "constraints_in",
+    "find_run",
+    "not_started",
+    "objectives_in",
+    "open_run",
+    "runs_in",
+]
 
 SCHEMA_VERSION = 1
 STALE_AFTER = 60.0  # seconds without a heartbeat; it beats every two
@@ -92,6 +102,16 @@ def open_run(path: str | os.PathLike[str]) -> Run:
     return Run(folder)
 
 
+def objectives_in(manifest: Mapping[str, Any]) -> tuple[Objective, ...]:
+    """Return a manifest's objectives as records; none while the problem is still being prepared."""
+    return tuple(Objective(**plain) for plain in manifest.get("objectives", ()))
+
+
+def constraints_in(manifest: Mapping[str, Any]) -> tuple[Constraint, ...]:
+    """Return a manifest's constraints as records; none while the problem is still being prepared."""
+    return tuple(Constraint(**plain) for plain in manifest.get("constraints", ()))
+
+
 class Run:
     """A run as a person or script reads it; takes no lock and writes nothing."""
 
@@ -150,12 +170,12 @@ class Run:
     @property
     def objectives(self) -> list[Objective]:
         """What is made better."""
-        return [Objective(**plain) for plain in self.manifest.get("objectives", [])]
+        return list(objectives_in(self.manifest))
 
     @property
     def constraints(self) -> list[Constraint]:
         """What must hold."""
-        return [Constraint(**plain) for plain in self.manifest.get("constraints", [])]
+        return list(constraints_in(self.manifest))
 
     @property
     def references(self) -> dict[int, str]:
@@ -170,6 +190,13 @@ class Run:
         """Return what was measured again on `select` and `test`."""
         again = _evaluations(self.path / "remeasured.jsonl")
         return {(evaluation.candidate.id, evaluation.split): evaluation for evaluation in again}
+
+    @property
+    def holds_evaluations(self) -> bool:
+        """Whether anything evaluated is written down, here or in a stage; status.json may not know of it yet."""
+        history = self.path / "history.jsonl"
+        own = history.exists() and history.stat().st_size > 0
+        return own or any(stage.holds_evaluations for stage in self.stages.values())
 
     @property
     def history(self) -> pd.DataFrame:
@@ -228,7 +255,7 @@ class Run:
         """Where the run stands; a running one whose process is gone is `stale`."""
         path = self.path / "status.json"
         if not path.exists():
-            return _not_started()
+            return not_started()
         try:
             progress = Progress.from_json(read_json(path))
         except (KeyError, TypeError, ValueError) as error:
@@ -267,7 +294,8 @@ def _alive(pid: int) -> bool:
     return True
 
 
-def _not_started() -> Progress:
+def not_started() -> Progress:
+    """Return where a run stands that says nothing about it."""
     return Progress(
         state=State.STALE,
         phase="starting",

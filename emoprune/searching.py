@@ -15,19 +15,22 @@ from emoprune.assembly import build_backend, build_problem
 from emoprune.config import Config
 from emoprune.contracts import Problem
 from emoprune.errors import ConfigError
-from emoprune.evaluate import Backend, Finished, Ticket
-from emoprune.heartbeat import Heartbeat, starting, watched
-from emoprune.opening import check_early, describe_in_manifest, prepare, sign_in_manifest
+from emoprune.evaluate import Backend, Finished
+from emoprune.heartbeat import Heartbeat, continuing, starting, watched
+from emoprune.measuring import Ticket
+from emoprune.opening import check_early, describe_in_manifest, kept_fronts, prepare, sign_in_manifest
 from emoprune.plugins import GIVEN, importable_from, is_given
-from emoprune.recorder import Recorder, environment
-from emoprune.records import Generation, Progress
+from emoprune.recorder import Recorder, check_free, environment
+from emoprune.records import Generation, Progress, Split
 from emoprune.run import Run, open_run
 from emoprune.session import STOPPED, Session
 from emoprune.stages import Staged
-from emoprune.staging import Staging, side_by_side
+from emoprune.staging import STAGES, Staging, side_by_side
 from emoprune.trust import check_trust
 
 __all__ = ["Search", "resume", "search"]
+
+MEASURING = {*(split.value for split in Split), STAGES}  # phases
 
 
 def search(
@@ -48,8 +51,10 @@ def search(
         name: The run's name; by default a date, the problem's name and a random suffix.
 
     Raises:
-        ConfigError: Everything that is wrong with the config, at once.
+        TrustError: The name could leave `runs`.
+        ConfigError: A run of that name exists, or everything that is wrong with the config, at once.
     """
+    check_free(name, Path(runs))
     if not isinstance(config, Config):
         if problem is not None and isinstance(config, Mapping):
             config = {**config, "problem": {"name": f"{GIVEN}:{type(problem).__name__}"}}
@@ -147,6 +152,11 @@ class Search:
         """Whether `stop()` was called."""
         return self._stopping
 
+    @property
+    def measuring(self) -> bool:
+        """Whether candidates are being measured: then a stop lets those under way be finished and written down."""
+        return self.progress.phase in MEASURING
+
     def stop(self) -> None:
         """Ask for an early end: what is under way is finished and written down, nothing new is begun."""
         self._stopping = True
@@ -169,7 +179,7 @@ class Search:
             if self._recorder is None:  # a run folder appears only when the workers can be had
                 self._recorder = stack.enter_context(self._new_run())
             recorder = self._recorder
-            first = starting(self.config.search.generations, self._seconds_before(recorder))
+            first = continuing(recorder.progress_before, self.config.search.generations)
             heartbeat = self._heartbeat = stack.enter_context(Heartbeat(first, recorder.write_progress))
             turns = self._turns(problem, backend, recorder, heartbeat)
             yield from watched(heartbeat, turns, lambda: self._stopping, lambda: self.ended)
@@ -180,8 +190,8 @@ class Search:
         """Prepare the problem, start the workers, then run the session."""
         heartbeat.update(phase="preparing")
         sign_in_manifest(recorder, self._facts())
-        recorder.write_resolved(configs.resolved(self.config))
         prepare(problem, recorder, self.config.search.seed)
+        recorder.write_resolved(configs.resolved(self.config))
 
         def start() -> None:
             heartbeat.update(phase="starting workers")
@@ -207,6 +217,8 @@ class Search:
             self.ended = STOPPED
             return
         describe_in_manifest(problem, recorder)
+        if not recorder.begun:
+            kept_fronts(self.config.search, problem, recorder)
         start()
         session = Session(
             self.config.search, problem, recorder=recorder, heartbeat=heartbeat, stopping=lambda: self._stopping
@@ -233,6 +245,3 @@ class Search:
         resolved = json.dumps(configs.resolved(self.config), indent=2, allow_nan=False)
         files = {"config.yaml": configs.as_yaml(self.config), "config.resolved.json": resolved}
         return Recorder.create(self._runs, self._name, label, manifest=manifest, files=files)
-
-    def _seconds_before(self, recorder: Recorder) -> float:
-        return recorder.run.progress.seconds if self._resumed is not None else 0.0

@@ -16,10 +16,11 @@ from emoprune.assembly import build_evolution
 from emoprune.config import SearchSettings
 from emoprune.contracts import Alarming, Problem, as_minimised, constraints_of
 from emoprune.errors import EvaluationsFailed, RunCorrupt
-from emoprune.evaluate import Evaluator, Finished, Ticket
+from emoprune.evaluate import Evaluator, Finished
 from emoprune.evolution import Offspring
 from emoprune.heartbeat import Heartbeat
-from emoprune.opening import fixed_point, name_references, seeds_and_origins, surveyed
+from emoprune.measuring import Ticket
+from emoprune.opening import fixed_point, kept_fronts, name_references, seeds_and_origins, surveyed
 from emoprune.proposals import Measured
 from emoprune.recorder import Recorder
 from emoprune.records import Candidate, Evaluation, Generation, Split
@@ -29,6 +30,8 @@ __all__ = ["STOPPED", "Session", "Work"]
 
 TABLES_EVERY = 30.0  # seconds between two writings of pareto.csv while the search is running
 STOPPED = "stopped as asked; `emoprune resume` continues it"
+EXHAUSTED = "every genome has been evaluated: the space is exhausted"
+NOTHING_NEW = "no new genome was found: the operators reach no more of the space"
 FEW = 4  # born; so few may all fail near the end of a space without ending the search
 
 
@@ -77,6 +80,7 @@ class Session:
         self._results = Results(problem, recorder)
         self._evaluator = self._recalling([])
         self._point = np.zeros(len(self._objectives))
+        self._later: int | None = None  # candidates of the generations after this one
         self._paid = 0  # evaluations done in this session, for the rate
         self._evaluating_since = heartbeat.seconds
         self.ended: str | None = None
@@ -91,8 +95,9 @@ class Session:
         while not self._over(index):
             offspring = self._ask(index)
             if len(offspring) == 0:
-                self.ended = self._evolution.ended or "every genome has been evaluated: the space is exhausted"
+                self.ended = self._evolution.ended or (EXHAUSTED if self._evolution.exhausted else NOTHING_NEW)
                 break
+            self._later = self._born_later(index, len(offspring))
             evaluations = yield from self._evaluate(_candidates(offspring, index), Split.SEARCH)
             if index == 0 and len(evaluations) == len(offspring):
                 offspring = self._extend(offspring, evaluations)
@@ -120,6 +125,7 @@ class Session:
         # Only what came after the checkpoint will be asked for again, and is recalled instead of paid.
         self._evaluator = self._recalling([each for each in known if each.candidate.id >= until])
         if body is None:
+            self._heartbeat.update(generation=0, evaluated=0, failed=0, front=0, hypervolume=None, best={})
             return -1
         self._restore_from(body, [each for each in known if each.candidate.id < until])
         return int(body["generation"]["generation"])
@@ -183,7 +189,8 @@ class Session:
     def _ask(self, index: int) -> Offspring:
         if index > 0:
             return self._evolution.ask()
-        offspring = self._evolution.begin(*seeds_and_origins(self._problem, self._settings, self._recorder))
+        fronts = kept_fronts(self._settings, self._problem, self._recorder)
+        offspring = self._evolution.begin(*seeds_and_origins(self._problem, fronts))
         name_references(self._problem, self._problem.references(), offspring, self._recorder)
         return offspring
 
@@ -231,18 +238,28 @@ class Session:
         if piece[0].split is Split.SEARCH:
             evaluated = now.evaluated + len(piece)
             failed = now.failed + sum(not evaluation.ok for evaluation in piece)
-            self._heartbeat.update(evaluated=evaluated, failed=failed, remaining=self._remaining(evaluated, rate))
+            remaining = self._remaining(evaluated, pending, rate)
+            self._heartbeat.update(evaluated=evaluated, failed=failed, remaining=remaining)
 
-    def _remaining(self, evaluated: int, rate: float | None) -> float | None:
+    def _born_later(self, index: int, born: int) -> int | None:
+        """Return how many candidates come after generation `index`, in which `born` are; None if nobody can know."""
+        turn = self._evolution.turn
+        if turn is None:
+            return None
+        later = 0 if self._evolution.exhausted else max(0, self._settings.generations - 1 - index)
+        return later * (min(turn, born) if index else turn)  # near the end of a space no more are born than now
+
+    def _remaining(self, evaluated: int, pending: int, rate: float | None) -> float | None:
         """Return the seconds left at this rate, up to whichever budget ends first; None where nobody can know."""
         if rate is None:
             return None
-        turn = self._evolution.turn
-        planned = None if turn is None else self._settings.population + (self._settings.generations - 1) * turn
-        budgets = [budget for budget in (planned, self._settings.evaluations) if budget is not None]
-        if not budgets:
+        budget = self._settings.evaluations
+        planned = None if self._later is None else pending + self._later
+        open_budgets = [planned, None if budget is None else budget - evaluated]
+        known = [count for count in open_budgets if count is not None]
+        if not known:
             return None
-        left: float = max(0, min(budgets) - evaluated) / rate
+        left: float = max(0, min(known)) / rate
         limit = self._settings.time_limit
         return left if limit is None else min(left, max(0.0, limit - self._clock()))
 
@@ -285,20 +302,25 @@ class Session:
             seconds=self._heartbeat.seconds,
             best=self._archive.best,
             stage=self._stage,
+            note=self._shortage(index, born),
         )
+
+    def _shortage(self, index: int, born: int) -> str | None:
+        """Say that fewer genomes were born than a generation has, if it is so."""
+        wanted = self._evolution.turn if index else self._settings.population
+        if wanted is None or born >= wanted:
+            return None
+        return f"nearly exhausted: {born:,} new genomes were found instead of {wanted:,}"
 
     def _note_generation(self, generation: Generation) -> None:
         before = self._heartbeat.progress.hypervolume
-        wanted = self._evolution.turn if generation.index else self._settings.population
-        short = wanted is not None and generation.born < wanted
-        found = f"{generation.born} new genomes found instead of {wanted}"
         self._heartbeat.update(
             generation=generation.index,
             front=len(generation.front),
             hypervolume=generation.hypervolume,
             change=None if before is None else generation.hypervolume - before,
             best=generation.best,
-            message=f"the space is nearly exhausted: {found}" if short else None,
+            message=generation.note,
         )
 
     def _note_alarms(self) -> None:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import shlex
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
+from emoprune.doctor.checks import Check, Health, worst
 from emoprune.run import Run
 
 if TYPE_CHECKING:  # pandas takes longer to import than `emoprune status` may take
@@ -19,12 +21,14 @@ __all__ = [
     "Paper",
     "RunThen",
     "audit",
+    "checks",
     "front_csv",
     "front_json",
     "front_table",
     "inspection",
     "printable",
     "recovery",
+    "repaired",
     "rows",
     "show",
     "status",
@@ -174,6 +178,29 @@ def audit(run: Run, found: Mapping[str, Any], *, as_json: bool) -> None:
 
     Paper().print(audit_text(found))
     sys.stdout.write(printable(f"\nwritten to {run.path / 'audit.json'}\n"))
+
+
+def checks(found: Iterable[Check], *, as_json: bool, name: str | None = None) -> bool:
+    """Write what the doctor finds, each at once, and return whether something fails; `name` is the run's."""
+    listed = []
+    for check in found:
+        listed.append(check)
+        if not as_json:
+            sys.stdout.write(printable(f"{check.health.value:<5} {check.name:<17} {check.found}\n"))
+            sys.stdout.write(printable(f"{'':<23} -> {check.fix}\n") if check.fix else "")
+            sys.stdout.flush()
+    if as_json:
+        write_object("doctor", {"run": name, "checks": [check.as_json() for check in listed]})
+    return worst(listed) is Health.FAIL
+
+
+def repaired(folder: Path, *, as_json: bool) -> None:
+    """Write where the repaired copy of a run is, and how to go on."""
+    command = f"emoprune resume {shlex.quote(str(folder))}"
+    if as_json:
+        write_object("repair", {"path": str(folder), "try": command})
+    else:
+        sys.stdout.write(printable(f"\na copy without what is broken: {folder}\ngo on with it: {command}\n"))
 
 
 def recovery(run: Run, found: Mapping[str, Any], *, as_json: bool) -> None:

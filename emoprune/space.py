@@ -233,6 +233,15 @@ class Space:
         # numpy types the items of a void array as bytes or tuples; without fields they are bytes.
         return cast("list[bytes]", np.ascontiguousarray(packed).view(row).ravel().tolist())
 
+    def from_keys(self, keys: Sequence[bytes]) -> IntArray:
+        """Return the genomes, shape (n, genes), that `keys` are the packed identities of."""
+        if not keys:
+            return np.zeros((0, len(self)), dtype=np.int64)
+        packed = np.frombuffer(b"".join(keys), dtype=np.uint8).reshape(len(keys), -1)
+        if self.levels.max() <= 2:
+            return np.unpackbits(packed, axis=1, count=len(self)).astype(np.int64)
+        return packed.view(self._key_type).astype(np.int64)
+
     def key(self, genome: ArrayLike) -> bytes:
         """Return the packed identity of one genome of shape (genes,)."""
         return self.keys(genome)[0]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import logging
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -15,9 +16,10 @@ import numpy as np
 from emoprune.assembly import check_problem, check_unchanged, facts_of
 from emoprune.config import SearchSettings, stage_settings
 from emoprune.contracts import Problem
-from emoprune.errors import EvaluationsFailed
-from emoprune.evaluate import Finished, Ticket
-from emoprune.heartbeat import Heartbeat, starting, watched
+from emoprune.errors import EvaluationsFailed, RunCorrupt
+from emoprune.evaluate import Finished
+from emoprune.heartbeat import Heartbeat, continuing, watched
+from emoprune.measuring import Ticket
 from emoprune.recorder import Recorder, environment
 from emoprune.records import Generation, State
 from emoprune.run import Run
@@ -25,12 +27,15 @@ from emoprune.session import Session, Work
 from emoprune.stages import Concluded, Next, Stage, Staged
 from emoprune.storage import write_atomically
 
-__all__ = ["Measuring", "Staging", "side_by_side"]
+__all__ = ["STAGES", "Measuring", "Staging", "side_by_side"]
 
 Measuring = Callable[[Sequence[Ticket]], Iterator[Sequence[Finished]]]
 Steps = Generator[Work | Generation]
 
+log = logging.getLogger(__name__)
+
 FOLDER = "stages"
+STAGES = "stages"  # the phase in which they are measured
 
 
 def side_by_side(steps: Mapping[str | None, Iterator[Work | Generation]], measuring: Measuring) -> Iterator[Generation]:
@@ -136,7 +141,7 @@ class Staging:
                 return
             self.heartbeat.update(phase="starting workers")
             self.start()
-            self.heartbeat.update(phase="stages")
+            self.heartbeat.update(phase=STAGES)
             for generation in side_by_side(steps, self.measuring):
                 self._note(str(generation.stage), _words(generation))
                 yield generation
@@ -148,7 +153,7 @@ class Staging:
         check_unchanged(stage.problem, recorder.run)
         recorder.update_manifest(**facts_of(stage.problem))
         settings = SearchSettings.model_validate(recorder.run.config["search"])
-        first = starting(settings.generations, recorder.run.progress.seconds)
+        first = continuing(recorder.progress_before, settings.generations)
         heartbeat = stack.enter_context(Heartbeat(first, recorder.write_progress))
         session = Session(
             settings,
@@ -171,6 +176,7 @@ class Staging:
             session.ended = f"failed: {error}"
             self._note(name, session.ended)
             self.warnings.append(f"stage {name}: {error}")
+            log.warning("%s", self.warnings[-1])
 
     def _recorder(self, stage: Stage) -> Recorder:
         folder = self.recorder.path / FOLDER
@@ -194,7 +200,10 @@ class Staging:
 
 
 def _over(run: Run) -> bool:
-    return run.progress.state is State.FINISHED
+    try:
+        return run.progress.state is State.FINISHED
+    except RunCorrupt:  # then it is gone through again, which pays for nothing, and rewritten
+        return False
 
 
 def _words(generation: Generation) -> str:

@@ -18,7 +18,9 @@ from emoprune.errors import EmopruneError, RunCorrupt, StorageError
 __all__ = [
     "Journal",
     "as_text",
+    "finished_lines",
     "guarded",
+    "parsed_line",
     "read_checked",
     "read_json",
     "read_lines",
@@ -29,19 +31,20 @@ __all__ = [
 TAIL = 1 << 16  # bytes read at a time when looking for the end of the last whole line
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_REMEDY = "restore the file, or leave the line out with `emoprune doctor RUN --repair`"
 _REFUSED = {errno.EACCES, errno.EPERM, errno.EROFS}
 
 
 @contextlib.contextmanager
-def guarded(path: Path) -> Iterator[None]:
-    """Turn an OSError at `path` into a StorageError that says what happened and what to do."""
+def guarded(path: Path, size: int = 0) -> Iterator[None]:
+    """Turn an OSError at `path`, where `size` bytes are written, into a StorageError that says what to do."""
     try:
         yield
     except EmopruneError:
         raise
     except OSError as error:
         if error.errno in _FULL:
-            what = "the disk is full; free some space"
+            what = f"the disk is full; free at least {_megabytes(size)}, better some times as much,"
         elif error.errno in _REFUSED:
             what = "writing is not permitted; check the folder's owner and mount"
         elif error.errno == errno.ENOENT:
@@ -49,6 +52,10 @@ def guarded(path: Path) -> Iterator[None]:
         else:
             what = f"{error.strerror or error}; check the disk"
         raise StorageError(f"cannot write {path}: {what} and resume the run. Nothing finished is lost") from error
+
+
+def _megabytes(size: int) -> str:
+    return f"{max(0.1, size / 1e6):.1f} MB"
 
 
 def as_text(value: object) -> str:
@@ -64,7 +71,7 @@ def write_atomically(path: Path, content: str | bytes) -> None:
     """
     data = content.encode() if isinstance(content, str) else content
     beside = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
-    with guarded(path):
+    with guarded(path, len(data)):
         try:
             with beside.open("wb") as file:
                 file.write(data)
@@ -155,7 +162,7 @@ class Journal:
         if not data:
             return
         end = self._file.tell()
-        with guarded(self._path):
+        with guarded(self._path, len(data)):
             try:
                 self._file.write(data)
                 self._file.flush()
@@ -209,19 +216,28 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
     Raises:
         RunCorrupt: A finished line is not a JSON object; the message names its number.
     """
-    if not path.exists():
-        return []
-    finished, _, _ = path.read_bytes().rpartition(b"\n")
-    return [_parsed(path, number, line) for number, line in enumerate(finished.split(b"\n"), 1) if finished]
+    return [parsed_line(path, number, line) for number, line in enumerate(finished_lines(path), 1)]
 
 
-def _parsed(path: Path, number: int, line: bytes) -> dict[str, Any]:
+def finished_lines(path: Path) -> list[bytes]:
+    """Return the lines of a journal as they are, without their ends; none if it is not there.
+
+    A last line without its end is still being written, or was torn, and is left out.
+    """
+    finished, _, _ = path.read_bytes().rpartition(b"\n") if path.exists() else (b"", b"", b"")
+    return finished.split(b"\n") if finished else []
+
+
+def parsed_line(path: Path, number: int, line: bytes) -> dict[str, Any]:
+    """Return the object in line `number` of a journal.
+
+    Raises:
+        RunCorrupt: It is none.
+    """
     try:
         plain = json.loads(line)
     except ValueError as error:
-        raise RunCorrupt(
-            f"{path}:{number}: expected one JSON object, found garbage ({error}); restore the file"
-        ) from error
+        raise RunCorrupt(f"{path}:{number}: expected one JSON object, found garbage ({error}); {_REMEDY}") from error
     if not isinstance(plain, dict):
-        raise RunCorrupt(f"{path}:{number}: expected one JSON object, found {type(plain).__name__}; restore the file")
+        raise RunCorrupt(f"{path}:{number}: expected one JSON object, found {type(plain).__name__}; {_REMEDY}")
     return plain

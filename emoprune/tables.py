@@ -14,7 +14,14 @@ from emoprune import front
 from emoprune.contracts import Constraint, Objective, as_minimised, violations
 from emoprune.records import Evaluation, Split, table
 
-__all__ = ["history_frame", "pareto_frame", "pareto_schema", "with_descriptions", "without_formulas"]
+__all__ = [
+    "history_frame",
+    "pareto_frame",
+    "pareto_schema",
+    "reported_split",
+    "with_descriptions",
+    "without_formulas",
+]
 
 FloatArray = NDArray[np.float64]
 Measured = Mapping[tuple[int, Split], Evaluation]
@@ -79,8 +86,8 @@ def pareto_frame(
     """Return the front of everything evaluated, and every reference, best rank first.
 
     Rank 1 is the front. Once every member of the front was measured again on `select`, the ranks come from there;
-    `feasible` speaks of the split that the ranks come from, `test` holds the numbers to report. NaN stands for what was
-    not measured.
+    `feasible` and `crowding` speak of the split that the ranks come from, `test` holds the numbers to report. NaN
+    stands for what was not measured.
     """
     members = _members(evaluations, references, objectives, constraints)
     again = {split: _again(members, remeasured, split) for split in (Split.SELECT, Split.TEST)}
@@ -93,6 +100,7 @@ def pareto_frame(
     frame = pd.DataFrame(_identity(members, references))
     frame.insert(2, "rank", pd.Series(ranks, dtype="Int64"))
     frame["feasible"] = feasible
+    frame["crowding"] = _crowding(values, ranks)
     bounded = [constraint.name for constraint in constraints]
     parts = [_values(members, names, "obj."), *(_values(rows, names, f"{split}.") for split, rows in again.items())]
     parts += [
@@ -101,6 +109,8 @@ def pareto_frame(
     ]
     frame = pd.concat([frame, *parts], axis=1)
     frame["knee"] = _knee(values, ranks)
+    for split, rows in again.items():
+        frame[f"{split}.status"] = ["" if row is None else row.status.value for row in rows]
     frame = pd.concat([frame, _deltas(frame, references, names), pd.DataFrame(_provenance(members))], axis=1)
     size = frame["obj." + names[-1]] if names else frame["candidate_id"]
     order = np.lexsort((frame["candidate_id"], -size.fillna(-np.inf), frame["rank"].fillna(np.iinfo(np.int64).max)))
@@ -140,6 +150,16 @@ def _ranks(values: FloatArray, feasible: NDArray[np.bool_]) -> list[int | None]:
     return ranks
 
 
+def _crowding(values: FloatArray, ranks: Sequence[int | None]) -> FloatArray:
+    """Return the crowding distance of each row within its rank; NaN at the ends and where nothing is ranked."""
+    distances = np.full(len(values), np.nan)
+    depths = np.array([0 if rank is None else rank for rank in ranks], dtype=np.int64)
+    for depth in np.unique(depths[depths > 0]):
+        rows = np.flatnonzero(depths == depth)
+        distances[rows] = front.crowding(values[rows])
+    return np.where(np.isinf(distances), np.nan, distances)
+
+
 def _knee(values: FloatArray, ranks: Sequence[int | None]) -> NDArray[np.int64]:
     marks = np.zeros(len(values), dtype=np.int64)
     best = np.array([row for row, rank in enumerate(ranks) if rank == 1], dtype=np.int64)
@@ -168,18 +188,26 @@ def _provenance(members: Sequence[Evaluation]) -> dict[str, list[Any]]:
 
 
 def _deltas(frame: pd.DataFrame, references: Mapping[int, str], names: Sequence[str]) -> pd.DataFrame:
-    """Return the change against the first reference in percent: on test where both were measured there, else search."""
+    """Return the change against the first reference in percent on the split that is reported; NaN without one."""
     unpruned = frame[frame["candidate_id"] == next(iter(references), None)]
-    columns = {}
-    for name in names:
-        by_split = [_percent(frame[prefix + name], unpruned[prefix + name]) for prefix in ("test.", "obj.")]
-        columns["delta." + name] = by_split[0].fillna(by_split[1])
+    prefix = "test." if reported_split(frame) is Split.TEST else "obj."
+    columns = {"delta." + name: _percent(frame[prefix + name], unpruned[prefix + name]) for name in names}
     return pd.DataFrame(columns, index=frame.index)
 
 
 def _percent(values: pd.Series[float], origin: pd.Series[float]) -> pd.Series[float]:
     base = float(origin.iloc[0]) if len(origin) else np.nan
-    return (values - base) / abs(base) * 100 if base else values * np.nan
+    if not base:
+        return values * np.nan
+    with np.errstate(over="ignore"):  # an origin next to nothing
+        percent = (values - base) / abs(base) * 100
+    return percent.where(np.isfinite(percent))
+
+
+def reported_split(frame: pd.DataFrame) -> Split:
+    """Return the split whose numbers count: test, once the whole front and all references were measured there."""
+    due = (frame["rank"].eq(1).fillna(value=False) | frame["name"].ne("")) & frame["status"].eq("ok")
+    return Split.TEST if due.any() and frame.loc[due, "test.status"].ne("").all() else Split.SEARCH
 
 
 def with_descriptions(frame: pd.DataFrame, descriptions: Mapping[int, Mapping[str, Any]]) -> pd.DataFrame:
@@ -212,6 +240,9 @@ def pareto_schema(
         "generation": {"meaning": "when the candidate was born; 0 is the first"},
         "status": {"meaning": "how its evaluation ended"},
         "feasible": {"meaning": "whether every constraint holds, on the split that the ranks come from"},
+        "crowding": {"meaning": "how far its neighbours of the same rank are apart; empty at the ends"},
+        "select.status": {"meaning": "how its evaluation on select ended; empty while it was not measured there"},
+        "test.status": {"meaning": "how its evaluation on test ended; empty while it was not measured there"},
         "knee": {"meaning": "1 for the point that bulges furthest from the line between the extremes"},
         "genome_hash": {"meaning": "BLAKE2b-64 of the genome"},
         "seed": {"meaning": "the seed of its evaluation"},
@@ -223,7 +254,10 @@ def pareto_schema(
         meanings["obj." + objective.name] = {"meaning": "measured on the search split", **facts}
         meanings["select." + objective.name] = {"meaning": "measured again on the select split; ranks use it", **facts}
         meanings["test." + objective.name] = {"meaning": "measured on the test split: the number to report", **facts}
-        meanings["delta." + objective.name] = {"meaning": "change against the unpruned", "unit": "%"}
+        meanings["delta." + objective.name] = {
+            "meaning": "change against the unpruned, on test once all was measured there",
+            "unit": "%",
+        }
     for constraint in constraints:
         bound = {"bound": constraint.bound, "sense": constraint.sense.value, "unit": constraint.unit}
         for prefix, split in (("con.", "search"), ("select.con.", "select"), ("test.con.", "test")):

@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from emoprune.contracts import Canonical, Crossover, Mutation, Objective, Repair, Sampling, Seeding
+from emoprune.novelty import Novelty
 from emoprune.proposals import NO_PARENT, Parents, Proposed
 from emoprune.space import IntArray, Space
 
-__all__ = ["Novelty", "Operators", "Variation", "tournament"]
+__all__ = ["Operators", "Variation", "tournament"]
 
 FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
 
 ROUNDS = 30  # of mating, and then of sampling, before a short generation is accepted
-ENUMERABLE = 1 << 22  # spaces of up to this many genomes x genes are searched to the last genome
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,40 +43,6 @@ class Operators:
         if self.canonical is not None:
             genomes = self.canonical.canonical(genomes)
         return space.check(genomes, source)
-
-
-@dataclass(slots=True)
-class Novelty:
-    """Remembers every genome ever asked for, by packed key."""
-
-    space: Space
-    _known: set[bytes] = field(default_factory=set)
-
-    def __len__(self) -> int:
-        return len(self._known)
-
-    def remember(self, genomes: IntArray) -> None:
-        """Add genomes of shape (n, genes)."""
-        self._known.update(self.space.keys(genomes))
-
-    def new_rows(self, genomes: IntArray) -> IntArray:
-        """Return the row indices of the genomes that are new, equal ones once; they stay new."""
-        first: dict[bytes, int] = {}
-        for row, key in enumerate(self.space.keys(genomes)):
-            if key not in self._known:
-                first.setdefault(key, row)
-        return np.array(list(first.values()), dtype=np.int64)
-
-    def first_new(self, genomes: IntArray, limit: int) -> IntArray:
-        """Return the row indices of the first `limit` genomes that are new, and remember these."""
-        chosen: list[int] = []
-        for row, key in enumerate(self.space.keys(genomes)):
-            if len(chosen) == limit:
-                break
-            if key not in self._known:
-                self._known.add(key)
-                chosen.append(row)
-        return np.array(chosen, dtype=np.int64)
 
 
 def tournament(parents: Parents, winners: int, rng: np.random.Generator) -> IntArray:
@@ -105,7 +71,10 @@ def tournament(parents: Parents, winners: int, rng: np.random.Generator) -> IntA
 
 @dataclass(slots=True, eq=False)
 class Variation:
-    """Makes generations of new, legal, repaired genomes: what algorithms know as `Breeding`."""
+    """Makes generations of new, legal, repaired genomes: what algorithms know as `Breeding`.
+
+    `exhausted` says that the whole space was gone through and holds nothing new any more.
+    """
 
     space: Space
     operators: Operators
@@ -113,6 +82,7 @@ class Variation:
     rng: np.random.Generator
     objectives: Sequence[Objective] = ()
     population: int = 0
+    exhausted: bool = False
 
     def initial(self, seeds: IntArray, count: int) -> IntArray:
         """Return up to `count` new genomes for generation 0, built around `seeds` of shape (m, genes)."""
@@ -200,19 +170,20 @@ class Variation:
         return np.concatenate([self._nothing(), *made, rest])
 
     def _remaining(self, limit: int) -> IntArray:
-        free = np.flatnonzero(self.space.free)
-        if self.space.size * len(self.space) > ENUMERABLE:
-            return self._nothing()
-        every = np.tile(self.space.full, (self.space.size, 1))
-        digits = np.unravel_index(np.arange(self.space.size), self.space.levels[free]) if len(free) else ()
-        for gene, levels in zip(free, digits, strict=True):
-            every[:, gene] = levels
-        every = every[self.space.legal(every)]
-        # Genomes that their canonical form or a cost bound would move are not candidates of their own.
-        fixed = self.operators.repaired(self.space, every, self.rng, "repair") if len(every) else every
-        every = every[(fixed == every).all(axis=1)]
-        shuffled: IntArray = every[self.rng.permutation(len(every))]
-        return shuffled[self.novelty.first_new(shuffled, limit)]
+        """Return up to `limit` of what is left of a space that can be gone through; nothing of a larger one."""
+        found = self._nothing()
+        if not self.novelty.enumerable:
+            return found
+        for genomes in self.novelty.rest(self.rng):
+            legal = genomes[self.space.legal(genomes)]
+            # Genomes that their canonical form or a cost bound would move are not candidates of their own.
+            fixed = self.operators.repaired(self.space, legal, self.rng, "repair") if len(legal) else legal
+            own = legal[(fixed == legal).all(axis=1)]
+            found = np.concatenate([found, own[self.novelty.first_new(own, limit - len(found))]])
+            if len(found) == limit:
+                return found
+        self.exhausted = True
+        return found
 
     def _nothing(self) -> IntArray:
         return np.zeros((0, len(self.space)), dtype=np.int64)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import os
 import signal
+import sys
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -17,7 +18,8 @@ from problems_for_tests import Knapsack12
 from emoprune.cluster import RayActors
 from emoprune.contracts import Problem
 from emoprune.errors import ConfigError
-from emoprune.evaluate import Finished, InProcess, Outcome, Ticket, seed_for
+from emoprune.evaluate import Finished, InProcess, seed_for
+from emoprune.measuring import Outcome, Ticket
 from emoprune.records import Candidate, Split
 from emoprune.space import IntArray
 
@@ -110,6 +112,10 @@ class Fatal(Knapsack12):
         while True:
             time.sleep(1)
 
+    def leave(self) -> NoReturn:
+        """Call what ends a script."""
+        sys.exit(5)
+
     def abort(self) -> NoReturn:
         """Raise what no `except Exception` catches."""
         raise GeneratorExit("not an Exception")
@@ -132,11 +138,13 @@ class NoSetup(Knapsack12):
         super().setup(device, threads)
 
     def fail(self) -> None:
-        """Raise, be wrong about the config, end the process, or crash in native code."""
+        """Raise, be wrong about the config, end the process in one way or another, or crash in native code."""
         if self._fault == "segfault":
             ctypes.string_at(0)
         if self._fault == "exit":
             os._exit(3)
+        if self._fault == "leave":
+            sys.exit(3)
         raise {"raise": ValueError, "config": ConfigError}[self._fault]("the images are not where they should be")
 
     def evaluate(self, genomes: IntArray, seeds: NDArray[np.uint64], split: Split) -> NDArray[np.float64]:

@@ -25,7 +25,9 @@ search: {population: 12, generations: 3}
 evaluation: {backend: serial}
 """
 PROBLEMS = """\
-from problems_for_tests import Knapsack12
+import time
+from emoprune.contracts import Constraint
+from problems_for_tests import HalvedKnapsack, Knapsack12
 
 class Failing(Knapsack12):
     def __init__(self) -> None: super().__init__()
@@ -34,6 +36,32 @@ class Failing(Knapsack12):
 class Wordless(Knapsack12):
     def __init__(self) -> None: super().__init__()
     def describe(self, genome): raise RuntimeError("no words")
+
+class Forbidden(Knapsack12):
+    constraints = (Constraint("worth", bound=5.0, sense="at-least"),)
+    def __init__(self) -> None: super().__init__()
+    def evaluate(self, genomes, seeds, split):
+        return [(*row, 1.0) for row in super().evaluate(genomes, seeds, split)]
+
+class Slow(Knapsack12):
+    def __init__(self, pause: float = 0.0, misfit: bool = False) -> None:
+        super().__init__(bits=11 if misfit else 12)
+        self.wait = pause
+    def prepare(self, folder, seed):
+        print("preparing", flush=True)
+        time.sleep(self.wait)
+
+class Between(HalvedKnapsack):
+    def __init__(self) -> None: super().__init__()
+    def following(self, concluded, folder, seed):
+        if concluded:
+            print("between stages", flush=True)
+            time.sleep(600)
+        return super().following(concluded, folder, seed)
+
+class Misnamed(Slow):
+    def __init__(self) -> None: super().__init__()
+    def references(self): return [*super().references(), *super().references()]
 
 class Broken(Knapsack12):
     def __init__(self) -> None: raise RuntimeError("half made")

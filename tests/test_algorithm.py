@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import warnings
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from pymoo.core.problem import Problem as PymooProblem
 from pymoo.operators.survival.rank_and_crowding import RankAndCrowding
 
 from emoprune.algorithm import Member, StableRankAndCrowding
-from emoprune.contracts import Objective
+from emoprune.contracts import LARGEST, Objective
 from emoprune.errors import ConfigError, ContractError, RunCorrupt
 from emoprune.evolution import Evolution
 from emoprune.front import hypervolume
@@ -126,6 +127,39 @@ def test_every_algorithm_beats_its_own_first_generation(name: str) -> None:
     turn(evolved, 15, 2, asked)
     assert dominated_volume(evolved) > first
     assert len(set(SPACE.keys(np.concatenate(asked)))) == sum(map(len, asked))
+
+
+# What a problem may answer and an algorithm has to live with: turns the objectives of a usual landscape, shape (n, m).
+LANDSCAPES: dict[str, Callable[[NDArray[np.float64]], NDArray[np.float64]]] = {
+    "constant": np.ones_like,
+    "constant-in-the-last": lambda values: np.column_stack([values[:, :-1], np.ones(len(values))]),
+    "all-on-one-line": lambda values: np.repeat(values[:, :1], values.shape[1], axis=1),
+    "full-of-ties": lambda values: np.floor(values / 4),
+    "two-values": lambda values: np.floor(values / values.max()),
+    "huge": lambda values: values * 1e98,
+    "huge-and-small": lambda values: np.where(values > 5, LARGEST, values),
+    "of-both-signs": lambda values: np.where(values > 5, LARGEST, -LARGEST),
+    "next-to-nothing": lambda values: values * 1e-320,
+    "nearly-constant": lambda values: 1 + values * 1e-15,
+}
+
+
+@pytest.mark.parametrize("violation", [0.0, LARGEST])
+@pytest.mark.parametrize("landscape", LANDSCAPES)
+@pytest.mark.parametrize(("name", "objectives"), CASES)
+def test_no_landscape_ends_a_search(name: str, objectives: int, landscape: str, violation: float) -> None:
+    evolved = evolution(name, objectives)
+    offspring = evolved.begin(SPACE.full[None, :], ["reference:unpruned"])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for _ in range(4):
+            values = LANDSCAPES[landscape](scores(offspring.genomes, objectives))
+            missed = np.where(offspring.genomes[:, 3] > 0, violation, 0.0)
+            evolved.tell(np.arange(len(offspring)), values, missed)
+            json.dumps(evolved.state(), allow_nan=False)
+            offspring = evolved.ask()
+            assert len(offspring) == 16
+    assert len(evolved.population) == len(set(evolved.population.tolist())) == 16
 
 
 def test_the_random_control_has_no_parents() -> None:

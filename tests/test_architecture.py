@@ -28,13 +28,15 @@ HOUSE: dict[str, set[str]] = {
     "surveys": {"contracts", "space"},
     "front": {"records", "space", "errors"},
     # the search's parts, which know nothing of each other beyond what stands here
-    "variation": VOCABULARY,
-    "evolution": VOCABULARY | {"variation"},
+    "novelty": VOCABULARY,
+    "variation": VOCABULARY | {"novelty"},
+    "evolution": VOCABULARY | {"novelty", "variation"},
     "algorithm": VOCABULARY,
     "regression": {"space"},
     "surrogate": VOCABULARY | {"algorithm", "regression"},
-    "evaluate": VOCABULARY,
-    "cluster": VOCABULARY | {"evaluate"},
+    "measuring": VOCABULARY,
+    "evaluate": VOCABULARY | {"measuring"},
+    "cluster": VOCABULARY | {"evaluate", "measuring"},
     "archive": VOCABULARY,
     # the run's folder
     "storage": {"errors"},
@@ -58,26 +60,30 @@ HOUSE: dict[str, set[str]] = {
     "inspecting": VOCABULARY | {"asking", "assembly", "config", "plugins"},
     "auditing": VOCABULARY | {"asking", "placing", "reopening", "run", "storage"},
     "recovering": VOCABULARY | {"asking", "placing", "reopening", "run", "storage"},
+    # whether all is well
+    "doctor": VOCABULARY | {"archive", "placing", "run", "storage"},
     # the search
     "opening": VOCABULARY | {"assembly", "config", "evolution", "recorder", "run"},
     "results": VOCABULARY | {"archive", "assembly", "placing", "recorder", "reopening", "run"},
     "session": VOCABULARY
-    | {"archive", "assembly", "config", "evolution", "evaluate", "heartbeat", "opening", "recorder", "results"},
-    "staging": VOCABULARY | {"assembly", "config", "evaluate", "heartbeat", "recorder", "run", "session", "storage"},
+    | {"archive", "assembly", "config", "evolution", "evaluate", "heartbeat", "measuring", "opening", "recorder"}
+    | {"results"},
+    "staging": VOCABULARY
+    | {"assembly", "config", "evaluate", "heartbeat", "measuring", "recorder", "run", "session", "storage"},
     "searching": VOCABULARY
-    | {"assembly", "config", "evaluate", "heartbeat", "opening", "plugins", "recorder", "run", "session"}
+    | {"assembly", "config", "evaluate", "heartbeat", "measuring", "opening", "plugins", "recorder", "run", "session"}
     | {"staging", "trust"},
-    "planning": VOCABULARY | {"assembly", "config", "evaluate", "opening", "plugins"},
+    "planning": VOCABULARY | {"assembly", "config", "evaluate", "measuring", "opening", "plugins"},
     # what a person meets
     "testing": VOCABULARY | {"evolution", "plugins", "variation"},
-    "report": VOCABULARY | {"run", "storage"},
+    "report": VOCABULARY | {"run", "storage", "tables"},
     "catalogue": VOCABULARY | {"complaints", "config", "plugins", "run"},
-    "showing": VOCABULARY | {"report", "run", "tables"},
+    "showing": VOCABULARY | {"doctor", "report", "run", "tables"},
     "following": VOCABULARY | {"report", "run", "searching", "showing"},
     "arguments": set(),
     "cli": VOCABULARY
     | {"__init__", "catalogue", "config", "following", "planning", "report", "results", "run", "searching", "showing"}
-    | {"arguments", "auditing", "inspecting", "recovering", "storage"},
+    | {"arguments", "auditing", "doctor", "inspecting", "recorder", "recovering", "storage"},
     "__init__": {"errors", "run", "searching"},
     "__main__": {"errors", "cli", "showing"},
 }
@@ -93,7 +99,7 @@ LIBRARIES: dict[str, set[str]] = {
     "pymoo": {"algorithm"},
     "ray": {"cluster"},
     "moocore": {"front", "algorithm"},
-    "filelock": {"problems", "recorder", "placing"},
+    "filelock": {"problems", "recorder", "placing", "doctor"},
     "pandas": {"tables", "run", "recorder", "report", "showing", "auditing"},
     "plotly": {"report"},
     "jinja2": {"report"},

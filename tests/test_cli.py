@@ -143,6 +143,8 @@ class TestErrors:
         assert shown.code == 8
         assert "refused" in shown.err
         assert not (folder.parent / "out").exists()
+        words = ("--set", "problem=nowhere:Nothing", "--name", name)
+        assert emoprune("run", "knapsack.yaml", *words).code == 8  # before any problem is imported
 
     def test_a_run_of_that_name_is_not_overwritten(self, emoprune: Command, finished: str) -> None:
         shown = emoprune("run", "knapsack.yaml", "--name", finished)
@@ -161,6 +163,28 @@ class TestErrors:
         assert shown.code == 1
         assert "Wordless.describe of reference 'unpruned'" in shown.err
         assert "Traceback" not in shown.err
+
+    def test_a_plug_in_that_breaks_its_promise_once_it_is_prepared_can_be_mended_and_resumed(
+        self, emoprune: Command
+    ) -> None:
+        words = ("--set", "problem=bad_problems:Misnamed", "--name", "mendable")
+        shown = emoprune("run", "knapsack.yaml", *words)
+        assert shown.code == 1
+        said, error = shown.err.splitlines()
+        kept = "nothing was evaluated yet; once that is mended, "
+        assert said == f"{kept}continue with: emoprune resume mendable"
+        assert error == "emoprune: Misnamed: two references share a name"
+
+    def test_a_resume_that_cannot_succeed_is_not_offered(self, emoprune: Command, finished: str) -> None:
+        words = ("--set", "problem={name: 'bad_problems:Slow', misfit: true}", "--set", "search.warm_start=[done]")
+        shown = emoprune("run", "knapsack.yaml", *words, "--name", "misfit")
+        assert (shown.code, shown.err.count("\n")) == (2, 1)
+        assert "run done searched another space" in shown.err
+
+    def test_a_function_in_the_place_of_a_problem_is_pointed_at(self, emoprune: Command) -> None:
+        shown = emoprune("run", "knapsack.yaml", "--set", "problem=json:dumps")
+        assert shown.code == 2
+        assert "'json:dumps' is a function; is it meant to make a problem?" in shown.err
 
     def test_an_unforeseen_error_ends_with_1_and_says_how_to_see_more(self, emoprune: Command) -> None:
         shown = emoprune("run", "knapsack.yaml", "--set", "problem=bad_problems:Broken")
@@ -203,6 +227,15 @@ class TestRunning:
         )
         assert len([line for line in shown.err.splitlines() if line.startswith("generation ")]) == 3
 
+    def test_a_run_names_no_absolute_path_whatever_the_command_named(self, emoprune: Command, folder: Path) -> None:
+        words = (str(folder / "knapsack.yaml"), f"--runs={folder / 'elsewhere'}", "--name", "mine")
+        assert emoprune("run", *words).code == 0
+        run = folder / "elsewhere" / "mine"
+        command = json.loads((run / "manifest.json").read_text())["environment"]["command"]
+        assert command == ["emoprune", "run", "knapsack.yaml", "--runs=elsewhere", "--name", "mine"]
+        for file in run.rglob("*"):
+            assert not file.is_file() or str(folder).encode() not in file.read_bytes(), file
+
     def test_json_is_one_event_per_generation_and_one_at_the_end(self, emoprune: Command) -> None:
         shown = emoprune("run", "knapsack.yaml", "--name", "mine", "--json")
         events = [json.loads(line) for line in shown.out.splitlines()]
@@ -212,6 +245,13 @@ class TestRunning:
         end = events[-1]
         assert (end["run"], end["path"], end["state"]) == ("mine", "runs/mine", "finished")
         assert {row["name"] for row in end["rows"]} >= {"unpruned", "uniform", "lightest"}
+
+    def test_a_search_without_a_feasible_candidate_says_so_and_suggests_no_export(self, emoprune: Command) -> None:
+        shown = emoprune("run", "knapsack.yaml", "--set", "problem=bad_problems:Forbidden", "--name", "none")
+        assert shown.code == 0
+        assert "No candidate is on the front: none that could be measured keeps every constraint." in shown.out
+        assert "emoprune report none" in shown.out
+        assert "emoprune export" not in shown.out
 
     def test_a_dry_run_shows_the_plan_and_writes_nothing(self, emoprune: Command, folder: Path) -> None:
         before = sorted(folder.iterdir())
@@ -227,6 +267,44 @@ class TestRunning:
         shown = emoprune("run", "knapsack.yaml", "--set", "problem=bad_problems:Failing", "--dry-run")
         assert shown.code == 5
         assert "the unpruned genome cannot be measured: RuntimeError: no scale" in shown.err
+
+    def test_a_dry_run_counts_references_and_starts_that_exceed_the_population(
+        self, emoprune: Command, finished: str
+    ) -> None:
+        words = ("--set", "search.population=4", "--set", "search.warm_start=[done]", "--dry-run", "--json")
+        plan = json.loads(emoprune("run", "knapsack.yaml", *words).out)
+        words = ("--set", "search.population=4", "--set", "search.warm_start=[done]", "--json")
+        end = json.loads(emoprune("run", "knapsack.yaml", *words).out.splitlines()[-1])
+        assert plan["evaluations"] == end["evaluated"] > 12
+
+    @pytest.mark.parametrize(("budget", "evaluations"), [(12, 12), (13, 24), (36, 36), (99, 36)])
+    def test_a_dry_run_ends_with_the_generation_in_which_the_budget_is_spent(
+        self, emoprune: Command, budget: int, evaluations: int
+    ) -> None:
+        words = ("--set", f"search.evaluations={budget}", "--json")
+        assert json.loads(emoprune("run", "knapsack.yaml", *words, "--dry-run").out)["evaluations"] == evaluations
+        assert json.loads(emoprune("run", "knapsack.yaml", *words).out.splitlines()[-1])["evaluated"] == evaluations
+
+    def test_a_space_that_is_nearly_exhausted_is_said_line_by_line(self, emoprune: Command) -> None:
+        words = ("--set", "problem.bits=5", "--set", "search.generations=9")
+        shown = emoprune("run", "knapsack.yaml", *words)
+        lines = [line for line in shown.err.splitlines() if line.startswith("generation ")]
+        assert len(lines) == 3
+        assert lines[-1].endswith("left: about 0 s  nearly exhausted: 8 new genomes were found instead of 12")
+        assert "every genome has been evaluated: the space is exhausted" in shown.out
+
+    def test_a_torn_line_is_said_before_the_search_goes_on(
+        self, emoprune: Command, finished: str, folder: Path
+    ) -> None:
+        with (folder / "runs" / finished / "history.jsonl").open("a") as history:
+            history.write('{"candidate": 3')
+        shown = emoprune("resume", finished, "--set", "search.generations=4")
+        assert shown.err.splitlines()[0] == (
+            "warning: run done: history.jsonl: the last line was unfinished (15 bytes); it was moved to "
+            "history.jsonl.torn"
+        )
+        assert shown.err.splitlines()[1].startswith("generation 3 ")
+        assert shown.err.count("warning") == 1
 
     def test_a_resumed_run_goes_on_to_its_new_end(self, emoprune: Command, finished: str) -> None:
         assert emoprune("resume", finished, "--set", "search.generations=5").code == 0

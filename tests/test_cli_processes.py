@@ -26,6 +26,8 @@ from commands_for_tests import (
 
 from emoprune.following import NOTICE
 
+SLOW = ("--set", "problem={name: 'bad_problems:Slow'}")
+
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
@@ -73,8 +75,31 @@ class TestSignals:
         end = ended(process)
         assert time.monotonic() - begin < 15
         assert end.code == 130
-        assert "emoprune resume cut" in end.err
+        assert end.err == "nothing was evaluated yet; continue with: emoprune resume cut\n"
         assert json.loads(emoprune("status", "cut", "--json").out)["state"] == "interrupted"
+
+    @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+    def test_the_first_signal_ends_a_run_that_prepares_at_once(
+        self, folder: Path, emoprune: Command, number: signal.Signals, code: int
+    ) -> None:
+        process = begun(folder, "run", "knapsack.yaml", "--name", "early", *SLOW, "--set", "problem.pause=600")
+        assert process.stdout is not None
+        assert process.stdout.readline().strip() == "preparing"
+        process.send_signal(number)
+        end = ended(process)
+        assert (end.code, end.out) == (code, "")
+        assert end.err == "nothing was evaluated yet; continue with: emoprune resume early\n"
+        assert json.loads(emoprune("status", "early", "--json").out)["state"] == "interrupted"
+
+    def test_the_first_signal_ends_a_run_that_thinks_between_its_stages_at_once(self, folder: Path) -> None:
+        words = ("--set", "problem={name: 'bad_problems:Between'}")
+        process = begun(folder, "run", "knapsack.yaml", "--name", "between", *words)
+        assert process.stdout is not None
+        assert process.stdout.readline().strip() == "between stages"
+        process.send_signal(signal.SIGINT)
+        end = ended(process)
+        assert end.code == 130
+        assert end.err.endswith("what was evaluated is kept; continue with: emoprune resume between\n")
 
     def test_a_run_in_the_background_of_a_script_is_not_stopped_by_ctrl_c(self, folder: Path) -> None:
         process = slow_run(folder, "behind", ignoring=signal.SIGINT)

@@ -22,7 +22,7 @@ from ray.cluster_utils import Cluster
 from emoprune.cluster import RayActors
 from emoprune.contracts import Problem
 from emoprune.errors import ConfigError, WorkersLost
-from emoprune.evaluate import Outcome
+from emoprune.measuring import Outcome
 from emoprune.records import Status
 
 Start = Callable[..., RayActors]
@@ -106,11 +106,15 @@ def test_an_evaluation_that_hangs_is_timed_out_and_the_others_are_not(started: S
     assert time.monotonic() - begun < 60
 
 
-def test_what_escapes_the_problem_is_an_error_of_its_candidate_alone(started: Start, marks: Path) -> None:
-    problem = Fatal(marks, "abort", [victim(8)], times=None)
+@pytest.mark.parametrize(("fault", "said"), [("abort", "GeneratorExit"), ("leave", "SystemExit: 5")])
+def test_what_escapes_the_problem_is_an_error_of_its_candidate_alone(
+    started: Start, marks: Path, fault: str, said: str
+) -> None:
+    problem = Fatal(marks, fault, [victim(8)], times=None)
     found = outcomes(started(problem, chunk=4).run(tickets_of(problem, 8), never))
+    assert found == in_process(problem, tickets_of(problem, 8))
     assert found[victim(8)].status is Status.ERROR
-    assert "GeneratorExit" in str(found[victim(8)].reason)
+    assert said in str(found[victim(8)].reason)
     assert sum(outcome.status is Status.OK for outcome in found.values()) == 7
 
 
@@ -131,6 +135,14 @@ def test_a_setup_that_raises_everywhere_shows_its_traceback(cluster: Cluster, ma
     assert "cluster_for_tests.py" in str(lost.value)
     assert "in fail" in str(lost.value)
     assert "ValueError: the images are not where they should be" in str(lost.value)
+
+
+def test_a_setup_that_leaves_everywhere_shows_its_traceback(cluster: Cluster, marks: Path) -> None:
+    backend = actors()
+    backend.open()
+    with pytest.raises(WorkersLost, match=r"it called sys\.exit\(3\)"):
+        backend.start(NoSetup(marks, "leave"))
+    backend.close()
 
 
 def test_a_setup_that_ends_its_process_everywhere_is_noticed(cluster: Cluster, marks: Path) -> None:

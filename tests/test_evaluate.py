@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import signal
+import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import NoReturn
 
 import numpy as np
 import pytest
@@ -13,7 +16,8 @@ from problems_for_tests import Knapsack12
 
 from emoprune.contracts import Failure
 from emoprune.errors import WorkersLost
-from emoprune.evaluate import Evaluator, InProcess, Pace, Ticket, measure, seed_for
+from emoprune.evaluate import Evaluator, InProcess, Pace, seed_for
+from emoprune.measuring import Ticket, measure
 from emoprune.records import Candidate, Evaluation, Split, Status
 from emoprune.space import IntArray
 
@@ -61,6 +65,43 @@ def raising() -> object:
     raise ZeroDivisionError("no worth at all")
 
 
+def leaving() -> object:
+    sys.exit(5)
+
+
+def closing() -> object:
+    raise GeneratorExit("gone")
+
+
+class SpeechlessError(Exception):
+    def __str__(self) -> str:
+        raise RuntimeError("no words")
+
+
+def speechless() -> object:
+    raise SpeechlessError
+
+
+def endless() -> Iterator[float]:
+    while True:
+        yield 0.5
+
+
+def torn() -> Iterator[float]:
+    yield 0.5
+    raise ConnectionError("the rest of the row is elsewhere")
+
+
+class Unreadable:
+    def __iter__(self) -> NoReturn:
+        sys.exit(3)
+
+
+class Unspeakable(float):
+    def __repr__(self) -> str:
+        raise RuntimeError("no words")
+
+
 def hanging() -> object:
     time.sleep(60)
     return None
@@ -83,7 +124,23 @@ def exhausted() -> object:
         (lambda: [1j, 0.0], Status.INVALID, "expected plain numbers"),
         (lambda: [None, 0.0], Status.INVALID, "expected plain numbers"),
         (lambda: 3.0, Status.INVALID, "expected 2 numbers, found float"),
+        (lambda: [10**400, 1.0], Status.INVALID, "expected finite numbers, found (inf, 1.0)"),
+        (lambda: [0.0, -(10**400)], Status.INVALID, "expected finite numbers, found (0.0, -inf)"),
+        (lambda: [sys.float_info.max, 1.0], Status.INVALID, "expected numbers between -1e+100 and 1e+100, found"),
+        (lambda: [0.0, -1.1e100], Status.INVALID, "return a Failure for a genome that is to count as bad"),
+        (lambda: np.array([0.0, 1e300]), Status.INVALID, "expected numbers between"),
+        (torn, Status.INVALID, "found a row that cannot be read: ConnectionError: the rest of the row is elsewhere"),
+        (endless, Status.INVALID, "expected 2 numbers, found [0.5, 0.5, 0.5]"),
+        (Unreadable, Status.INVALID, "found a row that cannot be read: SystemExit: 3"),
+        (lambda: [Unspeakable(1.0)], Status.INVALID, "found a row that cannot be read: RuntimeError: no words"),
         (lambda: Failure("the solver gave up"), Status.ERROR, "the solver gave up"),
+        (lambda: Failure(""), Status.ERROR, "the problem gives no reason"),
+        (lambda: Failure(" \n"), Status.ERROR, "the problem gives no reason"),
+        (lambda: Failure(None), Status.ERROR, "the problem gives no reason"),  # type: ignore[arg-type]  # on purpose
+        (lambda: Failure(ValueError("nothing left")), Status.ERROR, "nothing left"),  # type: ignore[arg-type]  # likewise
+        (leaving, Status.ERROR, "SystemExit: 5 (leaving, line"),
+        (closing, Status.ERROR, "GeneratorExit: gone"),
+        (speechless, Status.ERROR, "SpeechlessError: it cannot say more"),
         (raising, Status.ERROR, "ZeroDivisionError: no worth at all"),
         (exhausted, Status.OUT_OF_MEMORY, "MemoryError: asked for too much"),
     ],
@@ -101,6 +158,53 @@ def test_whatever_a_problem_answers_becomes_a_record_and_costs_no_other_genome_i
             assert reason in str(evaluation.reason)
         else:
             assert evaluation.values == good[candidate.id].values
+
+
+def test_a_reason_as_long_as_a_log_is_cut() -> None:
+    found = evaluated(Broken(lambda: Failure("x" * 1_000_000)), candidates_of(Knapsack12(), 10))
+    reasons = [each.reason for each in found.values() if not each.ok]
+    assert reasons
+    assert all(reason is not None and len(reason) == 2_000 and reason.endswith("x...") for reason in reasons)
+
+
+def test_the_largest_numbers_that_count_are_measured() -> None:
+    found = evaluated(Broken(lambda: [1e100, -1e100]), candidates_of(Knapsack12(), 10))
+    assert all(each.ok for each in found.values())
+
+
+class Lazy(Knapsack12):
+    """Answers rows of which nobody knows how many there are before they are read."""
+
+    def evaluate(self, genomes: IntArray, seeds: object, split: Split) -> object:  # type: ignore[override]
+        return (row for row in super().evaluate(genomes, seeds, split))  # type: ignore[arg-type]  # handed through
+
+
+def test_rows_without_a_number_of_them_are_invalid() -> None:
+    found = evaluated(Lazy(), candidates_of(Knapsack12(), 3), chunk=3)  # type: ignore[arg-type]
+    assert {each.reason for each in found.values()} == {"expected 3 rows, found generator"}
+
+
+class Collapsing(Knapsack12):
+    """Answers rows that cannot be read if there are more than one."""
+
+    def evaluate(self, genomes: IntArray, seeds: object, split: Split) -> object:  # type: ignore[override]
+        rows = super().evaluate(genomes, seeds, split)  # type: ignore[arg-type]  # handed through
+        return Collapsed(rows)
+
+
+class Collapsed(list[object]):
+    def __iter__(self) -> Iterator[object]:
+        if len(self) > 1:
+            raise OSError("the file of the rows is gone")
+        return super().__iter__()
+
+
+def test_rows_that_cannot_be_read_are_measured_one_by_one() -> None:
+    candidates = candidates_of(Knapsack12(), 5)
+    found = evaluated(Collapsing(), candidates, chunk=5)  # type: ignore[arg-type]
+    assert {n: each.values for n, each in found.items()} == {
+        n: each.values for n, each in evaluated(Knapsack12(), candidates).items()
+    }
 
 
 def test_numpy_numbers_are_plain_enough() -> None:
@@ -181,6 +285,32 @@ class Unready(Knapsack12):
 def test_a_setup_that_fails_says_why() -> None:
     with pytest.raises(WorkersLost, match="setup failed: OSError: the data set is not there"):
         InProcess("cpu", 1, None, None).start(Unready())
+
+
+class Leaving(Knapsack12):
+    def setup(self, device: str, threads: int) -> None:
+        sys.exit(3)
+
+
+def test_a_setup_that_would_end_the_program_does_not() -> None:
+    with pytest.raises(WorkersLost, match=r"setup failed: RuntimeError: it called sys\.exit\(3\)"):
+        InProcess("cpu", 1, None, None).start(Leaving())
+
+
+class RingingLate(Knapsack12):
+    """Is done just as its time is up: the alarm rings again and again while it returns."""
+
+    def evaluate(self, genomes: IntArray, seeds: object, split: Split) -> object:  # type: ignore[override]
+        signal.setitimer(signal.ITIMER_REAL, 0.0001, 0.0001)
+        return super().evaluate(genomes, seeds, split)  # type: ignore[arg-type]  # handed through
+
+
+def test_an_alarm_at_the_last_moment_leaves_no_alarm_behind() -> None:
+    before = signal.getsignal(signal.SIGALRM)
+    statuses = {evaluated(RingingLate(), candidates_of(Knapsack12(), 1), limit=60)[0].status for _ in range(300)}  # type: ignore[arg-type]
+    assert statuses <= {Status.OK, Status.TIMEOUT}
+    assert signal.getsignal(signal.SIGALRM) == before
+    assert signal.getitimer(signal.ITIMER_REAL)[0] == 0
 
 
 def test_a_backend_that_was_not_started_says_so() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 
 import numpy as np
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from strategies import generators
 
+from emoprune.contracts import LARGEST
 from emoprune.errors import ContractError
 from emoprune.front import FloatArray, hypervolume, knee, non_dominated, reference_point
 
@@ -64,6 +66,15 @@ def test_rows_beyond_the_point_add_no_hypervolume() -> None:
     assert hypervolume(np.array([[2.0, 0.0], [0.0, 3.0]]), point) == 0.0
     assert hypervolume(np.array([[1.0, 1.0], [0.0, 2.0]]), point) == 1.0
     assert hypervolume(np.zeros((0, 2)), point) == 0.0
+
+
+@pytest.mark.parametrize("objectives", [1, 2, 3, 4, 8])
+def test_the_largest_numbers_that_count_have_a_finite_hypervolume(objectives: int) -> None:
+    values = np.full((2, objectives), -LARGEST)
+    values[1, 0] = LARGEST
+    point = reference_point(values, values)
+    assert np.isfinite(point).all()
+    assert 0 < hypervolume(values, point) <= sys.float_info.max
 
 
 def test_the_reference_point_lies_beyond_the_worst_reference_by_a_tenth_of_the_spread() -> None:

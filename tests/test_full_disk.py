@@ -41,7 +41,7 @@ def test_a_search_on_a_full_disk_says_so_and_resumes_to_the_same_when_there_is_r
         check=False,
     )
     assert done.returncode == 1
-    assert "the disk is full; free some space and resume the run" in done.stderr
+    assert "the disk is full; free at least 0.1 MB, better some times as much, and resume the run" in done.stderr
     before = Run(tmp_path / "full").history
     assert 0 < len(before) < 60
     for _ in emoprune.resume(tmp_path / "full", problem=Knapsack12(noise=0.05)):

@@ -160,7 +160,7 @@ def test_a_run_that_has_not_evaluated_anything_gives_a_page_that_says_so(tmp_pat
     nothing = {name: getattr(run, name).iloc[:0] for name in ("history", "generations", "pareto")}
     empty = replace(run, **nothing, descriptions={}, manifest={**run.manifest, "reference_point": None})
     texts = [text.strip() for text in Page(write_page(empty, tmp_path / "report.html")).texts]
-    assert "No candidate is on the front yet." in texts
+    assert "No candidate is on the front: none could be measured." in texts
     assert "Measured on search, from the reference point: not fixed yet." in texts
 
 

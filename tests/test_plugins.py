@@ -133,6 +133,12 @@ class TestImportTargets:
             assert plugins.find("problem", "found_for_a_while:Name").__name__ == "Name"
         assert sys.path == before
 
+    def test_a_module_that_ends_the_program_when_it_is_imported_does_not(self, tmp_path: Path) -> None:
+        (tmp_path / "leaves_at_once.py").write_text("import sys\n\ndef leave():\n    sys.exit(0)\n\nleave()\n")
+        said = r"a plug-in called sys\.exit\(0\) in leave \(leaves_at_once\.py:4\)"
+        with pytest.raises(ContractError, match=said), plugins.importable_from(tmp_path):
+            plugins.find("problem", "leaves_at_once:Name")
+
 
 class TestOptions:
     def test_options_are_checked_and_turned_into_what_the_plug_in_declares(self) -> None:

@@ -25,9 +25,27 @@ def test_everybody_in_the_front_table_of_the_run_is_ranked_once() -> None:
     assert sorted(entry.id for entry in rank(run).entries) == sorted(run.pareto["candidate_id"])
 
 
-def test_the_numbers_of_test_are_shown_as_soon_as_there_are_any() -> None:
+def test_the_numbers_of_test_are_shown_once_the_front_and_all_references_were_measured_there() -> None:
     assert rank(Story(generations=2, measured=False).tell()).split is Split.SEARCH
-    assert rank(Story(generations=2, measured=True).tell()).split is Split.TEST
+    run = Story(generations=2, measured=True).tell()
+    assert rank(run).split is Split.TEST
+    half = run.pareto.copy()
+    last = half.index[half["rank"] == 1][-1]
+    half.loc[last, ["test.error", "test.macs"]] = np.nan
+    half.loc[last, "test.status"] = ""
+    assert rank(replace(run, pareto=half)).split is Split.SEARCH
+
+
+def test_a_candidate_that_failed_on_test_does_not_keep_the_others_from_being_reported() -> None:
+    run = Story(generations=2, measured=True).tell()
+    frame = run.pareto.copy()
+    last = frame.index[frame["rank"] == 1][-1]
+    frame.loc[last, ["test.error", "test.macs"]] = np.nan
+    frame.loc[last, "test.status"] = "timeout"
+    ranking = rank(replace(run, pareto=frame))
+    assert ranking.split is Split.TEST
+    assert ranking.notes(ranking.front[-1])[-1] == "failed on test (timeout)"
+    assert ranking.cells([ranking.front[-1]])[ranking.front[-1].id][0].value == "-"
 
 
 def test_a_change_is_in_percent_of_the_unpruned_on_the_split_that_is_shown() -> None:
@@ -45,14 +63,6 @@ def test_the_unpruned_has_no_change_against_itself() -> None:
     unpruned = ranking.unpruned
     assert unpruned is not None
     assert ranking.changes(unpruned) == [None, None]
-
-
-def test_an_unpruned_value_of_zero_gives_no_change_instead_of_infinity() -> None:
-    run = Story(generations=2, measured=False).tell()
-    frame = run.pareto.copy()
-    frame.loc[frame["candidate_id"] == 0, "obj.error"] = 0.0
-    ranking = rank(replace(run, pareto=frame))
-    assert ranking.changes(ranking.front[-1])[0] is None
 
 
 def test_more_is_better_where_an_objective_is_maximised() -> None:

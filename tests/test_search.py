@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Mapping
+import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -370,6 +371,39 @@ def test_failures_are_records_and_never_on_the_front(tmp_path: Path) -> None:
     assert run.progress.failed == len(failed)
 
 
+class Penalising(Knapsack12):
+    """Answers what many write for "bad" in the place of the second reference and of every third genome."""
+
+    constraints = (Constraint("size", bound=1e-3),)
+
+    def evaluate(self, genomes: IntArray, seeds: Any, split: Split) -> Any:
+        rows = np.column_stack([super().evaluate(genomes, seeds, split), np.zeros(len(genomes))])
+        bad = genomes.sum(axis=1) % 3 == 0
+        rows[bad & (genomes[:, 0] == 0), 0] = sys.float_info.max
+        rows[bad & (genomes[:, 0] > 0), 2] = 1e308
+        return rows
+
+
+def test_a_penalty_as_large_as_a_float_can_be_is_a_failure_and_nothing_else(tmp_path: Path) -> None:
+    settings = {"search": {"population": 20, "generations": 5}, "evaluation": {"backend": "serial"}}
+    run = finished(tmp_path, "r", settings, problem=Penalising())
+    failed = run.history[run.history["status"] != "ok"]
+    assert set(failed["status"]) == {"invalid"}
+    assert {"uniform", "lightest"} & {run.references.get(number) for number in failed["candidate"]}
+    assert np.isfinite(run.generations["hypervolume"]).all()
+
+
+class Leaving(Knapsack12):
+    def references(self) -> Any:
+        sys.exit(5)
+
+
+def test_a_problem_that_would_end_the_program_is_named_instead(tmp_path: Path) -> None:
+    settings = {"search": {"population": 10, "generations": 2}, "evaluation": {"backend": "serial"}}
+    with pytest.raises(ContractError, match=r"a plug-in called sys\.exit\(5\) in references"):
+        list(emoprune.search(settings, runs=tmp_path, name="r", problem=Leaving()))
+
+
 def test_an_exhausted_space_ends_the_search_and_says_so(tmp_path: Path) -> None:
     settings = config(population=50, generations=500)
     settings["problem"]["bits"] = 7
@@ -413,6 +447,28 @@ def test_a_former_run_of_another_space_cannot_start_a_new_one(tmp_path: Path) ->
     finished(tmp_path, "former", other)
     with pytest.raises(ConfigError, match="run former searched another space"):
         finished(tmp_path, "new", config(warm_start=["former"]))
+    assert [each.name for each in tmp_path.iterdir()] == ["former"]
+
+
+@pytest.mark.parametrize("turns", [0, 1])
+def test_a_search_that_started_from_a_run_resumes_whatever_became_of_that_run(tmp_path: Path, turns: int) -> None:
+    settings = config(generations=3, seed=8, warm_start=["former"])
+    finished(tmp_path, "former", config(generations=4))
+    whole = finished(tmp_path, "whole", settings)
+    cut = emoprune.search(settings, runs=tmp_path, name="cut")
+    progress = iter(cut)
+    for _ in range(turns + 1):
+        next(progress)
+    progress.close()
+    if turns == 0:  # as if it had been killed in the middle of generation 0
+        for file in (cut.run.path / "checkpoints").iterdir():
+            file.unlink()
+    for _ in emoprune.resume(tmp_path / "former", overrides=["search.generations=9"]):
+        pass
+    if turns == 1:
+        shutil.rmtree(tmp_path / "former")
+    list(emoprune.resume(cut.run))
+    assert_equal_runs(whole, cut.run)
 
 
 @pytest.mark.parametrize(
@@ -600,10 +656,71 @@ class Unspeakable(Knapsack12):
 
 def test_a_description_that_cannot_be_written_is_refused_before_anything_is_evaluated(tmp_path: Path) -> None:
     settings = {"search": {"population": 10, "generations": 2}, "evaluation": {"backend": "serial"}}
-    searching = emoprune.search(settings, runs=tmp_path, name="r", problem=Unspeakable())
     with pytest.raises(ContractError, match=r"describe of reference 'unpruned': expected labels with texts"):
-        list(searching)
-    assert searching.run.history.empty
+        list(emoprune.search(settings, runs=tmp_path / "runs", problem=Unspeakable()))
+    assert not (tmp_path / "runs").exists()
+
+
+class Wordless(Knapsack12):
+    """Has no words for genomes of which the last item stays, and takes the program with it for some of them."""
+
+    def describe(self, genome: IntArray) -> Any:
+        if genome[-1] and not genome.all():
+            sys.exit(4) if genome[0] else np.ones(3)[9]
+        return {"items": int(genome.sum())}
+
+
+def test_what_cannot_be_said_of_a_candidate_is_marked_and_ends_nothing(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings = {"search": {"population": 12, "generations": 8}, "evaluation": {"backend": "serial"}}
+    problem = Wordless()
+    problem.references = lambda: (Reference("unpruned", problem.space.full),)  # type: ignore[method-assign]
+    run = finished(tmp_path, "r", settings, problem=problem)
+    words = run.descriptions
+    genomes = run.history.set_index("candidate")["genome"]
+    wordless = {number for number in words if genomes[number][-1] and not all(genomes[number])}
+    assert wordless
+    for number, said in words.items():
+        assert (list(said) == ["cannot be described"]) == (number in wordless)
+    assert any("SystemExit: 4" in str(said) or "IndexError" in str(said) for said in words.values())
+    assert caplog.text.count("others are marked in the descriptions alone") == 1
+
+
+class Referring(Knapsack12):
+    """A knapsack whose references are whatever they are given as."""
+
+    def __init__(self, *references: Reference) -> None:
+        super().__init__()
+        self.given = references
+
+    def references(self) -> Sequence[Reference]:
+        return self.given
+
+
+@pytest.mark.parametrize(
+    ("references", "complaint"),
+    [
+        ((), "Referring has no references; the unpruned genome must be the first"),
+        ((Reference("unpruned", np.full(12, 7)),), r"references: 1 of 1 genomes are illegal"),
+        ((Reference("unpruned", np.ones(5, dtype=np.int64)),), r"genomes: expected shape \(n, 12\)"),
+        ((Reference("same", np.ones(12)), Reference("same", np.zeros(12))), "two references share a name"),
+    ],
+)
+def test_references_that_cannot_be_are_refused_before_a_run_folder_exists(
+    tmp_path: Path, references: Sequence[Reference], complaint: str
+) -> None:
+    settings = {"search": {"population": 10, "generations": 2}, "evaluation": {"backend": "serial"}}
+    with pytest.raises(ContractError, match=complaint):
+        list(emoprune.search(settings, runs=tmp_path / "runs", problem=Referring(*references)))
+    assert not (tmp_path / "runs").exists()
+
+
+def test_what_is_no_problem_is_refused_before_a_run_folder_exists(tmp_path: Path) -> None:
+    settings = {"problem": "json:JSONDecoder", "evaluation": {"backend": "serial"}}
+    with pytest.raises(ContractError, match="JSONDecoder is no problem: it lacks space, objectives, setup"):
+        list(emoprune.search(settings, runs=tmp_path / "runs"))
+    assert not (tmp_path / "runs").exists()
 
 
 class Fingerprint12(Knapsack12):

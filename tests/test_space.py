@@ -74,6 +74,13 @@ def test_a_key_of_bits_takes_one_bit_per_gene() -> None:
 
 def test_no_genomes_have_no_keys() -> None:
     assert Space.bits(3).keys(np.zeros((0, 3), dtype=np.int64)) == []
+    assert Space.bits(3).from_keys([]).shape == (0, 3)
+
+
+@given(spaces(), counts, generators)
+def test_genomes_come_back_from_their_keys(space: Space, count: int, rng: np.random.Generator) -> None:
+    genomes = genomes_in_range(space, count, rng)
+    np.testing.assert_array_equal(space.from_keys(space.keys(genomes)), genomes)
 
 
 def test_the_size_counts_the_genomes_that_locks_allow() -> None:

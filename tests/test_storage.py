@@ -148,7 +148,9 @@ def test_a_full_disk_is_named_and_nothing_committed_is_lost(tmp_path: Path) -> N
     done = subprocess.run(
         [sys.executable, "-c", FULL_DISK, str(tmp_path)], capture_output=True, text=True, timeout=60, check=True
     )
-    assert done.stdout.count("the disk is full; free some space and resume the run") == 2
+    assert (
+        done.stdout.count("the disk is full; free at least 0.1 MB, better some times as much, and resume the run") == 2
+    )
     assert (tmp_path / "old").read_text() == "x" * 100
     assert read_lines(tmp_path / "journal") == [{"n": 1}, {"n": 2}]
     assert not list(tmp_path.glob(".*.tmp"))

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,7 @@ from runs_for_tests import HOSTILE, Story, generation, progress
 
 from emoprune.records import Progress, State
 from emoprune.report.terminal import LiveView, front_table, status_panel
+from emoprune.report.wording import significant
 
 RUN = Story(generations=4).tell()
 LONG = Story(generations=25).tell()
@@ -27,6 +29,7 @@ LONG = Story(generations=25).tell()
 WATCH_A_SEARCH = """
 import time
 from runs_for_tests import Story, generation, progress
+from emoprune.report.wording import significant
 from emoprune.report.terminal import LiveView
 
 run = Story(generations=2).tell()
@@ -87,6 +90,30 @@ def test_a_log_file_gets_one_plain_line_per_generation() -> None:
     assert "hypervolume 0.51 (+0.01)" in second
     assert second.endswith("converged")
     assert "\x1b" not in file.getvalue()
+
+
+@given(st.floats(1, 1e11), st.floats(1, 1.01))
+def test_a_hypervolume_that_grows_is_written_in_one_way_all_along(start: float, factor: float) -> None:
+    written = [significant(start), significant(start * factor)]
+    assert not any("e" in each for each in written)
+    assert [float(each.replace(",", "")) for each in written] == pytest.approx([start, start * factor], rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("value", "written"),
+    [
+        (0.0, "0"),
+        (0.81234567, "0.81235"),
+        (-0.01, "-0.01"),
+        (20.0, "20"),
+        (99_999.4, "99,999"),
+        (100_001.0, "100,001"),
+        (2e-5, "2e-05"),
+        (1.5e300, "1.5e+300"),
+    ],
+)
+def test_a_number_is_written_with_the_digits_that_count(value: float, written: str) -> None:
+    assert significant(value) == written
 
 
 def test_a_dumb_terminal_gets_plain_lines() -> None:
@@ -309,7 +336,10 @@ def test_the_table_counts_those_that_left_the_front_when_they_were_measured_agai
 
 
 def test_a_run_without_a_single_success_says_so_and_lists_what_failed() -> None:
-    text = drawn(front_table(Story(failing=1.0, generations=1).tell()))
-    assert "No candidate is on the front yet." in text
+    run = Story(failing=1.0, generations=1).tell()
+    text = drawn(front_table(run))
+    assert "No candidate is on the front: none could be measured." in text
+    going = replace(run, progress=progress(state=State.RUNNING))
+    assert "No candidate is on the front yet." in drawn(front_table(going))
     assert "unpruned, failed (error)" in text
     assert "nan" not in text

@@ -66,6 +66,32 @@ class Repeating(Walker):
         return Proposed.parentless(self.breeding.space.full[None, :])
 
 
+class Stale(Walker):
+    """Proposes what was new when it was told, one turn too early."""
+
+    found: IntArray | None = None
+
+    def ask(self, rng: np.random.Generator) -> Proposed:
+        return super().ask(rng) if self.found is None else Proposed.parentless(self.found)
+
+    def tell(self, measured: Measured, rng: np.random.Generator) -> None:
+        super().tell(measured, rng)
+        self.found = self.breeding.sampled(2)
+
+
+class Doubling(Walker):
+    def ask(self, rng: np.random.Generator) -> Proposed:
+        return Proposed.parentless(np.tile(self.breeding.sampled(1), (2, 1)))
+
+
+class Choosy(Walker):
+    """Finds more than it proposes."""
+
+    def ask(self, rng: np.random.Generator) -> Proposed:
+        mutants = self.breeding.mutated(np.tile(self.genome, (8, 1)))
+        return Proposed.parentless(mutants[self.breeding.first_new(mutants, 8)][:2])
+
+
 class Careless(Walker):
     def ask(self, rng: np.random.Generator) -> Proposed:
         new = self.breeding.sampled(3)
@@ -96,6 +122,11 @@ class TestWalker(AlgorithmConformance):
         return Walker()
 
 
+class TestChoosy(AlgorithmConformance):
+    def algorithm(self) -> Algorithm:
+        return Choosy()
+
+
 REPEATED = "test_proposals_are_legal_and_never_repeated"
 RESTORED = "test_a_restored_one_goes_on_exactly_as_the_uninterrupted_one"
 
@@ -105,7 +136,9 @@ RESTORED = "test_a_restored_one_goes_on_exactly_as_the_uninterrupted_one"
     [
         (Forgetful, RESTORED, "restore after generation 0: expected the course that was not cut"),
         (Unseeded, "test_the_same_seed_gives_the_same_course", "expected equal proposals from equal generators"),
-        (Repeating, REPEATED, "expected genomes that were never proposed before, found 1"),
+        (Repeating, REPEATED, "expected genomes that were never proposed before, each of them once, found 1 of 1"),
+        (Stale, REPEATED, "found 2 of 2 that did not come from first_new, sampled or offspring in this ask"),
+        (Doubling, REPEATED, "each of them once, found 1 of 2"),
         (Careless, REPEATED, "genomes are illegal"),
         (Breeder, "test_the_population_is_made_of_what_was_measured", "expected ids that were told"),
     ],

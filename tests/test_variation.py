@@ -8,14 +8,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from emoprune.errors import ContractError
+from emoprune.novelty import Novelty
 from emoprune.operators.crossover import UniformCrossover
 from emoprune.operators.mutation import ByKindMutation
 from emoprune.operators.repair import Legal
 from emoprune.operators.sampling import RandomSampling
 from emoprune.operators.seeding import Plain
 from emoprune.proposals import Parents
-from emoprune.space import Group, IntArray, Space
-from emoprune.variation import Novelty, Operators, Variation, tournament
+from emoprune.space import Gene, Group, IntArray, Space
+from emoprune.variation import Operators, Variation, tournament
 
 
 class WithoutLastGene:
@@ -64,6 +65,19 @@ def test_a_small_space_is_searched_to_its_last_genome_and_then_nothing_comes_bac
     assert len({*space.keys(first), *space.keys(rest)}) == space.size == 60
     assert nothing.genomes.shape == (0, 3)
     assert nothing.parents.shape == (0, 2)
+
+
+def test_only_a_space_that_was_gone_through_counts_as_exhausted() -> None:
+    small = variation(Space.bits(3))
+    assert len(small.sampled(8)) == 8
+    assert not small.exhausted
+    assert len(small.sampled(1)) == 0
+    assert small.exhausted
+    locked = Space(tuple(Gene(f"gene{i}", locked=0 if i > 2 else None) for i in range(40)))
+    assert len(variation(locked).sampled(20)) == 8
+    floored = variation(Space.bits(40, groups=[Group("all", tuple(range(40)), floor=40)]))
+    assert len(floored.sampled(5)) == 1
+    assert not floored.exhausted  # of 2^40 genomes one is legal, but nobody has looked
 
 
 def test_only_canonical_genomes_of_a_small_space_are_made() -> None:

@@ -6,7 +6,8 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from emoprune.evaluate import Finished, Outcome, Ticket
+from emoprune.evaluate import Finished
+from emoprune.measuring import Outcome, Ticket
 from emoprune.records import Ran
 
 __all__ = ["Chunk", "Queue"]

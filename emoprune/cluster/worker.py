@@ -15,7 +15,7 @@ import ray
 
 from emoprune.contracts import Problem
 from emoprune.errors import ContractError, ResourcesUnavailable
-from emoprune.evaluate import Outcome, Ticket, measure
+from emoprune.measuring import Outcome, Ticket, measure, set_up
 
 __all__ = ["Worker", "environment", "import_path", "sent"]
 
@@ -40,7 +40,7 @@ class Worker:
         """
         sys.path[:] = [*folders, *(folder for folder in sys.path if folder not in folders)]
         problem: Problem = ray.get(box[0])
-        problem.setup(device, threads)
+        set_up(problem, device, threads)
         self._problem = problem
         address = ray.util.get_node_ip_address()  # type: ignore[no-untyped-call]  # ray leaves it untyped
         return f"{address}/{os.getpid()}"

@@ -16,7 +16,7 @@ from emoprune.report.ranking import Cell, Entry, Ranking, rank
 from emoprune.report.readable import ReadableRun
 from emoprune.report.wording import plain, shell_word
 
-__all__ = ["FrontTable", "front_table"]
+__all__ = ["FrontTable", "front_table", "nobody"]
 
 UNLIMITED = 10_000  # columns
 
@@ -54,7 +54,7 @@ class FrontTable:
     def _remarks(self) -> Iterator[Text]:
         shown, count = len(self._spread()), len(self.ranking.front)
         if count == 0:
-            yield Text("No candidate is on the front yet.")
+            yield Text(nobody(self.ranking))
         if shown < count:
             yield Text(f"{shown} of {count}, evenly spread; {count - shown} are left out. All of them:")
             yield Text(f"  emoprune pareto {shell_word(self.run)} --csv")
@@ -129,6 +129,15 @@ class FrontTable:
         if entry.knee:
             return "bold"
         return "" if entry.on_front or entry is self.ranking.unpruned else "dim"
+
+
+def nobody(ranking: Ranking) -> str:
+    """Say that the front is empty, for now or for good."""
+    if not ranking.over:
+        return "No candidate is on the front yet."
+    if ranking.constraints:
+        return "No candidate is on the front: none that could be measured keeps every constraint."
+    return "No candidate is on the front: none could be measured."
 
 
 def _texts(cell: Cell) -> tuple[Text, Text]:

@@ -12,6 +12,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
 
+from emoprune.report.front_table import nobody
 from emoprune.report.page_audit import audit_shown
 from emoprune.report.page_data import plots
 from emoprune.report.page_stages import stages_shown
@@ -51,6 +52,7 @@ def _page(run: ReadableRun) -> str:
         split=ranking.split.value,
         headings=[labelled(objective.name, objective.unit) for objective in ranking.objectives],
         front_size=len(ranking.front),
+        nobody=nobody(ranking),
         surpassed=len(ranking.surpassed),
         sections=_sections(ranking),
         summary=summary(run, ranking),

@@ -10,9 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emoprune.contracts import Constraint, Direction, Objective, as_minimised, violations
-from emoprune.records import Split
-from emoprune.report.readable import ReadableRun, constraints_in, objectives_in
+from emoprune.records import Split, State
+from emoprune.report.readable import ReadableRun
 from emoprune.report.wording import change, numbers, plain
+from emoprune.run import constraints_in, objectives_in
 
 if TYPE_CHECKING:  # pandas takes longer to import than `emoprune status` may take
     import pandas as pd
@@ -21,6 +22,7 @@ __all__ = ["COLUMN_PREFIX", "Cell", "Entry", "Ranking", "rank"]
 
 FloatArray = NDArray[np.float64]
 
+STATUS_COLUMN = {Split.SEARCH: "status", Split.SELECT: "select.status", Split.TEST: "test.status"}
 COLUMN_PREFIX = {Split.SEARCH: "obj", Split.SELECT: "select", Split.TEST: "test"}
 
 
@@ -29,7 +31,9 @@ class Entry:
     """One member of the front or one reference.
 
     `measured` holds the objectives per split, shape (objectives,), in natural signs; NaN where nothing was measured.
-    `limits` holds the constraints' values on the search split; `name` is the reference's name or empty.
+    `changes` holds how each differs from the unpruned in percent, on the split that is reported. `limits` holds the
+    constraints' values on the last split that the candidate was measured on. `name` is the reference's name or empty;
+    `statuses` says how each measurement ended, empty where there was none.
     """
 
     id: int
@@ -38,8 +42,9 @@ class Entry:
     knee: bool
     feasible: bool
     generation: int
-    status: str
+    statuses: Mapping[Split, str]
     measured: Mapping[Split, FloatArray]
+    changes: FloatArray
     limits: FloatArray
 
 
@@ -55,7 +60,8 @@ class Cell(NamedTuple):
 class Ranking:
     """Everybody in order: `front` from best to worst in the first objective, `references` are those not on it.
 
-    `split` says whose numbers are shown and ordered by: test once anything was measured on it, else search. `unpruned`
+    `split` says whose numbers are shown and ordered by: test once all of the front and the references were measured
+    there, else search. `over` says whether the search is finished. `unpruned`
     is the first reference, wherever it stands; None while it has not been evaluated. `surpassed` were on the front
     until they were measured again.
     """
@@ -63,6 +69,7 @@ class Ranking:
     objectives: tuple[Objective, ...]
     constraints: tuple[Constraint, ...]
     split: Split
+    over: bool
     unpruned: Entry | None
     front: tuple[Entry, ...]
     references: tuple[Entry, ...]
@@ -79,12 +86,9 @@ class Ranking:
 
     def changes(self, entry: Entry) -> list[float | None]:
         """Return per objective the change against the unpruned in percent of it; None where there is none."""
-        if self.unpruned is None or entry is self.unpruned:
+        if entry is self.unpruned:
             return [None] * len(self.objectives)
-        base = self.values(self.unpruned)
-        comparable = np.isfinite(base) & (base != 0) & np.isfinite(self.values(entry))
-        percent = 100 * (self.values(entry) - base) / np.where(comparable, np.abs(base), 1.0)
-        return [float(value) if known else None for value, known in zip(percent, comparable, strict=True)]
+        return [value if np.isfinite(value) else None for value in entry.changes.tolist()]
 
     def cells(self, entries: Sequence[Entry]) -> dict[int, list[Cell]]:
         """Return per candidate one written cell for each objective, aligned among `entries`."""
@@ -103,8 +107,9 @@ class Ranking:
         notes = [plain(entry.name, 40)] if entry.name else []
         if entry.knee:
             notes.append("knee")
-        if entry.status != "ok":
-            notes.append(f"failed ({plain(entry.status, 20)})")
+        failed = [(split, status) for split, status in entry.statuses.items() if status not in ("ok", "")]
+        where = {Split.SEARCH: "", Split.SELECT: " on select", Split.TEST: " on test"}
+        notes += [f"failed{where[split]} ({plain(status, 20)})" for split, status in failed]
         notes += [f"breaks {constraint.name}" for constraint in self.missed(entry)]
         if entry is self.unpruned and entry.on_front:
             notes.append("on the front")
@@ -119,13 +124,17 @@ class Ranking:
 def rank(run: ReadableRun) -> Ranking:
     """Read a run's front and references and put them in order."""
     objectives, constraints = objectives_in(run.manifest), constraints_in(run.manifest)
-    entries = _entries(run.pareto, objectives, constraints)
-    split = Split.TEST if any(np.isfinite(entry.measured[Split.TEST]).any() for entry in entries) else Split.SEARCH
+    from emoprune.tables import reported_split  # it brings pandas, as `run.pareto` does
+
+    frame = run.pareto
+    entries = _entries(frame, objectives, constraints)
+    split = reported_split(frame)
     first = run.manifest["references"][0]["candidate"] if run.manifest["references"] else None
     return Ranking(
         objectives,
         constraints,
         split,
+        over=run.progress.state is State.FINISHED,
         unpruned=next((entry for entry in entries if entry.id == first), None),
         front=_sorted([entry for entry in entries if entry.on_front], objectives, split),
         references=_sorted([entry for entry in entries if entry.name and not entry.on_front], objectives, split),
@@ -138,6 +147,7 @@ def _entries(frame: pd.DataFrame, objectives: Sequence[Objective], constraints: 
         split: _columns(frame, prefix, [objective.name for objective in objectives])
         for split, prefix in COLUMN_PREFIX.items()
     }
+    changes = _columns(frame, "delta", [objective.name for objective in objectives])
     limits = _latest_limits(frame, [constraint.name for constraint in constraints])
     on_front = frame["rank"].eq(1).fillna(value=False).to_numpy(dtype=np.bool_)  # what cannot be ranked has no rank
     return [
@@ -148,8 +158,9 @@ def _entries(frame: pd.DataFrame, objectives: Sequence[Objective], constraints: 
             knee=bool(row["knee"]),
             feasible=bool(row["feasible"]),
             generation=int(row["generation"]),
-            status=str(row["status"]),
+            statuses={split: str(row[column]) for split, column in STATUS_COLUMN.items()},
             measured={split: values[position] for split, values in measured.items()},
+            changes=changes[position],
             limits=limits[position],
         )
         for position, row in enumerate(frame.to_dict("records"))

@@ -6,13 +6,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from emoprune.contracts import Constraint, Description, Objective
+from emoprune.contracts import Description, Objective
 from emoprune.records import Progress
 
 if TYPE_CHECKING:  # pandas takes longer to import than `emoprune status` may take
     import pandas as pd
 
-__all__ = ["ReadableRun", "ReadableStage", "constraints_in", "generations_done", "objectives_in"]
+__all__ = ["ReadableRun", "ReadableStage", "generations_done"]
 
 
 class ReadableStage(Protocol):
@@ -81,13 +81,3 @@ class ReadableRun(Protocol):
 def generations_done(progress: Progress) -> int:
     """Return how many generations are finished; they are numbered from 0, and the first one brings a hypervolume."""
     return 0 if progress.hypervolume is None else progress.generation + 1
-
-
-def objectives_in(manifest: Mapping[str, Any]) -> tuple[Objective, ...]:
-    """Return the manifest's objectives as records; none while the problem is still being prepared."""
-    return tuple(Objective(**plain) for plain in manifest.get("objectives", ()))
-
-
-def constraints_in(manifest: Mapping[str, Any]) -> tuple[Constraint, ...]:
-    """Return the manifest's constraints as records; none while the problem is still being prepared."""
-    return tuple(Constraint(**plain) for plain in manifest.get("constraints", ()))

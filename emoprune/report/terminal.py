@@ -15,8 +15,9 @@ from rich.text import Text
 
 from emoprune.records import Generation, Progress, State
 from emoprune.report.front_table import front_table
-from emoprune.report.readable import ReadableRun, generations_done, objectives_in
-from emoprune.report.wording import duration, plain, rate, shell_word, with_unit
+from emoprune.report.readable import ReadableRun, generations_done
+from emoprune.report.wording import duration, plain, rate, shell_word, significant, with_unit
+from emoprune.run import objectives_in
 
 __all__ = ["LiveView", "front_table", "status_panel"]
 
@@ -100,8 +101,7 @@ class LiveView:
             *(f"{name} {with_unit(value, units.get(name, ''))}" for name, value in generation.best.items()),
             _time(generation.seconds, progress),
         ]
-        if generation.ended is not None:
-            parts.append(plain(generation.ended))
+        parts += [plain(words) for words in (generation.note, generation.ended) if words is not None]
         return "  ".join(parts)
 
     def _write(self, line: str) -> None:
@@ -186,7 +186,7 @@ def _evaluations(progress: Progress) -> str:
 def _hypervolume(value: float | None, gain: float | None) -> str:
     if value is None:
         return "not yet"
-    return f"{value:.5g}" if gain is None else f"{value:.5g} ({gain:+.2g})"
+    return significant(value) if gain is None else f"{significant(value)} ({gain:+.2g})"
 
 
 def _best(progress: Progress, units: Mapping[str, str]) -> Iterator[tuple[str, Text]]:

@@ -8,7 +8,19 @@ import shlex
 import unicodedata
 from collections.abc import Sequence
 
-__all__ = ["MISSING", "change", "duration", "labelled", "number", "numbers", "plain", "rate", "shell_word", "with_unit"]
+__all__ = [
+    "MISSING",
+    "change",
+    "duration",
+    "labelled",
+    "number",
+    "numbers",
+    "plain",
+    "rate",
+    "shell_word",
+    "significant",
+    "with_unit",
+]
 
 MISSING = "-"
 
@@ -72,6 +84,18 @@ def _write(value: float, decimals: int | None) -> str:
     if not math.isfinite(value):
         return MISSING if math.isnan(value) else str(value)
     return f"{value:.4g}" if decimals is None else f"{value:,.{decimals}f}"
+
+
+def significant(value: float, digits: int = 5) -> str:
+    """Write a number with so many digits that count, in powers of ten only where it is huge or next to nothing.
+
+    So a number that grows line by line is written in one way all along.
+    """
+    if value == 0 or not 1e-4 <= abs(value) < 1e12:
+        return f"{value:.{digits}g}"
+    decimals = max(0, digits - 1 - math.floor(math.log10(abs(value))))
+    written = f"{value:,.{decimals}f}"
+    return written.rstrip("0").rstrip(".") if "." in written else written
 
 
 def change(percent: float | None) -> str:

@@ -267,7 +267,7 @@
   function drawGenes() {
     const { names, levels, ids, genomes, ordered_by: orderedBy, all } = data.genes;
     if (ids.length === 0) {
-      sayInstead("genes-plot", "Nothing to draw: no candidate is on the front yet.");
+      sayInstead("genes-plot", "Nothing to draw: no candidate is on the front.");
       return;
     }
     const share = (level, gene) => (levels[gene] > 1 ? level / (levels[gene] - 1) : 1);

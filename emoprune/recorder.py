@@ -12,6 +12,7 @@ import socket
 import sys
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -33,9 +34,6 @@ KEPT_CHECKPOINTS = 3
 
 def environment() -> dict[str, Any]:
     """Return what a run was made with: versions, machine, user; never the environment variables."""
-    packages = {
-        distribution.metadata["Name"]: distribution.version for distribution in importlib.metadata.distributions()
-    }
     return {
         "host": socket.gethostname(),
         "user": os.getuid(),
@@ -43,10 +41,17 @@ def environment() -> dict[str, Any]:
         "processor": platform.machine(),
         "cores": os.cpu_count(),
         "python": platform.python_version(),
-        "packages": dict(sorted(packages.items())),
+        "packages": _packages(tuple(sys.path)),
         "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
         "at": datetime.now(UTC).isoformat(timespec="seconds"),
     }
+
+
+@cache
+def _packages(_path: tuple[str, ...]) -> dict[str, str]:
+    """Return the installed versions, read once per search path: a search asks for them several times."""
+    found = ((each.metadata["Name"], each.version) for each in importlib.metadata.distributions())
+    return dict(sorted(found))
 
 
 class Recorder:

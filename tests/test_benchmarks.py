@@ -23,6 +23,8 @@ SCRIPTS = {
     "ray_driver": ["emoprune", "16"],
     "search_quality": ["emoprune"],
     "startup": ["emoprune --help"],
+    "table_quality": ["emoprune"],
+    "tables": ["wine", "emoprune, best"],
     "transformer_quality": ["emoprune"],
     "transformers": ["emoprune, sharing"],
 }
@@ -38,9 +40,11 @@ SLOW = {
     "networks",
     "ray_driver",
     "search_quality",
+    "table_quality",
+    "tables",
     "transformer_quality",
     "transformers",
-}  # networks are trained or measured for minutes; two Rays
+}  # networks and tables take minutes; two Rays
 
 
 @pytest.mark.timeout(LIMIT + 20)

@@ -15,6 +15,7 @@ from measuring.table_searches import Searched, searched
 from measuring.table_sets import KEEL, SETS, table_named
 from scipy.stats import bootstrap
 
+from emoprune.problems.tables.auditing import guessed
 from emoprune.problems.tables.choosing import Choice
 from emoprune.problems.tables.features import FeatureSearch, NewOptions
 from emoprune.problems.tables.formulas.formula import Column, Formula
@@ -143,14 +144,7 @@ def control(name: str, seed: int, population: int, generations: int) -> float:
 
 
 def _guess(task: TableTask) -> float:
-    block, target = task.parts.test, task.table.target
-    known = target[block.train]
-    if task.table.task is Task.REGRESSION:
-        predictions = np.full(len(block.scored), known.mean())
-    else:
-        shares = np.bincount(known.astype(np.int64), minlength=len(task.table.classes)) / len(known)
-        predictions = np.tile(shares, (len(block.scored), 1))
-    score = task.measures.metric(target[block.scored], predictions)
+    score = task.measures.metric(task.table.target[task.parts.test.scored], guessed(task.table, task.parts.test))
     return 1 - score if task.measures.metric.maximised else score
 
 

@@ -14,10 +14,11 @@ from emoprune.problems.tables.computing import Computed
 from emoprune.problems.tables.formulas.formula import Term
 from emoprune.problems.tables.racing import spread_of
 from emoprune.problems.tables.splits import Block, folds_of
+from emoprune.problems.tables.table import Table as Data
 from emoprune.problems.tables.table import Task
 from emoprune.problems.tables.task import TableTask, Worker
 
-__all__ = ["audit_subsets"]
+__all__ = ["audit_subsets", "guessed"]
 
 FloatArray = NDArray[np.float64]
 
@@ -103,7 +104,7 @@ def _shuffled(task: TableTask, subsets: Sequence[tuple[Term, ...]], permutations
         target[task.parts.search] = rng.permutation(target[task.parts.search])
         shuffled = table.with_target(target)
         worker = Worker(Computed(shuffled), task.plan.made(table.task, 1))
-        guess, spread = _guessing(task, target)
+        guess, spread = _guessing(task, shuffled)
         for terms in subsets:
             gain = guess - _mean_loss(task, worker, task.parts.folds, terms)
             gains.append(gain)
@@ -115,18 +116,22 @@ def _shuffled(task: TableTask, subsets: Sequence[tuple[Term, ...]], permutations
     return Finding("gain on a shuffled target", value, float(min(gains)), float(max(gains)), alarm, sentence)
 
 
-def _guessing(task: TableTask, target: FloatArray) -> tuple[float, float]:
-    """Return the mean loss over folds of predicting the training rows' mean or class frequencies, and its spread."""
+def guessed(table: Data, block: Block) -> FloatArray:
+    """Return what is predicted for a block by its training rows' mean or class frequencies, whatever the inputs say."""
+    known = table.target[block.train]
+    if table.task is Task.REGRESSION:
+        return np.full(len(block.scored), known.mean())
+    shares = np.bincount(known.astype(np.int64), minlength=len(table.classes)) / len(known)
+    return np.tile(shares, (len(block.scored), 1))
+
+
+def _guessing(task: TableTask, shuffled: Data) -> tuple[float, float]:
+    """Return the mean loss of guessing over the folds, and its spread."""
     metric, losses, spreads = task.measures.metric, [], []
     for block in task.parts.folds:
-        known = target[block.train]
-        if task.table.task is Task.REGRESSION:
-            predictions = np.full(len(block.scored), known.mean())
-        else:
-            shares = np.bincount(known.astype(np.int64), minlength=len(task.table.classes)) / len(known)
-            predictions = np.tile(shares, (len(block.scored), 1))
-        losses.append(metric.loss(target[block.scored], predictions))
-        spreads.append(spread_of(metric, target[block.scored], predictions))
+        predictions, target = guessed(shuffled, block), shuffled.target[block.scored]
+        losses.append(metric.loss(target, predictions))
+        spreads.append(spread_of(metric, target, predictions))
     return float(np.mean(losses)), float(np.sqrt(np.square(spreads).sum()) / len(spreads))
 
 

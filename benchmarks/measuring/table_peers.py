@@ -5,8 +5,8 @@ from __future__ import annotations
 import resource
 import tempfile
 import warnings
+from contextlib import chdir
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -59,7 +59,7 @@ def openfe(task: TableTask, count: int, *, boosting: bool) -> tuple[float, Table
     """Return what openfe's ten best features cost in CPU seconds, and a table of all columns and them to judge.
 
     It is given the rows to search and to select on; features of the test rows are made by its `transform`, which takes
-    train and test together.
+    train and test together. Both write their data into the working folder, which is therefore a temporary one.
     """
     from openfe import OpenFE, transform
 
@@ -69,8 +69,8 @@ def openfe(task: TableTask, count: int, *, boosting: bool) -> tuple[float, Table
     frames = [_frame(table, rows) for rows in (known, test)]
     label = pd.DataFrame({"target": table.target[known].astype(int)})
     begun = spent()
-    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with tempfile.TemporaryDirectory() as folder, chdir(folder), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # thousands of lines about renamed arguments of LightGBM
         maker = OpenFE()
         found = maker.fit(
             data=frames[0],
@@ -79,7 +79,6 @@ def openfe(task: TableTask, count: int, *, boosting: bool) -> tuple[float, Table
             seed=0,
             feature_boosting=boosting,
             verbose=False,
-            tmp_save_path=str(Path(folder) / "data.feather"),
         )
         made = transform(frames[0], frames[1], found[:count], n_jobs=1)
     seconds = spent() - begun

@@ -144,7 +144,11 @@ def test_every_learner_predicts_numbers_and_the_same_ones_again(name: str) -> No
     assert score > 0.2
 
 
-def test_columns_binned_once_and_joined_give_the_trees_of_the_whole_matrix() -> None:
+@pytest.mark.parametrize("wide", [400, 0])  # columns kept one by one, or binned all at once
+def test_columns_binned_once_and_joined_give_the_trees_of_the_whole_matrix(
+    wide: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("emoprune.problems.tables.learners.lightgbm.WIDE", wide)
     data = table(mixed(300))
     computed, rows = Computed(data), np.arange(300)
     block, terms = Block("all", rows, rows), data.terms

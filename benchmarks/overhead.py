@@ -86,7 +86,7 @@ def generations(recorder: Recorder, problem: Pruning, settings: SearchSettings) 
     """Search as `emoprune run` does, in this process, with the given recorder."""
     with recorder, Heartbeat(starting(settings.generations), recorder.write_progress) as heartbeat:
         prepare(problem, recorder, settings.seed)
-        describe_in_manifest(problem, recorder, {})
+        describe_in_manifest(problem, recorder)
         backend = InProcess("cpu", threads=1, time_limit=None, chunk=None)
         backend.start(problem)
         session = Session(

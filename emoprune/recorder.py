@@ -13,6 +13,7 @@ import socket
 import sys
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -36,9 +37,6 @@ log = logging.getLogger(__name__)
 
 def environment() -> dict[str, Any]:
     """Return what a run was made with: versions, machine, user; never the environment variables."""
-    packages = {
-        distribution.metadata["Name"]: distribution.version for distribution in importlib.metadata.distributions()
-    }
     return {
         "host": socket.gethostname(),
         "user": os.getuid(),
@@ -46,7 +44,7 @@ def environment() -> dict[str, Any]:
         "processor": platform.machine(),
         "cores": os.cpu_count(),
         "python": platform.python_version(),
-        "packages": dict(sorted(packages.items())),
+        "packages": _packages(tuple(sys.path)),
         "command": [Path(sys.argv[0]).name, *(_without_root(word) for word in sys.argv[1:])],
         "at": datetime.now(UTC).isoformat(timespec="seconds"),
     }
@@ -56,6 +54,13 @@ def _without_root(word: str) -> str:
     """Return a word of a command with an absolute path in it, as in `--runs=/a/b`, made relative: a run may move."""
     key, sign, value = word.rpartition("=")
     return f"{key}{sign}{os.path.relpath(value)}" if Path(value).is_absolute() else word
+
+
+@cache
+def _packages(_path: tuple[str, ...]) -> dict[str, str]:
+    """Return the installed versions, read once per search path: a search asks for them several times."""
+    found = ((each.metadata["Name"], each.version) for each in importlib.metadata.distributions())
+    return dict(sorted(found))
 
 
 class Recorder:

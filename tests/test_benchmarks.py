@@ -23,6 +23,8 @@ SCRIPTS = {
     "ray_driver": ["emoprune", "16"],
     "search_quality": ["emoprune"],
     "startup": ["emoprune --help"],
+    "table_quality": ["emoprune"],
+    "tables": ["wine", "emoprune, best"],
     "transformer_quality": ["emoprune"],
     "transformers": ["emoprune, sharing"],
 }
@@ -38,18 +40,20 @@ SLOW = {
     "networks",
     "ray_driver",
     "search_quality",
+    "table_quality",
+    "tables",
     "transformer_quality",
     "transformers",
-}  # networks are trained or measured for minutes; two Rays
+}  # networks and tables take minutes; two Rays
 
 
 @pytest.mark.timeout(LIMIT + 20)
 @pytest.mark.parametrize(
     "script", [pytest.param(name, marks=pytest.mark.slow) if name in SLOW else name for name in SCRIPTS]
 )
-def test_a_quick_benchmark_prints_its_tables_and_records_nothing(script: str) -> None:
+def test_a_quick_benchmark_prints_its_tables_records_nothing_and_leaves_nothing_behind(script: str) -> None:
     row = SCRIPTS[script]
-    before = recorded()
+    before, beside = recorded(), set(ROOT.iterdir())
     done = subprocess.run(
         [sys.executable, f"benchmarks/{script}.py", "--quick", "--no-record"],
         cwd=ROOT,
@@ -66,6 +70,7 @@ def test_a_quick_benchmark_prints_its_tables_and_records_nothing(script: str) ->
     figures = [cells[-1] for cells in found if cells[: len(row)] == row]
     assert all(re.search(r"\d", figure) for figure in figures), figures
     assert recorded() == before
+    assert set(ROOT.iterdir()) == beside
 
 
 def recorded() -> str:

@@ -89,6 +89,18 @@ def test_the_page_on_transformers_works_from_top_to_bottom(tmp_path: Path) -> No
     assert undescribed(run) == [], "left in the run's folder, but not in docs/run-folder.md"
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_the_page_on_tables_works_from_top_to_bottom(tmp_path: Path) -> None:
+    follow(ROOT / "docs" / "prune-tables.md", tmp_path, 300)
+    runs = tmp_path / "runs"
+    assert list(runs.glob("loans/exports/*/features.json"))
+    assert list(runs.glob("cancer/exports/*/model.txt"))
+    assert list(runs.glob("stream/exports/*/stream.json"))
+    assert (runs / "cancer" / "audit.json").is_file()
+    assert undescribed(runs / "loans") == [], "left in the run's folder, but not in docs/run-folder.md"
+
+
 def test_the_readme_names_every_exit_code_that_the_help_names() -> None:
     named = re.findall(r"^\| ([\d, ]+) \|", (ROOT / "README.md").read_text(encoding="utf-8"), re.MULTILINE)
     codes = {code.strip() for row in named for code in row.split(",")}

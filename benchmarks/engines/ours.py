@@ -7,7 +7,7 @@ from measuring.judging import Judge, Plan
 from measuring.landscapes import FloatArray
 
 from emoprune.config import SearchSettings
-from emoprune.contracts import Objective
+from emoprune.contracts import Canonical, Objective
 from emoprune.evolution import Evolution
 from emoprune.plugins import build
 from emoprune.space import IntArray, Space
@@ -16,8 +16,8 @@ from emoprune.variation import Operators
 __all__ = ["default_operators", "run"]
 
 
-def default_operators() -> Operators:
-    """Return what a config that says nothing of operators gets."""
+def default_operators(canonical: Canonical | None = None) -> Operators:
+    """Return what a config that says nothing of operators gets, with a problem's canonical form if it has one."""
     settings = SearchSettings()
     return Operators(
         sampling=build("sampling", settings.sampling.name, {}),
@@ -25,6 +25,7 @@ def default_operators() -> Operators:
         crossover=build("crossover", settings.crossover.name, {}),
         mutation=build("mutation", settings.mutation.name, {}),
         repairs=tuple(build("repair", repair.name, {}) for repair in settings.repair),
+        canonical=canonical,
     )
 
 

@@ -1,0 +1,290 @@
+"""The search as a scikit-learn transformer: fit finds formulas, transform computes them."""
+
+from __future__ import annotations
+
+import tempfile
+import warnings
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import (
+    _check_feature_names_in,
+    check_array,
+    check_consistent_length,
+    check_is_fitted,
+    column_or_1d,
+    validate_data,
+)
+
+from emoprune.errors import ConfigError
+from emoprune.problems.tables.choosing import Choice, chosen
+from emoprune.problems.tables.computing import Computed
+from emoprune.problems.tables.exporting import write_features
+from emoprune.problems.tables.features import FeatureSearch, NewOptions
+from emoprune.problems.tables.fitting import features_of
+from emoprune.problems.tables.formulas.catalogue import check_operators
+from emoprune.problems.tables.formulas.formula import Term
+from emoprune.problems.tables.openfe.two_stage import Generation
+from emoprune.problems.tables.reading.frames import plain_columns
+from emoprune.problems.tables.reading.making import TaskName, Wanted, table_of
+from emoprune.problems.tables.references.catalogue import check_methods
+from emoprune.problems.tables.splits import Block, SplitKind, Splits
+from emoprune.problems.tables.standalone.features import load_features, plain
+from emoprune.problems.tables.table import Table
+from emoprune.problems.tables.task import Options, TableTask
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["EvolvedFeatures"]
+
+REFERENCES = ("openfe", "rfe", "mutual-information", "forward-new")
+ROWS_PER_FOLD = 4
+
+
+class EvolvedFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no types
+    """Columns and new features, chosen by a Pareto search, as a scikit-learn transformer.
+
+    `fit` cuts its rows in three as the command line does: it searches on the first part, chooses from the front with
+    the second, and reports the front's scores on the third in `front_`. Statistics of groups are then learnt once more,
+    on all rows. `transform` gives numbers; a categorical feature is given as codes, and missing is NaN, as is what a
+    formula does not define, such as a quotient by zero: put an imputer behind it for models that want no gaps.
+
+    Frames may be pandas or polars, with texts, categories, dates (days since 1970) and missing values. Unseen
+    categories take the statistics of all training rows. Columns must come under the names of `fit`, in their order.
+
+    Args:
+        task: classification or regression; auto takes texts and few different whole numbers for classes.
+        learner: What is trained on each subset: lightgbm, logistic, ridge, random-forest, or an import target.
+        metric: error, or a name of scikit-learn's; auto is the error, or the root of the mean squared error.
+        costs: What is minimised besides: columns, sources, price, milliseconds.
+        categorical: Names of columns of numbers that are categories.
+        operators: Which of the 23 operators formulas are made of; all of them if none is named.
+        order: How many operators may lie on top of each other.
+        budget: How many formulas are looked at for each order.
+        survivors: How many new features have a bit.
+        slots: How many other new features a subset can have at once.
+        others: How many formulas the slots can hold.
+        references: What stands beside the search: openfe, rfe, mutual-information, boruta, forward,
+            forward-new.
+        population: How many subsets survive a generation.
+        generations: How many generations.
+        time_limit: Seconds after which no new generation begins; None for no limit.
+        choose: best (unless all columns are better on the rows to select on), sparse (the fewest columns within one
+            spread of the best), knee, or the best with at most so many columns.
+        splits: stratified, random, grouped or time; auto goes by `groups` if they are given to `fit`.
+        select: The share of rows to choose on.
+        test: The share of rows to report on.
+        folds: How many folds of the other rows lead the search; fewer where there are few rows.
+        workers: 1 stays in this process, more are Ray actors.
+        runs: A folder to keep the search's run in; None keeps none.
+        random_state: The seed.
+
+    Attributes:
+        features_: The chosen features with everything they learnt.
+        formulas_: The same as terms.
+        front_: The front and the references as a frame, with scores on all three parts.
+        n_features_in_: How many columns `fit` saw.
+        feature_names_in_: Their names, if it was a frame.
+    """
+
+    def __init__(
+        self,
+        *,
+        task: TaskName = "auto",
+        learner: str | Mapping[str, Any] = "lightgbm",
+        metric: str = "auto",
+        costs: Sequence[str] = ("columns",),
+        categorical: Sequence[str] = (),
+        operators: Sequence[str] = (),
+        order: int = 1,
+        budget: int = 4000,
+        survivors: int = 40,
+        slots: int = 4,
+        others: int = 200,
+        references: Sequence[str] = REFERENCES,
+        population: int = 40,
+        generations: int = 20,
+        time_limit: float | None = None,
+        choose: Choice = "best",
+        splits: SplitKind = "auto",
+        select: float = 0.2,
+        test: float = 0.2,
+        folds: int = 5,
+        workers: int = 1,
+        runs: str | Path | None = None,
+        random_state: int | np.random.RandomState | None = None,
+    ) -> None:
+        self.task = task
+        self.learner = learner
+        self.metric = metric
+        self.costs = costs
+        self.categorical = categorical
+        self.operators = operators
+        self.order = order
+        self.budget = budget
+        self.survivors = survivors
+        self.slots = slots
+        self.others = others
+        self.references = references
+        self.population = population
+        self.generations = generations
+        self.time_limit = time_limit
+        self.choose = choose
+        self.splits = splits
+        self.select = select
+        self.test = test
+        self.folds = folds
+        self.workers = workers
+        self.runs = runs
+        self.random_state = random_state
+
+    def fit(self, X: Any, y: Any = None, groups: Any = None) -> Self:  # noqa: N803  # scikit-learn's names
+        """Search for columns and formulas, choose, and learn what the chosen ones need on all rows.
+
+        Args:
+            X: A frame or matrix of n rows.
+            y: The target, shape (n,).
+            groups: Rows of equal groups stay together when rows are cut; None if there are none.
+
+        Raises:
+            ValueError: The data or a parameter cannot be used; the message says what to change.
+        """
+        if y is None:
+            raise ValueError(f"{type(self).__name__} requires y to be passed, but the target y is None")
+        columns = self._columns(X, reset=True)
+        target = plain(np.asarray(column_or_1d(y, warn=True)))
+        check_consistent_length(next(iter(columns.values())), target)
+        table = table_of(
+            columns,
+            target,
+            Wanted(self.task, tuple(self.categorical)),
+            groups=None if groups is None else plain(np.asarray(groups)),
+            copies="warn",
+        )
+        for note in table.notes:
+            warnings.warn(f"{type(self).__name__}: {note}", stacklevel=2)
+        terms, self.front_ = self._searched(table)
+        rows = np.arange(len(table))
+        self.formulas_: tuple[Term, ...] = terms
+        self.features_ = features_of(Computed(table), Block("all rows", rows, rows), terms)
+        return self
+
+    def _searched(self, table: Table) -> tuple[tuple[Term, ...], pd.DataFrame]:
+        from emoprune.searching import search
+
+        problem = FeatureSearch(self._task(table), "data", self._new(), check_methods(self.references))
+        config: dict[str, Any] = {
+            "search": {
+                "population": self.population,
+                "generations": self.generations,
+                "time_limit": self.time_limit,
+                "seed": int(check_random_state(self.random_state).randint(2**31)),
+            },
+            "evaluation": {"backend": "serial"} if self.workers == 1 else {"workers": self.workers},
+        }
+        with tempfile.TemporaryDirectory() as folder:
+            searching = search(config, problem=problem, runs=folder if self.runs is None else self.runs)
+            for _ in searching:
+                pass
+            run = searching.run
+            genomes = {each.candidate.id: each.candidate.genome for each in run.evaluations()}
+            front = run.pareto
+        number = chosen(front, problem, self.choose)
+        return problem.kept(genomes[number]), front
+
+    def _task(self, table: Table) -> TableTask:
+        searched = int(len(table) * (1 - self.select - self.test))
+        folds = max(1, min(self.folds, searched // ROWS_PER_FOLD))
+        options = Options(
+            splits=Splits(self.splits, self.select, self.test, folds),
+            learner=self.learner,
+            metric=self.metric,
+            costs=tuple(self.costs),
+        )
+        return TableTask(table, options)
+
+    def _new(self) -> NewOptions:
+        generation = Generation(check_operators(tuple(self.operators)), self.order, self.budget)
+        return NewOptions(generation, self.survivors, self.slots, self.others)
+
+    def transform(self, X: Any) -> NDArray[np.float64]:  # noqa: N803  # scikit-learn's name
+        """Return the chosen features of new rows, shape (rows, features); one row is as good as many.
+
+        Raises:
+            ValueError: Columns are missing, in another order, or hold what they did not hold in `fit`.
+        """
+        check_is_fitted(self, "features_")
+        return self.features_.transform(self._columns(X, reset=False))
+
+    def get_feature_names_out(self, input_features: Any = None) -> NDArray[np.object_]:
+        """Return the names of the chosen features: formulas to read."""
+        check_is_fitted(self, "features_")
+        if hasattr(self, "n_features_in_"):
+            _check_feature_names_in(self, input_features)
+        return np.asarray(self.features_.names, dtype=object)
+
+    @property
+    def _n_features_out(self) -> int:
+        return len(self.features_.names)
+
+    def _columns(self, X: Any, *, reset: bool) -> dict[str, NDArray[Any]]:  # noqa: N803  # scikit-learn's name
+        """Return plain columns under the names of `fit`, checked as scikit-learn checks."""
+        loaded = not reset and not hasattr(self, "n_features_in_")
+        if hasattr(X, "columns"):
+            if not loaded:
+                validate_data(self, X, reset=reset, skip_check_array=True)
+            columns = plain_columns(X)
+            if loaded:
+                return columns
+            _check_rows(columns, fewest=2 if reset else 1)
+        else:
+            array = check_array(
+                X, dtype=None, ensure_all_finite="allow-nan", ensure_min_samples=2 if reset else 1, estimator=self
+            )
+            validate_data(self, array, reset=reset, skip_check_array=True)
+            columns = plain_columns(array)
+        if not reset and hasattr(self, "feature_names_in_") and not hasattr(X, "columns"):
+            return dict(zip(map(str, self.feature_names_in_), columns.values(), strict=True))
+        return columns
+
+    def save(self, folder: str | Path) -> None:
+        """Write the fitted features as JSON and arrays, with a loader that needs numpy alone; nothing is pickled."""
+        check_is_fitted(self, "features_")
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        write_features(Path(folder), self.features_)
+
+    @classmethod
+    def load(cls, folder: str | Path) -> Self:
+        """Return a fitted transformer from a folder that `save` or `emoprune export` wrote.
+
+        It takes any frame that has the columns its formulas need.
+
+        Raises:
+            ConfigError: The folder holds no features.
+        """
+        made = cls()
+        try:
+            made.features_ = load_features(folder)
+        except (OSError, ValueError, KeyError) as error:
+            raise ConfigError(f"{folder}: expected features.json and statistics.npz: {error}") from error
+        return made
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.target_tags.required = True
+        tags.input_tags.allow_nan = True
+        tags.input_tags.categorical = True
+        tags.input_tags.string = True
+        return tags
+
+
+def _check_rows(columns: Mapping[str, NDArray[Any]], fewest: int) -> None:
+    rows = len(next(iter(columns.values()), ()))
+    if rows < fewest:
+        raise ValueError(f"expected at least {fewest} rows, found {rows} sample(s); give more data")

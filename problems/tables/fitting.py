@@ -1,0 +1,69 @@
+"""Features with everything they learnt, as the record that is written and that computes them for new rows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emoprune.problems.tables.computing import Computed, learns
+from emoprune.problems.tables.formulas.formula import Column, Term, plain_of, sources, unique_names
+from emoprune.problems.tables.formulas.learning import learnt_by
+from emoprune.problems.tables.splits import Block
+from emoprune.problems.tables.standalone.features import FORMAT, Features
+from emoprune.problems.tables.table import Table
+
+__all__ = ["features_of", "frame_of", "row_frame"]
+
+IntArray = NDArray[np.int64]
+
+
+def features_of(computed: Computed, block: Block, terms: Sequence[Term]) -> Features:
+    """Return features as they are computed for new rows, with what they learnt on the block's training rows."""
+    columns = {column.name: column for column in computed.table.columns}
+    nodes: list[dict[str, Any]] = []
+    learnt: dict[str, NDArray[Any]] = {}
+    places: dict[Term, int] = {}
+
+    def place(term: Term) -> int:
+        if term in places:
+            return places[term]
+        if isinstance(term, Column):
+            nodes.append({"column": columns[term.name].as_plain()})
+        else:
+            inputs = [place(each) for each in term.inputs]
+            nodes.append({"operator": term.operator, "inputs": inputs})
+            if learns(term):
+                taken = [computed.values(each, block).taken(block.train) for each in term.inputs]
+                found = learnt_by(term.operator, taken)
+                learnt.update({f"{len(nodes) - 1}.{name}": array for name, array in found.items()})
+        places[term] = len(nodes) - 1
+        return places[term]
+
+    features = [
+        {"name": name, "formula": plain_of(term), "node": place(term)}
+        for name, term in zip(unique_names(terms), terms, strict=True)
+    ]
+    needed = sorted(frozenset().union(*(sources(term) for term in terms)))
+    return Features({"format": FORMAT, "needs": needed, "features": features, "nodes": nodes}, learnt)
+
+
+def frame_of(table: Table, rows: IntArray) -> dict[str, NDArray[Any]]:
+    """Return some rows of a table's columns as a user's frame would hold them: floats, or texts and None."""
+    found: dict[str, NDArray[Any]] = {}
+    for column, values in zip(table.columns, table.values, strict=True):
+        if values.numbers is not None:
+            found[column.name] = values.numbers[rows]
+        elif values.codes is not None:
+            known = np.array([*column.categories, None, None], dtype=object)
+            taken = known[values.codes[rows]]
+            of_numbers = column.categories and not isinstance(column.categories[0], str)
+            found[column.name] = taken.astype(np.float64) if of_numbers else taken
+    return found
+
+
+def row_frame(table: Table, row: int) -> dict[str, NDArray[Any]]:
+    """Return one row of a table's columns as a user's frame would hold it."""
+    return frame_of(table, np.array([row]))

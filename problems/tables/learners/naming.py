@@ -1,0 +1,92 @@
+"""Learners by name, with their options."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any
+
+from emoprune.errors import ConfigError
+from emoprune.plugins import find, is_import_target, nearest
+from emoprune.problems.tables.learners.contract import Learner
+from emoprune.problems.tables.table import Task
+
+__all__ = ["LEARNERS", "LearnerPlan", "learner_plan"]
+
+LEARNERS = ("lightgbm", "linear", "random-forest")
+
+
+@dataclass(frozen=True, slots=True)
+class LearnerPlan:
+    """A learner's name and options, checked; made for real once per worker."""
+
+    name: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    def made(self, task: Task, threads: int, megabytes: float = 256.0) -> Learner:
+        """Return the learner.
+
+        Raises:
+            ConfigError: It cannot be made from its options.
+        """
+        try:
+            if self.name == "lightgbm":
+                from emoprune.problems.tables.learners.lightgbm import BoostedTrees, TreeOptions
+
+                return BoostedTrees(TreeOptions(**self.options), threads, megabytes)
+            from emoprune.problems.tables.learners.estimators import EstimatorLearner
+
+            options = dict(self.options)
+            balanced = bool(options.pop("balanced", False))
+            return EstimatorLearner(_maker(self.name, task, options, threads), balanced=balanced)
+        except TypeError as error:
+            raise ConfigError(f"learner: {self.name!r} does not take these options: {error}") from error
+
+
+def learner_plan(given: str | Mapping[str, Any], task: Task) -> LearnerPlan:
+    """Return the plan of a learner given by its name, or by a mapping of its name and options.
+
+    Raises:
+        ConfigError: There is no such learner, or it does not take these options.
+    """
+    options = {"name": given} if isinstance(given, str) else dict(given)
+    name = options.pop("name", None)
+    if not isinstance(name, str):
+        raise ConfigError(f"learner: expected a name, or a mapping with a name and options, found {given!r}")
+    name = {"logistic": "linear", "ridge": "linear"}.get(name, name)
+    if name not in LEARNERS and not is_import_target(name):
+        raise ConfigError(
+            f"learner: no learner is called {name!r}{nearest(name, LEARNERS)}; expected one of {', '.join(LEARNERS)}, "
+            "logistic, ridge, or an import target such as sklearn.neighbors:KNeighborsClassifier"
+        )
+    plan = LearnerPlan(name, MappingProxyType(options))
+    plan.made(task, 1)
+    return LearnerPlan(name, options)
+
+
+def _maker(name: str, task: Task, options: Mapping[str, Any], threads: int) -> Callable[[int], Any]:
+    """Return a function from a seed to a new estimator; it was called once, to see that the options are right."""
+    factory, defaults = _factory(name, task, threads)
+    parameters = inspect.signature(factory).parameters
+
+    def make(seed: int) -> Any:
+        seeded = {"random_state": seed % 2**31} if "random_state" in parameters else {}
+        return factory(**{**seeded, **defaults, **options})
+
+    make(0)
+    return make
+
+
+def _factory(name: str, task: Task, threads: int) -> tuple[Callable[..., Any], dict[str, Any]]:
+    if is_import_target(name):
+        return find("learner", name), {}
+    if name == "linear":
+        from sklearn.linear_model import LogisticRegression, Ridge
+
+        return (Ridge, {}) if task is Task.REGRESSION else (LogisticRegression, {"max_iter": 1000})
+    from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
+
+    forest = RandomForestRegressor if task is Task.REGRESSION else RandomForestClassifier
+    return forest, {"n_estimators": 100, "n_jobs": threads}

@@ -1,0 +1,98 @@
+"""Feature boosting: what a model of all columns says of rows it did not see, from which new features start."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import lightgbm
+import numpy as np
+from numpy.typing import NDArray
+
+from emoprune.problems.tables.computing import Computed
+from emoprune.problems.tables.learners.lightgbm import TreeOptions, binned_table, grown, parameters
+from emoprune.problems.tables.splits import Block
+from emoprune.problems.tables.table import Table, Task
+
+__all__ = ["Margins", "constant", "out_of_fold"]
+
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
+
+SCALES = np.linspace(0.05, 1.2, 24)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Margins:
+    """Raw scores of rows, with the loss's first and second derivatives there; all of shape (n, outputs).
+
+    There is one output, and one per class where there are several. The loss is the log loss or half the squared error.
+    """
+
+    raw: FloatArray
+    gradients: FloatArray
+    curvatures: FloatArray
+
+    @classmethod
+    def at(cls, raw: FloatArray, table: Table, rows: IntArray) -> Margins:
+        """Return the derivatives of the loss of `rows` at raw scores, shape (rows, outputs)."""
+        target = table.target[rows]
+        if table.task is Task.REGRESSION:
+            return cls(raw, raw - target[:, np.newaxis], np.ones_like(raw))
+        if table.task is Task.BINARY:
+            sure = 0.5 * (1 + np.tanh(raw / 2))
+            return cls(raw, sure - target[:, np.newaxis], sure * (1 - sure))
+        sure = _softmax(raw)
+        return cls(raw, sure - np.eye(raw.shape[1])[target.astype(np.int64)], sure * (1 - sure))
+
+
+def out_of_fold(computed: Computed, rows: IntArray, folds: IntArray, options: TreeOptions, seed: int) -> Margins:
+    """Return margins of rows, each from trees on all columns grown on the other folds; `folds` has shape (n,).
+
+    Trees are surer of themselves than they are right, so all scores are shrunk by one factor, the one with the least
+    loss: otherwise every feature that repeats a column would seem to add something.
+    """
+    table = computed.table
+    block = Block("boosting", rows, rows)
+    given = parameters(options, table, len(rows), 1, seed)
+    whole = binned_table(computed, table.terms, block, given)
+    whole.set_label(table.target[rows])
+    raw = np.zeros((len(rows), max(1, len(table.classes) if table.task is Task.MULTICLASS else 1)))
+    for fold in np.unique(folds):
+        others, own = np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)
+        booster = lightgbm.Booster(given, whole.subset(others.tolist()).construct())
+        grown(booster, options.of_rows(len(rows))[0])
+        inputs = computed.matrix(table.terms, block, rows[own])
+        raw[own] = np.asarray(booster.predict(inputs, raw_score=True, num_threads=1)).reshape(len(own), -1)
+    return Margins.at(_calibrated(raw, table, rows), table, rows)
+
+
+def constant(table: Table, rows: IntArray) -> Margins:
+    """Return margins of rows that know nothing but the mean of the target, or the frequencies of its classes."""
+    target = table.target[rows]
+    if table.task is Task.REGRESSION:
+        level = np.array([target.mean()])
+    else:
+        shares = (np.bincount(target.astype(np.int64), minlength=len(table.classes)) + 0.5) / (len(rows) + 1)
+        level = np.log(shares) if table.task is Task.MULTICLASS else np.log(shares[1:] / shares[0])
+    return Margins.at(np.tile(level, (len(rows), 1)), table, rows)
+
+
+def _calibrated(raw: FloatArray, table: Table, rows: IntArray) -> FloatArray:
+    centre = raw.mean(axis=0)
+    shrunk = [centre + scale * (raw - centre) for scale in SCALES]
+    losses = [_loss(each, table, rows) for each in shrunk]
+    return np.asarray(shrunk[int(np.argmin(losses))])
+
+
+def _loss(raw: FloatArray, table: Table, rows: IntArray) -> float:
+    target = table.target[rows]
+    if table.task is Task.REGRESSION:
+        return float(np.mean((raw[:, 0] - target) ** 2))
+    if table.task is Task.BINARY:
+        return float(np.mean(np.logaddexp(0, np.where(target == 1, -raw[:, 0], raw[:, 0]))))
+    return float(-np.mean(np.log(_softmax(raw)[np.arange(len(raw)), target.astype(np.int64)])))
+
+
+def _softmax(raw: FloatArray) -> FloatArray:
+    exponents = np.exp(raw - raw.max(axis=1, keepdims=True))
+    return np.asarray(exponents / exponents.sum(axis=1, keepdims=True))

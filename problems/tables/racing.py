@@ -1,0 +1,106 @@
+"""Races: a subset is measured fold by fold and stops where a reference with no higher costs is clearly better.
+
+What a subset is held against is measured once per run, so its row is the same whatever else is measured, by whichever
+worker. A subset that stops has the score of the reference that beat it, worsened by how far it lay behind so far; it
+cannot come to lie on the front, and is never measured again.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emoprune.errors import ConfigError
+from emoprune.problems.tables.metrics import Metric
+from emoprune.problems.tables.splits import Block
+
+__all__ = ["Race", "Yardstick", "plain_yardsticks", "read_yardsticks", "spread_of", "stations"]
+
+FloatArray = NDArray[np.float64]
+
+RESAMPLES = 30  # for the spread of one score
+WORTH_A_BLOCK = 4000  # rows to learn on, from which a first block of a quarter of them pays
+PART = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Yardstick:
+    """What a reference costs and loses: at the stations of a race, with the spread of each, and over all folds."""
+
+    costs: Mapping[str, float]
+    losses: tuple[float, ...]
+    spreads: tuple[float, ...]
+    whole: float
+
+
+@dataclass(frozen=True, slots=True)
+class Race:
+    """Who is held against what; `margin` is how many spreads behind a subset must lie to be stopped."""
+
+    yardsticks: tuple[Yardstick, ...]
+    costs: tuple[str, ...]
+    margin: float
+
+    def verdict(self, losses: Sequence[float], costs: Mapping[str, float]) -> float | None:
+        """Return the loss of a subset that need not go on, from its losses so far; None for one that must."""
+        count = len(losses)
+        behind: list[tuple[float, float]] = []
+        for each in self.yardsticks:
+            if any(each.costs[name] > costs[name] for name in self.costs):
+                continue
+            difference = float(np.mean(np.subtract(losses, each.losses[:count])))
+            spread = float(np.sqrt(np.square(each.spreads[:count]).sum())) / count
+            if difference > self.margin * spread and difference > 0:
+                behind.append((difference / spread if spread else np.inf, each.whole + difference))
+        return max(behind)[1] if behind else None
+
+
+def stations(folds: Sequence[Block]) -> tuple[tuple[Block, ...], int]:
+    """Return the blocks of a race in order, and how many of the first ones are no part of the final score.
+
+    Where there are many rows to learn on, the race begins with a quarter of those of the first fold.
+    """
+    first = folds[0]
+    if len(first.train) < WORTH_A_BLOCK:
+        return tuple(folds), 0
+    rng = np.random.default_rng(0)
+    some = np.sort(rng.permutation(first.train)[: len(first.train) // PART])
+    return (Block("first block", some, first.scored), *folds), 1
+
+
+def spread_of(metric: Metric, target: FloatArray, predictions: FloatArray) -> float:
+    """Return the standard deviation of a score over resampled rows, at least that of half a row of them."""
+    rng = np.random.default_rng(0)
+    scores = []
+    for _ in range(RESAMPLES):
+        rows = rng.integers(0, len(target), len(target))
+        scores.append(metric(target[rows], predictions[rows]) if len(np.unique(target[rows])) > 1 else np.nan)
+    found = float(np.nanstd(scores)) if np.isfinite(scores).any() else 0.0
+    return max(found, 0.5 / len(target)) if predictions.ndim == 2 else found
+
+
+def plain_yardsticks(yardsticks: Sequence[Yardstick]) -> list[dict[str, Any]]:
+    """Return yardsticks as JSON keeps them."""
+    return [asdict(each) for each in yardsticks]
+
+
+def read_yardsticks(path: Path) -> tuple[Yardstick, ...]:
+    """Read what `plain_yardsticks` made.
+
+    Raises:
+        ConfigError: The file holds something else.
+    """
+    try:
+        plain: list[dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))
+        return tuple(
+            Yardstick(dict(each["costs"]), tuple(each["losses"]), tuple(each["spreads"]), float(each["whole"]))
+            for each in plain
+        )
+    except (ValueError, KeyError, TypeError) as error:
+        raise ConfigError(f"{path.name} cannot be read ({error}); remove it and it is made again") from error

@@ -1,0 +1,116 @@
+"""A table in memory: columns as numbers or codes, the target, and what a person should know of both."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emoprune.problems.tables.formulas.catalogue import Kinds
+from emoprune.problems.tables.formulas.formula import Column
+from emoprune.problems.tables.standalone.features import Values
+
+__all__ = ["ColumnKind", "Table", "TableColumn", "Task"]
+
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
+
+
+class ColumnKind(StrEnum):
+    """What a column holds: numbers, few different numbers that are categories as well, or categories."""
+
+    NUMERICAL = "numerical"
+    ORDINAL = "ordinal"
+    CATEGORICAL = "categorical"
+
+
+class Task(StrEnum):
+    """What is predicted."""
+
+    BINARY = "binary"
+    MULTICLASS = "multiclass"
+    REGRESSION = "regression"
+
+
+@dataclass(frozen=True, slots=True)
+class TableColumn:
+    """A column's name, kind and (unless it is numerical) its categories, sorted, all texts or all numbers."""
+
+    name: str
+    kind: ColumnKind
+    categories: tuple[str, ...] | tuple[float, ...] = ()
+
+    def as_plain(self) -> dict[str, Any]:
+        """Return the record that an exported plan holds."""
+        plain: dict[str, Any] = {"name": self.name, "kind": self.kind.value}
+        return plain if self.kind is ColumnKind.NUMERICAL else {**plain, "categories": list(self.categories)}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Table:
+    """Columns with their values and the target, row by row.
+
+    Args:
+        columns: In the order in which they came.
+        values: One per column, each of n rows.
+        target: Shape (n,): numbers, or a class's place in `classes`.
+        task: What is predicted.
+        classes: The target's classes, sorted; none for numbers.
+        groups: Rows of equal groups (patients, users) stay together when the table is split; None if there are none.
+        notes: Sentences on what was left out or converted.
+    """
+
+    columns: tuple[TableColumn, ...]
+    values: tuple[Values, ...]
+    target: FloatArray
+    task: Task
+    classes: tuple[str, ...] = ()
+    groups: IntArray | None = None
+    notes: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.target)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The columns' names."""
+        return tuple(column.name for column in self.columns)
+
+    @property
+    def terms(self) -> tuple[Column, ...]:
+        """The columns as features."""
+        return tuple(Column(name) for name in self.names)
+
+    @property
+    def kinds(self) -> Kinds:
+        """Which columns are numbers, and which are categories."""
+        numbers = [c.name for c in self.columns if c.kind is not ColumnKind.CATEGORICAL]
+        categories = [c.name for c in self.columns if c.kind is not ColumnKind.NUMERICAL]
+        return Kinds(tuple(map(Column, numbers)), tuple(map(Column, categories)))
+
+    def by_name(self) -> Mapping[str, Values]:
+        """Return the values of each column by its name."""
+        return dict(zip(self.names, self.values, strict=True))
+
+    def with_target(self, target: FloatArray) -> Table:
+        """Return the same columns with another target, such as a permuted one."""
+        return Table(self.columns, self.values, target, self.task, self.classes, self.groups, self.notes)
+
+    def digest(self) -> str:
+        """Return a digest of everything in it but the notes."""
+        digest = hashlib.sha256(repr([self.columns, self.task, self.classes]).encode())
+        for array in self._arrays():
+            digest.update(np.ascontiguousarray(array).tobytes())
+        return digest.hexdigest()
+
+    def _arrays(self) -> Iterator[NDArray[Any]]:
+        for values in self.values:
+            yield from (array for array in (values.numbers, values.codes) if array is not None)
+        yield self.target
+        if self.groups is not None:
+            yield self.groups

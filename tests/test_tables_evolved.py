@@ -1,0 +1,282 @@
+"""The scikit-learn transformer: scikit-learn's own checks, frames of all kinds, pipelines, bad input, save and load."""
+
+from __future__ import annotations
+
+import pickle
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+from sklearn.base import clone
+from sklearn.impute import SimpleImputer
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import cross_val_score
+from sklearn.pipeline import make_pipeline
+from sklearn.utils.estimator_checks import (
+    check_dataframe_column_names_consistency,
+    check_fit2d_1sample,
+    check_n_features_in_after_fitting,
+    check_transformer_general,
+    check_transformer_get_feature_names_out,
+    check_transformer_get_feature_names_out_pandas,
+    estimator_checks_generator,
+)
+from tables_for_tests import mixed, numbers
+
+from emoprune.errors import ConfigError
+from emoprune.problems.tables import EvolvedFeatures
+from emoprune.problems.tables.choosing import chosen
+from emoprune.problems.tables.formulas.formula import sources
+
+
+def small(**options: Any) -> EvolvedFeatures:
+    settings: dict[str, Any] = {"population": 4, "generations": 2, "references": (), "budget": 60, "survivors": 4}
+    return EvolvedFeatures(**{**settings, "folds": 2, "random_state": 0, **options})
+
+
+def fitted(frame: Any, target: Any, **options: Any) -> EvolvedFeatures:
+    return small(**options).fit(frame, target)
+
+
+# What scikit-learn's checks leave out here, with the reason.
+NOT_APPLICABLE = {
+    "check_array_api_input": "formulas are computed in numpy, on other arrays' CPU copies",
+}
+FAST = small(generations=1, population=4, budget=30, survivors=2)
+
+
+@pytest.mark.parametrize(
+    "check",
+    [check for _, check in estimator_checks_generator(FAST)],
+    ids=[getattr(check, "func", check).__name__ for _, check in estimator_checks_generator(FAST)],
+)
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.slow  # some eighty fits, each of them a whole search
+def test_scikit_learn_s_checks_pass(check: Any) -> None:
+    name = check.func.__name__
+    if name in NOT_APPLICABLE:
+        pytest.skip(NOT_APPLICABLE[name])
+    check(clone(FAST))
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(
+    "check",
+    [
+        check_dataframe_column_names_consistency,
+        check_transformer_general,
+        check_transformer_get_feature_names_out,
+        check_transformer_get_feature_names_out_pandas,
+        check_fit2d_1sample,
+        check_n_features_in_after_fitting,
+    ],
+)
+def test_the_checks_that_a_change_breaks_first_pass(check: Any) -> None:
+    check("EvolvedFeatures", clone(FAST))
+
+
+def test_pandas_polars_and_mappings_of_rows_give_the_same_features() -> None:
+    columns, target = mixed()
+    frames = (pd.DataFrame(columns), pl.DataFrame(columns, strict=False))
+    found = [fitted(frame, target) for frame in frames]
+    assert found[0].get_feature_names_out().tolist() == found[1].get_feature_names_out().tolist()
+    np.testing.assert_array_equal(found[0].transform(frames[0]), found[1].transform(frames[1]))
+    assert found[0].transform(frames[1]).shape == (160, len(found[0].formulas_))
+
+
+def test_categories_of_pandas_are_categories_and_numbers_can_be_declared_so() -> None:
+    columns, target = mixed()
+    frame = pd.DataFrame(columns)
+    plain = fitted(frame, target)
+    typed = fitted(frame.astype({"city": "category", "colour": "string"}), target)
+    assert plain.get_feature_names_out().tolist() == typed.get_feature_names_out().tolist()
+    declared = fitted(frame, target, categorical=("grade",), operators=("combine",), survivors=8)
+    made = [formula for formula in declared.front_["name"] if formula]
+    assert made is not None
+    assert declared.features_.plan["format"] == "emoprune.features/1"
+
+
+def test_a_single_row_and_unseen_or_missing_categories_are_transformed() -> None:
+    columns, target = mixed()
+    frame = pd.DataFrame(columns)
+    transformer = fitted(frame, target, operators=("group-mean", "combined-frequency", "frequency"), survivors=8)
+    whole = transformer.transform(frame)
+    np.testing.assert_array_equal(transformer.transform(frame.iloc[[7]]), whole[[7]])
+    strange = frame.iloc[:3].copy()
+    strange["city"] = ["never seen", None, "a"]
+    assert transformer.transform(strange).shape == (3, whole.shape[1])
+
+
+def test_it_works_in_a_pipeline_and_under_cross_validation() -> None:
+    columns, target = mixed(200)
+    pipeline = make_pipeline(small(), SimpleImputer(), LogisticRegression(max_iter=500))
+    scores = cross_val_score(pipeline, pd.DataFrame(columns), target, cv=2)
+    assert scores.mean() > 0.6
+
+
+def test_a_frame_comes_out_where_one_is_asked_for() -> None:
+    columns, target = mixed()
+    transformer = small().set_output(transform="pandas")
+    out = transformer.fit_transform(pd.DataFrame(columns), target)
+    assert list(out.columns) == transformer.get_feature_names_out().tolist()
+
+
+def test_the_front_has_scores_on_all_three_parts_and_the_choice_is_of_it() -> None:
+    columns, target = mixed()
+    transformer = fitted(pd.DataFrame(columns), target)
+    assert {"obj.error", "select.error", "test.error", "obj.columns"} <= set(transformer.front_.columns)
+    assert transformer.front_.loc[transformer.front_["name"] == "unpruned", "obj.columns"].tolist() == [7.0]
+
+
+def test_a_number_of_columns_is_kept_to() -> None:
+    columns, target = mixed()
+    for most in (1, 3):
+        transformer = fitted(pd.DataFrame(columns), target, choose=most, references=("rfe", "mutual-information"))
+        assert 1 <= len(transformer.formulas_) <= most
+
+
+def test_groups_stay_together_and_the_run_can_be_kept(tmp_path: Path) -> None:
+    columns, target = mixed()
+    transformer = small(runs=tmp_path)
+    transformer.fit(pd.DataFrame(columns), target, groups=np.arange(160) // 4)
+    (run,) = [entry for entry in tmp_path.iterdir() if (entry / "manifest.json").is_file()]
+    assert (run / "pareto.csv").is_file()
+
+
+def test_a_regression_finds_the_quotient_it_is_made_of() -> None:
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame({f"x{number}": rng.lognormal(size=300) for number in range(5)})
+    target = frame["x0"] / frame["x1"]
+    transformer = fitted(frame, target, choose="sparse", references=("forward-new",), budget=400, survivors=10)
+    assert any(sources(term) == {"x0", "x1"} for term in transformer.formulas_)
+
+
+def test_the_same_seed_finds_the_same_and_a_clone_has_the_same_parameters() -> None:
+    columns, target = numbers()
+    frame = pd.DataFrame(columns)
+    first, second = fitted(frame, target), clone(fitted(frame, target)).fit(frame, target)
+    np.testing.assert_array_equal(first.transform(frame), second.transform(frame))
+
+
+def test_what_was_fitted_is_written_without_pickle_and_read_again(tmp_path: Path) -> None:
+    columns, target = mixed()
+    frame = pd.DataFrame(columns)
+    transformer = fitted(frame, target, operators=("group-mean", "divide", "combine"), survivors=8)
+    transformer.save(tmp_path / "features")
+    assert {path.name for path in (tmp_path / "features").iterdir()} == {
+        "features.json",
+        "statistics.npz",
+        "features.py",
+    }
+    loaded = EvolvedFeatures.load(tmp_path / "features")
+    np.testing.assert_array_equal(loaded.transform(frame), transformer.transform(frame))
+    needed = transformer.features_.plan["needs"]
+    reordered = frame[list(reversed(frame.columns))].assign(more=1.0)
+    np.testing.assert_array_equal(loaded.transform(reordered), transformer.transform(frame))
+    assert loaded.get_feature_names_out().tolist() == transformer.get_feature_names_out().tolist()
+    copied = pickle.loads(pickle.dumps(transformer))  # noqa: S301  # only what was just dumped is loaded
+    np.testing.assert_array_equal(copied.transform(frame), transformer.transform(frame))
+    with pytest.raises(KeyError, match=f"expected a column '{needed[0]}'"):
+        loaded.transform(frame.drop(columns=needed[0]))
+    with pytest.raises(ConfigError, match=r"expected features.json and statistics.npz"):
+        EvolvedFeatures.load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        (lambda frame: frame.drop(columns="city"), "feature names should match"),
+        (lambda frame: frame[list(reversed(frame.columns))], "must be in the same order"),
+        (lambda frame: frame.assign(new=1.0), "feature names should match"),
+        (lambda frame: frame.assign(size="big"), "column 'size': expected numbers, found texts such as 'big'"),
+        (lambda frame: frame.assign(weight=np.inf), "column 'weight': expected finite or missing"),
+        (lambda frame: frame.iloc[:0], "expected at least 1 rows|0 sample"),
+    ],
+)
+def test_a_frame_that_does_not_fit_is_refused(change: Any, complaint: str) -> None:
+    columns, target = mixed()
+    frame = pd.DataFrame(columns)
+    transformer = fitted(frame, target, choose="best", references=(), survivors=0, generations=1)
+    with pytest.raises(ValueError, match=complaint):
+        transformer.transform(change(frame))
+
+
+@pytest.mark.parametrize(
+    ("options", "target", "complaint"),
+    [
+        ({}, ["a"] * 160, "at least two classes, found one class"),
+        ({}, [np.nan] * 160, "found 160 missing ones"),
+        ({}, ["a", "b"], "inconsistent numbers of samples"),
+        ({"choose": "largest"}, None, "choose: expected best, sparse, knee or a number"),
+        ({"choose": 0}, None, "choose: expected best, sparse, knee or a number"),
+        ({"learner": "none"}, None, "no learner is called 'none'"),
+        ({"operators": ("modulo",)}, None, "no operator is called 'modulo'"),
+        ({"references": ("all",)}, None, "no method is called 'all'"),
+        ({"population": 1}, None, "search.population: expected an integer from 4"),
+        ({"task": "regression"}, None, "expected numbers for a regression"),
+    ],
+)
+def test_what_cannot_be_fitted_is_refused_at_fit(options: dict[str, Any], target: Any, complaint: str) -> None:
+    columns, own = mixed()
+    with pytest.raises(ValueError, match=complaint):
+        small(**options).fit(pd.DataFrame(columns), own if target is None else target)
+
+
+def test_columns_of_no_use_are_said_and_a_copy_of_the_target_is_warned_of() -> None:
+    columns, target = mixed()
+    frame = pd.DataFrame(columns).assign(flat=1.0, copy=(target == "yes").astype(float))
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        fitted(frame, target)
+    said = " ".join(str(each.message) for each in caught)
+    assert "flat is left out: it is constant, 1" in said
+    assert "Column 'copy' is the target itself" in said
+
+
+def test_dates_are_numbers() -> None:
+    columns, target = mixed()
+    frame = pd.DataFrame(columns)
+    frame["day"] = pd.date_range("2020-01-01", periods=len(frame))
+    transformer = fitted(frame, target)
+    assert transformer.transform(frame.iloc[:5]).shape[0] == 5
+
+
+def test_a_choice_is_made_where_held_out_rows_do_not_confirm_the_winner() -> None:
+    columns, target = mixed()
+    transformer = fitted(pd.DataFrame(columns), target)
+
+    class Metric:
+        name, maximised = "error", False
+
+    class Measures:
+        metric, costs = Metric, ("columns",)
+
+    class Task:
+        measures, spread = Measures, 0.02
+
+    class Problem:
+        task = Task
+
+    front = pd.DataFrame(
+        {
+            "candidate_id": [0, 1, 2],
+            "name": ["unpruned", "", ""],
+            "knee": [0, 0, 1],
+            "obj.error": [0.20, 0.10, 0.11],
+            "select.error": [0.15, 0.18, 0.16],
+            "obj.columns": [9.0, 4.0, 2.0],
+        }
+    )
+    assert transformer.front_ is not None
+    assert chosen(front, Problem(), "best") == 0  # type: ignore[arg-type]
+    assert chosen(front, Problem(), "sparse") == 2  # type: ignore[arg-type]
+    assert chosen(front, Problem(), "knee") == 2  # type: ignore[arg-type]
+    assert chosen(front, Problem(), 5) == 2  # type: ignore[arg-type]
+    front["select.error"] = [0.15, 0.14, 0.16]
+    assert chosen(front, Problem(), "best") == 1  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match="no candidate has at most 1 columns"):
+        chosen(front, Problem(), 1)  # type: ignore[arg-type]

@@ -10,13 +10,16 @@ from numpy.typing import NDArray
 
 from emoprune.contracts import Failure
 from emoprune.problems.prompts.data.examples import Parts
+from emoprune.problems.prompts.scorers.calling import EndpointFailed
 from emoprune.problems.prompts.scorers.contract import Filled, Prompted, Scorer
-from emoprune.problems.prompts.stopping import Stopping, blocks
+from emoprune.problems.prompts.stopping import GiveUp, blocks
 from emoprune.problems.prompts.tasks.contract import Task
 from emoprune.problems.prompts.template import Template
 from emoprune.records import Split
 
-__all__ = ["Examined", "Examiner"]
+__all__ = ["FIRST", "Examined", "Examiner"]
+
+FIRST = 8  # examples, before it is asked for the first time whether a prompt is hopeless
 
 FloatArray = NDArray[np.float64]
 
@@ -35,22 +38,17 @@ class Examined:
 
     @property
     def values(self) -> dict[str, float]:
-        """The mean of each measure."""
+        """The mean of each measure over the examples it was put to."""
         return {name: float(own.mean()) for name, own in self.measured.items()}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Examiner:
-    """A scorer, a task and examples in three parts; with `stopping`, hopeless prompts see only some of the search part.
-
-    `mask` and `wrapped` say how a prompt reaches the model: before and after it stand the texts of a chat, if it is
-    put as one.
-    """
+    """A scorer, a task and examples in three parts; `around` are the texts of a chat before and after a prompt."""
 
     scorer: Scorer
     task: Task
     parts: Parts
-    stopping: Stopping | None = None
     around: tuple[str, str] = ("", "")
 
     def prompted(self, template: Template, split: Split) -> Prompted:
@@ -58,22 +56,21 @@ class Examiner:
         inputs = tuple(example.inputs for example in self.parts[split])
         return self.scorer.prompted(Filled(template.between(*self.around), inputs), self.task.choices)
 
-    def examined(self, template: Template, split: Split, tokens: float) -> Examined | Failure:
-        """Put a prompt to a part; `tokens` is its length. What cannot be asked or judged is a failure."""
+    def examined(self, template: Template, split: Split, give_up: GiveUp | None = None) -> Examined | Failure:
+        """Put a prompt to a part, block by block until `give_up` says so; what cannot be asked is a failure."""
         if not "".join(template.texts).strip():
             return Failure("nothing is left of the prompt but its placeholders")
         prompted = self.prompted(template, split)
         if prompted.refusal is not None:
             return Failure(prompted.refusal)
         examples = self.parts[split]
-        stopping = self.stopping if split is Split.SEARCH else None
-        measured: dict[str, FloatArray] = {}
-        for rows in blocks(len(examples), len(examples) if stopping is None else stopping.first):
+        known: dict[str, FloatArray] = {}
+        for rows in blocks(len(examples), len(examples) if give_up is None else FIRST):
             try:
                 judged = self.task.judged(prompted, examples, rows)
-            except FloatingPointError as error:
+            except (FloatingPointError, EndpointFailed) as error:
                 return Failure(str(error))
-            measured = {name: np.concatenate([measured.get(name, own[:0]), own]) for name, own in judged.items()}
-            if stopping is not None and stopping.hopeless(template.text, measured, tokens, len(examples)):
+            known = {name: np.concatenate([known.get(name, own[:0]), own]) for name, own in judged.items()}
+            if give_up is not None and give_up(known, len(examples)):
                 break
-        return Examined(measured, len(examples))
+        return Examined(known, len(examples))

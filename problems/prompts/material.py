@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from emoprune.errors import ConfigError
@@ -15,19 +15,36 @@ from emoprune.problems.prompts.data.splitting import Sizes, cut, kept_apart
 from emoprune.problems.prompts.tasks.choosing import Choosing
 from emoprune.problems.prompts.tasks.contract import Task
 from emoprune.problems.prompts.tasks.words import LETTERS, choices_after
+from emoprune.problems.prompts.tasks.writing import Writing
 from emoprune.problems.prompts.template import Template
 from emoprune.records import Split
 
-__all__ = ["Material", "TaskName", "material_of"]
+__all__ = ["Asked", "Material", "TaskName", "material_of"]
 
-TaskName = Literal["classification", "multiple-choice"]
+TaskName = Literal["classification", "multiple-choice", "generation"]
 
 _OPTION = re.compile(r"(option|choice)_?\d+")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Asked:
+    """What the options say about prompt, examples and answers."""
+
+    prompt: str | FewShot
+    examples: str | Mapping[str, str] = "film-reviews"
+    task: TaskName = "classification"
+    answer: str | None = None
+    verbalisers: Mapping[str, str] | None = None
+    writing: Writing = field(default_factory=Writing)
+    sizes: Sizes = field(default_factory=Sizes)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Material:
-    """A prompt, the examples it is put to, how answers are judged, and what a person should know, a sentence each."""
+    """A prompt, the examples it is put to, how answers are judged, and what a person should know, a sentence each.
+
+    `words` are what answers are called in the prompt, by label; none if they are written freely.
+    """
 
     template: Template
     parts: Parts
@@ -36,25 +53,15 @@ class Material:
     notes: Sequence[str]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Asked:
-    """What the options say about prompt, examples and answers."""
-
-    task: TaskName
-    prompt: str | FewShot
-    examples: str | Mapping[str, str]
-    answer: str | None
-    verbalisers: Mapping[str, str] | None
-    sizes: Sizes
-
-
-def material_of(asked: Asked, tokenizer: Any | None, chat_ending: str = "", special: Sequence[str] = ()) -> Material:
+def material_of(
+    asked: Asked, tokenizer: Any | None, around: tuple[str, str] = ("", ""), special: Sequence[str] = ()
+) -> Material:
     """Read and check everything that a prompt is tried on.
 
     Args:
         asked: The options.
         tokenizer: The model's; None where it is not at hand.
-        chat_ending: What stands between the prompt and its answer if it is put as a chat.
+        around: What stands before and after the prompt if it is put as a chat.
         special: Placeholders that no example fills.
 
     Raises:
@@ -65,7 +72,7 @@ def material_of(asked: Asked, tokenizer: Any | None, chat_ending: str = "", spec
     text, shown = _prompt(asked, tables, words)
     template = Template.of(text, {*tables.known, *special})
     parts, notes = kept_apart(_parts(asked, tables, template, shown, special), text, asked.sizes)
-    task = _task(template, words, tokenizer, chat_ending)
+    task = _task(asked, template, words, tokenizer, around[1])
     for split, examples in parts.items():
         notes += task.check(examples, split.value)
     return Material(template, parts, task, words, notes)
@@ -73,6 +80,10 @@ def material_of(asked: Asked, tokenizer: Any | None, chat_ending: str = "", spec
 
 def _words(asked: Asked, tables: Tables) -> dict[str, str]:
     """Return what each answer is called in the prompt, in the order of the classes."""
+    if asked.task == "generation":
+        if asked.verbalisers is not None:
+            raise ConfigError("verbalisers: answers are written freely in a generation task; leave them out")
+        return {}
     if asked.verbalisers is not None:
         if len(asked.verbalisers) < 2:
             raise ConfigError(
@@ -99,8 +110,10 @@ def _prompt(asked: Asked, tables: Tables, words: Mapping[str, str]) -> tuple[str
         return prompt_text(asked.prompt), set()
     shots = asked.prompt
     columns = _columns(tables, Template.of(shots.query, tables.known))
-    pool = _answered(asked, examples_of(tables.parts[Split.SEARCH], tables.answer, columns, ()))
-    chosen = shots.demonstrations(pool, list(words) or [""])
+    options = _options(tables) if asked.task == "multiple-choice" else []
+    pool = _answered(asked, examples_of(tables.parts[Split.SEARCH], tables.answer, columns, options))
+    answers = list(words) or [None]
+    chosen = shots.demonstrations(pool, answers)
     return shots.text(chosen, words, tables.known), {example.digest for example in chosen}
 
 
@@ -133,7 +146,7 @@ def _answered(asked: Asked, examples: Sequence[Example]) -> list[Example]:
 
 
 def _lettered(example: Example) -> Example:
-    """Return an example whose answer is a letter; a number counts from 0, another text is one of the options."""
+    """Return an example whose answer is a letter; a number counts from 0."""
     answer = example.answer
     if len(answer) == 1 and answer.upper() in LETTERS:
         letter = answer.upper()
@@ -150,7 +163,10 @@ def _lettered(example: Example) -> Example:
     return Example(example.inputs, letter, example.place, example.options)
 
 
-def _task(template: Template, words: Mapping[str, str], tokenizer: Any | None, chat_ending: str) -> Task:
-    ending = template.texts[-1] + chat_ending
-    choices = choices_after(list(words.values()), ending, tokenizer, masked=template.masked)
-    return Choosing(tuple(words), choices)
+def _task(asked: Asked, template: Template, words: Mapping[str, str], tokenizer: Any | None, after: str) -> Task:
+    if asked.task == "generation":
+        if template.masked:
+            raise ConfigError("prompt: a generation task cannot be answered in place of {mask_token}; leave it out")
+        return asked.writing
+    ending = template.texts[-1] + after
+    return Choosing(tuple(words), choices_after(list(words.values()), ending, tokenizer, masked=template.masked))

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+import json
+import logging
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal
 
 import torch
@@ -12,36 +15,39 @@ import torch
 from emoprune.contracts import Constraint, Failure, Objective, Row
 from emoprune.errors import ConfigError, ContractError
 from emoprune.problems.language.loading import pretrained, tokenizer_of
-from emoprune.problems.prompts.data.few_shot import FewShot
-from emoprune.problems.prompts.data.splitting import Sizes
 from emoprune.problems.prompts.examiner import Examined, Examiner
-from emoprune.problems.prompts.material import Asked, Material, TaskName, material_of
+from emoprune.problems.prompts.material import Asked, Material, material_of
 from emoprune.problems.prompts.measures import TOKENS, Measures
-from emoprune.problems.prompts.pieces import ByToken, Splitter
+from emoprune.problems.prompts.pieces import ByToken, ByWord, Splitter
+from emoprune.problems.prompts.scorers.calling import Endpoint
 from emoprune.problems.prompts.scorers.causal import CausalScorer
-from emoprune.problems.prompts.scorers.contract import Scorer
+from emoprune.problems.prompts.scorers.contract import Filled, Scorer
+from emoprune.problems.prompts.scorers.endpoint import EndpointScorer
 from emoprune.problems.prompts.scorers.masked import MaskedScorer
+from emoprune.problems.prompts.scorers.precision import choose_precision
 from emoprune.problems.prompts.scorers.reading import LocalModel, check_fast
-from emoprune.problems.prompts.stopping import Stopping
+from emoprune.problems.prompts.stopping import GiveUp
+from emoprune.problems.prompts.tasks.choosing import Choosing
 from emoprune.problems.prompts.template import Template
+from emoprune.problems.prompts.writing_files import write_json
 from emoprune.records import Split
 
 __all__ = ["Options", "Precision", "PromptTask"]
 
-Precision = Literal["float32", "bfloat16"]
+Precision = Literal["float32", "bfloat16", "auto"]
+
+_CONTENT = "\x00content\x00"
+_log = logging.getLogger("emoprune")
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
     """What a config says about model, prompt, examples and measuring; the problems' own options come on top."""
 
-    prompt: str | FewShot
-    model: str = "smollm2"
-    examples: str | Mapping[str, str] = "film-reviews"
-    answer: str | None = None
-    verbalisers: Mapping[str, str] | None = None
-    task: TaskName = "classification"
-    sizes: Sizes = field(default_factory=Sizes)
+    asked: Asked
+    model: str | None = None
+    endpoint: Endpoint | None = None
+    chat: bool = False
     objectives: Sequence[str] = ("accuracy", TOKENS)
     at_most: Mapping[str, float] = field(default_factory=dict)
     at_least: Mapping[str, float] = field(default_factory=dict)
@@ -57,13 +63,13 @@ class PromptTask:
 
     def __init__(self, options: Options, special: Sequence[str] = ()) -> None:
         self.options = options
-        self._tokenizer = tokenizer_of(options.model)
-        check_fast(self._tokenizer, options.model)
-        self.splitter: Splitter = ByToken(self._tokenizer)
-        asked = Asked(
-            options.task, options.prompt, options.examples, options.answer, options.verbalisers, options.sizes
-        )
-        self.material: Material = material_of(asked, self._tokenizer, special=special)
+        if options.model is not None and options.endpoint is not None:
+            raise ConfigError("model: expected a model here or an endpoint, found both; leave one out")
+        self.model_name = "smollm2" if options.model is None else options.model
+        self.tokenizer = self._tokenizer()
+        self.splitter: Splitter = ByWord() if self.tokenizer is None else ByToken(self.tokenizer)
+        self.around = chat_around(self.tokenizer) if options.chat else ("", "")
+        self.material: Material = material_of(options.asked, self.tokenizer, self.around, special)
         self.measures = Measures(
             tuple(options.objectives),
             dict(options.at_most),
@@ -71,7 +77,29 @@ class PromptTask:
             self.material.task.measures,
             self.length(self.material.template),
         )
+        self._precision = options.precision
         self._scorer: Scorer | None = None
+        self._check()
+
+    def _tokenizer(self) -> Any | None:
+        name = self.model_name if self.options.endpoint is None else self.options.endpoint.tokenizer
+        if name is None:
+            return None
+        tokenizer = tokenizer_of(name)
+        check_fast(tokenizer, name)
+        return tokenizer
+
+    def _check(self) -> None:
+        masked = self.material.template.masked
+        if masked and self.options.endpoint is not None:
+            raise ConfigError("prompt: {mask_token} needs a masked language model, and endpoints have none")
+        if masked and getattr(self.tokenizer, "mask_token", None) is None:
+            raise ConfigError(
+                f"prompt: {{mask_token}} needs a masked language model, and the tokenizer of {self.model_name!r} has "
+                "no mask; leave it out, or give another model"
+            )
+        if masked and self.options.chat:
+            raise ConfigError("chat: a masked language model takes no chats; leave it out")
 
     @property
     def objectives(self) -> tuple[Objective, ...]:
@@ -87,23 +115,68 @@ class PromptTask:
         """Return how many tokens a prompt has without its input, to which the spaces before it belong."""
         return sum(map(self.splitter.count, [*(text.rstrip(" ") for text in template.texts[:-1]), template.texts[-1]]))
 
+    def filled(self, template: Template, split: Split) -> Filled:
+        """Return a prompt about the examples of a part, as it is put to the model."""
+        inputs = tuple(example.inputs for example in self.material.parts[split])
+        return Filled(template.between(*self.around), inputs)
+
+    def prepare(self, folder: Path, tried: Callable[[], Sequence[Template]]) -> None:
+        """Load the model, decide its precision once if that is to be decided, and check that the prompt can be put.
+
+        Args:
+            folder: Where the decision is kept.
+            tried: The whole prompt and several pruned ones, to decide by.
+
+        Raises:
+            ConfigError: The prompt does not fit into the model's context, or the endpoint cannot be used.
+        """
+        if self.options.precision == "auto":
+            self._precision = self._decided(folder / "precision.json", tried)
+        scorer = self.load("cpu")
+        if isinstance(scorer, EndpointScorer) and isinstance(self.material.task, Choosing):
+            scorer.check(self.filled(self.material.template, Split.SEARCH), self.material.task.choices)
+        self._check_fits()
+
+    def _decided(self, path: Path, tried: Callable[[], Sequence[Template]]) -> Precision:
+        if not isinstance(self.material.task, Choosing) or self.options.endpoint is not None:
+            return "float32"  # what is written freely has no few predictions to compare
+        if not path.exists():
+            prompts = [self.filled(template, Split.SEARCH) for template in tried()]
+            choice, self._scorer = choose_precision(
+                lambda precision: self._loaded("cpu", precision), prompts, self.material.task.choices
+            )
+            write_json(path, {"precision": choice.precision, "why": choice.reason})
+        kept: Precision = json.loads(path.read_text(encoding="utf-8"))["precision"]
+        return kept
+
     def load(self, device: str) -> Scorer:
         """Load the model, once per process.
 
         Raises:
-            ConfigError: There is no such device here, or the prompt does not fit into the model's context.
+            ConfigError: There is no such device here, or no such model.
         """
-        if self._scorer is None:
-            if device == "cuda" and not torch.cuda.is_available():
-                raise ConfigError("evaluation.device: cuda was asked for, but torch finds no GPU here; use cpu")
-            masked = self.material.template.masked
-            kind: Literal["masked-language-model", "language-model"] = (
-                "masked-language-model" if masked else "language-model"
-            )
-            loaded = pretrained(self.options.model, kind, dtype=self.options.precision)
-            local = LocalModel(loaded, device, special=True)
-            self._scorer = MaskedScorer(local) if masked else CausalScorer(local)
+        if device == "cuda" and not torch.cuda.is_available():
+            raise ConfigError("evaluation.device: cuda was asked for, but torch finds no GPU here; use cpu")
+        if self._scorer is None or (isinstance(self._scorer, CausalScorer | MaskedScorer) and
+                                    self._scorer.local.device != device):  # fmt: skip
+            self._scorer = self._loaded(device, self._precision)
         return self._scorer
+
+    def _loaded(self, device: str, precision: str) -> Scorer:
+        if self.options.endpoint is not None:
+            return EndpointScorer(self.options.endpoint)
+        if self.material.template.masked:
+            masked = pretrained(self.model_name, "masked-language-model", dtype=precision)
+            return MaskedScorer(LocalModel(masked, device, special=True))
+        causal = pretrained(self.model_name, "language-model", dtype=precision)
+        return self._checked(CausalScorer(LocalModel(causal, device, special=not self.options.chat)))
+
+    def _checked(self, scorer: CausalScorer) -> CausalScorer:
+        """Return the scorer; one that reads examples from their beginning where sharing changes what comes of it."""
+        if scorer.agrees_with_plain(self.filled(self.material.template, Split.SEARCH), self.material.task.choices):
+            return scorer
+        _log.warning("what examples share of the prompt cannot be read once by this model; each is read by itself")
+        return CausalScorer(scorer.local, sharing=False)
 
     @property
     def scorer(self) -> Scorer:
@@ -112,38 +185,32 @@ class PromptTask:
             raise ContractError("the model is not loaded yet; call setup(device, threads) first")
         return self._scorer
 
-    def examiner(self, stopping: Stopping | None = None) -> Examiner:
+    def examiner(self) -> Examiner:
         """Return what puts prompts to the examples."""
-        return Examiner(self.scorer, self.material.task, self.material.parts, stopping)
+        return Examiner(self.scorer, self.material.task, self.material.parts, self.around)
 
-    def check_fits(self) -> None:
-        """Refuse a prompt that is too long for the model about some example.
-
-        Raises:
-            ConfigError: It is.
-        """
+    def _check_fits(self) -> None:
         examiner = self.examiner()
         for split in Split:
             refusal = examiner.prompted(self.material.template, split).refusal
             if refusal is not None:
                 raise ConfigError(
-                    f"examples: {split.value} part: {refusal}; shorten the prompt or leave the example out"
+                    f"examples: {split.value} part: {refusal}; shorten the prompt, or leave the example out"
                 )
 
-    def row(self, examiner: Examiner, template: Template, split: Split) -> Row:
+    def row(self, examiner: Examiner, template: Template, split: Split, give_up: GiveUp | None = None) -> Row:
         """Return a prompt's objectives and bounded values on a part, or why it has none."""
-        tokens = float(self.length(template))
-        examined = examiner.examined(template, split, tokens)
-        return examined if isinstance(examined, Failure) else self.measures.row(self._values(examined, tokens))
+        examined = examiner.examined(template, split, give_up)
+        return examined if isinstance(examined, Failure) else self.measures.row(self.values(examined, template))
 
-    def _values(self, examined: Examined, tokens: float) -> dict[str, float]:
-        return {**examined.values, TOKENS: tokens}
+    def values(self, examined: Examined, template: Template) -> dict[str, float]:
+        """Return all measures of a prompt."""
+        return {**examined.values, TOKENS: float(self.length(template))}
 
     def fingerprint(self) -> str:
         """Return a digest of the model, the prompt, all examples and the words for their answers."""
         digest = hashlib.sha256(self.scorer.fingerprint().encode())
-        digest.update(self.material.template.text.encode())
-        digest.update(repr(self.material.task.choices).encode())
+        digest.update(repr((self.material.template, self.around, self.material.task.choices)).encode())
         for split, examples in self.material.parts.items():
             for example in examples:
                 digest.update(repr((split.value, example.inputs, example.answer)).encode())
@@ -152,3 +219,19 @@ class PromptTask:
     def __getstate__(self) -> dict[str, Any]:
         # Workers load for themselves.
         return {**vars(self), "_scorer": None}
+
+
+def chat_around(tokenizer: Any | None) -> tuple[str, str]:
+    """Return what a model's chat template puts before and after a user's message that is to be answered.
+
+    Raises:
+        ConfigError: There is no tokenizer at hand, or it has no chat template.
+    """
+    if getattr(tokenizer, "chat_template", None) is None or tokenizer is None:
+        raise ConfigError("chat: the model's tokenizer has no chat template; leave it out, or give another model")
+    message = [{"role": "user", "content": _CONTENT}]
+    text: str = tokenizer.apply_chat_template(message, tokenize=False, add_generation_prompt=True)
+    before, found, after = text.partition(_CONTENT)
+    if not found:
+        raise ConfigError("chat: the model's chat template changes a message's text; leave it out")
+    return before, after

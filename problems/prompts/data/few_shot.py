@@ -43,18 +43,18 @@ class FewShot:
         """The end of the prompt: the template up to the answer, without the space before it."""
         return self.template.partition(ANSWER)[0].rstrip(" ")
 
-    def demonstrations(self, examples: Sequence[Example], answers: Sequence[str]) -> list[Example]:
-        """Return the first examples of each answer, in turn.
+    def demonstrations(self, examples: Sequence[Example], answers: Sequence[str | None]) -> list[Example]:
+        """Return the first examples of each answer, in turn; None stands for any answer.
 
         Raises:
             ConfigError: There are too few.
         """
-        piles = [[each for each in examples if each.answer == answer][: self.shots] for answer in answers]
-        short = next((answer for answer, pile in zip(answers, piles, strict=True) if len(pile) < self.shots), None)
-        if short is not None:
+        piles = [[each for each in examples if answer in (each.answer, None)][: self.shots] for answer in answers]
+        short = next((answer for answer, pile in zip(answers, piles, strict=True) if len(pile) < self.shots), "")
+        if short != "":
+            which = "" if short is None else f" with the answer {short!r}"
             raise ConfigError(
-                f"prompt: expected {self.shots} examples with the answer {short!r} to show, found fewer; give more "
-                "rows, or fewer shots"
+                f"prompt: expected {self.shots} examples{which} to show, found fewer; give more rows, or fewer shots"
             )
         return [pile[turn] for turn in range(self.shots) for pile in piles]
 

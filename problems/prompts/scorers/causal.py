@@ -16,6 +16,8 @@ from emoprune.space import IntArray
 
 __all__ = ["CausalScorer"]
 
+TRIED = 3  # examples that sharing is tried on before it is relied upon
+
 
 class CausalScorer:
     """Asks a causal language model what comes next.
@@ -51,6 +53,30 @@ class CausalScorer:
             surprisal = torch.cat([surprisal.new_full((1,), float("inf")), surprisal])
         spans = np.array(encoded["offset_mapping"], dtype=np.int64).reshape(-1, 2)
         return TokenScores(spans, surprisal.double().cpu().numpy())
+
+    @torch.inference_mode()
+    def agrees_with_plain(self, filled: Filled, choices: Choices) -> bool:
+        """Whether what this scorer says of the first examples is what the model says of their texts in one batch."""
+        if not len(choices):
+            return True  # whoever continues a text goes through the model's own generation
+        texts = filled.texts()[:TRIED]
+        found = CausalPrompted(self, self.local.ids(texts), choices).choices(np.arange(len(texts)))
+        expected = self.plain(texts)[:, list(choices.tokens)]
+        size = float(np.abs(expected).max())
+        rounding = 1e-3 if self.local.model.dtype == torch.float32 else 5e-2
+        return bool(np.allclose(found - found.mean(), expected - expected.mean(), atol=rounding * max(1.0, size)))
+
+    @torch.inference_mode()
+    def plain(self, texts: Sequence[str]) -> FloatArray:
+        """Return the logits after each text as anybody would get them: one padded batch, all of the vocabulary."""
+        ids = self.local.ids(texts)
+        longest, filler = max(map(len, ids)), self.local.padding
+        padded = torch.tensor([[*[filler] * (longest - len(each)), *each] for each in ids], device=self.local.device)
+        seen = torch.tensor([[*[0] * (longest - len(each)), *[1] * len(each)] for each in ids], device=padded.device)
+        positions = (seen.cumsum(dim=1) - 1).clamp(min=0)
+        logits = self.local.model(input_ids=padded, attention_mask=seen, position_ids=positions).logits[:, -1]
+        found: FloatArray = logits.double().cpu().numpy()
+        return found
 
     def fingerprint(self) -> str:
         """Return a digest of weights, config and tokenizer."""

@@ -80,7 +80,11 @@ class Choosing:
 
 
 def _hits(logits: FloatArray, gold: IntArray, offered: BoolArray) -> FloatArray:
-    return np.asarray(np.where(offered, logits, -np.inf).argmax(axis=1) == gold, dtype=np.float64)
+    """Return 1 where the right answer is likelier than every other; a tie is no answer."""
+    rows, shown = np.arange(len(gold)), np.where(offered, logits, -np.inf)
+    others = shown.copy()
+    others[rows, gold] = -np.inf
+    return np.asarray(shown[rows, gold] > others.max(axis=1), dtype=np.float64)
 
 
 def _judged(logits: FloatArray, gold: IntArray, offered: BoolArray) -> Mapping[str, FloatArray]:

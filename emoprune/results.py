@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from emoprune.archive import Archive
-from emoprune.assembly import described
-from emoprune.contracts import Exporting, Problem
+from emoprune.assembly import described, marked
+from emoprune.contracts import Exporting, Marked, Passage, Problem
 from emoprune.errors import ConfigError, ContractError
 from emoprune.placing import alone, whole
 from emoprune.recorder import Recorder
@@ -26,24 +26,34 @@ class Results:
         self._problem = problem
         self._recorder = recorder
         self._descriptions: dict[int, Mapping[str, Any]] = {}
+        self._passages: dict[int, Sequence[Passage]] = {}
 
     def members(self, archive: Archive) -> list[Candidate]:
-        """Return the candidates of the front and the references, by id; failed references stay out."""
-        wanted = {*archive.front.ids.tolist(), *self._recorder.run.references}
-        chosen_ones = [archive.evaluations[number] for number in sorted(wanted) if number in archive.evaluations]
+        """Return the candidates of the front, the references and the reconsidered, by id; failed ones stay out."""
+        known, again = self._known(archive), [each.candidate.id for each in self._recorder.run.reconsidered]
+        wanted = {*archive.front.ids.tolist(), *self._recorder.run.references, *again}
+        chosen_ones = [known[number] for number in sorted(wanted) if number in known]
         return [evaluation.candidate for evaluation in chosen_ones if evaluation.ok]
 
     def members_after_select(self, archive: Archive) -> list[Candidate]:
         """Return the candidates that are on the front by their `select` values, and the references."""
         frame = self._recorder.run.pareto_of(_kept(archive))
         wanted = set(frame.loc[(frame["rank"] == 1) | (frame["name"] != ""), "candidate_id"])
-        return [each.candidate for each in _kept(archive) if each.candidate.id in wanted and each.ok]
+        return [each.candidate for number, each in self._known(archive).items() if number in wanted and each.ok]
+
+    def _known(self, archive: Archive) -> dict[int, Evaluation]:
+        """Return what a table may show by candidate: the front, generation 0 with the references, the reconsidered."""
+        known = {**archive.evaluations, **{each.candidate.id: each for each in self._recorder.run.reconsidered}}
+        return {number: known[number] for number in sorted(known)}
 
     def write_tables(self, archive: Archive) -> None:
         """Rebuild pareto.csv, its schema and the descriptions of its rows."""
         frame = self._recorder.run.pareto_of(_kept(archive))
-        described = {number: self._described(archive.evaluations[number]) for number in frame["candidate_id"].tolist()}
-        self._recorder.write_tables(frame, described)
+        known = self._known(archive)
+        shown = [known[number] for number in frame["candidate_id"].tolist()]
+        described = {each.candidate.id: self._described(each) for each in shown}
+        texts = {each.candidate.id: self._marked(each) for each in shown} if isinstance(self._problem, Marked) else {}
+        self._recorder.write_tables(frame, described, texts)
 
     def _described(self, evaluation: Evaluation) -> Mapping[str, Any]:
         number = evaluation.candidate.id
@@ -51,6 +61,12 @@ class Results:
             genome = evaluation.candidate.genome
             self._descriptions[number] = described(self._problem, genome, f"candidate {number}")
         return self._descriptions[number]
+
+    def _marked(self, evaluation: Evaluation) -> Sequence[Passage]:
+        number = evaluation.candidate.id
+        if number not in self._passages:
+            self._passages[number] = marked(self._problem, evaluation.candidate.genome, f"candidate {number}")
+        return self._passages[number]
 
 
 def _kept(archive: Archive) -> list[Evaluation]:

@@ -12,6 +12,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
 
+from emoprune.report.marked import shares
 from emoprune.report.page_audit import audit_shown
 from emoprune.report.page_data import plots
 from emoprune.report.page_stages import stages_shown
@@ -56,6 +57,7 @@ def _page(run: ReadableRun) -> str:
         summary=summary(run, ranking),
         failures=failures(run.history),
         audit=audit_shown(run),
+        shares=shares(ranking, run.marked),
         stages=stages_shown(run),
         point=_reference_point(run, ranking),
     )

@@ -129,7 +129,7 @@ def best_share(
     """Return the best `share` of all evaluations, at least the best one: by front after front, the oldest first."""
     ranked = [e for e, fits in zip(evaluations, _feasible(evaluations, constraints), strict=True) if fits]
     depth = front.depths(as_minimised(table(ranked, [objective.name for objective in objectives]), objectives))
-    order = np.lexsort(([each.candidate.id for each in ranked], depth))
+    order = np.lexsort((np.array([each.candidate.id for each in ranked], dtype=np.int64), depth))
     return [ranked[place] for place in order[: math.ceil(share * len(evaluations))]]
 
 

@@ -54,7 +54,9 @@ def _table(place: Path, text: str) -> TabularFile:
     # Sentences in .tsv hold quote marks that mean nothing.
     tabs = place.suffix.lower() == ".tsv"
     reader = csv.reader(lines, delimiter="\t", quoting=csv.QUOTE_NONE) if tabs else csv.reader(lines)
-    rows, numbers, begun = [], [], 1
+    rows: list[tuple[str, ...]] = []
+    numbers: list[int] = []
+    begun = 1
     try:
         for row in reader:
             if row:
@@ -66,11 +68,11 @@ def _table(place: Path, text: str) -> TabularFile:
     if not rows:
         raise ConfigError(f"data: {place.name} is empty; expected a header and rows")
     columns = tuple(name.strip().lower() for name in rows[0])
-    for number, row in zip(numbers[1:], rows[1:], strict=True):
-        if len(row) != len(columns):
+    for number, cells in zip(numbers[1:], rows[1:], strict=True):
+        if len(cells) != len(columns):
             raise ConfigError(
                 f"data: {place.name}, row {number}: expected {len(columns)} columns as in the header, found "
-                f"{len(row)}; mend it"
+                f"{len(cells)}; mend it"
             )
     return TabularFile(place.name, columns, tuple(rows[1:]), tuple(numbers[1:]))
 

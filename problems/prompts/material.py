@@ -74,7 +74,9 @@ def material_of(
     parts, notes = kept_apart(_parts(asked, tables, template, shown, special), text, asked.sizes)
     task = _task(asked, template, words, tokenizer, around[1])
     for split, examples in parts.items():
-        notes += task.check(examples, split.value)
+        task.check_answers(examples, split.value)
+    for split, examples in parts.items():
+        notes += task.check_variety(examples, split.value)
     return Material(template, parts, task, words, notes)
 
 
@@ -112,7 +114,7 @@ def _prompt(asked: Asked, tables: Tables, words: Mapping[str, str]) -> tuple[str
     columns = _columns(tables, Template.of(shots.query, tables.known))
     options = _options(tables) if asked.task == "multiple-choice" else []
     pool = _answered(asked, examples_of(tables.parts[Split.SEARCH], tables.answer, columns, options))
-    answers = list(words) or [None]
+    answers: list[str | None] = [*words] or [None]
     chosen = shots.demonstrations(pool, answers)
     return shots.text(chosen, words, tables.known), {example.digest for example in chosen}
 
@@ -126,6 +128,11 @@ def _parts(
 ) -> Mapping[Split, Sequence[Example]]:
     inputs = Template(template.texts, tuple(slot for slot in template.slots if slot not in special))
     columns = _columns(tables, inputs)
+    if not columns:
+        raise ConfigError(
+            f"prompt: expected a placeholder for the input, such as {{{tables.inputs[0]}}}, found none in "
+            f"{template.text[:80]!r}; put one where the input belongs"
+        )
     options = _options(tables) if asked.task == "multiple-choice" else []
     read = {
         split: [

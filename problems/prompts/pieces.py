@@ -86,7 +86,7 @@ class Pieces:
     def fixed(self) -> BoolArray:
         """Which pieces stay: the placeholders, and the spaces before one, which become a part of what fills it."""
         blank = np.array([text.strip(" ") == "" for text in self.texts], dtype=np.bool_)
-        return self.slots | (blank & np.append(self.slots[1:], False))
+        return np.asarray(self.slots | (blank & np.append(self.slots[1:], False)), dtype=np.bool_)
 
     @classmethod
     def of(cls, template: Template, splitter: Splitter) -> Pieces:

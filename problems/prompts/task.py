@@ -8,6 +8,7 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Literal
 
 import torch
@@ -57,11 +58,15 @@ class Options:
 class PromptTask:
     """Model, prompt and examples of one config; made in the driver, sent to the workers.
 
+    Args:
+        options: What the config says.
+        special: Placeholders that no example fills, and the longest text that the problem puts there.
+
     Raises:
         ConfigError: Something of it cannot be used.
     """
 
-    def __init__(self, options: Options, special: Sequence[str] = ()) -> None:
+    def __init__(self, options: Options, special: Mapping[str, str] = MappingProxyType({})) -> None:
         self.options = options
         if options.model is not None and options.endpoint is not None:
             raise ConfigError("model: expected a model here or an endpoint, found both; leave one out")
@@ -69,13 +74,16 @@ class PromptTask:
         self.tokenizer = self._tokenizer()
         self.splitter: Splitter = ByWord() if self.tokenizer is None else ByToken(self.tokenizer)
         self.around = chat_around(self.tokenizer) if options.chat else ("", "")
-        self.material: Material = material_of(options.asked, self.tokenizer, self.around, special)
+        self.material: Material = material_of(options.asked, self.tokenizer, self.around, tuple(special))
+        self.longest = self.material.template
+        for slot, text in special.items():
+            self.longest = self.longest.with_text(slot, text)
         self.measures = Measures(
             tuple(options.objectives),
             dict(options.at_most),
             dict(options.at_least),
             self.material.task.measures,
-            self.length(self.material.template),
+            self.length(self.longest),
         )
         self._precision = options.precision
         self._scorer: Scorer | None = None
@@ -134,7 +142,7 @@ class PromptTask:
             self._precision = self._decided(folder / "precision.json", tried)
         scorer = self.load("cpu")
         if isinstance(scorer, EndpointScorer) and isinstance(self.material.task, Choosing):
-            scorer.check(self.filled(self.material.template, Split.SEARCH), self.material.task.choices)
+            scorer.check(self.filled(self.longest, Split.SEARCH), self.material.task.choices)
         self._check_fits()
 
     def _decided(self, path: Path, tried: Callable[[], Sequence[Template]]) -> Precision:
@@ -173,7 +181,7 @@ class PromptTask:
 
     def _checked(self, scorer: CausalScorer) -> CausalScorer:
         """Return the scorer; one that reads examples from their beginning where sharing changes what comes of it."""
-        if scorer.agrees_with_plain(self.filled(self.material.template, Split.SEARCH), self.material.task.choices):
+        if scorer.agrees_with_plain(self.filled(self.longest, Split.SEARCH), self.material.task.choices):
             return scorer
         _log.warning("what examples share of the prompt cannot be read once by this model; each is read by itself")
         return CausalScorer(scorer.local, sharing=False)
@@ -192,7 +200,7 @@ class PromptTask:
     def _check_fits(self) -> None:
         examiner = self.examiner()
         for split in Split:
-            refusal = examiner.prompted(self.material.template, split).refusal
+            refusal = examiner.prompted(self.longest, split).refusal
             if refusal is not None:
                 raise ConfigError(
                     f"examples: {split.value} part: {refusal}; shorten the prompt, or leave the example out"

@@ -77,6 +77,19 @@ class Template:
         given = iter(inputs)
         return self.filled([mask if slot == MASK else next(given) for slot in self.slots])
 
+    def with_text(self, slot: str, text: str) -> Template:
+        """Return the prompt with a text in place of one of its placeholders.
+
+        Raises:
+            ConfigError: It does not have that placeholder exactly once.
+        """
+        if self.slots.count(slot) != 1:
+            raise ConfigError(f"prompt: expected {{{slot}}} once, found it {self.slots.count(slot)} times; put it in")
+        place = self.slots.index(slot)
+        joined = f"{self.texts[place]}{text}{self.texts[place + 1]}"
+        slots = (*self.slots[:place], *self.slots[place + 1 :])
+        return Template((*self.texts[:place], joined, *self.texts[place + 2 :]), slots)
+
     def between(self, before: str, after: str) -> Template:
         """Return the prompt with texts put before and after it."""
         if not self.slots:

@@ -10,11 +10,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from emoprune.contracts import Description, Reference, Row
+from emoprune.contracts import Description, Inspection, Passage, Reference, Row
 from emoprune.errors import ConfigError, ContractError
 from emoprune.problems.prompts.data.few_shot import FewShot
 from emoprune.problems.prompts.data.splitting import Sizes
 from emoprune.problems.prompts.examiner import Examiner
+from emoprune.problems.prompts.exporting import FORMATS, export_prompt
+from emoprune.problems.prompts.inspecting import inspection_of_prompt
 from emoprune.problems.prompts.material import Asked, TaskName
 from emoprune.problems.prompts.measures import TOKENS
 from emoprune.problems.prompts.pieces import Pieces
@@ -77,6 +79,8 @@ class PromptTokens:
         test_examples: How many the test part has at most.
         precision: What the model computes in; auto takes bfloat16 where it predicts the same.
     """
+
+    formats: tuple[str, ...] = FORMATS
 
     def __init__(
         self,
@@ -238,10 +242,39 @@ class PromptTokens:
         template = self._template(genome)
         return {"tokens": self._task.length(template), "prompt": template.text}
 
+    def marked(self, genome: IntArray) -> Sequence[Passage]:
+        """Return the whole prompt with what stays of it and what goes."""
+        return [Passage(text, bool(stays)) for text, stays in zip(self._pieces.texts, genome.tolist(), strict=True)]
+
+    def inspect(self) -> Inspection:
+        """Return the tokens of the prompt, the words for answers, and the examples of each part."""
+        pieces = [
+            {"token": number, "text": repr(text)[1:-1], "may go": "no" if locked else "yes"}
+            for number, (text, locked) in enumerate(zip(self._pieces.texts, self._locked.tolist(), strict=True))
+        ]
+        free = int(self.space.free.sum())
+        summary: dict[str, str | int | float | bool] = {
+            "tokens that may go": free,
+            "genomes": f"{float(self.space.size):.3g}",
+        }
+        return inspection_of_prompt(self._task, summary, {"prompt": pieces}, ())
+
     def export(self, genome: IntArray, folder: Path) -> Description:
-        """Write the prompt's text into `folder`."""
-        (folder / "prompt.txt").write_text(self._template(genome).text, encoding="utf-8")
-        return {"file": "prompt.txt"}
+        """Write the prompt's text into `folder`, verified."""
+        return self.export_as(genome, folder, self.formats[:1], verify=True)
+
+    def export_as(self, genome: IntArray, folder: Path, formats: Sequence[str], verify: bool) -> Description:
+        """Write the prompt as text, as JSON with the words for its answers, or as a chat.
+
+        Raises:
+            ConfigError: A chat is wanted of a model that has no chat template.
+            ContractError: What was written is answered otherwise than what was measured.
+        """
+        template, whole = self._template(genome), self._task.material.template
+        deleted = [text for text, stays in zip(self._pieces.texts, genome.tolist(), strict=True) if not stays]
+        tokens = {"tokens": self._task.length(template), "tokens_of_the_whole": self._task.length(whole)}
+        facts: dict[str, str | int | float] = {**tokens, "deleted": len(deleted)}
+        return {**tokens, **export_prompt(self._task, template, folder, formats, verify=verify, facts=facts)}
 
     def fingerprint(self) -> str:
         """Return a digest of everything that `evaluate` depends on and the config does not name."""

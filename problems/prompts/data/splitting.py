@@ -12,6 +12,7 @@ from emoprune.records import Split
 
 __all__ = ["Sizes", "check_disjoint", "cut", "kept_apart"]
 
+LEAST = 6  # examples that three parts can be made of
 TELLING = 4  # words; fewer stand in a prompt by chance
 
 
@@ -58,9 +59,7 @@ def kept_apart(
                 seen.add(example.digest)
                 own.append(example)
         if repeated:
-            notes.append(
-                f"{repeated} rows of the {split.value} part stand before or in another part; they are left out."
-            )
+            notes.append(f"{repeated} rows of the {split.value} part stand elsewhere already; they are left out.")
         if shown:
             notes.append(f"{shown} rows of the {split.value} part stand in the prompt itself; they are left out.")
         parts[split] = tuple(_limited(own, sizes.of(split), in_turn=split is Split.SEARCH))
@@ -93,20 +92,43 @@ def _in_turn(examples: Sequence[Example]) -> Iterator[Example]:
 
 
 def cut(examples: Sequence[Example], sizes: Sizes) -> dict[Split, tuple[Example, ...]]:
-    """Cut one set of examples into three parts, each with all answers in turn, whatever order it comes in."""
+    """Cut one set of examples into three parts, whatever order it comes in.
+
+    The search part takes from all answers in turn, though never more than a third of those with one answer; select and
+    test share the rest, each answer in equal proportions.
+
+    Raises:
+        ConfigError: There are too few.
+    """
     shuffled = sorted({each.digest: each for each in reversed(examples)}.values(), key=lambda each: each.digest)
-    ordered = list(_in_turn(shuffled))
-    if len(ordered) < 6:
+    if len(shuffled) < LEAST:
         raise ConfigError(
-            f"examples: expected at least 6 different rows to make three parts of, found {len(ordered)}; give more"
+            f"examples: expected at least {LEAST} different rows to make three parts of, found {len(shuffled)}; give "
+            "more"
         )
-    search = min(sizes.search or len(ordered) // 3, len(ordered) // 3)
-    select = min(sizes.select or len(ordered) // 3, (len(ordered) - search) // 2)
+    piles = _piles(shuffled)
+    third = len(shuffled) // 3
+    searched = list(_in_turn([each for pile in piles for each in pile[: max(1, len(pile) // 3)]]))
+    search = searched[: min(sizes.search or third, third)]
+    taken = {each.digest for each in search}
+    rest = [[each for each in pile if each.digest not in taken] for pile in piles]
+    left = sum(map(len, rest))
+    share = min(sizes.select or third, left // 2) / left
+    selected = {each.digest for pile in rest for each in pile[: round(share * len(pile))]}
+    remaining = [each for each in shuffled if each.digest not in taken]
     return {
-        Split.SEARCH: tuple(ordered[:search]),
-        Split.SELECT: tuple(ordered[search : search + select]),
-        Split.TEST: tuple(ordered[search + select :]),
+        Split.SEARCH: tuple(search),
+        Split.SELECT: tuple(each for each in remaining if each.digest in selected),
+        Split.TEST: tuple(each for each in remaining if each.digest not in selected),
     }
+
+
+def _piles(examples: Sequence[Example]) -> list[list[Example]]:
+    """Return the examples by answer; all in one pile where hardly any two have the same, as in arithmetic."""
+    answers = sorted({each.answer for each in examples})
+    if len(answers) > len(examples) / 3:
+        return [list(examples)]
+    return [[each for each in examples if each.answer == answer] for answer in answers]
 
 
 def check_disjoint(parts: Parts) -> None:

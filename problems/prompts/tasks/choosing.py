@@ -38,14 +38,17 @@ class Choosing:
         """What can be measured of chosen answers."""
         return ("accuracy", "balanced-accuracy", "reward", "cross-entropy", "entropy")
 
-    def check(self, examples: Sequence[Example], part: str) -> list[str]:
-        """Refuse answers that are none of the labels, or all alike; say where classes are uneven."""
+    def check_answers(self, examples: Sequence[Example], part: str) -> None:
+        """Refuse answers that are none of the labels."""
         strange = next((each for each in examples if each.answer not in self.labels), None)
         if strange is not None:
             raise ConfigError(
                 f"examples: {part}, {strange.place}: the answer is {strange.answer!r}, which has no verbaliser; "
                 f"expected one of {', '.join(map(repr, self.labels))}: add a verbaliser, or mend the row"
             )
+
+    def check_variety(self, examples: Sequence[Example], part: str) -> list[str]:
+        """Refuse answers that are all alike, and say where classes are uneven."""
         counts = Counter(each.answer for each in examples)
         if len(counts) == 1:
             raise ConfigError(

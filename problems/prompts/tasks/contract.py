@@ -31,11 +31,19 @@ class Task(Protocol):
         """The words to choose from; none if answers are written freely."""
         ...
 
-    def check(self, examples: Sequence[Example], part: str) -> list[str]:
-        """Refuse examples that cannot be judged, and return what a person should know of them, a sentence each.
+    def check_answers(self, examples: Sequence[Example], part: str) -> None:
+        """Refuse examples that cannot be judged.
 
         Raises:
-            ConfigError: An answer is none of those expected, or all are the same.
+            ConfigError: An answer is none of those expected.
+        """
+        ...
+
+    def check_variety(self, examples: Sequence[Example], part: str) -> list[str]:
+        """Refuse examples that are all alike, and return what a person should know of them, a sentence each.
+
+        Raises:
+            ConfigError: All have the same answer.
         """
         ...
 

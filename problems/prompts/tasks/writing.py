@@ -49,14 +49,17 @@ class Writing:
         """None: answers are not chosen."""
         return Choices((), ())
 
-    def check(self, examples: Sequence[Example], part: str) -> list[str]:
-        """Refuse answers that nothing can match, or that are all the same."""
+    def check_answers(self, examples: Sequence[Example], part: str) -> None:
+        """Refuse answers that nothing can match."""
         for example in examples:
             if self._essence(example.answer) is None:
                 raise ConfigError(
                     f"examples: {part}, {example.place}: expected a number in the answer, found "
                     f"{example.answer[:60]!r}; mend the row, or match by text"
                 )
+
+    def check_variety(self, examples: Sequence[Example], part: str) -> list[str]:
+        """Refuse answers that are all the same."""
         if len({self._essence(each.answer) for each in examples}) == 1:
             raise ConfigError(
                 f"examples: all {len(examples)} rows of the {part} part have the answer {examples[0].answer[:60]!r}; "

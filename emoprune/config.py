@@ -82,6 +82,7 @@ class SearchSettings(BaseModel):
     crossover: PluginField = Plugin(name="uniform")
     mutation: PluginField = Plugin(name="by-kind")
     repair: tuple[PluginField, ...] = (Plugin(name="legal"),)
+    reconsider: float = Field(default=0.0, ge=0, le=1)
     warm_start: tuple[str, ...] = ()
 
     @model_validator(mode="after")

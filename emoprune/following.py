@@ -19,6 +19,7 @@ from rich.text import Text
 
 from emoprune.errors import ConfigError, ContractError, EvaluationsFailed, RunCorrupt
 from emoprune.records import Generation, Progress, State
+from emoprune.report.marked import marked_texts
 from emoprune.report.terminal import LiveView, front_table
 from emoprune.run import Run
 from emoprune.searching import Search
@@ -171,6 +172,9 @@ def _print_end(search: Search) -> None:
     next_steps = []
     if run.progress.evaluated:
         Paper().print(front_table(run))
+        texts = marked_texts(run)
+        if texts is not None:
+            Paper().print(texts)
         word = run_word(run)
         next_steps = [f"report   emoprune report {word}"]
         if run.pareto["knee"].any():

@@ -1,4 +1,4 @@
-"""What a problem may offer besides: checks, alarms, formats, a pre-flight, an audit, a recovery, and their records.
+"""What a problem may offer besides: checks, alarms, formats, marked text, a pre-flight, an audit, a recovery.
 
 A problem offers one of these by having its members; nothing is inherited. Keyword-only arguments of `audit` and
 `recover` are the problem's own options: `--set name=value` on the command line, checked against the annotations.
@@ -30,6 +30,8 @@ __all__ = [
     "Finding",
     "Inspected",
     "Inspection",
+    "Marked",
+    "Passage",
     "Recovered",
     "Recovering",
     "Table",
@@ -158,6 +160,32 @@ class Recovered:
         }
         object.__setattr__(self, "values", measured)
         object.__setattr__(self, "description", _labelled(self.description, "recovered, description"))
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """A stretch of a text, and whether a candidate keeps it; what goes is shown struck through."""
+
+    text: str
+    kept: bool = True
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.text, str):
+            raise ContractError(f"passage: expected a text, found {type(self.text).__name__}")
+        object.__setattr__(self, "kept", bool(self.kept))
+
+
+@runtime_checkable
+class Marked(Protocol):
+    """A problem whose pruned things are read as text, such as a prompt: what stays of it, and what goes."""
+
+    def marked(self, genome: IntArray) -> Sequence[Passage]:
+        """Return the passages that make the text, in order; works without `setup`.
+
+        Where every genome is a choice from one text, its passages are the same for all of them, and only `kept`
+        differs: a report then also shows how many of the front keep each.
+        """
+        ...
 
 
 @runtime_checkable

@@ -12,6 +12,7 @@ import shutil
 import socket
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
@@ -20,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from filelock import FileLock, Timeout
 
+from emoprune.contracts import Passage
 from emoprune.errors import ConfigError, RunCorrupt, RunLocked
 from emoprune.records import Evaluation, Progress, Split
 from emoprune.run import SCHEMA_VERSION, Run, checked_name, not_started
@@ -251,12 +253,20 @@ class Recorder:
         """Replace status.json."""
         write_atomically(self.path / "status.json", json.dumps(progress.as_json(), indent=2) + "\n")
 
-    def write_tables(self, frame: pd.DataFrame, descriptions: Mapping[int, Mapping[str, Any]]) -> None:
-        """Rebuild what is derived from the truth: descriptions.json, pareto.csv and its schema."""
+    def write_tables(
+        self,
+        frame: pd.DataFrame,
+        descriptions: Mapping[int, Mapping[str, Any]],
+        marked: Mapping[int, Sequence[Passage]],
+    ) -> None:
+        """Rebuild what is derived from the truth: descriptions.json, marked.json if any, pareto.csv and its schema."""
         from emoprune.tables import pareto_schema, without_formulas
 
         plain = {str(number): dict(words) for number, words in sorted(descriptions.items())}
         write_atomically(self.path / "descriptions.json", json.dumps(plain, indent=1, allow_nan=False) + "\n")
+        if marked:
+            passages = {str(number): [asdict(each) for each in text] for number, text in sorted(marked.items())}
+            write_atomically(self.path / "marked.json", json.dumps(passages, indent=1) + "\n")
         schema = pareto_schema(frame, self.run.objectives, self.run.constraints)
         write_atomically(self.path / "pareto.schema.json", json.dumps(schema, indent=2) + "\n")
         write_atomically(self.path / "pareto.csv", without_formulas(frame).to_csv(index=False, lineterminator="\n"))

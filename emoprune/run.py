@@ -11,8 +11,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from emoprune.contracts import Constraint, Objective
-from emoprune.errors import ConfigError, RunCorrupt, RunNotFound, TrustError
+from emoprune.contracts import Constraint, Objective, Passage
+from emoprune.errors import ConfigError, ContractError, RunCorrupt, RunNotFound, TrustError
 from emoprune.records import Evaluation, Progress, Split, State
 from emoprune.storage import read_json, read_lines
 
@@ -242,13 +242,46 @@ class Run:
     ) -> pd.DataFrame:
         from emoprune.tables import pareto_frame
 
-        return pareto_frame(evaluations, remeasured, self.references, self.objectives, self.constraints)
+        again = [each for each in self.reconsidered if (each.candidate.id, Split.SELECT) in remeasured]
+        everyone = {each.candidate.id: each for each in (*evaluations, *again)}
+        return pareto_frame(
+            [everyone[number] for number in sorted(everyone)],
+            remeasured,
+            self.references,
+            self.objectives,
+            self.constraints,
+            reconsidered=[each.candidate.id for each in again],
+        )
+
+    @property
+    def reconsidered(self) -> list[Evaluation]:
+        """What is measured again on `select` beside the front because `search.reconsider` asks for it, best first."""
+        path = self.path / "config.resolved.json"
+        share = float(read_json(path)["search"].get("reconsider", 0.0)) if path.exists() else 0.0
+        if not share:
+            return []
+        from emoprune.tables import best_share
+
+        return best_share(self.evaluations(), self.objectives, self.constraints, share)
 
     @property
     def descriptions(self) -> dict[int, dict[str, Any]]:
         """What each member of the front and each reference keeps, in a person's words."""
         path = self.path / "descriptions.json"
         return {int(number): words for number, words in read_json(path).items()} if path.exists() else {}
+
+    @property
+    def marked(self) -> dict[int, tuple[Passage, ...]]:
+        """The text of each member of the front and each reference, with what goes; none for most problems."""
+        path = self.path / "marked.json"
+        if not path.exists():
+            return {}
+        try:
+            return {int(number): tuple(Passage(**each) for each in text) for number, text in read_json(path).items()}
+        except (AttributeError, TypeError, ValueError, ContractError) as error:
+            raise RunCorrupt(
+                f"{path}: expected marked texts, found {error!r}; `emoprune resume` rewrites it"
+            ) from error
 
     @property
     def progress(self) -> Progress:

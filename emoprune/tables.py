@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from emoprune.contracts import Constraint, Objective, as_minimised, violations
 from emoprune.records import Evaluation, Split, table
 
 __all__ = [
+    "best_share",
     "history_frame",
     "pareto_frame",
     "pareto_schema",
@@ -82,14 +84,16 @@ def pareto_frame(
     references: Mapping[int, str],
     objectives: Sequence[Objective],
     constraints: Sequence[Constraint],
+    *,
+    reconsidered: Collection[int] = (),
 ) -> pd.DataFrame:
-    """Return the front of everything evaluated, and every reference, best rank first.
+    """Return the front of everything evaluated, every reference and what is `reconsidered`, best rank first.
 
     Rank 1 is the front. Once every member of the front was measured again on `select`, the ranks come from there;
     `feasible` and `crowding` speak of the split that the ranks come from, `test` holds the numbers to report. NaN
     stands for what was not measured.
     """
-    members = _members(evaluations, references, objectives, constraints)
+    members = _members(evaluations, {*references, *reconsidered}, objectives, constraints)
     again = {split: _again(members, remeasured, split) for split in (Split.SELECT, Split.TEST)}
     measured = [member for member in members if member.ok]
     complete = bool(measured) and all((member.candidate.id, Split.SELECT) in remeasured for member in measured)
@@ -119,15 +123,25 @@ def pareto_frame(
 
 def _members(
     evaluations: Sequence[Evaluation],
-    references: Mapping[int, str],
+    wanted: Collection[int],
     objectives: Sequence[Objective],
     constraints: Sequence[Constraint],
 ) -> list[Evaluation]:
-    """Return the evaluations on the front or of a reference, by candidate."""
+    """Return the evaluations on the front, or of candidates that are `wanted` anyway, by candidate."""
     ranked = [e for e, fits in zip(evaluations, _feasible(evaluations, constraints), strict=True) if fits]
     values = as_minimised(table(ranked, [objective.name for objective in objectives]), objectives)
     best = {ranked[row].candidate.id for row in np.flatnonzero(front.non_dominated(values))}
-    return [e for e in evaluations if e.candidate.id in best or e.candidate.id in references]
+    return [e for e in evaluations if e.candidate.id in best or e.candidate.id in wanted]
+
+
+def best_share(
+    evaluations: Sequence[Evaluation], objectives: Sequence[Objective], constraints: Sequence[Constraint], share: float
+) -> list[Evaluation]:
+    """Return the best `share` of all evaluations, at least the best one: by front after front, the oldest first."""
+    ranked = [e for e, fits in zip(evaluations, _feasible(evaluations, constraints), strict=True) if fits]
+    depth = front.depths(as_minimised(table(ranked, [objective.name for objective in objectives]), objectives))
+    order = np.lexsort((np.array([each.candidate.id for each in ranked], dtype=np.int64), depth))
+    return [ranked[place] for place in order[: math.ceil(share * len(evaluations))]]
 
 
 def _feasible(evaluations: Sequence[Evaluation | None], constraints: Sequence[Constraint]) -> NDArray[np.bool_]:

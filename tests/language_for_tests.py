@@ -58,6 +58,23 @@ def llama(heads: int = 4, key_value_heads: int = 2, layers: int = 2, **more: Any
     return drawn(LlamaForCausalLM, config)
 
 
+def bert() -> Any:
+    """Return a masked language model of width 32."""
+    from transformers import BertConfig, BertForMaskedLM
+
+    config = BertConfig(
+        vocab_size=VOCABULARY,
+        hidden_size=32,
+        intermediate_size=48,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        max_position_embeddings=96,
+        pad_token_id=3,
+        initializer_range=0.2,
+    )
+    return drawn(BertForMaskedLM, config)
+
+
 def drawn(model_class: Any, config: Any, seed: int = 0) -> Any:
     """Return a model with weights drawn from `seed`, in eval mode."""
     with torch.random.fork_rng(devices=[]):

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emoprune import front
-from emoprune.contracts import Constraint, Direction, Objective, as_minimised
+from emoprune.contracts import Constraint, Direction, Objective, Passage, as_minimised
 from emoprune.records import Candidate, Evaluation, Front, Generation, Progress, Ran, Split, State, Status, table
 from emoprune.tables import history_frame, pareto_frame
 
@@ -45,6 +45,7 @@ class TellableRun:
     descriptions: Mapping[int, Mapping[str, str | int | float]]
     progress: Progress
     stages: Mapping[str, TellableRun] = field(default_factory=dict)
+    marked: Mapping[int, Sequence[Passage]] = field(default_factory=dict)
 
     @property
     def objectives(self) -> list[Objective]:

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from language_for_tests import gguf, llama, saved, tokenizer
+from language_for_tests import bert, gguf, llama, saved, tokenizer
 
 from emoprune.errors import ConfigError
-from emoprune.problems.language.loading import language_model, pretrained
+from emoprune.problems.language.loading import language_model, pretrained, tokenizer_of
 from emoprune.problems.language.origins import PACKAGED, Packaged, origin_of
 
 
@@ -166,6 +166,28 @@ def test_a_language_model_needs_a_tokenizer_and_an_encoder_does_not(tmp_path: Pa
     with pytest.raises(ConfigError, match=r"has no tokenizer; expected one of tokenizer\.json"):
         language_model(str(place))
     assert pretrained(str(place), "encoder").tokenizer is None
+
+
+def test_a_masked_language_model_comes_with_its_head_and_needs_a_tokenizer(tmp_path: Path) -> None:
+    place = saved(tmp_path / "masked", bert())
+    loaded = pretrained(str(place), "masked-language-model")
+    ids = torch.tensor([[4, 5, 6]])
+    assert torch.equal(loaded.model(input_ids=ids).logits, bert()(input_ids=ids).logits)
+    assert loaded.missing == ()
+    (place / "tokenizer.json").unlink()
+    (place / "tokenizer_config.json").unlink()
+    with pytest.raises(ConfigError, match="has no tokenizer"):
+        pretrained(str(place), "masked-language-model")
+
+
+def test_a_tokenizer_comes_without_its_model(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EMOPRUNE_CACHE", str(tmp_path / "cache"))
+    place = copy_of(folder, tmp_path / "model")
+    (place / "model.safetensors").write_bytes(b"never read")
+    assert tokenizer_of(str(place))("the cat").input_ids == tokenizer()("the cat").input_ids
+    assert tokenizer_of(str(gguf(tmp_path / "small.gguf"))).decode([2, 3, 97]) == '!"ab'
+    with pytest.raises(ConfigError, match="no model is called 'smolm2'"):
+        tokenizer_of("smolm2")
 
 
 def test_a_head_that_was_never_trained_is_zero_and_named(folder: Path) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from emoprune.errors import ConfigError
 from emoprune.problems.language.labelled import labelled_texts
+from emoprune.problems.language.tabular import tabular_file
 from emoprune.problems.language.texts import text_named
 
 
@@ -91,3 +92,33 @@ def test_a_table_of_another_form_says_where(here: Path, content: str | bytes, co
 def test_a_table_that_is_not_there_says_what_was_expected() -> None:
     with pytest.raises(ConfigError, match="expected a CSV or TSV file with the columns sentence and label"):
         labelled_texts("none.csv")
+
+
+def test_rows_of_json_lines_are_read_as_texts_by_column(here: Path) -> None:
+    (here / "rows.jsonl").write_text('{"Sentence": "a\u2028b", "label": 1}\n\n{"label": null, "Sentence": "c"}\n')
+    found = tabular_file(here / "rows.jsonl")
+    assert found.as_mappings() == [{"sentence": "a\u2028b", "label": "1"}, {"sentence": "c", "label": ""}]
+    assert found.lines == (1, 3)
+
+
+def test_a_sentence_may_go_over_lines_in_a_csv_file_and_hold_what_others_take_for_line_ends(here: Path) -> None:
+    (here / "rows.csv").write_text('text,label\n"over\ntwo lines",1\nnext\x85one,0\n')
+    found = tabular_file(here / "rows.csv")
+    assert [row[0] for row in found.rows] == ["over\ntwo lines", "next\x85one"]
+    assert found.lines == (2, 4)
+
+
+@pytest.mark.parametrize(
+    ("content", "complaint"),
+    [
+        ("\n", "rows.jsonl is empty; expected one JSON object per line"),
+        ('{"a": 1}\n{"a": 1\n', "row 2: expected a JSON object, found .* mend it"),
+        ('{"a": 1}\n[1]\n', r"row 2: expected a JSON object of texts and numbers, found '\[1\]'"),
+        ('{"a": {"b": 1}}\n', "row 1: expected a JSON object of texts and numbers"),
+        ('{"a": 1}\n{"b": 1}\n', "row 2: expected the members of the first row, found a difference in a, b"),
+    ],
+)
+def test_json_lines_of_another_form_say_where(here: Path, content: str, complaint: str) -> None:
+    (here / "rows.jsonl").write_text(content)
+    with pytest.raises(ConfigError, match=complaint):
+        tabular_file(here / "rows.jsonl")

@@ -10,12 +10,14 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from emoprune.operators import cost, crossover, mutation, repair, sampling, seeding
+from emoprune.operators import cost, crossover, deletion, mutation, repair, sampling, seeding
 from emoprune.plugins import OPERATOR_KINDS, available, build, checked_options
 
 OPERATORS: dict[Callable[..., Any], dict[str, Any]] = {
     sampling.RandomSampling: {"density": 0.5},
     sampling.LatinSampling: {},
+    deletion.DeletionSampling: {"least": 0.1, "most": 0.3, "steps": 5},
+    deletion.DeletionMutation: {"most": 2},
     seeding.Neighbours: {"share": 0.2, "rate": 0.1, "reach": 3},
     seeding.Plain: {},
     crossover.UniformCrossover: {"rate": 0.8, "share": 0.1},

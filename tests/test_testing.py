@@ -19,6 +19,7 @@ from emoprune.contracts import (
     Failure,
     Mutation,
     Objective,
+    Passage,
     Problem,
     Reference,
     Repair,
@@ -82,6 +83,9 @@ class Elaborate(Knapsack12):
 
     def fingerprint(self) -> str:
         return self._bonus.tobytes().hex()
+
+    def marked(self, genome: IntArray) -> Sequence[Passage]:
+        return [Passage(name, bool(level)) for name, level in zip(self.space.names, genome, strict=True)]
 
 
 class TestElaborateKnapsack(ProblemConformance):
@@ -273,6 +277,20 @@ class SurveyedIllegal(SurveyingKnapsack12):
         return [Reference("twice", 2 * self.space.full)]
 
 
+class MarkedWithWords(Knapsack12):
+    def marked(self, genome: IntArray) -> Sequence[str]:
+        return list(self.space.names)
+
+
+class MarkedOnlyAfterSetup(Knapsack12):
+    def setup(self, device: str, threads: int) -> None:
+        super().setup(device, threads)
+        self._loaded = True
+
+    def marked(self, genome: IntArray) -> Sequence[Passage]:
+        return [Passage("loaded" if hasattr(self, "_loaded") else "not yet")]
+
+
 ALONE = "test_a_row_is_the_same_alone"
 BATCH = "test_a_row_is_the_same_in_another_batch"
 ORDER = "test_a_row_is_the_same_in_another_order"
@@ -285,6 +303,7 @@ MEMBERS = "test_every_member_is_there_and_of_the_right_type"
 UNREADY = "test_space_objectives_references_and_descriptions_need_no_setup"
 REFERENCES = "test_references_are_there_legal_and_named_differently"
 DESCRIPTIONS = "test_descriptions_are_plain"
+MARKED = "test_marked_texts_are_passages_and_need_no_setup"
 CANONICAL = "test_the_canonical_form_is_legal_and_final"
 FINGERPRINT = "test_the_fingerprint_is_the_same_from_another_instance"
 SURVEY = "test_what_it_adds_to_generation_0_is_legal_and_the_same_every_time"
@@ -312,6 +331,8 @@ BROKEN: tuple[tuple[Callable[[], Problem], str, tuple[str, ...]], ...] = (
     (NumpyDescription, "describe: expected only text, int and finite float", (DESCRIPTIONS,)),
     (EmptyExport, "export: expected the pruned thing in files of the given folder; found none", (EXPORT,)),
     (ExportThatPrunesTheProblem, "expected the same rows after an export", (EXPORT,)),
+    (MarkedWithWords, "marked: expected only Passage", (MARKED,)),
+    (MarkedOnlyAfterSetup, "marked: expected the same passages after setup", (MARKED,)),
     (CanonicalThatGoesOn, "expected a canonical form to stay", (CANONICAL,)),
     (ReferencesThatAreNotCanonical, "references: expected canonical forms", (CANONICAL,)),
     (IllegalStarts, "starts: 12 of 12 genomes are illegal", (SURVEY,)),

@@ -59,7 +59,7 @@ class FrontTable:
             yield Text(f"{shown} of {count}, evenly spread; {count - shown} are left out. All of them:")
             yield Text(f"  emoprune pareto {shell_word(self.run)} --csv")
         if self.ranking.surpassed:
-            yield Text(f"Measured again on select, {len(self.ranking.surpassed)} more left the front.")
+            yield Text(f"Measured again on select, {len(self.ranking.surpassed)} more are not on the front.")
         if self.ranking.split is Split.SEARCH and count:
             yield Text("These are the numbers the search saw; those on test, which count, are not measured yet.")
 

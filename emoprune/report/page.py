@@ -13,6 +13,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
 
 from emoprune.report.front_table import nobody
+from emoprune.report.marked import shares
 from emoprune.report.page_audit import audit_shown
 from emoprune.report.page_data import plots
 from emoprune.report.page_stages import stages_shown
@@ -59,6 +60,7 @@ def _page(run: ReadableRun) -> str:
         failures=failures(run.history),
         alarms=[plain(words, 1_000) for words in run.progress.alarms],
         audit=audit_shown(run),
+        shares=shares(ranking, run.marked),
         stages=stages_shown(run),
         point=_reference_point(run, ranking),
     )

@@ -14,7 +14,7 @@ from emoprune.records import Split
 from emoprune.report.page_stages import stage_plots
 from emoprune.report.ranking import Entry, Ranking
 from emoprune.report.readable import ReadableRun
-from emoprune.report.wording import change, labelled, number, numbers, plain, shell_word, with_unit
+from emoprune.report.wording import change, labelled, number, numbers, passage, plain, shell_word, with_unit
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -56,7 +56,7 @@ def _measured(ranking: Ranking, split: Split) -> bool:
 
 def _candidates(run: ReadableRun, ranking: Ranking, history: pd.DataFrame) -> list[dict[str, Any]]:
     ids = history["candidate"].to_numpy()
-    descriptions = run.descriptions
+    descriptions, marked = run.descriptions, run.marked
     return [
         {
             "id": entry.id,
@@ -69,6 +69,7 @@ def _candidates(run: ReadableRun, ranking: Ranking, history: pd.DataFrame) -> li
             "numbers": _numbers(entry, ranking),
             "limits": _limits(entry, ranking.constraints),
             "keeps": [[plain(label, 80), _word(value)] for label, value in descriptions.get(entry.id, {}).items()],
+            "text": [[passage(each.text), each.kept] for each in marked.get(entry.id, ())],
             "born": _born(history.iloc[int(np.searchsorted(ids, entry.id))]),
             "command": f"emoprune export {shell_word(run.name)} {entry.id}",
         }

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from emoprune.contracts import Description, Objective
+from emoprune.contracts import Description, Objective, Passage
 from emoprune.records import Progress
 
 if TYPE_CHECKING:  # pandas takes longer to import than `emoprune status` may take
@@ -65,6 +65,11 @@ class ReadableRun(Protocol):
     @property
     def descriptions(self) -> Mapping[int, Description]:
         """What each candidate in `pareto` keeps, by candidate id."""
+        ...
+
+    @property
+    def marked(self) -> Mapping[int, Sequence[Passage]]:
+        """The text of each candidate in `pareto`, with what stays and what goes; none for most problems."""
         ...
 
     @property

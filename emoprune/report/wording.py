@@ -15,6 +15,7 @@ __all__ = [
     "labelled",
     "number",
     "numbers",
+    "passage",
     "plain",
     "rate",
     "shell_word",
@@ -37,6 +38,12 @@ def plain(text: object, limit: int = 200) -> str:
     # The categories that begin with C: control, format (direction marks), surrogate, private use, unassigned.
     shown = "".join(character for character in bare if not unicodedata.category(character).startswith("C"))
     return shown if len(shown) <= limit else f"{shown[: limit - 3]}..."
+
+
+def passage(text: object) -> str:
+    """Return foreign text that may have several lines, its spaces as they are, without what could steer a terminal."""
+    bare = _ESCAPE_SEQUENCE.sub("", str(text)).replace("\r\n", "\n").replace("\t", " ")
+    return "".join(each for each in bare if each == "\n" or not unicodedata.category(each).startswith("C"))
 
 
 def shell_word(text: object) -> str:

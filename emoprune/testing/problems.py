@@ -18,7 +18,9 @@ from emoprune.contracts import (
     Failure,
     Fingerprinted,
     FloatArray,
+    Marked,
     Objective,
+    Passage,
     Prepared,
     Problem,
     Reference,
@@ -176,6 +178,17 @@ class ProblemConformance:
         problem = self._prepared()
         for genome in self._batch(problem)[0]:
             require_plain(problem.describe(genome), "describe")
+
+    def test_marked_texts_are_passages_and_need_no_setup(self) -> None:
+        """They are written down for every member of the front, and shown to a person."""
+        before, after = self._prepared(), self._ready()
+        if not (isinstance(before, Marked) and isinstance(after, Marked)):
+            return
+        for genome in self._batch(before)[0]:
+            passages = before.marked(genome)
+            require_all(passages, Passage, "marked")
+            same = list(after.marked(genome)) == list(passages)
+            require(same, "marked: expected the same passages after setup", "others")
 
     def test_the_canonical_form_is_legal_and_final(self) -> None:
         """Without this one pruned thing would be paid for under several keys."""

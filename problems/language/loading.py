@@ -17,17 +17,19 @@ from emoprune.problems.language.gguf_copies import unfolded
 from emoprune.problems.language.origins import Origin, origin_of
 from emoprune.problems.language.quiet import quiet
 
-__all__ = ["Kind", "LoadedModel", "Source", "language_model", "pretrained"]
+__all__ = ["Kind", "LoadedModel", "Source", "language_model", "pretrained", "tokenizer_of"]
 
-Kind = Literal["language-model", "encoder", "text-classifier", "image-classifier"]
+Kind = Literal["language-model", "masked-language-model", "encoder", "text-classifier", "image-classifier"]
 
 _CLASSES = {
     "language-model": "AutoModelForCausalLM",
+    "masked-language-model": "AutoModelForMaskedLM",
     "encoder": "AutoModel",
     "text-classifier": "AutoModelForSequenceClassification",
     "image-classifier": "AutoModelForImageClassification",
 }
 _ELSEWHERE = {"_name_or_path", "transformers_version"}  # in a config, and no part of the model
+_NEED_A_TOKENIZER = ("language-model", "masked-language-model")
 _LEAST_VOCABULARY = 0.5  # of a model's rows that its own tokenizer uses; vocabularies are padded by far less
 
 
@@ -101,6 +103,22 @@ def pretrained(name: str, kind: Kind, *, dtype: str = "float32", attention: str 
     return _loaded(origin, str(origin.place or name), kind, dtype, attention)
 
 
+def tokenizer_of(name: str) -> Any:
+    """Return the tokenizer of the model that `pretrained` loads by this name, without the model.
+
+    Raises:
+        ConfigError: There is no such model, or it has no tokenizer.
+    """
+    origin = origin_of(name)
+    if origin.is_gguf and origin.place is not None:
+        with unfolded(origin.place) as folder, quiet():
+            return _tokenizer(origin, str(folder), needed=True)
+    if origin.place is None and _offline():
+        _check_cached(name)
+    with quiet():
+        return _tokenizer(origin, str(origin.place or name), needed=True)
+
+
 def _loaded(origin: Origin, where: str, kind: Kind, dtype: str, attention: str | None) -> LoadedModel:
     import transformers
 
@@ -118,7 +136,8 @@ def _loaded(origin: Origin, where: str, kind: Kind, dtype: str, attention: str |
                 output_loading_info=True,
             ),
         )
-        tokenizer = None if kind == "image-classifier" else _tokenizer(origin, where, needed=kind == "language-model")
+        needed = kind in _NEED_A_TOKENIZER
+        tokenizer = None if kind == "image-classifier" else _tokenizer(origin, where, needed=needed)
     missing = _missing(origin, kind, model, info)
     model.eval().requires_grad_(requires_grad=False)
     vocabulary = _vocabulary(model)

@@ -140,7 +140,7 @@
     const line = data.best && view.split === "search" ? [bestSoFar()] : [];
     return [
       ...background, ...line,
-      points(of("surpassed"), { name: "fell off the front", marker: { color: colour("cloud"), size: 8, symbol: "circle-open" } }),
+      points(of("surpassed"), { name: "not on the front", marker: { color: colour("cloud"), size: 8, symbol: "circle-open" } }),
       points(front, { name: "front", marker: frontMarker(front) }),
       points(of("reference"), { ...named, name: "references", text: names(of("reference")),
         marker: { color: colour("reference"), size: 10, symbol: "diamond" } }),
@@ -202,6 +202,13 @@
     return made;
   }
 
+  function textOf(candidate) {
+    const made = make("p", undefined, "marked");
+    // A line end that is deleted ends no line, and has to be seen all the same.
+    candidate.text.forEach(([text, kept]) => made.append(make(kept ? "span" : "del", kept ? text : text.replace(/\n/g, "\u21b5"))));
+    return made;
+  }
+
   function limitsOf(candidate) {
     const made = make("dl");
     candidate.limits.forEach(([name, value, bound, holds]) => {
@@ -216,6 +223,7 @@
     if (candidate.notes) parts[0].append(" (" + candidate.notes + ")");
     parts.push(make("p", "Born in " + candidate.born + ".", "remark"), numbersOf(candidate));
     if (candidate.limits.length) parts.push(limitsOf(candidate));
+    if (candidate.text.length) parts.push(textOf(candidate));
     parts.push(candidate.keeps.length ? pairs(candidate.keeps) : make("p", "It is not described yet.", "remark"));
     parts.push(make("p", "Write it out, ready to use:"), make("code", candidate.command));
     element("details").replaceChildren(...parts);

@@ -1,0 +1,70 @@
+"""Searches over a prompt's tokens at equal budget: NSGA-II, PromptQuine's loop, TAPruning, random deletion."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from types import MappingProxyType
+
+import numpy as np
+from measuring.prompted import Counted
+
+from emoprune.evolution import Evolution
+from emoprune.plugins import build
+from emoprune.problems.prompts.references.accepting import accepting
+from emoprune.proposals import Algorithm
+from emoprune.space import IntArray
+from emoprune.variation import Operators
+from engines.ours import default_operators
+
+__all__ = ["SEARCHES"]
+
+Search = Callable[[Counted, int], None]  # until Spent, or until there is nothing more to ask
+
+
+def _nsga2(counted: Counted, seed: int) -> None:
+    """As the example config searches: references that need no measuring, deletions of all sizes, NSGA-II."""
+    operators = replace(
+        default_operators(),
+        sampling=build("sampling", "deletion", {"least": 0.05, "most": 0.9, "steps": 18}),
+    )
+    references = np.stack([reference.genome for reference in counted.problem.references()])
+    evolution = _evolution(counted, build("algorithm", "nsga2", {}), operators, seed, 20)
+    _asked(counted, evolution, references)
+
+
+def _promptquine(counted: Counted, seed: int) -> None:
+    """With the published numbers: population 30, 50 children, tournaments of 20 %, beginnings of 5 to 20 % deleted."""
+    operators = replace(
+        default_operators(), sampling=build("sampling", "deletion", {}), mutation=build("mutation", "deletion", {})
+    )
+    operators = replace(operators, seeding=build("seeding", "plain", {}))
+    algorithm = build("algorithm", "promptquine", {"objective": "accuracy"})
+    _asked(counted, _evolution(counted, algorithm, operators, seed, 30), counted.problem.space.full[np.newaxis])
+
+
+def _evolution(counted: Counted, algorithm: Algorithm, operators: Operators, seed: int, population: int) -> Evolution:
+    problem, rng = counted.problem, np.random.default_rng(seed)
+    known = replace(operators, canonical=problem)
+    objectives = problem.objectives
+    return Evolution("ours", algorithm, problem.space, known, rng, objectives=objectives, population=population)
+
+
+def _asked(counted: Counted, evolution: Evolution, start: IntArray) -> None:
+    offspring = evolution.begin(start, ["start"] * len(start))
+    while len(offspring):
+        values = counted.minimised(offspring.genomes)
+        evolution.tell(np.arange(len(offspring)), values, np.zeros(len(offspring)))
+        offspring = evolution.ask()
+
+
+def _threshold_accepting(counted: Counted, seed: int) -> None:  # noqa: ARG001  # it draws nothing
+    """From left to right, at 0.96, until a pass changes nothing."""
+    counted.ended = accepting(
+        lambda genome, _: float(counted.accuracies(genome[np.newaxis])[0]), counted.problem.space
+    ).genome
+
+
+SEARCHES: Mapping[str, Search] = MappingProxyType(
+    {"emoprune": _nsga2, "PromptQuine": _promptquine, "TAPruning": _threshold_accepting}
+)

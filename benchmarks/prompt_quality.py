@@ -1,0 +1,204 @@
+"""What pruned prompts are worth on test rows at equal budget: NSGA-II, PromptQuine's loop, TAPruning, random deletion.
+
+python benchmarks/prompt_quality.py [--quick] [--no-record] [--sets NAME ...] [--prompts N] [--budget N] [--keep FOLDER]
+"""
+
+from __future__ import annotations
+
+import json
+from argparse import ArgumentParser
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from engines.on_tokens import SEARCHES
+from measuring.processes import progress
+from measuring.prompt_data import SETS, PromptSet
+from measuring.prompted import Counted, Judge, Spent, random_at
+from measuring.recording import Report, Table, arguments, publish
+from scipy.stats import bootstrap
+
+from emoprune.front import non_dominated
+from emoprune.records import Split
+from emoprune.space import IntArray
+
+RANDOM = 2  # deletions at the rate of the chosen prompt
+POINTS = 5  # of a front that are measured on the test rows
+MOST_AGAIN = 12  # prompts that are measured again on dev rows
+
+NOTES = """\
+- Equal budget: so many different prompts measured on the 32 search rows, the references among them. Nobody sees the dev
+  rows before its search is over, and nobody the test rows before it has chosen.
+- `emoprune`: NSGA-II, population 20, from the whole prompt, `perplexity` and `random` deletions and samples of all
+  sizes. `PromptQuine`: its generational loop with the published numbers, on accuracy. Both choose as the paper does:
+  the best tenth on the search rows again on the dev rows, the best of these on the test rows.
+- `TAPruning`: threshold 0.96 on accuracy, left to right, passes until nothing changes or the budget is spent; what it
+  ends with goes to the test rows. `random at the same rate`: two random deletions that keep as many tokens as
+  emoprune's choice.
+- SmolLM2-135M-Instruct in float32, accuracies on the test rows. Intervals are 95 % bootstrap intervals of the mean over
+  the prompts; that of a single prompt's accuracy on 500 rows is about 4 points to both sides.
+- The front: members of emoprune's front by its search rows, ranked again on dev rows, beside the best that the others
+  reach with no more tokens.
+"""
+
+
+def judged(part: Mapping[str, Any]) -> dict[str, Any]:
+    """Search one prompt in every way, choose, and measure what was chosen on the test rows."""
+    source = PromptSet.of(part["set"], quick=part["quick"])
+    judge = Judge(
+        source.problem(
+            source.prompts(1)[part["prompt"]],
+            references=("perplexity", "random"),
+            stop_early=False,
+            search_examples=part["search"],
+            select_examples=part["select"],
+            test_examples=part["test"],
+        )
+    )
+    full = judge.problem.space.full
+    before = judge.rows(full[np.newaxis], Split.TEST)[0]
+    found: dict[str, Any] = {"tokens": before[1], "before": before[0], "ways": {}}
+    for name, search in SEARCHES.items():
+        counted = Counted(judge, part["budget"])
+        with suppress(Spent):
+            search(counted, part["prompt"])
+        chosen = _chosen(judge, counted)
+        accuracy, tokens = judge.rows(chosen[np.newaxis], Split.TEST)[0]
+        points = _points(judge, counted, chosen)
+        found["ways"][name] = {"after": accuracy, "tokens": tokens, "spent": counted.spent, "points": points}
+        if name == "emoprune":
+            kept = int(chosen[judge.problem.space.free].sum())
+            drawn = random_at(judge.problem, kept, RANDOM, part["prompt"])
+            found["random"] = judge.rows(drawn, Split.TEST)[:, 0].tolist()
+    return found
+
+
+def _chosen(judge: Judge, counted: Counted) -> IntArray:
+    """Return what a search would hand over: where it ended, or the best tenth's best on the dev rows."""
+    if counted.ended is not None:
+        return counted.ended
+    best = counted.best_share(0.1, MOST_AGAIN)
+    rows = judge.rows(best, Split.SELECT)
+    return best[np.lexsort((rows[:, 1], -rows[:, 0]))[0]]
+
+
+def _points(judge: Judge, counted: Counted, chosen: IntArray) -> list[list[float]]:
+    """Return tokens and test accuracy of some of a search's front, chosen by dev rows, its own choice among them."""
+    front = counted.front()
+    spread = front[np.unique(np.linspace(0, len(front) - 1, POINTS).round().astype(int))]
+    if counted.ended is not None:
+        spread = chosen[np.newaxis]
+    rows = judge.rows(spread, Split.SELECT)
+    kept = spread[non_dominated(np.column_stack([-rows[:, 0], rows[:, 1]]))]
+    measured = judge.rows(np.concatenate([kept, chosen[np.newaxis]]), Split.TEST)
+    return [[float(tokens), float(accuracy)] for accuracy, tokens in np.unique(measured, axis=0).tolist()]
+
+
+Found = Mapping[tuple[str, int], Mapping[str, Any]]
+
+
+def prompt_table(found: Found) -> Table:
+    """Return one row per prompt: accuracies before and after, and tokens."""
+    rows = []
+    for (name, prompt), own in found.items():
+        ways = [
+            f"{100 * way['after']:.1f} ({way['tokens']:.0f} tokens, {way['spent']} prompts)"
+            for way in own["ways"].values()
+        ]
+        before = f"{100 * own['before']:.1f} ({own['tokens']:.0f} tokens)"
+        rows.append((name, str(prompt), before, *ways, f"{100 * np.mean(own['random']):.1f}"))
+    columns = ("set", "prompt", "before", *next(iter(found.values()))["ways"], "random at the same rate")
+    return Table("Test accuracy in % of every prompt, whole and pruned.", columns, rows)
+
+
+def mean_table(found: Found) -> Table:
+    """Return means over all prompts with their intervals: after, gain, tokens kept, distance from TAPruning."""
+    everything = list(found.values())
+    before = np.array([own["before"] for own in everything])
+    after = {name: np.array([own["ways"][name]["after"] for own in everything]) for name in everything[0]["ways"]}
+    kept = {
+        name: np.array([own["ways"][name]["tokens"] / own["tokens"] for own in everything])
+        for name in everything[0]["ways"]
+    }
+    after["random at the same rate"] = np.array([np.mean(own["random"]) for own in everything])
+    kept["random at the same rate"] = kept["emoprune"]
+    rows = [("whole prompt", _mean(before), "-", "100 %", "-")]
+    for name, own in after.items():
+        against = _mean(own - after["TAPruning"]) if name != "TAPruning" else "-"
+        rows.append((name, _mean(own), _mean(own - before), f"{100 * kept[name].mean():.0f} %", against))
+    columns = ("way", "test accuracy, %", "gain, points", "tokens kept", "above TAPruning, points")
+    return Table(f"Mean of {len(everything)} prompts, with 95 % intervals over the prompts.", columns, rows)
+
+
+def _mean(values: np.ndarray[Any, np.dtype[np.float64]]) -> str:
+    values = 100 * values
+    if len(values) < 3 or np.ptp(values) == 0:
+        return f"{values.mean():.1f}"
+    interval = bootstrap((values,), np.mean, rng=np.random.default_rng(1)).confidence_interval
+    return f"{values.mean():.1f} ({interval.low:.1f} to {interval.high:.1f})"
+
+
+def front_table(found: Found) -> Table:
+    """Return emoprune's points, each beside the best that the others reach with no more tokens."""
+    rows = []
+    for (name, prompt), own in found.items():
+        for tokens, accuracy in own["ways"]["emoprune"]["points"]:
+            others = [_best(own["ways"][way]["points"], tokens) for way in ("TAPruning", "PromptQuine")]
+            rows.append((name, str(prompt), f"{tokens:.0f} of {own['tokens']:.0f}", f"{100 * accuracy:.1f}", *others))
+    columns = ("set", "prompt", "tokens", "emoprune", "TAPruning, no more tokens", "PromptQuine, no more tokens")
+    return Table("Test accuracy in % along emoprune's front.", columns, rows)
+
+
+def _best(points: Sequence[Sequence[float]], tokens: float) -> str:
+    reached = [accuracy for length, accuracy in points if length <= tokens]
+    return f"{100 * max(reached):.1f}" if reached else "-"
+
+
+def _measured(part: Mapping[str, Any], keep: Path | None) -> dict[str, Any]:
+    """Measure, or read what was kept of an earlier run with the same sizes."""
+    name = "-".join(f"{key}_{value}" for key, value in part.items())
+    path = None if keep is None else keep / f"{name}.json"
+    if path is not None and path.exists():
+        kept: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        return kept
+    found = judged(part)
+    if path is not None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(found), encoding="utf-8")
+    return found
+
+
+def options() -> ArgumentParser:
+    """Return the parser."""
+    parser = arguments(__doc__ or "", rounds=1)
+    parser.add_argument("--sets", nargs="+", default=list(SETS), choices=list(SETS), help="which data sets")
+    parser.add_argument("--prompts", type=int, default=3, metavar="N", help="how many 1-shot prompts of each (3)")
+    parser.add_argument("--budget", type=int, default=200, metavar="N", help="prompts that a search may measure (200)")
+    parser.add_argument("--select", type=int, default=100, metavar="N", help="dev rows (100)")
+    parser.add_argument("--test", type=int, default=500, metavar="N", help="test rows (500)")
+    parser.add_argument("--keep", type=Path, metavar="FOLDER", help="where to keep what is measured, prompt by prompt")
+    return parser
+
+
+def main() -> None:
+    """Search, compare, print and record."""
+    chosen = options().parse_args()
+    sizes = {"quick": chosen.quick, "budget": chosen.budget, "search": 32, "select": chosen.select, "test": chosen.test}
+    sets, prompts = chosen.sets, chosen.prompts
+    if chosen.quick:
+        sizes |= {"budget": 9, "search": 4, "select": 4, "test": 4}
+        sets, prompts = ["sst-2"], 1
+    found = {}
+    for name in sets:
+        for prompt in range(prompts):
+            progress(f"{name}, prompt {prompt}")
+            found[name, prompt] = _measured({"set": name, "prompt": prompt, **sizes}, chosen.keep)
+    tables = [mean_table(found), prompt_table(found), front_table(found)]
+    packages = ("emoprune", "torch", "transformers", "numpy")
+    publish(Report("Quality of pruned prompts at equal budget", tables, NOTES, packages), chosen)
+
+
+if __name__ == "__main__":
+    main()

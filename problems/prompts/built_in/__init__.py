@@ -1,0 +1,1 @@
+"""Examples that come with emoprune: short film reviews, written for it."""

@@ -1,0 +1,76 @@
+"""Putting a prompt to examples, and saying what came of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emoprune.contracts import Failure
+from emoprune.problems.prompts.data.examples import Parts
+from emoprune.problems.prompts.scorers.calling import EndpointFailed
+from emoprune.problems.prompts.scorers.contract import Filled, Prompted, Scorer
+from emoprune.problems.prompts.stopping import GiveUp, blocks
+from emoprune.problems.prompts.tasks.contract import Task
+from emoprune.problems.prompts.template import Template
+from emoprune.records import Split
+
+__all__ = ["FIRST", "Examined", "Examiner"]
+
+FIRST = 8  # examples, before it is asked for the first time whether a prompt is hopeless
+
+FloatArray = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Examined:
+    """What came of the examples that a prompt was put to, by measure, one number each; `of` counts all there are."""
+
+    measured: Mapping[str, FloatArray]
+    of: int
+
+    @property
+    def rows(self) -> int:
+        """How many examples it was put to."""
+        return len(next(iter(self.measured.values())))
+
+    @property
+    def values(self) -> dict[str, float]:
+        """The mean of each measure over the examples it was put to."""
+        return {name: float(own.mean()) for name, own in self.measured.items()}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Examiner:
+    """A scorer, a task and examples in three parts; `around` are the texts of a chat before and after a prompt."""
+
+    scorer: Scorer
+    task: Task
+    parts: Parts
+    around: tuple[str, str] = ("", "")
+
+    def prompted(self, template: Template, split: Split) -> Prompted:
+        """Return a prompt about the examples of a part, ready to be asked."""
+        inputs = tuple(example.inputs for example in self.parts[split])
+        return self.scorer.prompted(Filled(template.between(*self.around), inputs), self.task.choices)
+
+    def examined(self, template: Template, split: Split, give_up: GiveUp | None = None) -> Examined | Failure:
+        """Put a prompt to a part, block by block until `give_up` says so; what cannot be asked is a failure."""
+        if not "".join(template.texts).strip():
+            return Failure("nothing is left of the prompt but its placeholders")
+        prompted = self.prompted(template, split)
+        if prompted.refusal is not None:
+            return Failure(prompted.refusal)
+        examples = self.parts[split]
+        known: dict[str, FloatArray] = {}
+        for rows in blocks(len(examples), len(examples) if give_up is None else FIRST):
+            try:
+                judged = self.task.judged(prompted, examples, rows)
+            except (FloatingPointError, EndpointFailed) as error:
+                return Failure(str(error))
+            known = {name: np.concatenate([known.get(name, own[:0]), own]) for name, own in judged.items()}
+            if give_up is not None and give_up(known, len(examples)):
+                break
+        return Examined(known, len(examples))

@@ -1,0 +1,1 @@
+"""Configs of searches that run as they are: `emoprune run <name>`."""

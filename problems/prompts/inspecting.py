@@ -1,0 +1,42 @@
+"""The pre-flight: what the prompt is made of, what it is tried on, and what a person should know beforehand."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+from emoprune.contracts import Cell, Inspection, Table
+from emoprune.problems.prompts.task import PromptTask
+from emoprune.problems.prompts.tasks.choosing import Choosing
+from emoprune.records import Split
+
+__all__ = ["inspection_of_prompt"]
+
+
+def inspection_of_prompt(
+    task: PromptTask, summary: Mapping[str, str | int | float | bool], tables: Mapping[str, Table], notes: Sequence[str]
+) -> Inspection:
+    """Return what is common to all problems of this domain, with a problem's own summary, tables and notes."""
+    material, endpoint = task.material, task.options.endpoint
+    model = task.model_name if endpoint is None else f"{endpoint.model} at {endpoint.url}"
+    facts: dict[str, str | int | float | bool] = {"model": model, "tokens": task.length(material.template)}
+    facts |= {"placeholders": ", ".join(material.template.inputs), "put as a chat": task.options.chat, **summary}
+    parts = [_part(task, split) for split in Split]
+    answers: list[dict[str, Cell]] = []
+    if isinstance(material.task, Choosing):
+        words = zip(material.task.labels, material.task.choices.words, material.task.choices.tokens, strict=True)
+        answers = [
+            {"answer": label, "word": repr(word), "token": None if token < 0 else token} for label, word, token in words
+        ]
+    shown = {**tables, "examples": parts, "verbalisers": answers}
+    return Inspection(facts, {title: rows for title, rows in shown.items() if rows}, [*material.notes, *notes])
+
+
+def _part(task: PromptTask, split: Split) -> dict[str, Cell]:
+    examples = task.material.parts[split]
+    row: dict[str, Cell] = {"part": split.value, "examples": len(examples)}
+    if isinstance(task.material.task, Choosing):
+        counts = Counter(example.answer for example in examples)
+        row |= {label: counts[label] for label in task.material.task.labels}
+        row["most frequent"] = max(counts.values()) / len(examples)
+    return row

@@ -1,0 +1,1 @@
+"""What a user would have picked without a search, as genomes."""

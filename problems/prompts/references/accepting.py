@@ -1,0 +1,77 @@
+"""Deletion one token after the other, each kept out if the prompt is hardly worse, or only if it is better."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from emoprune.space import IntArray, Space
+
+__all__ = ["Accepted", "accepting"]
+
+THRESHOLD = 0.96
+
+Worth = Callable[[IntArray, float], float | None]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Accepted:
+    """Where deletion ended, what it is worth, and how many genomes were measured on the way."""
+
+    genome: IntArray
+    worth: float
+    evaluations: int
+
+
+def accepting(
+    worth: Worth,
+    space: Space,
+    *,
+    strict: bool = False,
+    threshold: float = THRESHOLD,
+    most: int | None = None,
+    rng: np.random.Generator | None = None,
+) -> Accepted:
+    """Go through the free genes that are on, turn each off, and leave it off if what is left is good enough.
+
+    Good enough is `threshold` times the best so far, or better than the best so far if `strict`. Passes go on until one
+    changes nothing. The published code splits what is left into tokens anew between passes; here tokens stay what they
+    are in the whole prompt.
+
+    Source: TAPruning and SAHCPruner of PromptQuine (arXiv 2506.17930).
+
+    Args:
+        worth: What a genome is worth, above zero; None if that is known to be less than the number it is given.
+        space: Which genomes are legal.
+        strict: Whether only improvements are accepted.
+        threshold: Which share of the best so far is good enough.
+        most: How many genomes may be measured; None for no bound.
+        rng: Draws the order of each pass; None goes from left to right.
+    """
+    measured: dict[bytes, float | None] = {}
+
+    def asked(genome: IntArray, needed: float) -> float | None:
+        key = space.key(genome)
+        if key not in measured:
+            measured[key] = worth(genome, needed)
+        return measured[key]
+
+    current = space.full.copy()
+    best = asked(current, 0.0) or 0.0
+    changed = True
+    while changed:
+        changed = False
+        order = np.flatnonzero(space.free & (current > 0))
+        for gene in (order if rng is None else rng.permutation(order)).tolist():
+            if most is not None and len(measured) >= most:
+                return Accepted(current, best, len(measured))
+            tried = current.copy()
+            tried[gene] = 0
+            if not space.legal(tried)[0]:
+                continue
+            found = asked(tried, best if strict else threshold * best)
+            if found is not None and (found > best if strict else found >= threshold * best):
+                current, best, changed = tried, max(best, found), True
+    return Accepted(current, best, len(measured))

@@ -1,0 +1,120 @@
+"""The references of token deletion by name, made once and kept with what they cost."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emoprune.contracts import Reference
+from emoprune.errors import ConfigError, ContractError, RunCorrupt
+from emoprune.plugins import nearest
+from emoprune.problems.prompts.references.accepting import Accepted, accepting
+from emoprune.problems.prompts.references.ranked import kept_by, random_order
+from emoprune.space import IntArray, Space
+
+__all__ = ["METHODS", "Bench", "MadeReferences", "check_names", "kept_references", "made_references"]
+
+FloatArray = NDArray[np.float64]
+
+UNPRUNED = "unpruned"
+METHODS = ("perplexity", "random", "threshold-accepting", "hill-climbing")
+SHARES = (0.75, 0.5, 0.25)  # of the tokens that stay
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Bench:
+    """What making references takes: the space, canonical forms, the worth of a genome, and how surprising tokens are.
+
+    `worth` gives None where a genome's worth is known to be less than its second argument.
+    """
+
+    space: Space
+    canonical: Callable[[IntArray], IntArray]
+    worth: Callable[[IntArray, float], float | None]
+    surprisal: Callable[[], FloatArray]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class MadeReferences:
+    """References, the unpruned first, and how many prompts were measured to make them, by method."""
+
+    references: Sequence[Reference]
+    evaluations: Mapping[str, int] = field(default_factory=dict)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return plain data that `kept_references` reads back."""
+        genomes = {reference.name: reference.genome.tolist() for reference in self.references}
+        return {"genomes": genomes, "evaluations": dict(self.evaluations)}
+
+
+def check_names(names: Sequence[str]) -> None:
+    """Refuse methods that there are not.
+
+    Raises:
+        ConfigError: A name is unknown, or there twice.
+    """
+    unknown = next((name for name in names if name not in METHODS), None)
+    if unknown is not None:
+        raise ConfigError(
+            f"references: no method is called {unknown!r}; expected some of {', '.join(METHODS)}"
+            f"{nearest(unknown, METHODS)}"
+        )
+    if len(set(names)) != len(names):
+        raise ConfigError(f"references: expected each method once, found {list(names)}")
+
+
+def made_references(names: Sequence[str], bench: Bench, most: int, seed: int) -> MadeReferences:
+    """Make the references, costly ones first; random deletion is also done at the rates that these came to.
+
+    Args:
+        names: Some of `METHODS`.
+        bench: What they are made with.
+        most: How many prompts a method may measure.
+        seed: Draws the random ones.
+    """
+    rng = np.random.default_rng([seed, 20])
+    space = bench.space
+    climbed: dict[str, Accepted] = {}
+    for name in ("threshold-accepting", "hill-climbing"):
+        if name in names:
+            climbed[name] = accepting(bench.worth, space, strict=name == "hill-climbing", most=most)
+    found: dict[str, IntArray] = {UNPRUNED: space.full, **{name: each.genome for name, each in climbed.items()}}
+    if "perplexity" in names:
+        scores = bench.surprisal()
+        found |= {f"perplexity-{share:.0%}".removesuffix("%"): kept_by(scores, space, share) for share in SHARES}
+    if "random" in names:
+        scores = random_order(space, rng)
+        found |= {f"random-{share:.0%}".removesuffix("%"): kept_by(scores, space, share) for share in SHARES}
+        for name, each in climbed.items():
+            share = each.genome[space.free].sum() / space.free.sum()
+            found[f"random-as-{name}"] = kept_by(random_order(space, rng), space, float(share))
+    names_found, genomes = list(found), bench.canonical(np.array(list(found.values()), dtype=np.int64))
+    references = [Reference(name, genome) for name, genome in zip(names_found, genomes, strict=True)]
+    return MadeReferences(references, {name: each.evaluations for name, each in climbed.items()})
+
+
+def kept_references(path: Path, space: Space) -> MadeReferences | None:
+    """Return the references in a file, legal in `space`; None if there is no file.
+
+    Raises:
+        RunCorrupt: The file is of another form, or of another prompt.
+    """
+    if not path.exists():
+        return None
+    try:
+        plain = json.loads(path.read_text(encoding="utf-8"))
+        references = [
+            Reference(name, space.check([genome], f"reference {name}")[0]) for name, genome in plain["genomes"].items()
+        ]
+        return MadeReferences(references, {name: int(count) for name, count in plain["evaluations"].items()})
+    except (OSError, AttributeError, ContractError, KeyError, TypeError, ValueError) as error:
+        raise RunCorrupt(
+            f"{path.name} cannot be read ({error}); it was made for another prompt, or changed by hand. Delete it, and "
+            "it is made again"
+        ) from error

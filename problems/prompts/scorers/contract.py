@@ -1,0 +1,87 @@
+"""What a scorer promises."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emoprune.problems.prompts.template import Template
+from emoprune.space import IntArray
+
+__all__ = ["Choices", "Filled", "Prompted", "Scorer", "TokenScores"]
+
+FloatArray = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Choices:
+    """The words that an answer is chosen from, as they follow the prompt, and each one's token, -1 if not known."""
+
+    words: tuple[str, ...]
+    tokens: tuple[int, ...]
+
+    def __len__(self) -> int:
+        return len(self.words)
+
+
+@dataclass(frozen=True, slots=True)
+class Filled:
+    """A prompt and what its placeholders are filled with, once per example."""
+
+    template: Template
+    inputs: tuple[tuple[str, ...], ...]
+
+    def texts(self, mask: str = "") -> list[str]:
+        """Return the prompt about each example."""
+        return [self.template.about(each, mask) for each in self.inputs]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TokenScores:
+    """How surprising each token of a text is: spans of the text, shape (n, 2), and nats, shape (n,)."""
+
+    spans: IntArray
+    surprisal: FloatArray
+
+
+class Prompted(Protocol):
+    """A filled prompt, ready to be continued; what its examples share is computed once, when it is first needed."""
+
+    @property
+    def refusal(self) -> str | None:
+        """Why it cannot be put to the model, such as its length; None if it can."""
+        ...
+
+    def choices(self, rows: IntArray) -> FloatArray:
+        """Return log-probabilities of the choices after some examples, shape (rows, choices), up to a constant per row.
+
+        An example's are the same whichever others are asked about with it, up to rounding.
+        """
+        ...
+
+    def continuations(self, rows: IntArray, limit: int, stop: str) -> list[str]:
+        """Return the likeliest continuation of some examples: up to `limit` tokens, or up to the text `stop`."""
+        ...
+
+
+class Scorer(Protocol):
+    """A language model that is asked how filled prompts go on."""
+
+    def prompted(self, filled: Filled, choices: Choices) -> Prompted:
+        """Take in a filled prompt and what it is to choose from; nothing is computed yet."""
+        ...
+
+    def token_scores(self, text: str) -> TokenScores:
+        """Say how surprising each token of a text is to the model.
+
+        Raises:
+            ConfigError: This scorer cannot say.
+        """
+        ...
+
+    def fingerprint(self) -> str:
+        """Return a digest of the model as far as it can be known."""
+        ...

@@ -1,0 +1,120 @@
+"""A language model behind an OpenAI-compatible endpoint, asked for the log-probabilities of what comes next."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from emoprune.errors import ConfigError
+from emoprune.problems.prompts.scorers.calling import Caller, Endpoint, EndpointFailed
+from emoprune.problems.prompts.scorers.contract import Choices, Filled, FloatArray, TokenScores
+from emoprune.space import IntArray
+
+__all__ = ["EndpointScorer"]
+
+UNSEEN = 1.0  # nats below the least likely token that was answered, for a choice that was not among them
+
+
+class EndpointScorer:
+    """Asks an endpoint for one token after each filled prompt, with the likeliest tokens and their log-probabilities.
+
+    A choice that is not among the likeliest counts as a little less likely than the last of them; where none of the
+    choices is, all are equal, and no answer is right.
+    """
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        self.endpoint = endpoint
+        self.caller = Caller(endpoint)
+
+    def prompted(self, filled: Filled, choices: Choices) -> EndpointPrompted:
+        """Take in a filled prompt."""
+        if filled.template.masked:
+            raise ConfigError(
+                "prompt: {mask_token} needs a masked language model, and endpoints have none; leave it out"
+            )
+        return EndpointPrompted(self, filled.texts(), choices)
+
+    def check(self, filled: Filled, choices: Choices) -> None:
+        """Ask once, and refuse an endpoint that does not answer with log-probabilities.
+
+        Raises:
+            ConfigError: It does not.
+        """
+        try:
+            self.prompted(filled, choices).choices(np.zeros(1, dtype=np.int64))
+        except EndpointFailed as error:
+            raise ConfigError(f"endpoint: cannot be used: {error}") from error
+
+    def token_scores(self, text: str) -> TokenScores:
+        """Say how surprising each token is, from an endpoint that echoes the prompt with its log-probabilities."""
+        body = {"prompt": text, "max_tokens": 1, "echo": True, "logprobs": 1, "temperature": 0}
+        (answer,) = self.caller.answers([body])
+        try:
+            found = _choice(answer)["logprobs"]
+            starts = [int(place) for place in found["text_offset"]]
+            ends = [*starts[1:], starts[-1] + len(found["tokens"][-1])]
+            surprisal = [np.inf if each is None else -float(each) for each in found["token_logprobs"]]
+            kept = [place for place, start in enumerate(starts) if start < len(text)]
+            spans = np.array([[starts[place], ends[place]] for place in kept], dtype=np.int64).reshape(-1, 2)
+        except (KeyError, TypeError, ValueError, IndexError) as error:
+            raise ConfigError(
+                "references: the endpoint does not echo a prompt with its log-probabilities, so perplexity is not "
+                "known; leave that reference out"
+            ) from error
+        return TokenScores(spans, np.array([surprisal[place] for place in kept]))
+
+    def fingerprint(self) -> str:
+        """Return a digest of what is known of the model: its name, and where it is."""
+        known = (self.endpoint.url, self.endpoint.model, sorted(self.endpoint.body.items()))
+        return hashlib.sha256(repr(known).encode()).hexdigest()
+
+
+class EndpointPrompted:
+    """A prompt about some examples, as texts."""
+
+    def __init__(self, scorer: EndpointScorer, texts: Sequence[str], choices: Choices) -> None:
+        self._scorer = scorer
+        self._texts = texts
+        self._choices = choices
+
+    @property
+    def refusal(self) -> str | None:
+        """Nothing is known beforehand; the endpoint says itself if a text is too long."""
+        return None
+
+    def choices(self, rows: IntArray) -> FloatArray:
+        """Return log-probabilities of the choices after some examples."""
+        asked = {"max_tokens": 1, "temperature": 0, "logprobs": self._scorer.endpoint.top}
+        answers = self._scorer.caller.answers([{"prompt": self._texts[row], **asked} for row in rows.tolist()])
+        return np.array([self._of(answer) for answer in answers]).reshape(len(rows), len(self._choices))
+
+    def _of(self, answer: Any) -> list[float]:
+        try:
+            top: Mapping[str, float] = _choice(answer)["logprobs"]["top_logprobs"][0]
+            likeliest = {str(token): float(value) for token, value in top.items()}
+            least = min(likeliest.values()) - UNSEEN
+        except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
+            raise EndpointFailed(
+                f"endpoint {self._scorer.endpoint.url}: expected logprobs.top_logprobs of one token in the answer, "
+                f"found {str(answer)[:200]}; it may need to be started so that it returns log-probabilities"
+            ) from error
+        return [likeliest.get(word, least) for word in self._choices.words]
+
+    def continuations(self, rows: IntArray, limit: int, stop: str) -> list[str]:
+        """Return the likeliest continuation of some examples."""
+        asked = {"max_tokens": limit, "temperature": 0, **({"stop": [stop]} if stop else {})}
+        answers = self._scorer.caller.answers([{"prompt": self._texts[row], **asked} for row in rows.tolist()])
+        try:
+            return [str(_choice(answer)["text"]) for answer in answers]
+        except (KeyError, TypeError, IndexError) as error:
+            raise EndpointFailed(
+                f"endpoint {self._scorer.endpoint.url}: expected choices with a text, found {str(answers)[:200]}"
+            ) from error
+
+
+def _choice(answer: Any) -> Mapping[str, Any]:
+    found: Mapping[str, Any] = answer["choices"][0]
+    return found

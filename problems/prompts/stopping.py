@@ -1,0 +1,78 @@
+"""When a prompt need not be put to the rest of the examples, judged by what never changes during a search."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emoprune.contracts import Direction, Objective, as_minimised
+from emoprune.problems.prompts.measures import MEASURES
+from emoprune.space import IntArray
+
+__all__ = ["GiveUp", "Halving", "Yardsticks", "best_mean", "blocks"]
+
+FloatArray = NDArray[np.float64]
+GiveUp = Callable[[Mapping[str, FloatArray], int], bool]  # what is known so far by measure, how many examples in all
+
+
+def blocks(rows: int, first: int) -> list[IntArray]:
+    """Return all rows in blocks: the first of `first` rows, each later one as large as all before it together."""
+    ends = [max(1, min(first, rows))]
+    while ends[-1] < rows:
+        ends.append(min(2 * ends[-1], rows))
+    return [np.arange(begin, end) for begin, end in zip([0, *ends[:-1]], ends, strict=True)]
+
+
+def best_mean(name: str, known: FloatArray, rows: int) -> float:
+    """Return the best mean that a measure can still have if every example that is left goes as well as can be."""
+    measure = MEASURES[name]
+    if name == "balanced-accuracy":  # a class's weight can make a single hit worth more than 1
+        return np.inf if measure.direction is Direction.MAXIMISE else -np.inf
+    return float((known.sum() + measure.best * (rows - len(known))) / rows)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Yardsticks:
+    """Prompts that were measured once in full, before the search: `values` in natural signs, shape (n, objectives).
+
+    A prompt is given up as soon as a yardstick is at least as good in every objective, and better in one, whatever
+    comes of the examples that are left. The yardsticks' own `texts` are always measured in full.
+    """
+
+    objectives: Sequence[Objective]
+    values: FloatArray
+    texts: frozenset[str]
+
+    def against(self, text: str, tokens: float) -> GiveUp | None:
+        """Return when to give up a prompt of so many tokens; None for never."""
+        if text in self.texts or len(self.values) == 0:
+            return None
+        yardsticks = as_minimised(self.values, self.objectives)
+
+        def hopeless(known: Mapping[str, FloatArray], rows: int) -> bool:
+            best = np.array([best_mean(each.name, known[each.name], rows) if each.name in known else tokens
+                             for each in self.objectives])  # fmt: skip
+            reachable = as_minimised(best, self.objectives)
+            return bool(((yardsticks <= reachable).all(axis=1) & (yardsticks < reachable).any(axis=1)).any())
+
+        return hopeless
+
+
+@dataclass(frozen=True, slots=True)
+class Halving:
+    """Give a prompt up after half of the examples if its mean is below `floor` there; the value is that half's.
+
+    PromptQuine (arXiv 2506.17930) compares with the population's worst; a floor that was fixed beforehand keeps what is
+    measured of a prompt a matter of the prompt alone.
+    """
+
+    measure: str
+    floor: float
+
+    def __call__(self, known: Mapping[str, FloatArray], rows: int) -> bool:
+        """Whether to stop here."""
+        seen = known[self.measure]
+        return len(seen) >= rows // 2 and float(seen[: max(1, rows // 2)].mean()) < self.floor

@@ -1,0 +1,245 @@
+"""A model, a prompt, examples and what is measured: what all problems of this domain share."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Literal
+
+import torch
+
+from emoprune.contracts import Constraint, Failure, Objective, Row
+from emoprune.errors import ConfigError, ContractError
+from emoprune.problems.language.loading import pretrained, tokenizer_of
+from emoprune.problems.prompts.examiner import Examined, Examiner
+from emoprune.problems.prompts.material import Asked, Material, material_of
+from emoprune.problems.prompts.measures import TOKENS, Measures
+from emoprune.problems.prompts.pieces import ByToken, ByWord, Splitter
+from emoprune.problems.prompts.scorers.calling import Endpoint
+from emoprune.problems.prompts.scorers.causal import CausalScorer
+from emoprune.problems.prompts.scorers.contract import Filled, Scorer
+from emoprune.problems.prompts.scorers.endpoint import EndpointScorer
+from emoprune.problems.prompts.scorers.masked import MaskedScorer
+from emoprune.problems.prompts.scorers.precision import choose_precision
+from emoprune.problems.prompts.scorers.reading import LocalModel, check_fast
+from emoprune.problems.prompts.stopping import GiveUp
+from emoprune.problems.prompts.tasks.choosing import Choosing
+from emoprune.problems.prompts.template import Template
+from emoprune.problems.prompts.writing_files import write_json
+from emoprune.records import Split
+
+__all__ = ["Options", "Precision", "PromptTask"]
+
+Precision = Literal["float32", "bfloat16", "auto"]
+
+_CONTENT = "\x00content\x00"
+_log = logging.getLogger("emoprune")
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What a config says about model, prompt, examples and measuring; the problems' own options come on top."""
+
+    asked: Asked
+    model: str | None = None
+    endpoint: Endpoint | None = None
+    chat: bool = False
+    objectives: Sequence[str] = ("accuracy", TOKENS)
+    at_most: Mapping[str, float] = field(default_factory=dict)
+    at_least: Mapping[str, float] = field(default_factory=dict)
+    precision: Precision = "float32"
+
+
+class PromptTask:
+    """Model, prompt and examples of one config; made in the driver, sent to the workers.
+
+    Args:
+        options: What the config says.
+        special: Placeholders that no example fills, and the longest text that the problem puts there.
+
+    Raises:
+        ConfigError: Something of it cannot be used.
+    """
+
+    def __init__(self, options: Options, special: Mapping[str, str] = MappingProxyType({})) -> None:
+        self.options = options
+        if options.model is not None and options.endpoint is not None:
+            raise ConfigError("model: expected a model here or an endpoint, found both; leave one out")
+        self.model_name = "smollm2" if options.model is None else options.model
+        self.tokenizer = self._tokenizer()
+        self.splitter: Splitter = ByWord() if self.tokenizer is None else ByToken(self.tokenizer)
+        self.around = chat_around(self.tokenizer) if options.chat else ("", "")
+        self.material: Material = material_of(options.asked, self.tokenizer, self.around, tuple(special))
+        self.longest = self.material.template
+        for slot, text in special.items():
+            self.longest = self.longest.with_text(slot, text)
+        self.measures = Measures(
+            tuple(options.objectives),
+            dict(options.at_most),
+            dict(options.at_least),
+            self.material.task.measures,
+            self.length(self.longest),
+        )
+        self._precision = options.precision
+        self._scorer: Scorer | None = None
+        self._check()
+
+    def _tokenizer(self) -> Any | None:
+        name = self.model_name if self.options.endpoint is None else self.options.endpoint.tokenizer
+        if name is None:
+            return None
+        tokenizer = tokenizer_of(name)
+        check_fast(tokenizer, name)
+        return tokenizer
+
+    def _check(self) -> None:
+        masked = self.material.template.masked
+        if masked and self.options.endpoint is not None:
+            raise ConfigError("prompt: {mask_token} needs a masked language model, and endpoints have none")
+        if masked and getattr(self.tokenizer, "mask_token", None) is None:
+            raise ConfigError(
+                f"prompt: {{mask_token}} needs a masked language model, and the tokenizer of {self.model_name!r} has "
+                "no mask; leave it out, or give another model"
+            )
+        if masked and self.options.chat:
+            raise ConfigError("chat: a masked language model takes no chats; leave it out")
+
+    @property
+    def objectives(self) -> tuple[Objective, ...]:
+        """What is made better."""
+        return self.measures.objectives
+
+    @property
+    def constraints(self) -> tuple[Constraint, ...]:
+        """What must hold."""
+        return self.measures.constraints
+
+    def length(self, template: Template) -> int:
+        """Return how many tokens a prompt has without its input, to which the spaces before it belong."""
+        return sum(map(self.splitter.count, [*(text.rstrip(" ") for text in template.texts[:-1]), template.texts[-1]]))
+
+    def filled(self, template: Template, split: Split) -> Filled:
+        """Return a prompt about the examples of a part, as it is put to the model."""
+        inputs = tuple(example.inputs for example in self.material.parts[split])
+        return Filled(template.between(*self.around), inputs)
+
+    def prepare(self, folder: Path, tried: Callable[[], Sequence[Template]]) -> None:
+        """Load the model, decide its precision once if that is to be decided, and check that the prompt can be put.
+
+        Args:
+            folder: Where the decision is kept.
+            tried: The whole prompt and several pruned ones, to decide by.
+
+        Raises:
+            ConfigError: The prompt does not fit into the model's context, or the endpoint cannot be used.
+        """
+        if self.options.precision == "auto":
+            self._precision = self._decided(folder / "precision.json", tried)
+        scorer = self.load("cpu")
+        if isinstance(scorer, EndpointScorer) and isinstance(self.material.task, Choosing):
+            scorer.check(self.filled(self.longest, Split.SEARCH), self.material.task.choices)
+        self._check_fits()
+
+    def _decided(self, path: Path, tried: Callable[[], Sequence[Template]]) -> Precision:
+        if not isinstance(self.material.task, Choosing) or self.options.endpoint is not None:
+            return "float32"  # what is written freely has no few predictions to compare
+        if not path.exists():
+            prompts = [self.filled(template, Split.SEARCH) for template in tried()]
+            choice, self._scorer = choose_precision(
+                lambda precision: self._loaded("cpu", precision), prompts, self.material.task.choices
+            )
+            write_json(path, {"precision": choice.precision, "why": choice.reason})
+        kept: Precision = json.loads(path.read_text(encoding="utf-8"))["precision"]
+        return kept
+
+    def load(self, device: str) -> Scorer:
+        """Load the model, once per process.
+
+        Raises:
+            ConfigError: There is no such device here, or no such model.
+        """
+        if device == "cuda" and not torch.cuda.is_available():
+            raise ConfigError("evaluation.device: cuda was asked for, but torch finds no GPU here; use cpu")
+        if self._scorer is None or (isinstance(self._scorer, CausalScorer | MaskedScorer) and
+                                    self._scorer.local.device != device):  # fmt: skip
+            self._scorer = self._loaded(device, self._precision)
+        return self._scorer
+
+    def _loaded(self, device: str, precision: str) -> Scorer:
+        if self.options.endpoint is not None:
+            return EndpointScorer(self.options.endpoint)
+        if self.material.template.masked:
+            masked = pretrained(self.model_name, "masked-language-model", dtype=precision)
+            return MaskedScorer(LocalModel(masked, device, special=True))
+        causal = pretrained(self.model_name, "language-model", dtype=precision)
+        return self._checked(CausalScorer(LocalModel(causal, device, special=not self.options.chat)))
+
+    def _checked(self, scorer: CausalScorer) -> CausalScorer:
+        """Return the scorer; one that reads examples from their beginning where sharing changes what comes of it."""
+        if scorer.agrees_with_plain(self.filled(self.longest, Split.SEARCH), self.material.task.choices):
+            return scorer
+        _log.warning("what examples share of the prompt cannot be read once by this model; each is read by itself")
+        return CausalScorer(scorer.local, sharing=False)
+
+    @property
+    def scorer(self) -> Scorer:
+        """The loaded model."""
+        if self._scorer is None:
+            raise ContractError("the model is not loaded yet; call setup(device, threads) first")
+        return self._scorer
+
+    def examiner(self) -> Examiner:
+        """Return what puts prompts to the examples."""
+        return Examiner(self.scorer, self.material.task, self.material.parts, self.around)
+
+    def _check_fits(self) -> None:
+        examiner = self.examiner()
+        for split in Split:
+            refusal = examiner.prompted(self.longest, split).refusal
+            if refusal is not None:
+                raise ConfigError(
+                    f"examples: {split.value} part: {refusal}; shorten the prompt, or leave the example out"
+                )
+
+    def row(self, examiner: Examiner, template: Template, split: Split, give_up: GiveUp | None = None) -> Row:
+        """Return a prompt's objectives and bounded values on a part, or why it has none."""
+        examined = examiner.examined(template, split, give_up)
+        return examined if isinstance(examined, Failure) else self.measures.row(self.values(examined, template))
+
+    def values(self, examined: Examined, template: Template) -> dict[str, float]:
+        """Return all measures of a prompt."""
+        return {**examined.values, TOKENS: float(self.length(template))}
+
+    def fingerprint(self) -> str:
+        """Return a digest of the model, the prompt, all examples and the words for their answers."""
+        digest = hashlib.sha256(self.scorer.fingerprint().encode())
+        digest.update(repr((self.material.template, self.around, self.material.task.choices)).encode())
+        for split, examples in self.material.parts.items():
+            for example in examples:
+                digest.update(repr((split.value, example.inputs, example.answer)).encode())
+        return digest.hexdigest()
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Workers load for themselves.
+        return {**vars(self), "_scorer": None}
+
+
+def chat_around(tokenizer: Any | None) -> tuple[str, str]:
+    """Return what a model's chat template puts before and after a user's message that is to be answered.
+
+    Raises:
+        ConfigError: There is no tokenizer at hand, or it has no chat template.
+    """
+    if getattr(tokenizer, "chat_template", None) is None or tokenizer is None:
+        raise ConfigError("chat: the model's tokenizer has no chat template; leave it out, or give another model")
+    message = [{"role": "user", "content": _CONTENT}]
+    text: str = tokenizer.apply_chat_template(message, tokenize=False, add_generation_prompt=True)
+    before, found, after = text.partition(_CONTENT)
+    if not found:
+        raise ConfigError("chat: the model's chat template changes a message's text; leave it out")
+    return before, after

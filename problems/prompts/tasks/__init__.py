@@ -1,0 +1,1 @@
+"""What a prompt is for, and when an answer is right."""

@@ -1,0 +1,129 @@
+"""An OpenAI-compatible server on this machine, with a small model behind it, that can be told to misbehave."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import numpy as np
+
+from emoprune.problems.prompts.scorers.causal import CausalScorer
+
+
+@dataclass
+class Served:
+    """What the server is told, and what it saw."""
+
+    scorer: CausalScorer | None = None
+    trouble: Callable[[int], str | None] = lambda number: None  # the number of the call -> what goes wrong
+    calls: list[dict[str, Any]] = field(default_factory=list)
+    headers: list[dict[str, str]] = field(default_factory=list)
+    at_once: int = 0
+    most_at_once: int = 0
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    over: threading.Event = field(default_factory=threading.Event)
+    pause: float = 0.0
+    url: str = ""
+
+    def answer(self, body: dict[str, Any]) -> dict[str, Any]:
+        """Return a completion with log-probabilities, as vLLM and llama.cpp give it."""
+        if self.scorer is None:
+            top = {" red": -1.0, " blue": -2.0 + len(body["prompt"]) % 3}
+            return {"choices": [{"text": " red", "logprobs": {"top_logprobs": [top]}}]}
+        local = self.scorer.local
+        if body.get("echo"):
+            return self._echo(body["prompt"])
+        logits = self.scorer.plain([body["prompt"]])[0]
+        values = logits - np.logaddexp.reduce(logits)
+        best = np.argsort(-values)[: body.get("logprobs", 1)]
+        top = {f" {local.tokenizer.decode([token])}": float(values[token]) for token in best}
+        return {"choices": [{"text": max(top, key=lambda word: top[word]), "logprobs": {"top_logprobs": [top]}}]}
+
+    def _echo(self, prompt: str) -> dict[str, Any]:
+        assert self.scorer is not None
+        scores = self.scorer.token_scores(prompt)
+        starts = [*scores.spans[:, 0].tolist(), len(prompt)]
+        words = [prompt[start:end] for start, end in scores.spans.tolist()]
+        surprise = [None, *(-value for value in scores.surprisal[1:].tolist()), -0.5]
+        told = {"tokens": [*words, " x"], "token_logprobs": surprise, "text_offset": starts}
+        return {"choices": [{"text": prompt, "logprobs": told}]}
+
+
+class Answering(BaseHTTPRequestHandler):
+    """One call."""
+
+    protocol_version = "HTTP/1.1"
+    served: Served
+
+    def do_POST(self) -> None:
+        served = self.served
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        with served.lock:
+            served.calls.append(body)
+            served.headers.append(dict(self.headers))
+            number = len(served.calls)
+            served.at_once += 1
+            served.most_at_once = max(served.most_at_once, served.at_once)
+        try:
+            time.sleep(served.pause)
+            self._reply(served.trouble(number), body)
+        except (BrokenPipeError, ConnectionResetError):
+            pass  # whoever asked has gone
+        finally:
+            with served.lock:
+                served.at_once -= 1
+
+    def _reply(self, trouble: str | None, body: dict[str, Any]) -> None:
+        served = self.served
+        if trouble == "hang":
+            served.over.wait(30)
+        elif trouble == "trickle":
+            self.send_response(200)
+            self.send_header("Content-Length", "100000")
+            self.end_headers()
+            while not served.over.wait(0.05):
+                self.wfile.write(b" ")
+                self.wfile.flush()
+        elif trouble == "lost":
+            self.close_connection = True
+        elif trouble is not None and trouble.isdigit():
+            self._write(int(trouble), b'{"error": "go away"}', {"Retry-After": "0"})
+        elif trouble is not None:
+            self._write(200, trouble.encode(), {})
+        else:
+            self._write(200, json.dumps(served.answer(body)).encode(), {})
+
+    def _write(self, status: int, content: bytes, headers: dict[str, str]) -> None:
+        self.send_response(status)
+        for name, value in {**headers, "Content-Length": str(len(content))}.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(content)
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002  # the base class's name
+        pass
+
+
+@contextmanager
+def serving(scorer: CausalScorer | None = None, **told: Any) -> Iterator[Served]:
+    """Run a server within the block."""
+    served = Served(scorer, **told)
+    handler = type("Handler", (Answering,), {"served": served})
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    server.daemon_threads = True
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    served.url = f"http://127.0.0.1:{server.server_port}/v1"
+    try:
+        yield served
+    finally:
+        served.over.set()
+        server.shutdown()
+        server.server_close()
+        thread.join(10)

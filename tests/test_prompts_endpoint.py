@@ -1,0 +1,222 @@
+"""A model behind an endpoint: asked within limits, again where that helps, and never more at once than was said."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from endpoint_for_tests import serving
+from prompts_for_tests import VERBALISERS, causal_folder, parts, rows
+
+import emoprune
+from emoprune.contracts import Failure
+from emoprune.errors import ConfigError
+from emoprune.problems.language.loading import pretrained
+from emoprune.problems.prompts.scorers.calling import Caller, Endpoint, EndpointFailed
+from emoprune.problems.prompts.scorers.causal import CausalScorer
+from emoprune.problems.prompts.scorers.contract import Choices, Filled
+from emoprune.problems.prompts.scorers.endpoint import EndpointScorer
+from emoprune.problems.prompts.scorers.reading import LocalModel
+from emoprune.problems.prompts.template import Template
+from emoprune.problems.prompts.tokens import PromptTokens
+from emoprune.records import Split
+
+TEMPLATE = Template.of("the cat sees a dog red {sentence} is", {"sentence"})
+GIVEN_UP = r"no answer|not whole after"
+CHOICES = Choices((" red", " blue"), (-1, -1))
+
+
+@pytest.fixture(scope="module")
+def causal(tmp_path_factory: pytest.TempPathFactory) -> CausalScorer:
+    folder = causal_folder(tmp_path_factory.mktemp("causal"))
+    return CausalScorer(LocalModel(pretrained(str(folder), "language-model"), "cpu", special=True))
+
+
+def asked(count: int = 6) -> Filled:
+    return Filled(TEMPLATE, tuple((text,) for text, _ in rows(count)))
+
+
+def endpoint(url: str, **more: Any) -> Endpoint:
+    return Endpoint(**{"url": url, "model": "small", "time_limit": 5.0, "retries": 2, **more})
+
+
+def chosen(url: str, count: int = 6, **more: Any) -> np.ndarray[Any, Any]:
+    return EndpointScorer(endpoint(url, **more)).prompted(asked(count), CHOICES).choices(np.arange(count))
+
+
+def test_a_model_behind_a_server_chooses_as_the_model_here(causal: CausalScorer) -> None:
+    here = causal.prompted(asked(), Choices(CHOICES.words, (17, 18))).choices(np.arange(6))
+    with serving(causal) as served:
+        there = chosen(served.url, top=28)
+    assert np.allclose(np.diff(there), np.diff(here), atol=1e-4)
+    assert {(call["model"], call["max_tokens"], call["logprobs"]) for call in served.calls} == {("small", 1, 28)}
+    assert sorted(call["prompt"] for call in served.calls) == sorted(asked().texts())
+
+
+def test_no_more_calls_are_in_flight_than_was_said_and_answers_keep_their_order() -> None:
+    with serving(pause=0.05) as served:
+        found = chosen(served.url, 12, in_flight=3)
+    assert served.most_at_once == 3
+    expected = [[-1.0, -2.0 + len(text) % 3] for text in asked(12).texts()]
+    assert found.tolist() == expected
+
+
+def test_a_server_that_is_busy_is_asked_again() -> None:
+    with serving(trouble=lambda number: "429" if number <= 2 else None) as served:
+        assert chosen(served.url, 1).shape == (1, 2)
+    assert len(served.calls) == 3
+
+
+@pytest.mark.parametrize("trouble", ["429", "503"])
+def test_a_server_that_stays_busy_is_given_up(trouble: str) -> None:
+    with serving(trouble=lambda _: trouble) as served, pytest.raises(EndpointFailed, match=f"{trouble} after 3 tries"):
+        chosen(served.url, 1)
+    assert len(served.calls) == 3
+
+
+def test_a_refusal_is_not_asked_again() -> None:
+    with serving(trouble=lambda _: "401") as served, pytest.raises(EndpointFailed, match=r"answered 401: .*go away"):
+        chosen(served.url, 1)
+    assert len(served.calls) == 1
+
+
+@pytest.mark.timeout(30)
+@pytest.mark.parametrize("trouble", ["hang", "trickle"])
+def test_a_server_that_hangs_is_given_up_after_the_time_limit(trouble: str) -> None:
+    begun = time.monotonic()
+    with (
+        serving(trouble=lambda _: trouble) as served,
+        pytest.raises(EndpointFailed, match=r"no answer|not whole after"),
+    ):
+        chosen(served.url, 1, time_limit=0.5, retries=1)
+    assert len(served.calls) == 2
+    assert time.monotonic() - begun < 20
+
+
+def test_a_connection_that_is_lost_is_made_again() -> None:
+    with serving(trouble=lambda number: "lost" if number == 1 else None) as served:
+        assert chosen(served.url, 1).shape == (1, 2)
+    assert len(served.calls) == 2
+
+
+def test_nobody_there_is_said() -> None:
+    with pytest.raises(EndpointFailed, match=r"no answer: .*Connection"):
+        chosen("http://127.0.0.1:9/v1", 1, retries=0)
+
+
+@pytest.mark.parametrize(
+    ("answer", "complaint"),
+    [
+        ("<html>", "expected JSON, found '<html>'"),
+        ('{"choices": [{"text": "x"}]}', r"expected logprobs\.top_logprobs of one token"),
+        ('{"choices": []}', r"expected logprobs\.top_logprobs of one token"),
+        ('{"choices": [{"logprobs": {"top_logprobs": [{}]}}]}', r"expected logprobs\.top_logprobs of one token"),
+    ],
+)
+def test_an_answer_of_another_form_is_named(answer: str, complaint: str) -> None:
+    with serving(trouble=lambda _: answer) as served, pytest.raises(EndpointFailed, match=complaint):
+        chosen(served.url, 1)
+
+
+def test_choices_that_are_not_among_the_likeliest_are_a_tie_below_them() -> None:
+    answer = '{"choices": [{"logprobs": {"top_logprobs": [{" x": -0.5, " y": -3.0}]}}]}'
+    with serving(trouble=lambda _: answer) as served:
+        assert chosen(served.url, 1).tolist() == [[-4.0, -4.0]]
+
+
+def test_a_key_is_read_from_its_variable_and_sent(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MY_KEY", "secret")
+    with serving() as served:
+        chosen(served.url, 1, key_variable="MY_KEY")
+    assert served.headers[0]["Authorization"] == "Bearer secret"
+    monkeypatch.delenv("MY_KEY")
+    with pytest.raises(ConfigError, match="the environment variable MY_KEY is not set"):
+        Caller(endpoint("http://x", key_variable="MY_KEY"))
+
+
+def test_more_members_of_a_request_are_passed_on_and_texts_are_continued() -> None:
+    with serving() as served:
+        scorer = EndpointScorer(endpoint(served.url, body={"allowed_token_ids": [1, 2]}))
+        said = scorer.prompted(asked(2), Choices((), ())).continuations(np.arange(2), 7, "\n")
+    assert said == [" red", " red"]
+    assert all(call["allowed_token_ids"] == [1, 2] and call["max_tokens"] == 7 for call in served.calls)
+    assert all(call["stop"] == ["\n"] for call in served.calls)
+
+
+def test_a_server_that_echoes_says_how_surprising_a_prompt_is(causal: CausalScorer) -> None:
+    text = "the cat sees a dog"
+    with serving(causal) as served:
+        found = EndpointScorer(endpoint(served.url)).token_scores(text)
+    expected = causal.token_scores(text)
+    assert found.surprisal[1:] == pytest.approx(expected.surprisal[1:])
+    with serving() as plain, pytest.raises(ConfigError, match=r"does not echo a prompt .*leave that reference out"):
+        EndpointScorer(endpoint(plain.url)).token_scores(text)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "complaint"),
+    [
+        ({"url": "127.0.0.1"}, "begins with http:// or https://, found '127.0.0.1'"),
+        ({"in_flight": 0}, "in_flight: expected 1 or more, found 0"),
+        ({"retries": -1}, "retries: expected 0 or more, found -1"),
+        ({"time_limit": 0}, "time_limit: expected seconds above 0, found 0"),
+    ],
+)
+def test_an_endpoint_that_cannot_be_is_refused(wrong: dict[str, Any], complaint: str) -> None:
+    with pytest.raises(ConfigError, match=complaint):
+        Endpoint(**{"url": "http://x", "model": "small", **wrong})
+
+
+def problem(url: str, folder: Path, **more: Any) -> PromptTokens:
+    options = {"prompt": TEMPLATE.text, "verbalisers": VERBALISERS, "references": (), "stop_early": False, **more}
+    return PromptTokens(endpoint=endpoint(url, retries=0), examples=parts(folder, 6, 6, 6), **options)
+
+
+def test_a_call_that_fails_is_a_failure_record_of_its_candidate_alone(tmp_path: Path) -> None:
+    with serving() as served:
+        asking = problem(served.url, tmp_path)
+        asking.prepare(tmp_path, 1)
+        asking.setup("cpu", 1)
+        served.trouble = lambda number: "500" if number == len(before) + 2 else None
+        before = list(served.calls)
+        genomes = np.stack([asking.space.full, asking.space.full])
+        found = asking.evaluate(genomes, np.zeros(2, dtype=np.uint64), Split.SEARCH)
+    assert isinstance(found[0], Failure)
+    assert "answered 500" in found[0].reason
+    assert not isinstance(found[1], Failure)
+
+
+def test_an_endpoint_without_log_probabilities_is_refused_before_the_search(tmp_path: Path) -> None:
+    with serving(trouble=lambda _: '{"choices": [{"text": "x"}]}') as served:
+        asking = problem(served.url, tmp_path)
+        with pytest.raises(ConfigError, match=r"endpoint: cannot be used: .*needs? to be started so that it returns"):
+            asking.prepare(tmp_path, 1)
+
+
+@pytest.mark.timeout(100)
+def test_a_search_through_an_endpoint_ends_in_a_front_of_shorter_prompts(causal: CausalScorer, tmp_path: Path) -> None:
+    tokenizer = causal.local.loaded.source.name
+    with serving(causal) as served:
+        config = {
+            "problem": {
+                "name": "prompt-tokens",
+                "prompt": TEMPLATE.text,
+                "verbalisers": VERBALISERS,
+                "examples": parts(tmp_path, 6, 6, 6),
+                "endpoint": {
+                    "url": served.url,
+                    "model": "small",
+                    "top": 28,
+                    "tokenizer": tokenizer,
+                },
+                "references": ["perplexity", "random"],
+            },
+            "search": {"population": 6, "generations": 2},
+            "evaluation": {"backend": "serial"},
+        }
+        search = emoprune.search(config, runs=tmp_path / "runs", name="asked")
+        assert len(list(search)) == 2
+    assert search.run.pareto["test.tokens"].min() < 8

@@ -1,0 +1,222 @@
+"""What a user would have picked without a search, and when a prompt is given up: decided once."""
+
+from __future__ import annotations
+
+import json
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from prompts_for_tests import causal_folder, parts, prompt_tokens, told, written
+
+from emoprune.contracts import Direction, Objective
+from emoprune.errors import ConfigError, ContractError, RunCorrupt
+from emoprune.problems.prompts.references.accepting import accepting
+from emoprune.problems.prompts.references.catalogue import Bench, check_names, made_references
+from emoprune.problems.prompts.references.ranked import kept_by
+from emoprune.problems.prompts.stopping import Halving, Yardsticks, best_mean, blocks
+from emoprune.records import Split
+from emoprune.space import Gene, Group, IntArray, Space
+
+OBJECTIVES = (Objective("accuracy", Direction.MAXIMISE), Objective("tokens"))
+FloatArray = NDArray[np.float64]
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return causal_folder(tmp_path_factory.mktemp("causal"))
+
+
+def space(bits: int) -> Space:
+    return Space.bits(bits, groups=[Group("text", tuple(range(bits)), floor=1)])
+
+
+class Worth:
+    """What a genome is worth, and how often that was asked."""
+
+    def __init__(self, *harm: float) -> None:
+        self.harm, self.asked = np.array(harm), 0
+
+    def __call__(self, genome: IntArray, needed: float) -> float | None:
+        self.asked += 1
+        found = 1.0 - float(self.harm[genome == 0].sum())
+        return None if found < needed else found
+
+
+def test_threshold_accepting_leaves_out_what_hardly_matters_from_left_to_right() -> None:
+    worth = Worth(0.03, 0.2, 0.03, 0.0)
+    found = accepting(worth, space(4))
+    # The first goes for 0.97 of the best; the third would make 0.94 of it; the last costs nothing.
+    assert found.genome.tolist() == [0, 1, 1, 0]
+    assert found.worth == 1.0
+    assert found.evaluations == worth.asked
+
+
+def test_the_best_so_far_only_rises_and_decides_what_is_good_enough() -> None:
+    worth = Worth(-0.5, 0.04, 0.5)
+    found = accepting(worth, space(3))
+    assert found.genome.tolist() == [0, 0, 1], "after the first, 1.46 of 1.5 is good enough"
+    assert found.worth == 1.5
+
+
+def test_hill_climbing_leaves_out_only_what_makes_it_better() -> None:
+    found = accepting(Worth(0.0, -0.2, 0.01, -0.1), space(4), strict=True)
+    assert found.genome.tolist() == [1, 0, 1, 0]
+
+
+def test_passes_go_on_until_one_changes_nothing() -> None:
+    def together(genome: IntArray, needed: float) -> float | None:
+        """The first may go once the second is gone, and the last may never."""
+        return 0.5 if (genome[0] == 0 and genome[1] == 1) or genome[2] == 0 else 1.0
+
+    assert accepting(together, space(3)).genome.tolist() == [0, 0, 1]
+
+
+def test_no_genome_is_measured_twice_and_no_more_than_may_be() -> None:
+    worth = Worth(*[0.5] * 10)
+    assert accepting(worth, space(10)).evaluations == worth.asked == 11
+    few = Worth(*[0.0] * 10)
+    assert accepting(few, space(10), most=4).evaluations == few.asked == 4
+
+
+def test_a_floor_and_a_lock_are_kept() -> None:
+    locked = Space((Gene("a"), Gene("b", locked=1), Gene("c")), (Group("text", (0, 2), floor=1),))
+    assert accepting(Worth(0, 0, 0), locked).genome.tolist() == [0, 1, 1]
+
+
+def test_the_highest_scores_stay_at_a_share() -> None:
+    locked = Space((Gene("a"), Gene("b", locked=1), Gene("c"), Gene("d"), Gene("e")))
+    scores = np.array([3.0, 9.0, 1.0, 2.0, 3.0])
+    assert kept_by(scores, locked, 0.5).tolist() == [1, 1, 0, 0, 1]
+    assert kept_by(scores, locked, 0.0).tolist() == [1, 1, 0, 0, 0]
+
+
+def test_references_are_named_random_ones_also_at_the_rate_of_the_costly_ones() -> None:
+    bench = Bench(space(8), lambda genomes: genomes, Worth(*[0.0] * 4, *[0.5] * 4), lambda: np.arange(8.0))
+    made = made_references(["perplexity", "random", "threshold-accepting"], bench, 100, 1)
+    genomes = {reference.name: reference.genome for reference in made.references}
+    assert list(genomes)[:2] == ["unpruned", "threshold-accepting"]
+    assert genomes["threshold-accepting"].tolist() == [0, 0, 0, 0, 1, 1, 1, 1]
+    assert genomes["random-as-threshold-accepting"].sum() == 4
+    assert genomes["perplexity-25"].tolist() == [0, 0, 0, 0, 0, 0, 1, 1]
+    assert [genomes[f"random-{share}"].sum() for share in (75, 50, 25)] == [6, 4, 2]
+    assert set(made.evaluations) == {"threshold-accepting"}
+
+
+def test_a_method_that_there_is_not_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"no method is called 'perplexty'; .* did you mean 'perplexity'"):
+        check_names(["perplexty"])
+    with pytest.raises(ConfigError, match="expected each method once"):
+        check_names(["random", "random"])
+
+
+@given(st.integers(1, 300), st.integers(1, 50))
+def test_blocks_hold_every_row_once_and_double(rows: int, first: int) -> None:
+    found = blocks(rows, first)
+    assert np.concatenate(found).tolist() == list(range(rows))
+    assert len(found[0]) == min(rows, first)
+    ends = [int(block[-1]) + 1 for block in found]
+    assert all(later <= 2 * earlier for earlier, later in pairwise(ends))
+
+
+@given(st.lists(st.booleans(), min_size=1, max_size=40), st.integers(0, 40))
+def test_the_best_mean_is_never_below_what_comes_of_it(hits: list[bool], seen: int) -> None:
+    known = np.array(hits[: max(1, seen)], dtype=np.float64)
+    assert best_mean("accuracy", known, len(hits)) >= np.mean(hits) - 1e-12
+
+
+def yardsticks(*values: tuple[float, float]) -> Yardsticks:
+    return Yardsticks(OBJECTIVES, np.array(values), frozenset({"itself"}))
+
+
+@pytest.mark.parametrize(
+    ("hits", "tokens", "given_up"),
+    [
+        ([0, 0, 0, 0], 30, True),  # at best 0.5 at more tokens than 0.75 at 20
+        ([0, 0, 0, 0], 10, False),  # shorter than the yardstick
+        ([1, 1, 0, 0], 30, True),  # at best 0.75, as good as the yardstick, and longer
+        ([1, 1, 0, 0], 20, False),  # may become what the yardstick is
+        ([1, 1, 1, 0], 30, False),
+    ],
+)
+def test_a_prompt_is_given_up_only_where_a_yardstick_is_better_whatever_comes(
+    hits: list[int], tokens: float, given_up: bool
+) -> None:
+    rule = yardsticks((0.75, 20.0)).against("a prompt", tokens)
+    assert rule is not None
+    assert rule({"accuracy": np.array(hits, dtype=np.float64)}, 8) is given_up
+
+
+def test_a_yardstick_itself_is_always_measured_in_full() -> None:
+    assert yardsticks((0.75, 20.0), (0.9, 10.0)).against("itself", 20.0) is None
+    assert Yardsticks(OBJECTIVES, np.zeros((0, 2)), frozenset()).against("x", 1.0) is None
+
+
+def test_halving_looks_at_the_first_half_alone() -> None:
+    rule = Halving("accuracy", 0.5)
+    assert rule({"accuracy": np.array([0.0, 0, 1, 0])}, 8)
+    assert not rule({"accuracy": np.array([1.0, 0, 1, 0])}, 8)
+    assert not rule({"accuracy": np.array([0.0, 0])}, 8), "half of the examples come first"
+    assert not rule({"accuracy": np.array([1.0, 0, 1, 0, 0, 0, 0, 0])}, 8)
+
+
+def test_what_making_references_cost_is_kept_and_paid_once(model: Path, tmp_path: Path) -> None:
+    options = {"references": ["threshold-accepting", "random", "perplexity"], "stop_early": True}
+    problem = prompt_tokens(model, parts(tmp_path), **options)
+    problem.prepare(tmp_path, 1)
+    kept = json.loads((tmp_path / "references.json").read_text())
+    assert kept["evaluations"]["threshold-accepting"] > 5
+    assert problem.evaluations_of_references == {**kept["evaluations"], "yardsticks": len(problem.references())}
+    written = (tmp_path / "references.json").stat().st_mtime_ns
+    again = prompt_tokens(model, parts(tmp_path), **options)
+    again.prepare(tmp_path, 1)
+    assert (tmp_path / "references.json").stat().st_mtime_ns == written
+    assert [each.name for each in again.references()] == [each.name for each in problem.references()]
+
+
+def test_references_of_another_prompt_are_not_taken_for_ones_own(model: Path, tmp_path: Path) -> None:
+    (tmp_path / "references.json").write_text('{"genomes": {"unpruned": [1, 1]}, "evaluations": {}}')
+    with pytest.raises(RunCorrupt, match=r"references\.json cannot be read .* made for another prompt"):
+        prompt_tokens(model, parts(tmp_path)).prepare(tmp_path, 1)
+
+
+def test_a_prompt_that_is_given_up_has_a_row_that_is_dominated_all_the_same(model: Path, tmp_path: Path) -> None:
+    rows, verbalisers = told(model, 80)
+    cuts = {"search": rows[:60], "select": rows[60:70], "test": rows[70:]}
+    examples = {name: str(written(tmp_path / f"{name}.tsv", own)) for name, own in cuts.items()}
+    methods = ["threshold-accepting", "random"]
+    early, full = (
+        prompt_tokens(
+            model, examples, verbalisers=verbalisers, references=methods, stop_early=stop, search_examples=None
+        )
+        for stop in (True, False)
+    )
+    for problem in (early, full):
+        problem.prepare(tmp_path, 1)
+        problem.setup("cpu", 1)
+    rng = np.random.default_rng(3)
+    genomes = np.where(early.space.free, rng.random((30, len(early.space))) < 0.7, 1).astype(np.int64)
+    seeds = np.zeros(len(genomes), dtype=np.uint64)
+    stopped, whole = (np.array(each.evaluate(genomes, seeds, Split.SEARCH)) for each in (early, full))
+    references = np.stack([each.genome for each in early.references()])
+    yardsticks = np.array(early.evaluate(references, seeds[: len(references)], Split.SEARCH))
+    changed = np.flatnonzero(stopped[:, 0] != whole[:, 0])
+    assert len(changed) > 3, "some of them are given up"
+    for row in changed.tolist():
+        for values in (stopped[row], whole[row]):
+            as_good = (yardsticks[:, 0] >= values[0]) & (yardsticks[:, 1] <= values[1])
+            assert (as_good & (yardsticks != values).any(axis=1)).any()
+    on_select = [np.array(each.evaluate(genomes, seeds, Split.SELECT)) for each in (early, full)]
+    assert np.array_equal(*on_select)
+
+
+def test_asking_before_preparing_is_refused(model: Path, tmp_path: Path) -> None:
+    problem = prompt_tokens(model, parts(tmp_path))
+    with pytest.raises(ContractError, match=r"call prepare\(folder, seed\) first"):
+        problem.references()
+    with pytest.raises(ContractError, match=r"call setup\(device, threads\) first"):
+        problem.evaluate(problem.space.full[None], np.zeros(1, dtype=np.uint64), Split.SEARCH)

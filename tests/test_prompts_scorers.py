@@ -1,0 +1,229 @@
+"""Reading what examples share once, in batches by length, with a narrow head: the same answers as the plain way."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from language_for_tests import WORDS, drawn, gguf, saved
+from numpy.typing import NDArray
+from prompts_for_tests import causal_folder, masked_folder, rows
+
+from emoprune.errors import ConfigError
+from emoprune.problems.language.loading import pretrained
+from emoprune.problems.prompts.scorers.batching import MOST_TOGETHER, STARTING, batches
+from emoprune.problems.prompts.scorers.causal import CausalScorer
+from emoprune.problems.prompts.scorers.contract import Choices, Filled
+from emoprune.problems.prompts.scorers.masked import MaskedScorer
+from emoprune.problems.prompts.scorers.precision import choose_precision
+from emoprune.problems.prompts.scorers.reading import LocalModel
+from emoprune.problems.prompts.template import Template
+
+TEMPLATE = Template.of("the cat sees a dog red it likes the house blue {sentence} is", {"sentence"})
+RED, BLUE = (4 + WORDS.index(word) for word in ("red", "blue"))
+CHOICES = Choices((" red", " blue"), (RED, BLUE))
+
+
+def filled(count: int = 12, template: Template = TEMPLATE) -> Filled:
+    return Filled(template, tuple((text,) for text, _ in rows(count)))
+
+
+@pytest.fixture(scope="module")
+def causal(tmp_path_factory: pytest.TempPathFactory) -> CausalScorer:
+    folder = causal_folder(tmp_path_factory.mktemp("causal"))
+    return CausalScorer(LocalModel(pretrained(str(folder), "language-model"), "cpu", special=True))
+
+
+@pytest.fixture(scope="module")
+def masked(tmp_path_factory: pytest.TempPathFactory) -> MaskedScorer:
+    folder = masked_folder(tmp_path_factory.mktemp("masked"))
+    return MaskedScorer(LocalModel(pretrained(str(folder), "masked-language-model"), "cpu", special=True))
+
+
+def published(model: Any, ids: list[list[int]]) -> np.ndarray[Any, Any]:
+    """Run each text alone over all of the vocabulary, as nobody can get wrong."""
+    with torch.inference_mode():
+        return np.array([model(input_ids=torch.tensor([each])).logits[0, -1, [RED, BLUE]].tolist() for each in ids])
+
+
+def test_shared_beginnings_batches_and_a_narrow_head_change_nothing(causal: CausalScorer) -> None:
+    asked = filled()
+    found = causal.prompted(asked, CHOICES).choices(np.arange(12))
+    expected = published(causal.local.model, causal.local.ids(asked.texts()))
+    assert np.allclose(found, expected, atol=1e-5)
+    assert np.ptp(expected) > 0.1
+
+
+def test_a_row_is_the_same_whichever_rows_are_asked_with_it(causal: CausalScorer) -> None:
+    prompted = causal.prompted(filled(), CHOICES)
+    together = prompted.choices(np.arange(12))
+    assert np.allclose(prompted.choices(np.array([7, 2])), together[[7, 2]], atol=1e-5)
+
+
+@pytest.mark.parametrize("text", ["{sentence}", "{sentence} is the cat", "the cat {sentence}"])
+def test_a_prompt_may_share_nothing_with_its_neighbours_or_end_in_its_input(causal: CausalScorer, text: str) -> None:
+    asked = filled(6, Template.of(text, {"sentence"}))
+    expected = published(causal.local.model, causal.local.ids(asked.texts()))
+    assert np.allclose(causal.prompted(asked, CHOICES).choices(np.arange(6)), expected, atol=1e-5)
+
+
+def test_examples_that_are_all_alike_leave_a_token_to_read(causal: CausalScorer) -> None:
+    asked = Filled(TEMPLATE, (("the cat",), ("the cat",)))
+    found = causal.prompted(asked, CHOICES).choices(np.arange(2))
+    assert np.allclose(found, published(causal.local.model, causal.local.ids(asked.texts())), atol=1e-5)
+
+
+def test_the_models_own_head_is_back_afterwards(causal: CausalScorer) -> None:
+    before = causal.local.model.get_output_embeddings()
+    causal.prompted(filled(3), CHOICES).choices(np.arange(3))
+    assert causal.local.model.get_output_embeddings() is before
+    assert causal.local.model(input_ids=torch.tensor([[4, 5]])).logits.shape[-1] == 28
+
+
+def test_a_soft_cap_on_logits_holds_with_a_narrow_head_too(tmp_path: Path) -> None:
+    from transformers import Gemma2Config, Gemma2ForCausalLM
+
+    config = Gemma2Config(
+        vocab_size=28,
+        hidden_size=32,
+        intermediate_size=48,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        head_dim=8,
+        sliding_window=8,
+        final_logit_softcapping=0.5,
+        initializer_range=0.2,
+        pad_token_id=3,
+    )
+    folder = saved(tmp_path, drawn(Gemma2ForCausalLM, config))
+    scorer = CausalScorer(LocalModel(pretrained(str(folder), "language-model"), "cpu", special=True))
+    asked = filled(8)
+    found = scorer.prompted(asked, CHOICES).choices(np.arange(8))
+    assert np.abs(found).max() <= 0.5
+    assert np.allclose(found, published(scorer.local.model, scorer.local.ids(asked.texts())), atol=1e-4)
+    assert scorer.agrees_with_plain(asked, CHOICES)
+
+
+def test_a_model_that_forgets_what_was_shared_is_found_out(causal: CausalScorer) -> None:
+    assert causal.agrees_with_plain(filled(), CHOICES)
+
+    class Forgetful(CausalScorer):
+        def plain(self, texts: Sequence[str]) -> NDArray[np.float64]:
+            return super().plain([text.removeprefix("the cat ") for text in texts])
+
+    assert not Forgetful(causal.local).agrees_with_plain(filled(), CHOICES)
+
+
+def test_texts_are_continued_as_the_model_itself_continues_them(causal: CausalScorer) -> None:
+    asked = filled(5)
+    said = causal.prompted(asked, Choices((), ())).continuations(np.array([3, 0, 4]), 6, "")
+    for text, row in zip(said, (3, 0, 4), strict=True):
+        ids = torch.tensor([causal.local.ids(asked.texts())[row]])
+        for _ in range(6):
+            following = causal.local.model(input_ids=ids).logits[0, -1].argmax()
+            if int(following) == causal.local.tokenizer.eos_token_id:
+                break
+            ids = torch.cat([ids, following.reshape(1, 1)], dim=1)
+        own = ids[0, len(causal.local.ids(asked.texts())[row]) :]
+        assert text == causal.local.tokenizer.decode(own, skip_special_tokens=True)
+
+
+def test_a_continuation_ends_at_its_stop(causal: CausalScorer) -> None:
+    prompted = causal.prompted(filled(5), Choices((), ()))
+    whole = prompted.continuations(np.arange(5), 6, "")
+    stop = next(text.split()[2] for text in whole if len(text.split()) > 3)
+    assert prompted.continuations(np.arange(5), 6, stop) == [text.partition(stop)[0] for text in whole]
+
+
+def test_a_text_longer_than_the_context_is_named_with_both_lengths(causal: CausalScorer) -> None:
+    long = Filled(TEMPLATE, (("the cat " * 70,), ("the cat",)))
+    assert causal.prompted(long, CHOICES).refusal == (
+        "the longest example makes 152 tokens of the prompt, the model reads 128"
+    )
+    assert causal.prompted(filled(), CHOICES).refusal is None
+
+
+def test_surprise_is_the_negative_logarithm_of_what_was_expected(causal: CausalScorer) -> None:
+    text = "the cat sees a dog"
+    scores = causal.token_scores(text)
+    assert [text[start:end] for start, end in scores.spans.tolist()] == text.split()
+    ids = [causal.local.tokenizer.bos_token_id, *causal.local.tokenizer(text, add_special_tokens=False).input_ids]
+    logits = causal.local.model(input_ids=torch.tensor([ids])).logits[0].double()
+    expected = [-float(logits[place].log_softmax(0)[ids[place + 1]]) for place in range(5)]
+    assert scores.surprisal == pytest.approx(expected, rel=1e-4)
+
+
+def test_a_masked_model_fills_in_what_it_would_fill_in_alone(masked: MaskedScorer) -> None:
+    template = Template.of("the cat {sentence} is {mask_token} and old", {"sentence"})
+    asked = filled(9, template)
+    found = masked.prompted(asked, CHOICES).choices(np.arange(9))
+    for row, text in enumerate(asked.texts(masked.local.tokenizer.mask_token)):
+        ids = masked.local.tokenizer(text)["input_ids"]
+        logits = masked.local.model(input_ids=torch.tensor([ids])).logits
+        expected = logits[0, ids.index(masked.local.tokenizer.mask_token_id), [RED, BLUE]]
+        assert np.allclose(found[row], expected.detach().numpy(), atol=1e-5)
+
+
+def test_a_masked_model_refuses_what_it_cannot_do(masked: MaskedScorer) -> None:
+    template = Template.of("{sentence} is {mask_token}", {"sentence"})
+    two = Filled(template, (("unheard",), ("the cat",)))
+    assert masked.prompted(two, CHOICES).refusal == "expected one mask in the filled prompt, found 2"
+    long = Filled(template, (("the " * 100,), ("the cat",)))
+    assert "the model reads 96" in str(masked.prompted(long, CHOICES).refusal)
+    with pytest.raises(ConfigError, match="generation needs a causal language model"):
+        masked.prompted(two, CHOICES).continuations(np.arange(1), 4, "")
+
+
+def test_a_masked_model_is_surprised_by_what_it_would_not_have_filled_in(masked: MaskedScorer) -> None:
+    scores = masked.token_scores("the cat sees")
+    assert scores.spans.tolist() == [[0, 3], [4, 7], [8, 12]]
+    assert (scores.surprisal > 0).all()
+
+
+@given(st.lists(st.integers(1, 60), min_size=1, max_size=40), st.integers(1, 200))
+def test_batches_hold_every_text_once_and_no_grouping_of_neighbours_is_cheaper(lengths: list[int], most: int) -> None:
+    sizes = np.array(lengths)
+    groups = batches(sizes, most)
+    assert sorted(np.concatenate(groups).tolist()) == list(range(len(lengths)))
+    assert all(len(group) * sizes[group].max() <= most or len(group) == 1 for group in groups)
+
+    def cost(cut: list[np.ndarray[Any, Any]]) -> int:
+        return sum(STARTING + len(group) * int(sizes[group].max()) for group in cut)
+
+    order = np.argsort(sizes, kind="stable")
+    for width in (1, 3, MOST_TOGETHER):
+        other = [order[start : start + width] for start in range(0, len(order), width)]
+        if all(len(group) * sizes[group].max() <= most or len(group) == 1 for group in other):
+            assert cost(groups) <= cost(other)
+
+
+def test_bfloat16_is_taken_only_where_it_predicts_the_same(causal: CausalScorer) -> None:
+    class Wrong(CausalScorer):
+        def prompted(self, filled: Filled, choices: Choices) -> Any:
+            return super().prompted(filled, Choices(choices.words[::-1], choices.tokens[::-1]))
+
+    def load(precision: str) -> CausalScorer:
+        return causal if precision == "float32" else Wrong(causal.local)
+
+    choice, scorer = choose_precision(load, [filled(6)], CHOICES)
+    assert choice.precision == "float32"
+    assert "bfloat16 changes" in choice.reason
+    assert scorer is causal
+    same, _ = choose_precision(lambda _: causal, [filled(6)], CHOICES)
+    assert "predictions and is" in same.reason or "not faster here" in same.reason
+
+
+def test_a_gguf_file_is_a_scorer_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EMOPRUNE_CACHE", str(tmp_path / "cache"))
+    loaded = pretrained(str(gguf(tmp_path / "small.gguf")), "language-model")
+    scorer = CausalScorer(LocalModel(loaded, "cpu", special=True))
+    letters = Choices(("a", "b"), tuple(loaded.tokenizer("ab cd")["input_ids"][:2]))
+    asked = Filled(Template.of("x{sentence}y", {"sentence"}), (("abc",), ("d",)))
+    assert scorer.agrees_with_plain(asked, letters)

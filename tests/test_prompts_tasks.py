@@ -1,0 +1,182 @@
+"""When an answer is right, and what a measure is worth: checked against numbers worked out by hand."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from decimal import Decimal
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from language_for_tests import tokenizer
+from numpy.typing import NDArray
+
+from emoprune.contracts import Direction, Sense
+from emoprune.errors import ConfigError
+from emoprune.problems.prompts.data.examples import Example
+from emoprune.problems.prompts.measures import Measures
+from emoprune.problems.prompts.scorers.contract import Choices
+from emoprune.problems.prompts.tasks.choosing import Choosing
+from emoprune.problems.prompts.tasks.words import choices_after
+from emoprune.problems.prompts.tasks.writing import Writing, last_number
+
+TWO = Choosing(("no", "yes"), Choices((" no", " yes"), (1, 2)))
+
+
+class Said:
+    """A prompt whose answers are known."""
+
+    refusal = None
+
+    def __init__(self, logits: Sequence[Sequence[float]] = (), texts: Sequence[str] = ()) -> None:
+        self._logits, self._texts = np.array(logits, dtype=np.float64), texts
+
+    def choices(self, rows: NDArray[np.int64]) -> NDArray[np.float64]:
+        return self._logits[rows]
+
+    def continuations(self, rows: NDArray[np.int64], limit: int, stop: str) -> list[str]:
+        return [self._texts[row] for row in rows.tolist()]
+
+
+def examples(*answers: str, options: int | None = None) -> list[Example]:
+    return [Example((f"text {row}",), answer, f"row {row}", options) for row, answer in enumerate(answers)]
+
+
+def test_the_measures_of_chosen_answers_are_what_they_say() -> None:
+    # Probabilities of yes: 0.8, 0.25, 0.5.
+    said = Said([[0.0, math.log(4)], [math.log(3), 0.0], [1.0, 1.0]])
+    judged = TWO.judged(said, examples("yes", "yes", "no"), np.arange(3))
+    assert judged["accuracy"].tolist() == [1.0, 0.0, 0.0], "a tie is no answer"
+    assert judged["reward"] == pytest.approx([200 * 0.6, 180 * -0.5, 0.0])
+    assert judged["cross-entropy"] == pytest.approx([-math.log(0.8), -math.log(0.25), math.log(2)])
+    assert judged["entropy"][2] == pytest.approx(math.log(2))
+    # The mean of both classes' accuracies: 1/2 of yes and 0 of no.
+    assert judged["balanced-accuracy"].mean() == pytest.approx(0.25)
+
+
+def test_only_some_of_the_examples_are_judged_by_their_own_answers() -> None:
+    said = Said([[1.0, 0.0], [1.0, 0.0], [1.0, 0.0]])
+    judged = TWO.judged(said, examples("yes", "no", "no"), np.array([2, 0]))
+    assert judged["accuracy"].tolist() == [1.0, 0.0]
+
+
+def test_an_option_that_a_question_does_not_have_is_never_chosen() -> None:
+    letters = Choosing(("A", "B", "C"), Choices((" A", " B", " C"), (1, 2, 3)))
+    said = Said([[1.0, 0.0, 9.0], [1.0, 0.0, 9.0]])
+    questions = [*examples("A", options=2), *examples("C", options=3)]
+    judged = letters.judged(said, questions, np.arange(2))
+    assert judged["accuracy"].tolist() == [1.0, 1.0]
+    assert judged["cross-entropy"][0] == pytest.approx(math.log(1 + math.exp(-1)))
+    assert np.isfinite(np.concatenate(list(judged.values()))).all()
+
+
+@given(st.lists(st.lists(st.floats(-30, 30), min_size=2, max_size=2), min_size=1, max_size=12))
+def test_measures_are_finite_and_within_their_bounds(logits: list[list[float]]) -> None:
+    answers = ["yes" if row % 2 else "no" for row in range(len(logits))]
+    judged = TWO.judged(Said(logits), examples(*answers), np.arange(len(logits)))
+    assert ((judged["reward"] >= -180) & (judged["reward"] <= 200)).all()
+    assert (judged["cross-entropy"] >= 0).all()
+    assert ((judged["entropy"] >= -1e-12) & (judged["entropy"] <= math.log(2) + 1e-12)).all()
+    assert ((judged["reward"] > 0) == (judged["accuracy"] > 0)).all() or np.isclose(judged["reward"], 0).any()
+
+
+def test_answers_that_are_not_numbers_are_no_answers() -> None:
+    with pytest.raises(FloatingPointError, match="not finite"):
+        TWO.judged(Said([[math.nan, 1.0]]), examples("yes"), np.arange(1))
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [
+        ("The answer is 42.", "42"),
+        ("3 + 4 = 7, so 1,234.50", "1234.50"),
+        ("#### -12", "-12"),
+        ("none at all", None),
+        ("", None),
+        ("7 apples and .5 pears", "0.5"),
+    ],
+)
+def test_the_last_number_of_a_text_is_found(text: str, number: str | None) -> None:
+    assert last_number(text) == (None if number is None else Decimal(number))
+
+
+def test_a_written_answer_is_right_if_its_last_number_or_all_of_its_text_matches() -> None:
+    wanted = examples("2 + 2 is #### 4", "10")
+    by_number = Writing().judged(Said(texts=["I say 4.0", "9 or 1"]), wanted, np.arange(2))
+    assert by_number["accuracy"].tolist() == [1.0, 0.0]
+    by_text = Writing(match="text").judged(Said(texts=["  Paris ", "Rome"]), examples("paris", "Oslo"), np.arange(2))
+    assert by_text["accuracy"].tolist() == [1.0, 0.0]
+
+
+def test_written_answers_that_cannot_be_judged_are_refused() -> None:
+    with pytest.raises(ConfigError, match="row 0: expected a number in the answer, found 'four'"):
+        Writing().check_answers(examples("four"), "search")
+    with pytest.raises(ConfigError, match="all 2 rows of the search part have the answer '4'"):
+        Writing().check_variety(examples("4", "4.0"), "search")
+    with pytest.raises(ConfigError, match="answer_tokens: expected 1 or more, found 0"):
+        Writing(0)
+
+
+def test_words_follow_the_prompt_with_a_space_where_there_is_none() -> None:
+    assert choices_after(["red", "blue"], "it is", tokenizer()).words == (" red", " blue")
+    assert choices_after(["red", " blue"], "it is\n", tokenizer()).words == ("red", " blue")
+    assert choices_after(["red", "blue"], "", tokenizer()).words == (" red", " blue")
+    assert choices_after(["red", "anything at all"], "it is", None) == Choices((" red", " anything at all"), (-1, -1))
+
+
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [
+        (["red", "blue cat"], "expected one token, found 2 for ' blue cat': 'blue', 'cat'"),
+        (["red", "unheardof"], "expected one token, found 1 for ' unheardof': '<unk>'"),
+        (["red", "red"], "expected a different word for each class, found ' red' twice"),
+        (["red", "red "], "are the same token 17 to this model"),
+        (["red", ""], "expected one token, found 0 for ' '"),
+    ],
+)
+def test_words_that_are_not_one_token_of_their_own_are_refused(words: list[str], complaint: str) -> None:
+    with pytest.raises(ConfigError, match=complaint):
+        choices_after(words, "it is", tokenizer())
+
+
+def test_a_word_that_grows_together_with_the_prompt_is_refused() -> None:
+    class Greedy:
+        unk_token_id = None
+
+        def __call__(self, text: str, **options: object) -> dict[str, list[int]]:
+            return {"input_ids": [len(part) for part in text.split(":")] if " " in text else [0]}
+
+    with pytest.raises(ConfigError, match="grows together with the end of the prompt"):
+        choices_after(["a", "b"], "x:", Greedy())
+
+
+def test_measures_become_objectives_and_bounds() -> None:
+    available = TWO.measures
+    measures = Measures(("accuracy", "tokens"), {"tokens": 40.0}, {"reward": 10.0}, available, 55)
+    assert [(each.name, each.direction, each.worst) for each in measures.objectives] == [
+        ("accuracy", Direction.MAXIMISE, 0.0),
+        ("tokens", Direction.MINIMISE, 55),
+    ]
+    assert [(each.name, each.bound, each.sense) for each in measures.constraints] == [
+        ("tokens-bound", 40.0, Sense.AT_MOST),
+        ("reward-floor", 10.0, Sense.AT_LEAST),
+    ]
+    assert measures.row({"accuracy": 0.5, "tokens": 30.0, "reward": -3.0}) == [0.5, 30.0, 30.0, -3.0]
+
+
+@pytest.mark.parametrize(
+    ("names", "bounds", "complaint"),
+    [
+        ((), {}, r"objectives: expected one or more, each once, found \[\]"),
+        (("tokens", "tokens"), {}, "objectives: expected one or more, each once"),
+        (("acuracy",), {}, "no measure of this task is called 'acuracy'; .* did you mean 'accuracy'"),
+        (("accuracy",), {"speed": 1.0}, "at_most: no measure of this task is called 'speed'"),
+    ],
+)
+def test_measures_that_there_are_not_are_refused(
+    names: tuple[str, ...], bounds: dict[str, float], complaint: str
+) -> None:
+    with pytest.raises(ConfigError, match=complaint):
+        Measures(names, bounds, {}, TWO.measures, 10)

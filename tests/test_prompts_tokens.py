@@ -1,0 +1,325 @@
+"""Token deletion as a problem: its promises, bad input, a search from end to end, and what comes out of it."""
+
+from __future__ import annotations
+
+import json
+import pickle
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from language_for_tests import gguf, llama, saved, tokenizer
+from prompts_for_tests import PROMPT, VERBALISERS, causal_folder, masked_folder, parts, prompt_tokens, written
+from prompts_for_tests import rows as drawn_rows
+
+import emoprune
+from emoprune.config import load
+from emoprune.contracts import Failure, Problem
+from emoprune.errors import ConfigError
+from emoprune.plugins import build
+from emoprune.problems.prompts.data.few_shot import FewShot
+from emoprune.records import Split
+from emoprune.results import export
+from emoprune.testing import ProblemConformance
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return causal_folder(tmp_path_factory.mktemp("causal"))
+
+
+@pytest.fixture(scope="module")
+def masked(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return masked_folder(tmp_path_factory.mktemp("masked"))
+
+
+@pytest.fixture(scope="module")
+def examples(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    return parts(tmp_path_factory.mktemp("examples"))
+
+
+class TestPromptTokens(ProblemConformance):
+    genomes = 5
+
+    @pytest.fixture(autouse=True)
+    def _made(self, model: Path, examples: dict[str, str]) -> None:
+        self.model, self.examples = model, examples
+
+    def problem(self) -> Problem:
+        return prompt_tokens(self.model, self.examples, references=["random", "threshold-accepting"], stop_early=True)
+
+
+class TestMaskedPromptTokens(ProblemConformance):
+    genomes = 4
+
+    @pytest.fixture(autouse=True)
+    def _made(self, masked: Path, examples: dict[str, str]) -> None:
+        self.model, self.examples = masked, examples
+
+    def problem(self) -> Problem:
+        prompt = "the cat {sentence} is {mask_token} and old"
+        return prompt_tokens(self.model, self.examples, prompt=prompt, references=["perplexity"])
+
+
+def ready(problem: Any, folder: Path) -> Any:
+    folder.mkdir(exist_ok=True)
+    problem.prepare(folder, 1)
+    problem.setup("cpu", 1)
+    return problem
+
+
+def row(problem: Any, genome: Any, split: Split = Split.SEARCH) -> Any:
+    return problem.evaluate(np.array(genome)[None], np.zeros(1, dtype=np.uint64), split)[0]
+
+
+def test_each_token_has_a_gene_and_placeholders_have_a_lock(model: Path, tmp_path: Path) -> None:
+    problem = prompt_tokens(model, parts(tmp_path), keep=["it likes"])
+    names = [gene.name for gene in problem.space.genes]
+    assert names[:3] == ["00 the", "01 cat", "02 sees"]
+    locked = [gene.name for gene in problem.space.genes if gene.locked == 1]
+    assert locked == ["06 it", "07 likes", "11 {sentence}"]
+
+
+def test_what_is_measured_is_what_the_text_is_worth(model: Path, tmp_path: Path) -> None:
+    examples = parts(tmp_path)
+    problem = ready(prompt_tokens(model, examples), tmp_path)
+    genome = problem.space.full.copy()
+    genome[[0, 3, 5]] = 0
+    text = problem.describe(genome)["prompt"]
+    shorter = ready(prompt_tokens(model, examples, prompt=text), tmp_path / "shorter")
+    assert row(problem, genome) == pytest.approx(row(shorter, shorter.space.full))
+
+
+def test_nothing_left_but_placeholders_and_blanks_is_a_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EMOPRUNE_CACHE", str(tmp_path / "cache"))
+    letters = gguf(tmp_path / "letters.gguf")
+    letters_only = {"prompt": "a b{sentence} ", "verbalisers": {"one": "c", "two": "d"}}
+    problem = ready(prompt_tokens(letters, parts(tmp_path), **letters_only), tmp_path)
+    assert [gene.name for gene in problem.space.genes] == ["0 a", "1  ", "2 b", "3 {sentence}", "4  "]
+    assert row(problem, [0, 1, 0, 1, 1]) == Failure("nothing is left of the prompt but its placeholders")
+    assert not isinstance(row(problem, [0, 0, 1, 1, 0]), Failure)
+
+
+def test_numbers_that_are_not_finite_are_a_failure(tmp_path: Path) -> None:
+    broken = llama()
+    with torch.no_grad():
+        broken.model.norm.weight.fill_(float("nan"))
+    problem = ready(prompt_tokens(saved(tmp_path / "model", broken), parts(tmp_path)), tmp_path)
+    assert row(problem, problem.space.full) == Failure("the model's answers are not finite numbers")
+
+
+@pytest.mark.parametrize(
+    ("more", "complaint"),
+    [
+        ({"prompt": "no placeholder"}, "expected a placeholder such as"),
+        ({"prompt": "{sentence}"}, "expected text beside the placeholders that may be deleted, found none"),
+        ({"keep": ["a bird"]}, "keep: expected texts of the prompt, found 'a bird'"),
+        ({"keep": [PROMPT.split(" {")[0], " is"]}, "expected text beside the placeholders that may be deleted"),
+        ({"references": ["magic"]}, "references: no method is called 'magic'"),
+        ({"reference_prompts": 0}, "reference_prompts: expected 1 or more, found 0"),
+        ({"halving": 1.5}, "halving: expected a share above 0 and at most 1, found 1.5"),
+        ({"verbalisers": {"one": "red", "two": "not known"}}, "expected one token, found 2 for ' not known'"),
+        ({"verbalisers": {"one": "red", "two": "red"}}, "a different word for each class, found ' red' twice"),
+        ({"verbalisers": {"one": "red", "three": "blue"}}, "the answer is 'two', which has no verbaliser"),
+        ({"chat": True}, "chat: the model's tokenizer has no chat template"),
+        ({"prompt": "{sentence} is {mask_token}"}, "needs a masked language model, and the tokenizer .* has no mask"),
+        ({"objectives": ["speed"]}, "objectives: no measure of this task is called 'speed'"),
+        ({"task": "generation", "verbalisers": None}, "expected a number in the answer, found 'one'"),
+        ({"search_examples": 1}, "search_examples: expected 2 or more, found 1"),
+    ],
+)
+def test_what_cannot_be_used_is_refused(model: Path, tmp_path: Path, more: dict[str, Any], complaint: str) -> None:
+    with pytest.raises(ConfigError, match=complaint):
+        prompt_tokens(model, parts(tmp_path), **more)
+
+
+def test_an_example_longer_than_the_context_is_refused_before_the_search(model: Path, tmp_path: Path) -> None:
+    examples = parts(tmp_path)
+    examples["test"] = str(written(tmp_path / "long.tsv", [*drawn_rows(50)[40:], ("the cat " * 70, "one")]))
+    with pytest.raises(ConfigError, match=r"test part: the longest example makes 15\d tokens .* the model reads 128"):
+        prompt_tokens(model, examples).prepare(tmp_path, 1)
+
+
+def test_a_truncated_gguf_file_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EMOPRUNE_CACHE", str(tmp_path / "cache"))
+    file = gguf(tmp_path / "small.gguf")
+    file.write_bytes(file.read_bytes()[:4000])
+    with pytest.raises(ConfigError, match=r"small\.gguf cannot be read as GGUF"):
+        prompt_tokens(file, parts(tmp_path))
+
+
+def test_a_model_and_an_endpoint_are_not_both_asked(model: Path, tmp_path: Path) -> None:
+    from emoprune.problems.prompts.scorers.calling import Endpoint
+
+    with pytest.raises(ConfigError, match="expected a model here or an endpoint, found both"):
+        prompt_tokens(model, parts(tmp_path), endpoint=Endpoint("http://x", "m"))
+
+
+def test_written_answers_are_searched_with_halving(model: Path, tmp_path: Path) -> None:
+    texts = [(text, str(number % 3)) for number, (text, _) in enumerate(drawn_rows(40))]
+    written(tmp_path / "sums.tsv", texts, ("sentence", "answer"))
+    problem = ready(
+        prompt_tokens(
+            model,
+            str(tmp_path / "sums.tsv"),
+            task="generation",
+            verbalisers=None,
+            answer_tokens=3,
+            halving=0.5,
+            objectives=["accuracy", "tokens"],
+        ),
+        tmp_path,
+    )
+    found = row(problem, problem.space.full)
+    assert found[0] == 0.0, "words are no numbers"
+    assert json.loads((tmp_path / "yardsticks.json").read_text())["floor"] == 0.0
+    with pytest.raises(
+        ConfigError, match="no measure of this task is called 'reward'; expected one of accuracy, tokens"
+    ):
+        prompt_tokens(model, str(tmp_path / "sums.tsv"), task="generation", verbalisers=None, objectives=["reward"])
+
+
+def test_a_prompt_can_be_put_as_a_chat_and_the_chats_words_are_no_genes(tmp_path: Path) -> None:
+    words = tokenizer()
+    words.chat_template = (
+        "{% for m in messages %}they {{ m['content'] }} it{% endfor %}{% if add_generation_prompt %} or{% endif %}"
+    )
+    folder = saved(tmp_path / "model", llama(), with_tokenizer=False)
+    words.save_pretrained(folder)
+    examples = parts(tmp_path)
+    chat = ready(prompt_tokens(folder, examples, chat=True), tmp_path)
+    plain = ready(prompt_tokens(folder, examples, prompt=f"they {PROMPT} it or"), tmp_path / "b")
+    assert len(chat.space) == len(plain.space) - 3
+    assert row(chat, chat.space.full)[0] == row(plain, plain.space.full)[0]
+
+
+def test_bfloat16_is_decided_once_and_kept(model: Path, tmp_path: Path) -> None:
+    examples = parts(tmp_path)
+    ready(prompt_tokens(model, examples, precision="auto"), tmp_path)
+    kept = json.loads((tmp_path / "precision.json").read_text())
+    assert kept["precision"] in {"float32", "bfloat16"}
+    (tmp_path / "precision.json").write_text(json.dumps({"precision": "bfloat16", "why": "said so"}))
+    again = ready(prompt_tokens(model, examples, precision="auto"), tmp_path)
+    assert str(again._task.scorer.local.model.dtype) == "torch.bfloat16"
+
+
+def test_a_pre_flight_names_tokens_words_and_examples(model: Path, tmp_path: Path) -> None:
+    problem = prompt_tokens(model, parts(tmp_path), keep=["cat"])
+    found = problem.inspect()
+    assert found.summary["tokens that may go"] == int(problem.space.free.sum())
+    assert found.tables["verbalisers"][0] == {"answer": "one", "word": "' red'", "token": 17}
+    assert [each["part"] for each in found.tables["examples"]] == ["search", "select", "test"]
+    assert found.tables["prompt"][1] == {"token": 1, "text": " cat", "may go": "no"}
+
+
+def test_other_models_examples_and_prompts_have_other_fingerprints(model: Path, tmp_path: Path) -> None:
+    examples = parts(tmp_path)
+    other = saved(tmp_path / "other", llama(key_value_heads=4))
+    variants = [
+        prompt_tokens(model, examples),
+        prompt_tokens(other, examples),
+        prompt_tokens(model, examples, prompt=PROMPT.replace("dog", "cat")),
+        prompt_tokens(model, examples, verbalisers={"one": "blue", "two": "red"}),
+        prompt_tokens(model, {**examples, "test": examples["select"], "select": examples["test"]}),
+    ]
+    found = []
+    for number, problem in enumerate(variants):
+        ready(problem, tmp_path / str(number))
+        found.append(problem.fingerprint())
+    assert len(set(found)) == len(found)
+
+
+def test_workers_get_a_problem_without_its_model(model: Path, tmp_path: Path) -> None:
+    problem = ready(prompt_tokens(model, parts(tmp_path)), tmp_path)
+    assert len(pickle.dumps(problem)) < 100_000
+
+
+def test_options_come_from_yaml_with_a_few_shot_prompt_as_a_mapping(model: Path, tmp_path: Path) -> None:
+    written(tmp_path / "rows.tsv", drawn_rows(30))
+    (tmp_path / "mine.yaml").write_text(f"""
+problem:
+  name: prompt-tokens
+  model: {model}
+  examples: {tmp_path}/rows.tsv
+  prompt: {{shots: 1, template: "the {{sentence}} is {{answer}}", separator: " and "}}
+  verbalisers: {{one: red, two: blue}}
+""")
+    config = load(tmp_path / "mine.yaml")
+    problem = build("problem", config.problem.name, config.problem.options)
+    text = problem._task.material.template.text
+    assert text.endswith(" and the {sentence} is")
+    assert text.count(" and the ") == 2
+    direct = prompt_tokens(
+        model, str(tmp_path / "rows.tsv"), prompt=FewShot(1, "the {sentence} is {answer}", separator=" and ")
+    )
+    assert direct._task.material.template == problem._task.material.template
+
+
+@pytest.fixture(scope="module")
+def searched(model: Path, tmp_path_factory: pytest.TempPathFactory) -> emoprune.Search:
+    folder = tmp_path_factory.mktemp("searched")
+    config = {
+        "problem": {
+            "name": "prompt-tokens",
+            "model": str(model),
+            "prompt": PROMPT,
+            "verbalisers": VERBALISERS,
+            "examples": parts(folder),
+            "references": ["perplexity", "random", "threshold-accepting"],
+        },
+        "search": {"population": 10, "generations": 4, "reconsider": 0.5},
+        "evaluation": {"backend": "serial"},
+    }
+    search = emoprune.search(config, runs=folder / "runs", name="searched")
+    list(search)
+    return search
+
+
+def test_a_search_ends_with_references_and_a_front_on_held_out_examples(searched: emoprune.Search) -> None:
+    frame = searched.run.pareto
+    assert {"unpruned", "threshold-accepting", "perplexity-50", "random-50"} <= set(frame["name"])
+    assert frame.loc[frame["rank"] == 1, "test.tokens"].notna().all()
+
+
+def test_the_best_half_is_measured_again_on_select_beside_the_front(searched: emoprune.Search) -> None:
+    run = searched.run
+    again = {number for number, split in run.remeasured() if split is Split.SELECT}
+    assert {each.candidate.id for each in run.reconsidered} <= again
+    assert len(run.reconsidered) == -(-len(run.evaluations()) // 2)
+    frame = run.pareto
+    on_search_front = emoprune.open_run(run.path).pareto_at(3)
+    front_then = set(on_search_front.loc[on_search_front["rank"] == 1, "candidate_id"])
+    ranked = set(frame.loc[frame["rank"].notna(), "candidate_id"])
+    assert ranked > front_then
+
+
+@pytest.mark.parametrize("formats", [("text",), ("json",), ("text", "json")])
+def test_an_exported_prompt_can_be_used_by_itself(searched: emoprune.Search, formats: tuple[str, ...]) -> None:
+    folder, said = export(searched.run, "knee", formats=formats)
+    assert said["answers_compared"] == 10
+    if "text" in formats:
+        text = (folder / "prompt.txt").read_text()
+        assert text.count("{sentence}") == 1
+        assert text.endswith("\n")
+    if "json" in formats:
+        plain = json.loads((folder / "prompt.json").read_text())
+        assert plain["answers"] == {"one": " red", "two": " blue"}
+        assert plain["placeholders"] == ["sentence"]
+        assert plain["tokens"] <= plain["tokens_of_the_whole"]
+
+
+def test_a_chat_of_a_model_without_a_template_is_refused(searched: emoprune.Search) -> None:
+    with pytest.raises(ConfigError, match="has no chat template"):
+        export(searched.run, "knee", formats=("chat",))
+    assert not list((searched.run.path / "exports").glob("*/chat.json"))
+
+
+def test_a_resumed_run_goes_on_with_the_references_it_was_begun_with(searched: emoprune.Search) -> None:
+    before = searched.run.history
+    more = emoprune.resume(searched.run, overrides=["search.generations=5"])
+    list(more)
+    after = more.run.history
+    assert after["candidate"].tolist()[: len(before)] == before["candidate"].tolist()
+    assert (after["generation"] == 4).any()

@@ -20,9 +20,12 @@ SCRIPTS = {
     "memory": ["emoprune, whole search", "80"],
     "networks": ["masked, full size"],
     "overhead": ["emoprune, population 16", "disk"],
+    "prompt_quality": ["emoprune"],
+    "prompts": ["emoprune"],
     "ray_driver": ["emoprune", "16"],
     "search_quality": ["emoprune"],
     "startup": ["emoprune --help"],
+    "subnetworks": ["parts: 1"],
     "table_quality": ["emoprune"],
     "tables": ["wine", "emoprune, best"],
     "transformer_quality": ["emoprune"],
@@ -38,13 +41,16 @@ def test_every_benchmark_is_run_by_these_tests_and_named_in_the_readme() -> None
 
 SLOW = {
     "networks",
+    "prompt_quality",
+    "prompts",
     "ray_driver",
     "search_quality",
+    "subnetworks",
     "table_quality",
     "tables",
     "transformer_quality",
     "transformers",
-}  # networks and tables take minutes; two Rays
+}  # networks, tables and prompts take minutes; two Rays
 
 
 @pytest.mark.timeout(LIMIT + 20)

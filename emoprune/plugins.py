@@ -130,13 +130,13 @@ def find(kind: str, name: str) -> Callable[..., Any]:
         return _import_target(name)
     entries = available(kind)
     if name not in entries:
-        raise ConfigError(f"no {kind} is called {name!r}{nearest(name, list(entries))}{_other_kind(kind, name)}")
+        raise ConfigError(f"no {kind} is called {name!r}{_of_another_kind(kind, name) or nearest(name, list(entries))}")
     return _loaded(kind, entries[name])
 
 
-def _other_kind(kind: str, name: str) -> str:
+def _of_another_kind(kind: str, name: str) -> str:
     others = [other for other in OPERATOR_KINDS if other != kind and name in available(other)]
-    return f"; {name!r} is a {others[0]}" if others else ""
+    return f" (there are: {', '.join(available(kind))}); {name!r} is a {others[0]}" if others else ""
 
 
 def _loaded(kind: str, entry: EntryPoint) -> Callable[..., Any]:

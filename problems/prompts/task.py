@@ -164,7 +164,10 @@ class PromptTask:
             ConfigError: There is no such device here, or no such model.
         """
         if device == "cuda" and not torch.cuda.is_available():
-            raise ConfigError("evaluation.device: cuda was asked for, but torch finds no GPU here; use cpu")
+            raise ConfigError(
+                "a GPU was asked for (evaluation.gpus_per_worker, or --device cuda), but torch finds none here; "
+                "set evaluation.gpus_per_worker to 0, or use --device cpu"
+            )
         if self._scorer is None or (isinstance(self._scorer, CausalScorer | MaskedScorer) and
                                     self._scorer.local.device != device):  # fmt: skip
             self._scorer = self._loaded(device, self._precision)

@@ -126,7 +126,10 @@ class TransformerProblem:
         """Load model and data to `device`."""
         torch.set_num_threads(threads)
         if device == "cuda" and not torch.cuda.is_available():
-            raise ConfigError("evaluation.device: cuda was asked for, but torch finds no GPU here; use cpu")
+            raise ConfigError(
+                "a GPU was asked for (evaluation.gpus_per_worker, or --device cuda), but torch finds none here; "
+                "set evaluation.gpus_per_worker to 0, or use --device cpu"
+            )
         own = self.open()
         own.task.model.to(device)
         parts = {part: [batch.on(device) for batch in batches] for part, batches in own.task.parts.items()}

@@ -12,11 +12,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from pymoo.core.individual import Individual
 from pymoo.core.population import Population
 from pymoo.core.problem import Problem as PymooProblem
 from pymoo.operators.survival.rank_and_crowding import RankAndCrowding
 
-from emoprune.algorithm import Member, StableRankAndCrowding
+from emoprune.algorithm import Rows, Standing, StableRankAndCrowding
 from emoprune.contracts import LARGEST, Objective
 from emoprune.errors import ConfigError, ContractError, RunCorrupt
 from emoprune.evolution import Evolution
@@ -265,20 +266,25 @@ def test_ranks_crowding_and_survivors_are_pymoos_own(data: st.DataObject) -> Non
     values = np.random.default_rng(data.draw(st.integers(0, 10_000))).random((count, objectives))
     survive = data.draw(st.integers(1, count))
     problem = PymooProblem(n_var=1, n_obj=objectives, n_ieq_constr=0, xl=0, xu=1)
-    mine = StableRankAndCrowding()
-    theirs = RankAndCrowding()
-    chosen = [
-        survival.do(problem, individuals(values), n_survive=survive, random_state=np.random.default_rng(1))
-        for survival in (mine, theirs)
-    ]
-    facts = [{each.number: (each.rank, each.crowding) for each in pop} for pop in chosen]
+    mine = StableRankAndCrowding().do(problem, rows(values), n_survive=survive, random_state=np.random.default_rng(1))
+    theirs = RankAndCrowding().do(
+        problem, individuals(values), n_survive=survive, random_state=np.random.default_rng(1)
+    )
+    known = mine.standing
+    own = {number: (known.rank[number], known.crowding[number]) for number in mine.tolist()}
+    expected = {each.data["number"]: (each.get("rank"), each.get("crowding")) for each in theirs}
     # Who of two equally crowded survives is a coin's choice; everything else must agree.
-    assert sorted(facts[0].values()) == sorted(facts[1].values())
-    assert all(facts[0][number] == facts[1][number] for number in facts[0].keys() & facts[1].keys())
+    assert sorted(own.values()) == sorted(expected.values())
+    assert all(own[number] == expected[number] for number in own.keys() & expected.keys())
+
+
+def rows(values: NDArray[np.float64]) -> Rows:
+    ids, nothing = np.arange(len(values)), np.zeros((len(values), 1), dtype=np.int64)
+    return Rows(ids, Standing.of(Measured(ids, nothing, values, np.zeros(len(values))), Space.bits(1)))
 
 
 def individuals(values: NDArray[np.float64]) -> Population:
-    return Population([Member(number, np.zeros(1, dtype=np.int64), row, 0.0) for number, row in enumerate(values)])
+    return Population([Individual(F=row, number=number) for number, row in enumerate(values)])
 
 
 def test_ties_are_broken_by_the_generator_alone_and_not_by_position() -> None:
@@ -287,8 +293,8 @@ def test_ties_are_broken_by_the_generator_alone_and_not_by_position() -> None:
 
     def survivors(seed: int) -> list[int]:
         rng = np.random.default_rng(seed)
-        pop = StableRankAndCrowding().do(problem, individuals(values), n_survive=12, random_state=rng)
-        return [each.number for each in pop]
+        survived: list[int] = StableRankAndCrowding().do(problem, rows(values), n_survive=12, random_state=rng).tolist()
+        return survived
 
     assert survivors(1) == survivors(1)
     assert survivors(1) != survivors(2)

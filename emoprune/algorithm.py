@@ -10,7 +10,7 @@ import contextlib
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,7 +29,7 @@ from pymoo.util.ref_dirs import get_reference_directions
 from emoprune.contracts import Objective
 from emoprune.errors import ConfigError, ContractError
 from emoprune.proposals import Algorithm, Breeding, Measured, Parents, Proposed
-from emoprune.space import IntArray, Space
+from emoprune.space import IntArray, Space, plain_genome, read_genome
 
 __all__ = ["MultiObjective", "age_moea2", "nsga2", "nsga3", "random", "sms_emoa"]
 
@@ -84,7 +84,7 @@ class Rows(Population):  # type: ignore[misc]  # pymoo ships no types
 
     def __new__(cls, rows: IntArray, standing: Standing) -> Rows:
         """View row numbers of shape (n,) as a population with this standing."""
-        made: Rows = np.asarray(rows, dtype=np.int64).view(cls)
+        made = cast("Rows", np.asarray(rows, dtype=np.int64).view(cls))
         made.standing = standing
         return made
 
@@ -285,7 +285,7 @@ class MultiObjective:
         known = self._population
         return {
             "ids": known.ids.tolist(),
-            "genomes": known.genomes.tolist(),
+            "genomes": [plain_genome(genome) for genome in known.genomes],
             "objectives": known.objectives.tolist(),
             "violation": known.violation.tolist(),
             "rank": [None if np.isnan(rank) else int(rank) for rank in known.rank],
@@ -298,14 +298,14 @@ class MultiObjective:
         space, objectives = self._given.space, len(self._given.objectives)
         measured = Measured(
             np.array(state["ids"], dtype=np.int64),
-            np.array(state["genomes"], dtype=np.int64).reshape(-1, len(space)),
+            np.array([read_genome(plain) for plain in state["genomes"]], dtype=np.int64).reshape(-1, len(space)),
             np.array(state["objectives"], dtype=np.float64).reshape(-1, objectives),
             np.array(state["violation"], dtype=np.float64),
         )
-        known = {name: np.array(state[name], dtype=np.float64) for name in ("rank", "crowding")}
+        rank, crowding = (np.array(state[name], dtype=np.float64) for name in ("rank", "crowding"))
         self._pymoo.is_initialized = True
         self._pymoo.n_iter = 2
-        self._settle(replace(Standing.of(measured, space), **known))
+        self._settle(replace(Standing.of(measured, space), rank=rank, crowding=crowding))
         self._set_normalisation(state["normalisation"])
 
     def _normalisation(self) -> dict[str, Any] | None:

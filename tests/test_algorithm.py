@@ -17,7 +17,7 @@ from pymoo.core.population import Population
 from pymoo.core.problem import Problem as PymooProblem
 from pymoo.operators.survival.rank_and_crowding import RankAndCrowding
 
-from emoprune.algorithm import Rows, Standing, StableRankAndCrowding
+from emoprune.algorithm import Rows, StableRankAndCrowding, Standing
 from emoprune.contracts import LARGEST, Objective
 from emoprune.errors import ConfigError, ContractError, RunCorrupt
 from emoprune.evolution import Evolution

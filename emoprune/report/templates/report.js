@@ -204,7 +204,7 @@
       ...background, ...line,
       points(of("surpassed"), { name: "not on the front", marker: { color: colour("cloud"), size: 8, symbol: "circle-open" } }),
       points(front, { name: "front", marker: frontMarker(front) }),
-      points(of("reference"), { ...named, name: "references", text: names(of("reference")),
+      points(of("reference"), { ...named, name: "references (filled: on the front)", text: names(of("reference")),
         marker: { color: colour("reference"), size: 10, symbol: symbols } }),
       points(of("unpruned"), { ...named, name: "unpruned", text: names(of("unpruned")),
         marker: { color: colour("ink"), size: 15, symbol: "star" } }),

@@ -214,8 +214,9 @@ def test_the_axes_fit_what_keeps_the_constraints_until_all_is_asked_for(browser:
 def test_names_of_references_never_lie_on_each_other(browser: Chrome, folder: Path) -> None:
     shown(browser, folder, Story(generations=6))
     boxes = browser.execute_script(
-        "return [...document.querySelectorAll('#front-plot .textpoint text')]"
-        ".map((text) => text.getBoundingClientRect()).filter((box) => box.width > 0).map((box) => [box.left, box.right, box.top, box.bottom])"
+        "const texts = [...document.querySelectorAll('#front-plot .textpoint text')];"
+        "const boxes = texts.map((text) => text.getBoundingClientRect()).filter((box) => box.width > 0);"
+        "return boxes.map((box) => [box.left, box.right, box.top, box.bottom])"
     )
     assert boxes
     for number, one in enumerate(boxes):

@@ -168,12 +168,11 @@ def test_a_text_that_cannot_be_made_is_an_error_for_a_reference_and_a_gap_for_an
                 raise KeyError("no words")
             return super().marked(genome)
 
-    with pytest.raises(ContractError, match=r"Never\.marked of reference 'unpruned': expected passages, found KeyError"):
+    with pytest.raises(ContractError, match=r"Never\.marked of reference 'unpruned': .* found KeyError"):
         list(emoprune.search(SETTINGS, problem=Never(), runs=tmp_path, name="never"))
     search = emoprune.search(SETTINGS, problem=Sometimes(), runs=tmp_path, name="sometimes")
     assert follow(search, as_json=False) == 0
-    warned = [record.getMessage() for record in caplog.records if "Sometimes.marked of candidate" in record.getMessage()]
-    assert len(warned) == 1, "said once, however many they are"
+    assert caplog.text.count("Sometimes.marked of candidate") == 1, "said once, however many they are"
     texts = search.run.marked
     assert set(texts) == set(search.run.pareto["candidate_id"])
     assert {len(text) for text in texts.values()} == {0, len(Knapsack12().space)}

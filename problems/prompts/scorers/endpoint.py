@@ -126,8 +126,10 @@ class EndpointPrompted:
 
 
 def _likeliest(answer: Any) -> dict[str, float]:
-    """Return the likeliest first tokens with their log-probabilities: by token, as vLLM and OpenAI answer a completion,
-    or as a list of tokens, as the server of llama.cpp does."""
+    """Return the likeliest first tokens with their log-probabilities.
+
+    They come by token, as vLLM answers a completion, or as a list of tokens, as the server of llama.cpp does.
+    """
     told = _choice(answer)["logprobs"]
     if told.get("content"):
         return {str(each["token"]): float(each["logprob"]) for each in told["content"][0]["top_logprobs"]}

@@ -324,6 +324,48 @@ def searched(model: Path, tmp_path_factory: pytest.TempPathFactory) -> emoprune.
     return search
 
 
+@pytest.mark.parametrize(("mode", "replacement"), [("generational", "children"), ("steady-state", "last")])
+def test_the_loop_of_promptquine_only_deletes_and_goes_on_after_an_interruption_as_without_one(
+    model: Path, tmp_path: Path, mode: str, replacement: str
+) -> None:
+    algorithm = {"name": "promptquine", "mode": mode, "replacement": replacement, "offspring": 4, "shortest": 2}
+    config = {
+        "problem": {
+            "name": "prompt-tokens",
+            "model": str(model),
+            "prompt": PROMPT,
+            "verbalisers": VERBALISERS,
+            "examples": parts(tmp_path),
+            "references": [],
+        },
+        "search": {
+            "algorithm": algorithm,
+            "sampling": "deletion",
+            "mutation": "deletion",
+            "seeding": "plain",
+            "population": 4,
+            "generations": 6,
+        },
+        "evaluation": {"backend": "serial"},
+    }
+    whole = emoprune.search(config, runs=tmp_path / "runs", name="whole")
+    list(whole)
+    stopped = emoprune.search(config, runs=tmp_path / "runs", name="stopped")
+    turns = iter(stopped)
+    assert [next(turns).index for _ in range(3)] == [0, 1, 2]
+    turns.close()
+    list(emoprune.resume(stopped.run))
+    genomes = {each.candidate.id: each.candidate for each in whole.run.evaluations()}
+    again = {each.candidate.id: each.candidate.genome.tolist() for each in stopped.run.evaluations()}
+    assert again == {number: each.genome.tolist() for number, each in genomes.items()}
+    children = [each for each in genomes.values() if each.generation > 0]
+    assert children
+    for child in children:
+        (parent,) = (genomes[number].genome for number in child.parents)
+        assert (child.genome <= parent).all()
+        assert 1 <= (parent - child.genome).sum() <= 4
+
+
 def test_a_search_ends_with_references_and_a_front_on_held_out_examples(searched: emoprune.Search) -> None:
     frame = searched.run.pareto
     assert {"unpruned", "threshold-accepting", "perplexity-50", "random-50"} <= set(frame["name"])

@@ -22,7 +22,7 @@ SCRIPTS = {
     "networks": ["masked, full size"],
     "overhead": ["emoprune, population 16", "disk"],
     "prompt_quality": ["emoprune"],
-    "prompts": ["emoprune"],
+    "prompts": ["1-shot", "emoprune"],
     "ray_driver": ["emoprune", "16"],
     "search_quality": ["emoprune"],
     "startup": ["emoprune --help"],

@@ -118,12 +118,12 @@ def test_a_method_that_there_is_not_is_refused() -> None:
 
 
 @given(st.integers(1, 300), st.integers(1, 50))
-def test_blocks_hold_every_row_once_and_double(rows: int, first: int) -> None:
+def test_blocks_hold_every_row_once_and_end_at_half_of_what_is_left_to_halve(rows: int, first: int) -> None:
     found = blocks(rows, first)
     assert np.concatenate(found).tolist() == list(range(rows))
-    assert len(found[0]) == min(rows, first)
+    assert len(found[0]) <= max(1, min(first, rows // 2))
     ends = [int(block[-1]) + 1 for block in found]
-    assert all(later <= 2 * earlier for earlier, later in pairwise(ends))
+    assert all(earlier == (later + 1) // 2 for earlier, later in pairwise(ends))
 
 
 @given(st.lists(st.booleans(), min_size=1, max_size=40), st.integers(0, 40))
@@ -229,7 +229,7 @@ def test_a_prompt_that_is_given_up_has_a_row_that_is_dominated_all_the_same(mode
     references = np.stack([each.genome for each in early.references()])
     yardsticks = np.array(early.evaluate(references, seeds[: len(references)], Split.SEARCH))
     changed = np.flatnonzero(stopped[:, 0] != whole[:, 0])
-    assert len(changed) > 3, "some of them are given up"
+    assert len(changed) > 1, "some of them are given up"
     for row in changed.tolist():
         for values in (stopped[row], whole[row]):
             as_good = (yardsticks[:, 0] >= values[0]) & (yardsticks[:, 1] <= values[1])

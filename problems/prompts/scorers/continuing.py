@@ -148,6 +148,7 @@ class CausalPrompted:
         greedy = GenerationConfig(
             do_sample=False,
             max_new_tokens=limit,
+            use_cache=True,
             pad_token_id=local.padding,
             eos_token_id=local.tokenizer.eos_token_id,
             bos_token_id=local.tokenizer.bos_token_id,
@@ -161,12 +162,14 @@ class CausalPrompted:
         def ended(rows: torch.Tensor, _scores: object, **_: object) -> torch.Tensor:
             return torch.tensor([bool(stop) and stop in text for text in said(rows)], device=rows.device)
 
+        past = self._past(len(ids))
+        past.pop("use_cache", None)  # the config says it
         made = model.generate(
             torch.tensor(rows, device=local.device),
             attention_mask=torch.tensor(seen, device=local.device),
             generation_config=greedy,
             stopping_criteria=[ended],
-            **self._past(len(ids)),
+            **past,
         )
         return [text.partition(stop)[0] if stop else text for text in said(made)]
 

@@ -12,6 +12,7 @@ from torch import nn
 
 from emoprune.problems.networks.proxies.contract import NormStatistics
 from emoprune.problems.networks.proxies.estimating import recorded, recording, with_statistics
+from emoprune.problems.networks.reuse.folding import folded
 from emoprune.problems.networks.reuse.memory import RecentlyUsed, bytes_of
 from emoprune.problems.networks.reuse.stations import Network, Station
 from emoprune.problems.networks.reuse.tracing import Modules, Values, modules_of, run
@@ -19,6 +20,7 @@ from emoprune.problems.networks.variant import Variant
 
 __all__ = ["Batch", "Walk"]
 
+_NOTHING = nn.Identity()  # stands where a batch norm was taken over
 Batch = tuple[str, int]  # which stream of images, and which of its batches
 
 
@@ -43,6 +45,9 @@ class Walk:
         self._variant = variant
         self._modules = modules_of(variant.network, halved=halved)
         self._settled: dict[str, nn.Module] = {}
+        self._halved = halved
+        self._folded: dict[str, nn.Module] = {}
+        self._taken = frozenset(network.foldings.values())
         self._memory = memory
         norms = {str(norm.target) for station in network.stations for norm in station.norms}
         self._alive = norms - variant.frozen
@@ -160,7 +165,8 @@ class Walk:
         starts: Values = {self._network.stations[number].node: values[number] for number in station.inputs}
         if station.whole:
             modules = self._unpruned_at(station, modules)
-        run(station.steps if whole else station.to_norms, starts, modules, self._attribute)
+        steps = station.steps if whole else station.to_norms
+        run(steps, starts, modules, self._attribute, station.overwriting)
         return starts[station.node] if whole else None
 
     def _unpruned_at(self, station: Station, modules: Modules) -> Modules:
@@ -168,6 +174,17 @@ class Walk:
         return lambda path: self._unpruned(path) if path == own else modules(path)
 
     def _module(self, path: str) -> nn.Module:
+        """Return a module for scoring: its batch norms have settled, and may be part of the convolutions before."""
+        if self._halved:
+            return self._norm(path)
+        if path not in self._folded:
+            taken = self._network.foldings.get(path)
+            if taken is None:
+                return _NOTHING if path in self._taken else self._norm(path)
+            self._folded[path] = folded(self._modules(path), self._norm(taken))
+        return self._folded[path]
+
+    def _norm(self, path: str) -> nn.Module:
         return self._settled[path] if path in self._settled else self._modules(path)
 
     def _attribute(self, name: str) -> Any:
@@ -179,6 +196,6 @@ def _selected(full: torch.Tensor, rows: torch.Tensor | None, station: Station) -
     """Return some of the channels, laid out in memory as all of them were."""
     if rows is None:
         return full
-    last = full.ndim == 4 and full.is_contiguous(memory_format=torch.channels_last)
-    chosen = full.index_select(station.axis, rows)
-    return chosen.contiguous(memory_format=torch.channels_last) if last else chosen
+    if full.ndim == 4 and full.is_contiguous(memory_format=torch.channels_last):
+        return full.permute(0, 2, 3, 1).index_select(-1, rows).permute(0, 3, 1, 2)  # one copy, laid out as needed
+    return full.index_select(station.axis, rows)

@@ -20,9 +20,10 @@ class Station:
     """A value on the way through a network, and the steps that lead to it from the stations before.
 
     `node` gives the value; `steps` end with it; `inputs` are the numbers of the stations the steps start from.
-    `norms` are the batch norms among the steps, `to_norms` the steps that lead to them. `above` names everything with
-    tensors at or before the station. `overwriting` are steps that may change what they take in. A `whole` station holds the value of the unpruned module, from which the next
-    station, whose `source` it is, takes some channels along `axis`.
+    `norms` are the batch norms among the steps, `to_norms` the steps that lead to them, `overwriting` those that may
+    change what they take in. `above` names everything with tensors at or before the station. A `whole` station holds
+    the value of the unpruned module, from which the next station, whose `source` it is, takes some channels along
+    `axis`.
     """
 
     number: int

@@ -39,8 +39,8 @@ UNITS = 16  # of each coupling group that are left out, one at a time
 MEGABYTES = 1024
 
 NOTES = """\
-- One trained network. A seed draws {calibrating} other training images that criteria look at, and the scores of `random`;
-  figures are the median with the smallest and the largest over the seeds. What looks at the weights alone gives one.
+- One trained network. A seed draws {calibrating} other training images for criteria to look at, and the scores of
+  `random`; figures are the median with the smallest and the largest over the seeds, one where all are alike.
 - Error: on {scored:,} test images, once every coupling group keeps that share of its units, those that the criterion
   ranks highest. Batch-norm statistics are estimated anew, no weight is changed: `mfac` and `lasso` have
   compensations of their own, which are left out here. The unpruned network errs on {unpruned:.1%}.

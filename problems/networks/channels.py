@@ -48,7 +48,8 @@ class Channels:
         epochs: How long to train on top, once per run; None trains a built-in network if it got no weights.
         ignore: Patterns of layers whose outgoing channels stay whole, as in `head.*`.
         widths: How many widths each coupling group can take, evenly spread up to the full one.
-        round_to: Widths are multiples of this many units, or full; 8, 16 or 32 suits most hardware.
+        round_to: Widths are multiples of this many units, or full; 8, 16 or 32 suits most hardware. In front of or in a
+            grouped convolution a unit is one channel of every group.
         smallest: No coupling group keeps less than this share of its units.
         criterion: What ranks the units of a coupling group; `emoprune list criteria` names them.
         compensation: How the weights that stay make up for those that go: none, or a name of `emoprune list
@@ -258,12 +259,15 @@ class Channels:
         epochs: float = 3.0,
         repeats: int = 3,
         rate: float = 0.02,
+        batch: int = 64,
         training_images: int | None = 5000,
         bands: int = 2,
         siblings: int = 6,
         scratch: bool = False,
         scratch_points: int = 3,
         scratch_epochs: float | None = None,
+        scratch_rate: float = 0.1,
+        scratch_cap: float = 8.0,
     ) -> Audit:
         """Say whether the front can be believed: proxy against fine-tuned scores, inherited against fresh weights.
 
@@ -274,12 +278,15 @@ class Channels:
             epochs: How long each network is fine-tuned.
             repeats: How often, with other seeds; fewer than 3 say little about the noise of training.
             rate: The highest learning rate of fine-tuning.
+            batch: Images per step.
             training_images: At most so many are trained on; null takes all.
             bands: At how many costs along the front networks of random widths are held against a candidate.
             siblings: How many of them at each cost; 0 leaves them out.
             scratch: Also train shapes of the front from scratch, which takes many times as long.
             scratch_points: How many shapes, the front's ends among them.
             scratch_epochs: How long from scratch; null takes what the unpruned network was trained for here, or 30.
+            scratch_rate: The highest learning rate from scratch.
+            scratch_cap: At equal compute a small shape is trained at most so many times longer.
         """
         widths = self._levels.decode(np.stack([candidate.genome for candidate in candidates]))
         return audit_networks(
@@ -294,12 +301,15 @@ class Channels:
             repeats=repeats,
             seed=seed,
             rate=rate,
+            batch=batch,
             training_images=training_images,
             bands=bands,
             siblings=siblings,
             scratch=scratch,
             scratch_points=scratch_points,
             scratch_epochs=scratch_epochs or self._task.recipe.epochs or SCRATCH_EPOCHS,
+            scratch_rate=scratch_rate,
+            scratch_cap=scratch_cap,
             measure=self._task.measures.quality,
         )
 

@@ -18,6 +18,7 @@ from measuring.processes import progress
 from measuring.prompt_data import SETS, PromptSet
 from measuring.prompted import Counted, Judge, Spent, random_at
 from measuring.recording import Report, Table, arguments, publish
+from measuring.small_language import libraries_first
 from scipy.stats import bootstrap
 
 from emoprune.front import non_dominated
@@ -184,6 +185,7 @@ def options() -> ArgumentParser:
 
 def main() -> None:
     """Search, compare, print and record."""
+    libraries_first()
     chosen = options().parse_args()
     sizes = {"quick": chosen.quick, "budget": chosen.budget, "search": 32, "select": chosen.select, "test": chosen.test}
     sets, prompts = chosen.sets, chosen.prompts

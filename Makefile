@@ -36,7 +36,8 @@ test: $(TOOLS) ## Run the tests: behaviour, style, types, architecture, packagin
 	@$(PYTEST)
 
 test-slow: $(TOOLS) browser images ## Run the tests that take minutes: soak, chaos, browser, real images, clean install
-	@$(PYTEST) -m slow
+	@$(PYTEST) -m 'slow and not alone'
+	@$(BIN)/python -m pytest -m 'slow and alone'
 
 lint: $(TOOLS) ## Check style and formatting
 	@$(BIN)/ruff check .

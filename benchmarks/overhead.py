@@ -26,6 +26,7 @@ from emoprune.opening import describe_in_manifest, prepare
 from emoprune.recorder import Recorder
 from emoprune.records import Evaluation, Generation, Split
 from emoprune.session import Session
+from emoprune.staging import side_by_side
 
 GENES = 200
 OURS, ASKED, ADDED = "emoprune", "Optuna, ask and tell", "Optuna, add_trial"
@@ -89,10 +90,8 @@ def generations(recorder: Recorder, problem: Pruning, settings: SearchSettings) 
         describe_in_manifest(problem, recorder)
         backend = InProcess("cpu", threads=1, time_limit=None, chunk=None)
         backend.start(problem)
-        session = Session(
-            settings, problem, backend=backend, recorder=recorder, heartbeat=heartbeat, stopping=lambda: False
-        )
-        yield from session.generations()
+        session = Session(settings, problem, recorder=recorder, heartbeat=heartbeat, stopping=lambda: False)
+        yield from side_by_side({None: session.steps()}, lambda tickets: backend.run(tickets, lambda: False))
 
 
 def ours(cell: Cell, folder: Path) -> dict[str, float]:

@@ -9,21 +9,19 @@ from __future__ import annotations
 import contextlib
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 from pymoo.algorithms.moo.nsga2 import NSGA2
 from pymoo.algorithms.moo.nsga3 import NSGA3
 from pymoo.algorithms.moo.sms import SMSEMOA
-from pymoo.core.individual import Individual
 from pymoo.core.infill import InfillCriterion
 from pymoo.core.population import Population
 from pymoo.core.problem import Problem as PymooProblem
 from pymoo.core.survival import Survival
 from pymoo.core.termination import NoTermination
-from pymoo.operators.survival.rank_and_crowding import RankAndCrowding
 from pymoo.operators.survival.rank_and_crowding.metrics import calc_crowding_distance
 from pymoo.util.nds.non_dominated_sorting import NonDominatedSorting
 from pymoo.util.ref_dirs import get_reference_directions
@@ -31,11 +29,86 @@ from pymoo.util.ref_dirs import get_reference_directions
 from emoprune.contracts import Objective
 from emoprune.errors import ConfigError, ContractError
 from emoprune.proposals import Algorithm, Breeding, Measured, Parents, Proposed
-from emoprune.space import IntArray
+from emoprune.space import IntArray, Space, plain_genome, read_genome
 
 __all__ = ["MultiObjective", "age_moea2", "nsga2", "nsga3", "random", "sms_emoa"]
 
 FloatArray = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Standing:
+    """What is known of n genomes that take part in a survival: ids (n,), genomes (n, genes), objectives to minimise.
+
+    Genomes are as narrow as their levels allow, because they are copied around more than they are read. `violation`,
+    `rank` and `crowding` have shape (n,); the last two are NaN where an algorithm has none.
+    """
+
+    ids: IntArray
+    genomes: NDArray[np.unsignedinteger]
+    objectives: FloatArray
+    violation: FloatArray
+    rank: FloatArray
+    crowding: FloatArray
+
+    @classmethod
+    def of(cls, measured: Measured, space: Space) -> Standing:
+        """Return what is known of genomes before their first survival."""
+        narrow = measured.genomes.astype(np.min_scalar_type(int(space.levels.max()) - 1))
+        rank, crowding = np.full((2, len(measured)), np.nan)
+        return cls(measured.ids, narrow, measured.objectives, measured.violation, rank, crowding)
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def joined(self, new: Standing) -> Standing:
+        """Return these and `new` ones behind them."""
+        return Standing(*map(np.concatenate, zip(self._arrays, new._arrays, strict=True)))
+
+    def at(self, rows: IntArray) -> Standing:
+        """Return some of these, in this order."""
+        return Standing(*(array[rows] for array in self._arrays))
+
+    @property
+    def _arrays(self) -> tuple[NDArray[Any], ...]:
+        return self.ids, self.genomes, self.objectives, self.violation, self.rank, self.crowding
+
+
+class Rows(Population):  # type: ignore[misc]  # pymoo ships no types
+    """A population as pymoo passes it around, but of row numbers into arrays instead of individuals.
+
+    An object for every individual costs more than all the rest of a search, and the more the larger the population.
+    """
+
+    standing: Standing | None
+
+    def __new__(cls, rows: IntArray, standing: Standing) -> Rows:
+        """View row numbers of shape (n,) as a population with this standing."""
+        made = cast("Rows", np.asarray(rows, dtype=np.int64).view(cls))
+        made.standing = standing
+        return made
+
+    def __array_finalize__(self, source: object) -> None:
+        """Let parts of a population know its standing."""
+        self.standing = getattr(source, "standing", None)
+
+    @property
+    def _known(self) -> Standing:
+        if self.standing is None:
+            raise ContractError("expected rows of a standing, found row numbers alone")
+        return self.standing
+
+    def get(self, *names: str, **_: object) -> Any:
+        """Return the objectives, shape (n, objectives): all that survival asks for."""
+        if names != ("F",):
+            raise ContractError(f"expected survival to ask for the objectives F alone, found {names}")
+        return self._known.objectives[np.asarray(self)]
+
+    def set(self, *pairs: Any, **_: object) -> None:
+        """Take note of ranks and crowding; what else survival notes (NSGA-III its niches) nobody reads."""
+        for name, values in zip(pairs[::2], pairs[1::2], strict=True):
+            if name in ("rank", "crowding"):
+                getattr(self._known, name)[np.asarray(self)] = values
 
 
 class FeasibleFirst(Survival):  # type: ignore[misc]  # pymoo ships no types
@@ -48,29 +121,36 @@ class FeasibleFirst(Survival):  # type: ignore[misc]  # pymoo ships no types
         super().__init__(filter_infeasible=False)
         self.inner = inner
         self.inner.filter_infeasible = False
+        self.standing: Standing | None = None  # of the population that is told next
 
     def _do(self, problem: PymooProblem, pop: Population, *, n_survive: int, **options: Any) -> Population:
-        violation = np.array([member.violation for member in pop])
+        if self.standing is None:
+            raise ContractError("expected to be told the standing before survival")
+        rows = Rows(pop, self.standing)  # pymoo forgets it when it merges
+        violation = self.standing.violation[np.asarray(rows)]
         feasible = np.flatnonzero(violation <= 0)
         infeasible = np.flatnonzero(violation > 0)
         order = infeasible[np.argsort(violation[infeasible], kind="stable")]
         if len(feasible) == 0:
-            return pop[order[:n_survive]]
+            return rows[order[:n_survive]]
         keep = min(len(feasible), n_survive)
-        survivors = self.inner.do(problem, pop[feasible], n_survive=keep, **options)
-        return Population.merge(survivors, pop[order[: n_survive - keep]])
+        survivors = self.inner.do(problem, rows[feasible], n_survive=keep, **options)
+        return Rows(np.concatenate([survivors, rows[order[: n_survive - keep]]]), self.standing)
 
 
-class StableRankAndCrowding(RankAndCrowding):  # type: ignore[misc]  # pymoo ships no types
+class StableRankAndCrowding(Survival):  # type: ignore[misc]  # pymoo ships no types
     """NSGA-II's survival on whole arrays: ties in crowding are broken by the given generator and a stable sort.
 
     Source: Deb et al., A fast and elitist multiobjective genetic algorithm: NSGA-II, 2002.
     """
 
+    def __init__(self) -> None:
+        super().__init__(filter_infeasible=False)
+
     def _do(
         self, _: PymooProblem, pop: Population, *, n_survive: int, random_state: np.random.Generator, **__: Any
     ) -> Population:
-        objectives = np.array([member.F for member in pop])
+        objectives = pop.get("F")
         rank = np.empty(len(pop), dtype=np.int64)
         crowding = np.empty(len(pop))
         survivors: list[IntArray] = []
@@ -85,8 +165,7 @@ class StableRankAndCrowding(RankAndCrowding):  # type: ignore[misc]  # pymoo shi
             room -= len(front)
         chosen = np.concatenate(survivors)
         selected = pop[chosen]
-        for member, depth, space in zip(selected, rank[chosen].tolist(), crowding[chosen].tolist(), strict=True):
-            member.rank, member.crowding = depth, space
+        selected.set("rank", rank[chosen], "crowding", crowding[chosen])
         return selected
 
 
@@ -116,35 +195,6 @@ def _crowding(objectives: FloatArray) -> FloatArray:
     return np.asarray(calc_crowding_distance(objectives), dtype=np.float64)
 
 
-class Member(Individual):  # type: ignore[misc]  # pymoo ships no types
-    """An evaluated individual with plain attributes, where pymoo's has properties, a config and sets of its own.
-
-    Those cost more than the whole search, and the more the larger the population, because Python's garbage collector
-    walks through them.
-    """
-
-    X: IntArray | None = None
-    F: FloatArray | None = None
-    rank: int | None = None
-    crowding: float | None = None
-
-    def __init__(self, number: int, genome: IntArray, objectives: FloatArray, violation: float) -> None:
-        self.number = number
-        self.X = genome
-        self.F = objectives
-        self.violation = violation
-
-    @property
-    def data(self) -> dict[str, Any]:
-        """Where pymoo puts what else it notes (NSGA-III its niches): among the attributes."""
-        return self.__dict__
-
-
-def _members(ids: IntArray, genomes: IntArray, objectives: FloatArray, violation: FloatArray) -> Population:
-    rows = zip(ids.tolist(), genomes, objectives, violation.tolist(), strict=True)
-    return Population([Member(*row) for row in rows])
-
-
 @dataclass(slots=True, eq=False)
 class MultiObjective:
     """One of pymoo's algorithms, or the control that ignores what it is told but ranks it as NSGA-II does.
@@ -156,7 +206,7 @@ class MultiObjective:
     name: str
     _breeding: Breeding | None = None
     _pymoo: Any = None
-    _parents: Parents | None = None
+    _standing: Standing | None = None
 
     @property
     def turn(self) -> int | None:
@@ -166,7 +216,7 @@ class MultiObjective:
     @property
     def population(self) -> IntArray:
         """The survivors' ids, in pymoo's order."""
-        return self.parents.ids
+        return self._population.ids
 
     @property
     def ended(self) -> str | None:
@@ -201,60 +251,61 @@ class MultiObjective:
         """Let survival choose from the population and what was measured."""
         if len(measured) == 0:
             return
+        told, before = Standing.of(measured, self._given.space), self._standing
+        standing = told if before is None else before.joined(told)
         self._pymoo.random_state = rng
-        told = _members(measured.ids, measured.genomes, measured.objectives, measured.violation)
+        self._pymoo.survival.standing = standing
         with _pymoo_warnings_fenced():
-            self._pymoo.tell(infills=told)
-        self._parents = None
+            self._pymoo.tell(infills=Rows(np.arange(len(standing) - len(told), len(standing)), standing))
+        self._settle(standing.at(np.asarray(self._pymoo.pop)))
+
+    def _settle(self, survivors: Standing) -> None:
+        """Let go of those that did not survive."""
+        self._standing = survivors
+        self._pymoo.pop = Rows(np.arange(len(survivors)), survivors)
+
+    @property
+    def _population(self) -> Standing:
+        """The standing of the population, of nobody before the first survival."""
+        if self._standing is not None:
+            return self._standing
+        genes, objectives = len(self._given.space), len(self._given.objectives)
+        ids, genomes = np.zeros(0, dtype=np.int64), np.zeros((0, genes), dtype=np.int64)
+        return Standing.of(Measured(ids, genomes, np.zeros((0, objectives)), np.zeros(0)), self._given.space)
 
     @property
     def parents(self) -> Parents:
         """The surviving population as arrays, in pymoo's order."""
-        if self._parents is None:
-            pop = self._pymoo.pop if self._pymoo.is_initialized else Population.create()
-            crowding = [np.nan if member.crowding is None else member.crowding for member in pop]
-            self._parents = Parents(
-                np.array([member.number for member in pop], dtype=np.int64),
-                np.array([member.X for member in pop], dtype=np.int64).reshape(len(pop), len(self._given.space)),
-                np.array([member.F for member in pop], dtype=np.float64),
-                np.array([member.violation for member in pop], dtype=np.float64),
-                np.array(crowding, dtype=np.float64),
-            )
-            # Or each survivor would keep the genomes of all that were born with it in memory.
-            for member, genome, objectives in zip(pop, self._parents.genomes, self._parents.objectives, strict=True):
-                member.X, member.F = genome, objectives
-        return self._parents
+        known = self._population
+        genomes = known.genomes.astype(np.int64)
+        return Parents(known.ids, genomes, known.objectives, known.violation, known.crowding)
 
     def state(self) -> dict[str, Any]:
         """Return the population in pymoo's order, and what the algorithm remembers beside it."""
-        parents = self.parents
+        known = self._population
         return {
-            "ids": parents.ids.tolist(),
-            "genomes": parents.genomes.tolist(),
-            "objectives": parents.objectives.tolist(),
-            "violation": parents.violation.tolist(),
-            "rank": [None if rank is None else int(rank) for rank in self._ranks()],
-            "crowding": _plain(parents.crowding),
+            "ids": known.ids.tolist(),
+            "genomes": [plain_genome(genome) for genome in known.genomes],
+            "objectives": known.objectives.tolist(),
+            "violation": known.violation.tolist(),
+            "rank": [None if np.isnan(rank) else int(rank) for rank in known.rank],
+            "crowding": _plain(known.crowding),
             "normalisation": self._normalisation(),
         }
 
-    def _ranks(self) -> list[int | None]:
-        return [member.rank for member in self._pymoo.pop] if len(self.parents.ids) else []
-
     def restore(self, state: Mapping[str, Any], history: Measured) -> None:  # noqa: ARG002  # the state says it all
         """Continue from `state`."""
-        pop = _members(
+        space, objectives = self._given.space, len(self._given.objectives)
+        measured = Measured(
             np.array(state["ids"], dtype=np.int64),
-            np.array(state["genomes"], dtype=np.int64).reshape(-1, len(self._given.space)),
-            np.array(state["objectives"], dtype=np.float64),
+            np.array([read_genome(plain) for plain in state["genomes"]], dtype=np.int64).reshape(-1, len(space)),
+            np.array(state["objectives"], dtype=np.float64).reshape(-1, objectives),
             np.array(state["violation"], dtype=np.float64),
         )
-        for member, rank, crowding in zip(pop, state["rank"], state["crowding"], strict=True):
-            member.rank, member.crowding = rank, float(crowding)
-        self._pymoo.pop = pop
+        rank, crowding = (np.array(state[name], dtype=np.float64) for name in ("rank", "crowding"))
         self._pymoo.is_initialized = True
         self._pymoo.n_iter = 2
-        self._parents = None
+        self._settle(replace(Standing.of(measured, space), rank=rank, crowding=crowding))
         self._set_normalisation(state["normalisation"])
 
     def _normalisation(self) -> dict[str, Any] | None:

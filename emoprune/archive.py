@@ -67,9 +67,9 @@ class Archive:
 
     def _seal(self, new: Sequence[Evaluation], scored: Scored) -> None:
         """Make the digest speak for this generation too, so that a history altered later is noticed."""
-        parts = [each.candidate.genome.astype("<i8").tobytes() for each in new]
-        numbers = (scored.ids, scored.objectives, scored.violation)
-        parts += [array.astype(array.dtype.newbyteorder("<")).tobytes() for array in numbers]
+        genomes = np.array([each.candidate.genome for each in new], dtype=np.int64)
+        numbers = (genomes, scored.ids, scored.objectives, scored.violation)
+        parts = [array.astype(array.dtype.newbyteorder("<")).tobytes() for array in numbers]
         self.digest = hashlib.blake2b(b"".join([self.digest.encode(), *parts]), digest_size=16).hexdigest()
 
     def _keep(self, new: Sequence[Evaluation]) -> None:

@@ -139,7 +139,7 @@ def marked(problem: Problem, genome: IntArray, whose: str) -> tuple[Passage, ...
         passages = tuple(problem.marked(genome))
     except EmopruneError:
         raise
-    except Exception as error:  # a plug-in may raise anything
+    except (Exception, SystemExit) as error:  # a plug-in may raise anything
         raise ContractError(
             f"{type(problem).__name__}.marked of {whose}: expected passages, found {type(error).__name__}: {error}"
         ) from error

@@ -23,6 +23,7 @@ from emoprune.records import Candidate, Evaluation, Ran, Split, Status
 __all__ = ["Backend", "Evaluator", "Finished", "InProcess", "Pace", "seed_for"]
 
 MOST_PER_CHUNK = 64  # bounds what is lost with a worker, and how long a stop has to wait
+WORTHWHILE = 0.01  # seconds that a chunk should take; handing one over costs about one millisecond
 UNKNOWN_PACE = 4  # candidates per chunk, at most, while nobody knows how long one takes
 
 
@@ -83,13 +84,18 @@ class Pace:
     def cut(self, tickets: Sequence[Ticket], workers: int) -> list[list[Ticket]]:
         """Cut tickets, sorted by key so that neighbours share long prefixes, into contiguous chunks.
 
-        By itself a worker gets about four chunks, so that a slow one does not hold up the rest for long, and none that
-        is expected to take long beside the time limit.
+        By itself a worker gets about four chunks, so that a slow one does not hold up the rest for long; fewer where
+        they are done in no time; and none that is expected to take long beside the time limit.
         """
         ordered = sorted(tickets, key=lambda ticket: (ticket.kind, ticket.key))
-        length = self._chunk or max(1, min(MOST_PER_CHUNK, self._affordable(), -(-len(ordered) // (4 * workers))))
+        length = self._chunk or self._fitting(-(-len(ordered) // workers))
         alike = (list(group) for _, group in itertools.groupby(ordered, key=lambda ticket: ticket.kind))
         return [group[start : start + length] for group in alike for start in range(0, len(group), length)]
+
+    def _fitting(self, share: int) -> int:
+        """Return how many candidates a chunk should hold where each worker has `share` of them to do."""
+        worthwhile = 0 if self._seconds is None else int(WORTHWHILE / max(self._seconds, 1e-9))
+        return max(1, min(MOST_PER_CHUNK, self._affordable(), max(-(-share // 4), min(share, worthwhile))))
 
     def _affordable(self) -> int:
         if self._time_limit is None:

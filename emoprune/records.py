@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emoprune.errors import ContractError, RunCorrupt
-from emoprune.space import IntArray
+from emoprune.space import IntArray, plain_genome, read_genome
 
 __all__ = ["Candidate", "Evaluation", "Front", "Generation", "Progress", "Ran", "Split", "State", "Status", "table"]
 
@@ -102,7 +102,7 @@ class Evaluation:
             "generation": self.candidate.generation,
             "origin": self.candidate.origin,
             "parents": list(self.candidate.parents),
-            "genome": self.candidate.genome.tolist(),
+            "genome": plain_genome(self.candidate.genome),
             "split": self.split.value,
             "status": self.status.value,
             "values": dict(self.values),
@@ -119,9 +119,12 @@ class Evaluation:
             RunCorrupt: A member is missing or of the wrong kind.
         """
         try:
-            genome = np.array(line["genome"], dtype=np.int64)
             candidate = Candidate(
-                int(line["candidate"]), genome, int(line["generation"]), str(line["origin"]), tuple(line["parents"])
+                int(line["candidate"]),
+                read_genome(line["genome"]),
+                int(line["generation"]),
+                str(line["origin"]),
+                tuple(line["parents"]),
             )
             return cls(
                 candidate,

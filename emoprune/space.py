@@ -16,11 +16,12 @@ from numpy.typing import ArrayLike, NDArray
 
 from emoprune.errors import ContractError
 
-__all__ = ["Gene", "GeneKind", "Group", "IntArray", "Space"]
+__all__ = ["Gene", "GeneKind", "Group", "IntArray", "Space", "plain_genome", "read_genome"]
 
 IntArray = NDArray[np.int64]
 BoolArray = NDArray[np.bool_]
 
+ZERO = ord("0")
 FREE = -1  # in Space.locked: this gene may take any of its levels
 
 
@@ -198,8 +199,10 @@ class Space:
     def legal(self, genomes: ArrayLike) -> BoolArray:
         """Say for each genome of shape (n, genes) whether levels, locks, floors and slot order are respected."""
         matrix = self.as_genomes(genomes)
-        ok = ((matrix >= 0) & (matrix < self.levels)).all(axis=1)
-        ok &= ((self.locked == FREE) | (matrix == self.locked)).all(axis=1)
+        # Read as unsigned, what is below zero is beyond all levels: one comparison instead of two.
+        ok = (matrix.view(np.uint64) < self.levels.view(np.uint64)).all(axis=1)
+        held = np.flatnonzero(self.locked != FREE)
+        ok &= (matrix[:, held] == self.locked[held]).all(axis=1)
         for group in self.groups:
             slots = matrix[:, list(group.genes)]
             ok &= (slots > 0).sum(axis=1) >= group.floor
@@ -245,3 +248,26 @@ class Space:
     def key(self, genome: ArrayLike) -> bytes:
         """Return the packed identity of one genome of shape (genes,)."""
         return self.keys(genome)[0]
+
+
+def plain_genome(genome: NDArray[np.integer]) -> str | list[int]:
+    """Return a genome of shape (genes,) as it is written down: digits, as in `0110`; a list if one does not do for all.
+
+    A text takes a third of a list's room, and a tenth of the time to write.
+    """
+    if not len(genome) or genome.min() < 0 or genome.max() > 9:
+        return cast("list[int]", genome.tolist())
+    return bytes((genome + ZERO).astype(np.uint8)).decode("ascii")
+
+
+def read_genome(plain: str | Sequence[int]) -> IntArray:
+    """Return the genome that `plain_genome` wrote.
+
+    Raises:
+        ValueError: It is neither digits nor whole numbers.
+    """
+    if not isinstance(plain, str):
+        return np.array(plain, dtype=np.int64)
+    if not (plain.isascii() and plain.isdigit()):
+        raise ValueError(f"expected a genome of digits, found {plain[:40]!r}")
+    return np.frombuffer(plain.encode("ascii"), dtype=np.uint8).astype(np.int64) - ZERO

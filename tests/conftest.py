@@ -12,13 +12,23 @@ for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ[name] = "1"
 
 import pytest  # noqa: E402  # pytest itself imports neither
+from hypothesis import settings  # noqa: E402  # nor does hypothesis
+
+# Examples must hold, not hurry: a busy machine is no failure, and a hang still ends at pytest's time limit.
+settings.register_profile("unhurried", deadline=None)
+settings.load_profile("unhurried")
 
 
 @pytest.fixture(scope="session", autouse=True)
 def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Let trained networks be kept in a folder of this session; child processes inherit the variable."""
+    """Let trained networks be kept in a folder of this session; child processes inherit the variable.
+
+    Processes that share a session's tests share it too, as users' processes do.
+    """
     before = os.environ.get("EMOPRUNE_CACHE")
-    folder = tmp_path_factory.mktemp("cache")
+    among_others = "PYTEST_XDIST_WORKER" in os.environ
+    folder = tmp_path_factory.getbasetemp().parent / "cache" if among_others else tmp_path_factory.mktemp("cache")
+    folder.mkdir(exist_ok=True)
     os.environ["EMOPRUNE_CACHE"] = str(folder)
     yield folder
     if before is None:

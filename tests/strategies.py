@@ -5,16 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from hypothesis import settings
 from hypothesis import strategies as st
 
 from emoprune.space import Gene, GeneKind, Group, IntArray, Space
 
 __all__ = ["any_genomes", "counts", "generators", "genomes_in_range", "spaces"]
-
-# Examples must hold, not hurry: a busy machine is no failure, and a hang still ends at pytest's time limit.
-settings.register_profile("unhurried", deadline=None)
-settings.load_profile("unhurried")
 
 generators = st.integers(0, 2**32 - 1).map(np.random.default_rng)
 counts = st.integers(0, 20)

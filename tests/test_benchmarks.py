@@ -15,6 +15,7 @@ LIMIT = 200.0  # seconds; the slowest one starts Ray twice
 
 # Each script with what the first columns of one of its rows must be.
 SCRIPTS = {
+    "criteria": ["taylor"],
     "engine": ["20", "emoprune"],
     "engine_quality": ["same fair bits", "emoprune"],
     "memory": ["emoprune, whole search", "80"],
@@ -40,6 +41,7 @@ def test_every_benchmark_is_run_by_these_tests_and_named_in_the_readme() -> None
 
 
 SLOW = {
+    "criteria",
     "networks",
     "prompt_quality",
     "prompts",

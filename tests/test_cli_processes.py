@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from commands_for_tests import (
     Command,
@@ -25,6 +26,7 @@ from commands_for_tests import (
 )
 
 from emoprune.following import NOTICE
+from emoprune.run import Run
 
 SLOW = ("--set", "problem={name: 'bad_problems:Slow'}")
 
@@ -168,6 +170,28 @@ def test_a_termination_ends_a_run_on_ray_in_order_and_leaves_no_process(folder: 
     end = ended(process)
     assert (end.code, NOTICE in end.err) == (143, True)
     assert emoprune("resume", "rays", "--backend", "serial").code == 0
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(200)
+def test_a_run_on_ray_that_is_killed_resumes_to_the_history_of_one_that_was_not(
+    folder: Path, emoprune: Command
+) -> None:
+    noise = ("--set", "problem.noise=0.05")
+    assert emoprune("run", "knapsack.yaml", "--name", "whole", *noise).code == 0
+    words = ("--backend", "ray", "--workers", "1", "--set", "evaluation.chunk=1", "--set", "problem.pause=0.03")
+    process = begun(folder, "run", "knapsack.yaml", "--name", "killed", *noise, *words)
+    history = folder / "runs" / "killed" / "history.jsonl"
+    wait_for(lambda: history.exists() and history.read_bytes().count(b"\n") >= 15, process)
+    process.kill()
+    assert ended(process).code == -signal.SIGKILL
+    again = ended(begun(folder, "resume", "killed", "--workers", "2"))
+    assert again.code == 0, again.err
+    whole, killed = (Run(folder / "runs" / name) for name in ("whole", "killed"))
+    ran = ["worker", "seconds", "attempts"]
+    pd.testing.assert_frame_equal(whole.history.drop(columns=ran), killed.history.drop(columns=ran))
+    assert killed.history["worker"].nunique() > 1
+    assert whole.generations["hypervolume"].tolist() == killed.generations["hypervolume"].tolist()
 
 
 @pytest.mark.parametrize("command", ["list", "status", "pareto --csv"])

@@ -90,7 +90,7 @@ class TestMistakesInValues:
             ),
             ("crossover: {rate: 1}", "search.crossover.name: required: text"),
             ("crossover: unifrom", "search.crossover: no crossover is called 'unifrom'; did you mean 'uniform'?"),
-            ("mutation: latin", "search.mutation: no mutation is called 'latin' (there are: by-kind, flip, resample, "),
+            ("mutation: latin", "search.mutation: no mutation is called 'latin' (there are: by-kind, deletion, flip, "),
             (
                 "crossover: {name: uniform, rtae: 1}",
                 "search.crossover.rtae: unknown option of crossover 'uniform'; did you mean 'rate'?",

@@ -55,6 +55,7 @@ def follow(page: Path, folder: Path, limit: float) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.alone  # its `ray stop` ends every Ray on the machine
 @pytest.mark.timeout(900)
 def test_every_command_in_the_readme_works_from_top_to_bottom(tmp_path: Path) -> None:
     try:

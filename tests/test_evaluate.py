@@ -364,6 +364,14 @@ def test_chunks_are_no_longer_than_what_is_expected_to_be_done_well_within_the_l
     assert lengths(pace, 80) == {20}
 
 
+def test_chunks_are_long_where_evaluations_take_no_time_so_that_handing_them_over_does_not() -> None:
+    pace = Pace(None, None)
+    assert lengths(pace, 40) == {10}
+    for seconds, length in [(0.1, 10), (0.0005, 20), (1e-6, 40)]:
+        pace.note(seconds=seconds, count=1)
+        assert lengths(pace, 40) == {length}
+
+
 def test_a_chunk_that_was_chosen_is_late_after_one_limit_and_one_that_was_asked_for_after_one_for_each() -> None:
     assert Pace(None, 3.0).limit(20) == 3.0
     assert Pace(20, 3.0).limit(20) == 60.0

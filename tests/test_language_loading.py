@@ -6,6 +6,7 @@ import json
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -207,6 +208,17 @@ def test_a_model_on_a_hub_is_not_asked_for_where_that_is_forbidden(monkeypatch: 
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     with pytest.raises(ConfigError, match=r"'nobody/nothing' was not fetched from a hub yet, and HF_HUB_OFFLINE"):
         language_model("nobody/nothing")
+
+
+def test_a_hub_that_does_not_answer_is_asked_once_and_not_for_minutes(monkeypatch: pytest.MonkeyPatch) -> None:
+    from huggingface_hub import constants
+
+    monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
+    monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")  # nobody listens there
+    began = time.monotonic()
+    with pytest.raises(ConfigError, match=r"'nobody/nothing' is no folder, and the hub does not give it: .*connection"):
+        language_model("nobody/nothing")
+    assert time.monotonic() - began < 30
 
 
 def test_a_package_that_is_not_installed_comes_with_the_command_that_installs_it(

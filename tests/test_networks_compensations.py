@@ -8,7 +8,6 @@ from functools import cache
 
 import numpy as np
 import pytest
-import strategies  # noqa: F401  # loads the hypothesis profile
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-import strategies  # noqa: F401  # loads the hypothesis profile
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st

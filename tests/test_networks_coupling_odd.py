@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterator
 
 import numpy as np
@@ -45,7 +46,7 @@ def one_thread() -> Iterator[None]:
 
 
 def chain(first: nn.Module, between: nn.Module | None = None, outgoing: int = 8) -> Callable[[], nn.Module]:
-    return lambda: Chain(first, between or nn.Identity(), outgoing)
+    return lambda: copy.deepcopy(Chain(first, between or nn.Identity(), outgoing))  # no test sees another's network
 
 
 INNER = {"second", "third"}

@@ -6,7 +6,6 @@ from typing import ClassVar
 
 import numpy as np
 import pytest
-import strategies  # noqa: F401  # loads the hypothesis profile
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st

@@ -123,6 +123,7 @@ def test_clicking_a_point_of_the_front_shows_what_it_keeps_and_how_to_export_it(
 
 def test_clicking_a_dominated_candidate_says_that_it_is_dominated(browser: Chrome, folder: Path) -> None:
     shown(browser, folder, Story(population=12, generations=6))
+    Select(browser.find_element(By.ID, "split")).select_by_visible_text("search")
     chosen = click_the_loneliest(browser, "evaluated")
     WebDriverWait(browser, 10).until(lambda driver: f"Candidate {chosen}" in details(driver))
     assert "It is dominated" in details(browser)
@@ -176,13 +177,51 @@ def test_the_tools_of_the_plot_send_nothing_anywhere(browser: Chrome, folder: Pa
     assert names == ["Download plot", "Zoom", "Pan", "Zoom in", "Zoom out", "Reset axes"]
 
 
-def test_the_numbers_of_another_split_can_be_drawn(browser: Chrome, folder: Path) -> None:
+def names_of_traces(browser: Chrome) -> list[str]:
+    names: list[str] = browser.execute_script(
+        "return document.getElementById('front-plot').data.map((trace) => trace.name)"
+    )
+    return names
+
+
+def test_the_plot_begins_with_the_split_that_counts_and_any_other_can_be_drawn(browser: Chrome, folder: Path) -> None:
     shown(browser, folder, Story(generations=4))
-    Select(browser.find_element(By.ID, "split")).select_by_visible_text("test")
-    names = browser.execute_script("return document.getElementById('front-plot').data.map((trace) => trace.name)")
-    assert "front" in names
-    assert "evaluated" not in names
-    assert browser.find_element(By.ID, "front-remark").text.startswith("Measured on test.")
+    remark = browser.find_element(By.ID, "front-remark")
+    assert remark.text.startswith("Measured on test.")
+    assert "front" in (on_test := names_of_traces(browser))
+    assert "evaluated" not in on_test
+    Select(browser.find_element(By.ID, "split")).select_by_visible_text("search")
+    assert remark.text.startswith("Measured on search: the numbers the search saw, not its results.")
+    assert "evaluated" in names_of_traces(browser)
+
+
+def test_the_axes_fit_what_keeps_the_constraints_until_all_is_asked_for(browser: Chrome, folder: Path) -> None:
+    shown(browser, folder, Story(constrained=True, generations=4, population=30))
+    Select(browser.find_element(By.ID, "split")).select_by_visible_text("search")
+    limits = (
+        "const { xaxis, yaxis } = document.getElementById('front-plot')._fullLayout;"
+        "return [...xaxis.range, ...yaxis.range]"
+    )
+    counted = "return document.getElementById('front-remark').textContent.match(/([0-9]+) points? that break/)?.[1]"
+    hidden, fitted = int(browser.execute_script(counted)), browser.execute_script(limits)
+    assert hidden > 0
+    browser.find_element(By.ID, "all").click()
+    whole = browser.execute_script(limits)
+    assert whole[1] - whole[0] > fitted[1] - fitted[0] or whole[3] - whole[2] > fitted[3] - fitted[2]
+    assert browser.execute_script(counted) is None
+
+
+def test_names_of_references_never_lie_on_each_other(browser: Chrome, folder: Path) -> None:
+    shown(browser, folder, Story(generations=6))
+    boxes = browser.execute_script(
+        "const texts = [...document.querySelectorAll('#front-plot .textpoint text')];"
+        "const boxes = texts.map((text) => text.getBoundingClientRect()).filter((box) => box.width > 0);"
+        "return boxes.map((box) => [box.left, box.right, box.top, box.bottom])"
+    )
+    assert boxes
+    for number, one in enumerate(boxes):
+        for other in boxes[:number]:
+            assert one[1] <= other[0] or other[1] <= one[0] or one[3] <= other[2] or other[3] <= one[2]
 
 
 def test_three_objectives_can_be_drawn_in_any_pair(browser: Chrome, folder: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,10 +16,12 @@ from prompts_for_tests import causal_folder, parts, prompt_tokens, told, written
 
 from emoprune.contracts import Direction, Objective
 from emoprune.errors import ConfigError, ContractError, RunCorrupt
+from emoprune.problems.prompts.examiner import Examiner
 from emoprune.problems.prompts.references.accepting import accepting
 from emoprune.problems.prompts.references.catalogue import Bench, check_names, made_references
 from emoprune.problems.prompts.references.ranked import kept_by
 from emoprune.problems.prompts.stopping import Halving, Yardsticks, best_mean, blocks
+from emoprune.problems.prompts.template import Template
 from emoprune.records import Split
 from emoprune.space import Gene, Group, IntArray, Space
 
@@ -176,6 +179,27 @@ def test_what_making_references_cost_is_kept_and_paid_once(model: Path, tmp_path
     again.prepare(tmp_path, 1)
     assert (tmp_path / "references.json").stat().st_mtime_ns == written
     assert [each.name for each in again.references()] == [each.name for each in problem.references()]
+
+
+def test_whoever_is_interrupted_while_references_are_made_measures_nothing_twice(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, once = list[str](), Examiner.examined
+
+    def examined(self: Examiner, template: Template, *more: Any) -> Any:
+        if len(asked) == 6:
+            asked.append("interrupted")
+            raise KeyboardInterrupt
+        asked.append(template.text)
+        return once(self, template, *more)
+
+    monkeypatch.setattr(Examiner, "examined", examined)
+    made = [prompt_tokens(model, parts(tmp_path), references=["threshold-accepting"]) for _ in range(2)]
+    with pytest.raises(KeyboardInterrupt):
+        made[0].prepare(tmp_path, 1)
+    made[1].prepare(tmp_path, 1)
+    assert len(set(asked)) == len(asked)
+    assert made[1].evaluations_of_references["threshold-accepting"] == len(asked) - 1
 
 
 def test_references_of_another_prompt_are_not_taken_for_ones_own(model: Path, tmp_path: Path) -> None:

@@ -31,6 +31,25 @@ def test_an_evaluation_reads_back_from_its_line_to_the_same_bits(values: dict[st
     assert after.as_json() == before.as_json()
 
 
+@given(st.lists(st.sampled_from([0, 1, 2, 9, 10, 255, 70_000]), min_size=1, max_size=12))
+def test_a_genome_reads_back_from_its_line_whatever_its_levels(levels: list[int]) -> None:
+    genome = np.array(levels)
+    line = json.loads(json.dumps(evaluation(candidate=Candidate(0, genome, 0, "x")).as_json()))
+    assert isinstance(line["genome"], str) == (max(levels) < 10)
+    np.testing.assert_array_equal(Evaluation.from_json(line).candidate.genome, genome)
+
+
+def test_a_genome_written_as_numbers_is_read_as_well() -> None:
+    line = {**evaluation().as_json(), "genome": [1, 0, 2]}
+    np.testing.assert_array_equal(Evaluation.from_json(line).candidate.genome, CANDIDATE.genome)
+
+
+@pytest.mark.parametrize("wrong", ["01x", "", "1 0", "²1", [0.5, "a"], None])
+def test_what_is_no_genome_is_refused(wrong: object) -> None:
+    with pytest.raises(RunCorrupt, match="expected one evaluation"):
+        Evaluation.from_json({**evaluation().as_json(), "genome": wrong})
+
+
 def test_a_failure_reads_back_with_its_reason() -> None:
     failed = evaluation(status=Status.TIMEOUT, values={}, reason="not finished after 3 s")
     assert Evaluation.from_json(failed.as_json()).reason == "not finished after 3 s"

@@ -15,7 +15,7 @@ import pytest
 from problems_for_tests import Knapsack12
 
 import emoprune
-from emoprune.contracts import Constraint, Direction, Failure, Objective, Reference
+from emoprune.contracts import Constraint, Direction, Failure, Objective, Passage, Reference
 from emoprune.errors import (
     ConfigError,
     ContractError,
@@ -129,6 +129,17 @@ def test_leaving_the_loop_early_leaves_a_run_that_can_be_resumed(tmp_path: Path)
     assert searching.run.progress.state is State.INTERRUPTED
     list(emoprune.resume(tmp_path / "left"))
     assert_equal_runs(whole, searching.run)
+
+
+@pytest.mark.parametrize("algorithm", ["nsga3", "sms-emoa", "age-moea2"])
+def test_every_algorithm_of_pymoos_resumes_to_the_run_that_was_not_cut(tmp_path: Path, algorithm: str) -> None:
+    whole = finished(tmp_path, "whole", config(algorithm=algorithm))
+    assert whole.generations["hypervolume"].iloc[-1] > whole.generations["hypervolume"].iloc[0]
+    for generation in (cut := emoprune.search(config(algorithm=algorithm), runs=tmp_path, name="cut")):
+        if generation.index == 2:
+            cut.stop()
+    list(emoprune.resume(cut.run))
+    assert_equal_runs(whole, cut.run)
 
 
 def test_a_stop_finishes_what_is_under_way_and_the_run_can_be_resumed(tmp_path: Path) -> None:
@@ -684,6 +695,30 @@ def test_what_cannot_be_said_of_a_candidate_is_marked_and_ends_nothing(
     for number, said in words.items():
         assert (list(said) == ["cannot be described"]) == (number in wordless)
     assert any("SystemExit: 4" in str(said) or "IndexError" in str(said) for said in words.values())
+    assert caplog.text.count("others are marked in the descriptions alone") == 1
+
+
+class Scrawling(Knapsack12):
+    """Shows a text only for genomes of which the last item goes; what it answers for others is none, or raises."""
+
+    def marked(self, genome: IntArray) -> Any:
+        if genome[-1] and not genome.all():
+            return ["no passage"] if genome[0] else sys.exit(4)
+        return [Passage("item", kept=bool(bit)) for bit in genome]
+
+
+def test_a_text_that_cannot_be_shown_of_a_candidate_ends_nothing(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings = {"search": {"population": 12, "generations": 8}, "evaluation": {"backend": "serial"}}
+    problem = Scrawling()
+    problem.references = lambda: (Reference("unpruned", problem.space.full),)  # type: ignore[method-assign]
+    run = finished(tmp_path, "r", settings, problem=problem)
+    genomes = run.history.set_index("candidate")["genome"]
+    unseen = {number for number in run.descriptions if genomes[number][-1] and not all(genomes[number])}
+    assert unseen
+    assert {number for number, text in run.marked.items() if not text} == unseen
+    assert run.progress.state is State.FINISHED
     assert caplog.text.count("others are marked in the descriptions alone") == 1
 
 

@@ -49,8 +49,8 @@ def given_true(name: str) -> Callable[[ast.Call], bool]:
     return lambda call: option(call, name) is True
 
 
-def not_given(name: str) -> Callable[[ast.Call], bool]:
-    return lambda call: option(call, name) in {None, False} and all(keyword.arg != name for keyword in call.keywords)
+def not_asked_for(name: str) -> Callable[[ast.Call], bool]:
+    return lambda call: option(call, name) is False or all(keyword.arg != name for keyword in call.keywords)
 
 
 # Calls that run what they read -> when they are safe all the same.
@@ -60,7 +60,7 @@ DANGEROUS: dict[str, Callable[[ast.Call], bool]] = {
         ["yaml.load", "yaml.load_all", "yaml.full_load", "yaml.unsafe_load", "yaml.unsafe_load_all"], never
     ),
     "torch.load": given_true("weights_only"),
-    "numpy.load": not_given("allow_pickle"),
+    "numpy.load": not_asked_for("allow_pickle"),
 }
 
 
@@ -119,7 +119,12 @@ def test_a_planted_dangerous_call_is_found_with_its_place(tmp_path: Path, source
 
 @pytest.mark.parametrize(
     "source",
-    ["import torch\ntorch.load(path, weights_only=True)", "import numpy as np\nnp.load(path)", "model.eval()"],
+    [
+        "import torch\ntorch.load(path, weights_only=True)",
+        "import numpy as np\nnp.load(path)",
+        "import numpy as np\nnp.load(path, allow_pickle=False)",
+        "model.eval()",
+    ],
 )
 def test_a_safe_call_is_let_through(tmp_path: Path, source: str) -> None:
     assert not list(dangerous_calls(planted(tmp_path, "problems/networks/reading.py", source)))

@@ -92,6 +92,16 @@ def test_a_log_file_gets_one_plain_line_per_generation() -> None:
     assert "\x1b" not in file.getvalue()
 
 
+def test_a_gain_in_hypervolume_is_written_in_the_way_of_the_hypervolume() -> None:
+    file = io.StringIO()
+    with plain_view(Console(file=file)) as view:
+        for index, volume in enumerate([70_000.0, 74_932.0, 74_932.0]):
+            view.generation(generation(index, hypervolume=volume))
+    _, second, third = file.getvalue().splitlines()
+    assert "hypervolume 74,932 (+4,932)" in second
+    assert "hypervolume 74,932 (+0)" in third
+
+
 @given(st.floats(1, 1e11), st.floats(1, 1.01))
 def test_a_hypervolume_that_grows_is_written_in_one_way_all_along(start: float, factor: float) -> None:
     written = [significant(start), significant(start * factor)]

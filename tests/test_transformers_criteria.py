@@ -97,6 +97,15 @@ def test_a_neuron_that_nobody_reads_scores_nothing(criterion: TransformerCriteri
     assert scores[6] == 0 < np.delete(scores, 6).min()
 
 
+def test_wanda_s_layers_can_be_held_against_each_other_however_large_their_activations_grow() -> None:
+    evidence = plain()
+    scores = Wanda()(evidence)
+    assert [own.mean() for own in scores] == pytest.approx([1.0] * len(scores))
+    evidence.model.get_submodule("model.layers.0.mlp.down_proj").weight.mul_(100)
+    for before, after in zip(scores, Wanda()(evidence), strict=True):
+        assert after.mean() == pytest.approx(before.mean())
+
+
 def test_heapr_and_its_exact_cousin_agree_where_activations_and_gradients_are_independent() -> None:
     for evidence in sample_evidences():
         taken_apart, exact = HEAPr()(evidence), HEAPrExact()(evidence)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import math
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -40,6 +43,9 @@ def test_smollm2_keeps_more_of_its_perplexity_repaired_than_sliced(tmp_path: Pat
         assert parameters <= 0.9 * row(problem, unpruned.genome)[1]
         if repair == "none":
             check_against_the_library(problem, unpruned.genome)
+        else:
+            exported = perplexity_elsewhere(problem, uniform.genome, tmp_path / "exported")
+            assert exported == pytest.approx(perplexity, rel=1e-4)
     assert perplexities["least-squares"] < 0.9 * perplexities["none"]
 
 
@@ -55,6 +61,36 @@ def check_against_the_library(problem: HeadsAndNeurons, genome: np.ndarray) -> N
         loss = problem.open().task.model(input_ids=ids, labels=ids).loss
     assert row(problem, genome)[0] == pytest.approx(math.exp(loss.item()), rel=1e-4)
     assert 10 < math.exp(loss.item()) < 50
+
+
+ELSEWHERE = """
+import json, math, sys
+import torch
+sys.path.insert(0, ".")
+from load import load_model
+assert "emoprune" not in sys.modules
+model, windows = load_model(), torch.tensor(json.load(open("windows.json")))
+nats = tokens = 0
+with torch.no_grad():
+    for window in windows:
+        logits = model(input_ids=window[None]).logits[0, :-1].double()
+        nats -= logits.log_softmax(-1).gather(1, window[1:, None]).sum().item()
+        tokens += len(window) - 1
+print(math.exp(nats / tokens))
+"""
+
+
+def perplexity_elsewhere(problem: HeadsAndNeurons, genome: np.ndarray, folder: Path) -> float:  # type: ignore[type-arg]  # as above
+    """Return what a few lines of torch, in a process of their own, say of the exported model on the test windows."""
+    folder.mkdir()
+    problem.export(genome, folder)
+    ids = torch.cat([batch.inputs["input_ids"] for batch in problem.open().task.parts["test"]])
+    (folder / "windows.json").write_text(json.dumps(ids.tolist()))
+    done = subprocess.run(
+        [sys.executable, "-c", ELSEWHERE], cwd=folder, capture_output=True, text=True, timeout=200, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return float(done.stdout)
 
 
 def test_minilm_with_half_of_its_multiplications_still_tells_sentences_apart(tmp_path: Path) -> None:

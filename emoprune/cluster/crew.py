@@ -14,7 +14,7 @@ from ray.exceptions import RayError, RayTaskError
 from emoprune.cluster.dispatch import Chunk
 from emoprune.cluster.last_words import last_words
 from emoprune.cluster.resources import Share
-from emoprune.cluster.worker import Worker, environment
+from emoprune.cluster.worker import Worker, environment, packed
 from emoprune.errors import EmopruneError, WorkersLost
 
 __all__ = ["Crew", "Seat"]
@@ -104,7 +104,7 @@ class Crew:
 
     def give(self, seat: Seat, chunk: Chunk) -> None:
         """Have the free worker of `seat` measure a chunk."""
-        seat.chunk, seat.awaited, seat.since = chunk, seat.actor.measure.remote(chunk.tickets), time.monotonic()
+        seat.chunk, seat.awaited, seat.since = chunk, seat.actor.measure.remote(packed(chunk.tickets)), time.monotonic()
 
     def release(self, seat: Seat) -> None:
         """Note that the worker of `seat` is done with its chunk."""

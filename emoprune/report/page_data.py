@@ -32,6 +32,7 @@ def plots(run: ReadableRun, ranking: Ranking) -> dict[str, Any]:
     history = run.history
     return {
         "objectives": [_objective(objective) for objective in ranking.objectives],
+        "split": ranking.split.value,
         "splits": [split.value for split in Split if _measured(ranking, split)],
         "candidates": _candidates(run, ranking, history),
         "cloud": _cloud(history, ranking),
@@ -62,6 +63,7 @@ def _candidates(run: ReadableRun, ranking: Ranking, history: pd.DataFrame) -> li
             "id": entry.id,
             "name": plain(entry.name, 40),
             "kind": _kind(entry, ranking),
+            "on_front": entry.on_front,
             "knee": entry.knee,
             "notes": ", ".join(ranking.notes(entry)),
             "position": int(np.searchsorted(ids, entry.id)) + 1,

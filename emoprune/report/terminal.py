@@ -186,7 +186,9 @@ def _evaluations(progress: Progress) -> str:
 def _hypervolume(value: float | None, gain: float | None) -> str:
     if value is None:
         return "not yet"
-    return significant(value) if gain is None else f"{significant(value)} ({gain:+.2g})"
+    if gain is None:
+        return significant(value)
+    return f"{significant(value)} ({'-' if gain < 0 else '+'}{significant(abs(gain), 2)})"
 
 
 def _best(progress: Progress, units: Mapping[str, str]) -> Iterator[tuple[str, Text]]:

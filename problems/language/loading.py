@@ -30,6 +30,7 @@ _CLASSES = {
 }
 _ELSEWHERE = {"_name_or_path", "transformers_version"}  # in a config, and no part of the model
 _NEED_A_TOKENIZER = ("language-model", "masked-language-model")
+_HUB_SECONDS = 10.0  # for a hub to say whether it has a model
 _LEAST_VOCABULARY = 0.5  # of a model's rows that its own tokenizer uses; vocabularies are padded by far less
 
 
@@ -98,8 +99,8 @@ def pretrained(name: str, kind: Kind, *, dtype: str = "float32", attention: str 
     if origin.is_gguf and origin.place is not None:
         with unfolded(origin.place) as folder:
             return _loaded(origin, str(folder), kind, dtype, attention)
-    if origin.place is None and _offline():
-        _check_cached(name)
+    if origin.place is None:
+        _check_hub(name)
     return _loaded(origin, str(origin.place or name), kind, dtype, attention)
 
 
@@ -113,8 +114,8 @@ def tokenizer_of(name: str) -> Any:
     if origin.is_gguf and origin.place is not None:
         with unfolded(origin.place) as folder, quiet():
             return _tokenizer(origin, str(folder), needed=True)
-    if origin.place is None and _offline():
-        _check_cached(name)
+    if origin.place is None:
+        _check_hub(name)
     with quiet():
         return _tokenizer(origin, str(origin.place or name), needed=True)
 
@@ -152,14 +153,25 @@ def _offline() -> bool:
     return os.environ.get("HF_HUB_OFFLINE", "").upper() in {"1", "ON", "YES", "TRUE"}
 
 
-def _check_cached(name: str) -> None:
-    from huggingface_hub import try_to_load_from_cache
+def _check_hub(name: str) -> None:
+    """Refuse a model that was not fetched before and cannot be now, after one question: libraries ask for minutes."""
+    from huggingface_hub import HfApi, try_to_load_from_cache
 
-    if not isinstance(try_to_load_from_cache(name, "config.json"), str):
+    if isinstance(try_to_load_from_cache(name, "config.json"), str):
+        return
+    if _offline():
         raise ConfigError(
             f"model: {name!r} was not fetched from a hub yet, and HF_HUB_OFFLINE forbids it; fetch it beforehand, or "
             "give a folder"
         )
+    try:
+        HfApi().model_info(name, timeout=_HUB_SECONDS)
+    except Exception as error:  # the hub's library and those below it raise many types; each means that it is not there
+        text = " ".join(str(error).split())[:300]
+        raise ConfigError(
+            f"model: {name!r} is no folder, and the hub does not give it: {type(error).__name__}: {text}; check the "
+            "name and the connection, or fetch it beforehand and give its folder"
+        ) from error
 
 
 def _said_plainly(origin: Origin, load: Callable[[], Any]) -> Any:

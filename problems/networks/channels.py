@@ -224,6 +224,10 @@ class Channels:
         """Write the smaller network into `folder` in the first format, verified."""
         return self.export_as(genome, folder, self.formats[:1], verify=True)
 
+    def formats_to_write(self, asked: Sequence[str], there: Sequence[str]) -> Sequence[str]:
+        """Return safetensors and a program unless others are asked for, beside what lies there already."""
+        return self._task.formats_to_write(self._loaded, asked, there)
+
     def export_as(self, genome: IntArray, folder: Path, formats: Sequence[str], verify: bool) -> Description:
         """Write the smaller network into `folder`, loadable without emoprune; verified in a fresh process.
 
@@ -252,7 +256,7 @@ class Channels:
         seed: int,
         *,
         epochs: float = 3.0,
-        repeats: int = 2,
+        repeats: int = 3,
         rate: float = 0.02,
         training_images: int | None = 5000,
         bands: int = 2,
@@ -263,7 +267,19 @@ class Channels:
     ) -> Audit:
         """Say whether the front can be believed: proxy against fine-tuned scores, inherited against fresh weights.
 
-        From scratch networks are trained for as long as the unpruned one was here, or for 30 epochs if it came trained.
+        Args:
+            candidates: Members of the front.
+            folder: Not used.
+            seed: All randomness comes from it.
+            epochs: How long each network is fine-tuned.
+            repeats: How often, with other seeds; fewer than 3 say little about the noise of training.
+            rate: The highest learning rate of fine-tuning.
+            training_images: At most so many are trained on; null takes all.
+            bands: At how many costs along the front networks of random widths are held against a candidate.
+            siblings: How many of them at each cost; 0 leaves them out.
+            scratch: Also train shapes of the front from scratch, which takes many times as long.
+            scratch_points: How many shapes, the front's ends among them.
+            scratch_epochs: How long from scratch; null takes what the unpruned network was trained for here, or 30.
         """
         widths = self._levels.decode(np.stack([candidate.genome for candidate in candidates]))
         return audit_networks(
@@ -301,9 +317,26 @@ class Channels:
         weight: float = 0.9,
         flips: bool = False,
         shift: int = 0,
+        formats: Sequence[str] = (),
     ) -> Recovered:
-        """Fine-tune a candidate, or distil it from the unpruned network, and measure it again."""
+        """Fine-tune a candidate, or distil it from the unpruned network, and measure it again.
+
+        Args:
+            genome: The candidate.
+            folder: Where the recovered network is written.
+            seed: Fixes the order of the images, how they are varied, and dropout.
+            epochs: How often all training images are seen; 0.5 is half of them once.
+            method: finetune trains towards the labels, distil also towards the unpruned network's outputs.
+            rate: The highest learning rate.
+            batch: Images per step.
+            temperature: How soft the unpruned network's probabilities are made when distilling.
+            weight: Their share of the loss when distilling, from 0 to 1.
+            flips: Mirror half of the images.
+            shift: Move each image by up to so many pixels.
+            formats: What is written, as of an export: safetensors and a program if none is named.
+        """
         worker, widths = self._loaded, self._levels.decode(genome[np.newaxis])
+        wanted = self._task.formats_to_write(worker, formats)
         network = recovered_network(
             worker.runner.settled(self._variant(widths[0])),
             worker.bench,
@@ -327,7 +360,7 @@ class Channels:
             kept=self._kept_units(widths[0]),
             counted=counted,
             described=self.describe(genome),
-            formats=self.formats[:1],
+            formats=wanted,
             verify=True,
             notes=[f"After pruning it was trained for {epochs:g} epochs ({method})."],
         )

@@ -164,7 +164,10 @@ class PromptTask:
             ConfigError: There is no such device here, or no such model.
         """
         if device == "cuda" and not torch.cuda.is_available():
-            raise ConfigError("evaluation.device: cuda was asked for, but torch finds no GPU here; use cpu")
+            raise ConfigError(
+                "a GPU was asked for (evaluation.gpus_per_worker, or --device cuda), but torch finds none here; "
+                "set evaluation.gpus_per_worker to 0, or use --device cpu"
+            )
         if self._scorer is None or (isinstance(self._scorer, CausalScorer | MaskedScorer) and
                                     self._scorer.local.device != device):  # fmt: skip
             self._scorer = self._loaded(device, self._precision)
@@ -177,14 +180,17 @@ class PromptTask:
             masked = pretrained(self.model_name, "masked-language-model", dtype=precision)
             return MaskedScorer(LocalModel(masked, device, special=True))
         causal = pretrained(self.model_name, "language-model", dtype=precision)
-        return self._checked(CausalScorer(LocalModel(causal, device, special=not self.options.chat)))
+        return self._fastest(LocalModel(causal, device, special=not self.options.chat))
 
-    def _checked(self, scorer: CausalScorer) -> CausalScorer:
-        """Return the scorer; one that reads examples from their beginning where sharing changes what comes of it."""
-        if scorer.agrees_with_plain(self.filled(self.longest, Split.SEARCH), self.material.task.choices):
-            return scorer
+    def _fastest(self, local: LocalModel) -> CausalScorer:
+        """Return the fastest scorer of those that say what the model says of each text by itself."""
+        filled, choices = self.filled(self.longest, Split.SEARCH), self.material.task.choices
+        for packing in (True, False):
+            scorer = CausalScorer(local, packing=packing)
+            if scorer.agrees_with_plain(filled, choices):
+                return scorer
         _log.warning("what examples share of the prompt cannot be read once by this model; each is read by itself")
-        return CausalScorer(scorer.local, sharing=False)
+        return CausalScorer(local, sharing=False)
 
     @property
     def scorer(self) -> Scorer:

@@ -5,7 +5,9 @@
   const byId = new Map(data.candidates.map((candidate) => [candidate.id, candidate]));
   const POSITION = -1; // the axis of a search with one objective: when a candidate was evaluated
   const view = {
-    split: "search",
+    // One objective is drawn over the evaluations, which are those of the search.
+    split: objectives.length > 1 ? data.split : "search",
+    all: false,
     across: objectives.length > 1 ? 1 : POSITION,
     up: 0,
     colour: objectives.length > 2 ? 2 : null,
@@ -128,22 +130,82 @@
     };
   }
 
-  function frontTraces() {
+  // ---- what the axes show, and which names have room there
+
+  const keeps = (candidate) => candidate.limits.every(([, , , holds]) => holds);
+
+  // Where all points lie that keep the constraints, or all points: [x, y] each.
+  function places(broken) {
+    const own = data.candidates.filter((candidate) => shown(candidate) && (broken || keeps(candidate)));
+    const found = own.map((candidate) => [at(candidate, view.across), at(candidate, view.up)]);
+    if (view.split !== "search") return found;
+    const column = (index) => (index === POSITION ? data.cloud.positions : data.cloud.values[index]);
+    const [across, up] = [column(view.across), column(view.up)];
+    data.cloud.feasible.forEach((fits, row) => { if (broken || fits) found.push([across[row], up[row]]); });
+    return found;
+  }
+
+  function extent(values, id) {
+    const log = scale(id) === "log";
+    const drawn = (log ? values.filter((value) => value > 0).map(Math.log10) : values);
+    const [low, high] = drawn.reduce(([low, high], value) => [Math.min(low, value), Math.max(high, value)], [Infinity, -Infinity]);
+    if (!(high > low)) return null;
+    return { low: low - 0.06 * (high - low), high: high + 0.1 * (high - low), log };
+  }
+
+  // What the axes show: null where the points say nothing of it, and plotly decides.
+  function extents() {
+    const fitting = places(false);
+    const wanted = view.all || fitting.length === 0 ? places(true) : fitting;
+    return { across: extent(wanted.map(([x]) => x), "log-across"), up: extent(wanted.map(([, y]) => y), "log-up") };
+  }
+
+  function part(value, range) {
+    if (range === null) return 0.5;
+    return ((range.log ? Math.log10(value) : value) - range.low) / (range.high - range.low);
+  }
+
+  const outside = ([x, y], ranges) =>
+    [part(x, ranges.across), part(y, ranges.up)].some((where) => !(where >= 0 && where <= 1));
+
+  const NAMED = 8; // more names on one plot are noise; every point says its own on hover
+
+  // Whose names are written: the unpruned, then references on the front, then others, as far as there is room.
+  function titled(candidates, ranges) {
+    const place = (candidate) => [at(candidate, view.across), at(candidate, view.up)];
+    const seen = candidates.filter((candidate) => !outside(place(candidate), ranges));
+    seen.sort((one, other) => (other.kind === "unpruned") - (one.kind === "unpruned") || other.on_front - one.on_front || one.id - other.id);
+    const [width, height] = [element("front-plot").clientWidth - 80, narrow() ? 300 : 430];
+    const taken = [];
+    seen.forEach((candidate) => {
+      const [x, y] = place(candidate);
+      const [middle, level] = [part(x, ranges.across) * width, part(y, ranges.up) * height];
+      const half = 4 * shortened(candidate.name, 24).length;
+      const free = taken.every((other) => Math.abs(middle - other.middle) > half + other.half || Math.abs(level - other.level) > 18);
+      if (free && taken.length < NAMED) taken.push({ id: candidate.id, middle, half, level });
+    });
+    return new Set(taken.map(({ id }) => id));
+  }
+
+  function frontTraces(ranges) {
     const of = (kind) => data.candidates.filter((candidate) => candidate.kind === kind && shown(candidate));
     const front = of("front").sort((one, other) => at(one, view.across) - at(other, view.across));
     const knees = data.candidates.filter((candidate) => candidate.knee && shown(candidate));
     const chosen = data.candidates.filter((candidate) => candidate.id === view.chosen && shown(candidate));
     const ring = (size, name) => ({ symbol: "circle-open", size, color: colour(name), line: { width: 2 } });
     const named = { mode: "markers+text", textposition: "top center", cliponaxis: false };
-    const names = (candidates) => candidates.map((candidate) => inert(shortened(candidate.name, 24)));
+    const roomy = titled([...of("unpruned"), ...of("reference")], ranges);
+    const names = (candidates) =>
+      candidates.map((candidate) => (roomy.has(candidate.id) ? inert(shortened(candidate.name, 24)) : ""));
+    const symbols = of("reference").map((candidate) => (candidate.on_front ? "diamond" : "diamond-open"));
     const background = view.split === "search" ? [cloud(true), cloud(false)] : [];
     const line = data.best && view.split === "search" ? [bestSoFar()] : [];
     return [
       ...background, ...line,
       points(of("surpassed"), { name: "not on the front", marker: { color: colour("cloud"), size: 8, symbol: "circle-open" } }),
       points(front, { name: "front", marker: frontMarker(front) }),
-      points(of("reference"), { ...named, name: "references", text: names(of("reference")),
-        marker: { color: colour("reference"), size: 10, symbol: "diamond" } }),
+      points(of("reference"), { ...named, name: "references (filled: on the front)", text: names(of("reference")),
+        marker: { color: colour("reference"), size: 10, symbol: symbols } }),
       points(of("unpruned"), { ...named, name: "unpruned", text: names(of("unpruned")),
         marker: { color: colour("ink"), size: 15, symbol: "star" } }),
       points(knees, { name: "knee", marker: ring(16, "reference") }),
@@ -158,20 +220,27 @@
     return "Measured on search: the numbers the search saw, not its results." + sampled;
   }
 
+  const ranged = (range) => (range === null ? {} : { range: [range.low, range.high] });
+
   function drawFront() {
-    const traces = frontTraces();
+    const ranges = extents();
+    const traces = frontTraces(ranges);
     if (traces.length === 0) {
       sayInstead("front-plot", "Nothing to draw: no evaluation has succeeded yet.");
       return;
     }
     draw("front-plot", traces, {
       height: narrow() ? 440 : 560,
-      uirevision: [view.split, view.across, view.up, scale("log-across"), scale("log-up")].join(),
-      xaxis: axis(label(view.across), { type: scale("log-across") }),
-      yaxis: axis(label(view.up), { type: scale("log-up") }),
+      uirevision: [view.split, view.all, view.across, view.up, scale("log-across"), scale("log-up")].join(),
+      xaxis: axis(label(view.across), { type: scale("log-across"), ...ranged(ranges.across) }),
+      yaxis: axis(label(view.up), { type: scale("log-up"), ...ranged(ranges.up) }),
       legend: { orientation: "h", yref: "container", y: 0, yanchor: "bottom", x: 0 },
     }, true);
-    element("front-remark").textContent = frontRemark();
+    const hidden = view.all ? 0 : places(true).filter((place) => outside(place, ranges)).length;
+    element("all").closest("label").hidden = !view.all && hidden === 0;
+    element("all").checked = view.all;
+    element("front-remark").textContent = frontRemark() + (hidden === 0 ? ""
+      : " " + written(hidden) + (hidden === 1 ? " point that breaks" : " points that break") + " a constraint " + (hidden === 1 ? "lies" : "lie") + " outside of the axes.");
   }
 
   // ---- the chosen candidate
@@ -248,6 +317,8 @@
     });
     if (byId.has(id)) describe(byId.get(id));
     else describeDominated(id);
+    const candidate = byId.get(id);
+    if (candidate && shown(candidate) && outside([at(candidate, view.across), at(candidate, view.up)], extents())) view.all = true;
     drawFront();
   }
 
@@ -334,6 +405,7 @@
     offer("up", axes, view.up, (value) => { view.up = Number(value); });
     offer("colour", [["none", "none"], ...axes], view.colour, (value) => { view.colour = value === "none" ? null : Number(value); });
     document.querySelectorAll(".needs-split").forEach((label) => { label.hidden = data.splits.length < 2; });
+    if (element("all")) element("all").addEventListener("change", ({ target }) => { view.all = target.checked; drawFront(); });
     ["log-across", "log-up"].map(element).filter(Boolean).forEach((box) => box.addEventListener("change", drawFront));
     document.querySelectorAll("tr[data-candidate] button").forEach((button) => {
       button.addEventListener("click", () => choose(Number(button.closest("tr").dataset.candidate)));

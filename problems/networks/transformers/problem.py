@@ -126,7 +126,10 @@ class TransformerProblem:
         """Load model and data to `device`."""
         torch.set_num_threads(threads)
         if device == "cuda" and not torch.cuda.is_available():
-            raise ConfigError("evaluation.device: cuda was asked for, but torch finds no GPU here; use cpu")
+            raise ConfigError(
+                "a GPU was asked for (evaluation.gpus_per_worker, or --device cuda), but torch finds none here; "
+                "set evaluation.gpus_per_worker to 0, or use --device cpu"
+            )
         own = self.open()
         own.task.model.to(device)
         parts = {part: [batch.on(device) for batch in batches] for part, batches in own.task.parts.items()}
@@ -191,6 +194,10 @@ class TransformerProblem:
     def export(self, genome: IntArray, folder: Path) -> Description:
         """Write the smaller model into `folder` in the first format, verified."""
         return self.export_as(genome, folder, self.formats[:1], verify=True)
+
+    def formats_to_write(self, asked: Sequence[str], there: Sequence[str]) -> Sequence[str]:  # noqa: ARG002  # the contract's
+        """Return one format, because the files of all are loaded by the same names: another one is replaced."""
+        return asked or self.formats[:1]
 
     def export_as(self, genome: IntArray, folder: Path, formats: Sequence[str], verify: bool) -> Description:
         """Write the smaller model into `folder`, loadable without emoprune; verified in a fresh process.

@@ -44,7 +44,8 @@ class Wanda:
     """Weights of the output projection times the L2 norms of the channels that they take in, summed over a unit.
 
     Source: Sun et al., A Simple and Effective Pruning Approach for Large Language Models, arXiv 2306.11695, where it
-    ranks single weights; here a unit's weights are summed.
+    ranks single weights within a row; here a unit's weights are summed, and the sums are shares of their layer's mean,
+    because the norms grow with depth and a threshold across layers would empty the first ones.
     """
 
     leaf: ClassVar[str] = "filter ranking/activation of this layer"
@@ -57,5 +58,6 @@ class Wanda:
         for place, own in sums.items():
             weight = evidence.model.get_submodule(place.path).weight.detach().double().abs().sum(dim=0)
             scaled = weight * (own.squares / max(1, own.tokens)).sqrt()
-            values.append((place, scaled.unflatten(0, (place.units, place.width)).sum(dim=1)))
+            of_units = scaled.unflatten(0, (place.units, place.width)).sum(dim=1)
+            values.append((place, of_units / of_units.mean().clamp_min(torch.finfo(torch.float64).tiny)))
         return by_group(evidence, iter(values))

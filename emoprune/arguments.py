@@ -17,6 +17,7 @@ __all__ = [
     "Device",
     "DeviceOption",
     "EpochsOption",
+    "FormatsOption",
     "JsonOption",
     "Kind",
     "OwnSetOption",
@@ -65,9 +66,17 @@ SetOption = Annotated[
 ]
 OwnSetOption = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="KEY=VALUE", help="Set an option of the problem's own, as in epochs=3; repeatable."),
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="Set an option of the problem's own, as in epochs=3; `emoprune list problems` has them all. Repeatable.",
+    ),
 ]
-EpochsOption = Annotated[int | None, typer.Option(min=0, metavar="N", help="How long to train: --set epochs=N.")]
+EpochsOption = Annotated[float | None, typer.Option(min=0, metavar="N", help="How long to train: --set epochs=N.")]
+FormatsOption = Annotated[
+    list[str] | None,
+    typer.Option("--format", metavar="FORMAT", help="What to write, of the problem's formats; repeatable."),
+]
 DeviceOption = Annotated[Device, typer.Option(help="What to compute on.")]
 CandidateArgument = Annotated[
     str, typer.Argument(metavar="CANDIDATE", help="A candidate's number, a reference's name, or 'knee'.")

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+import json
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
-
-from pydantic import BaseModel
 
 from emoprune import plugins
 from emoprune.complaints import expectation, schema_of, shown
@@ -15,6 +14,8 @@ from emoprune.errors import ConfigError, ContractError, EmopruneError, RunCorrup
 from emoprune.run import Run, runs_in
 
 __all__ = ["details", "overview"]
+
+SHORT = 60  # characters of a default
 
 
 def overview(runs: Path) -> dict[str, Any]:
@@ -33,7 +34,7 @@ def overview(runs: Path) -> dict[str, Any]:
 def details(what: str, runs: Path) -> dict[str, Any]:
     """Return what there is of one kind, such as problems, criteria, examples or runs, each described."""
     listed: Mapping[str, Callable[[], dict[str, Any]]] = {
-        "problems": lambda: _plugins("problem"),
+        "problems": _problems,
         "algorithms": lambda: _plugins("algorithm"),
         "operators": lambda: {kind: _plugins(kind) for kind in plugins.OPERATOR_KINDS},
         "criteria": _criteria,
@@ -52,10 +53,28 @@ def _plugin(kind: str, name: str) -> dict[str, Any]:
     """Describe a plug-in by its documentation and options; one that cannot be imported by the reason."""
     try:
         factory = plugins.find(kind, name)
-        options = dict(_options(plugins.options_model(factory)))
+        options = _options(factory)
     except EmopruneError as error:
         return {"unusable": str(error)}
     return {"does": plugins.summary(factory), **({"options": options} if options else {})}
+
+
+def _problems() -> dict[str, Any]:
+    """Describe each problem, with the options that its audit and its recovery take."""
+    return {name: {**_plugin("problem", name), **_asked(name)} for name in plugins.available("problem")}
+
+
+def _asked(problem: str) -> dict[str, Any]:
+    """Return the options of a problem's audit and recovery, by `--set` of the command that asks for it."""
+    found: dict[str, Any] = {}
+    for command in ("audit", "recover"):
+        try:
+            member = getattr(plugins.find("problem", problem), command, None)
+            options = {} if member is None else _options(member, keyword_only=True)
+        except EmopruneError:
+            continue  # why it cannot be imported is said already
+        found |= {f"options of emoprune {command}": options} if options else {}
+    return found
 
 
 def _criteria() -> dict[str, Any]:
@@ -113,12 +132,23 @@ def _leaves(taxonomy: str) -> dict[str, str]:
     return {str(leaf): str(reason) for leaf, reason in leaves.items()}
 
 
-def _options(model: type[BaseModel]) -> Iterator[tuple[str, str]]:
-    schema = schema_of(model)
+def _options(factory: Callable[..., Any], *, keyword_only: bool = False) -> dict[str, str]:
+    """Return by name what each option takes, what it is by default, and what it means if the factory says so."""
+    schema = schema_of(plugins.options_model(factory, keyword_only=keyword_only))
+    meant = plugins.meanings(factory)
+    found = {}
     for name, fragment in schema.get("properties", {}).items():
         takes = expectation(fragment, schema) or "anything"
         required = name in schema.get("required", ())
-        yield name, f"{takes}; required" if required else f"{takes}; {shown(fragment.get('default'))} by default"
+        default = "required" if required else f"{_default(fragment.get('default'))} by default"
+        found[name] = "; ".join([takes, default, *([meant[name]] if name in meant else [])])
+    return found
+
+
+def _default(value: object) -> str:
+    """Write a default, short lists and mappings with all that is in them."""
+    text = json.dumps(value) if isinstance(value, list | Mapping) else ""
+    return text if 0 < len(text) <= SHORT else shown(value)
 
 
 def _examples() -> dict[str, Any]:

@@ -20,6 +20,7 @@ from emoprune.arguments import (
     Device,
     DeviceOption,
     EpochsOption,
+    FormatsOption,
     JsonOption,
     Kind,
     OwnSetOption,
@@ -217,10 +218,7 @@ def export(
     run: RunArgument,
     candidate: CandidateArgument,
     *,
-    formats: Annotated[
-        list[str] | None,
-        typer.Option("--format", metavar="F", help="One of the problem's formats instead of its first; repeatable."),
-    ] = None,
+    formats: FormatsOption = None,
     verify: Annotated[bool, typer.Option(help="Load again what was written, and compare.")] = True,
     runs: RunsOption = Path("runs"),
     trust_code: TrustOption = False,
@@ -278,6 +276,7 @@ def recover(
     candidate: CandidateArgument,
     *,
     epochs: EpochsOption = None,
+    formats: FormatsOption = None,
     overrides: OwnSetOption = None,
     device: DeviceOption = Device.CPU,
     runs: RunsOption = Path("runs"),
@@ -288,13 +287,17 @@ def recover(
     from emoprune import recovering, showing
 
     opened = _opened(run, runs)
-    options = _own_options(overrides, epochs)
+    options = _own_options(overrides, epochs, formats)
     found = recovering.recover(opened, candidate, options=options, device=device.value, trust_code=trust_code)
     showing.recovery(opened, found, as_json=as_json)
 
 
-def _own_options(given: Sequence[str] | None, epochs: int | None) -> list[str]:
-    return [*(given or ()), *(() if epochs is None else (f"epochs={epochs}",))]
+def _own_options(given: Sequence[str] | None, epochs: float | None, formats: Sequence[str] | None = None) -> list[str]:
+    """Return the words of `--set` with the short options written out after them."""
+    words = list(given or ())
+    if epochs is not None:
+        words.append(f"epochs={int(epochs) if epochs.is_integer() else epochs}")
+    return words + ([f"formats={json.dumps(formats)}"] if formats else [])
 
 
 @app.command()

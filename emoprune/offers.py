@@ -25,6 +25,7 @@ __all__ = [
     "Audited",
     "Cell",
     "Checking",
+    "Combining",
     "Description",
     "Exporting",
     "Finding",
@@ -227,8 +228,25 @@ class Exporting(Protocol):
     def export_as(self, genome: IntArray, folder: Path, formats: Sequence[str], verify: bool) -> Description:
         """Write the pruned thing into `folder` in each of `formats`; return what was written and verified.
 
+        A later export of the same candidate is asked for the formats that were written before as well: its folder
+        replaces the older one.
+
         As for `Problem.export`, `setup` has been called, and `folder` exists and is empty. Raise if `verify` is asked
         for and something reloaded differs; the folder is then removed.
+        """
+        ...
+
+
+@runtime_checkable
+class Combining(Exporting, Protocol):
+    """An exporting problem that decides for itself which formats are written together into one folder."""
+
+    def formats_to_write(self, asked: Sequence[str], there: Sequence[str]) -> Sequence[str]:
+        """Return which formats are written, all that are asked for among them; `setup` has been called.
+
+        Args:
+            asked: What the user named; nothing for the problem's own choice.
+            there: What lies in the candidate's folder already, and is lost if it is not written again.
         """
         ...
 

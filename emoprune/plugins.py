@@ -6,6 +6,7 @@ import dataclasses
 import importlib
 import inspect
 import json
+import re
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Mapping
@@ -292,5 +293,25 @@ def made_with(factory: Callable[..., Any], options: Mapping[str, Any], what: str
 
 def summary(factory: Callable[..., Any]) -> str:
     """Return the first line of a plug-in's documentation; empty if it has none of its own."""
+    return _documentation(factory).partition("\n")[0]
+
+
+def meanings(factory: Callable[..., Any]) -> dict[str, str]:
+    """Return what the `Args:` of a plug-in's documentation say of each of its arguments."""
+    found: dict[str, list[str]] = {}
+    name, _, block = "", *_documentation(factory).partition("\nArgs:\n")[1:]
+    for line in block.splitlines():
+        if line and not line.startswith(" "):
+            break
+        began = re.match(r"    (\w+): (.+)", line)
+        if began:
+            name = began[1]
+            found[name] = [began[2]]
+        elif name and line.strip():
+            found[name].append(line.strip())
+    return {argument: " ".join(words) for argument, words in found.items()}
+
+
+def _documentation(factory: Callable[..., Any]) -> str:
     text = vars(factory).get("__doc__") if inspect.isclass(factory) else factory.__doc__
-    return inspect.cleandoc(text).partition("\n")[0] if text else ""
+    return inspect.cleandoc(text) if text else ""

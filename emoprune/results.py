@@ -10,7 +10,8 @@ from typing import Any
 from emoprune.archive import Archive
 from emoprune.assembly import described, marked
 from emoprune.contracts import Alarming, Exporting, Marked, Passage, Problem
-from emoprune.errors import ConfigError, ContractError, EmopruneError
+from emoprune.errors import EmopruneError
+from emoprune.exported import Exported, check_formats, formats_to_write
 from emoprune.placing import alone, whole
 from emoprune.recorder import Recorder
 from emoprune.records import Candidate, Evaluation, table
@@ -124,12 +125,13 @@ def export(
 ) -> tuple[Path, dict[str, Any]]:
     """Write the pruned thing of one candidate into the run's `exports/<id>`; return the folder and what was verified.
 
-    The folder appears only when the problem has verified what it wrote; an older export of the candidate is replaced.
+    The folder appears only when the problem has verified what it wrote. Formats of an older export of the candidate are
+    written again beside the new ones; a warning says so where the problem cannot write them into one folder.
 
     Args:
         run: Whose candidate; it is only read, so this works while it is still being written.
         candidate: Its number, a reference's name, or `knee`.
-        formats: Some of the problem's formats, in any order; none for its first one.
+        formats: Some of the problem's formats, in any order; none for the problem's own choice.
         verify: Whether what was written is loaded again and compared.
         problem: The object that the run was given as its problem.
         trust_code: Import the code that a run from elsewhere names.
@@ -146,29 +148,17 @@ def export(
     folder = run.path / "exports" / str(picked.id)
     call = "emoprune.results.export(run, candidate, problem=...)"
     with reopened(run, problem, call=call, trust_code=trust_code) as made:
-        wanted = _wanted_formats(made, formats, verify=verify)
+        check_formats(made, formats, verify=verify)
         with alone(run.path, f"export-{picked.id}"):
             ready(made, run, "cpu")
+            if not isinstance(made, Exporting):
+                with whole(folder) as partial:
+                    return folder, dict(made.export(picked.genome, partial))
+            before = Exported.read(folder)
+            now = Exported(formats_to_write(made, formats, before.formats), verify)
             with whole(folder) as partial:
-                if isinstance(made, Exporting):
-                    said = dict(made.export_as(picked.genome, partial, wanted, verify))
-                else:
-                    said = dict(made.export(picked.genome, partial))
+                said = dict(made.export_as(picked.genome, partial, now.formats, verify))
+                now.write(partial, run.name, picked.id)
+            for sentence in before.lost_with(now):
+                log.warning("export: %s", sentence)
     return folder, said
-
-
-def _wanted_formats(problem: Problem, formats: Sequence[str], *, verify: bool) -> list[str]:
-    """Return the formats in the problem's own order, its first one if none is named; none if it has none."""
-    name = type(problem).__name__
-    if not isinstance(problem, Exporting):
-        if formats or not verify:
-            refused = f"--format {formats[0]}" if formats else "--no-verify"
-            raise ConfigError(f"{name} writes one format and always verifies it; leave {refused} out")
-        return []
-    known = list(problem.formats)
-    if not known:
-        raise ContractError(f"{name}.formats: expected at least one format, found none; name one, or remove the member")
-    unknown = [wanted for wanted in formats if wanted not in known]
-    if unknown:
-        raise ConfigError(f"{name} has no format {unknown[0][:80]!r}; expected some of {', '.join(known)}")
-    return [each for each in known if each in formats] or known[:1]

@@ -21,6 +21,7 @@ class Served:
     """What the server is told, and what it saw."""
 
     scorer: CausalScorer | None = None
+    listed: bool = False  # whether log-probabilities come as a list of tokens
     trouble: Callable[[int], str | None] = lambda number: None  # the number of the call -> what goes wrong
     calls: list[dict[str, Any]] = field(default_factory=list)
     headers: list[dict[str, str]] = field(default_factory=list)
@@ -32,7 +33,7 @@ class Served:
     url: str = ""
 
     def answer(self, body: dict[str, Any]) -> dict[str, Any]:
-        """Return a completion with log-probabilities, as vLLM and llama.cpp give it."""
+        """Return a completion with log-probabilities: by token as vLLM gives them, or listed as llama.cpp does."""
         if self.scorer is None:
             top = {" red": -1.0, " blue": -2.0 + len(body["prompt"]) % 3}
             return {"choices": [{"text": " red", "logprobs": {"top_logprobs": [top]}}]}
@@ -43,7 +44,9 @@ class Served:
         values = logits - np.logaddexp.reduce(logits)
         best = np.argsort(-values)[: body.get("logprobs", 1)]
         top = {f" {local.tokenizer.decode([token])}": float(values[token]) for token in best}
-        return {"choices": [{"text": max(top, key=lambda word: top[word]), "logprobs": {"top_logprobs": [top]}}]}
+        likeliest = max(top, key=lambda word: top[word])
+        told = _listed(likeliest, top) if self.listed else {"top_logprobs": [top]}
+        return {"choices": [{"text": likeliest, "logprobs": told}]}
 
     def _echo(self, prompt: str) -> dict[str, Any]:
         assert self.scorer is not None
@@ -53,6 +56,11 @@ class Served:
         surprise = [None, *(-value for value in scores.surprisal[1:].tolist()), -0.5]
         told = {"tokens": [*words, " x"], "token_logprobs": surprise, "text_offset": starts}
         return {"choices": [{"text": prompt, "logprobs": told}]}
+
+
+def _listed(said: str, top: dict[str, float]) -> dict[str, Any]:
+    tokens = [{"id": number, "token": token, "logprob": value} for number, (token, value) in enumerate(top.items())]
+    return {"content": [{"token": said, "logprob": top[said], "top_logprobs": tokens}]}
 
 
 class Answering(BaseHTTPRequestHandler):
@@ -117,7 +125,7 @@ def serving(scorer: CausalScorer | None = None, **told: Any) -> Iterator[Served]
     handler = type("Handler", (Answering,), {"served": served})
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     server.daemon_threads = True
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
     thread.start()
     served.url = f"http://127.0.0.1:{server.server_port}/v1"
     try:

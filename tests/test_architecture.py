@@ -56,6 +56,7 @@ HOUSE: dict[str, set[str]] = {
     # a run's problem, once more after the search
     "placing": {"errors", "storage"},
     "asking": {"errors", "complaints", "config_source", "plugins"},
+    "exported": VOCABULARY | {"storage"},
     "reopening": VOCABULARY | {"assembly", "config", "plugins", "run", "trust"},
     "inspecting": VOCABULARY | {"asking", "assembly", "config", "plugins"},
     "auditing": VOCABULARY | {"asking", "placing", "reopening", "run", "storage"},
@@ -64,7 +65,7 @@ HOUSE: dict[str, set[str]] = {
     "doctor": VOCABULARY | {"archive", "placing", "run", "storage"},
     # the search
     "opening": VOCABULARY | {"assembly", "config", "evolution", "recorder", "run"},
-    "results": VOCABULARY | {"archive", "assembly", "placing", "recorder", "reopening", "run"},
+    "results": VOCABULARY | {"archive", "assembly", "exported", "placing", "recorder", "reopening", "run"},
     "session": VOCABULARY
     | {"archive", "assembly", "config", "evolution", "evaluate", "heartbeat", "measuring", "opening", "recorder"}
     | {"results"},

@@ -15,13 +15,14 @@ LIMIT = 200.0  # seconds; the slowest one starts Ray twice
 
 # Each script with what the first columns of one of its rows must be.
 SCRIPTS = {
+    "criteria": ["taylor"],
     "engine": ["20", "emoprune"],
     "engine_quality": ["same fair bits", "emoprune"],
     "memory": ["emoprune, whole search", "80"],
     "networks": ["masked, full size"],
     "overhead": ["emoprune, population 16", "disk"],
     "prompt_quality": ["emoprune"],
-    "prompts": ["emoprune"],
+    "prompts": ["1-shot", "emoprune"],
     "ray_driver": ["emoprune", "16"],
     "search_quality": ["emoprune"],
     "startup": ["emoprune --help"],
@@ -40,6 +41,7 @@ def test_every_benchmark_is_run_by_these_tests_and_named_in_the_readme() -> None
 
 
 SLOW = {
+    "criteria",
     "networks",
     "prompt_quality",
     "prompts",

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from commands_for_tests import Command, Ended, entry_point, finished_process, prepared
 
+from emoprune.catalogue import _asked
 from emoprune.config import example_text, load
 
 
@@ -401,8 +402,29 @@ class TestListing:
     def test_operators_are_listed_with_what_they_do_and_take(self, emoprune: Command) -> None:
         operators = json.loads(emoprune("list", "operators", "--json").out)["operators"]
         assert operators["crossover"]["uniform"]["does"]
-        assert operators["crossover"]["uniform"]["options"]["rate"] == "a number; 0.9 by default"
-        assert operators["repair"]["cost-bound"]["options"]["share"] == "a number; required"
+        assert operators["crossover"]["uniform"]["options"]["rate"].startswith("a number; 0.9 by default")
+        assert operators["repair"]["cost-bound"]["options"]["share"].startswith("a number; required")
+
+    def test_a_problem_is_listed_with_what_its_audit_and_recovery_take(self) -> None:
+        listed = _asked("problems_for_tests:OfferingKnapsack12")
+        assert listed["options of emoprune audit"]["confidence"].endswith("0.95 by default")
+        assert set(listed["options of emoprune recover"]) == {"epochs", "heaviest"}
+        assert _asked("problems_for_tests:Knapsack12") == {}
+
+    @pytest.mark.slow
+    def test_every_option_of_a_network_problem_is_listed_with_its_meaning(self, emoprune: Command) -> None:
+        problems = json.loads(emoprune("list", "problems", "--json").out)["problems"]
+        for name in ("channels", "weight-ratios", "bit-widths"):
+            own = problems[name]
+            silent = [
+                option
+                for title, options in own.items()
+                if title.startswith("options")
+                for option, said in options.items()
+                if said.endswith((" by default", "required"))
+            ]
+            assert silent == []
+        assert '["error", "macs"] by default; What is minimised' in problems["channels"]["options"]["objectives"]
 
     def test_examples_are_listed_with_the_command_that_runs_them(self, emoprune: Command) -> None:
         assert (

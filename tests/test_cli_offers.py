@@ -7,6 +7,7 @@ import re
 import shutil
 import signal
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -31,6 +32,18 @@ class Slow(OfferingKnapsack12):
         (folder / "half").touch()
         time.sleep(60)
 """
+
+
+class OneAtATime(OfferingKnapsack12):
+    """A knapsack whose formats cannot lie in one folder, or one that chooses as it is told."""
+
+    def __init__(self, chosen: Sequence[str] | None = None) -> None:
+        super().__init__()
+        self._chosen = chosen
+
+    def formats_to_write(self, asked: Sequence[str], there: Sequence[str]) -> Sequence[str]:
+        assert set(there) <= set(self.formats)
+        return (asked or self.formats[:1]) if self._chosen is None else self._chosen
 
 
 @pytest.fixture
@@ -191,14 +204,69 @@ class TestExport:
         words = ("export", "done", "knee", "--json", "--format", "csv", "--format", "json", "--format", "csv")
         found = json.loads(emoprune(*words).out)
         assert list(found["verified"]) == ["json.file", "json.weight", "csv.file", "csv.weight"]
-        assert {path.name for path in (folder / found["path"]).iterdir()} == {"knapsack.json", "knapsack.csv"}
+        assert {path.name for path in (folder / found["path"]).iterdir()} == {
+            "knapsack.json",
+            "knapsack.csv",
+            "export.json",
+        }
 
     def test_the_first_format_is_what_is_written_unless_others_are_asked_for(
         self, emoprune: Command, runs: Path, folder: Path
     ) -> None:
-        for words, written in ((("--format", "csv"), "knapsack.csv"), ((), "knapsack.json")):
-            found = json.loads(emoprune("export", "done", "knee", "--json", *words).out)
-            assert [path.name for path in (folder / found["path"]).iterdir()] == [written]
+        for words, candidate, written in (((), "knee", "knapsack.json"), (("--format", "csv"), "0", "knapsack.csv")):
+            found = json.loads(emoprune("export", "done", candidate, "--json", *words).out)
+            assert {path.name for path in (folder / found["path"]).iterdir()} == {written, "export.json"}
+
+    def test_a_later_export_keeps_the_formats_that_were_there(
+        self, emoprune: Command, runs: Path, folder: Path
+    ) -> None:
+        emoprune("export", "done", "knee", "--format", "csv")
+        shown = emoprune("export", "done", "knee", "--format", "json", "--json")
+        found = json.loads(shown.out)
+        assert list(found["verified"]) == ["json.file", "json.weight", "csv.file", "csv.weight"]
+        exported = folder / found["path"]
+        assert {path.name for path in exported.iterdir()} == {"knapsack.json", "knapsack.csv", "export.json"}
+        record = json.loads((exported / "export.json").read_text())
+        assert (record["schema"], record["run"]) == ("emoprune.exported/1", "done")
+        assert (record["candidate"], record["formats"]) == (int(exported.name), ["json", "csv"])
+        assert record["verified"] is True
+        assert shown.err == ""
+
+    def test_a_later_export_that_is_not_verified_says_what_no_longer_is(
+        self, emoprune: Command, runs: Path, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        emoprune("export", "done", "knee", "--format", "csv")
+        assert caplog.text == ""
+        emoprune("export", "done", "knee", "--format", "json", "--no-verify")
+        assert "export: csv, verified before, is written again without being verified" in caplog.text
+        (record,) = (runs / "done" / "exports").glob("*/export.json")
+        assert json.loads(record.read_text())["verified"] is False
+
+    def test_formats_that_cannot_lie_in_one_folder_replace_each_other_and_that_is_said(
+        self, runs: Path, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        for formats in (["csv"], ["json"], []):
+            folder, _ = export(Run(runs / "done"), "knee", formats=formats, problem=OneAtATime())
+        assert caplog.text.count("export: csv, exported before, is replaced: not all of these can lie in one fold") == 1
+        assert {path.name for path in folder.iterdir()} == {"knapsack.json", "export.json"}
+
+    @pytest.mark.parametrize("chosen", [(), ("csv", "onnx"), ("json",)])
+    def test_a_choice_of_formats_that_the_problem_does_not_have_or_that_leaves_one_out_is_no_choice(
+        self, runs: Path, chosen: tuple[str, ...]
+    ) -> None:
+        problem = OneAtATime(chosen)
+        with pytest.raises(ContractError, match=r"OneAtATime\.formats_to_write: expected some of json, csv with all"):
+            export(Run(runs / "done"), "knee", formats=["csv"], problem=problem)
+        assert not list((runs / "done" / "exports").glob("*"))
+
+    @pytest.mark.parametrize("damage", ["", "[]", "{}", '{"formats": 3, "verified": true}'])
+    def test_a_folder_whose_record_cannot_be_read_is_replaced(
+        self, emoprune: Command, runs: Path, folder: Path, damage: str
+    ) -> None:
+        found = json.loads(emoprune("export", "done", "knee", "--format", "csv", "--json").out)
+        (folder / found["path"] / "export.json").write_text(damage)
+        emoprune("export", "done", "knee")
+        assert {path.name for path in (folder / found["path"]).iterdir()} == {"knapsack.json", "export.json"}
 
     def test_what_was_not_verified_is_not_called_so(self, emoprune: Command, runs: Path) -> None:
         found = json.loads(emoprune("export", "done", "knee", "--no-verify", "--json").out)

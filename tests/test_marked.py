@@ -153,6 +153,33 @@ def test_texts_of_another_form_are_refused_before_the_search(tmp_path: Path) -> 
         list(emoprune.search(SETTINGS, problem=Raising(), runs=tmp_path, name="raising"))
 
 
+def test_a_text_that_cannot_be_made_is_an_error_for_a_reference_and_a_gap_for_any_other(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from emoprune.following import follow
+
+    class Never(MarkedKnapsack):
+        def marked(self, genome: IntArray) -> Sequence[Passage]:
+            raise KeyError("no words")
+
+    class Sometimes(MarkedKnapsack):
+        def marked(self, genome: IntArray) -> Sequence[Passage]:
+            if not any((genome == each.genome).all() for each in self.references()):
+                raise KeyError("no words")
+            return super().marked(genome)
+
+    with pytest.raises(ContractError, match=r"Never\.marked of reference 'unpruned': .* found KeyError"):
+        list(emoprune.search(SETTINGS, problem=Never(), runs=tmp_path, name="never"))
+    search = emoprune.search(SETTINGS, problem=Sometimes(), runs=tmp_path, name="sometimes")
+    assert follow(search, as_json=False) == 0
+    assert caplog.text.count("Sometimes.marked of candidate") == 1, "said once, however many they are"
+    texts = search.run.marked
+    assert set(texts) == set(search.run.pareto["candidate_id"])
+    assert {len(text) for text in texts.values()} == {0, len(Knapsack12().space)}
+    assert "[-item" not in capsys.readouterr().out
+    write_page(search.run, tmp_path / "report.html")
+
+
 def test_the_end_of_a_run_shows_the_texts(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     from emoprune.following import follow
 

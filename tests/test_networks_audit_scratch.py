@@ -103,6 +103,19 @@ def test_a_small_shape_shows_that_the_criterions_units_matter() -> None:
     control = {arm.name: arm.error for arm in arms[3:]}
     assert arms[0].error < min(control.values())
     assert found.value == pytest.approx(float(np.mean(list(control.values()))) - arms[0].error)
+    assert found.alarm == (found.low is not None and found.low <= 0)
+
+
+@pytest.mark.parametrize(("other", "alarm"), [(10, True), (12, True), (60, False)])
+def test_a_criterion_that_random_units_do_as_well_as_is_an_alarm(other: int, alarm: bool) -> None:
+    def arm(name: str, wrong: int) -> Arm:
+        return Arm(name, np.tile(np.arange(200) < wrong, (3, 1)), 1.0, 1.0)
+
+    arms = [arm(name, other if "units" in name or "shuffled" in name else 10) for name in ARMS]
+    found = criterion_finding(arms, "0.5 of the MACs")
+    assert found.alarm == alarm
+    said = "the criterion is no better than random units" if alarm else "it matters which units stay"
+    assert found.sentence.startswith(f"At 0.5 of the MACs {said}: error 0.0500 with the criterion's units")
 
 
 def test_an_arm_of_random_units_inherits_its_weights_and_an_arm_from_scratch_does_not() -> None:

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from emoprune.errors import ContractError
-from emoprune.problems.networks.latency import Timing, measure_milliseconds, median_milliseconds
+from emoprune.errors import ConfigError, ContractError
+from emoprune.problems.networks.channels import Channels
+from emoprune.problems.networks.latency import Latency, Timing, measure_milliseconds, median_milliseconds
 from emoprune.problems.networks.standalone.timing import milliseconds_in_turns
+from emoprune.records import Split
 
 BATCH = torch.zeros(4, 1, 2, 2)
 
@@ -102,3 +107,50 @@ def test_measuring_nothing_is_refused() -> None:
         measure_milliseconds([Sleeping(0.0)], BATCH, repeats=0)
     with pytest.raises(ContractError, match="threads: expected at least 1, found 0"):
         measure_milliseconds([Sleeping(0.0)], BATCH, threads=0)
+
+
+SMALL = {"network": "networks_for_tests:network", "data": "networks_for_tests:stripes", "calibration_images": 64}
+
+
+@pytest.mark.parametrize(
+    ("options", "complaint"),
+    [
+        ({"batch": 0}, "latency: batch: expected 1 or more, found 0"),
+        ({"repeats": 0}, "latency: repeats: expected 1 or more, found 0"),
+        ({"warm_up": -1}, "latency: warm_up: expected 0 or more, found -1"),
+    ],
+)
+def test_a_way_of_measuring_that_cannot_be_is_refused(options: dict[str, int], complaint: str) -> None:
+    with pytest.raises(ConfigError, match=complaint):
+        Latency(**options)
+
+
+def timing_problem(folder: Path, **options: Any) -> Channels:  # the options under test, of whatever type
+    problem = Channels(**SMALL, objectives=["milliseconds", "error"], references=["uniform"], **options)
+    problem.prepare(folder, 1)
+    problem.setup("cpu", 1)
+    return problem
+
+
+def test_every_candidate_is_timed_on_the_same_batch_whatever_part_it_is_scored_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    problem = timing_problem(tmp_path, latency=Latency(batch=100, repeats=3, warm_up=1))  # more than 64 images
+    shapes = []
+    run = nn.Linear.forward
+    monkeypatch.setattr(nn.Linear, "forward", lambda own, given: shapes.append(len(given)) or run(own, given))
+    for split in (Split.SEARCH, Split.TEST):
+        problem.evaluate(problem.space.full[np.newaxis], np.zeros(1, dtype=np.uint64), split)
+    assert shapes.count(100) == 2 * (3 + 1) * 2  # splits, turns, linear layers
+
+
+def test_the_unpruned_networks_share_of_its_own_latency_is_about_one_and_the_spread_is_recorded(
+    tmp_path: Path,
+) -> None:
+    bounds = {"milliseconds-share": 0.5, "milliseconds-spread": 1000.0}
+    problem = timing_problem(tmp_path, at_most=bounds, latency=Latency(batch=64, repeats=9))
+    (row,) = problem.evaluate(problem.space.full[np.newaxis], np.zeros(1, dtype=np.uint64), Split.SEARCH)
+    milliseconds, _, share, spread = np.asarray(row)
+    assert milliseconds > 0
+    assert 0.1 < share < 10  # of two short measurements on a machine that may be busy
+    assert 0 <= spread < 1000

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from emoprune.errors import ConfigError
-from emoprune.problems.networks.measures import COUNTED, MEASURES, SCORED, Measures, scores_of
+from emoprune.problems.networks.measures import COUNTED, MEASURES, SCORED, SPREAD, Measures, scores_of
 
 UNPRUNED = {"macs": 1000.0, "parameters": 200.0, "bytes": 900.0}
 ALL = frozenset(SCORED)
@@ -98,3 +98,23 @@ def test_what_cannot_be_measured_or_bounded_is_refused(
 ) -> None:
     with pytest.raises(ConfigError, match=complaint):
         Measures(objectives, at_most, UNPRUNED)
+
+
+def test_a_bound_that_nothing_reaches_is_refused_with_all_others_that_are_alike() -> None:
+    measures = Measures(("error", "macs"), {"macs-share": 0.05, "bytes": 200, "parameters": 50}, UNPRUNED)
+    with pytest.raises(
+        ConfigError, match=r"can ever meet macs-share of at most 0\.05.*less than 0\.1; bytes of at most"
+    ):
+        measures.check_reachable({"macs": 100.0, "parameters": 20.0, "bytes": 300.0})
+    measures.check_reachable({"macs": 50.0, "parameters": 20.0, "bytes": 200.0})  # just met
+
+
+def test_the_share_of_a_latency_is_of_what_was_measured_of_the_unpruned_network() -> None:
+    measures = Measures(("milliseconds", "error"), {"milliseconds-share": 0.6, SPREAD: 9.0}, UNPRUNED)
+    assert measures.needed == {"milliseconds", "error", SPREAD}
+    assert [(each.name, each.unit) for each in measures.constraints] == [
+        ("milliseconds-share-bound", "of unpruned"),
+        ("milliseconds-spread-bound", "ms"),
+    ]
+    values = {"milliseconds": 3.0, "error": 0.1, SPREAD: 0.5}
+    assert measures.row(values, {**UNPRUNED, "milliseconds": 12.0}) == [3.0, 0.1, 0.25, 0.5]

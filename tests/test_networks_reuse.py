@@ -12,14 +12,18 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch import nn
 from zoo_for_tests import SOUND, bench_of
 
 from emoprune.errors import ContractError
 from emoprune.problems.networks.bench import Bench
 from emoprune.problems.networks.proxies.adaptive_batch_norm import PROXIES, averaged
 from emoprune.problems.networks.proxies.estimating import estimating_norms, statistics_of
+from emoprune.problems.networks.reuse.folding import folded, foldings, overwriting
 from emoprune.problems.networks.reuse.memory import RecentlyUsed, bytes_of
 from emoprune.problems.networks.reuse.runner import ReusingRunner
+from emoprune.problems.networks.reuse.tracing import traced
+from emoprune.problems.networks.reuse.worth import WorthKeeping
 from emoprune.problems.networks.running import PlainRunner
 from emoprune.problems.networks.slicing import Slicer
 from emoprune.problems.networks.variant import Variant
@@ -151,7 +155,7 @@ def test_splits_are_kept_apart() -> None:
     variants = variants_of("vgg", [[1]])
     search, test = (runner.outputs(variants, split)[0] for split in (Split.SEARCH, Split.TEST))
     assert not torch.equal(search, test)
-    assert torch.equal(test, PlainRunner(bench, averaged).outputs(variants, Split.TEST)[0])
+    torch.testing.assert_close(test, PlainRunner(bench, averaged).outputs(variants, Split.TEST)[0])
 
 
 def test_what_neighbours_share_is_not_computed_again() -> None:
@@ -201,9 +205,96 @@ def test_empty_values_take_room_too() -> None:
     assert len(memory) == 10_000 // 512
 
 
-def test_a_limit_below_zero_is_refused() -> None:
+@pytest.mark.parametrize("kind", [RecentlyUsed, WorthKeeping])
+def test_a_limit_below_zero_is_refused(kind: type[RecentlyUsed[int]] | type[WorthKeeping[int]]) -> None:
     with pytest.raises(ContractError, match="expected 0 bytes or more, found -1"):
-        RecentlyUsed[int](-1)
+        kind(-1)
+
+
+def test_what_saves_most_work_per_byte_stays() -> None:
+    memory = WorthKeeping[str](3 * 1512)
+    for key, work in (("dear", 9.0), ("cheap", 1.0), ("used", 1.0)):
+        memory.put(key, key, 1000, work)
+    for _ in range(4):
+        memory.touch("used")
+    memory.put("new", "new", 1000, 1.0)
+    assert [key in memory for key in ("dear", "cheap", "used", "new")] == [True, False, True, True]
+    assert memory.get("dear") == "dear"
+    assert memory.get("cheap") is None
+    assert memory.used == 3 * 1512
+    memory.put("large", "", 10_000, 1e9)
+    assert "large" not in memory
+
+
+def test_what_was_worth_much_once_is_forgotten_when_it_is_not_used_again() -> None:
+    memory = WorthKeeping[int](3 * 1512)
+    memory.put("once", 0, 1000, 10.0)
+    for key in range(30):
+        memory.put(key, key, 1000, 1.0)
+    assert "once" not in memory
+    assert len(memory) == 3
+
+
+@given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 3000), st.floats(0, 100), st.booleans()), max_size=60))
+def test_a_memory_never_holds_more_than_its_limit_and_counts_what_it_holds(
+    steps: list[tuple[int, int, float, bool]],
+) -> None:
+    memory, sizes = WorthKeeping[int](5000), dict[int, int]()
+    for key, size, work, touched in steps:
+        if touched:
+            memory.touch(key)
+        else:
+            memory.put(key, size, size, work)
+            sizes[key] = size
+        held = [other for other in sizes if other in memory]
+        assert memory.used == sum(sizes[other] + 512 for other in held) <= 5000
+        assert len(memory) == len(held)
+        assert all(memory.get(other) == sizes[other] for other in held)
+
+
+CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
+NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
+
+
+@given(
+    dimensions=st.integers(1, 3),
+    bias=st.booleans(),
+    affine=st.booleans(),
+    groups=st.booleans(),
+    seed=st.integers(0, 99),
+)
+@settings(max_examples=20, deadline=None)  # the first use of a kernel is slow
+def test_a_folded_convolution_gives_what_its_batch_norm_gives(
+    *, dimensions: int, bias: bool, affine: bool, groups: bool, seed: int
+) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    conv = CONVOLUTIONS[dimensions - 1](4, 6, 3, padding=1, bias=bias, groups=2 if groups else 1)
+    norm = NORMS[dimensions - 1](6, affine=affine).eval()
+    for tensor in (*conv.parameters(), *norm.parameters(), norm.running_mean):
+        assert tensor is not None
+        tensor.data.normal_(generator=generator)
+    assert norm.running_var is not None
+    norm.running_var.uniform_(0.1, 2, generator=generator)
+    images = torch.randn(2, 4, *(5,) * dimensions, generator=generator)
+    with torch.no_grad():
+        torch.testing.assert_close(folded(conv, norm)(images), norm(conv(images)), rtol=1e-4, atol=1e-4)
+
+
+def test_only_what_nobody_else_looks_at_is_folded_or_overwritten() -> None:
+    class Looked(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.one, self.two = nn.Conv2d(1, 4, 3, padding=1), nn.Conv2d(4, 4, 3, padding=1)
+            self.norm_one, self.norm_two, self.relu = nn.BatchNorm2d(4), nn.BatchNorm2d(4), nn.ReLU()
+
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            before = self.one(images)
+            normed = self.norm_one(before)
+            return torch.relu(self.norm_two(self.two(self.relu(normed) + before + normed)))
+
+    graph, root = traced(Looked().eval())
+    assert foldings(graph, root, ()) == {"two": "norm_two"}
+    assert [str(node.all_input_nodes[0].target) for node in overwriting(list(graph.nodes), root)] == ["norm_two"]
 
 
 def test_bytes_count_whole_storages_once() -> None:

@@ -12,6 +12,22 @@ from emoprune import plugins
 from emoprune.errors import ConfigError, ContractError
 
 
+class Explained:
+    """Grips.
+
+    Args:
+        width: How wide,
+            in two lines.
+        grip: How firm: always firm.
+
+    Raises:
+        ValueError: Never.
+    """
+
+    def grip(self) -> None:
+        """Grip."""
+
+
 @dataclass(frozen=True)
 class Tongs:
     """Grips genes.
@@ -209,3 +225,8 @@ class TestOptions:
     def test_a_summary_is_the_first_line_of_the_documentation(self) -> None:
         assert plugins.summary(Tongs) == "Grips genes."
         assert plugins.summary(Plain) == ""
+
+    def test_the_meanings_of_arguments_are_read_from_the_documentation(self) -> None:
+        assert plugins.meanings(Explained) == {"width": "How wide, in two lines.", "grip": "How firm: always firm."}
+        assert plugins.meanings(Explained.grip) == {}
+        assert plugins.meanings(Plain) == {}

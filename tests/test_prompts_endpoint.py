@@ -47,9 +47,10 @@ def chosen(url: str, count: int = 6, **more: Any) -> np.ndarray[Any, Any]:
     return EndpointScorer(endpoint(url, **more)).prompted(asked(count), CHOICES).choices(np.arange(count))
 
 
-def test_a_model_behind_a_server_chooses_as_the_model_here(causal: CausalScorer) -> None:
+@pytest.mark.parametrize("listed", [False, True])
+def test_a_model_behind_a_server_chooses_as_the_model_here(causal: CausalScorer, listed: bool) -> None:
     here = causal.prompted(asked(), Choices(CHOICES.words, (17, 18))).choices(np.arange(6))
-    with serving(causal) as served:
+    with serving(causal, listed=listed) as served:
         there = chosen(served.url, top=28)
     assert np.allclose(np.diff(there), np.diff(here), atol=1e-4)
     assert {(call["model"], call["max_tokens"], call["logprobs"]) for call in served.calls} == {("small", 1, 28)}
@@ -196,10 +197,30 @@ def test_an_endpoint_without_log_probabilities_is_refused_before_the_search(tmp_
             asking.prepare(tmp_path, 1)
 
 
+def test_words_that_the_endpoint_never_says_are_told_of_before_the_search(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with serving() as served:
+        problem(served.url, tmp_path).prepare(tmp_path, 1)
+        assert not caplog.records
+        problem(served.url, tmp_path, verbalisers={"one": "dark red", "two": "dark blue"}).prepare(tmp_path, 1)
+    assert "none of the answers ' dark red', ' dark blue' is among the 20 likeliest tokens" in caplog.text
+
+
+def test_an_endpoint_that_does_not_echo_is_refused_before_costly_references_are_measured(tmp_path: Path) -> None:
+    with serving() as served:
+        asking = problem(served.url, tmp_path, references=["threshold-accepting", "perplexity"])
+        with pytest.raises(ConfigError, match="leave that reference out"):
+            asking.prepare(tmp_path, 1)
+    assert len(served.calls) == 5, "four to see that it can be used, one that asks for an echo"
+
+
 @pytest.mark.timeout(100)
-def test_a_search_through_an_endpoint_ends_in_a_front_of_shorter_prompts(causal: CausalScorer, tmp_path: Path) -> None:
+def test_a_search_through_an_endpoint_ends_in_a_front_of_shorter_prompts_and_a_failure_is_kept(
+    causal: CausalScorer, tmp_path: Path
+) -> None:
     tokenizer = causal.local.loaded.source.name
-    with serving(causal) as served:
+    with serving(causal, trouble=lambda number: "500" if number == 80 else None) as served:
         config = {
             "problem": {
                 "name": "prompt-tokens",
@@ -211,6 +232,7 @@ def test_a_search_through_an_endpoint_ends_in_a_front_of_shorter_prompts(causal:
                     "model": "small",
                     "top": 28,
                     "tokenizer": tokenizer,
+                    "retries": 0,
                 },
                 "references": ["perplexity", "random"],
             },
@@ -220,3 +242,6 @@ def test_a_search_through_an_endpoint_ends_in_a_front_of_shorter_prompts(causal:
         search = emoprune.search(config, runs=tmp_path / "runs", name="asked")
         assert len(list(search)) == 2
     assert search.run.pareto["test.tokens"].min() < 8
+    history = search.run.history
+    (failed,) = history.loc[history["status"] != "ok", "reason"]
+    assert "answered 500" in failed

@@ -22,7 +22,7 @@ from emoprune.problems.prompts.scorers.causal import CausalScorer
 from emoprune.problems.prompts.scorers.contract import Choices, Filled
 from emoprune.problems.prompts.scorers.masked import MaskedScorer
 from emoprune.problems.prompts.scorers.precision import choose_precision
-from emoprune.problems.prompts.scorers.reading import LocalModel
+from emoprune.problems.prompts.scorers.reading import CannotRead, LocalModel
 from emoprune.problems.prompts.template import Template
 
 TEMPLATE = Template.of("the cat sees a dog red it likes the house blue {sentence} is", {"sentence"})
@@ -34,10 +34,14 @@ def filled(count: int = 12, template: Template = TEMPLATE) -> Filled:
     return Filled(template, tuple((text,) for text, _ in rows(count)))
 
 
-@pytest.fixture(scope="module")
-def causal(tmp_path_factory: pytest.TempPathFactory) -> CausalScorer:
+@pytest.fixture(scope="module", params=[False, True], ids=["in batches", "in one row"])
+def causal(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> CausalScorer:
     folder = causal_folder(tmp_path_factory.mktemp("causal"))
-    return CausalScorer(LocalModel(pretrained(str(folder), "language-model"), "cpu", special=True))
+    return scorer_of(folder, packing=request.param)
+
+
+def scorer_of(folder: Path, **how: Any) -> CausalScorer:
+    return CausalScorer(LocalModel(pretrained(str(folder), "language-model"), "cpu", special=True), **how)
 
 
 @pytest.fixture(scope="module")
@@ -79,10 +83,12 @@ def test_examples_that_are_all_alike_leave_a_token_to_read(causal: CausalScorer)
     assert np.allclose(found, published(causal.local.model, causal.local.ids(asked.texts())), atol=1e-5)
 
 
-def test_the_models_own_head_is_back_afterwards(causal: CausalScorer) -> None:
+def test_the_models_own_head_and_attention_are_back_afterwards(causal: CausalScorer) -> None:
     before = causal.local.model.get_output_embeddings()
+    attention = causal.local.model.config._attn_implementation
     causal.prompted(filled(3), CHOICES).choices(np.arange(3))
     assert causal.local.model.get_output_embeddings() is before
+    assert causal.local.model.config._attn_implementation == attention
     assert causal.local.model(input_ids=torch.tensor([[4, 5]])).logits.shape[-1] == 28
 
 
@@ -103,12 +109,62 @@ def test_a_soft_cap_on_logits_holds_with_a_narrow_head_too(tmp_path: Path) -> No
         pad_token_id=3,
     )
     folder = saved(tmp_path, drawn(Gemma2ForCausalLM, config))
-    scorer = CausalScorer(LocalModel(pretrained(str(folder), "language-model"), "cpu", special=True))
+    scorer = scorer_of(folder)
     asked = filled(8)
     found = scorer.prompted(asked, CHOICES).choices(np.arange(8))
     assert np.abs(found).max() <= 0.5
     assert np.allclose(found, published(scorer.local.model, scorer.local.ids(asked.texts())), atol=1e-4)
     assert scorer.agrees_with_plain(asked, CHOICES)
+    in_one_row = scorer_of(folder, packing=True)
+    with pytest.raises(CannotRead, match=r"attends in a way of its own: .*softcap"):
+        in_one_row.prompted(asked, CHOICES).choices(np.arange(8))
+    assert not in_one_row.agrees_with_plain(asked, CHOICES)
+
+
+def test_a_model_with_learned_positions_reads_examples_in_one_row_too(tmp_path: Path) -> None:
+    from transformers import GPT2Config, GPT2LMHeadModel
+
+    config = GPT2Config(vocab_size=28, n_embd=32, n_layer=2, n_head=4, n_positions=64, initializer_range=0.2)
+    scorer = scorer_of(saved(tmp_path, drawn(GPT2LMHeadModel, config)), packing=True)
+    found = scorer.prompted(filled(9), CHOICES).choices(np.arange(9))
+    assert np.allclose(found, published(scorer.local.model, scorer.local.ids(filled(9).texts())), atol=1e-5)
+
+
+def test_models_that_would_mix_up_examples_in_one_row_are_found_out(tmp_path: Path, capfd: Any) -> None:
+    from transformers import BloomConfig, BloomForCausalLM, Lfm2Config, Lfm2ForCausalLM
+
+    bloom = BloomConfig(vocab_size=28, hidden_size=32, n_layer=2, n_head=4, initializer_range=0.2, pad_token_id=3)
+    convolving = Lfm2Config(
+        vocab_size=28,
+        hidden_size=32,
+        intermediate_size=48,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        layer_types=["conv", "full_attention"],
+        initializer_range=0.2,
+        pad_token_id=3,
+    )
+    models = {"bloom": drawn(BloomForCausalLM, bloom), "convolving": drawn(Lfm2ForCausalLM, convolving)}
+    capfd.readouterr()
+    for name, model in models.items():
+        scorer = scorer_of(saved(tmp_path / name, model), packing=True)
+        nothing_shared = filled(8, Template.of("{sentence} is", {"sentence"}))
+        assert not scorer.agrees_with_plain(filled(), CHOICES)
+        assert not scorer.agrees_with_plain(nothing_shared, CHOICES)
+        assert CausalScorer(scorer.local).agrees_with_plain(filled(), CHOICES) is (name == "bloom")
+        assert CausalScorer(scorer.local, sharing=False).agrees_with_plain(filled(), CHOICES)
+    written = Choices((), ())
+    assert not scorer.agrees_with_plain(filled(), written), "what is written freely goes on from what is shared, too"
+    assert CausalScorer(scorer.local, sharing=False).agrees_with_plain(filled(), written)
+    assert "does not support setting" not in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("most", [1, 30, 4096])
+def test_however_many_tokens_a_row_may_have_changes_nothing(causal: CausalScorer, most: int) -> None:
+    asked, how = filled(), {"sharing": causal.sharing, "packing": causal.packing}
+    found = CausalScorer(causal.local, most, **how).prompted(asked, CHOICES).choices(np.arange(12))
+    assert np.allclose(found, causal.prompted(asked, CHOICES).choices(np.arange(12)), atol=1e-5)
 
 
 def test_a_model_that_forgets_what_was_shared_is_found_out(causal: CausalScorer) -> None:

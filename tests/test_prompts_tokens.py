@@ -19,7 +19,12 @@ from emoprune.config import load
 from emoprune.contracts import Failure, Problem
 from emoprune.errors import ConfigError
 from emoprune.plugins import build
+from emoprune.problems.language.loading import language_model
 from emoprune.problems.prompts.data.few_shot import FewShot
+from emoprune.problems.prompts.scorers.causal import CausalScorer
+from emoprune.problems.prompts.scorers.contract import Choices, Filled
+from emoprune.problems.prompts.scorers.reading import LocalModel
+from emoprune.problems.prompts.template import Template
 from emoprune.records import Split
 from emoprune.results import export
 from emoprune.testing import ProblemConformance
@@ -181,6 +186,48 @@ def test_written_answers_are_searched_with_halving(model: Path, tmp_path: Path) 
         prompt_tokens(model, str(tmp_path / "sums.tsv"), task="generation", verbalisers=None, objectives=["reward"])
 
 
+def test_a_prompt_that_writes_worse_on_the_first_half_is_not_put_to_the_second(model: Path, tmp_path: Path) -> None:
+    scorer = CausalScorer(LocalModel(language_model(str(model)), "cpu", special=True))
+    texts = [text for text, _ in drawn_rows(60)]
+    asked = Filled(Template.of(PROMPT, {"sentence"}), tuple((text,) for text in texts))
+    said = scorer.prompted(asked, Choices((), ())).continuations(np.arange(len(texts)), 2, "")
+    labelled = [pair for pair in zip(texts, said, strict=True) if pair[1]]
+    written(tmp_path / "said.tsv", labelled, ("sentence", "answer"))
+    writing = {"task": "generation", "match": "text", "answer_tokens": 2, "answer_end": "", "verbalisers": None}
+    problem = ready(prompt_tokens(model, str(tmp_path / "said.tsv"), **writing, halving=0.8), tmp_path)
+    assert row(problem, problem.space.full)[0] == 1.0, "the examples are labelled with what the whole prompt says"
+    assert json.loads((tmp_path / "yardsticks.json").read_text())["floor"] == 0.8
+    fewest = np.where(problem.space.free, 0, 1)
+    fewest[0] = 1
+    template = problem._template(fewest)
+    examined = problem._examiner.examined(template, Split.SEARCH, problem._give_up(template, Split.SEARCH))
+    assert examined.values["accuracy"] < 0.8
+    assert examined.rows == examined.of // 2
+    assert problem._give_up(template, Split.TEST) is None, "what is reported is measured on everything"
+
+
+def test_a_multiple_choice_is_answered_with_the_likeliest_letter_of_those_that_a_question_has(
+    model: Path, tmp_path: Path
+) -> None:
+    rng, lines = np.random.default_rng(3), ["question\toption_1\toption_2\toption_3\tanswer"]
+    for number, (text, _) in enumerate(drawn_rows(30)):
+        options = [*rng.choice(["old", "new", "big"], 2, replace=False), "small" if number % 2 else ""]
+        lines.append("\t".join([text, *options, "ABC"[number % (3 if number % 2 else 2)]]))
+    (tmp_path / "questions.tsv").write_text("\n".join(lines) + "\n")
+    prompt = "the cat {question} {option_1} or {option_2} or {option_3} it is"
+    verbalisers = {"A": "red", "B": "blue", "C": "green"}
+    asked = {"task": "multiple-choice", "prompt": prompt, "verbalisers": verbalisers}
+    problem = ready(prompt_tokens(model, str(tmp_path / "questions.tsv"), **asked), tmp_path)
+    examples, tokens = problem._task.material.parts[Split.SEARCH], problem._task.material.task.choices.tokens
+    scorer, hits = problem._task.scorer, []
+    for example in examples:
+        text = Template.of(prompt, {"question", "option_1", "option_2", "option_3"}).about(example.inputs)
+        offered = scorer.plain([text])[0][list(tokens)][: example.options]
+        hits.append("ABC"[int(offered.argmax())] == example.answer)
+    assert {example.options for example in examples} == {2, 3}
+    assert row(problem, problem.space.full)[0] == pytest.approx(np.mean(hits))
+
+
 def test_a_prompt_can_be_put_as_a_chat_and_the_chats_words_are_no_genes(tmp_path: Path) -> None:
     words = tokenizer()
     words.chat_template = (
@@ -275,6 +322,48 @@ def searched(model: Path, tmp_path_factory: pytest.TempPathFactory) -> emoprune.
     search = emoprune.search(config, runs=folder / "runs", name="searched")
     list(search)
     return search
+
+
+@pytest.mark.parametrize(("mode", "replacement"), [("generational", "children"), ("steady-state", "last")])
+def test_the_loop_of_promptquine_only_deletes_and_goes_on_after_an_interruption_as_without_one(
+    model: Path, tmp_path: Path, mode: str, replacement: str
+) -> None:
+    algorithm = {"name": "promptquine", "mode": mode, "replacement": replacement, "offspring": 4, "shortest": 2}
+    config = {
+        "problem": {
+            "name": "prompt-tokens",
+            "model": str(model),
+            "prompt": PROMPT,
+            "verbalisers": VERBALISERS,
+            "examples": parts(tmp_path),
+            "references": [],
+        },
+        "search": {
+            "algorithm": algorithm,
+            "sampling": "deletion",
+            "mutation": "deletion",
+            "seeding": "plain",
+            "population": 4,
+            "generations": 6,
+        },
+        "evaluation": {"backend": "serial"},
+    }
+    whole = emoprune.search(config, runs=tmp_path / "runs", name="whole")
+    list(whole)
+    stopped = emoprune.search(config, runs=tmp_path / "runs", name="stopped")
+    turns = iter(stopped)
+    assert [next(turns).index for _ in range(3)] == [0, 1, 2]
+    turns.close()
+    list(emoprune.resume(stopped.run))
+    genomes = {each.candidate.id: each.candidate for each in whole.run.evaluations()}
+    again = {each.candidate.id: each.candidate.genome.tolist() for each in stopped.run.evaluations()}
+    assert again == {number: each.genome.tolist() for number, each in genomes.items()}
+    children = [each for each in genomes.values() if each.generation > 0]
+    assert children
+    for child in children:
+        (parent,) = (genomes[number].genome for number in child.parents)
+        assert (child.genome <= parent).all()
+        assert 1 <= (parent - child.genome).sum() <= 4
 
 
 def test_a_search_ends_with_references_and_a_front_on_held_out_examples(searched: emoprune.Search) -> None:

@@ -8,13 +8,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from problems_for_tests import Knapsack12
 
 import emoprune
-from emoprune.contracts import Objective
+from emoprune.contracts import Objective, Rows
 from emoprune.errors import ConfigError
 from emoprune.records import Candidate, Evaluation, Ran, Split, Status
 from emoprune.run import Run
+from emoprune.space import IntArray
 from emoprune.tables import best_share
 
 
@@ -73,6 +75,33 @@ def test_a_run_in_two_parts_ends_as_one_in_one(tmp_path: Path) -> None:
     list(emoprune.resume(first, problem=Knapsack12(), overrides=["search.generations=4"]))
     columns = ["candidate_id", "rank", "obj.loss", "select.loss", "test.loss"]
     assert first.pareto[columns].equals(whole.pareto[columns])
+
+
+def test_a_search_that_is_stopped_while_it_measures_again_goes_on_with_what_is_left(tmp_path: Path) -> None:
+    class Interrupted(Knapsack12):
+        asked = 0
+
+        def evaluate(self, genomes: IntArray, seeds: NDArray[np.uint64], split: Split) -> Rows:
+            self.asked += split is Split.SELECT
+            if self.asked == 2:
+                raise KeyboardInterrupt
+            return super().evaluate(genomes, seeds, split)
+
+    whole = searched(tmp_path, "whole", reconsider=0.5)
+    settings = {
+        "search": {"population": 12, "generations": 4, "reconsider": 0.5},
+        "evaluation": {"backend": "serial", "chunk": 5},
+    }
+    stopped = emoprune.search(settings, problem=Interrupted(), runs=tmp_path, name="stopped")
+    with pytest.raises(KeyboardInterrupt):
+        list(stopped)
+    before = on_select(stopped.run)
+    assert 0 < len(before) < len(on_select(whole))
+    list(emoprune.resume(stopped.run, problem=Knapsack12()))
+    lines = (stopped.run.path / "remeasured.jsonl").read_text().splitlines()
+    assert len(lines) == len(stopped.run.remeasured()), "nothing is measured twice"
+    columns = ["candidate_id", "rank", "obj.loss", "select.loss", "test.loss"]
+    assert stopped.run.pareto[columns].equals(whole.pareto[columns])
 
 
 def test_nothing_is_shown_of_it_before_it_is_measured_again(tmp_path: Path) -> None:

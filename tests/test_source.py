@@ -10,8 +10,9 @@ import pytest
 from source_for_tests import ROOT, Module, imports, modules, planted
 
 UNPICKLERS = {"pickle", "dill", "cloudpickle", "marshal", "shelve", "joblib"}  # reading with them runs code
-# testing.py sends a problem through pickle and back, as Ray does; it never reads a file.
-MAY_PICKLE = {"testing"}
+# testing sends a problem through pickle and back, as Ray does; cluster packs what a driver sends through Ray to its
+# own workers; neither ever reads a file.
+MAY_PICKLE = {"testing", "cluster"}
 
 EMPTY_NAMES = {"utils", "util", "helpers", "helper", "common", "base", "core", "misc", "manager"}
 EMPTY_CLASSES = ("Manager", "Handler", "Factory", "Context")

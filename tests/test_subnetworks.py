@@ -240,7 +240,7 @@ def test_before_the_parts_are_searched_there_is_nothing_to_choose_from() -> None
 
 
 def test_what_is_chosen_is_exported_in_its_measured_size(searched: Run) -> None:
-    folder, said = export(searched, "knee")
+    folder, said = export(searched, "knee", formats=["safetensors"])
     knee = searched.pareto[searched.pareto["knee"] == 1].iloc[0]
     assert said["macs"] == knee["obj.macs"]
     assert said["test error"] == pytest.approx(knee["test.error"], abs=1e-9)
@@ -312,7 +312,8 @@ def test_the_feature_weight_holds_a_part_to_what_the_unpruned_part_puts_out(tmp_
 
 @pytest.mark.parametrize("method", ["constrained", "finetune", "distil"])
 def test_a_candidate_is_recovered_in_every_way(searched: Run, method: str) -> None:
-    found = recover(searched, "knee", options=["epochs=2", f"method={method}", "rate=0.01"])
+    options = ["epochs=2", f"method={method}", "rate=0.01", "formats=[safetensors]"]
+    found = recover(searched, "knee", options=options)
     assert found["after"]["select"]["error"] <= found["before"]["select"]["error"] + 1e-9
     assert found["after"]["test"]["macs"] == found["before"]["test"]["macs"]
     assert f"({method})" in next(searched.path.glob("recovered/*/README.md")).read_text(encoding="utf-8")

@@ -48,7 +48,8 @@ class Channels:
         epochs: How long to train on top, once per run; None trains a built-in network if it got no weights.
         ignore: Patterns of layers whose outgoing channels stay whole, as in `head.*`.
         widths: How many widths each coupling group can take, evenly spread up to the full one.
-        round_to: Widths are multiples of this many units, or full; 8, 16 or 32 suits most hardware.
+        round_to: Widths are multiples of this many units, or full; 8, 16 or 32 suits most hardware. In front of or in a
+            grouped convolution a unit is one channel of every group.
         smallest: No coupling group keeps less than this share of its units.
         criterion: What ranks the units of a coupling group; `emoprune list criteria` names them.
         compensation: How the weights that stay make up for those that go: none, or a name of `emoprune list
@@ -224,6 +225,10 @@ class Channels:
         """Write the smaller network into `folder` in the first format, verified."""
         return self.export_as(genome, folder, self.formats[:1], verify=True)
 
+    def formats_to_write(self, asked: Sequence[str], there: Sequence[str]) -> Sequence[str]:
+        """Return safetensors and a program unless others are asked for, beside what lies there already."""
+        return self._task.formats_to_write(self._loaded, asked, there)
+
     def export_as(self, genome: IntArray, folder: Path, formats: Sequence[str], verify: bool) -> Description:
         """Write the smaller network into `folder`, loadable without emoprune; verified in a fresh process.
 
@@ -252,18 +257,36 @@ class Channels:
         seed: int,
         *,
         epochs: float = 3.0,
-        repeats: int = 2,
+        repeats: int = 3,
         rate: float = 0.02,
+        batch: int = 64,
         training_images: int | None = 5000,
         bands: int = 2,
         siblings: int = 6,
         scratch: bool = False,
         scratch_points: int = 3,
         scratch_epochs: float | None = None,
+        scratch_rate: float = 0.1,
+        scratch_cap: float = 8.0,
     ) -> Audit:
         """Say whether the front can be believed: proxy against fine-tuned scores, inherited against fresh weights.
 
-        From scratch networks are trained for as long as the unpruned one was here, or for 30 epochs if it came trained.
+        Args:
+            candidates: Members of the front.
+            folder: Not used.
+            seed: All randomness comes from it.
+            epochs: How long each network is fine-tuned.
+            repeats: How often, with other seeds; fewer than 3 say little about the noise of training.
+            rate: The highest learning rate of fine-tuning.
+            batch: Images per step.
+            training_images: At most so many are trained on; null takes all.
+            bands: At how many costs along the front networks of random widths are held against a candidate.
+            siblings: How many of them at each cost; 0 leaves them out.
+            scratch: Also train shapes of the front from scratch, which takes many times as long.
+            scratch_points: How many shapes, the front's ends among them.
+            scratch_epochs: How long from scratch; null takes what the unpruned network was trained for here, or 30.
+            scratch_rate: The highest learning rate from scratch.
+            scratch_cap: At equal compute a small shape is trained at most so many times longer.
         """
         widths = self._levels.decode(np.stack([candidate.genome for candidate in candidates]))
         return audit_networks(
@@ -278,12 +301,15 @@ class Channels:
             repeats=repeats,
             seed=seed,
             rate=rate,
+            batch=batch,
             training_images=training_images,
             bands=bands,
             siblings=siblings,
             scratch=scratch,
             scratch_points=scratch_points,
             scratch_epochs=scratch_epochs or self._task.recipe.epochs or SCRATCH_EPOCHS,
+            scratch_rate=scratch_rate,
+            scratch_cap=scratch_cap,
             measure=self._task.measures.quality,
         )
 
@@ -301,9 +327,26 @@ class Channels:
         weight: float = 0.9,
         flips: bool = False,
         shift: int = 0,
+        formats: Sequence[str] = (),
     ) -> Recovered:
-        """Fine-tune a candidate, or distil it from the unpruned network, and measure it again."""
+        """Fine-tune a candidate, or distil it from the unpruned network, and measure it again.
+
+        Args:
+            genome: The candidate.
+            folder: Where the recovered network is written.
+            seed: Fixes the order of the images, how they are varied, and dropout.
+            epochs: How often all training images are seen; 0.5 is half of them once.
+            method: finetune trains towards the labels, distil also towards the unpruned network's outputs.
+            rate: The highest learning rate.
+            batch: Images per step.
+            temperature: How soft the unpruned network's probabilities are made when distilling.
+            weight: Their share of the loss when distilling, from 0 to 1.
+            flips: Mirror half of the images.
+            shift: Move each image by up to so many pixels.
+            formats: What is written, as of an export: safetensors and a program if none is named.
+        """
         worker, widths = self._loaded, self._levels.decode(genome[np.newaxis])
+        wanted = self._task.formats_to_write(worker, formats)
         network = recovered_network(
             worker.runner.settled(self._variant(widths[0])),
             worker.bench,
@@ -327,7 +370,7 @@ class Channels:
             kept=self._kept_units(widths[0]),
             counted=counted,
             described=self.describe(genome),
-            formats=self.formats[:1],
+            formats=wanted,
             verify=True,
             notes=[f"After pruning it was trained for {epochs:g} epochs ({method})."],
         )

@@ -22,7 +22,7 @@ from emoprune.problems.networks.scoring import LoadedImages, outputs_of
 from emoprune.problems.networks.variant import Variant
 from emoprune.problems.networks.verification import Verified
 from emoprune.problems.networks.verification import verify as verified_in_fresh_process
-from emoprune.problems.networks.writable import NarrowedOriginal, Writable, writable
+from emoprune.problems.networks.writable import NarrowedOriginal, Writable, on_cpu, writable
 
 __all__ = ["export"]
 
@@ -66,7 +66,7 @@ def export(
         StorageError: The folder cannot be written.
     """
     check_formats(formats)
-    pruned, unpruned = networks[0].network, networks[1]
+    pruned, unpruned, test = _where_it_is_reloaded(networks[0].network, networks[1], test)
     outputs = (outputs_of(pruned, test).cpu(), outputs_of(unpruned, test).cpu())
     if not torch.isfinite(outputs[0]).all():
         raise ContractError(
@@ -92,6 +92,16 @@ def export(
         )
         (folder / "README.md").write_text(card, encoding="utf-8")
     return _said(rows, formats, verified)
+
+
+def _where_it_is_reloaded(
+    pruned: nn.Module, unpruned: nn.Module, test: LoadedImages
+) -> tuple[nn.Module, nn.Module, LoadedImages]:
+    """Return both networks and the images on the CPU: two devices differ by more than a reloaded network may."""
+    if test.labels.device.type == "cpu":
+        return pruned, unpruned, test
+    images = LoadedImages(tuple(batch.cpu() for batch in test.batches), test.labels.cpu())
+    return on_cpu(pruned), on_cpu(unpruned), images
 
 
 @contextmanager

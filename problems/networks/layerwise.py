@@ -156,13 +156,24 @@ class Layerwise:
         """
         return self._write(self._loaded.runner.settled(self._variant(genome)), genome, folder, formats, verify=verify)
 
+    def _check_names(self, formats: Sequence[str]) -> None:
+        unknown = [name for name in formats if name not in self.formats]
+        if unknown:
+            raise ConfigError(f"format: none is called {unknown[0]!r}; expected some of {', '.join(self.formats)}")
+
+    def _possible(self, formats: Sequence[str]) -> Sequence[str]:
+        """Return the formats, packed where none is named, found out to be possible before anything is trained."""
+        self._check_names(formats)
+        others = [name for name in formats if name != PACKED]
+        if others:
+            self._task.formats_to_write(self._loaded, others)
+        return formats or self.formats[:1]
+
     def _write(
         self, settled: Variant, genome: IntArray, folder: Path, formats: Sequence[str], *, verify: bool
     ) -> Description:
         """Write a network with zeros or roundings of this genome, and return what was measured and verified of it."""
-        unknown = [name for name in formats if name not in self.formats]
-        if unknown:
-            raise ConfigError(f"format: none is called {unknown[0]!r}; expected some of {', '.join(self.formats)}")
+        self._check_names(formats)
         counted, described = self._counted(genome[np.newaxis])[0], self.describe(genome)
         bench, levels = self._loaded.bench, self._levels.decode(genome[np.newaxis])[0]
         others = [name for name in formats if name != PACKED]

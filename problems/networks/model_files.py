@@ -17,14 +17,14 @@ from typing import Any
 
 import torch
 from safetensors.torch import save
-from torch import fx
+from torch import fx, nn
 from torch.export import Dim, ExportedProgram
 
 from emoprune.errors import ConfigError
 from emoprune.problems.networks.definition import Definition
 from emoprune.problems.networks.writable import NarrowedOriginal, Writable
 
-__all__ = ["FORMATS", "FORMAT_VERSION", "check_formats", "write_json", "write_network"]
+__all__ = ["FORMATS", "FORMAT_VERSION", "check_formats", "check_program", "write_json", "write_network"]
 
 FORMAT_VERSION = 2
 FORMATS: Mapping[str, str] = {"safetensors": "model.safetensors", "torch-export": "model.pt2", "onnx": "model.onnx"}
@@ -54,6 +54,16 @@ def check_formats(formats: Sequence[str]) -> None:
             )
 
 
+def check_program(network: nn.Module, input_shape: Sequence[int]) -> None:
+    """Find out whether torch can turn a network, in eval mode on the CPU, into a program for batches of any size.
+
+    Raises:
+        ConfigError: It cannot.
+    """
+    with _silent():
+        _program(network, input_shape)
+
+
 def write_network(folder: Path, writable: Writable, formats: Sequence[str], plan: Mapping[str, Any]) -> None:
     """Write the network in each of `formats`, and config.json with `plan` and the input.
 
@@ -73,7 +83,7 @@ def write_network(folder: Path, writable: Writable, formats: Sequence[str], plan
         _write_safetensors(folder, writable)
     if {"torch-export", "onnx"} & set(formats):
         with _silent():
-            program = _program(writable)
+            program = _program(writable.network, writable.input_shape)
             for name, written in _PROGRAMS.items():
                 if name in formats:
                     (folder / FORMATS[name]).write_bytes(written(program))
@@ -108,15 +118,15 @@ def _write_safetensors(folder: Path, writable: Writable) -> None:
         shutil.copyfile(source, folder / "load.py")
 
 
-def _program(writable: Writable) -> ExportedProgram:
-    example = torch.zeros((2, *writable.input_shape))
+def _program(network: nn.Module, input_shape: Sequence[int]) -> ExportedProgram:
+    example = torch.zeros((2, *input_shape))
     try:
-        program = torch.export.export(writable.network, (example,), dynamic_shapes=({0: Dim(FREE)},))
+        program = torch.export.export(network, (example,), dynamic_shapes=({0: Dim(FREE)},))
     except Exception as error:  # torch raises many types here; each means that it cannot follow this network
         raise ConfigError(
             f"format: torch.export cannot turn the network into a program ({type(error).__name__}: "
-            f"{' '.join(str(error).split())[:SAID]}); export it as safetensors, or let its forward neither decide by "
-            "values nor fix the size of a batch, as len(images) does where images.size(0) does not"
+            f"{' '.join(str(error).split())[:SAID]}); ask for --format safetensors alone, or let its forward neither "
+            "decide by values nor fix the size of a batch, as len(images) does where images.size(0) does not"
         ) from error
     for module in program.graph_module.modules():
         for node in module.graph.nodes if isinstance(module, fx.GraphModule) else ():

@@ -23,6 +23,7 @@ from emoprune.problems.networks.coupling.process import structure_of
 from emoprune.problems.networks.coupling.structure import Kept, Structure
 from emoprune.problems.networks.data.images import ImageData
 from emoprune.problems.networks.exporting import export
+from emoprune.problems.networks.format_choice import chosen_formats
 from emoprune.problems.networks.latency import LATENCY, Latency, measure_milliseconds
 from emoprune.problems.networks.measures import SCORED, SHARE, SPREAD, TIMED, Measures, scores_of
 from emoprune.problems.networks.model_files import FORMATS
@@ -295,6 +296,14 @@ class NetworkTask:
             values = {**scored, **once}
             found[split] = {name: values[name] for name in self.measures.objective_names}
         return found
+
+    def formats_to_write(self, worker: Worker, asked: Sequence[str], there: Sequence[str] = ()) -> tuple[str, ...]:
+        """Return which formats are written where these were asked for, or none, and others lie there already.
+
+        Raises:
+            ConfigError: One that was asked for cannot be written here or of this network.
+        """
+        return chosen_formats(asked, there, worker.bench.network, self.data.input_shape)
 
     def export(
         self,

@@ -125,13 +125,29 @@ class WeightRatios(Layerwise):
         weight: float = 0.9,
         flips: bool = False,
         shift: int = 0,
+        formats: Sequence[str] = (),
     ) -> Recovered:
         """Fine-tune a candidate, or distil it from the unpruned network, with its zeros kept, and measure it again.
+
+        Args:
+            genome: The candidate.
+            folder: Where the recovered network is written.
+            seed: Fixes the order of the images, how they are varied, and dropout.
+            epochs: How often all training images are seen; 0.5 is half of them once.
+            method: finetune trains towards the labels, distil also towards the unpruned network's outputs.
+            rate: The highest learning rate.
+            batch: Images per step.
+            temperature: How soft the unpruned network's probabilities are made when distilling.
+            weight: Their share of the loss when distilling, from 0 to 1.
+            flips: Mirror half of the images.
+            shift: Move each image by up to so many pixels.
+            formats: What is written, as of an export: packed if none is named.
 
         Raises:
             ConfigError: An option cannot be used, or the training diverged.
             ContractError: The written network is not the measured one.
         """
+        wanted = self._possible(formats)
         settled, levels = self._loaded.runner.settled(self._variant(genome)), self._levels.decode(genome[np.newaxis])[0]
         pruned = np.flatnonzero(levels < self._levels.highest)
         names = [f"{self._levels.parts[layer].path}.weight" for layer in pruned]
@@ -152,6 +168,6 @@ class WeightRatios(Layerwise):
         )
         # Packing knows no negative zeros, which training may leave behind.
         recovered = with_tensors(network, {name: network.get_parameter(name).detach() + 0.0 for name in names})
-        described = self._write(Variant(recovered, {}, adapted=False), genome, folder, self.formats[:1], verify=True)
+        described = self._write(Variant(recovered, {}, adapted=False), genome, folder, wanted, verify=True)
         counted = self._levels.counted(genome[np.newaxis], self._task.measures.unpruned)[0]
         return Recovered(self._task.measured(self._loaded, recovered, counted), described)

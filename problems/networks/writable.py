@@ -17,7 +17,7 @@ from emoprune.problems.networks.coupling.realising import with_tensors
 from emoprune.problems.networks.definition import Definition, NotDefinable, definition_of
 from emoprune.problems.networks.narrowing import narrowed_layers
 
-__all__ = ["NarrowedOriginal", "Writable", "writable"]
+__all__ = ["NarrowedOriginal", "Writable", "on_cpu", "writable"]
 
 _log = logging.getLogger("emoprune")
 
@@ -56,7 +56,7 @@ def writable(network: nn.Module, unpruned: nn.Module, source: str, images: torch
     Raises:
         ConfigError: There is neither.
     """
-    own = _on_cpu(network)
+    own = on_cpu(network)
     few = images.cpu().contiguous()
     shape = tuple(few.shape[1:])
     try:
@@ -69,7 +69,7 @@ def writable(network: nn.Module, unpruned: nn.Module, source: str, images: torch
     return Writable(own, shape, code)
 
 
-def _on_cpu(network: nn.Module) -> nn.Module:
+def on_cpu(network: nn.Module) -> nn.Module:
     """Return the network with copies of its tensors in CPU memory, in the order of their axes."""
     tensors = {**dict(network.named_parameters()), **dict(network.named_buffers())}
     return with_tensors(network, {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()})

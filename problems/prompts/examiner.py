@@ -65,7 +65,7 @@ class Examiner:
             return Failure(prompted.refusal)
         examples = self.parts[split]
         known: dict[str, FloatArray] = {}
-        for rows in blocks(len(examples), len(examples) if give_up is None else FIRST):
+        for rows in [np.arange(len(examples))] if give_up is None else blocks(len(examples), FIRST):
             try:
                 judged = self.task.judged(prompted, examples, rows)
             except (FloatingPointError, EndpointFailed) as error:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from emoprune.contracts import Failure, violations
 from emoprune.problems.prompts.examiner import Examiner
+from emoprune.problems.prompts.kept_numbers import KeptNumbers
 from emoprune.problems.prompts.measures import TOKENS
 from emoprune.problems.prompts.stopping import GiveUp, Halving, Yardsticks, best_mean
 from emoprune.problems.prompts.task import PromptTask
@@ -42,19 +43,28 @@ def _as_worth(name: str) -> Callable[[float], float]:
     return lambda value: value
 
 
-def worth_of(task: PromptTask, examiner: Examiner, template: Callable[[Any], Template]) -> Callable[..., float | None]:
-    """Return what says what a genome is worth on the search part, or None as soon as that is less than is needed."""
-    name = quality_of(task)
+def worth_of(
+    task: PromptTask, examiner: Examiner, template: Callable[[Any], Template], path: Path
+) -> Callable[..., float | None]:
+    """Return what says what a genome is worth on the search part, or None as soon as that is less than is needed.
+
+    What was measured is kept at `path`, so that whoever is interrupted goes on from there.
+    """
+    name, kept = quality_of(task), KeptNumbers(path)
     as_worth = _as_worth(name)
 
-    def worth(genome: Any, needed: float) -> float | None:
+    def measured(prompt: Template, needed: float) -> float | None:
         def too_little(known: Mapping[str, FloatArray], rows: int) -> bool:
             return as_worth(best_mean(name, known[name], rows)) < needed
 
-        examined = examiner.examined(template(genome), Split.SEARCH, too_little)
+        examined = examiner.examined(prompt, Split.SEARCH, too_little)
         if isinstance(examined, Failure) or examined.rows < examined.of:
             return None
         return as_worth(examined.values[name])
+
+    def worth(genome: Any, needed: float) -> float | None:
+        prompt = template(genome)
+        return kept.number(f"{needed!r}: {prompt.text}", lambda: measured(prompt, needed))
 
     return worth
 

@@ -19,10 +19,10 @@ GiveUp = Callable[[Mapping[str, FloatArray], int], bool]  # what is known so far
 
 
 def blocks(rows: int, first: int) -> list[IntArray]:
-    """Return all rows in blocks: the first of `first` rows, each later one as large as all before it together."""
-    ends = [max(1, min(first, rows))]
-    while ends[-1] < rows:
-        ends.append(min(2 * ends[-1], rows))
+    """Return all rows in blocks that end at half of them, a quarter and so on, down to one of about `first` rows."""
+    ends = [rows]
+    while ends[0] > max(1, min(first, rows // 2)):
+        ends.insert(0, (ends[0] + 1) // 2)
     return [np.arange(begin, end) for begin, end in zip([0, *ends[:-1]], ends, strict=True)]
 
 

@@ -180,14 +180,17 @@ class PromptTask:
             masked = pretrained(self.model_name, "masked-language-model", dtype=precision)
             return MaskedScorer(LocalModel(masked, device, special=True))
         causal = pretrained(self.model_name, "language-model", dtype=precision)
-        return self._checked(CausalScorer(LocalModel(causal, device, special=not self.options.chat)))
+        return self._fastest(LocalModel(causal, device, special=not self.options.chat))
 
-    def _checked(self, scorer: CausalScorer) -> CausalScorer:
-        """Return the scorer; one that reads examples from their beginning where sharing changes what comes of it."""
-        if scorer.agrees_with_plain(self.filled(self.longest, Split.SEARCH), self.material.task.choices):
-            return scorer
+    def _fastest(self, local: LocalModel) -> CausalScorer:
+        """Return the fastest scorer of those that say what the model says of each text by itself."""
+        filled, choices = self.filled(self.longest, Split.SEARCH), self.material.task.choices
+        for packing in (True, False):
+            scorer = CausalScorer(local, packing=packing)
+            if scorer.agrees_with_plain(filled, choices):
+                return scorer
         _log.warning("what examples share of the prompt cannot be read once by this model; each is read by itself")
-        return CausalScorer(scorer.local, sharing=False)
+        return CausalScorer(local, sharing=False)
 
     @property
     def scorer(self) -> Scorer:

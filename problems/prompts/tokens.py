@@ -171,7 +171,8 @@ class PromptTokens:
         examiner = self._task.examiner()
         path = folder / REFERENCES
         if not path.exists():
-            bench = Bench(self.space, self.canonical, worth_of(self._task, examiner, self._template), self._surprisal)
+            worth = worth_of(self._task, examiner, self._template, folder / "worth.jsonl")
+            bench = Bench(self.space, self.canonical, worth, self._surprisal)
             write_json(path, made_references(self._methods, bench, self._most, seed).as_json())
         self._made = kept_references(path, self.space)
         self._stops = made_stops(

@@ -18,6 +18,7 @@ from emoprune.problems.prompts.data.splitting import Sizes
 from emoprune.problems.prompts.examiner import Examiner
 from emoprune.problems.prompts.exporting import FORMATS, export_prompt
 from emoprune.problems.prompts.inspecting import inspection_of_prompt
+from emoprune.problems.prompts.kept_numbers import KeptNumbers
 from emoprune.problems.prompts.material import Asked
 from emoprune.problems.prompts.measures import TOKENS
 from emoprune.problems.prompts.scorers.calling import Endpoint
@@ -26,7 +27,7 @@ from emoprune.problems.prompts.scorers.masked import MaskedScorer
 from emoprune.problems.prompts.task import Options, Precision, PromptTask
 from emoprune.problems.prompts.tasks.choosing import Choosing
 from emoprune.problems.prompts.template import Template
-from emoprune.problems.prompts.words.influence import Influence, influence_of, measured_influences, most_influential
+from emoprune.problems.prompts.words.influence import Influence, influence_of, most_influential
 from emoprune.problems.prompts.words.whole import clustered, given_words, whole_words
 from emoprune.problems.prompts.writing_files import write_json
 from emoprune.records import Split
@@ -161,10 +162,12 @@ class PromptVocabulary:
         examples = self._task.material.parts[Split.SEARCH]
         labels = self._choosing.labels
         gold = np.array([labels.index(example.answer) for example in examples], dtype=np.int64)
-        without = self._logits(())
-        return measured_influences(
-            words, lambda word: influence_of(self._kind, self._logits([word]), without, gold), path
-        )
+        without, kept = self._logits(()), KeptNumbers(path)
+
+        def measured(word: str) -> float | None:
+            return kept.number(word, lambda: influence_of(self._kind, self._logits([word]), without, gold))
+
+        return np.array([measured(word) for word in words], dtype=np.float64)
 
     @property
     def _choosing(self) -> Choosing:

@@ -37,7 +37,7 @@ def audit_networks(
     table: Sequence[IntArray] | None = None,
     measure: Measure = "error",
     epochs: float = 3.0,
-    repeats: int = 2,
+    repeats: int = 3,
     seed: int = 0,
     rate: float = 0.02,
     batch: int = 64,

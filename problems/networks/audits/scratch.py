@@ -169,12 +169,13 @@ def criterion_finding(arms: Sequence[Arm], name: str) -> Finding:
         f"error {tuned.error:.4f} with the criterion's units, {control.error:.4f} with random ones, both fine-tuned; "
         f"difference {found.value:.4f} with a pooled standard error of {found.standard_error:.4f}"
     )
-    verdict = "it matters which units stay" if found.low > 0 else "the criterion is no better than random units"
+    lost = found.low <= 0
+    verdict = "the criterion is no better than random units" if lost else "it matters which units stay"
     return Finding(
         f"criterion against random units at {name}",
         found.value,
         found.low,
         found.high,
-        False,
+        lost,
         f"At {name} {verdict}: {said}.",
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import os
 import re
 import sys
 import sysconfig
@@ -46,11 +47,21 @@ def _own_sources() -> Iterator[Path]:
     """Yield the files of the user's modules that are loaded, and those of emoprune that structures depend on."""
     yield from (_PACKAGE / "coupling").glob("*.py")
     yield from (_PACKAGE / "built_in").glob("*.py")
-    installed = {Path(sysconfig.get_path(name)).resolve() for name in ("stdlib", "platstdlib", "purelib", "platlib")}
+    installed = _installed()
     for name, module in list(sys.modules.items()):
+        file = getattr(module, "__file__", None)
+        # As it is written first: finding out where thousands of files really lie takes longer than all the rest.
+        if name.partition(".")[0] == "emoprune" or (isinstance(file, str) and file.startswith(installed)):
+            continue
         path = _file_of(module)
-        if path is not None and name.partition(".")[0] != "emoprune" and not installed & set(path.parents):
+        if path is not None and not str(path).startswith(installed):
             yield path
+
+
+def _installed() -> tuple[str, ...]:
+    """Return how the paths of installed modules begin, as written and as they really are."""
+    places = [Path(sysconfig.get_path(name)) for name in ("stdlib", "platstdlib", "purelib", "platlib")]
+    return tuple(f"{place}{os.sep}" for each in places for place in (each, each.resolve()))
 
 
 def _sources_of_classes(network: nn.Module) -> Iterator[Path]:

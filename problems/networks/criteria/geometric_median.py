@@ -17,13 +17,13 @@ FloatArray = NDArray[np.float64]
 
 
 class GeometricMedian:
-    """Mean distance of a unit's filters from those of all units that are still there when its turn to go comes.
+    """Mean distance of a unit's filters from all others still there; a duplicate far from the rest is not found.
 
     The unit nearest to all others goes first, then the distances count only from those that stay: of two equal units
-    one goes early, and the other one, which then is needed, does not follow for its sake. Distances are Euclidean, per
-    part that puts the channels out, divided by that part's mean distance, and averaged over the parts. Source: 'Filter
-    Pruning via Geometric Median for Deep Convolutional Neural Networks Acceleration', 1811.00250, which measures all
-    distances once; `one_by_one=False` does so.
+    amid the rest one goes early, and the other one, which then is needed, does not follow for its sake. Distances are
+    Euclidean, per part that puts the channels out, divided by that part's mean distance, and averaged over the parts.
+    Source: 'Filter Pruning via Geometric Median for Deep Convolutional Neural Networks Acceleration', 1811.00250, which
+    measures all distances once; `one_by_one=False` does so.
     """
 
     leaf: ClassVar[str] = "filter ranking/weight correlation"

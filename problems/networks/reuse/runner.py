@@ -12,10 +12,11 @@ from emoprune.problems.networks.bench import Bench
 from emoprune.problems.networks.coupling.realising import realised
 from emoprune.problems.networks.proxies.contract import NormEstimate, NormStatistics
 from emoprune.problems.networks.proxies.estimating import check_batches, statistics_of, with_statistics
-from emoprune.problems.networks.reuse.memory import RecentlyUsed, bytes_of
+from emoprune.problems.networks.reuse.memory import bytes_of
 from emoprune.problems.networks.reuse.stations import Network, Station
 from emoprune.problems.networks.reuse.tracing import NotFollowed, modules_of
 from emoprune.problems.networks.reuse.walk import Batch, Walk
+from emoprune.problems.networks.reuse.worth import WorthKeeping
 from emoprune.problems.networks.scoring import in_precision
 from emoprune.problems.networks.variant import Variant
 from emoprune.records import Split
@@ -23,6 +24,7 @@ from emoprune.records import Split
 __all__ = ["ReusingRunner"]
 
 CALIBRATION = "calibration"
+STATISTICS_WORK = 1e6  # per byte: they are worth a pass of the calibration images, and take no room
 TOLERANCE = 1e-3  # of the largest output: sums in another order stay far below, a wrong channel far above
 
 
@@ -44,7 +46,7 @@ class ReusingRunner:
         self._bench = bench
         self._estimate = estimate
         self._precision = precision
-        self._memory = RecentlyUsed[Any](cache_bytes)
+        self._memory = WorthKeeping[Any](cache_bytes)
         self._network = Network.of(bench.network, bench.structure)
         self._norms = [station for station in self._network.stations if station.norms]
         self._unpruned = modules_of(bench.network, halved=precision == "bfloat16")
@@ -126,7 +128,7 @@ class ReusingRunner:
                 for path in paths
             }
             size = sum(bytes_of([statistics.mean, statistics.variance]) for statistics in own.values())
-            self._memory.put(walk.statistics_key(station), own, size)
+            self._memory.put(walk.statistics_key(station), own, size, STATISTICS_WORK * size)
             found |= own
         return found
 
@@ -139,7 +141,7 @@ class ReusingRunner:
         with torch.inference_mode():
             for variant in (Variant(self._bench.network, {}, adapted=False), Variant(pruned, versions, adapted=False)):
                 expected = variant.network(images)
-                unkept = RecentlyUsed[Any](0)
+                unkept = WorthKeeping[Any](0)
                 unpruned = modules_of(self._bench.network)
                 walk = Walk(self._network, unpruned, variant, unkept, adapted=False, halved=False)
                 _check_same(_value(walk, images), expected)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from torch import fx, nn
 
 from emoprune.problems.networks.coupling.structure import FIXED, Structure, Wiring
 from emoprune.problems.networks.proxies.estimating import estimating_norms
+from emoprune.problems.networks.reuse.folding import foldings, overwriting
 from emoprune.problems.networks.reuse.tracing import traced
 
 __all__ = ["Network", "Station"]
@@ -19,9 +20,10 @@ class Station:
     """A value on the way through a network, and the steps that lead to it from the stations before.
 
     `node` gives the value; `steps` end with it; `inputs` are the numbers of the stations the steps start from.
-    `norms` are the batch norms among the steps, `to_norms` the steps that lead to them. `above` names everything with
-    tensors at or before the station. A `whole` station holds the value of the unpruned module, from which the next
-    station, whose `source` it is, takes some channels along `axis`.
+    `norms` are the batch norms among the steps, `to_norms` the steps that lead to them, `overwriting` those that may
+    change what they take in. `above` names everything with tensors at or before the station. A `whole` station holds
+    the value of the unpruned module, from which the next station, whose `source` it is, takes some channels along
+    `axis`.
     """
 
     number: int
@@ -31,6 +33,7 @@ class Station:
     norms: tuple[fx.Node, ...]
     to_norms: tuple[fx.Node, ...]
     above: frozenset[str]
+    overwriting: frozenset[fx.Node] = frozenset()
     whole: bool = False
     source: int | None = None
     axis: int = 1
@@ -41,6 +44,7 @@ class Network:
     """The stations of a network in the order of its forward; the first is its input and the last its output."""
 
     stations: tuple[Station, ...]
+    foldings: Mapping[str, str]  # convolutions by path, with the batch norms that they can take over
     constants: nn.Module
     constant_names: frozenset[str]
     graph: fx.Graph  # owns the nodes
@@ -55,7 +59,9 @@ class Network:
         graph, root = traced(network)
         own = {name for name, _ in (*network.named_parameters(), *network.named_buffers())}
         attributes = {str(node.target) for node in graph.nodes if node.op == "get_attr"}
-        return cls(tuple(_Partition(graph, root, structure).stations()), root, frozenset(attributes - own), graph)
+        stations = tuple(_Partition(graph, root, structure).stations())
+        taken = foldings(graph, root, {station.node for station in stations})
+        return cls(stations, taken, root, frozenset(attributes - own), graph)
 
 
 class _Partition:
@@ -63,6 +69,7 @@ class _Partition:
 
     def __init__(self, graph: fx.Graph, root: nn.Module, structure: Structure) -> None:
         self._graph = graph
+        self._root = root
         self._owned = {node: _owned(root, node) for node in graph.nodes if node.op in {"call_module", "get_attr"}}
         self._weighted = {node for node in graph.nodes if node.op == "call_module" and _is_weighted(root, node)}
         self._estimating = frozenset(estimating_norms(root))
@@ -120,6 +127,7 @@ class _Partition:
                 norms,
                 tuple(step for step in steps if step in to_norms),
                 frozenset(own).union(*(station.above for station in before)),
+                overwriting(steps, self._root),
                 whole=whole,
                 source=source,
                 axis=self._axes.get(str(node.target), 1),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import operator
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from typing import Any
 
 import torch
@@ -113,10 +113,22 @@ def _check(graph: fx.Graph, root: nn.Module) -> None:
             raise NotFollowed(f"the batch norms of {path!r} are not one step each")
 
 
-def run(steps: Sequence[fx.Node], values: Values, modules: Modules, attributes: Attributes) -> None:
-    """Run steps in order and put what each gives into `values`, which holds what they take."""
+def run(
+    steps: Sequence[fx.Node],
+    values: Values,
+    modules: Modules,
+    attributes: Attributes,
+    overwriting: Set[fx.Node] = frozenset(),
+) -> None:
+    """Run steps in order and put what each gives into `values`, which holds what they take.
+
+    Those of `overwriting`, each of them a ReLU, change what they take.
+    """
     for node in steps:
-        values[node] = _step(node, values, modules, attributes)
+        if node in overwriting:
+            values[node] = torch.relu_(values[node.all_input_nodes[0]])
+        else:
+            values[node] = _step(node, values, modules, attributes)
 
 
 def _step(node: fx.Node, values: Values, modules: Modules, attributes: Attributes) -> Any:

@@ -8,17 +8,21 @@ from collections.abc import Hashable, Iterable, Mapping
 from typing import Any
 
 import torch
-from torch import nn
+from torch import fx, nn
 
 from emoprune.problems.networks.proxies.contract import NormStatistics
 from emoprune.problems.networks.proxies.estimating import recorded, recording, with_statistics
-from emoprune.problems.networks.reuse.memory import RecentlyUsed, bytes_of
+from emoprune.problems.networks.reuse.folding import folded
+from emoprune.problems.networks.reuse.memory import bytes_of
 from emoprune.problems.networks.reuse.stations import Network, Station
 from emoprune.problems.networks.reuse.tracing import Modules, Values, modules_of, run
+from emoprune.problems.networks.reuse.worth import WorthKeeping
 from emoprune.problems.networks.variant import Variant
 
 __all__ = ["Batch", "Walk"]
 
+MOVING = 10  # multiply-accumulates in the time that a number takes from and to memory
+_NOTHING = nn.Identity()  # stands where a batch norm was taken over
 Batch = tuple[str, int]  # which stream of images, and which of its batches
 
 
@@ -33,7 +37,7 @@ class Walk:
         network: Network,
         unpruned: Modules,
         variant: Variant,
-        memory: RecentlyUsed[Any],
+        memory: WorthKeeping[Any],
         *,
         adapted: bool,
         halved: bool,
@@ -43,6 +47,9 @@ class Walk:
         self._variant = variant
         self._modules = modules_of(variant.network, halved=halved)
         self._settled: dict[str, nn.Module] = {}
+        self._halved = halved
+        self._folded: dict[str, nn.Module] = {}
+        self._taken = frozenset(network.foldings.values())
         self._memory = memory
         norms = {str(norm.target) for station in network.stations for norm in station.norms}
         self._alive = norms - variant.frozen
@@ -114,7 +121,7 @@ class Walk:
         uses.update(station.number for station in wanted)
         for number in sorted(computed):
             station, whole = self._network.stations[number], computed[number]
-            found = self._compute(station, values, modules or self._module, whole)
+            found, work = self._compute(station, values, modules or self._module, whole)
             for start in self._starts(station):
                 uses[start] -= 1
                 if not uses[start]:
@@ -122,7 +129,7 @@ class Walk:
             if whole:
                 values[number] = found
                 if station.source is None:  # a selection is as quick as a look
-                    self._memory.put(self.key(station, batch), found, bytes_of(found))
+                    self._memory.put(self.key(station, batch), found, bytes_of(found), work)
         return values
 
     def _plan(
@@ -154,20 +161,41 @@ class Walk:
         path = str(station.node.target)
         return path in self._variant.rows or path not in self._variant.versions
 
-    def _compute(self, station: Station, values: dict[int, Any], modules: Modules, whole: bool) -> Any:
+    def _compute(self, station: Station, values: dict[int, Any], modules: Modules, whole: bool) -> tuple[Any, float]:
+        """Return the value of a station, if it is wanted whole, and about how much work it was."""
         if station.source is not None and self._selects(station):
-            return _selected(values[station.source], self._variant.rows.get(str(station.node.target)), station)
+            return _selected(values[station.source], self._variant.rows.get(str(station.node.target)), station), 0.0
         starts: Values = {self._network.stations[number].node: values[number] for number in station.inputs}
         if station.whole:
             modules = self._unpruned_at(station, modules)
-        run(station.steps if whole else station.to_norms, starts, modules, self._attribute)
-        return starts[station.node] if whole else None
+        steps = station.steps if whole else station.to_norms
+        run(steps, starts, modules, self._attribute, station.overwriting)
+        if not whole:
+            return None, 0.0
+        return starts[station.node], sum(_work(starts[step], self._weight(step)) for step in steps)
+
+    def _weight(self, step: fx.Node) -> Any:
+        """Return the weight that a step multiplies with, if it is a module of its own that has one."""
+        if step.op != "call_module":
+            return None
+        return getattr(self._modules(str(step.target)), "weight", None)
 
     def _unpruned_at(self, station: Station, modules: Modules) -> Modules:
         own = str(station.node.target)
         return lambda path: self._unpruned(path) if path == own else modules(path)
 
     def _module(self, path: str) -> nn.Module:
+        """Return a module for scoring: its batch norms have settled, and may be part of the convolutions before."""
+        if self._halved:
+            return self._norm(path)
+        if path not in self._folded:
+            taken = self._network.foldings.get(path)
+            if taken is None:
+                return _NOTHING if path in self._taken else self._norm(path)
+            self._folded[path] = folded(self._modules(path), self._norm(taken))
+        return self._folded[path]
+
+    def _norm(self, path: str) -> nn.Module:
         return self._settled[path] if path in self._settled else self._modules(path)
 
     def _attribute(self, name: str) -> Any:
@@ -175,10 +203,18 @@ class Walk:
         return operator.attrgetter(name)(network)
 
 
+def _work(value: Any, weight: Any) -> float:
+    """Return about how many multiply-accumulates a step takes; moving a number is as much as some of them."""
+    if not isinstance(value, torch.Tensor):
+        return 0.0
+    product = isinstance(weight, torch.Tensor) and weight.ndim > 1
+    return float(value.numel()) * (MOVING + (weight[0].numel() if product else 0))
+
+
 def _selected(full: torch.Tensor, rows: torch.Tensor | None, station: Station) -> torch.Tensor:
     """Return some of the channels, laid out in memory as all of them were."""
     if rows is None:
         return full
-    last = full.ndim == 4 and full.is_contiguous(memory_format=torch.channels_last)
-    chosen = full.index_select(station.axis, rows)
-    return chosen.contiguous(memory_format=torch.channels_last) if last else chosen
+    if full.ndim == 4 and full.is_contiguous(memory_format=torch.channels_last):
+        return full.permute(0, 2, 3, 1).index_select(-1, rows).permute(0, 3, 1, 2)  # one copy, laid out as needed
+    return full.index_select(station.axis, rows)

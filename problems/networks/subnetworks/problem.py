@@ -309,6 +309,10 @@ class Subnetworks:
         """Write the smaller network into `folder` in the first format, verified."""
         return self.export_as(genome, folder, self.formats[:1], verify=True)
 
+    def formats_to_write(self, asked: Sequence[str], there: Sequence[str]) -> Sequence[str]:
+        """Return safetensors and a program unless others are asked for, beside what lies there already."""
+        return self._task.formats_to_write(self._loaded[0], asked, there)
+
     def export_as(self, genome: IntArray, folder: Path, formats: Sequence[str], verify: bool) -> Description:
         """Write the smaller network into `folder`, loadable without emoprune; verified in a fresh process.
 
@@ -356,13 +360,31 @@ class Subnetworks:
         weight: float = 0.9,
         flips: bool = False,
         shift: int = 0,
+        formats: Sequence[str] = (),
     ) -> Recovered:
         """Train a candidate and measure it again.
 
         `constrained` trains part by part, each towards the labels and the unpruned part's features, fed by the pruned
         part before it; the epochs are split evenly among the parts. `finetune` and `distil` train all of it at once.
+
+        Args:
+            genome: The candidate.
+            folder: Where the recovered network is written.
+            seed: Fixes the order of the images, how they are varied, and dropout.
+            epochs: How often all training images are seen; 0.5 is half of them once.
+            method: constrained, finetune or distil.
+            feature_weight: How much the unpruned part's features count beside the labels when constrained.
+            order: In which order parts are trained: forward or backward.
+            rate: The highest learning rate.
+            batch: Images per step.
+            temperature: How soft the unpruned network's probabilities are made when distilling.
+            weight: Their share of the loss when distilling, from 0 to 1.
+            flips: Mirror half of the images.
+            shift: Move each image by up to so many pixels.
+            formats: What is written, as of an export: safetensors and a program if none is named.
         """
         worker, variant = self._loaded[0], self._variant(genome)
+        wanted = self._task.formats_to_write(worker, formats)
         if method == "constrained":
             plan = Plan(epochs / len(self._chained), rate, batch, flips=flips, shift=shift)
             network = self._constrained(genome, plan, Constraint(feature_weight, order), seed)
@@ -386,7 +408,7 @@ class Subnetworks:
             Variant(network, {}, adapted=False),
             genome,
             folder,
-            self.formats[:1],
+            wanted,
             verify=True,
             notes=[f"After pruning it was trained for {epochs:g} epochs ({method})."],
         )

@@ -195,6 +195,10 @@ class TransformerProblem:
         """Write the smaller model into `folder` in the first format, verified."""
         return self.export_as(genome, folder, self.formats[:1], verify=True)
 
+    def formats_to_write(self, asked: Sequence[str], there: Sequence[str]) -> Sequence[str]:  # noqa: ARG002  # the contract's
+        """Return one format, because the files of all are loaded by the same names: another one is replaced."""
+        return asked or self.formats[:1]
+
     def export_as(self, genome: IntArray, folder: Path, formats: Sequence[str], verify: bool) -> Description:
         """Write the smaller model into `folder`, loadable without emoprune; verified in a fresh process.
 

@@ -80,14 +80,14 @@ def made_references(names: Sequence[str], bench: Bench, most: int, seed: int) ->
     """
     rng = np.random.default_rng([seed, 20])
     space = bench.space
+    surprisal = bench.surprisal() if "perplexity" in names else None  # first: a scorer that cannot say refuses here
     climbed: dict[str, Accepted] = {}
     for name in ("threshold-accepting", "hill-climbing"):
         if name in names:
             climbed[name] = accepting(bench.worth, space, strict=name == "hill-climbing", most=most)
     found: dict[str, IntArray] = {UNPRUNED: space.full, **{name: each.genome for name, each in climbed.items()}}
-    if "perplexity" in names:
-        scores = bench.surprisal()
-        found |= {f"perplexity-{share:.0%}".removesuffix("%"): kept_by(scores, space, share) for share in SHARES}
+    if surprisal is not None:
+        found |= {f"perplexity-{share:.0%}".removesuffix("%"): kept_by(surprisal, space, share) for share in SHARES}
     if "random" in names:
         scores = random_order(space, rng)
         found |= {f"random-{share:.0%}".removesuffix("%"): kept_by(scores, space, share) for share in SHARES}

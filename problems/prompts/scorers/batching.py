@@ -12,7 +12,7 @@ STARTING = 16  # what beginning a batch costs, in tokens: measured on a small mo
 MOST_TOGETHER = 64
 
 
-def batches(lengths: IntArray, most_tokens: int) -> list[IntArray]:
+def batches(lengths: IntArray, most_tokens: int, starting: int = STARTING) -> list[IntArray]:
     """Return places in `lengths`, shape (n,), grouped so that padding and beginnings cost the least.
 
     Places with equal lengths stay in their order. The cost of a batch is its padded tokens and a constant for
@@ -21,6 +21,7 @@ def batches(lengths: IntArray, most_tokens: int) -> list[IntArray]:
     Args:
         lengths: Tokens of each text.
         most_tokens: Of a batch, padding included; a single text may be longer.
+        starting: What beginning a batch costs, in tokens.
     """
     order = np.argsort(lengths, kind="stable")
     ordered = lengths[order].tolist()
@@ -29,7 +30,7 @@ def batches(lengths: IntArray, most_tokens: int) -> list[IntArray]:
         longest = ordered[end - 1]
         together = max(1, min(MOST_TOGETHER, end, most_tokens // max(longest, 1)))
         options = [
-            (cheapest[end - count] + STARTING + count * longest, end - count) for count in range(1, together + 1)
+            (cheapest[end - count] + starting + count * longest, end - count) for count in range(1, together + 1)
         ]
         cost, begin = min(options)
         cheapest.append(cost)

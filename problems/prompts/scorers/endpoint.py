@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -16,6 +17,9 @@ from emoprune.space import IntArray
 __all__ = ["EndpointScorer"]
 
 UNSEEN = 1.0  # nats below the least likely token that was answered, for a choice that was not among them
+TRIED = 4  # examples that an endpoint is asked about before it is relied upon
+
+_log = logging.getLogger("emoprune")
 
 
 class EndpointScorer:
@@ -38,15 +42,22 @@ class EndpointScorer:
         return EndpointPrompted(self, filled.texts(), choices)
 
     def check(self, filled: Filled, choices: Choices) -> None:
-        """Ask once, and refuse an endpoint that does not answer with log-probabilities.
+        """Ask about the first examples; refuse an endpoint without log-probabilities, and tell of words it never says.
 
         Raises:
-            ConfigError: It does not.
+            ConfigError: It does not answer with log-probabilities.
         """
         try:
-            self.prompted(filled, choices).choices(np.zeros(1, dtype=np.int64))
+            found = self.prompted(filled, choices).choices(np.arange(min(TRIED, len(filled.inputs))))
         except EndpointFailed as error:
             raise ConfigError(f"endpoint: cannot be used: {error}") from error
+        if np.ptp(found, axis=1).max() == 0:
+            _log.warning(
+                "none of the answers %s is among the %d likeliest tokens after the prompt, so none can be right: each "
+                "must be one token of this model; choose other verbalisers, or a larger endpoint.top",
+                ", ".join(map(repr, choices.words)),
+                self.endpoint.top,
+            )
 
     def token_scores(self, text: str) -> TokenScores:
         """Say how surprising each token is, from an endpoint that echoes the prompt with its log-probabilities."""
@@ -93,8 +104,7 @@ class EndpointPrompted:
 
     def _of(self, answer: Any) -> list[float]:
         try:
-            top: Mapping[str, float] = _choice(answer)["logprobs"]["top_logprobs"][0]
-            likeliest = {str(token): float(value) for token, value in top.items()}
+            likeliest = _likeliest(answer)
             least = min(likeliest.values()) - UNSEEN
         except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
             raise EndpointFailed(
@@ -113,6 +123,17 @@ class EndpointPrompted:
             raise EndpointFailed(
                 f"endpoint {self._scorer.endpoint.url}: expected choices with a text, found {str(answers)[:200]}"
             ) from error
+
+
+def _likeliest(answer: Any) -> dict[str, float]:
+    """Return the likeliest first tokens with their log-probabilities.
+
+    They come by token, as vLLM answers a completion, or as a list of tokens, as the server of llama.cpp does.
+    """
+    told = _choice(answer)["logprobs"]
+    if told.get("content"):
+        return {str(each["token"]): float(each["logprob"]) for each in told["content"][0]["top_logprobs"]}
+    return {str(token): float(value) for token, value in told["top_logprobs"][0].items()}
 
 
 def _choice(answer: Any) -> Mapping[str, Any]:

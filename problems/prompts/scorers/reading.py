@@ -10,12 +10,16 @@ from typing import Any
 import torch
 from torch import nn
 
-from emoprune.errors import ConfigError
+from emoprune.errors import ConfigError, EmopruneError
 from emoprune.problems.language.loading import LoadedModel
 
-__all__ = ["LocalModel"]
+__all__ = ["CannotRead", "LocalModel", "check_fast"]
 
 MANY = 10**9  # tokens; what tokenizers and configs say that know no limit is larger
+
+
+class CannotRead(EmopruneError, TypeError):
+    """A model is not made in the way that reading several texts together takes."""
 
 
 class LocalModel:

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
-from emoprune.errors import ConfigError, RunCorrupt
+from emoprune.errors import ConfigError
 
-__all__ = ["Influence", "influence_of", "measured_influences", "most_influential"]
+__all__ = ["Influence", "influence_of", "most_influential"]
 
 FloatArray = NDArray[np.float64]
 Influence = Literal["reward", "kl", "random"]
@@ -34,43 +31,6 @@ def influence_of(kind: Influence, with_word: FloatArray, without: FloatArray, go
         return float((np.exp(own) * (own - other)).sum())
     rows = np.arange(len(gold))
     return float((own[rows, gold] - other[rows, gold]).sum())
-
-
-def measured_influences(words: Sequence[str], measure: Callable[[str], float], path: Path) -> FloatArray:
-    """Return the influence of each word; what is measured is written to `path` at once, and never measured again.
-
-    Raises:
-        RunCorrupt: The file is of another form.
-    """
-    known = _known(path)
-    with path.open("a", encoding="utf-8") as file:
-        for word in words:
-            if word not in known:
-                known[word] = measure(word)
-                file.write(json.dumps([word, known[word]]) + "\n")
-                file.flush()
-    return np.array([known[word] for word in words])
-
-
-def _known(path: Path) -> dict[str, float]:
-    """Read what is measured already; a last line that a kill cut off is cut off here, too."""
-    if not path.exists():
-        return {}
-    text = path.read_text(encoding="utf-8")
-    whole, _, rest = text.rpartition("\n")
-    if rest:
-        path.write_text(f"{whole}\n" if whole else "", encoding="utf-8")
-    known = {}
-    for number, line in enumerate(whole.splitlines(), start=1):
-        try:
-            word, value = json.loads(line)
-            known[str(word)] = float(value)
-        except (ValueError, TypeError) as error:
-            raise RunCorrupt(
-                f"{path.name}, line {number}: expected a word and its influence, found {line[:60]!r}; delete the line, "
-                "and it is measured again"
-            ) from error
-    return known
 
 
 def most_influential(influences: FloatArray, percentile: float) -> NDArray[np.int64]:

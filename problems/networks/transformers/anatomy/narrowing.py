@@ -165,7 +165,7 @@ def _rows(heads: IntArray, width: int) -> torch.Tensor:
 
 def _outgoing(source: nn.Module, path: str, rows: torch.Tensor) -> Tensors:
     linear = _linear(source, path)
-    found = {f"{path}.weight": linear.weight.detach()[rows]}
+    found = {f"{path}.weight": linear.weight.detach().index_select(0, rows)}
     if linear.bias is not None:
         found[f"{path}.bias"] = linear.bias.detach()[rows]
     return found
@@ -173,7 +173,7 @@ def _outgoing(source: nn.Module, path: str, rows: torch.Tensor) -> Tensors:
 
 def _incoming(source: nn.Module, path: str, columns: torch.Tensor) -> Tensors:
     linear = _linear(source, path)
-    found = {f"{path}.weight": linear.weight.detach()[:, columns]}
+    found = {f"{path}.weight": linear.weight.detach().index_select(1, columns)}
     if linear.bias is not None:
         found[f"{path}.bias"] = linear.bias.detach()
     return found

@@ -11,7 +11,8 @@ from emoprune.errors import ConfigError
 
 __all__ = ["NextTokens"]
 
-CHUNK = 8_000_000  # logits at a time: 32 MB, which stay in a processor's cache better than more
+CHUNK = 8_000_000  # logits at a time: 32 MB
+ROWS, BLOCK = 1024, 1_000_000  # tokens and logits at a time where only sums are kept: 4 MB stay in the cache
 TOLERANCE = 1e-4
 
 
@@ -41,8 +42,11 @@ class NextTokens:
             ConfigError: The model computes them in another way.
         """
         with torch.no_grad():
-            own, expected = self.logits(hidden), model(input_ids=ids).logits
-        if own.shape != expected.shape or (own - expected).abs().max() > TOLERANCE * max(1.0, expected.abs().max()):
+            expected = model(input_ids=ids).logits
+            in_blocks = torch.cat([block for _, block in self._blocks(hidden.flatten(0, 1))], dim=1)
+            found = (self.logits(hidden), in_blocks.view(*hidden.shape[:2], -1))
+        limit = TOLERANCE * max(1.0, expected.abs().max())
+        if any(own.shape != expected.shape or (own - expected).abs().max() > limit for own in found):
             raise ConfigError(
                 f"model: {type(model).__name__} computes its logits in a way that is not known (something beside a "
                 "linear layer, a scale or a soft cap after the last norm); its perplexity cannot be measured here"
@@ -50,7 +54,11 @@ class NextTokens:
 
     def logits(self, hidden: torch.Tensor) -> torch.Tensor:
         """Return the logits of tokens with these hidden states."""
-        found = self._head(hidden) * self._multiply / self._divide
+        return self._scaled(self._head(hidden))
+
+    def _scaled(self, found: torch.Tensor) -> torch.Tensor:
+        if self._multiply != 1 or self._divide != 1:  # a pass over all logits each, where they change anything
+            found = found * self._multiply / self._divide
         return torch.as_tensor(found if self._cap is None else self._cap * torch.tanh(found / self._cap))
 
     def _chunks(self, hidden: torch.Tensor, ids: torch.Tensor) -> Iterator[tuple[slice, torch.Tensor, torch.Tensor]]:
@@ -73,18 +81,61 @@ class NextTokens:
             wrong: Whether to count `error`, tokens that are not the most probable one.
         """
         sums = {"tokens": float(ids[:, 1:].numel()), "loss": 0.0, "kl": 0.0, "error": 0.0}
-        before = None if unpruned is None else unpruned[:, :-1].flatten(0, 1)
+        if unpruned is None:
+            return sums | self._streamed(hidden[:, :-1].flatten(0, 1), ids[:, 1:].flatten(), wrong=wrong)
+        before = unpruned[:, :-1].flatten(0, 1)
         with torch.no_grad():
             for rows, logits, following in self._chunks(hidden, ids):
                 total = torch.logsumexp(logits, dim=-1)
                 sums["loss"] += float((total - logits.gather(1, following[:, None]).squeeze(1)).double().sum())
                 if wrong:
                     sums["error"] += float((logits.argmax(dim=-1) != following).sum())
-                if before is not None:
-                    taught = torch.log_softmax(self.logits(before[rows]), dim=-1)
-                    own = logits - total[:, None]
-                    sums["kl"] += float((taught.exp() * (taught - own)).sum(dim=-1).double().sum())
+                taught = torch.log_softmax(self.logits(before[rows]), dim=-1)
+                own = logits - total[:, None]
+                sums["kl"] += float((taught.exp() * (taught - own)).sum(dim=-1).double().sum())
         return sums
+
+    def _streamed(self, hidden: torch.Tensor, following: torch.Tensor, *, wrong: bool) -> dict[str, float]:
+        """Return `loss` and `error`; the vocabulary passes by in blocks, and each weight is read from memory once."""
+        loss, error = 0.0, 0.0
+        with torch.no_grad():
+            for rows, own in zip(hidden.split(ROWS), following.split(ROWS), strict=True):
+                total, target, missed = self._totals(rows, own, wrong=wrong)
+                loss += float((total - target).double().sum())
+                error += float(missed.sum())
+        return {"loss": loss, "error": error}
+
+    def _totals(
+        self, hidden: torch.Tensor, following: torch.Tensor, *, wrong: bool
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Return for some tokens the logarithm of the summed exponentials, the next token's logit, and what is missed.
+
+        Missed is every token whose next one is not the most probable, if `wrong` asks for it. Shapes (tokens,) each.
+        """
+        highest = hidden.new_full((len(hidden),), -torch.inf)
+        summed, target = torch.zeros_like(highest), torch.zeros_like(highest)
+        best = following
+        for start, logits in self._blocks(hidden):
+            within = (following >= start) & (following < start + logits.shape[1])
+            target[within] = logits[within, following[within] - start]
+            if wrong:
+                top, place = logits.max(dim=1)
+                best = torch.where(top > highest, place + start, best)
+            else:
+                top = logits.amax(dim=1)
+            raised = torch.maximum(highest, top)
+            summed = summed * torch.exp(highest - raised) + logits.sub_(raised[:, None]).exp_().sum(dim=1)
+            highest = raised
+        return highest + summed.log(), target, best != following
+
+    def _blocks(self, hidden: torch.Tensor) -> Iterator[tuple[int, torch.Tensor]]:
+        """Yield the logits of a piece of the vocabulary at a time, each new and free to be changed."""
+        weight, bias = self._head.weight, getattr(self._head, "bias", None)
+        size = max(1, BLOCK // len(hidden))
+        for start in range(0, len(weight), size):
+            piece = slice(start, start + size)
+            found = torch.nn.functional.linear(hidden, weight[piece], None if bias is None else bias[piece])
+            yield start, self._scaled(found)
 
     def loss(self, hidden: torch.Tensor, ids: torch.Tensor, temperature: float = 1.0) -> torch.Tensor:
         """Return the summed loss in nats, with gradients; a chunk's logits are computed again on the way back.

@@ -1,0 +1,194 @@
+"""A prompt about some examples, as tokens that a causal language model goes on from."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+
+from emoprune.problems.prompts.scorers.batching import batches
+from emoprune.problems.prompts.scorers.contract import Choices, FloatArray
+from emoprune.problems.prompts.scorers.packing import Packed, packed_attention
+from emoprune.problems.prompts.scorers.reading import CannotRead, LocalModel
+from emoprune.space import IntArray
+
+__all__ = ["CausalPrompted"]
+
+
+class CausalPrompted:
+    """A prompt about some examples, as tokens.
+
+    Args:
+        local: The model.
+        ids: The tokens of the prompt about each example.
+        choices: What is chosen from.
+        most_tokens: Of a batch.
+        sharing: Whether what all examples begin with is read once.
+        packing: Whether examples stand in one row without padding.
+    """
+
+    def __init__(
+        self,
+        local: LocalModel,
+        ids: Sequence[Sequence[int]],
+        choices: Choices,
+        most_tokens: int,
+        *,
+        sharing: bool,
+        packing: bool,
+    ) -> None:
+        self._local = local
+        self._most = most_tokens
+        self._ids = ids
+        self._choices = choices
+        self._shared = _shared(ids) if sharing else 0
+        self._packing = packing
+        self._cache: Any = None
+
+    @property
+    def refusal(self) -> str | None:
+        """Say if the longest example does not fit into the model's context."""
+        longest = max(map(len, self._ids))
+        if longest <= self._local.limit:
+            return None
+        return f"the longest example makes {longest} tokens of the prompt, the model reads {self._local.limit}"
+
+    @torch.inference_mode()
+    def choices(self, rows: IntArray) -> FloatArray:
+        """Return log-probabilities of the choices after some examples."""
+        found = np.empty((len(rows), len(self._choices)))
+        own = [self._ids[row][self._shared :] for row in rows.tolist()]
+        lengths = np.array([len(each) for each in own], dtype=np.int64)
+        groups = _in_turn(lengths, self._most) if self._packing else batches(lengths, self._most)
+        with self._local.projecting(self._choices.tokens) as model:
+            for group in groups:
+                logits = (self._packed if self._packing else self._batched)(model, [own[place] for place in group])
+                found[group] = self._local.chosen(logits, self._choices.tokens).double().cpu().numpy()
+        return found
+
+    def _batched(self, model: Any, ids: Sequence[Sequence[int]]) -> torch.Tensor:
+        """Return the logits after each text; padding stands behind it, where no token of it looks."""
+        logits = model(input_ids=self._padded(ids), **self._past(len(ids))).logits
+        last: torch.Tensor = logits[torch.arange(len(ids)), torch.tensor([len(each) - 1 for each in ids])]
+        return last
+
+    def _packed(self, model: Any, ids: Sequence[Sequence[int]]) -> torch.Tensor:
+        """Return the logits after each text, all of them read in one row."""
+        device, lengths = self._local.device, np.array([len(each) for each in ids], dtype=np.int64)
+        cache = self._beginning if self._shared else None
+        packed = Packed.of(lengths, self._most, self._shared, cache, device)
+        row = torch.tensor([[token for each in ids for token in each]], device=device)
+        positions = [self._shared + place for length in lengths.tolist() for place in range(length)]
+        with packed_attention(model):
+            logits = model(
+                input_ids=row, position_ids=torch.tensor([positions], device=device), use_cache=False, packed=packed
+            ).logits
+        last: torch.Tensor = logits[0, torch.from_numpy(lengths.cumsum() - 1)]
+        return last
+
+    def _padded(self, ids: Sequence[Sequence[int]]) -> torch.Tensor:
+        longest, filler = max(map(len, ids)), self._local.padding
+        padded = [[*each, *[filler] * (longest - len(each))] for each in ids]
+        return torch.tensor(padded, device=self._local.device)
+
+    def _past(self, count: int) -> dict[str, Any]:
+        """Return the cache of what all examples begin with, for `count` of them; nothing if they share nothing.
+
+        Raises:
+            CannotRead: The model's cache cannot be repeated.
+        """
+        if not self._shared or self._local.cache_argument is None:
+            return {}
+        strange = next(
+            (layer for layer in self._beginning.layers if not hasattr(layer, "batch_repeat_interleave")), None
+        )
+        if strange is not None:
+            raise CannotRead(f"expected a cache that can be repeated, found {type(strange).__name__}")
+        cache = copy.deepcopy(self._beginning)
+        cache.batch_repeat_interleave(count)
+        return {self._local.cache_argument: cache, "use_cache": True}
+
+    @property
+    def _beginning(self) -> Any:
+        """The cache of what all examples begin with, read when it is first needed."""
+        from transformers import DynamicCache
+
+        if self._cache is None:
+            ids = torch.tensor([list(self._ids[0][: self._shared])], device=self._local.device)
+            self._cache = DynamicCache(config=self._local.model.config)
+            arguments = {str(self._local.cache_argument): self._cache}
+            self._local.model.base_model(input_ids=ids, use_cache=True, **arguments)
+        return self._cache
+
+    @torch.inference_mode()
+    def continuations(self, rows: IntArray, limit: int, stop: str) -> list[str]:
+        """Return the likeliest continuation of some examples, token by token."""
+        found = [""] * len(rows)
+        own = [self._ids[row][self._shared :] for row in rows.tolist()]
+        lengths = np.array([len(each) + limit for each in own], dtype=np.int64)
+        with self._local.projecting(None) as model:
+            for group in batches(lengths, self._most):
+                texts = self._continued(model, [own[place] for place in group], limit, stop)
+                for place, text in zip(group.tolist(), texts, strict=True):
+                    found[place] = text
+        return found
+
+    def _continued(self, model: Any, ids: Sequence[Sequence[int]], limit: int, stop: str) -> list[str]:
+        """Go on greedily from texts of different lengths: padding stands between what is shared and each, masked."""
+        from transformers import GenerationConfig
+
+        local, longest = self._local, max(map(len, ids))
+        shared = list(self._ids[0][: self._shared])
+        pads = [longest - len(each) for each in ids]
+        rows = [[*shared, *[local.padding] * pad, *each] for pad, each in zip(pads, ids, strict=True)]
+        seen = [[*[1] * len(shared), *[0] * pad, *[1] * len(each)] for pad, each in zip(pads, ids, strict=True)]
+        greedy = GenerationConfig(
+            do_sample=False,
+            max_new_tokens=limit,
+            use_cache=True,
+            pad_token_id=local.padding,
+            eos_token_id=local.tokenizer.eos_token_id,
+            bos_token_id=local.tokenizer.bos_token_id,
+        )
+        before = len(shared) + longest
+
+        def said(rows: torch.Tensor) -> list[str]:
+            found: list[str] = local.tokenizer.batch_decode(rows[:, before:], skip_special_tokens=True)
+            return found
+
+        def ended(rows: torch.Tensor, _scores: object, **_: object) -> torch.Tensor:
+            return torch.tensor([bool(stop) and stop in text for text in said(rows)], device=rows.device)
+
+        past = self._past(len(ids))
+        past.pop("use_cache", None)  # the config says it
+        made = model.generate(
+            torch.tensor(rows, device=local.device),
+            attention_mask=torch.tensor(seen, device=local.device),
+            generation_config=greedy,
+            stopping_criteria=[ended],
+            **past,
+        )
+        return [text.partition(stop)[0] if stop else text for text in said(made)]
+
+
+def _in_turn(lengths: IntArray, most_tokens: int) -> Iterator[IntArray]:
+    """Yield places in `lengths` in their order, as many at a time as have so many tokens, one at least."""
+    begin, total = 0, 0
+    for place, length in enumerate(lengths.tolist()):
+        if place > begin and total + length > most_tokens:
+            yield np.arange(begin, place)
+            begin, total = place, 0
+        total += length
+    yield np.arange(begin, len(lengths))
+
+
+def _shared(ids: Sequence[Sequence[int]]) -> int:
+    """Return how many tokens all texts begin with, at least one of each left over."""
+    first, shared = ids[0], 0
+    most = min(map(len, ids)) - 1
+    while shared < most and all(each[shared] == first[shared] for each in ids):
+        shared += 1
+    return shared

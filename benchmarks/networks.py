@@ -1,6 +1,6 @@
 """How fast pruned networks are scored, beside masking and beside cutting each one anew; and what a front is in time.
 
-python benchmarks/networks.py [--quick] [--no-record] [--rounds N]
+python benchmarks/networks.py [--quick] [--no-record] [--rounds N] [--crossover NAME]
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 from measuring.network_bench import Source, searched
+from measuring.network_bound import seconds_alone, shared_share
 from measuring.network_front import MULTIPLES, front_table, mean_share
 from measuring.network_ways import MASKED, PRUNED, SLICED, Way, timed
 from measuring.processes import alone, interleaved
@@ -24,24 +25,29 @@ from measuring.spreads import Spread, digits
 from emoprune.space import IntArray
 
 REUSED = "emoprune, sharing"
+BARE = "bound: bare layers"
 WAYS = (
     Way(MASKED),
     Way(PRUNED),
     Way(SLICED),
     *(Way(REUSED, megabytes) for megabytes in (64, 256, 1024)),
     Way(REUSED, 1024, "bfloat16"),
+    Way(BARE),
 )
 EVERY = 4  # of the candidates, those that the peers are timed on: what they take does not depend on the neighbours
 
 NOTES = """\
 - Candidates: {count} in a row from the middle of one NSGA-II search of {evaluations} evaluations with the engine's
-  defaults, in the pieces in which the engine hands them over; on average they have {share:.0%} of the unpruned
-  network's multiply-accumulates. All ways start with nothing kept, on one thread. The peers are timed on every fourth
-  candidate.
+  defaults and {crossover} crossover, in the pieces in which the engine hands them over; on average they have
+  {share:.0%} of the unpruned network's multiply-accumulates. All ways start with nothing kept, on one thread. The peers
+  are timed on every fourth candidate.
 - A candidate is scored on {scored:,} images after its batch-norm statistics were estimated anew on {calibrating}
   images, in all ways.
 - CPU seconds, because other work on the machine spoils the clock; the clock's are beside them. Ratios are of the same
   round. Kept: how much memory held activations at the end, of which the limit allows as much as stands in the row.
+- The bound is what sharing cannot go below on these candidates: the processor's time inside the weighted layers alone,
+  in 32 bits, each once for all candidates that are alike up to it, whatever memory that would take. That is
+  {shared:.0%} of the unpruned network's multiply-accumulates, at the lower rate of narrow layers.
 - Other predictions: share of the {scored:,} images whose predicted class is not the one of the masked network.
 - The front: every network is measured in turns with the others, so that a busy moment hits all of them; latency is of
   one batch of {batch} images on one thread, channels last. Shares are of the unpruned network's.
@@ -66,6 +72,10 @@ def measure(part: Mapping[str, Any]) -> None:
     way, source = Way(**part["way"]), Source(**part["source"])
     with np.load(part["pieces"]) as loaded:
         pieces = [loaded[name] for name in loaded.files]
+    if way.name == BARE:
+        widths = np.concatenate(pieces)
+        print(json.dumps({"cpu": seconds_alone(source.bench(), widths) / len(widths)}))
+        return
     every = EVERY if way.name in {MASKED, PRUNED} else 1
     if every > 1:
         pieces = [np.concatenate(pieces)[::every]]
@@ -93,17 +103,17 @@ def speed_table(found: Mapping[Way, Sequence[Mapping[str, Any]]]) -> Table:
             str(Spread.of_ratios([each["cpu"] for each in by_name[peer]], [each["cpu"] for each in rounds]))
             for peer in (MASKED, PRUNED)
         ]
-        other = np.mean(np.array(rounds[0]["predicted"]) != np.array(by_name[MASKED][0]["predicted"]))
+        counted = way.name == BARE
         rows.append(
             (
                 way.name,
                 "-" if way.megabytes is None else f"{way.megabytes:,} MiB",
                 way.precision,
                 str(Spread.of([1 / each["cpu"] for each in rounds])),
-                str(Spread.of([1 / each["wall"] for each in rounds])),
+                "-" if counted else str(Spread.of([1 / each["wall"] for each in rounds])),
                 *ratios,
-                digits(max(each["kept"] for each in rounds)),
-                f"{other:.4%}",
+                "-" if counted else digits(max(each["kept"] for each in rounds)),
+                "-" if counted else f"{_others(rounds, by_name[MASKED]):.4%}",
             )
         )
     columns = (
@@ -113,10 +123,15 @@ def speed_table(found: Mapping[Way, Sequence[Mapping[str, Any]]]) -> Table:
     return Table("Scoring pruned networks: median (smallest-largest).", columns, rows)
 
 
+def _others(rounds: Sequence[Mapping[str, Any]], masked: Sequence[Mapping[str, Any]]) -> float:
+    return float(np.mean(np.array(rounds[0]["predicted"]) != np.array(masked[0]["predicted"])))
+
+
 def main() -> None:
     """Measure, print and record."""
     parser = arguments(__doc__ or "", rounds=3)
     parser.add_argument("--alone", metavar="JSON", help="measure one way in this process")
+    parser.add_argument("--crossover", default="uniform", help="of the search that the candidates are from (uniform)")
     chosen = parser.parse_args()
     if chosen.alone is not None:
         measure(json.loads(chosen.alone))
@@ -127,7 +142,9 @@ def main() -> None:
         folder = Path(place)
         source = Source.best(str(folder), quick=chosen.quick)
         bench = source.bench()
-        problems = {each: searched(bench, folder, population, generations, each) for each in MULTIPLES}
+        problems = {
+            each: searched(bench, folder, population, generations, each, chosen.crossover) for each in MULTIPLES
+        }
         pieces = middle(problems[1].asked, count)
         np.savez(folder / "pieces.npz", *pieces)
         shared = {"source": asdict(source), "pieces": str(folder / "pieces.npz")}
@@ -135,8 +152,10 @@ def main() -> None:
         front = front_table(bench, problems)
     notes = NOTES.format(
         count=count,
+        crossover=chosen.crossover,
         evaluations=f"{population * generations:,}",
         share=mean_share(bench, np.concatenate(pieces)),
+        shared=shared_share(bench, np.concatenate(pieces)),
         scored=source.scored,
         calibrating=source.calibrating,
         batch=min(256, source.scored),

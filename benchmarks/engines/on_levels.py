@@ -42,12 +42,18 @@ def _without_references(network: Network, asked: Asked, seed: int) -> None:
     _evolve(network, asked, seed, network.problem.space.full[np.newaxis])
 
 
-def _evolve(network: Network, asked: Asked, seed: int, start: IntArray) -> None:
+def _surrogate(network: Network, asked: Asked, seed: int) -> None:
+    """With all references in generation 0, and children screened by models of what was measured."""
+    references = [reference.genome for reference in network.problem.references()]
+    _evolve(network, asked, seed, np.stack(references), "surrogate")
+
+
+def _evolve(network: Network, asked: Asked, seed: int, start: IntArray, algorithm: str = "nsga2") -> None:
     operators = replace(default_operators(), crossover=build("crossover", "one-point", {}))
     rng = np.random.default_rng(seed)
     evolution = Evolution(
-        "nsga2",
-        build("algorithm", "nsga2", {}),
+        algorithm,
+        build("algorithm", algorithm, {}),
         network.problem.space,
         operators,
         rng,
@@ -135,6 +141,7 @@ SEARCHES: Mapping[str, Search] = MappingProxyType(
     {
         "emoprune": _emoprune,
         "emoprune without references": _without_references,
+        "emoprune, surrogate": _surrogate,
         "pymoo NSGA2": _pymoo,
         "Optuna NSGAIISampler": _optuna,
         "random levels": _random,

@@ -136,12 +136,14 @@ class WidthSearch:
         raise NotImplementedError
 
 
-def searched(bench: Bench, folder: Path, population: int, generations: int, round_to: int = 1) -> WidthSearch:
+def searched(  # noqa: PLR0917  # one per setting of the search
+    bench: Bench, folder: Path, population: int, generations: int, round_to: int = 1, crossover: str = "uniform"
+) -> WidthSearch:
     """Search the widths of a network by NSGA-II in this process, and return the problem with what it was asked."""
     problem = WidthSearch(bench, round_to)
     config = {
         "problem": {"name": "given"},
-        "search": {"population": population, "generations": generations, "seed": SEED},
+        "search": {"population": population, "generations": generations, "crossover": crossover, "seed": SEED},
         "evaluation": {"backend": "serial", "threads": 1, "time_limit": None},
     }
     for _ in emoprune.search(config, problem=problem, runs=folder, name=f"rounded-{round_to}"):

@@ -93,7 +93,7 @@ class HeadsAndNeurons(TransformerProblem):
         objectives: Sequence[str] = (),
         at_most: Mapping[str, float] | None = None,
         batch: int = 1,
-        cache_megabytes: int = 384,
+        cache_megabytes: int = 512,
     ) -> None:
         check_names(references, percentages)
         options = Options(

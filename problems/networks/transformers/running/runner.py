@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from emoprune.problems.networks.reuse.memory import RecentlyUsed
+from emoprune.problems.networks.reuse.worth import WorthKeeping
 from emoprune.problems.networks.transformers.anatomy.narrowing import Narrower
 from emoprune.problems.networks.transformers.anatomy.structure import BlockPlan
 from emoprune.problems.networks.transformers.data.batches import Batch
@@ -15,7 +16,7 @@ from emoprune.problems.networks.transformers.running.passing import Calls, calls
 
 __all__ = ["Runner"]
 
-STATIONS = 12  # places in a model after which hidden states are kept
+STATIONS = 10  # places in a model after which hidden states are kept
 BLOCKS_SHARE = 4  # one part in so many of the memory is for narrowed layers
 
 
@@ -34,7 +35,7 @@ class Runner:
         self._calls: dict[str, list[Calls]] = {}
         own = memory_bytes // BLOCKS_SHARE
         self._blocks = RecentlyUsed[nn.Module](own)
-        self._hidden = RecentlyUsed[list[torch.Tensor]](memory_bytes - own)
+        self._hidden = WorthKeeping[list[torch.Tensor]](memory_bytes - own)
         # In deep models not after every layer: the memory then reaches back to more candidates.
         self._every = max(1, len(narrower.anatomy.blocks) // STATIONS)
         self.layers_run = 0
@@ -55,7 +56,8 @@ class Runner:
                 states = [calls.run(number, block, own) for calls, own in zip(self._called(part), states, strict=True)]
             self.layers_run += 1
             if place % self._every == 0:
-                self._hidden.put(key, states, sum(own.untyped_storage().nbytes() for own in states))
+                size = sum(own.untyped_storage().nbytes() for own in states)
+                self._hidden.put(key, states, size, float(size))  # layers before it apart, all are as much work
         return states
 
     def _steps(self, plans: Sequence[BlockPlan], part: str) -> Iterator[tuple[Hashable, int, BlockPlan]]:
@@ -68,6 +70,8 @@ class Runner:
 
     def _known(self, steps: Sequence[tuple[Hashable, int, BlockPlan]], part: str) -> tuple[list[torch.Tensor], int]:
         """Return the hidden states after as many layers as are kept, and how many that are."""
+        for key, _, _ in steps:  # all on the way count as used: neighbours will need them, though this one does not
+            self._hidden.touch(key)
         for done in range(len(steps), 0, -1):
             found = self._hidden.get(steps[done - 1][0])
             if found is not None:

@@ -99,7 +99,7 @@ class NextTokens:
         """Return `loss` and `error`; the vocabulary passes by in blocks, and each weight is read from memory once."""
         loss, error = 0.0, 0.0
         with torch.no_grad():
-            for rows, own in zip(hidden.split(ROWS), following.split(ROWS), strict=True):
+            for rows, own in zip(torch.split(hidden, ROWS), torch.split(following, ROWS), strict=True):
                 total, target, missed = self._totals(rows, own, wrong=wrong)
                 loss += float((total - target).double().sum())
                 error += float(missed.sum())

@@ -126,7 +126,7 @@ def main() -> None:
     chosen = parser.parse_args()
     name = "digits" if chosen.quick else chosen.network
     about = (name, DATA.get(name, "measuring.fewer_images:fashion_1000"), 64 if chosen.quick else 256, chosen.genes)
-    parts, seeds = (2, 2) if chosen.quick else (chosen.parts, chosen.rounds)
+    parts, seeds = (2, 1) if chosen.quick else (chosen.parts, chosen.rounds)
     judge = Judge(*about, remembers=True)
     wanted = plans(chosen, parts)
     whole = wanted["parts: 1"]

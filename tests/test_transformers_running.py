@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
 from transformers_for_tests import KINDS, LANGUAGE, SMALL, inputs_of, language_folder, sentences_folder
 
 from emoprune.errors import ConfigError
@@ -115,3 +119,47 @@ def test_the_time_of_a_batch_is_measured_on_the_narrowed_model(tmp_path: Path) -
     problem = ready(tmp_path, objectives=["milliseconds", "parameters"], batch=2)
     rows = problem.evaluate(np.stack([problem.space.full]), SEEDS, Split.SEARCH)
     assert 0 < rows[0][0] < 1000  # type: ignore[index]  # it did not fail
+
+
+class Headed(nn.Module):
+    """No more of a language model than what an output layer is taken from."""
+
+    def __init__(self, head: nn.Module, **config: float) -> None:
+        super().__init__()
+        self.head, self.config = head, SimpleNamespace(**config)
+
+    def get_output_embeddings(self) -> nn.Module:
+        """Return the output layer."""
+        return self.head
+
+
+@given(
+    words=st.integers(2, 50),
+    tokens=st.integers(2, 9),
+    spread=st.sampled_from([0.1, 1.0, 40.0]),
+    bias=st.booleans(),
+    cap=st.sampled_from([None, 5.0]),
+    sizes=st.tuples(st.integers(1, 20), st.integers(1, 60)),
+    seed=st.integers(0, 999),
+)
+@settings(max_examples=60, deadline=None)  # the first use of a kernel is slow
+def test_a_vocabulary_that_passes_in_blocks_gives_the_sums_of_whole_logits(
+    *, words: int, tokens: int, spread: float, bias: bool, cap: float | None, sizes: tuple[int, int], seed: int
+) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    head = nn.Linear(3, words, bias=bias)
+    with torch.no_grad():
+        for tensor in head.parameters():
+            tensor.normal_(std=spread, generator=generator)
+    hidden = torch.randn(2, tokens, 3, generator=generator)
+    ids = torch.randint(words, (2, tokens), generator=generator)
+    model = Headed(head, final_logit_softcapping=cap, logits_scaling=2.0)
+    with torch.no_grad():
+        own = NextTokens(model, *sizes)
+        found, logits = own.sums(hidden, ids, wrong=True), own.logits(hidden[:, :-1].flatten(0, 1))
+    following = ids[:, 1:].flatten()
+    expected = nn.functional.cross_entropy(logits.double(), following, reduction="sum")
+    assert found["loss"] == pytest.approx(float(expected), rel=1e-4, abs=1e-4)
+    likeliest, place = logits.sort(dim=1, descending=True)
+    clear = likeliest[:, 0] - likeliest[:, 1] > 1e-4  # a tie may fall either way
+    assert abs(found["error"] - float((place[:, 0] != following).sum())) <= float((~clear).sum())

@@ -21,15 +21,18 @@ class NextTokens:
 
     Args:
         model: A causal language model.
+        rows: How many tokens at a time their sums are taken of.
+        block: How many of their logits exist at a time.
 
     Raises:
         ConfigError: It has no output layer.
     """
 
-    def __init__(self, model: Any) -> None:
+    def __init__(self, model: Any, rows: int = ROWS, block: int = BLOCK) -> None:
         self._head: Any = model.get_output_embeddings()
         if self._head is None:
             raise ConfigError("model: it has no output layer over a vocabulary; perplexity needs a language model")
+        self._rows, self._block = rows, block
         config = model.config
         self._divide = float(getattr(config, "logits_scaling", 1.0) or 1.0)
         self._multiply = float(getattr(config, "logit_scale", 1.0) or 1.0)
@@ -99,8 +102,9 @@ class NextTokens:
         """Return `loss` and `error`; the vocabulary passes by in blocks, and each weight is read from memory once."""
         loss, error = 0.0, 0.0
         with torch.no_grad():
-            for rows, own in zip(torch.split(hidden, ROWS), torch.split(following, ROWS), strict=True):
-                total, target, missed = self._totals(rows, own, wrong=wrong)
+            tokens = zip(torch.split(hidden, self._rows), torch.split(following, self._rows), strict=True)
+            for states, own in tokens:
+                total, target, missed = self._totals(states, own, wrong=wrong)
                 loss += float((total - target).double().sum())
                 error += float(missed.sum())
         return {"loss": loss, "error": error}
@@ -131,7 +135,7 @@ class NextTokens:
     def _blocks(self, hidden: torch.Tensor) -> Iterator[tuple[int, torch.Tensor]]:
         """Yield the logits of a piece of the vocabulary at a time, each new and free to be changed."""
         weight, bias = self._head.weight, getattr(self._head, "bias", None)
-        size = max(1, BLOCK // len(hidden))
+        size = max(1, self._block // len(hidden))
         for start in range(0, len(weight), size):
             piece = slice(start, start + size)
             found = torch.nn.functional.linear(hidden, weight[piece], None if bias is None else bias[piece])

@@ -21,8 +21,8 @@ from emoprune.problems.networks.variant import Variant
 
 __all__ = ["Batch", "Walk"]
 
-# Multiply-accumulates in the time that a number takes through a step that only reads and writes, and that it takes to be
-# copied to its place among fewer channels; measured on one core.
+# Multiply-accumulates in the time that a number takes through a step that only reads and writes, and that it takes to
+# be copied to its place among fewer channels; measured on one core.
 MOVING, SELECTING = 20, 80
 _NOTHING = nn.Identity()  # stands where a batch norm was taken over
 Batch = tuple[str, int]  # which stream of images, and which of its batches

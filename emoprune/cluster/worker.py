@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import pickle
 import sys
@@ -43,6 +44,7 @@ class Worker:
         problem: Problem = ray.get(box[0])
         set_up(problem, device, threads)
         self._problem = problem
+        gc.freeze()  # what is loaded stays for the worker's life, and need not be looked through for garbage
         address = ray.util.get_node_ip_address()  # type: ignore[no-untyped-call]  # ray leaves it untyped
         return f"{address}/{os.getpid()}"
 

@@ -1,6 +1,6 @@
 """How soon a search of channel widths is good: hypervolume on held-out images at equal evaluations, ours and peers'.
 
-python benchmarks/search_quality.py [--quick] [--no-record] [--rounds SEEDS] [--network NAME]
+python benchmarks/search_quality.py [--quick] [--no-record] [--rounds SEEDS] [--network NAME] [--budget N]
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ from emoprune.problems.networks.channels import Channels
 BUDGETS = (100, 200, 400, 1000)
 QUICK_BUDGETS = (40, 80)
 STEP = 20  # evaluations between two looks at a hypervolume
-DATA = {"digits": "digits"}  # every other built-in network reads Fashion-MNIST
+FEWER = "measuring.fewer_images:fashion_1000"
+DATA = {"digits": "digits"}  # every other built-in network reads Fashion-MNIST, with fewer images to score
 
 NOTES = """\
 - An evaluation is every genome asked about. The references are those by default, none of which has to be measured for.
@@ -81,11 +82,12 @@ def main() -> None:
     """Search, compare, print and record."""
     parser = arguments(__doc__ or "", rounds=5)
     parser.add_argument("--network", default="digits", help="a built-in network")
+    parser.add_argument("--budget", type=int, default=BUDGETS[-1], metavar="N", help="evaluations of a search (1,000)")
     chosen = parser.parse_args()
-    budgets = QUICK_BUDGETS if chosen.quick else BUDGETS
+    budgets = QUICK_BUDGETS if chosen.quick else [each for each in BUDGETS if each <= chosen.budget]
     seeds = 2 if chosen.quick else chosen.rounds
     epochs = 3 if chosen.quick else None
-    network = Network(Channels(network=chosen.network, data=DATA.get(chosen.network, "fashion"), epochs=epochs))
+    network = Network(Channels(network=chosen.network, data=DATA.get(chosen.network, FEWER), epochs=epochs))
     found = {}
     for name in SEARCHES:
         progress(f"{chosen.network}: {name}, {seeds} seeds")

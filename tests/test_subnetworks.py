@@ -253,7 +253,7 @@ def test_constraint_training_trains_every_part_and_nothing_that_lies_outside_of_
 ) -> None:
     genome = problem.space.full
     kept = problem._units(genome)
-    turns = [problem._turn(number, kept) for number in range(2)]
+    turns = problem._turns.of(kept)
     worker = problem._loaded[0]
     material = TrainingImages.load(problem._task.data.train, "cpu")
     found = constrained(turns, worker.bench, material, Plan(1.0, 0.05, 16), Constraint(1.0, order), seed=3)
@@ -289,7 +289,7 @@ def distance(problem: Subnetworks, weight: float) -> float:
     worker, slicer = problem._loaded
     part = problem.stage("part-1")
     kept = part.kept(part.of_widths(np.array([3, 6, 8])))
-    turns = [problem._turn(number, kept) for number in range(2)]
+    turns = problem._turns.of(kept)
     material = TrainingImages.load(problem._task.data.train, "cpu")
     plan = Plan(20.0, 0.02, 16)
     found = constrained(turns, worker.bench, material, plan, Constraint(weight), seed=3)

@@ -8,30 +8,28 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import nn
 
 from emoprune.contracts import Description, Inspection, Recovered, Reference, Row
 from emoprune.errors import ConfigError, ContractError
-from emoprune.problems.networks.coupling.realising import with_tensors
 from emoprune.problems.networks.coupling.structure import Kept
 from emoprune.problems.networks.latency import LATENCY, Latency
 from emoprune.problems.networks.preparing import NONE, Method, Prepared, prepared
 from emoprune.problems.networks.proxies.estimating import estimating_norms
-from emoprune.problems.networks.recovery.material import TrainingImages
 from emoprune.problems.networks.recovery.plan import Plan
 from emoprune.problems.networks.recovery.recovering import recovered_network
 from emoprune.problems.networks.references.catalogue import measuring
 from emoprune.problems.networks.refusals import check_prunable
 from emoprune.problems.networks.slicing import Slicer
 from emoprune.problems.networks.sources import network_named
-from emoprune.problems.networks.subnetworks.chain import Chain, CutPoint
+from emoprune.problems.networks.subnetworks.chain import Chain
 from emoprune.problems.networks.subnetworks.choices import Choices
 from emoprune.problems.networks.subnetworks.division import SubNetwork, divided
 from emoprune.problems.networks.subnetworks.genes import GeneForm
 from emoprune.problems.networks.subnetworks.joining import check_objectives, joined
 from emoprune.problems.networks.subnetworks.outline import inspection_of_parts, parts_table
 from emoprune.problems.networks.subnetworks.part import PartProblem
-from emoprune.problems.networks.subnetworks.training import Constraint, Order, Turn, constrained
+from emoprune.problems.networks.subnetworks.training import Constraint, Order
+from emoprune.problems.networks.subnetworks.turns import Turns
 from emoprune.problems.networks.task import NetworkTask, Options, Precision, Proxy, Worker
 from emoprune.problems.networks.training import seeded
 from emoprune.problems.networks.variant import Variant
@@ -386,8 +384,8 @@ class Subnetworks:
         worker, variant = self._loaded[0], self._variant(genome)
         wanted = self._task.formats_to_write(worker, formats)
         if method == "constrained":
-            plan = Plan(epochs / len(self._chained), rate, batch, flips=flips, shift=shift)
-            network = self._constrained(genome, plan, Constraint(feature_weight, order), seed)
+            plan = Plan(epochs / len(self._turns), rate, batch, flips=flips, shift=shift)
+            network = self._turns.trained(self._units(genome), plan, Constraint(feature_weight, order), seed)
         else:
             network = recovered_network(
                 worker.runner.settled(variant),
@@ -415,46 +413,8 @@ class Subnetworks:
         return Recovered(values, described)
 
     @property
-    def _chained(self) -> list[SubNetwork]:
-        """The parts that follow each other; what crosses the cuts is trained with them."""
-        return [part for part in self._parts if part.chained]
-
-    def _constrained(self, genome: IntArray, plan: Plan, constraint: Constraint, seed: int) -> nn.Module:
-        """Return the candidate's network, each part trained in its turn, its statistics estimated anew."""
-        worker, slicer = self._loaded
-        kept = self._units(genome)
-        turns = [self._turn(number, kept) for number in range(len(self._chained))]
-        material = TrainingImages.load(self._task.data.train, worker.bench.device)
-        tensors = constrained(turns, worker.bench, material, plan, constraint, seed=seed)
-        network = with_tensors(slicer.variant_of(kept).network, tensors)
-        mark = object()  # of this network alone, whatever was trained before it
-        return worker.runner.settled(Variant(network, dict.fromkeys(self._chain.called, mark))).network
-
-    def _turn(self, number: int, kept: Kept) -> Turn:
-        """Return a part's turn: it and those before it pruned, those behind it not."""
-        worker, slicer = self._loaded
-        part = self._chained[number]
-        mixed = list(kept)
-        for later in self._chained[number + 1 :]:
-            for group in later.groups:
-                mixed[group] = self._task.structure.full[group]
-        base = worker.runner.settled(slicer.variant_of(mixed)).network
-        own = [path for path in self._chain.called if part.holds(self._chain.ends[path])]
-        tensors = [path for path in own if base.get_submodule(path).state_dict()]
-        return Turn(part, tuple(tensors), base, self._crossing(part.end, kept))
-
-    def _crossing(self, end: CutPoint | None, kept: Kept) -> tuple[tuple[int, IntArray], ...]:
-        """Return the channels that may lie on the features at a cut: as they are put out before it or taken in behind.
-
-        In the middle of a block they lie on neither alone (several concatenated, or pixels flattened among channels).
-        """
-        if end is None:
-            return ()
-        parts, ends = self._task.structure.parts, self._chain.ends
-        before = [part.outgoing for part in parts if ends.get(part.path, end.position + 1) <= end.position]
-        behind = [part.incoming for part in parts if ends.get(part.path, -1) > end.position]
-        wirings = [wiring for wiring in (*before[::-1], *behind) if wiring is not None]
-        return tuple((len(wiring), wiring.staying(kept)) for wiring in wirings)
+    def _turns(self) -> Turns:
+        return Turns(self._task, self._chain, self._parts, *self._loaded)
 
     def fingerprint(self) -> str:
         """Return a digest of everything that `evaluate` depends on and the config does not name."""

@@ -28,13 +28,15 @@ from emoprune.space import IntArray
 RANDOM = 2  # deletions at the rate of the chosen prompt
 POINTS = 5  # of a front that are measured on the test rows
 MOST_AGAIN = 12  # prompts that are measured again on dev rows
+OURS, OTHERS = "emoprune after TAPruning", ("TAPruning", "PromptQuine")  # whose front is shown, beside which
 
 NOTES = """\
 - Equal budget: so many different prompts measured on the 32 search rows, the references among them. Nobody sees the dev
   rows before its search is over, and nobody the test rows before it has chosen.
 - `emoprune`: NSGA-II, population 20, from the whole prompt, `perplexity` and `random` deletions and samples of all
-  sizes. `PromptQuine`: its generational loop with the published numbers, on accuracy. Both choose as the paper does:
-  the best tenth on the search rows again on the dev rows, the best of these on the test rows.
+  sizes. `emoprune after TAPruning`: up to 100 of its prompts are TAPruning's, and where that came to begins the search,
+  too, as in the example config. `PromptQuine`: its generational loop with the published numbers, on accuracy. All three
+  choose as the paper does: the best tenth on the search rows again on the dev rows, the best of these on the test rows.
 - `TAPruning`: threshold 0.96 on accuracy, left to right, passes until nothing changes or the budget is spent; what it
   ends with goes to the test rows. `random at the same rate`: two random deletions that keep as many tokens as
   emoprune's choice.
@@ -145,11 +147,11 @@ def front_table(found: Found) -> Table:
     """Return emoprune's points, each beside the best that the others reach with no more tokens."""
     rows = []
     for (name, prompt), own in found.items():
-        for tokens, accuracy in own["ways"]["emoprune"]["points"]:
-            others = [_best(own["ways"][way]["points"], tokens) for way in ("TAPruning", "PromptQuine")]
+        for tokens, accuracy in own["ways"][OURS]["points"]:
+            others = [_best(own["ways"][way]["points"], tokens) for way in OTHERS]
             rows.append((name, str(prompt), f"{tokens:.0f} of {own['tokens']:.0f}", f"{100 * accuracy:.1f}", *others))
-    columns = ("set", "prompt", "tokens", "emoprune", "TAPruning, no more tokens", "PromptQuine, no more tokens")
-    return Table("Test accuracy in % along emoprune's front.", columns, rows)
+    columns = ("set", "prompt", "tokens", OURS, *(f"{way}, no more tokens" for way in OTHERS))
+    return Table(f"Test accuracy in % along the front of {OURS}.", columns, rows)
 
 
 def _best(points: Sequence[Sequence[float]], tokens: float) -> str:

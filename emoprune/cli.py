@@ -258,15 +258,17 @@ def audit(
 ) -> None:
     """Check whether a run's front can be believed."""
     from emoprune import auditing, showing
+    from emoprune.notes import notes_on
 
     opened = _opened(run, runs)
-    found = auditing.audit(
-        opened,
-        candidates=candidates,
-        options=_own_options(overrides, epochs),
-        device=device.value,
-        trust_code=trust_code,
-    )
+    with notes_on():
+        found = auditing.audit(
+            opened,
+            candidates=candidates,
+            options=_own_options(overrides, epochs),
+            device=device.value,
+            trust_code=trust_code,
+        )
     showing.audit(opened, found, as_json=as_json)
 
 
@@ -285,10 +287,12 @@ def recover(
 ) -> None:
     """Win back what pruning cost a candidate, and measure it again."""
     from emoprune import recovering, showing
+    from emoprune.notes import notes_on
 
     opened = _opened(run, runs)
     options = _own_options(overrides, epochs, formats)
-    found = recovering.recover(opened, candidate, options=options, device=device.value, trust_code=trust_code)
+    with notes_on():
+        found = recovering.recover(opened, candidate, options=options, device=device.value, trust_code=trust_code)
     showing.recovery(opened, found, as_json=as_json)
 
 

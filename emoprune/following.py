@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import contextlib
-import logging
 import os
 import shlex
 import signal
 import sys
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 from typing import Any, Self
 
 from rich.console import Console
-from rich.text import Text
 
 from emoprune.errors import ConfigError, ContractError, EvaluationsFailed, RunCorrupt
+from emoprune.notes import notes_on
 from emoprune.records import Generation, Progress, State
 from emoprune.report.marked import marked_texts
 from emoprune.report.terminal import LiveView, front_table
@@ -59,7 +56,7 @@ def follow(search: Search, *, as_json: bool) -> int:
 
 def _iterate(search: Search, stopping: _Stopping, console: Console, *, as_json: bool) -> None:
     with (
-        _notes_on(console),
+        notes_on(console),
         stopping,
         LiveView(stopping.progress, lambda: _run_of(search), console) as view,
     ):
@@ -67,32 +64,6 @@ def _iterate(search: Search, stopping: _Stopping, console: Console, *, as_json: 
             view.generation(generation)
             if as_json:
                 _write_generation(search.run, generation)
-
-
-class _Notes(logging.Handler):
-    """Writes each record as one line of its own."""
-
-    def __init__(self, console: Console) -> None:
-        super().__init__()
-        self._console = console
-
-    def emit(self, record: logging.LogRecord) -> None:
-        """Write it, above a live view if there is one."""
-        text = Text(printable(f"{record.levelname.lower()}: {record.getMessage()}"))
-        with contextlib.suppress(BrokenPipeError):  # nobody watches any more; the search goes on
-            self._console.print(text, soft_wrap=True)
-
-
-@contextlib.contextmanager
-def _notes_on(console: Console) -> Iterator[None]:
-    """Show what the engine notes under way (a worker given up, a damaged file) as soon as it is noted."""
-    handler = _Notes(console)
-    log = logging.getLogger("emoprune")
-    log.addHandler(handler)
-    try:
-        yield
-    finally:
-        log.removeHandler(handler)
 
 
 class _Stopping:

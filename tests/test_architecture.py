@@ -80,11 +80,12 @@ HOUSE: dict[str, set[str]] = {
     "report": VOCABULARY | {"run", "storage", "tables"},
     "catalogue": VOCABULARY | {"complaints", "config", "plugins", "run"},
     "showing": VOCABULARY | {"doctor", "report", "run", "tables"},
-    "following": VOCABULARY | {"report", "run", "searching", "showing"},
+    "notes": {"showing"},
+    "following": VOCABULARY | {"notes", "report", "run", "searching", "showing"},
     "arguments": set(),
     "cli": VOCABULARY
     | {"__init__", "catalogue", "config", "following", "planning", "report", "results", "run", "searching", "showing"}
-    | {"arguments", "auditing", "doctor", "inspecting", "recorder", "recovering", "storage"},
+    | {"arguments", "auditing", "doctor", "inspecting", "notes", "recorder", "recovering", "storage"},
     "__init__": {"errors", "run", "searching"},
     "__main__": {"errors", "cli", "showing"},
 }
@@ -109,7 +110,7 @@ LIBRARIES: dict[str, set[str]] = {
     "pandas": {"tables", "run", "recorder", "report", "showing", "auditing", "problems"},
     "plotly": {"report"},
     "jinja2": {"report"},
-    "rich": {"report", "cli", "showing", "following"},
+    "rich": {"report", "cli", "showing", "following", "notes"},
     "typer": {"cli", "arguments", "__main__"},
     "click": {"cli", "__main__"},
     "pydantic": {"config", "config_plugins", "plugins", "complaints", "catalogue", "asking"},

@@ -86,6 +86,13 @@ def test_no_genome_is_measured_twice_and_no_more_than_may_be() -> None:
     assert accepting(few, space(10), most=4).evaluations == few.asked == 4
 
 
+def test_the_way_there_is_kept_where_it_first_keeps_no_more_than_a_share() -> None:
+    found = accepting(Worth(*[0.0] * 4, *[0.5] * 4), space(8))
+    halts = found.halts(space(8), (0.75, 0.6, 0.5, 0.25))
+    assert {share: genome.sum() for share, genome in halts.items()} == {0.75: 6}, "it ends with four, after five"
+    assert not accepting(Worth(0.5, 0.5), space(2)).halts(space(2), (0.75, 0.25)), "nothing was accepted"
+
+
 def test_a_floor_and_a_lock_are_kept() -> None:
     locked = Space((Gene("a"), Gene("b", locked=1), Gene("c")), (Group("text", (0, 2), floor=1),))
     assert accepting(Worth(0, 0, 0), locked).genome.tolist() == [0, 1, 1]
@@ -104,6 +111,7 @@ def test_references_are_named_random_ones_also_at_the_rate_of_the_costly_ones() 
     genomes = {reference.name: reference.genome for reference in made.references}
     assert list(genomes)[:2] == ["unpruned", "threshold-accepting"]
     assert genomes["threshold-accepting"].tolist() == [0, 0, 0, 0, 1, 1, 1, 1]
+    assert genomes["threshold-accepting-75"].tolist() == [0, 0, 1, 1, 1, 1, 1, 1]
     assert genomes["random-as-threshold-accepting"].sum() == 4
     assert genomes["perplexity-25"].tolist() == [0, 0, 0, 0, 0, 0, 1, 1]
     assert [genomes[f"random-{share}"].sum() for share in (75, 50, 25)] == [6, 4, 2]

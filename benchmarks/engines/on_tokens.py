@@ -1,8 +1,8 @@
-"""Searches over a prompt's tokens at equal budget: NSGA-II, PromptQuine's loop, TAPruning, random deletion."""
+"""Searches over a prompt's tokens at equal budget: NSGA-II, also after TAPruning, PromptQuine's loop, TAPruning."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
 
@@ -11,7 +11,8 @@ from measuring.prompted import Counted
 
 from emoprune.evolution import Evolution
 from emoprune.plugins import build
-from emoprune.problems.prompts.references.accepting import accepting
+from emoprune.problems.prompts.references.accepting import Worth, accepting
+from emoprune.problems.prompts.references.catalogue import SHARES
 from emoprune.proposals import Algorithm
 from emoprune.space import IntArray
 from emoprune.variation import Operators
@@ -19,18 +20,31 @@ from engines.ours import default_operators
 
 __all__ = ["SEARCHES"]
 
+BEFOREHAND = 100  # prompts that may be measured before a search of 200, as in the example config
 Search = Callable[[Counted, int], None]  # until Spent, or until there is nothing more to ask
 
 
 def _nsga2(counted: Counted, seed: int) -> None:
-    """As the example config searches: references that need no measuring, deletions of all sizes, NSGA-II."""
+    """From the whole prompt, references that need no measuring, and deletions of all sizes."""
+    _from_deletions(counted, seed, ())
+
+
+def _after_accepting(counted: Counted, seed: int) -> None:
+    """As the example config searches: threshold accepting, with up to half of the budget, then NSGA-II from it, too."""
+    space = counted.problem.space
+    accepted = accepting(_worth(counted), space, most=BEFOREHAND)
+    found = [accepted.genome, *accepted.halts(space, SHARES).values()]
+    _from_deletions(counted, seed, list(counted.problem.canonical(np.stack(found))))
+
+
+def _from_deletions(counted: Counted, seed: int, known: Sequence[IntArray]) -> None:
     operators = replace(
         default_operators(),
         sampling=build("sampling", "deletion", {"least": 0.05, "most": 0.9, "steps": 18}),
     )
-    references = np.stack([reference.genome for reference in counted.problem.references()])
+    references = [reference.genome for reference in counted.problem.references()]
     evolution = _evolution(counted, build("algorithm", "nsga2", {}), operators, seed, 20)
-    _asked(counted, evolution, references)
+    _asked(counted, evolution, np.stack([*references, *known]))
 
 
 def _promptquine(counted: Counted, seed: int) -> None:
@@ -60,11 +74,18 @@ def _asked(counted: Counted, evolution: Evolution, start: IntArray) -> None:
 
 def _threshold_accepting(counted: Counted, seed: int) -> None:  # noqa: ARG001  # it draws nothing
     """From left to right, at 0.96, until a pass changes nothing."""
-    counted.ended = accepting(
-        lambda genome, _: float(counted.accuracies(genome[np.newaxis])[0]), counted.problem.space
-    ).genome
+    counted.ended = accepting(_worth(counted), counted.problem.space).genome
+
+
+def _worth(counted: Counted) -> Worth:
+    return lambda genome, _: float(counted.accuracies(genome[np.newaxis])[0])
 
 
 SEARCHES: Mapping[str, Search] = MappingProxyType(
-    {"emoprune": _nsga2, "PromptQuine": _promptquine, "TAPruning": _threshold_accepting}
+    {
+        "emoprune": _nsga2,
+        "emoprune after TAPruning": _after_accepting,
+        "PromptQuine": _promptquine,
+        "TAPruning": _threshold_accepting,
+    }
 )

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from emoprune.space import IntArray, Space
 
-__all__ = ["Accepted", "accepting"]
+__all__ = ["Accepted", "Worth", "accepting"]
 
 THRESHOLD = 0.96
 
@@ -18,11 +18,22 @@ Worth = Callable[[IntArray, float], float | None]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Accepted:
-    """Where deletion ended, what it is worth, and how many genomes were measured on the way."""
+    """What deletion accepted in turn, the whole one first, what the best was worth, how many genomes were measured."""
 
-    genome: IntArray
+    path: Sequence[IntArray]
     worth: float
     evaluations: int
+
+    @property
+    def genome(self) -> IntArray:
+        """Where deletion ended."""
+        return self.path[-1]
+
+    def halts(self, space: Space, shares: Sequence[float]) -> dict[float, IntArray]:
+        """Return the first of the path that keeps no more than each share of the free genes, where it did not end."""
+        kept = np.array([genome[space.free].mean() for genome in self.path[:-1]])
+        first = {share: int(np.argmax(kept <= share)) for share in shares if (kept <= share).any()}
+        return {share: self.path[place] for share, place in first.items()}
 
 
 def accepting(
@@ -58,20 +69,21 @@ def accepting(
             measured[key] = worth(genome, needed)
         return measured[key]
 
-    current = space.full.copy()
-    best = asked(current, 0.0) or 0.0
+    path = [space.full.copy()]
+    best = asked(path[-1], 0.0) or 0.0
     changed = True
     while changed:
         changed = False
-        order = np.flatnonzero(space.free & (current > 0))
+        order = np.flatnonzero(space.free & (path[-1] > 0))
         for gene in (order if rng is None else rng.permutation(order)).tolist():
             if most is not None and len(measured) >= most:
-                return Accepted(current, best, len(measured))
-            tried = current.copy()
+                return Accepted(path, best, len(measured))
+            tried = path[-1].copy()
             tried[gene] = 0
             if not space.legal(tried)[0]:
                 continue
             found = asked(tried, best if strict else threshold * best)
             if found is not None and (found > best if strict else found >= threshold * best):
-                current, best, changed = tried, max(best, found), True
-    return Accepted(current, best, len(measured))
+                path.append(tried)
+                best, changed = max(best, found), True
+    return Accepted(path, best, len(measured))

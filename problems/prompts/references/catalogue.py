@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +21,7 @@ from emoprune.space import IntArray, Space
 
 __all__ = ["METHODS", "Bench", "MadeReferences", "check_names", "kept_references", "made_references"]
 
+_log = logging.getLogger("emoprune")
 FloatArray = NDArray[np.float64]
 
 UNPRUNED = "unpruned"
@@ -84,19 +86,26 @@ def made_references(names: Sequence[str], bench: Bench, most: int, seed: int) ->
     climbed: dict[str, Accepted] = {}
     for name in ("threshold-accepting", "hill-climbing"):
         if name in names:
+            _log.info("references: %s measures up to %d prompts", name, most)
             climbed[name] = accepting(bench.worth, space, strict=name == "hill-climbing", most=most)
     found: dict[str, IntArray] = {UNPRUNED: space.full, **{name: each.genome for name, each in climbed.items()}}
+    for name, each in climbed.items():
+        found |= {_at(name, share): genome for share, genome in each.halts(space, SHARES).items()}
     if surprisal is not None:
-        found |= {f"perplexity-{share:.0%}".removesuffix("%"): kept_by(surprisal, space, share) for share in SHARES}
+        found |= {_at("perplexity", share): kept_by(surprisal, space, share) for share in SHARES}
     if "random" in names:
         scores = random_order(space, rng)
-        found |= {f"random-{share:.0%}".removesuffix("%"): kept_by(scores, space, share) for share in SHARES}
+        found |= {_at("random", share): kept_by(scores, space, share) for share in SHARES}
         for name, each in climbed.items():
             share = each.genome[space.free].sum() / space.free.sum()
             found[f"random-as-{name}"] = kept_by(random_order(space, rng), space, float(share))
     names_found, genomes = list(found), bench.canonical(np.array(list(found.values()), dtype=np.int64))
     references = [Reference(name, genome) for name, genome in zip(names_found, genomes, strict=True)]
     return MadeReferences(references, {name: each.evaluations for name, each in climbed.items()})
+
+
+def _at(name: str, share: float) -> str:
+    return f"{name}-{round(100 * share)}"
 
 
 def kept_references(path: Path, space: Space) -> MadeReferences | None:

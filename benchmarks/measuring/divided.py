@@ -33,6 +33,7 @@ from measuring.landscapes import FloatArray
 __all__ = ["Answers", "Judge", "Plan", "Trace", "divided_trace"]
 
 WIDTHS = 16
+CRITERION = "lasso"
 SEED = 1
 BoolArray = NDArray[np.bool_]
 Genes = Literal["levels", "units"]
@@ -63,7 +64,7 @@ class Judge:
         with tempfile.TemporaryDirectory() as folder:
             self._task.prepare(Path(folder), SEED)
             levels = WidthLevels.of(structure.groups, WIDTHS)
-            made = prepared(self._task, levels, Method.of("l1", "none", ()), Path(folder), SEED)
+            made = prepared(self._task, levels, Method.of(CRITERION, "none", ()), Path(folder), SEED)
         self._worker = self._task.worker("cpu", 1)
         self._slicer = Slicer(self._worker.bench, made.scores)
         self._scores = made.scores
@@ -172,6 +173,7 @@ def divided_trace(judge: Judge, plan: Plan, seed: int, runs: Path) -> Trace:
             "data": judge.data,
             "calibration_images": judge.calibrating,
             "widths": WIDTHS,
+            "criterion": CRITERION,
             "genes": judge.genes,
             "parts": plan.parts,
             "crossing": plan.crossing,

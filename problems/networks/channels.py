@@ -80,7 +80,7 @@ class Channels:
         widths: int = 16,
         round_to: int = 1,
         smallest: float = 0.0,
-        criterion: str | Mapping[str, Any] = "l1",
+        criterion: str | Mapping[str, Any] = "lasso",
         compensation: str | Mapping[str, Any] = NONE,
         references: Sequence[str | Mapping[str, Any]] = BY_DEFAULT,
         objectives: Sequence[str] = ("error", "macs"),

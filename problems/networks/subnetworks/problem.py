@@ -101,7 +101,7 @@ class Subnetworks:
         widths: int = 16,
         round_to: int = 1,
         smallest: float = 0.0,
-        criterion: str | Mapping[str, Any] = "l1",
+        criterion: str | Mapping[str, Any] = "lasso",
         compensation: str | Mapping[str, Any] = NONE,
         references: Sequence[str | Mapping[str, Any]] = ("uniform", "global-magnitude"),
         objectives: Sequence[str] = ("error", "macs"),

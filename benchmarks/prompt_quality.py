@@ -39,7 +39,7 @@ NOTES = """\
   choose as the paper does: the best tenth on the search rows again on the dev rows, the best of these on the test rows.
 - `TAPruning`: threshold 0.96 on accuracy, left to right, passes until nothing changes or the budget is spent; what it
   ends with goes to the test rows. `random at the same rate`: two random deletions that keep as many tokens as
-  emoprune's choice.
+  the choice of `emoprune after TAPruning`.
 - SmolLM2-135M-Instruct in bfloat16, for all ways alike; accuracies on the test rows. Intervals are 95 % bootstrap
   intervals of the mean over the prompts; that of one accuracy on 500 rows is about 4 points to both sides.
 - The front: members of the front by the search rows, ranked again on dev rows, beside the best that the others reach
@@ -72,11 +72,16 @@ def judged(part: Mapping[str, Any]) -> dict[str, Any]:
         accuracy, tokens = judge.rows(chosen[np.newaxis], Split.TEST)[0]
         points = _points(judge, counted, chosen) if name in {OURS, *OTHERS} else []
         found["ways"][name] = {"after": accuracy, "tokens": tokens, "spent": counted.spent, "points": points}
-        if name == "emoprune":
-            kept = int(chosen[judge.problem.space.free].sum())
-            drawn = random_at(judge.problem, kept, RANDOM, part["prompt"])
-            found["random"] = judge.rows(drawn, Split.TEST)[:, 0].tolist()
+        if name == OURS:
+            found["random"] = _at_random(judge, chosen, part["prompt"])
     return found
+
+
+def _at_random(judge: Judge, chosen: IntArray, seed: int) -> list[float]:
+    """Return the test accuracies of random deletions that keep as many of the free tokens as the chosen prompt."""
+    kept = int(chosen[judge.problem.space.free].sum())
+    drawn = random_at(judge.problem, kept, RANDOM, seed)
+    return [float(accuracy) for accuracy in judge.rows(drawn, Split.TEST)[:, 0]]
 
 
 def _chosen(judge: Judge, counted: Counted) -> IntArray:
@@ -127,7 +132,7 @@ def mean_table(found: Found) -> Table:
         for name in everything[0]["ways"]
     }
     after["random at the same rate"] = np.array([np.mean(own["random"]) for own in everything])
-    kept["random at the same rate"] = kept["emoprune"]
+    kept["random at the same rate"] = kept[OURS]
     rows = [("whole prompt", _mean(before), "-", "100 %", "-")]
     for name, own in after.items():
         against = _mean(own - after["TAPruning"]) if name != "TAPruning" else "-"

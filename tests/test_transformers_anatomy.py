@@ -160,3 +160,10 @@ def test_every_query_head_takes_the_key_of_its_own_group(heads: list[int], key_v
     needed, place = attention.owners(kept)
     assert np.array_equal(needed[place], kept // attention.group)
     assert set(needed.tolist()) == set((kept // attention.group).tolist())
+
+
+def test_plans_that_keep_other_units_have_other_keys() -> None:
+    few, many = np.arange(2), np.arange(3)
+    assert BlockPlan.keeping(few, many).key == BlockPlan.keeping(few.copy(), many.copy()).key
+    keys = {BlockPlan.keeping(*units).key for units in ((few, many), (many, few), (few, few), (many, many))}
+    assert len(keys) == 4

@@ -121,6 +121,15 @@ def test_a_repair_in_turn_brings_the_outputs_back_towards_the_unpruned_ones() ->
     assert all(torch.equal(before[name], tensor) for name, tensor in evidence.model.state_dict().items())
 
 
+def test_k_prune_s_plans_for_two_budgets_are_not_taken_for_each_other() -> None:
+    evidence = evidence_of(experts=False)
+    (_, large), (_, small) = (k_pruned(opened(evidence), evidence.costs, share, seed=1) for share in (0.8, 0.4))
+    for one, other in zip(large, small, strict=True):
+        alike = np.array_equal(one.heads, other.heads) and np.array_equal(one.neurons, other.neurons)
+        assert (one.key == other.key) == alike
+    assert any(one.key != other.key for one, other in zip(large, small, strict=True))
+
+
 def test_k_prune_stays_within_its_budget_and_beats_slicing_by_chance() -> None:
     evidence = evidence_of(experts=False)
     own = opened(evidence)

@@ -119,7 +119,7 @@ class Anatomy:
 class BlockPlan:
     """What stays of one layer: rising indices of heads and neurons, or nothing at all; and the bits of its weights.
 
-    `key` is equal for equal plans of the same layer.
+    `key` is equal for equal plans of the same layer, and for no others: what is counted or narrowed is kept by it.
     """
 
     key: Hashable
@@ -127,6 +127,11 @@ class BlockPlan:
     heads: IntArray
     neurons: IntArray
     bits: int = 32
+
+    @classmethod
+    def keeping(cls, heads: IntArray, neurons: IntArray) -> BlockPlan:
+        """Return the plan by which these stay, whoever chose them."""
+        return cls(("keeping", heads.tobytes(), neurons.tobytes()), True, heads, neurons)
 
     def __post_init__(self) -> None:
         for name, units in (("heads", self.heads), ("neurons", self.neurons)):

@@ -166,10 +166,7 @@ class Recovering:
 
         rewound(model, budget.rounds, masks_of, train, weights=weights)
         model.requires_grad_(requires_grad=False)
-        own = [
-            BlockPlan(("rewound", number), True, staying[2 * number], staying[2 * number + 1])
-            for number in range(len(kept))
-        ]
+        own = [BlockPlan.keeping(staying[2 * number], staying[2 * number + 1]) for number in range(len(kept))]
         final = iter(own)
         return Narrower(model, anatomy).narrowed(own), [next(final) if plan.kept else plan for plan in plans]
 

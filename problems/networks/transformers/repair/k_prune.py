@@ -69,10 +69,7 @@ def k_pruned(opened: Opened, costs: Sequence[Scores], share: float, seed: int) -
             fit_projection(blocks[number].get_submodule(path), inputs, wanted, masks, torch.from_numpy(columns))
         states = watched_layer(blocks[number], block, number, [other for _, other in calls], states).given
         taught = lesson.given
-    plans = [
-        BlockPlan(("k-prune", number), True, kept[2 * number], kept[2 * number + 1])
-        for number in range(len(anatomy.blocks))
-    ]
+    plans = [BlockPlan.keeping(kept[2 * number], kept[2 * number + 1]) for number in range(len(anatomy.blocks))]
     return Narrower(model, anatomy).narrowed(plans), plans
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -26,6 +28,7 @@ __all__ = [
     "SetOption",
     "TrustOption",
     "WorkersOption",
+    "own_options",
 ]
 
 
@@ -86,3 +89,11 @@ AddressOption = Annotated[str | None, typer.Option(help="A Ray cluster to join: 
 BackendOption = Annotated[Backend | None, typer.Option(help="Where to evaluate: --set evaluation.backend=B.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Write JSON for scripts; every object has a 'schema'.")]
 TrustOption = Annotated[bool, typer.Option("--trust-code", help="Import the code that a run from elsewhere names.")]
+
+
+def own_options(given: Sequence[str] | None, epochs: float | None, formats: Sequence[str] | None = None) -> list[str]:
+    """Return the words of `--set` with the short options written out after them."""
+    words = list(given or ())
+    if epochs is not None:
+        words.append(f"epochs={int(epochs) if epochs.is_integer() else epochs}")
+    return words + ([f"formats={json.dumps(formats)}"] if formats else [])

@@ -29,6 +29,7 @@ from emoprune.arguments import (
     SetOption,
     TrustOption,
     WorkersOption,
+    own_options,
 )
 from emoprune.errors import ConfigError
 
@@ -265,7 +266,7 @@ def audit(
         found = auditing.audit(
             opened,
             candidates=candidates,
-            options=_own_options(overrides, epochs),
+            options=own_options(overrides, epochs),
             device=device.value,
             trust_code=trust_code,
         )
@@ -290,18 +291,10 @@ def recover(
     from emoprune.notes import notes_on
 
     opened = _opened(run, runs)
-    options = _own_options(overrides, epochs, formats)
+    options = own_options(overrides, epochs, formats)
     with notes_on():
         found = recovering.recover(opened, candidate, options=options, device=device.value, trust_code=trust_code)
     showing.recovery(opened, found, as_json=as_json)
-
-
-def _own_options(given: Sequence[str] | None, epochs: float | None, formats: Sequence[str] | None = None) -> list[str]:
-    """Return the words of `--set` with the short options written out after them."""
-    words = list(given or ())
-    if epochs is not None:
-        words.append(f"epochs={int(epochs) if epochs.is_integer() else epochs}")
-    return words + ([f"formats={json.dumps(formats)}"] if formats else [])
 
 
 @app.command()

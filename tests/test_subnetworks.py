@@ -25,6 +25,7 @@ from emoprune.problems.networks.running import PlainRunner
 from emoprune.problems.networks.subnetworks.joining import joined
 from emoprune.problems.networks.subnetworks.problem import Subnetworks
 from emoprune.problems.networks.subnetworks.training import Constraint, constrained
+from emoprune.problems.networks.subnetworks.turns import Turns
 from emoprune.problems.networks.variant import Variant
 from emoprune.recovering import recover
 from emoprune.report.page import write_page
@@ -247,13 +248,17 @@ def test_what_is_chosen_is_exported_in_its_measured_size(searched: Run) -> None:
     assert (folder / "model.safetensors").is_file()
 
 
-@pytest.mark.parametrize("order", ["forward", "backward"])
+def turns_of(problem: Subnetworks) -> Turns:
+    return Turns(problem._task, problem._chain, problem._parts, *problem._loaded)
+
+
+@pytest.mark.parametrize("order", ["together", "forward", "backward"])
 def test_constraint_training_trains_every_part_and_nothing_that_lies_outside_of_its_turn(
     problem: Subnetworks, order: Any
 ) -> None:
     genome = problem.space.full
     kept = problem._units(genome)
-    turns = problem._turns.of(kept)
+    turns = turns_of(problem).of(kept, order)
     worker = problem._loaded[0]
     material = TrainingImages.load(problem._task.data.train, "cpu")
     found = constrained(turns, worker.bench, material, Plan(1.0, 0.05, 16), Constraint(1.0, order), seed=3)
@@ -284,15 +289,15 @@ def two_blocks() -> nn.Module:
         return TwoBlocks()
 
 
-def distance(problem: Subnetworks, weight: float) -> float:
+def distance(problem: Subnetworks, weight: float, order: Any) -> float:
     """Return how far the first part's features are from the unpruned ones after training with this weight."""
     worker, slicer = problem._loaded
     part = problem.stage("part-1")
     kept = part.kept(part.of_widths(np.array([3, 6, 8])))
-    turns = problem._turns.of(kept)
+    turns = turns_of(problem).of(kept, order)
     material = TrainingImages.load(problem._task.data.train, "cpu")
     plan = Plan(20.0, 0.02, 16)
-    found = constrained(turns, worker.bench, material, plan, Constraint(weight), seed=3)
+    found = constrained(turns, worker.bench, material, plan, Constraint(weight, order), seed=3)
     trained = slicer.variant_of(kept).network
     for name, tensor in found.items():
         trained.get_submodule(name.rpartition(".")[0])._parameters[name.rpartition(".")[2]] = nn.Parameter(tensor)
@@ -302,12 +307,13 @@ def distance(problem: Subnetworks, weight: float) -> float:
     return float(gap.square().mean())
 
 
-def test_the_feature_weight_holds_a_part_to_what_the_unpruned_part_puts_out(tmp_path: Path) -> None:
+@pytest.mark.parametrize("order", ["together", "forward"])
+def test_the_feature_weight_holds_a_part_to_what_the_unpruned_part_puts_out(order: Any, tmp_path: Path) -> None:
     options: dict[str, Any] = {**SMALL, "network": "test_subnetworks:two_blocks", "epochs": 4, "cuts": ["first"]}
     made = Subnetworks(**options)
     made.prepare(tmp_path, 1)
     made.setup("cpu", 1)
-    assert distance(made, 10.0) < 0.7 * distance(made, 0.0)
+    assert distance(made, 10.0, order) < 0.7 * distance(made, 0.0, order)
 
 
 @pytest.mark.parametrize("method", ["constrained", "finetune", "distil"])
@@ -406,7 +412,7 @@ def test_what_cannot_be_divided_is_refused(options: dict[str, Any], complaint: s
     ("option", "complaint"),
     [
         ("feature_weight=-1", "feature_weight: expected 0 or a positive number"),
-        ("order=sideways", "one of 'forward', 'backward'"),
+        ("order=sideways", "one of 'together', 'forward', 'backward'"),
     ],
 )
 def test_recovery_options_that_cannot_be_are_refused(searched: Run, option: str, complaint: str) -> None:

@@ -351,7 +351,7 @@ class Subnetworks:
         epochs: float = 10.0,
         method: RecoveryMethod = "constrained",
         feature_weight: float = 1.0,
-        order: Order = "forward",
+        order: Order = "together",
         rate: float = 0.02,
         batch: int = 64,
         temperature: float = 4.0,
@@ -362,8 +362,9 @@ class Subnetworks:
     ) -> Recovered:
         """Train a candidate and measure it again.
 
-        `constrained` trains part by part, each towards the labels and the unpruned part's features, fed by the pruned
-        part before it; the epochs are split evenly among the parts. `finetune` and `distil` train all of it at once.
+        `constrained` trains towards the labels and the features that the unpruned parts put out: all parts together, or
+        in turn, each fed by the pruned part before it; the epochs are then split evenly among the parts. `finetune` and
+        `distil` know nothing of parts.
 
         Args:
             genome: The candidate.
@@ -372,7 +373,7 @@ class Subnetworks:
             epochs: How often all training images are seen; 0.5 is half of them once.
             method: constrained, finetune or distil.
             feature_weight: How much the unpruned part's features count beside the labels when constrained.
-            order: In which order parts are trained: forward or backward.
+            order: In which order parts are trained: together, forward or backward.
             rate: The highest learning rate.
             batch: Images per step.
             temperature: How soft the unpruned network's probabilities are made when distilling.
@@ -384,8 +385,9 @@ class Subnetworks:
         worker, variant = self._loaded[0], self._variant(genome)
         wanted = self._task.formats_to_write(worker, formats)
         if method == "constrained":
-            plan = Plan(epochs / len(self._turns), rate, batch, flips=flips, shift=shift)
-            network = self._turns.trained(self._units(genome), plan, Constraint(feature_weight, order), seed)
+            plan = Plan(epochs, rate, batch, flips=flips, shift=shift)
+            turns = Turns(self._task, self._chain, self._parts, worker, self._loaded[1])
+            network = turns.trained(self._units(genome), plan, Constraint(feature_weight, order), seed)
         else:
             network = recovered_network(
                 worker.runner.settled(variant),
@@ -411,10 +413,6 @@ class Subnetworks:
             notes=[f"After pruning it was trained for {epochs:g} epochs ({method})."],
         )
         return Recovered(values, described)
-
-    @property
-    def _turns(self) -> Turns:
-        return Turns(self._task, self._chain, self._parts, *self._loaded)
 
     def fingerprint(self) -> str:
         """Return a digest of everything that `evaluate` depends on and the config does not name."""

@@ -2,7 +2,7 @@
 
 After Shang et al., arXiv 2303.16212: a part is trained towards the labels, through the frozen rest of the unpruned
 network, and towards the features that the unpruned part gives; it is fed by the parts before it as they are pruned.
-The paper's code is not public; this is a reconstruction.
+The paper's code is not public; this is a reconstruction, and all parts trained at once are an addition.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import operator
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import torch
 from torch import fx, nn
@@ -23,50 +23,61 @@ from emoprune.problems.networks.recovery.loop import trained
 from emoprune.problems.networks.recovery.material import TrainingImages
 from emoprune.problems.networks.recovery.plan import Plan
 from emoprune.problems.networks.reuse.tracing import Modules, Values, modules_of, run, traced
-from emoprune.problems.networks.subnetworks.division import SubNetwork
 from emoprune.records import Split
 from emoprune.space import IntArray
 
-__all__ = ["Constraint", "Order", "Turn", "constrained"]
+__all__ = ["Constraint", "Held", "Order", "Turn", "constrained"]
 
-Order = Literal["forward", "backward"]
+Order = Literal["together", "forward", "backward"]
 
 
 @dataclass(frozen=True, slots=True)
 class Constraint:
     """How strongly features are held to the unpruned part's, and in which order the parts are trained.
 
-    The loss is cross-entropy + `weight` x the mean squared distance of features at the part's end; `forward` trains the
-    first part first, so that each is fed by trained ones.
+    The loss is cross-entropy + `weight` x the mean squared distance of features at the part's end, summed over the
+    ends of all parts if they are trained `together`; `forward` trains the first part first, so that each is fed by
+    trained ones.
     """
 
     weight: float = 1.0
-    order: Order = "forward"
+    order: Order = "together"
 
     def __post_init__(self) -> None:
         if not 0 <= self.weight < float("inf"):
             raise ConfigError(f"feature_weight: expected 0 or a positive number, found {self.weight}")
-        if self.order not in {"forward", "backward"}:
-            raise ConfigError(f"order: expected forward or backward, found {self.order!r}")
+        if self.order not in get_args(Order):
+            raise ConfigError(f"order: expected {', '.join(get_args(Order))}, found {self.order!r}")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Held:
+    """Features that are held to the unpruned network's: the node that puts them out, at the end of a part.
+
+    `crossing` are the channels that may lie on them: how many there are unpruned, and the indices of those that stay.
+    """
+
+    node: str
+    crossing: tuple[tuple[int, IntArray], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Turn:
-    """One part's turn to be trained.
+    """One part's turn to be trained, or that of all parts together.
 
     `modules` are the paths of the part's modules that have tensors; `base` is the network in which it is trained: this
-    part and those before it pruned, those behind it not. `crossing` are the channels that may lie on the features at
-    the part's end: how many there are unpruned, and the indices of those that stay.
+    part and those before it pruned, those behind it not. The features of the last part are the outputs, which the
+    labels judge: they are not among the `held` ones.
     """
 
-    part: SubNetwork
+    name: str
     modules: tuple[str, ...]
     base: nn.Module
-    crossing: tuple[tuple[int, IntArray], ...] = ()
+    held: tuple[Held, ...] = ()
 
 
 class _Constrained(nn.Module):
-    """A network in which only one part is trained; in training its outputs have the features' distance as last column.
+    """A network of which one part is trained, or all; in training the features' distance is its last output.
 
     Only the part's modules are registered: everything else is frozen and shared.
     """
@@ -77,13 +88,13 @@ class _Constrained(nn.Module):
         self.graph = graph  # owns the nodes
         self.rest = _Frozen(modules_of(network), network)
         self.dense = _Frozen(modules_of(dense), dense)
-        self.crossing = turn.crossing
         self.steps = [node for node in graph.nodes if node.op not in {"placeholder", "output"}]
         (self.given,) = [node for node in graph.nodes if node.op == "placeholder" and node.users]
         (output,) = [node for node in graph.nodes if node.op == "output"]
         self.output: Any = output.args[0]
-        end = turn.part.end
-        self.end = None if end is None else next(node for node in self.steps if node.name == end.node)
+        named = {node.name: node for node in self.steps}
+        self.held = [(named[held.node], held.crossing) for held in turn.held]
+        self.until = max((self.steps.index(node) + 1 for node, _ in self.held), default=0)
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Return outputs of shape (n, classes), in training with one more column."""
@@ -100,16 +111,14 @@ class _Constrained(nn.Module):
 
     def _distance(self, values: Values, images: torch.Tensor, outputs: torch.Tensor) -> torch.Tensor:
         """Return the mean squared distance of each image's features from the unpruned ones, shape (n, 1)."""
-        if self.end is None:  # the last part's features are the outputs, which the labels judge
-            return torch.zeros_like(outputs[:, :1])
+        unpruned: Values = {self.given: images}
         with torch.no_grad():
-            unpruned: Values = {self.given: images}
-            until = self.steps[: self.steps.index(self.end) + 1]
-            run(until, unpruned, self.dense.modules, self.dense.attribute)
-        squared: torch.Tensor = (
-            values[self.end] - _staying(unpruned[self.end], values[self.end], self.crossing)
-        ).square()
-        return squared.flatten(1).mean(dim=1, keepdim=True)
+            run(self.steps[: self.until], unpruned, self.dense.modules, self.dense.attribute)
+        distance = torch.zeros_like(outputs[:, 0])
+        for node, crossing in self.held:
+            gap = values[node] - _staying(unpruned[node], values[node], crossing)
+            distance = distance + gap.square().flatten(1).mean(dim=1)
+        return distance[:, None]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -165,23 +174,23 @@ def constrained(
     *,
     seed: int,
 ) -> dict[str, torch.Tensor]:
-    """Return the tensors of all parts' modules by name, each part trained in its turn.
+    """Return the tensors of all parts' modules by name, each trained in its turn.
 
     A part is fed by the parts before it, trained if they had their turn already; what was best on `select` is kept of
     each.
 
     Args:
-        turns: The parts, in the order of the network.
+        turns: The parts, in the order of the network, or one turn for all of them.
         bench: Holds the unpruned network and the select part of the data.
         material: What they are trained on.
-        plan: Of each part.
+        plan: Of each turn.
         constraint: How features are held to the unpruned part's, and in which order parts have their turns.
         seed: Fixes the order of the images.
     """
     graph, _ = traced(bench.network)
     found: dict[str, torch.Tensor] = {}
     ordered = list(enumerate(turns))
-    for number, turn in ordered if constraint.order == "forward" else ordered[::-1]:
+    for number, turn in ordered[::-1] if constraint.order == "backward" else ordered:
         before = {path for earlier in turns[:number] for path in earlier.modules}
         known = {name: tensor for name, tensor in found.items() if name.rpartition(".")[0] in before}
         made = trained(
@@ -192,7 +201,7 @@ def constrained(
             target=_Target(constraint.weight),
             held_out=bench.images[Split.SELECT],
             from_start=True,
-            label=f"constraint training of {turn.part.name}",
+            label=f"constraint training of {turn.name}",
         )
         found |= _tensors(made.network, turn.modules)
     return found

@@ -1,9 +1,9 @@
-"""A candidate trained part by part: whose turn it is, behind which pruned parts, towards which features."""
+"""A candidate's parts trained: whose turn it is, behind which pruned parts, towards which features."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from torch import nn
 
@@ -14,7 +14,7 @@ from emoprune.problems.networks.recovery.plan import Plan
 from emoprune.problems.networks.slicing import Slicer
 from emoprune.problems.networks.subnetworks.chain import Chain, CutPoint
 from emoprune.problems.networks.subnetworks.division import SubNetwork
-from emoprune.problems.networks.subnetworks.training import Constraint, Turn, constrained
+from emoprune.problems.networks.subnetworks.training import Constraint, Held, Order, Turn, constrained
 from emoprune.problems.networks.task import NetworkTask, Worker
 from emoprune.problems.networks.variant import Variant
 from emoprune.space import IntArray
@@ -32,29 +32,31 @@ class Turns:
     worker: Worker
     slicer: Slicer
 
-    def __len__(self) -> int:
-        return len(self._chained)
-
     @property
     def _chained(self) -> list[SubNetwork]:
         return [part for part in self.parts if part.chained]
 
-    def of(self, kept: Kept) -> list[Turn]:
-        """Return a turn for each part of the network with these units."""
-        return [self._turn(number, kept) for number in range(len(self))]
+    def of(self, kept: Kept, order: Order) -> list[Turn]:
+        """Return a turn for each part of the network with these units, or one for all of them together."""
+        each = [self._turn(number, kept) for number in range(len(self._chained))]
+        if order != "together":
+            return each
+        modules = tuple(path for turn in each for path in turn.modules)
+        return [Turn("all parts", modules, each[-1].base, tuple(held for turn in each for held in turn.held))]
 
     def trained(self, kept: Kept, plan: Plan, constraint: Constraint, seed: int) -> nn.Module:
         """Return the network with these units, each part trained in its turn, its statistics estimated anew.
 
         Args:
             kept: The units of each coupling group that stay.
-            plan: How long each part is trained, and how.
+            plan: How all of it is trained, and how long; its epochs are split evenly among the turns.
             constraint: How much the unpruned part's features count, and in which order the parts have their turns.
             seed: Fixes the order of the images and how they are varied.
         """
-        turns = self.of(kept)
+        turns = self.of(kept, constraint.order)
+        each = replace(plan, epochs=plan.epochs / len(turns))
         material = TrainingImages.load(self.task.data.train, self.worker.bench.device)
-        tensors = constrained(turns, self.worker.bench, material, plan, constraint, seed=seed)
+        tensors = constrained(turns, self.worker.bench, material, each, constraint, seed=seed)
         network = with_tensors(self.slicer.variant_of(kept).network, tensors)
         mark = object()  # of this network alone, whatever was trained before it
         return self.worker.runner.settled(Variant(network, dict.fromkeys(self.chain.called, mark))).network
@@ -70,15 +72,14 @@ class Turns:
         base = self.worker.runner.settled(self.slicer.variant_of(mixed)).network
         own = [path for path in self.chain.called if part.holds(self.chain.ends[path])]
         tensors = [path for path in own if base.get_submodule(path).state_dict()]
-        return Turn(part, tuple(tensors), base, self._crossing(part.end, kept))
+        held = () if part.end is None else (Held(part.end.node, self._crossing(part.end, kept)),)
+        return Turn(part.name, tuple(tensors), base, held)
 
-    def _crossing(self, end: CutPoint | None, kept: Kept) -> tuple[tuple[int, IntArray], ...]:
+    def _crossing(self, end: CutPoint, kept: Kept) -> tuple[tuple[int, IntArray], ...]:
         """Return the channels that may lie on the features at a cut: as they are put out before it or taken in behind.
 
         In the middle of a block they lie on neither alone (several concatenated, or pixels flattened among channels).
         """
-        if end is None:
-            return ()
         parts, ends = self.task.structure.parts, self.chain.ends
         before = [part.outgoing for part in parts if ends.get(part.path, end.position + 1) <= end.position]
         behind = [part.incoming for part in parts if ends.get(part.path, -1) > end.position]

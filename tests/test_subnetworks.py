@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,6 @@ from emoprune.problems.networks.subnetworks.joining import joined
 from emoprune.problems.networks.subnetworks.problem import Subnetworks
 from emoprune.problems.networks.subnetworks.training import Constraint, constrained
 from emoprune.problems.networks.subnetworks.turns import Turns
-from emoprune.problems.networks.variant import Variant
 from emoprune.recovering import recover
 from emoprune.report.page import write_page
 from emoprune.results import export
@@ -59,14 +59,19 @@ def searched(tmp_path_factory: pytest.TempPathFactory) -> Run:
     return run_of(tmp_path_factory.mktemp("runs"), "searched", config())
 
 
-@pytest.fixture
-def problem(searched: Run) -> Subnetworks:
-    """The problem of the finished run, set up."""
+def problem_of(searched: Run, **differing: Any) -> Subnetworks:
+    """Return the problem of the finished run, set up."""
     options = {name: value for name, value in searched.config["problem"].items() if name != "name"}
-    made = Subnetworks(**options)
+    made = Subnetworks(**{**options, **differing})
     made.prepare(searched.path / "problem", 2)
     made.setup("cpu", 1)
     return made
+
+
+@pytest.fixture
+def problem(searched: Run) -> Subnetworks:
+    """The problem of the finished run, set up."""
+    return problem_of(searched)
 
 
 def test_parts_are_stages_and_the_search_chooses_among_their_fronts(searched: Run) -> None:
@@ -88,25 +93,20 @@ def test_every_front_of_a_part_is_measured_through_the_whole_network(searched: R
         )
 
 
-def test_a_part_is_scored_as_the_plain_runner_scores_it_with_the_rest_frozen(problem: Subnetworks) -> None:
+@pytest.mark.parametrize("rest", ["frozen", "adapted"])
+def test_a_part_is_scored_as_the_plain_runner_scores_it(searched: Run, rest: str) -> None:
+    problem = problem_of(searched, rest=rest)
     part = problem.stage("part-1")
     genome = part.space.full - (part.space.levels > 2)
     ((error, macs),) = part.evaluate(genome[np.newaxis], np.zeros(1, dtype=np.uint64), Split.SEARCH)  # type: ignore[misc]  # a row of numbers
     worker, slicer = problem._loaded
     variant = slicer.variant_of(part.kept(genome))
-    assert part.frozen
+    assert bool(part.frozen) == (rest == "frozen")
     plain = PlainRunner(worker.bench, problem._task.estimate)
-    frozen = Variant(variant.network, variant.versions, rows=variant.rows, frozen=part.frozen)
-    (outputs,) = plain.outputs([frozen], Split.SEARCH)
+    (outputs,) = plain.outputs([replace(variant, frozen=part.frozen)], Split.SEARCH)
     wrong = outputs.argmax(1) != worker.bench.images[Split.SEARCH].labels
     assert error == pytest.approx(float(wrong.double().mean()))
     assert macs == part.counted(genome)["macs"]
-
-
-def test_with_an_adapted_rest_no_batch_norm_is_frozen() -> None:
-    options: dict[str, Any] = {**SMALL, "parts": 2, "rest": "adapted"}
-    made = Subnetworks(**options)
-    assert all(not part.frozen for part in made._parts_made(made._unranked()))
 
 
 @pytest.mark.parametrize(("turns", "genes"), [(1, "levels"), (5, "units"), (9, "levels")])

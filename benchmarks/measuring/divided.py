@@ -46,6 +46,7 @@ class Plan:
 
     parts: int
     crossing: str
+    rest: str
     population: int
     part_generations: int
     joint_generations: int
@@ -112,11 +113,13 @@ class Judge:
         front = [kept[row] for row in np.flatnonzero(non_dominated(values))]
         return hypervolume(self.rows(front, Split.TEST) / self._worst, np.ones(2))
 
-    def cost(self, kept: Sequence[Kept], part: SubNetwork | None = None, *, calibrates: bool = True) -> FloatArray:
+    def cost(
+        self, kept: Sequence[Kept], part: SubNetwork | None = None, *, rest: str = "frozen", calibrates: bool = True
+    ) -> FloatArray:
         """Return the multiply-accumulates that measuring networks with these units takes, (n,).
 
         Of a part alone: what comes before it is kept, so that its images pass through it and what follows, and the
-        calibration images, whose statistics are wanted of the part alone, through the part.
+        calibration images through the part, and through what follows if its statistics are wanted, too (adapted).
         """
         widths = np.concatenate([_widths(own) for own in kept])
         by_layer = self._task.cost_model.macs_by_part(widths).astype(np.float64)
@@ -124,7 +127,8 @@ class Judge:
         begin = -1 if part is None or part.begin is None else part.begin.position
         end = np.inf if part is None or part.end is None else part.end.position
         scored = by_layer[:, places > begin].sum(axis=1) * self._scored
-        calibrated = by_layer[:, (places > begin) & (places <= end)].sum(axis=1) * self.calibrating
+        last = end if rest == "frozen" else np.inf
+        calibrated = by_layer[:, (places > begin) & (places <= last)].sum(axis=1) * self.calibrating
         return np.asarray(scored + calibrated * calibrates)
 
 
@@ -177,13 +181,14 @@ def divided_trace(judge: Judge, plan: Plan, seed: int, runs: Path) -> Trace:
             "genes": judge.genes,
             "parts": plan.parts,
             "crossing": plan.crossing,
+            "rest": plan.rest,
             "references": [],
             "part_search": {"generations": plan.part_generations},
         },
         "search": {"population": plan.population, "generations": plan.joint_generations, "seed": seed},
         "evaluation": {"backend": "serial", "time_limit": None},
     }
-    searching = emoprune.search(settings, runs=runs, name=f"{plan.parts}-{plan.crossing}-{seed}")
+    searching = emoprune.search(settings, runs=runs, name=f"{plan.parts}-{plan.crossing}-{plan.rest}-{seed}")
     for _ in searching:
         pass
     steps = sorted(_steps(searching.run, judge, plan), key=lambda step: step.order)
@@ -211,7 +216,7 @@ def _steps(run: Run, judge: Judge, plan: Plan) -> Iterator[_Step]:
         for phase, evaluations in enumerate((stage.evaluations(), [*stage.remeasured().values()])):
             done = [each for each in evaluations if each.ok]
             kept = [_completed(judge.full, part, genes.kept(each.candidate.genome)) for each in done]
-            costs = judge.cost(kept, part, calibrates=phase == 0).tolist()
+            costs = judge.cost(kept, part, rest=plan.rest, calibrates=phase == 0).tolist()
             for each, own, cost in zip(done, kept, costs, strict=True):
                 values = _values(each) if phase == 0 else None
                 yield _Step((phase, each.candidate.generation, number), own, values, cost, each.ran.seconds)

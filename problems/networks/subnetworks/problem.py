@@ -61,7 +61,7 @@ class Subnetworks:
         cuts: After which modules to cut instead, as in `blocks.3`; `emoprune groups` shows where it can be cut.
         crossing: Whether channels that cross a cut stay whole, or are searched as small parts of their own.
         genes: levels (how many of the best units of each coupling group stay) or units (a bit for each unit).
-        rest: Whether the batch norms behind a part are frozen while it is searched, or estimated anew (adapted).
+        rest: Whether the batch norms behind a part are estimated anew while it is searched (adapted), or frozen.
         part_search: What differs from `search` while parts are searched, as in {population: 20, generations: 10}.
         weights: A file with the network's state_dict; None takes the weights the network comes with.
         epochs: How long to train on top, once per run; None trains a built-in network if it got no weights.
@@ -93,7 +93,7 @@ class Subnetworks:
         cuts: Sequence[str] = (),
         crossing: Literal["whole", "searched"] = "whole",
         genes: Literal["levels", "units"] = "levels",
-        rest: Literal["frozen", "adapted"] = "frozen",
+        rest: Literal["frozen", "adapted"] = "adapted",
         part_search: Mapping[str, Any] | None = None,
         weights: str | None = None,
         epochs: int | None = None,

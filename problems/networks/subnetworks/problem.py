@@ -350,7 +350,7 @@ class Subnetworks:
         *,
         epochs: float = 10.0,
         method: RecoveryMethod = "constrained",
-        feature_weight: float = 1.0,
+        feature_weight: float = 10.0,
         order: Order = "together",
         rate: float = 0.02,
         batch: int = 64,

@@ -40,7 +40,7 @@ class Constraint:
     trained ones.
     """
 
-    weight: float = 1.0
+    weight: float = 10.0
     order: Order = "together"
 
     def __post_init__(self) -> None:

@@ -37,6 +37,7 @@ NOTES = """\
   were put through networks, and seconds of evaluation. Of a part: its search images pass through the part and what
   follows it, its calibration images through the part, and with `rest adapted` through what follows, too; measuring
   the parts' fronts again on `select` is counted.
+- A seed is that of the network's training, too: each has a network of its own, which all searches with it prune.
 - The front at a budget is chosen by the search split; its hypervolume is that of the test split, as a share of the box
   between 0 and (error 1, the unpruned network's multiply-accumulates), all batch norms estimated anew.
 - While parts are searched, only networks with a single pruned part are known; that is why early volumes are small.
@@ -65,7 +66,7 @@ def plans(chosen: argparse.Namespace, parts: int) -> dict[str, Plan]:
 
 def cost_table(
     found: Mapping[str, Sequence[Trace]],
-    judge: Judge,
+    judges: Sequence[Judge],
     of: Callable[[Trace], FloatArray],
     name: str,
 ) -> Table:
@@ -75,7 +76,9 @@ def cost_table(
         cells = []
         for share in SHARES:
             budgets = [share * of(whole)[-1] for whole in found["parts: 1"]]
-            volumes = [own.volume(judge, of(own) <= budget) for own, budget in zip(traces, budgets, strict=True)]
+            volumes = [
+                own.volume(judge, of(own) <= budget) for own, judge, budget in zip(traces, judges, budgets, strict=True)
+            ]
             cells.append(_mean(np.array(volumes)))
         spent = np.mean([of(own)[-1] / of(whole)[-1] for own, whole in zip(traces, found["parts: 1"], strict=True)])
         rows.append((search, *cells, f"{spent:.2f}"))
@@ -83,12 +86,12 @@ def cost_table(
     return Table(f"Hypervolume on the test split against {name}, mean of {len(traces)} seeds.", columns, rows)
 
 
-def reaching_table(found: Mapping[str, Sequence[Trace]], judge: Judge) -> Table:
+def reaching_table(found: Mapping[str, Sequence[Trace]], judges: Sequence[Judge]) -> Table:
     """Return at which share of its cost each search has what the whole-network search ends with, seed by seed."""
     rows = []
     for search, traces in found.items():
         shares = []
-        for own, whole in zip(traces, found["parts: 1"], strict=True):
+        for own, whole, judge in zip(traces, found["parts: 1"], judges, strict=True):
             final = whole.volume(judge, np.ones(len(whole.values), dtype=np.bool_))
             marks = np.linspace(0.05, 2.0, 40) * whole.spent[-1]
             reached = [mark for mark in marks if own.volume(judge, own.spent <= mark) >= final - 1e-12]
@@ -131,29 +134,31 @@ def main() -> None:
     parser.add_argument("--parts", type=int, default=3, help="how many parts")
     parser.add_argument("--part-population", type=int, default=10, help="of each part and of the joint search")
     parser.add_argument("--part-generations", type=int, default=3, help="of each part")
-    parser.add_argument("--epochs", type=float, default=1.0, help="of training candidates of the front")
+    parser.add_argument("--epochs", type=float, default=1.0, help="of training candidates of the front; 0 for none")
     chosen = parser.parse_args()
     name = "digits" if chosen.quick else chosen.network
     about = (name, DATA.get(name, "measuring.fewer_images:fashion_1000"), 64 if chosen.quick else 256, chosen.genes)
     parts, seeds = (2, 1) if chosen.quick else (chosen.parts, chosen.rounds)
-    judge = Judge(*about, remembers=True)
+    judges = [Judge(*about, seed, remembers=True) for seed in range(1, seeds + 1)]
     wanted = plans(chosen, parts)
     whole = wanted["parts: 1"]
     with tempfile.TemporaryDirectory() as folder:
         found: dict[str, list[Trace]] = {each: [] for each in (*wanted, "pymoo NSGA2")}
-        for seed in range(1, seeds + 1):
-            progress(f"{name}, {chosen.genes}: seed {seed} of {seeds}")
+        for judge in judges:
+            progress(f"{name}, {chosen.genes}: seed {judge.seed} of {seeds}")
             for each, plan in wanted.items():
-                found[each].append(divided_trace(judge, plan, seed, Path(folder)))
-            alone, answers = Judge(*about, remembers=False), Answers()
-            asked = (seed, whole.population, whole.population * whole.part_generations, answers)
+                found[each].append(divided_trace(judge, plan, Path(folder)))
+            alone, answers = Judge(*about, judge.seed, remembers=False), Answers()
+            asked = (judge.seed, whole.population, whole.population * whole.part_generations, answers)
             found["pymoo NSGA2"].append(Trace.timed(alone, pymoo_on_units.batches(alone, *asked), answers))
         tables = [
-            cost_table(found, judge, lambda trace: trace.spent, "multiply-accumulates"),
-            cost_table(found, judge, lambda trace: trace.seconds, "seconds"),
-            reaching_table(found, judge),
-            recovery_table(Path(folder), f"{parts}-searched-adapted-1", 0.2 if chosen.quick else chosen.epochs),
+            cost_table(found, judges, lambda trace: trace.spent, "multiply-accumulates"),
+            cost_table(found, judges, lambda trace: trace.seconds, "seconds"),
+            reaching_table(found, judges),
         ]
+        if chosen.epochs > 0:
+            epochs = 0.2 if chosen.quick else chosen.epochs
+            tables.append(recovery_table(Path(folder), f"{parts}-searched-adapted-1", epochs))
     publish(
         Report(f"Dividing {name}, genes of {chosen.genes}", tables, NOTES, ("emoprune", "torch", "numpy", "pymoo")),
         chosen,

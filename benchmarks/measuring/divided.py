@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 import emoprune
 from emoprune.contracts import Failure
+from emoprune.errors import ContractError
 from emoprune.front import hypervolume, non_dominated
 from emoprune.problems.networks.coupling.structure import Kept
 from emoprune.problems.networks.preparing import Method, prepared
@@ -34,7 +35,7 @@ __all__ = ["Answers", "Judge", "Plan", "Trace", "divided_trace"]
 
 WIDTHS = 16
 CRITERION = "lasso"
-SEED = 1
+SAME = 0.003  # of the errors of one network in two processes of the search split: a borderline image or two
 BoolArray = NDArray[np.bool_]
 Genes = Literal["levels", "units"]
 Answers = list[FloatArray]
@@ -55,17 +56,18 @@ class Plan:
 class Judge:
     """A trained network that measures what is kept of it, all batch norms estimated anew, and says what that costs.
 
-    With a memory it is shared by all searches; without, every question is computed, for who is timed.
+    It is the network that searches with this seed train and prune. With a memory it is shared by all of them; without,
+    every question is computed, for who is timed.
     """
 
-    def __init__(self, network: str, data: str, calibrating: int, genes: Genes, *, remembers: bool) -> None:
-        self.network, self.data, self.genes, self.calibrating = network, data, genes, calibrating
+    def __init__(self, network: str, data: str, calibrating: int, genes: Genes, seed: int, *, remembers: bool) -> None:
+        self.network, self.data, self.genes, self.calibrating, self.seed = network, data, genes, calibrating, seed
         self._task = NetworkTask(Options(network=network, data=data, calibration_images=calibrating))
         structure = self._task.structure
         with tempfile.TemporaryDirectory() as folder:
-            self._task.prepare(Path(folder), SEED)
+            self._task.prepare(Path(folder), seed)
             levels = WidthLevels.of(structure.groups, WIDTHS)
-            made = prepared(self._task, levels, Method.of(CRITERION, "none", ()), Path(folder), SEED)
+            made = prepared(self._task, levels, Method.of(CRITERION, "none", ()), Path(folder), seed)
         self._worker = self._task.worker("cpu", 1)
         self._slicer = Slicer(self._worker.bench, made.scores)
         self._scores = made.scores
@@ -168,7 +170,7 @@ class Trace:
         return judge.volume([self.kept[row] for row in np.flatnonzero(known)], self.values[known])
 
 
-def divided_trace(judge: Judge, plan: Plan, seed: int, runs: Path) -> Trace:
+def divided_trace(judge: Judge, plan: Plan, runs: Path) -> Trace:
     """Return the trace of a search part by part, all parts side by side in this process, then the joint one."""
     settings: dict[str, Any] = {
         "problem": {
@@ -185,17 +187,21 @@ def divided_trace(judge: Judge, plan: Plan, seed: int, runs: Path) -> Trace:
             "references": [],
             "part_search": {"generations": plan.part_generations},
         },
-        "search": {"population": plan.population, "generations": plan.joint_generations, "seed": seed},
+        "search": {"population": plan.population, "generations": plan.joint_generations, "seed": judge.seed},
         "evaluation": {"backend": "serial", "time_limit": None},
     }
-    searching = emoprune.search(settings, runs=runs, name=f"{plan.parts}-{plan.crossing}-{plan.rest}-{seed}")
+    searching = emoprune.search(settings, runs=runs, name=f"{plan.parts}-{plan.crossing}-{plan.rest}-{judge.seed}")
     for _ in searching:
         pass
     steps = sorted(_steps(searching.run, judge, plan), key=lambda step: step.order)
     spent, seconds = np.cumsum([step.spent for step in steps]), np.cumsum([step.seconds for step in steps])
     rows = [place for place, step in enumerate(steps) if step.values is not None]
     values = np.array([steps[place].values for place in rows], dtype=np.float64)
-    return Trace([steps[place].kept for place in rows], values, spent[rows], seconds[rows])
+    trace = Trace([steps[place].kept for place in rows], values, spent[rows], seconds[rows])
+    last = trace.kept[-1:]  # of the joint search, whose networks are measured as the judge measures them
+    if not np.allclose(judge.rows(last, Split.SEARCH), trace.values[-1:], atol=SAME):
+        raise ContractError("the judge measures another network than the search did")
+    return trace
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -28,18 +28,21 @@ from emoprune.space import IntArray
 RANDOM = 2  # deletions at the rate of the chosen prompt
 POINTS = 4  # of a front that are measured on the test rows
 MOST_AGAIN = 12  # prompts that are measured again on dev rows
-OURS, OTHERS = "emoprune after TAPruning", ("TAPruning", "PromptQuine")  # whose front is shown, beside which
+OURS, OTHERS = "emoprune", ("TAPruning", "PromptQuine")  # whose front is shown, beside which
+SHORT = f"{OURS}, at most half"  # the same search's choice among prompts with at most half of the tokens
 
 NOTES = """\
 - Equal budget: so many different prompts measured on the 32 search rows, the references among them. Nobody sees the dev
   rows before its search is over, and nobody the test rows before it has chosen.
-- `emoprune`: NSGA-II, population 20, from the whole prompt, `perplexity` and `random` deletions and samples of all
-  sizes. `emoprune after TAPruning`: up to 100 of its prompts are TAPruning's, and where that came to begins the search,
-  too, as in the example config. `PromptQuine`: its generational loop with the published numbers, on accuracy. All three
-  choose as the paper does: the best tenth on the search rows again on the dev rows, the best of these on the test rows.
+- `emoprune`: as the example config. Up to 100 of its prompts are those of deletion in runs; where that came to,
+  `perplexity` and `random` deletions and samples of all sizes begin NSGA-II, population 20. `PromptQuine`: its
+  generational loop with the published numbers, on accuracy. Both choose as the paper does: the best tenth on the search
+  rows again on the dev rows, the best of these on the test rows. `at most half`: so chosen from the same search, among
+  prompts that keep no more than half of the tokens. `deletion in runs alone`: eighths of the prompt, then runs half as
+  long in every pass, down to tokens, at the threshold of TAPruning; it chooses as `emoprune` does.
 - `TAPruning`: threshold 0.96 on accuracy, left to right, passes until nothing changes or the budget is spent; what it
   ends with goes to the test rows. `random at the same rate`: two random deletions that keep as many tokens as
-  the choice of `emoprune after TAPruning`.
+  the choice of `emoprune`.
 - SmolLM2-135M-Instruct in bfloat16, for all ways alike; accuracies on the test rows. Intervals are 95 % bootstrap
   intervals of the mean over the prompts; that of one accuracy on 500 rows is about 4 points to both sides.
 - The front: members of the front by the search rows, ranked again on dev rows, beside the best that the others reach
@@ -69,10 +72,11 @@ def judged(part: Mapping[str, Any]) -> dict[str, Any]:
         with suppress(Spent):
             search(counted, part["prompt"])
         chosen = _chosen(judge, counted)
-        accuracy, tokens = judge.rows(chosen[np.newaxis], Split.TEST)[0]
         points = _points(judge, counted, chosen) if name in {OURS, *OTHERS} else []
-        found["ways"][name] = {"after": accuracy, "tokens": tokens, "spent": counted.spent, "points": points}
+        found["ways"][name] = _way(judge, counted, chosen) | {"points": points}
         if name == OURS:
+            short = _best_of(judge, counted.best_share(0.1, MOST_AGAIN, part_kept=0.5))
+            found["ways"][SHORT] = _way(judge, counted, short) | {"points": []}
             found["random"] = _at_random(judge, chosen, part["prompt"])
     return found
 
@@ -84,11 +88,19 @@ def _at_random(judge: Judge, chosen: IntArray, seed: int) -> list[float]:
     return [float(accuracy) for accuracy in judge.rows(drawn, Split.TEST)[:, 0]]
 
 
+def _way(judge: Judge, counted: Counted, chosen: IntArray) -> dict[str, Any]:
+    """Return what a search's choice is worth on the test rows, and what was measured for it."""
+    accuracy, tokens = judge.rows(chosen[np.newaxis], Split.TEST)[0]
+    return {"after": accuracy, "tokens": tokens, "spent": counted.spent}
+
+
 def _chosen(judge: Judge, counted: Counted) -> IntArray:
     """Return what a search would hand over: where it ended, or the best tenth's best on the dev rows."""
-    if counted.ended is not None:
-        return counted.ended
-    best = counted.best_share(0.1, MOST_AGAIN)
+    return _best_of(judge, counted.best_share(0.1, MOST_AGAIN)) if counted.ended is None else counted.ended
+
+
+def _best_of(judge: Judge, best: IntArray) -> IntArray:
+    """Return the best on the dev rows, of equal ones the shortest."""
     rows = judge.rows(best, Split.SELECT)
     return best[np.lexsort((rows[:, 1], -rows[:, 0]))[0]]
 

@@ -1,8 +1,8 @@
-"""Searches over a prompt's tokens at equal budget: NSGA-II, also after TAPruning, PromptQuine's loop, TAPruning."""
+"""Searches over a prompt's tokens at equal budget: NSGA-II after deletion in runs, that alone, and its peers."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from types import MappingProxyType
 
@@ -11,7 +11,7 @@ from measuring.prompted import Counted
 
 from emoprune.evolution import Evolution
 from emoprune.plugins import build
-from emoprune.problems.prompts.references.accepting import Worth, accepting
+from emoprune.problems.prompts.references.accepting import RUNS, Worth, accepting
 from emoprune.problems.prompts.references.catalogue import SHARES
 from emoprune.proposals import Algorithm
 from emoprune.space import IntArray
@@ -25,26 +25,17 @@ Search = Callable[[Counted, int], None]  # until Spent, or until there is nothin
 
 
 def _nsga2(counted: Counted, seed: int) -> None:
-    """From the whole prompt, references that need no measuring, and deletions of all sizes."""
-    _from_deletions(counted, seed, ())
-
-
-def _after_accepting(counted: Counted, seed: int) -> None:
-    """As the example config searches: threshold accepting, with up to half of the budget, then NSGA-II from it, too."""
-    space = counted.problem.space
-    accepted = accepting(_worth(counted), space, most=BEFOREHAND)
-    found = [accepted.genome, *accepted.halts(space, SHARES).values()]
-    _from_deletions(counted, seed, list(counted.problem.canonical(np.stack(found))))
-
-
-def _from_deletions(counted: Counted, seed: int, known: Sequence[IntArray]) -> None:
+    """As the example config searches: deletion in runs, with up to half of the budget, then NSGA-II from it, too."""
+    problem = counted.problem
+    accepted = accepting(_worth(counted), problem.space, runs=RUNS, most=BEFOREHAND)
+    halts = [accepted.genome, *accepted.halts(problem.space, SHARES).values()]
+    references = [reference.genome for reference in problem.references()]
     operators = replace(
         default_operators(),
         sampling=build("sampling", "deletion", {"least": 0.05, "most": 0.9, "steps": 18}),
     )
-    references = [reference.genome for reference in counted.problem.references()]
     evolution = _evolution(counted, build("algorithm", "nsga2", {}), operators, seed, 20)
-    _asked(counted, evolution, np.stack([*references, *known]))
+    _asked(counted, evolution, np.stack([*references, *problem.canonical(np.stack(halts))]))
 
 
 def _promptquine(counted: Counted, seed: int) -> None:
@@ -72,6 +63,11 @@ def _asked(counted: Counted, evolution: Evolution, start: IntArray) -> None:
         offspring = evolution.ask()
 
 
+def _in_runs(counted: Counted, seed: int) -> None:  # noqa: ARG001  # it draws nothing
+    """Of eighths of the prompt first, then of runs half as long, until a pass of single tokens changes nothing."""
+    accepting(_worth(counted), counted.problem.space, runs=RUNS)
+
+
 def _threshold_accepting(counted: Counted, seed: int) -> None:  # noqa: ARG001  # it draws nothing
     """From left to right, at 0.96, until a pass changes nothing."""
     counted.ended = accepting(_worth(counted), counted.problem.space).genome
@@ -84,7 +80,7 @@ def _worth(counted: Counted) -> Worth:
 SEARCHES: Mapping[str, Search] = MappingProxyType(
     {
         "emoprune": _nsga2,
-        "emoprune after TAPruning": _after_accepting,
+        "deletion in runs alone": _in_runs,
         "PromptQuine": _promptquine,
         "TAPruning": _threshold_accepting,
     }

@@ -89,10 +89,15 @@ class Counted:
         best = np.flatnonzero(depths(values) == 0)
         return self.asked[best[np.argsort(values[best, 1], kind="stable")]]
 
-    def best_share(self, share: float, most: int) -> IntArray:
-        """Return the best share by search accuracy, ties by fewer tokens, at most so many."""
+    def best_share(self, share: float, most: int, *, part_kept: float = 1.0) -> IntArray:
+        """Return the best share by search accuracy, ties by fewer tokens, at most so many.
+
+        With `part_kept` below 1 only of those that keep no more than this part of the first genome's tokens, or else of
+        the shortest.
+        """
         values = self._judge.rows(self.asked, Split.SEARCH)
-        order = np.lexsort((values[:, 1], -values[:, 0]))
+        short = np.flatnonzero(values[:, 1] <= max(part_kept * values[0, 1], values[:, 1].min()))
+        order = short[np.lexsort((values[short, 1], -values[short, 0]))]
         return self.asked[order[: min(most, max(1, round(share * self.spent)))]]
 
 

@@ -69,9 +69,9 @@ class PromptTokens:
         objectives: What is made better: accuracy, balanced-accuracy, reward, cross-entropy, entropy, tokens.
         at_most: Upper bounds by measure, as in tokens: 40.
         at_least: Lower bounds by measure, as in accuracy: 0.7.
-        references: What a user would have picked without a search: perplexity, random, threshold-accepting,
-            hill-climbing.
-        reference_prompts: How many prompts the last two may measure, each.
+        references: What a user would have picked without a search: perplexity, random, accepting-in-runs,
+            threshold-accepting, hill-climbing.
+        reference_prompts: How many prompts the last three may measure, each.
         stop_early: Stop measuring a prompt on the search part when a reference dominates it whatever comes.
         halving: Stop after half of the search part below this share of the unpruned prompt's accuracy there.
         search_examples: How many examples the search part has at most; all of them for null.

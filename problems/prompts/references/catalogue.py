@@ -7,6 +7,7 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 from emoprune.contracts import Reference
 from emoprune.errors import ConfigError, ContractError, RunCorrupt
 from emoprune.plugins import nearest
-from emoprune.problems.prompts.references.accepting import Accepted, accepting
+from emoprune.problems.prompts.references.accepting import RUNS, Accepted, accepting
 from emoprune.problems.prompts.references.ranked import kept_by, random_order
 from emoprune.space import IntArray, Space
 
@@ -25,7 +26,10 @@ _log = logging.getLogger("emoprune")
 FloatArray = NDArray[np.float64]
 
 UNPRUNED = "unpruned"
-METHODS = ("perplexity", "random", "threshold-accepting", "hill-climbing")
+CLIMBING: Mapping[str, Mapping[str, Any]] = MappingProxyType(
+    {"accepting-in-runs": {"runs": RUNS}, "threshold-accepting": {}, "hill-climbing": {"strict": True}}
+)
+METHODS = ("perplexity", "random", *CLIMBING)
 SHARES = (0.75, 0.5, 0.25)  # of the tokens that stay
 
 
@@ -84,10 +88,10 @@ def made_references(names: Sequence[str], bench: Bench, most: int, seed: int) ->
     space = bench.space
     surprisal = bench.surprisal() if "perplexity" in names else None  # first: a scorer that cannot say refuses here
     climbed: dict[str, Accepted] = {}
-    for name in ("threshold-accepting", "hill-climbing"):
+    for name, options in CLIMBING.items():
         if name in names:
             _log.info("references: %s measures up to %d prompts", name, most)
-            climbed[name] = accepting(bench.worth, space, strict=name == "hill-climbing", most=most)
+            climbed[name] = accepting(bench.worth, space, **options, most=most)
     found: dict[str, IntArray] = {UNPRUNED: space.full, **{name: each.genome for name, each in climbed.items()}}
     for name, each in climbed.items():
         found |= {_at(name, share): genome for share, genome in each.halts(space, SHARES).items()}

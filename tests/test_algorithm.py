@@ -17,7 +17,6 @@ from pymoo.core.population import Population
 from pymoo.core.problem import Problem as PymooProblem
 from pymoo.operators.survival.rank_and_crowding import RankAndCrowding
 
-from emoprune.algorithm import Rows, StableRankAndCrowding, Standing
 from emoprune.contracts import LARGEST, Objective
 from emoprune.errors import ConfigError, ContractError, RunCorrupt
 from emoprune.evolution import Evolution
@@ -30,6 +29,7 @@ from emoprune.operators.seeding import Plain
 from emoprune.plugins import build
 from emoprune.proposals import Algorithm, Measured
 from emoprune.space import IntArray, Space
+from emoprune.survival import Rows, StableRankAndCrowding, Standing
 from emoprune.testing import AlgorithmConformance
 from emoprune.variation import Operators
 

@@ -79,6 +79,32 @@ def test_passes_go_on_until_one_changes_nothing() -> None:
     assert accepting(together, space(3)).genome.tolist() == [0, 0, 1]
 
 
+def test_runs_are_left_out_whole_then_in_halves_down_to_single_tokens() -> None:
+    tried: list[list[int]] = []
+
+    def worth(genome: IntArray, needed: float) -> float | None:
+        """Only the sixth of eight matters."""
+        tried.append(np.flatnonzero(genome == 0).tolist())
+        return 1.0 if genome[5] else 0.5
+
+    found = accepting(worth, space(8), runs=2)
+    assert found.genome.tolist() == [0, 0, 0, 0, 0, 1, 0, 0]
+    # The other half would leave nothing, and is not tried; of its quarters only the second can go.
+    assert tried == [[], [0, 1, 2, 3], [0, 1, 2, 3, 4, 5], [0, 1, 2, 3, 6, 7], [0, 1, 2, 3, 4, 6, 7]]
+    assert found.evaluations == len(tried)
+
+
+@given(st.lists(st.floats(-0.2, 0.5), min_size=1, max_size=24), st.integers(1, 30))
+def test_runs_of_any_length_end_where_no_single_token_can_go(harm: list[float], runs: int) -> None:
+    worth = Worth(*harm)
+    found = accepting(worth, space(len(harm)), runs=runs)
+    assert found.evaluations == worth.asked
+    for gene in np.flatnonzero(found.genome):
+        without = found.genome.copy()
+        without[gene] = 0
+        assert not without.any() or (worth(without, -np.inf) or 0.0) < 0.96 * found.worth
+
+
 def test_no_genome_is_measured_twice_and_no_more_than_may_be() -> None:
     worth = Worth(*[0.5] * 10)
     assert accepting(worth, space(10)).evaluations == worth.asked == 11

@@ -22,7 +22,7 @@ from emoprune.problems.prompts.measures import TOKENS
 from emoprune.problems.prompts.pieces import Pieces
 from emoprune.problems.prompts.preparing import Stops, made_stops, worth_of
 from emoprune.problems.prompts.references.catalogue import (
-    METHODS,
+    USUAL,
     Bench,
     MadeReferences,
     check_names,
@@ -100,7 +100,7 @@ class PromptTokens:
         objectives: Sequence[str] = ("accuracy", TOKENS),
         at_most: Mapping[str, float] | None = None,
         at_least: Mapping[str, float] | None = None,
-        references: Sequence[str] = METHODS,
+        references: Sequence[str] = USUAL,
         reference_prompts: int = 200,
         stop_early: bool = True,
         halving: float | None = None,

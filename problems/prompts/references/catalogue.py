@@ -20,7 +20,7 @@ from emoprune.problems.prompts.references.accepting import RUNS, Accepted, accep
 from emoprune.problems.prompts.references.ranked import kept_by, random_order
 from emoprune.space import IntArray, Space
 
-__all__ = ["METHODS", "Bench", "MadeReferences", "check_names", "kept_references", "made_references"]
+__all__ = ["METHODS", "USUAL", "Bench", "MadeReferences", "check_names", "kept_references", "made_references"]
 
 _log = logging.getLogger("emoprune")
 FloatArray = NDArray[np.float64]
@@ -30,6 +30,7 @@ CLIMBING: Mapping[str, Mapping[str, Any]] = MappingProxyType(
     {"accepting-in-runs": {"runs": RUNS}, "threshold-accepting": {}, "hill-climbing": {"strict": True}}
 )
 METHODS = ("perplexity", "random", *CLIMBING)
+USUAL = ("perplexity", "random", "accepting-in-runs")  # each other one measures as many prompts before the search again
 SHARES = (0.75, 0.5, 0.25)  # of the tokens that stay
 
 

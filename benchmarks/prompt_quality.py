@@ -21,6 +21,7 @@ from measuring.recording import Report, Table, arguments, publish
 from measuring.small_language import libraries_first
 from scipy.stats import bootstrap
 
+from emoprune.errors import ConfigError
 from emoprune.front import non_dominated
 from emoprune.records import Split
 from emoprune.space import IntArray
@@ -28,21 +29,25 @@ from emoprune.space import IntArray
 RANDOM = 2  # deletions at the rate of the chosen prompt
 POINTS = 4  # of a front that are measured on the test rows
 MOST_AGAIN = 12  # prompts that are measured again on dev rows
-OURS, OTHERS = "emoprune", ("TAPruning", "PromptQuine")  # whose front is shown, beside which
+OURS, TAPRUNING = "emoprune", "TAPruning"
+OTHERS = (TAPRUNING, "PromptQuine")  # whose front is shown, beside which
 SHORT = f"{OURS}, at most half"  # the same search's choice among prompts with at most half of the tokens
+CHOSEN = f"{TAPRUNING}, chosen on dev"  # of all that it measured, as the others choose
+WAYS = [OURS, SHORT, "deletion in runs alone", "PromptQuine", TAPRUNING, CHOSEN]
 
 NOTES = """\
 - Equal budget: so many different prompts measured on the 32 search rows, the references among them. Nobody sees the dev
-  rows before its search is over, and nobody the test rows before it has chosen.
-- `emoprune`: as the example config. Up to 100 of its prompts are those of deletion in runs; where that came to,
+  rows before its search is over, and nobody the test rows before it has chosen. Measuring up to 12 prompts on dev rows,
+  to choose one, is outside of the budget.
+- `emoprune`: as the example config. Up to half of its prompts are those of deletion in runs; where that came to,
   `perplexity` and `random` deletions and samples of all sizes begin NSGA-II, population 20. `PromptQuine`: its
   generational loop with the published numbers, on accuracy. Both choose as the paper does: the best tenth on the search
   rows again on the dev rows, the best of these on the test rows. `at most half`: so chosen from the same search, among
   prompts that keep no more than half of the tokens. `deletion in runs alone`: eighths of the prompt, then runs half as
   long in every pass, down to tokens, at the threshold of TAPruning; it chooses as `emoprune` does.
 - `TAPruning`: threshold 0.96 on accuracy, left to right, passes until nothing changes or the budget is spent; what it
-  ends with goes to the test rows. `random at the same rate`: two random deletions that keep as many tokens as
-  the choice of `emoprune`.
+  ends with goes to the test rows, as published. `chosen on dev`: of what it measured, chosen as `emoprune` chooses.
+  `random at the same rate`: two random deletions that keep as many tokens as the choice of `emoprune`.
 - SmolLM2-135M-Instruct in bfloat16, for all ways alike; accuracies on the test rows. Intervals are 95 % bootstrap
   intervals of the mean over the prompts; that of one accuracy on 500 rows is about 4 points to both sides.
 - The front: members of the front by the search rows, ranked again on dev rows, beside the best that the others reach
@@ -77,6 +82,9 @@ def judged(part: Mapping[str, Any]) -> dict[str, Any]:
         if name == OURS:
             short = _best_of(judge, counted.best_share(0.1, MOST_AGAIN, part_kept=0.5))
             found["ways"][SHORT] = _way(judge, counted, short) | {"points": []}
+        if name == TAPRUNING:
+            best = _best_of(judge, counted.best_share(0.1, MOST_AGAIN))
+            found["ways"][CHOSEN] = _way(judge, counted, best) | {"points": []}
             found["random"] = _at_random(judge, chosen, part["prompt"])
     return found
 
@@ -183,6 +191,8 @@ def _measured(part: Mapping[str, Any], keep: Path | None) -> dict[str, Any]:
     path = None if keep is None else keep / f"{name}.json"
     if path is not None and path.exists():
         kept: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        if list(kept["ways"]) != WAYS:
+            raise ConfigError(f"--keep: expected the ways {WAYS} in {path}, found {list(kept['ways'])}; delete it")
         return kept
     found = judged(part)
     if path is not None:

@@ -20,14 +20,14 @@ from engines.ours import default_operators
 
 __all__ = ["SEARCHES"]
 
-BEFOREHAND = 100  # prompts that may be measured before a search of 200, as in the example config
+BEFOREHAND = 0.5  # of the budget that may be spent before a search
 Search = Callable[[Counted, int], None]  # until Spent, or until there is nothing more to ask
 
 
 def _nsga2(counted: Counted, seed: int) -> None:
     """As the example config searches: deletion in runs, with up to half of the budget, then NSGA-II from it, too."""
     problem = counted.problem
-    accepted = accepting(_worth(counted), problem.space, runs=RUNS, most=BEFOREHAND)
+    accepted = accepting(_worth(counted), problem.space, runs=RUNS, most=int(BEFOREHAND * counted.budget))
     halts = [accepted.genome, *accepted.halts(problem.space, SHARES).values()]
     references = [reference.genome for reference in problem.references()]
     operators = replace(
@@ -70,7 +70,7 @@ def _in_runs(counted: Counted, seed: int) -> None:  # noqa: ARG001  # it draws n
 
 def _threshold_accepting(counted: Counted, seed: int) -> None:  # noqa: ARG001  # it draws nothing
     """From left to right, at 0.96, until a pass changes nothing."""
-    counted.ended = accepting(_worth(counted), counted.problem.space).genome
+    counted.ended = accepting(_worth(counted), counted.problem.space, most=counted.budget).genome
 
 
 def _worth(counted: Counted) -> Worth:

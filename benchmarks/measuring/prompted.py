@@ -50,7 +50,7 @@ class Counted:
 
     def __init__(self, judge: Judge, budget: int) -> None:
         self._judge = judge
-        self._budget = budget
+        self.budget = budget
         self._asked: dict[bytes, IntArray] = {}
         self.problem = judge.problem
         self.ended: IntArray | None = None  # the one genome that a search ends with, if it ends with one
@@ -73,7 +73,7 @@ class Counted:
         """
         for number, (key, genome) in enumerate(zip(self.problem.space.keys(genomes), genomes, strict=True)):
             if key not in self._asked:
-                if self.spent == self._budget:
+                if self.spent == self.budget:
                     self._judge.rows(genomes[:number], Split.SEARCH)
                     raise Spent
                 self._asked[key] = genome
@@ -89,15 +89,17 @@ class Counted:
         best = np.flatnonzero(depths(values) == 0)
         return self.asked[best[np.argsort(values[best, 1], kind="stable")]]
 
-    def best_share(self, share: float, most: int, *, part_kept: float = 1.0) -> IntArray:
+    def best_share(self, share: float, most: int, *, part_kept: float | None = None) -> IntArray:
         """Return the best share by search accuracy, ties by fewer tokens, at most so many.
 
-        With `part_kept` below 1 only of those that keep no more than this part of the first genome's tokens, or else of
-        the shortest.
+        `part_kept` asks for those alone that keep no more than this part of the first genome's tokens, or else for the
+        shortest.
         """
         values = self._judge.rows(self.asked, Split.SEARCH)
-        short = np.flatnonzero(values[:, 1] <= max(part_kept * values[0, 1], values[:, 1].min()))
-        order = short[np.lexsort((values[short, 1], -values[short, 0]))]
+        rows = np.arange(len(values))
+        if part_kept is not None:
+            rows = np.flatnonzero(values[:, 1] <= max(part_kept * values[0, 1], values[:, 1].min()))
+        order = rows[np.lexsort((values[rows, 1], -values[rows, 0]))]
         return self.asked[order[: min(most, max(1, round(share * self.spent)))]]
 
 

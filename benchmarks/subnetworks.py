@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -35,17 +36,21 @@ METHODS = {
 NOTES = """\
 - Cost is in shares of what the whole-network search (`parts: 1`) spent of it: multiply-accumulates of all images that
   were put through networks, and seconds of evaluation. Of a part: its search images pass through the part and what
-  follows it, its calibration images through the part, and with `rest adapted` through what follows, too; measuring
-  the parts' fronts again on `select` is counted.
+  follows it, its calibration images through the part; measuring the parts' fronts again on `select` is counted.
+  Multiply-accumulates count every image from a part's, or a network's, first layer on; seconds are of what was really
+  computed, where neighbours share their first layers in all searches but pymoo's.
 - A seed is that of the network's training, too: each has a network of its own, which all searches with it prune.
 - The front at a budget is chosen by the search split; its hypervolume is that of the test split, as a share of the box
   between 0 and (error 1, the unpruned network's multiply-accumulates), all batch norms estimated anew.
-- While parts are searched, only networks with a single pruned part are known; that is why early volumes are small.
-- Parts are measured on 250 of the 1,000 search images, and the batch norms behind them keep the unpruned network's
-  statistics; everywhere else they are estimated anew. `then every gene`: the search over all widths of the network
-  begins with the schemes along the impairment ranking, and with networks that are as narrow everywhere, with which the
-  whole-network search begins, too. `then members`: it chooses among the members of the parts' fronts, as the paper has
-  it, and channels that cross a cut are searched as parts of their own.
+- Until the first whole networks are measured only ones with a single pruned part are known, by the parts' errors; that
+  is why early volumes are small.
+- Parts are measured on some of the search images (`--part-images`, 250 of 1,000), and the batch norms behind them keep
+  the unpruned network's statistics; everywhere else they are estimated anew. `then every gene`: channels that cross a
+  cut stay whole while parts are searched; the search over all widths of the network then begins with the schemes along
+  the impairment ranking, and with networks that are as narrow everywhere, with which the whole-network search begins,
+  too. `then members` (`--members`): it chooses among the members of the parts' fronts, as the paper has it, and
+  channels that cross a cut are searched as parts of their own.
+- Candidates to recover (`--epochs`) are of `then every gene`, seed 1.
 - No search gets references: what a user would pick without one is left out everywhere.
 """
 
@@ -55,13 +60,29 @@ def plans(chosen: argparse.Namespace, parts: int) -> dict[str, Plan]:
     population, generations, images = (8, 2, 20) if chosen.quick else (POPULATION, GENERATIONS, chosen.part_images)
     small, few = (4, 2) if chosen.quick else (chosen.part_population, chosen.part_generations)
     last = max(1, generations - 2)  # so that it all costs about as much as the search of the whole network
-    every = Plan(parts, "whole", "frozen", small, few, population, last, "genes", images)
-    members = Plan(parts, "searched", "frozen", small, few, population, last, "members", images)
-    found = {
-        "parts: 1": Plan(1, "whole", "adapted", population, generations, population, 1),
-        f"parts: {parts}, then every gene": every,
-    }
-    return found | ({f"parts: {parts}, then members": members} if chosen.members or chosen.quick else {})
+    whole = Plan(
+        parts=1,
+        crossing="whole",
+        rest="adapted",
+        part_population=population,
+        part_generations=generations,
+        population=population,
+        generations=1,
+    )
+    every = Plan(
+        parts=parts,
+        crossing="whole",
+        rest="frozen",
+        part_population=small,
+        part_generations=few,
+        population=population,
+        generations=last,
+        joint="genes",
+        part_images=images,
+    )
+    members = {f"parts: {parts}, then members": replace(every, crossing="searched", joint="members")}
+    found = {"parts: 1": whole, f"parts: {parts}, then every gene": every}
+    return found | (members if chosen.members or chosen.quick else {})
 
 
 def cost_table(

@@ -35,6 +35,7 @@ __all__ = ["Answers", "Judge", "Plan", "Trace", "divided_trace", "run_name"]
 
 WIDTHS = 16
 CRITERION = "lasso"
+JOINT = 2  # the phase after the parts' searches and the second measuring of their fronts
 SAME = 0.003  # of the errors of one network in two processes of the search split: a borderline image or two
 BoolArray = NDArray[np.bool_]
 Genes = Literal["levels", "units"]
@@ -152,12 +153,14 @@ def _widths(kept: Kept) -> IntArray:
 class Trace:
     """Networks in the order in which they were measured: the units kept, what was measured, what had been spent then.
 
-    `values` has shape (n, 2), error and multiply-accumulates on the search split; `spent` counts multiply-accumulates
-    computed for images, `seconds` those of measuring, both of shape (n,) and rising.
+    `values` has shape (n, 2), error and multiply-accumulates on the search split; `whole` says which were measured as
+    whole networks, and not as parts of one; `spent` counts multiply-accumulates computed for images, `seconds` those of
+    measuring, both rising. These have shape (n,).
     """
 
     kept: Sequence[Kept]
     values: FloatArray
+    whole: BoolArray
     spent: FloatArray
     seconds: FloatArray
 
@@ -173,10 +176,16 @@ class Trace:
             kept += batch
             values.append(rows)
             answers.append(rows)
-        return cls(kept, np.concatenate(values), np.cumsum(judge.cost(kept)), np.cumsum(np.concatenate(seconds)))
+        whole = np.ones(len(kept), dtype=np.bool_)
+        spent, passed = np.cumsum(judge.cost(kept)), np.cumsum(np.concatenate(seconds))
+        return cls(kept, np.concatenate(values), whole, spent, passed)
 
     def volume(self, judge: Judge, known: BoolArray) -> float:
-        """Return the hypervolume on the test split of the front among what was known."""
+        """Return the hypervolume on the test split of the front among what was known.
+
+        Parts' errors are of other images and statistics: once whole networks are known, they alone count.
+        """
+        known = known & self.whole if (known & self.whole).any() else known
         return judge.volume([self.kept[row] for row in np.flatnonzero(known)], self.values[known])
 
 
@@ -217,7 +226,8 @@ def divided_trace(judge: Judge, plan: Plan, runs: Path) -> Trace:
     spent, seconds = np.cumsum([step.spent for step in steps]), np.cumsum([step.seconds for step in steps])
     rows = [place for place, step in enumerate(steps) if step.values is not None]
     values = np.array([steps[place].values for place in rows], dtype=np.float64)
-    trace = Trace([steps[place].kept for place in rows], values, spent[rows], seconds[rows])
+    whole = np.array([plan.parts == 1 or steps[place].order[0] == JOINT for place in rows])
+    trace = Trace([steps[place].kept for place in rows], values, whole, spent[rows], seconds[rows])
     last = trace.kept[-1:]  # of the joint search, whose networks are measured as the judge measures them
     if not np.allclose(judge.rows(last, Split.SEARCH), trace.values[-1:], atol=SAME):
         raise ContractError("the judge measures another network than the search did")
@@ -236,6 +246,7 @@ class _Step:
 
 
 def _steps(run: Run, judge: Judge, plan: Plan) -> Iterator[_Step]:
+    """Return what was measured: the parts' searches, their fronts again, then the search that follows."""
     parts = judge.parts(plan)
     for number, (name, stage) in enumerate(run.stages.items()):
         part, genes = parts[name]
@@ -244,6 +255,8 @@ def _steps(run: Run, judge: Judge, plan: Plan) -> Iterator[_Step]:
             kept = [_completed(judge.full, part, genes.kept(each.candidate.genome)) for each in done]
             images = plan.part_images if phase == 0 else None
             costs = judge.cost(kept, part, rest=plan.rest, calibrates=phase == 0, images=images).tolist()
+            if plan.parts == 1 and phase == 1:
+                return  # all that follows the search of the whole network is the same networks again
             for each, own, cost in zip(done, kept, costs, strict=True):
                 values = _values(each) if phase == 0 else None
                 yield _Step((phase, each.candidate.generation, number), own, values, cost, each.ran.seconds)
@@ -253,7 +266,7 @@ def _steps(run: Run, judge: Judge, plan: Plan) -> Iterator[_Step]:
     of_genes = judge.whole.kept if plan.joint == "genes" else lambda genome: choices.kept(genome, judge.full)
     kept = [of_genes(genome) for genome in genomes]
     for each, own, cost in zip(joint, kept, judge.cost(kept).tolist(), strict=True):
-        yield _Step((2, each.candidate.generation, 0), own, _values(each), cost, each.ran.seconds)
+        yield _Step((JOINT, each.candidate.generation, 0), own, _values(each), cost, each.ran.seconds)
 
 
 def _completed(full: Kept, part: SubNetwork, own: Kept) -> Kept:

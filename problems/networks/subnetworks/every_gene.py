@@ -32,7 +32,7 @@ class Joint(Protocol):
 
     @property
     def starts(self) -> IntArray:
-        """The schemes along the impairment ranking, shape (schemes, genes)."""
+        """Where the search begins, the schemes along the impairment ranking among them, shape (starts, genes)."""
         ...
 
     def kept(self, genome: IntArray, full: Kept) -> Kept:
@@ -52,11 +52,13 @@ class EveryGene:
         choices: What the parts led to.
         genes: Of all coupling groups, in the same form as those of the parts.
         full: The units of the unpruned network.
+        named: What a user would have picked without a search, as the units of each coupling group.
     """
 
     choices: Choices
     genes: PartGenes
     full: Kept
+    named: Mapping[str, IntArray]
 
     @property
     def space(self) -> Space:
@@ -65,17 +67,16 @@ class EveryGene:
 
     @property
     def references(self) -> Mapping[str, IntArray]:
-        """What the references keep, as genes of the whole network."""
-        return {name: self._whole(genome) for name, genome in self.choices.references.items()}
+        """The unpruned network and the references, free to prune what crosses a cut as the search is."""
+        widths = {name: self.genes.of_widths(widths) for name, widths in self.named.items()}
+        return {"unpruned": self.genes.of_kept(self.full), **widths}
 
     @property
     def starts(self) -> IntArray:
         """What the schemes keep, as genes of the whole network, and networks that are as narrow everywhere."""
         even = [self.genes.of_widths(widths) for widths in even_widths([len(units) for units in self.full])]
-        return np.stack([*(self._whole(genome) for genome in self.choices.starts), *even])
-
-    def _whole(self, chosen: IntArray) -> IntArray:
-        return self.genes.of_kept(self.choices.kept(chosen, self.full))
+        schemes = [self.genes.of_kept(self.choices.kept(chosen, self.full)) for chosen in self.choices.starts]
+        return np.stack([*schemes, *even])
 
     def kept(self, genome: IntArray, full: Kept) -> Kept:  # noqa: ARG002  # a genome says it of every group
         """Return the units of all coupling groups that stay."""

@@ -99,7 +99,7 @@ class UnitGenes:
     def of_kept(self, kept: Kept) -> IntArray:
         """Return the genome with the bits of these units on."""
         genome = np.zeros(self._starts[-1], dtype=np.int64)
-        for start, units in zip(self._starts, kept, strict=False):  # the last start is the end
+        for start, units in zip(self._starts[:-1], kept, strict=True):
             genome[start + units] = 1
         return genome
 

@@ -1,4 +1,4 @@
-"""Joint pruning with several sub-networks: every part of a network searched by itself, then the choice among fronts."""
+"""Joint pruning with several sub-networks: every part of a network searched by itself, then what they make together."""
 
 from __future__ import annotations
 
@@ -50,8 +50,8 @@ class Subnetworks:
     """Prune a network part by part: search each for itself, rank all fronts by impairment, choose among their members.
 
     Each part is searched between the frozen rest of the network, as a stage of its own, side by side with the others;
-    what the search itself varies is which member of each part's front is taken. Channels that cross a cut keep their
-    full width, or are searched as parts of their own.
+    what the search itself varies is which member of each part's front is taken, or every gene of the network from there
+    on. Channels that cross a cut keep their full width, or are searched as parts of their own, or at last.
 
     After Shang et al., arXiv 2303.16212 (EMO-PMS). Its code is not public; the measure of a part, the ranking and the
     constraint training are reconstructions.
@@ -161,7 +161,7 @@ class Subnetworks:
         self._kept: Prepared | None = None
         self._problems: dict[str, PartProblem] = {}
         self._choices: Choices | None = None
-        self._joint_genes: Joint | None = None
+        self._searched_at_last: Joint | None = None
         self._worker: Worker | None = None
         self._slicer: Slicer | None = None
         self.objectives = self._task.measures.objectives
@@ -204,10 +204,15 @@ class Subnetworks:
         """Train or load the unpruned network into `folder`, rank its units, and take up what the parts led to."""
         self._task.prepare(folder, seed)
         self._kept = prepared(self._task, self._levels, self._method, folder, seed)
-        named = {each.name: self._levels.decode(each.genome[np.newaxis])[0] for each in self._kept.references[1:]}
-        self._problems = {each.part.name: each for each in self._parts_made(self._kept.scores, named)}
+        self._problems = {each.part.name: each for each in self._parts_made(self._kept.scores, self._named)}
         if (folder / CHOICES).exists():
             self._take_up(Choices.load(folder / CHOICES))
+
+    @property
+    def _named(self) -> dict[str, IntArray]:
+        """What a user would have picked without a search, as widths of all coupling groups."""
+        references = self._prepared.references[1:]
+        return {each.name: self._levels.decode(each.genome[np.newaxis])[0] for each in references}
 
     def _parts_made(
         self, scores: Sequence[NDArray[np.float64]], named: Mapping[str, IntArray] | None = None
@@ -242,17 +247,17 @@ class Subnetworks:
             return Next([Stage(name, each, self._part_search) for name, each in self._problems.items()], table)
         choices = self._choices
         if choices is None:
-            choices = joined(list(self._problems.values()), concluded)
+            choices = joined(list(self._problems.values()), concluded, free_at_last=self._every_gene)
             choices.save(folder / CHOICES)
             self._take_up(choices)
         return Next((), choices.tables, choices.notes)
 
     def _take_up(self, choices: Choices) -> None:
         """Know from now on what is searched at last."""
-        self._choices, self._joint_genes = choices, choices
+        self._choices, self._searched_at_last = choices, choices
         if self._every_gene:
             genes = self._form.genes(self._task.structure.groups, self._prepared.scores)
-            self._joint_genes = EveryGene(choices, genes, self._task.structure.full)
+            self._searched_at_last = EveryGene(choices, genes, self._task.structure.full, self._named)
 
     def stage(self, name: str) -> PartProblem:
         """Return the part of that name."""
@@ -260,9 +265,9 @@ class Subnetworks:
 
     @property
     def _joint(self) -> Joint:
-        if self._joint_genes is None:
+        if self._searched_at_last is None:
             raise ContractError("the parts are not searched yet; there is nothing to choose from before that")
-        return self._joint_genes
+        return self._searched_at_last
 
     @property
     def space(self) -> Space:
@@ -277,7 +282,7 @@ class Subnetworks:
         return tuple(found.values())
 
     def starts(self) -> IntArray:
-        """Return the schemes along the impairment ranking, shape (schemes, genes)."""
+        """Return the schemes along the impairment ranking, and with all genes even networks: shape (starts, genes)."""
         return self._joint.starts
 
     def setup(self, device: str, threads: int) -> None:

@@ -8,11 +8,12 @@ from __future__ import annotations
 import argparse
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from engines import pymoo_on_units
-from measuring.divided import Answers, Judge, Plan, Trace, divided_trace
+from measuring.divided import Answers, Judge, Plan, Trace, divided_trace, run_name
 from measuring.landscapes import FloatArray
 from measuring.processes import progress
 from measuring.recording import Report, Table, arguments, publish
@@ -35,33 +36,53 @@ METHODS = {
 NOTES = """\
 - Cost is in shares of what the whole-network search (`parts: 1`) spent of it: multiply-accumulates of all images that
   were put through networks, and seconds of evaluation. Of a part: its search images pass through the part and what
-  follows it, its calibration images through the part, and with `rest adapted` through what follows, too; measuring
-  the parts' fronts again on `select` is counted.
+  follows it, its calibration images through the part; measuring the parts' fronts again on `select` is counted.
+  Multiply-accumulates count every image from a part's, or a network's, first layer on; seconds are of what was really
+  computed, where neighbours share their first layers in all searches but pymoo's.
 - A seed is that of the network's training, too: each has a network of its own, which all searches with it prune.
 - The front at a budget is chosen by the search split; its hypervolume is that of the test split, as a share of the box
   between 0 and (error 1, the unpruned network's multiply-accumulates), all batch norms estimated anew.
-- While parts are searched, only networks with a single pruned part are known; that is why early volumes are small.
-- `crossing searched` also searches the widths of the channels that cross a cut, as parts of their own; `whole` keeps
-  them, as the paper has it. Whole-network searches are free to prune them.
-- `rest frozen`: while a part is searched, the batch norms behind it keep the unpruned network's statistics, as the
-  paper can be read; everywhere else they are estimated anew (adapted).
+- Until the first whole networks are measured only ones with a single pruned part are known, by the parts' errors; that
+  is why early volumes are small.
+- Parts are measured on some of the search images (`--part-images`, 250 of 1,000), and the batch norms behind them keep
+  the unpruned network's statistics; everywhere else they are estimated anew. `then every gene`: channels that cross a
+  cut stay whole while parts are searched; the search over all widths of the network then begins with the schemes along
+  the impairment ranking, and with networks that are as narrow everywhere, with which the whole-network search begins,
+  too. `then members` (`--members`): it chooses among the members of the parts' fronts, as the paper has it, and
+  channels that cross a cut are searched as parts of their own.
+- Candidates to recover (`--epochs`) are of `then every gene`, seed 1.
 - No search gets references: what a user would pick without one is left out everywhere.
 """
 
 
 def plans(chosen: argparse.Namespace, parts: int) -> dict[str, Plan]:
     """Return the searches part by part by name; `parts: 1` is the search of the whole network."""
-    if chosen.quick:
-        population, generations, small, few = 8, 2, 4, 2
-    else:
-        population, generations, small, few = POPULATION, GENERATIONS, chosen.part_population, chosen.part_generations
-    joint = population * generations // 2 // small
-    return {
-        "parts: 1": Plan(1, "whole", "adapted", population, generations, 1),
-        f"parts: {parts}, crossing whole": Plan(parts, "whole", "adapted", small, few, joint),
-        f"parts: {parts}, crossing searched": Plan(parts, "searched", "adapted", small, few, joint),
-        f"parts: {parts}, crossing searched, rest frozen": Plan(parts, "searched", "frozen", small, few, joint),
-    }
+    population, generations, images = (8, 2, 20) if chosen.quick else (POPULATION, GENERATIONS, chosen.part_images)
+    small, few = (4, 2) if chosen.quick else (chosen.part_population, chosen.part_generations)
+    last = max(1, generations - 2)  # so that it all costs about as much as the search of the whole network
+    whole = Plan(
+        parts=1,
+        crossing="whole",
+        rest="adapted",
+        part_population=population,
+        part_generations=generations,
+        population=population,
+        generations=1,
+    )
+    every = Plan(
+        parts=parts,
+        crossing="whole",
+        rest="frozen",
+        part_population=small,
+        part_generations=few,
+        population=population,
+        generations=last,
+        joint="genes",
+        part_images=images,
+    )
+    members = {f"parts: {parts}, then members": replace(every, crossing="searched", joint="members")}
+    found = {"parts: 1": whole, f"parts: {parts}, then every gene": every}
+    return found | (members if chosen.members or chosen.quick else {})
 
 
 def cost_table(
@@ -132,8 +153,10 @@ def main() -> None:
     parser.add_argument("--network", default="fashion-vgg", help="a built-in network")
     parser.add_argument("--genes", default="levels", choices=("levels", "units"), help="widths, or a bit per filter")
     parser.add_argument("--parts", type=int, default=3, help="how many parts")
-    parser.add_argument("--part-population", type=int, default=10, help="of each part and of the joint search")
-    parser.add_argument("--part-generations", type=int, default=3, help="of each part")
+    parser.add_argument("--part-population", type=int, default=8, help="of each part")
+    parser.add_argument("--part-generations", type=int, default=2, help="of each part")
+    parser.add_argument("--part-images", type=int, default=250, help="search images that parts are measured on")
+    parser.add_argument("--members", action="store_true", help="also search the choice among members of the parts")
     parser.add_argument("--epochs", type=float, default=1.0, help="of training candidates of the front; 0 for none")
     chosen = parser.parse_args()
     name = "digits" if chosen.quick else chosen.network
@@ -141,7 +164,7 @@ def main() -> None:
     parts, seeds = (2, 1) if chosen.quick else (chosen.parts, chosen.rounds)
     judges = [Judge(*about, seed, remembers=True) for seed in range(1, seeds + 1)]
     wanted = plans(chosen, parts)
-    whole = wanted["parts: 1"]
+    whole, divided = list(wanted.values())[:2]
     with tempfile.TemporaryDirectory() as folder:
         found: dict[str, list[Trace]] = {each: [] for each in (*wanted, "pymoo NSGA2")}
         for judge in judges:
@@ -158,7 +181,7 @@ def main() -> None:
         ]
         if chosen.epochs > 0:
             epochs = 0.2 if chosen.quick else chosen.epochs
-            tables.append(recovery_table(Path(folder), f"{parts}-searched-adapted-1", epochs))
+            tables.append(recovery_table(Path(folder), run_name(divided, 1), epochs))
     publish(
         Report(f"Dividing {name}, genes of {chosen.genes}", tables, NOTES, ("emoprune", "torch", "numpy", "pymoo")),
         chosen,

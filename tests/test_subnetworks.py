@@ -109,11 +109,14 @@ def test_a_part_is_scored_as_the_plain_runner_scores_it(searched: Run, rest: str
     assert macs == part.counted(genome)["macs"]
 
 
-@pytest.mark.parametrize(("turns", "genes"), [(1, "levels"), (5, "units"), (9, "levels")])
+@pytest.mark.parametrize(
+    ("turns", "genes", "joint"),
+    [(1, "levels", "members"), (5, "units", "members"), (9, "levels", "members"), (10, "levels", "genes")],
+)
 def test_a_search_stopped_in_any_stage_and_resumed_ends_like_the_whole_one(
-    tmp_path: Path, turns: int, genes: str
+    tmp_path: Path, turns: int, genes: str, joint: str
 ) -> None:
-    settings = config(genes=genes)
+    settings = config(genes=genes, joint=joint)
     whole = run_of(tmp_path, "whole", settings)
     searching = emoprune.search(settings, runs=tmp_path, name="cut")
     for number, _ in enumerate(searching, start=1):
@@ -125,6 +128,51 @@ def test_a_search_stopped_in_any_stage_and_resumed_ends_like_the_whole_one(
         (whole, *whole.stages.values()), (searching.run, *searching.run.stages.values()), strict=True
     ):
         assert one.history.drop(columns=RAN).to_json() == other.history.drop(columns=RAN).to_json()
+
+
+@pytest.mark.parametrize("genes", ["levels", "units"])
+def test_every_gene_of_the_network_is_searched_from_the_schemes_on(tmp_path: Path, genes: str) -> None:
+    settings = config(genes=genes, joint="genes", crossing="whole")
+    run = run_of(tmp_path, "every", settings)
+    assert list(run.stages) == ["part-1", "part-2"]
+    options = {name: value for name, value in run.config["problem"].items() if name != "name"}
+    made = Subnetworks(**options)
+    made.prepare(run.path / "problem", 2)
+    choices, full = made._choices, made._task.structure.full
+    assert choices is not None
+    assert len(made.space) == len(run.manifest["genes"]) > len(run.stages)
+    for scheme, start in zip(choices.starts, made.starts(), strict=True):
+        for wanted, found in zip(choices.kept(scheme, full), made._units(start), strict=True):
+            assert found.tolist() == wanted.tolist()
+    began = run.history[run.history["generation"] == 0]
+    assert {"reference:unpruned", "start"} <= set(began["origin"])
+    crossing = min(set(range(3)) - {group for part in made._parts for group in part.groups})
+    widths = {len(made._units(each.candidate.genome)[crossing]) for each in run.evaluations()}
+    assert len(widths) > 1, "channels that cross the cut are pruned at last"
+    folder, said = export(run, "knee", formats=["safetensors"])
+    assert said["macs"] == run.pareto[run.pareto["knee"] == 1].iloc[0]["obj.macs"]
+    assert (folder / "model.safetensors").is_file()
+
+
+def test_parts_are_measured_on_so_many_images_that_lie_evenly_among_those_to_search_on(searched: Run) -> None:
+    few, all_of_them = problem_of(searched, part_images=10), problem_of(searched)
+    part = few.stage("part-1")
+    genome = part.space.full - (part.space.levels > 2)
+    seeds = np.zeros(1, dtype=np.uint64)
+    ((error, _),) = part.evaluate(genome[np.newaxis], seeds, Split.SEARCH)  # type: ignore[misc]  # a row of numbers
+    worker, slicer = all_of_them._loaded
+    (outputs,) = worker.runner.outputs([slicer.variant_of(part.kept(genome))], Split.SEARCH)
+    rows = torch.arange(10) * len(outputs) // 10
+    wrong = outputs[rows].argmax(1) != worker.bench.images[Split.SEARCH].labels[rows]
+    assert error == pytest.approx(float(wrong.double().mean()))
+    (several,), (whole,) = (
+        each.stage("part-1").evaluate(genome[np.newaxis], seeds, Split.SELECT) for each in (few, all_of_them)
+    )
+    assert several == whole, "fronts are compared on all images to select on"
+    joint = few.space.full
+    assert few.evaluate(joint[np.newaxis], seeds, Split.SEARCH) == all_of_them.evaluate(
+        joint[np.newaxis], seeds, Split.SEARCH
+    )
 
 
 def test_one_part_is_the_search_of_the_whole_network(tmp_path: Path) -> None:
@@ -398,6 +446,8 @@ def test_an_encoder_is_divided_between_its_blocks(tmp_path: Path) -> None:
     [
         ({"parts": 7}, "cannot be cut into 7 parts with something to prune in each; it can be cut after"),
         ({"parts": 0}, "parts: expected 1 or more, found 0"),
+        ({"part_images": 0}, "part_images: expected 1 to [0-9]+, all of the search images, found 0"),
+        ({"part_images": 10**6}, "all of the search images, found 1000000"),
         ({"cuts": ["0.9"]}, "cuts: the network's forward runs no module '0.9'"),
         ({"objectives": ["error", "loss"]}, "objectives: expected one of macs, parameters, bytes among them"),
         ({"objectives": ["macs", "bytes"]}, "objectives: expected one of error, loss, kl among them"),

@@ -31,10 +31,11 @@ from emoprune.run import Run
 from emoprune.space import IntArray
 from measuring.landscapes import FloatArray
 
-__all__ = ["Answers", "Judge", "Plan", "Trace", "divided_trace"]
+__all__ = ["Answers", "Judge", "Plan", "Trace", "divided_trace", "run_name"]
 
 WIDTHS = 16
 CRITERION = "lasso"
+JOINT = 2  # the phase after the parts' searches and the second measuring of their fronts
 SAME = 0.003  # of the errors of one network in two processes of the search split: a borderline image or two
 BoolArray = NDArray[np.bool_]
 Genes = Literal["levels", "units"]
@@ -48,9 +49,12 @@ class Plan:
     parts: int
     crossing: str
     rest: str
-    population: int
+    part_population: int
     part_generations: int
-    joint_generations: int
+    population: int
+    generations: int
+    joint: Literal["members", "genes"] = "members"
+    part_images: int | None = None  # None for all search images
 
 
 class Judge:
@@ -116,19 +120,26 @@ class Judge:
         return hypervolume(self.rows(front, Split.TEST) / self._worst, np.ones(2))
 
     def cost(
-        self, kept: Sequence[Kept], part: SubNetwork | None = None, *, rest: str = "frozen", calibrates: bool = True
+        self,
+        kept: Sequence[Kept],
+        part: SubNetwork | None = None,
+        *,
+        rest: str = "frozen",
+        calibrates: bool = True,
+        images: int | None = None,
     ) -> FloatArray:
         """Return the multiply-accumulates that measuring networks with these units takes, (n,).
 
         Of a part alone: what comes before it is kept, so that its images pass through it and what follows, and the
         calibration images through the part, and through what follows if its statistics are wanted, too (adapted).
+        `images` says how many search images those are, None that all are.
         """
         widths = np.concatenate([_widths(own) for own in kept])
         by_layer = self._task.cost_model.macs_by_part(widths).astype(np.float64)
         places = np.array([self._chain.ends[each.path] for each in self._task.structure.weighted])
         begin = -1 if part is None or part.begin is None else part.begin.position
         end = np.inf if part is None or part.end is None else part.end.position
-        scored = by_layer[:, places > begin].sum(axis=1) * self._scored
+        scored = by_layer[:, places > begin].sum(axis=1) * (self._scored if images is None else images)
         last = end if rest == "frozen" else np.inf
         calibrated = by_layer[:, (places > begin) & (places <= last)].sum(axis=1) * self.calibrating
         return np.asarray(scored + calibrated * calibrates)
@@ -142,12 +153,14 @@ def _widths(kept: Kept) -> IntArray:
 class Trace:
     """Networks in the order in which they were measured: the units kept, what was measured, what had been spent then.
 
-    `values` has shape (n, 2), error and multiply-accumulates on the search split; `spent` counts multiply-accumulates
-    computed for images, `seconds` those of measuring, both of shape (n,) and rising.
+    `values` has shape (n, 2), error and multiply-accumulates on the search split; `whole` says which were measured as
+    whole networks, and not as parts of one; `spent` counts multiply-accumulates computed for images, `seconds` those of
+    measuring, both rising. These have shape (n,).
     """
 
     kept: Sequence[Kept]
     values: FloatArray
+    whole: BoolArray
     spent: FloatArray
     seconds: FloatArray
 
@@ -163,11 +176,22 @@ class Trace:
             kept += batch
             values.append(rows)
             answers.append(rows)
-        return cls(kept, np.concatenate(values), np.cumsum(judge.cost(kept)), np.cumsum(np.concatenate(seconds)))
+        whole = np.ones(len(kept), dtype=np.bool_)
+        spent, passed = np.cumsum(judge.cost(kept)), np.cumsum(np.concatenate(seconds))
+        return cls(kept, np.concatenate(values), whole, spent, passed)
 
     def volume(self, judge: Judge, known: BoolArray) -> float:
-        """Return the hypervolume on the test split of the front among what was known."""
+        """Return the hypervolume on the test split of the front among what was known.
+
+        Parts' errors are of other images and statistics: once whole networks are known, they alone count.
+        """
+        known = known & self.whole if (known & self.whole).any() else known
         return judge.volume([self.kept[row] for row in np.flatnonzero(known)], self.values[known])
+
+
+def run_name(plan: Plan, seed: int) -> str:
+    """Return what the run of a plan is called."""
+    return f"{plan.parts}-{plan.crossing}-{plan.rest}-{plan.joint}-{seed}"
 
 
 def divided_trace(judge: Judge, plan: Plan, runs: Path) -> Trace:
@@ -184,20 +208,26 @@ def divided_trace(judge: Judge, plan: Plan, runs: Path) -> Trace:
             "parts": plan.parts,
             "crossing": plan.crossing,
             "rest": plan.rest,
+            "joint": plan.joint,
+            "part_images": plan.part_images,
             "references": [],
-            "part_search": {"generations": plan.part_generations},
+            "part_search": {
+                "population": plan.part_population,
+                "generations": plan.part_generations,
+            },
         },
-        "search": {"population": plan.population, "generations": plan.joint_generations, "seed": judge.seed},
+        "search": {"population": plan.population, "generations": plan.generations, "seed": judge.seed},
         "evaluation": {"backend": "serial", "time_limit": None},
     }
-    searching = emoprune.search(settings, runs=runs, name=f"{plan.parts}-{plan.crossing}-{plan.rest}-{judge.seed}")
+    searching = emoprune.search(settings, runs=runs, name=run_name(plan, judge.seed))
     for _ in searching:
         pass
     steps = sorted(_steps(searching.run, judge, plan), key=lambda step: step.order)
     spent, seconds = np.cumsum([step.spent for step in steps]), np.cumsum([step.seconds for step in steps])
     rows = [place for place, step in enumerate(steps) if step.values is not None]
     values = np.array([steps[place].values for place in rows], dtype=np.float64)
-    trace = Trace([steps[place].kept for place in rows], values, spent[rows], seconds[rows])
+    whole = np.array([plan.parts == 1 or steps[place].order[0] == JOINT for place in rows])
+    trace = Trace([steps[place].kept for place in rows], values, whole, spent[rows], seconds[rows])
     last = trace.kept[-1:]  # of the joint search, whose networks are measured as the judge measures them
     if not np.allclose(judge.rows(last, Split.SEARCH), trace.values[-1:], atol=SAME):
         raise ContractError("the judge measures another network than the search did")
@@ -216,21 +246,27 @@ class _Step:
 
 
 def _steps(run: Run, judge: Judge, plan: Plan) -> Iterator[_Step]:
+    """Return what was measured: the parts' searches, their fronts again, then the search that follows."""
     parts = judge.parts(plan)
     for number, (name, stage) in enumerate(run.stages.items()):
         part, genes = parts[name]
         for phase, evaluations in enumerate((stage.evaluations(), [*stage.remeasured().values()])):
             done = [each for each in evaluations if each.ok]
             kept = [_completed(judge.full, part, genes.kept(each.candidate.genome)) for each in done]
-            costs = judge.cost(kept, part, rest=plan.rest, calibrates=phase == 0).tolist()
+            images = plan.part_images if phase == 0 else None
+            costs = judge.cost(kept, part, rest=plan.rest, calibrates=phase == 0, images=images).tolist()
+            if plan.parts == 1 and phase == 1:
+                return  # all that follows the search of the whole network is the same networks again
             for each, own, cost in zip(done, kept, costs, strict=True):
                 values = _values(each) if phase == 0 else None
                 yield _Step((phase, each.candidate.generation, number), own, values, cost, each.ran.seconds)
     choices = Choices.load(run.path / "problem" / "choices.json")
     joint = [each for each in run.evaluations() if each.ok]
-    kept = [choices.kept(each.candidate.genome, judge.full) for each in joint]
+    genomes = [each.candidate.genome for each in joint]
+    of_genes = judge.whole.kept if plan.joint == "genes" else lambda genome: choices.kept(genome, judge.full)
+    kept = [of_genes(genome) for genome in genomes]
     for each, own, cost in zip(joint, kept, judge.cost(kept).tolist(), strict=True):
-        yield _Step((2, each.candidate.generation, 0), own, _values(each), cost, each.ran.seconds)
+        yield _Step((JOINT, each.candidate.generation, 0), own, _values(each), cost, each.ran.seconds)
 
 
 def _completed(full: Kept, part: SubNetwork, own: Kept) -> Kept:

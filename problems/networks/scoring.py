@@ -33,6 +33,11 @@ class LoadedImages:
         labels = torch.tensor(part.labels, device=device)
         return cls(torch.split(_on_device(part.images, device), SCORED_AT_ONCE), labels)
 
+    def spread(self, count: int) -> LoadedImages:
+        """Return `count` of the images, evenly spread over them."""
+        rows = torch.arange(count, device=self.labels.device) * len(self.labels) // count
+        return LoadedImages(torch.split(torch.cat(self.batches)[rows], SCORED_AT_ONCE), self.labels[rows])
+
 
 def calibration_images(part: LabelledImages, count: int, device: str) -> LoadedImages:
     """Return `count` images of the training part, evenly spread over it, in batches of nearly equal size.

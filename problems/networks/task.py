@@ -204,7 +204,10 @@ class NetworkTask:
                 )
             torch.backends.cudnn.deterministic = True
             torch.backends.cudnn.allow_tf32 = False
-        bench = self.bench(device)
+        return self.worker_of(self.bench(device), precision)
+
+    def worker_of(self, bench: Bench, precision: str) -> Worker:
+        """Return a worker that measures on this bench."""
         runner = self.runner(bench, precision)
         outputs: dict[Split, torch.Tensor] = {}
         if "kl" in self.measures.needed:

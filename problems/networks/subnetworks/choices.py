@@ -58,6 +58,10 @@ class Choices:
         """Return the member of each part that a genome of shape (parts,) takes."""
         return [own[level] for own, level in zip(self.members, genome.tolist(), strict=True)]
 
+    def taken(self, genome: IntArray) -> Mapping[str, str]:
+        """Return the name of the member that each part takes, by part."""
+        return dict(zip(self.parts, (member.name for member in self.chosen(genome)), strict=True))
+
     def kept(self, genome: IntArray, full: Kept) -> Kept:
         """Return the units of all coupling groups that stay; `full` those of the unpruned network."""
         whole = list(full)

@@ -36,6 +36,10 @@ class PartGenes(Protocol):
         """
         ...
 
+    def of_kept(self, kept: Kept) -> IntArray:
+        """Return the genome, shape (genes,), that keeps these units, as `kept` returns them."""
+        ...
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LevelGenes:
@@ -57,6 +61,10 @@ class LevelGenes:
     def of_widths(self, widths: IntArray) -> IntArray:
         """Return the genome of the narrowest widths that are not below these."""
         return self.levels.encode(widths)
+
+    def of_kept(self, kept: Kept) -> IntArray:
+        """Return the genome that keeps so many units of each group."""
+        return self.levels.encode(np.array([len(units) for units in kept], dtype=np.int64))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -84,12 +92,16 @@ class UnitGenes:
 
     def of_widths(self, widths: IntArray) -> IntArray:
         """Return the genome with the bits of the best units on."""
-        parts = []
-        for group, scores, width in zip(self.groups, self.scores, widths.tolist(), strict=True):
-            bits = np.zeros(group.units, dtype=np.int64)
-            bits[kept_units(scores, width)] = 1
-            parts.append(bits)
-        return np.concatenate(parts)
+        return self.of_kept(
+            [kept_units(scores, width) for scores, width in zip(self.scores, widths.tolist(), strict=True)]
+        )
+
+    def of_kept(self, kept: Kept) -> IntArray:
+        """Return the genome with the bits of these units on."""
+        genome = np.zeros(self._starts[-1], dtype=np.int64)
+        for start, units in zip(self._starts[:-1], kept, strict=True):
+            genome[start + units] = 1
+        return genome
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,8 +36,8 @@ def check_objectives(measures: Measures) -> None:
             )
 
 
-def joined(parts: Sequence[PartProblem], concluded: Mapping[str, Concluded]) -> Choices:
-    """Return what there is to choose from.
+def joined(parts: Sequence[PartProblem], concluded: Mapping[str, Concluded], *, free_at_last: bool = False) -> Choices:
+    """Return what there is to choose from; `free_at_last` says that a search of every gene follows.
 
     A member is what is on its part's front by its `select` values; the unpruned part, and the part of each reference,
     are members too. A part that failed has the unpruned one alone.
@@ -56,7 +56,7 @@ def joined(parts: Sequence[PartProblem], concluded: Mapping[str, Concluded]) -> 
         _references(parts, members, unpruned),
         _each_once(np.concatenate([schemes(ranking, savings, unpruned), even_schemes(savings, SHARES)])),
         {"impairment ranking": _table(names, members, ranking)},
-        tuple(_notes(concluded)),
+        tuple(_notes(concluded, "is pruned by the last search alone" if free_at_last else "stays unpruned")),
     )
 
 
@@ -146,6 +146,6 @@ def _table(names: Sequence[str], members: Sequence[Sequence[Member]], ranking: I
     ]
 
 
-def _notes(concluded: Mapping[str, Concluded]) -> list[str]:
+def _notes(concluded: Mapping[str, Concluded], what_follows: str) -> list[str]:
     failed = {name: own.failed for name, own in concluded.items() if own.failed}
-    return [f"{name} stays unpruned, because its search failed: {reason}" for name, reason in failed.items()]
+    return [f"{name} {what_follows}, because its search failed: {reason}" for name, reason in failed.items()]

@@ -20,9 +20,14 @@ from emoprune.problems.networks.task import NetworkTask, Worker
 from emoprune.records import Split
 from emoprune.space import IntArray, Space
 
-__all__ = ["PartProblem"]
+__all__ = ["PartProblem", "even_widths"]
 
 PERCENTAGES = tuple(range(90, 0, -10))
+
+
+def even_widths(units: Sequence[int]) -> list[IntArray]:
+    """Return the widths of networks that keep every tenth of the units of all coupling groups, wide ones first."""
+    return [-(-np.array(units) * share // 100) for share in PERCENTAGES]
 
 
 @dataclass(eq=False)
@@ -105,8 +110,7 @@ class PartProblem:
 
     def starts(self) -> IntArray:
         """Return one genome for every tenth of the units, shape (shares, genes)."""
-        units = np.array(self.task.structure.units)
-        return np.stack([self.of_widths(-(-units * share // 100)) for share in PERCENTAGES])
+        return np.stack([self.of_widths(widths) for widths in even_widths(self.task.structure.units)])
 
     def describe(self, genome: IntArray) -> Description:
         """Say how many units of each coupling group stay, and what the network costs then."""

@@ -1,8 +1,9 @@
-"""Joint pruning with several sub-networks: every part of a network searched by itself, then the choice among fronts."""
+"""Joint pruning with several sub-networks: every part of a network searched by itself, then what they make together."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -24,6 +25,7 @@ from emoprune.problems.networks.sources import network_named
 from emoprune.problems.networks.subnetworks.chain import Chain
 from emoprune.problems.networks.subnetworks.choices import Choices
 from emoprune.problems.networks.subnetworks.division import SubNetwork, divided
+from emoprune.problems.networks.subnetworks.every_gene import EveryGene, Joint
 from emoprune.problems.networks.subnetworks.genes import GeneForm
 from emoprune.problems.networks.subnetworks.joining import check_objectives, joined
 from emoprune.problems.networks.subnetworks.outline import inspection_of_parts, parts_table
@@ -48,8 +50,8 @@ class Subnetworks:
     """Prune a network part by part: search each for itself, rank all fronts by impairment, choose among their members.
 
     Each part is searched between the frozen rest of the network, as a stage of its own, side by side with the others;
-    what the search itself varies is which member of each part's front is taken. Channels that cross a cut keep their
-    full width, or are searched as parts of their own.
+    what the search itself varies is which member of each part's front is taken, or every gene of the network from there
+    on. Channels that cross a cut keep their full width, or are searched as parts of their own, or at last.
 
     After Shang et al., arXiv 2303.16212 (EMO-PMS). Its code is not public; the measure of a part, the ranking and the
     constraint training are reconstructions.
@@ -62,6 +64,9 @@ class Subnetworks:
         crossing: Whether channels that cross a cut stay whole, or are searched as small parts of their own.
         genes: levels (how many of the best units of each coupling group stay) or units (a bit for each unit).
         rest: Whether the batch norms behind a part are estimated anew while it is searched (adapted), or frozen.
+        joint: What is searched once the parts are: which member of each part's front is taken (members), or every gene
+            of the network, of channels that cross a cut, too, beginning with the schemes along the ranking (genes).
+        part_images: How many of the search images parts are measured on; None for all of them.
         part_search: What differs from `search` while parts are searched, as in {population: 20, generations: 10}.
         weights: A file with the network's state_dict; None takes the weights the network comes with.
         epochs: How long to train on top, once per run; None trains a built-in network if it got no weights.
@@ -94,6 +99,8 @@ class Subnetworks:
         crossing: Literal["whole", "searched"] = "whole",
         genes: Literal["levels", "units"] = "levels",
         rest: Literal["frozen", "adapted"] = "adapted",
+        joint: Literal["members", "genes"] = "members",
+        part_images: int | None = None,
         part_search: Mapping[str, Any] | None = None,
         weights: str | None = None,
         epochs: int | None = None,
@@ -143,6 +150,8 @@ class Subnetworks:
         self._levels = WidthLevels.of(self._task.structure.groups, widths, round_to, smallest)
         self._form = GeneForm(genes, widths, round_to, smallest)
         self._frozen_rest = rest == "frozen"
+        self._every_gene = joint == "genes"
+        self._part_images = self._checked(part_images)
         self._part_search = dict(part_search or {})
         with seeded(0):
             made = network_named(network).eval()
@@ -152,11 +161,18 @@ class Subnetworks:
         self._kept: Prepared | None = None
         self._problems: dict[str, PartProblem] = {}
         self._choices: Choices | None = None
+        self._searched_at_last: Joint | None = None
         self._worker: Worker | None = None
         self._slicer: Slicer | None = None
         self.objectives = self._task.measures.objectives
         self.constraints = self._task.measures.constraints
         self.formats = self._task.formats
+
+    def _checked(self, images: int | None) -> int | None:
+        there = len(self._task.data.part(Split.SEARCH))
+        if images is not None and not 1 <= images <= there:
+            raise ConfigError(f"part_images: expected 1 to {there}, all of the search images, found {images}")
+        return images
 
     def _divided(self, parts: int, cuts: Sequence[str], crossing: str) -> tuple[SubNetwork, ...]:
         """Return the parts of the chain, and what crosses the cuts as parts of their own if it is to be searched."""
@@ -188,10 +204,15 @@ class Subnetworks:
         """Train or load the unpruned network into `folder`, rank its units, and take up what the parts led to."""
         self._task.prepare(folder, seed)
         self._kept = prepared(self._task, self._levels, self._method, folder, seed)
-        named = {each.name: self._levels.decode(each.genome[np.newaxis])[0] for each in self._kept.references[1:]}
-        self._problems = {each.part.name: each for each in self._parts_made(self._kept.scores, named)}
+        self._problems = {each.part.name: each for each in self._parts_made(self._kept.scores, self._named)}
         if (folder / CHOICES).exists():
-            self._choices = Choices.load(folder / CHOICES)
+            self._take_up(Choices.load(folder / CHOICES))
+
+    @property
+    def _named(self) -> dict[str, IntArray]:
+        """What a user would have picked without a search, as widths of all coupling groups."""
+        references = self._prepared.references[1:]
+        return {each.name: self._levels.decode(each.genome[np.newaxis])[0] for each in references}
 
     def _parts_made(
         self, scores: Sequence[NDArray[np.float64]], named: Mapping[str, IntArray] | None = None
@@ -224,24 +245,33 @@ class Subnetworks:
         if not concluded:
             table = {"parts": parts_table(self._task, list(self._problems.values()))}
             return Next([Stage(name, each, self._part_search) for name, each in self._problems.items()], table)
-        if self._choices is None:
-            self._choices = joined(list(self._problems.values()), concluded)
-            self._choices.save(folder / CHOICES)
-        return Next((), self._choices.tables, self._choices.notes)
+        choices = self._choices
+        if choices is None:
+            choices = joined(list(self._problems.values()), concluded, free_at_last=self._every_gene)
+            choices.save(folder / CHOICES)
+            self._take_up(choices)
+        return Next((), choices.tables, choices.notes)
+
+    def _take_up(self, choices: Choices) -> None:
+        """Know from now on what is searched at last."""
+        self._choices, self._searched_at_last = choices, choices
+        if self._every_gene:
+            genes = self._form.genes(self._task.structure.groups, self._prepared.scores)
+            self._searched_at_last = EveryGene(choices, genes, self._task.structure.full, self._named)
 
     def stage(self, name: str) -> PartProblem:
         """Return the part of that name."""
         return self._problems[name]
 
     @property
-    def _joint(self) -> Choices:
-        if self._choices is None:
+    def _joint(self) -> Joint:
+        if self._searched_at_last is None:
             raise ContractError("the parts are not searched yet; there is nothing to choose from before that")
-        return self._choices
+        return self._searched_at_last
 
     @property
     def space(self) -> Space:
-        """One gene per part: which member of its front."""
+        """One gene per part: which member of its front; or the genes of every coupling group."""
         return self._joint.space
 
     def references(self) -> tuple[Reference, ...]:
@@ -252,7 +282,7 @@ class Subnetworks:
         return tuple(found.values())
 
     def starts(self) -> IntArray:
-        """Return the schemes along the impairment ranking, shape (schemes, parts)."""
+        """Return the schemes along the impairment ranking, and with all genes even networks: shape (starts, genes)."""
         return self._joint.starts
 
     def setup(self, device: str, threads: int) -> None:
@@ -261,8 +291,18 @@ class Subnetworks:
         self._slicer = Slicer(
             self._worker.bench, self._prepared.scores, self._method.compensation, self._prepared.statistics
         )
+        parts_worker = self._on_fewer_images(self._worker)
         for part in self._problems.values():
-            part.attach(self._worker, self._slicer)
+            part.attach(parts_worker, self._slicer)
+
+    def _on_fewer_images(self, worker: Worker) -> Worker:
+        """Return what parts are measured with: some of the search images, and everything else as it is."""
+        if self._part_images is None:
+            return worker
+        fewer = {Split.SEARCH: worker.bench.images[Split.SEARCH].spread(self._part_images)}
+        return self._task.worker_of(
+            replace(worker.bench, images={**worker.bench.images, **fewer}), self._prepared.precision
+        )
 
     @property
     def _prepared(self) -> Prepared:
@@ -297,8 +337,7 @@ class Subnetworks:
 
     def describe(self, genome: IntArray) -> Description:
         """Say which member each part takes, how wide each coupling group stays, and what that costs."""
-        taken = zip(self._joint.parts, self._joint.chosen(genome), strict=True)
-        described: dict[str, str | int | float] = {name: member.name for name, member in taken}
+        described: dict[str, str | int | float] = dict(self._joint.taken(genome))
         for group, units in zip(self._task.structure.groups, self._units(genome), strict=True):
             described[group.name] = f"{len(units)} of {group.units}"
         return described | self._task.described(self._counted(genome))

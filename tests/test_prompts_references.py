@@ -18,7 +18,7 @@ from emoprune.contracts import Direction, Objective
 from emoprune.errors import ConfigError, ContractError, RunCorrupt
 from emoprune.problems.prompts.examiner import Examiner
 from emoprune.problems.prompts.references.accepting import accepting
-from emoprune.problems.prompts.references.catalogue import Bench, check_names, made_references
+from emoprune.problems.prompts.references.catalogue import METHODS, USUAL, Bench, check_names, made_references
 from emoprune.problems.prompts.references.ranked import kept_by
 from emoprune.problems.prompts.stopping import Halving, Yardsticks, best_mean, blocks
 from emoprune.problems.prompts.template import Template
@@ -142,6 +142,22 @@ def test_references_are_named_random_ones_also_at_the_rate_of_the_costly_ones() 
     assert genomes["perplexity-25"].tolist() == [0, 0, 0, 0, 0, 0, 1, 1]
     assert [genomes[f"random-{share}"].sum() for share in (75, 50, 25)] == [6, 4, 2]
     assert set(made.evaluations) == {"threshold-accepting"}
+
+
+def test_deletion_in_runs_is_a_reference_and_one_of_the_usual_ones() -> None:
+    worth = Worth(*[0.0] * 16, *[0.5] * 16)
+    made = made_references(["accepting-in-runs"], Bench(space(32), lambda genomes: genomes, worth, list), 100, 1)
+    genomes = {reference.name: reference.genome for reference in made.references}
+    assert genomes["accepting-in-runs"].tolist() == [0] * 16 + [1] * 16
+    assert made.evaluations["accepting-in-runs"] == worth.asked
+    assert "accepting-in-runs" in USUAL
+    assert set(USUAL) < set(METHODS)
+
+
+@pytest.mark.parametrize("most", [1, 5, 12])
+def test_runs_are_measured_no_more_often_than_may_be(most: int) -> None:
+    worth = Worth(*[0.02] * 40)
+    assert accepting(worth, space(40), runs=8, most=most).evaluations == worth.asked == most
 
 
 def test_a_method_that_there_is_not_is_refused() -> None:

@@ -111,7 +111,7 @@ def test_a_part_is_scored_as_the_plain_runner_scores_it(searched: Run, rest: str
 
 @pytest.mark.parametrize(
     ("turns", "genes", "joint"),
-    [(1, "levels", "members"), (5, "units", "members"), (9, "levels", "members"), (10, "levels", "genes")],
+    [(1, "levels", "members"), (5, "units", "members"), (9, "levels", "members"), (10, "units", "genes")],
 )
 def test_a_search_stopped_in_any_stage_and_resumed_ends_like_the_whole_one(
     tmp_path: Path, turns: int, genes: str, joint: str
@@ -130,28 +130,42 @@ def test_a_search_stopped_in_any_stage_and_resumed_ends_like_the_whole_one(
         assert one.history.drop(columns=RAN).to_json() == other.history.drop(columns=RAN).to_json()
 
 
-@pytest.mark.parametrize("genes", ["levels", "units"])
-def test_every_gene_of_the_network_is_searched_from_the_schemes_on(tmp_path: Path, genes: str) -> None:
-    settings = config(genes=genes, joint="genes", crossing="whole")
-    run = run_of(tmp_path, "every", settings)
-    assert list(run.stages) == ["part-1", "part-2"]
-    options = {name: value for name, value in run.config["problem"].items() if name != "name"}
-    made = Subnetworks(**options)
-    made.prepare(run.path / "problem", 2)
-    choices, full = made._choices, made._task.structure.full
+@pytest.fixture(scope="module", params=["levels", "units"])
+def every_gene(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    settings = config(genes=request.param, joint="genes", crossing="whole")
+    return run_of(tmp_path_factory.mktemp("every"), "every", settings)
+
+
+def test_every_gene_of_the_network_is_searched_from_the_schemes_on(every_gene: Run) -> None:
+    made = problem_of(every_gene)
+    choices, full, starts = made._choices, made._task.structure.full, made.starts()
     assert choices is not None
-    assert len(made.space) == len(run.manifest["genes"]) > len(run.stages)
-    for scheme, start in zip(choices.starts, made.starts(), strict=True):
+    assert list(every_gene.stages) == ["part-1", "part-2"]
+    assert len(made.space) == len(every_gene.manifest["genes"])
+    for scheme, start in zip(choices.starts, starts[: len(choices.starts)], strict=True):
         for wanted, found in zip(choices.kept(scheme, full), made._units(start), strict=True):
             assert found.tolist() == wanted.tolist()
-    began = run.history[run.history["generation"] == 0]
-    assert {"reference:unpruned", "start"} <= set(began["origin"])
-    crossing = min(set(range(3)) - {group for part in made._parts for group in part.groups})
-    widths = {len(made._units(each.candidate.genome)[crossing]) for each in run.evaluations()}
-    assert len(widths) > 1, "channels that cross the cut are pruned at last"
-    folder, said = export(run, "knee", formats=["safetensors"])
-    assert said["macs"] == run.pareto[run.pareto["knee"] == 1].iloc[0]["obj.macs"]
+    shares = [len(made._units(start)[0]) / len(full[0]) for start in starts[len(choices.starts) :]]
+    assert len(shares) == 9
+    assert shares == sorted(shares, reverse=True)
+    assert every_gene.history["origin"].str.startswith("start").sum() > 0
+
+
+def test_channels_that_cross_a_cut_are_searched_with_every_gene(every_gene: Run) -> None:
+    made = problem_of(every_gene)
+    (crossing,) = set(range(3)) - {group for part in made._parts for group in part.groups}
+    bred = [each.candidate for each in every_gene.evaluations() if each.candidate.generation > 0]
+    assert min(len(made._units(each.genome)[crossing]) for each in bred) < len(made._task.structure.full[crossing])
+    named = {reference.name: reference.genome for reference in made.references()}
+    assert len(made._units(named["uniform-25"])[crossing]) < len(made._task.structure.full[crossing])
+
+
+def test_what_every_gene_led_to_is_exported_and_recovered(every_gene: Run) -> None:
+    folder, said = export(every_gene, "knee", formats=["safetensors"])
+    assert said["macs"] == every_gene.pareto[every_gene.pareto["knee"] == 1].iloc[0]["obj.macs"]
     assert (folder / "model.safetensors").is_file()
+    found = recover(every_gene, "knee", options=["epochs=1", "rate=0.01", "formats=[safetensors]"])
+    assert found["after"]["test"]["macs"] == said["macs"]
 
 
 def test_parts_are_measured_on_so_many_images_that_lie_evenly_among_those_to_search_on(searched: Run) -> None:
@@ -173,6 +187,15 @@ def test_parts_are_measured_on_so_many_images_that_lie_evenly_among_those_to_sea
     assert few.evaluate(joint[np.newaxis], seeds, Split.SEARCH) == all_of_them.evaluate(
         joint[np.newaxis], seeds, Split.SEARCH
     )
+
+
+def test_the_unpruned_part_has_no_divergence_on_fewer_images(searched: Run) -> None:
+    problem = problem_of(searched, part_images=10, objectives=["kl", "macs"])
+    part = problem.stage("part-1")
+    genomes = np.stack([part.space.full, part.space.full - (part.space.levels > 2)])
+    (whole, _), (less, _) = part.evaluate(genomes, np.zeros(2, dtype=np.uint64), Split.SEARCH)  # type: ignore[misc]  # rows of numbers
+    assert whole == pytest.approx(0.0, abs=1e-5)
+    assert less > 1e-4
 
 
 def test_one_part_is_the_search_of_the_whole_network(tmp_path: Path) -> None:
@@ -200,6 +223,8 @@ def test_a_part_that_failed_stays_unpruned_and_is_said(problem: Subnetworks, sea
     assert [len(own) for own in found.members] == [1, 1, 1]
     assert found.starts.tolist() == [[0, 0, 0]]
     assert found.notes[0].startswith("part-1 stays unpruned, because its search failed: all 6 evaluations")
+    free = joined(parts, nothing, free_at_last=True)
+    assert free.notes[0].startswith("part-1 is pruned by the last search alone, because its search failed: all 6")
 
 
 class Finished(Subnetworks):

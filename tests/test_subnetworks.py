@@ -153,7 +153,7 @@ def test_every_gene_of_the_network_is_searched_from_the_schemes_on(every_gene: R
 
 def test_channels_that_cross_a_cut_are_searched_with_every_gene(every_gene: Run) -> None:
     made = problem_of(every_gene)
-    (crossing,) = set(range(3)) - {group for part in made._parts for group in part.groups}
+    (crossing,) = set(range(3)) - {group for part in made._parts.parts for group in part.groups}
     bred = [each.candidate for each in every_gene.evaluations() if each.candidate.generation > 0]
     assert min(len(made._units(each.genome)[crossing]) for each in bred) < len(made._task.structure.full[crossing])
     named = {reference.name: reference.genome for reference in made.references()}
@@ -322,7 +322,7 @@ def test_what_is_chosen_is_exported_in_its_measured_size(searched: Run) -> None:
 
 
 def turns_of(problem: Subnetworks) -> Turns:
-    return Turns(problem._task, problem._chain, problem._parts, *problem._loaded)
+    return Turns(problem._task, problem._parts.chain, problem._parts.parts, *problem._loaded)
 
 
 @pytest.mark.parametrize("order", ["together", "forward", "backward"])

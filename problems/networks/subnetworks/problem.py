@@ -15,21 +15,19 @@ from emoprune.errors import ConfigError, ContractError
 from emoprune.problems.networks.coupling.structure import Kept
 from emoprune.problems.networks.latency import LATENCY, Latency
 from emoprune.problems.networks.preparing import NONE, Method, Prepared, prepared
-from emoprune.problems.networks.proxies.estimating import estimating_norms
 from emoprune.problems.networks.recovery.plan import Plan
 from emoprune.problems.networks.recovery.recovering import recovered_network
 from emoprune.problems.networks.references.catalogue import measuring
 from emoprune.problems.networks.refusals import check_prunable
 from emoprune.problems.networks.slicing import Slicer
 from emoprune.problems.networks.sources import network_named
-from emoprune.problems.networks.subnetworks.chain import Chain
 from emoprune.problems.networks.subnetworks.choices import Choices
-from emoprune.problems.networks.subnetworks.division import SubNetwork, divided
 from emoprune.problems.networks.subnetworks.every_gene import EveryGene, Joint
 from emoprune.problems.networks.subnetworks.genes import GeneForm
 from emoprune.problems.networks.subnetworks.joining import check_objectives, joined
 from emoprune.problems.networks.subnetworks.outline import inspection_of_parts, parts_table
 from emoprune.problems.networks.subnetworks.part import PartProblem
+from emoprune.problems.networks.subnetworks.parts import Crossing, Cut, Parts, Rest
 from emoprune.problems.networks.subnetworks.training import Constraint, Order
 from emoprune.problems.networks.subnetworks.turns import Turns
 from emoprune.problems.networks.task import NetworkTask, Options, Precision, Proxy, Worker
@@ -96,9 +94,9 @@ class Subnetworks:
         data: str = "digits",
         parts: int = 2,
         cuts: Sequence[str] = (),
-        crossing: Literal["whole", "searched"] = "whole",
+        crossing: Crossing = "whole",
         genes: Literal["levels", "units"] = "levels",
-        rest: Literal["frozen", "adapted"] = "adapted",
+        rest: Rest = "adapted",
         joint: Literal["members", "genes"] = "members",
         part_images: int | None = None,
         part_search: Mapping[str, Any] | None = None,
@@ -148,16 +146,13 @@ class Subnetworks:
         check_prunable(self._task.structure)
         check_objectives(self._task.measures)
         self._levels = WidthLevels.of(self._task.structure.groups, widths, round_to, smallest)
-        self._form = GeneForm(genes, widths, round_to, smallest)
-        self._frozen_rest = rest == "frozen"
         self._every_gene = joint == "genes"
         self._part_images = self._checked(part_images)
         self._part_search = dict(part_search or {})
         with seeded(0):
             made = network_named(network).eval()
-        self._norms = tuple(sorted(estimating_norms(made)))
-        self._chain = Chain.of(made, self._task.structure)
-        self._parts = self._divided(parts, cuts, crossing)
+        form = GeneForm(genes, widths, round_to, smallest)
+        self._parts = Parts.of(self._task, made, form, Cut(parts, cuts, crossing, rest))
         self._kept: Prepared | None = None
         self._problems: dict[str, PartProblem] = {}
         self._choices: Choices | None = None
@@ -174,22 +169,9 @@ class Subnetworks:
             raise ConfigError(f"part_images: expected 1 to {there}, all of the search images, found {images}")
         return images
 
-    def _divided(self, parts: int, cuts: Sequence[str], crossing: str) -> tuple[SubNetwork, ...]:
-        """Return the parts of the chain, and what crosses the cuts as parts of their own if it is to be searched."""
-        sizes = [self._form.bits(group) for group in self._task.structure.groups]
-        division = divided(self._chain, sizes, parts, cuts)
-        small = [
-            SubNetwork(f"crossing-{number}", (group,), chained=False)
-            for number, group in enumerate(division.whole if crossing == "searched" else (), start=1)
-        ]
-        return (*division.parts, *small)
-
     def inspect(self) -> Inspection:
         """Return where the network can be cut, its parts, and the size of each one's search space."""
-        return inspection_of_parts(self._task, self._chain, self._parts_made(self._unranked()), self._task.notes())
-
-    def _unranked(self) -> list[NDArray[np.float64]]:
-        return [np.zeros(units) for units in self._task.structure.units]
+        return inspection_of_parts(self._task, self._parts.chain, self._parts.unranked(), self._task.notes())
 
     def check(self) -> None:
         """Find out before there is a run whether network, weights, data and bounds fit together."""
@@ -204,7 +186,7 @@ class Subnetworks:
         """Train or load the unpruned network into `folder`, rank its units, and take up what the parts led to."""
         self._task.prepare(folder, seed)
         self._kept = prepared(self._task, self._levels, self._method, folder, seed)
-        self._problems = {each.part.name: each for each in self._parts_made(self._kept.scores, self._named)}
+        self._problems = self._parts.problems(self._kept.scores, self._named)
         if (folder / CHOICES).exists():
             self._take_up(Choices.load(folder / CHOICES))
 
@@ -213,27 +195,6 @@ class Subnetworks:
         """What a user would have picked without a search, as widths of all coupling groups."""
         references = self._prepared.references[1:]
         return {each.name: self._levels.decode(each.genome[np.newaxis])[0] for each in references}
-
-    def _parts_made(
-        self, scores: Sequence[NDArray[np.float64]], named: Mapping[str, IntArray] | None = None
-    ) -> list[PartProblem]:
-        groups = self._task.structure.groups
-        return [
-            PartProblem(
-                part,
-                self._task,
-                self._form.genes([groups[group] for group in part.groups], [scores[group] for group in part.groups]),
-                self._frozen_outside(part),
-                dict(named or {}),
-            )
-            for part in self._parts
-        ]
-
-    def _frozen_outside(self, part: SubNetwork) -> frozenset[str]:
-        """Return the batch norms that keep the unpruned network's statistics while a part is searched."""
-        ends = self._chain.ends
-        outside = [path for path in self._norms if path in ends and not part.holds(ends[path])]
-        return frozenset(outside if self._frozen_rest else ())
 
     def following(
         self,
@@ -256,7 +217,7 @@ class Subnetworks:
         """Know from now on what is searched at last."""
         self._choices, self._searched_at_last = choices, choices
         if self._every_gene:
-            genes = self._form.genes(self._task.structure.groups, self._prepared.scores)
+            genes = self._parts.every_gene(self._prepared.scores)
             self._searched_at_last = EveryGene(choices, genes, self._task.structure.full, self._named)
 
     def stage(self, name: str) -> PartProblem:
@@ -425,7 +386,7 @@ class Subnetworks:
         wanted = self._task.formats_to_write(worker, formats)
         if method == "constrained":
             plan = Plan(epochs, rate, batch, flips=flips, shift=shift)
-            turns = Turns(self._task, self._chain, self._parts, worker, self._loaded[1])
+            turns = Turns(self._task, self._parts.chain, self._parts.parts, worker, self._loaded[1])
             network = turns.trained(self._units(genome), plan, Constraint(feature_weight, order), seed)
         else:
             network = recovered_network(

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import json
 from argparse import ArgumentParser
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import astuple, dataclass
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +23,6 @@ from measuring.recording import Report, Table, arguments, publish
 from measuring.small_language import libraries_first
 from scipy.stats import bootstrap
 
-from emoprune.errors import ConfigError
 from emoprune.front import non_dominated
 from emoprune.records import Split
 from emoprune.space import IntArray
@@ -33,8 +34,6 @@ OURS, TAPRUNING = "emoprune", "TAPruning"
 OTHERS = (TAPRUNING, "PromptQuine")  # whose front is shown, beside which
 SHORT = f"{OURS}, at most half"  # the same search's choice among prompts with at most half of the tokens
 CHOSEN = f"{TAPRUNING}, chosen on dev"  # of all that it measured, as the others choose
-WAYS = [OURS, SHORT, "deletion in runs alone", "PromptQuine", TAPRUNING, CHOSEN]
-
 NOTES = """\
 - Equal budget: so many different prompts measured on the 32 search rows, the references among them. Nobody sees the dev
   rows before its search is over, and nobody the test rows before it has chosen. Measuring up to 12 prompts on dev rows,
@@ -55,38 +54,83 @@ NOTES = """\
 """
 
 
-def judged(part: Mapping[str, Any]) -> dict[str, Any]:
-    """Search one prompt in every way, choose, and measure what was chosen on the test rows."""
-    source = PromptSet.of(part["set"], quick=part["quick"])
-    judge = Judge(
-        source.problem(
-            source.prompts(1)[part["prompt"]],
-            references=("perplexity", "random"),
-            stop_early=False,
-            precision="bfloat16",
-            search_examples=part["search"],
-            select_examples=part["select"],
-            test_examples=part["test"],
+@dataclass(frozen=True)
+class Sizes:
+    """How much is searched and measured."""
+
+    quick: bool
+    budget: int
+    search: int
+    select: int
+    test: int
+
+
+@dataclass(frozen=True)
+class Measuring:
+    """The measurements of one prompt, way by way, each kept in a file if there is a folder for them."""
+
+    name: str
+    prompt: int
+    sizes: Sizes
+    folder: Path | None
+
+    @cached_property
+    def judge(self) -> Judge:
+        """What measures prompts, loaded when something has to be measured."""
+        source = PromptSet.of(self.name, quick=self.sizes.quick)
+        return Judge(
+            source.problem(
+                source.prompts(1)[self.prompt],
+                references=("perplexity", "random"),
+                stop_early=False,
+                precision="bfloat16",
+                search_examples=self.sizes.search,
+                select_examples=self.sizes.select,
+                test_examples=self.sizes.test,
+            )
         )
-    )
-    full = judge.problem.space.full
-    before = judge.rows(full[np.newaxis], Split.TEST)[0]
-    found: dict[str, Any] = {"tokens": before[1], "before": before[0], "ways": {}}
-    for name, search in SEARCHES.items():
-        counted = Counted(judge, part["budget"])
+
+    def found(self) -> dict[str, Any]:
+        """Return accuracy and tokens of the whole prompt, and what every way made of it."""
+        found: dict[str, Any] = {**self._kept("whole", self._whole), "ways": {}}
+        for name in SEARCHES:
+            own = self._kept(name, partial(self._searched, name))
+            found["ways"] |= own["ways"]
+            found |= {each: own[each] for each in own if each != "ways"}
+        return found
+
+    def _kept(self, name: str, measure: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+        sizes = "-".join(str(size) for size in astuple(self.sizes)[1:])
+        path = None if self.folder is None else self.folder / f"{self.name}-{self.prompt}-{sizes}-{name}.json"
+        if path is not None and path.exists():
+            kept: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+            return kept
+        found = measure()
+        if path is not None:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(json.dumps(found), encoding="utf-8")
+        return found
+
+    def _whole(self) -> dict[str, Any]:
+        accuracy, tokens = self.judge.rows(self.judge.problem.space.full[np.newaxis], Split.TEST)[0]
+        return {"before": accuracy, "tokens": tokens}
+
+    def _searched(self, name: str) -> dict[str, Any]:
+        """Search in one way, choose, and measure what was chosen on the test rows."""
+        judge, counted = self.judge, Counted(self.judge, self.sizes.budget)
         with suppress(Spent):
-            search(counted, part["prompt"])
+            SEARCHES[name](counted, self.prompt)
         chosen = _chosen(judge, counted)
         points = _points(judge, counted, chosen) if name in {OURS, *OTHERS} else []
-        found["ways"][name] = _way(judge, counted, chosen) | {"points": points}
+        found: dict[str, Any] = {"ways": {name: _way(judge, counted, chosen) | {"points": points}}}
         if name == OURS:
             short = _best_of(judge, counted.best_share(0.1, MOST_AGAIN, part_kept=0.5))
-            found["ways"][SHORT] = _way(judge, counted, short) | {"points": []}
+            found["ways"][SHORT] = _way(judge, counted, short)
+            found["random"] = _at_random(judge, chosen, self.prompt)
         if name == TAPRUNING:
             best = _best_of(judge, counted.best_share(0.1, MOST_AGAIN))
-            found["ways"][CHOSEN] = _way(judge, counted, best) | {"points": []}
-            found["random"] = _at_random(judge, chosen, part["prompt"])
-    return found
+            found["ways"][CHOSEN] = _way(judge, counted, best)
+        return found
 
 
 def _at_random(judge: Judge, chosen: IntArray, seed: int) -> list[float]:
@@ -185,22 +229,6 @@ def _best(points: Sequence[Sequence[float]], tokens: float) -> str:
     return f"{100 * max(reached):.1f}" if reached else "-"
 
 
-def _measured(part: Mapping[str, Any], keep: Path | None) -> dict[str, Any]:
-    """Measure, or read what was kept of an earlier run with the same sizes."""
-    name = "-".join(f"{key}_{value}" for key, value in part.items())
-    path = None if keep is None else keep / f"{name}.json"
-    if path is not None and path.exists():
-        kept: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        if list(kept["ways"]) != WAYS:
-            raise ConfigError(f"--keep: expected the ways {WAYS} in {path}, found {list(kept['ways'])}; delete it")
-        return kept
-    found = judged(part)
-    if path is not None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(found), encoding="utf-8")
-    return found
-
-
 def options() -> ArgumentParser:
     """Return the parser."""
     parser = arguments(__doc__ or "", rounds=1)
@@ -209,7 +237,7 @@ def options() -> ArgumentParser:
     parser.add_argument("--budget", type=int, default=200, metavar="N", help="prompts that a search may measure (200)")
     parser.add_argument("--select", type=int, default=100, metavar="N", help="dev rows (100)")
     parser.add_argument("--test", type=int, default=500, metavar="N", help="test rows (500)")
-    parser.add_argument("--keep", type=Path, metavar="FOLDER", help="where to keep what is measured, prompt by prompt")
+    parser.add_argument("--keep", type=Path, metavar="FOLDER", help="where to keep what is measured, way by way")
     return parser
 
 
@@ -217,16 +245,16 @@ def main() -> None:
     """Search, compare, print and record."""
     libraries_first()
     chosen = options().parse_args()
-    sizes = {"quick": chosen.quick, "budget": chosen.budget, "search": 32, "select": chosen.select, "test": chosen.test}
+    sizes = Sizes(chosen.quick, chosen.budget, 32, chosen.select, chosen.test)
     sets, prompts = chosen.sets, chosen.prompts
     if chosen.quick:
-        sizes |= {"budget": 9, "search": 4, "select": 4, "test": 4}
+        sizes = Sizes(quick=True, budget=9, search=4, select=4, test=4)
         sets, prompts = ["sst-2"], 1
     found = {}
     for name in sets:
         for prompt in range(prompts):
             progress(f"{name}, prompt {prompt}")
-            found[name, prompt] = _measured({"set": name, "prompt": prompt, **sizes}, chosen.keep)
+            found[name, prompt] = Measuring(name, prompt, sizes, chosen.keep).found()
     tables = [mean_table(found), prompt_table(found), front_table(found)]
     packages = ("emoprune", "torch", "transformers", "numpy")
     publish(Report("Quality of pruned prompts at equal budget", tables, NOTES, packages), chosen)

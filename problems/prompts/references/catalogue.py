@@ -30,7 +30,7 @@ CLIMBING: Mapping[str, Mapping[str, Any]] = MappingProxyType(
     {"accepting-in-runs": {"runs": RUNS}, "threshold-accepting": {}, "hill-climbing": {"strict": True}}
 )
 METHODS = ("perplexity", "random", *CLIMBING)
-USUAL = ("perplexity", "random", "accepting-in-runs")  # of those that measure prompts before a search the shortest way
+USUAL = ("perplexity", "random", "accepting-in-runs", "threshold-accepting")
 SHARES = (0.75, 0.5, 0.25)  # of the tokens that stay
 
 

@@ -44,8 +44,8 @@ NOTES = """\
   made shorter and worse prompts of these. `PromptQuine`: its generational loop with the published numbers, on accuracy.
   Both choose as the paper does: the best tenth on the search rows again on the dev rows, the best of these on the test
   rows. `at most half`: so chosen from the same search, among prompts that keep no more than half of the tokens.
-- `deletion in runs alone`: eighths of the prompt, then runs half as long in every pass, down to tokens, at the threshold
-  of TAPruning; it chooses as `emoprune` does.
+- `deletion in runs alone`: eighths of the prompt, then runs half as long in every pass, down to tokens, at TAPruning's
+  threshold; it chooses as `emoprune` does.
 - `TAPruning`: threshold 0.96 on accuracy, left to right, passes until nothing changes or the budget is spent; what it
   ends with goes to the test rows, as published. `chosen on dev`: of what it measured, chosen as `emoprune` chooses.
   `random at the same rate`: two random deletions that keep as many tokens as the choice of `emoprune`.

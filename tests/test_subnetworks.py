@@ -411,6 +411,8 @@ def test_the_pre_flight_says_where_it_can_be_cut() -> None:
     assert [row["part"] for row in found["tables"]["parts"]] == ["part-1", "part-2"]
     assert found["tables"]["can be cut after"]
     assert "keep their full width, because they cross a cut" in found["notes"][0]
+    free = inspect(load(config(crossing="whole", joint="genes")))
+    assert "keep their full width until every gene is searched, because they cross a cut" in free["notes"][0]
 
 
 class Block(nn.Module):

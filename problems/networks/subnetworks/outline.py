@@ -19,16 +19,20 @@ Row = dict[str, str | int | float | None]
 
 
 def inspection_of_parts(
-    task: NetworkTask, chain: Chain, parts: Sequence[PartProblem], notes: Sequence[str]
+    task: NetworkTask, chain: Chain, parts: Sequence[PartProblem], *, free_at_last: bool
 ) -> Inspection:
-    """Return what a person wants to know of a network before it is searched part by part."""
+    """Return what a person wants to know of a network before it is searched part by part.
+
+    `free_at_last` says that a search of every gene follows.
+    """
     groups, inside = task.structure.groups, {group for part in parts for group in part.part.groups}
     whole = [group.name for number, group in enumerate(groups) if number not in inside]
     summary: dict[str, str | int | float | bool] = {"network": task.options.network, "parts": len(parts)}
     summary |= {"coupling groups": len(groups), "of these searched": len(inside)}
     tables: dict[str, Table] = {"parts": parts_table(task, parts), "can be cut after": _cuts(task, chain)}
-    said = [f"These keep their full width, because they cross a cut: {', '.join(whole)}."] if whole else []
-    return Inspection(summary, {title: rows for title, rows in tables.items() if rows}, [*said, *notes])
+    until = " until every gene is searched" if free_at_last else ""
+    said = [f"These keep their full width{until}, because they cross a cut: {', '.join(whole)}."] if whole else []
+    return Inspection(summary, {title: rows for title, rows in tables.items() if rows}, [*said, *task.notes()])
 
 
 def parts_table(task: NetworkTask, parts: Sequence[PartProblem]) -> list[Row]:

@@ -171,7 +171,7 @@ class Subnetworks:
 
     def inspect(self) -> Inspection:
         """Return where the network can be cut, its parts, and the size of each one's search space."""
-        return inspection_of_parts(self._task, self._parts.chain, self._parts.unranked(), self._task.notes())
+        return inspection_of_parts(self._task, self._parts.chain, self._parts.unranked(), free_at_last=self._every_gene)
 
     def check(self) -> None:
         """Find out before there is a run whether network, weights, data and bounds fit together."""

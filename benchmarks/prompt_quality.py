@@ -103,7 +103,11 @@ class Measuring:
 
     def _kept(self, name: str, measure: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         sizes = "-".join(str(size) for size in astuple(self.sizes)[1:])
-        path = None if self.folder is None else self.folder / f"{self.name}-{self.prompt}-{sizes}-{name}.json"
+        path = (
+            None
+            if self.folder is None
+            else self.folder / f"{self.name}-{self.prompt}-{sizes}-{name.replace(' ', '-')}.json"
+        )
         if path is not None and path.exists():
             kept: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
             return kept

@@ -38,12 +38,11 @@ NOTES = """\
 - Equal budget: so many different prompts measured on the 32 search rows, the references among them. Nobody sees the dev
   rows before its search is over, and nobody the test rows before it has chosen. Measuring up to 12 prompts on dev rows,
   to choose one, is outside of the budget.
-- `emoprune`: as the example config. Up to a quarter of its prompts are those of deletion in runs, a quarter those of
-  TAPruning; where these came to, `perplexity` and `random` deletions and samples of all sizes begin NSGA-II, population
-  20. That mixture was settled on the fourth prompts of SST-2 and Subj, after a start from deletion in runs alone had
-  made shorter and worse prompts of these. `PromptQuine`: its generational loop with the published numbers, on accuracy.
-  Both choose as the paper does: the best tenth on the search rows again on the dev rows, the best of these on the test
-  rows. `at most half`: so chosen from the same search, among prompts that keep no more than half of the tokens.
+- `emoprune`: as the example config. Up to half of its prompts are those of deletion in runs; where that came to,
+  `perplexity` and `random` deletions and samples of all sizes begin NSGA-II, population 20. `PromptQuine`: its
+  generational loop with the published numbers, on accuracy. Both choose as the paper does: the best tenth on the search
+  rows again on the dev rows, the best of these on the test rows. `at most half`: so chosen from the same search, among
+  prompts that keep no more than half of the tokens.
 - `deletion in runs alone`: eighths of the prompt, then runs half as long in every pass, down to tokens, at TAPruning's
   threshold; it chooses as `emoprune` does.
 - `TAPruning`: threshold 0.96 on accuracy, left to right, passes until nothing changes or the budget is spent; what it

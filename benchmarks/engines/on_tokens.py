@@ -20,17 +20,15 @@ from engines.ours import default_operators
 
 __all__ = ["SEARCHES"]
 
-BEFOREHAND = 0.25  # of the budget that each of the two ways of deletion may spend before a search
+BEFOREHAND = 0.5  # of the budget that may be spent before a search
 Search = Callable[[Counted, int], None]  # until Spent, or until there is nothing more to ask
 
 
 def _nsga2(counted: Counted, seed: int) -> None:
-    """As the example config searches: deletion in runs and of tokens, half of the budget for both, then NSGA-II."""
+    """As the example config searches: deletion in runs, with up to half of the budget, then NSGA-II from it, too."""
     problem = counted.problem
-    halts = []
-    for runs in (RUNS, None):
-        accepted = accepting(_worth(counted), problem.space, runs=runs, most=int(BEFOREHAND * counted.budget))
-        halts += [accepted.genome, *accepted.halts(problem.space, SHARES).values()]
+    accepted = accepting(_worth(counted), problem.space, runs=RUNS, most=int(BEFOREHAND * counted.budget))
+    halts = [accepted.genome, *accepted.halts(problem.space, SHARES).values()]
     references = [reference.genome for reference in problem.references()]
     operators = replace(
         default_operators(),

@@ -30,7 +30,7 @@ CLIMBING: Mapping[str, Mapping[str, Any]] = MappingProxyType(
     {"accepting-in-runs": {"runs": RUNS}, "threshold-accepting": {}, "hill-climbing": {"strict": True}}
 )
 METHODS = ("perplexity", "random", *CLIMBING)
-USUAL = ("perplexity", "random", "accepting-in-runs", "threshold-accepting")
+USUAL = ("perplexity", "random", "accepting-in-runs")
 SHARES = (0.75, 0.5, 0.25)  # of the tokens that stay
 
 

@@ -6,6 +6,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
@@ -22,8 +23,9 @@ from emoprune.problems.networks.slicing import Slicer
 from emoprune.problems.networks.sources import network_named
 from emoprune.problems.networks.subnetworks.chain import Chain
 from emoprune.problems.networks.subnetworks.choices import Choices
-from emoprune.problems.networks.subnetworks.division import SubNetwork, divided
+from emoprune.problems.networks.subnetworks.division import SubNetwork
 from emoprune.problems.networks.subnetworks.genes import GeneForm, PartGenes
+from emoprune.problems.networks.subnetworks.parts import Crossing, Cut, Parts, Rest
 from emoprune.problems.networks.task import NetworkTask, Options
 from emoprune.problems.networks.widths import WidthLevels
 from emoprune.records import Evaluation, Split
@@ -47,8 +49,8 @@ class Plan:
     """How a network is divided, and how long its parts and the choice among them are searched."""
 
     parts: int
-    crossing: str
-    rest: str
+    crossing: Crossing
+    rest: Rest
     part_population: int
     part_generations: int
     population: int
@@ -81,23 +83,19 @@ class Judge:
         self._scored = len(self._task.data.part(Split.SEARCH))
         self._worst = np.array([1.0, self._task.measures.unpruned["macs"]])
 
-    @property
+    @cached_property
     def whole(self) -> PartGenes:
         """The genes of the whole network."""
-        return self._genes_of(range(len(self.full)))
+        return self._cut(1, "whole").every_gene(self._scores)
 
-    def _genes_of(self, groups: Sequence[int]) -> PartGenes:
+    def _cut(self, parts: int, crossing: Crossing) -> Parts:
         form = GeneForm(self.genes, WIDTHS, 1, 0.0)
-        own = [self._task.structure.groups[group] for group in groups]
-        return form.genes(own, [self._scores[group] for group in groups])
+        return Parts.of(self._task, network_named(self.network).eval(), form, Cut(parts, (), crossing, "frozen"))
 
     def parts(self, plan: Plan) -> dict[str, tuple[SubNetwork, PartGenes]]:
         """Return the parts that the problem makes, by name, each with its genes."""
-        form = GeneForm(self.genes, WIDTHS, 1, 0.0)
-        division = divided(self._chain, [form.bits(group) for group in self._task.structure.groups], plan.parts)
-        small = division.whole if plan.crossing == "searched" else ()
-        crossing = [SubNetwork(f"crossing-{n}", (group,), chained=False) for n, group in enumerate(small, start=1)]
-        return {part.name: (part, self._genes_of(part.groups)) for part in (*division.parts, *crossing)}
+        made = self._cut(plan.parts, plan.crossing).problems(self._scores, {})
+        return {name: (each.part, each.genes) for name, each in made.items()}
 
     def rows(self, kept: Sequence[Kept], split: Split) -> FloatArray:
         """Return error and multiply-accumulates of networks with these units, shape (n, 2)."""

@@ -21,7 +21,7 @@ from measuring.prompt_data import SETS, PromptSet
 from measuring.prompted import Counted, Judge, Spent, random_at
 from measuring.recording import Report, Table, arguments, publish
 from measuring.small_language import libraries_first
-from scipy.stats import bootstrap
+from scipy.stats import binomtest, bootstrap
 
 from emoprune.front import non_dominated
 from emoprune.records import Split
@@ -38,20 +38,22 @@ NOTES = """\
 - Equal budget: so many different prompts measured on the 32 search rows, the references among them. Nobody sees the dev
   rows before its search is over, and nobody the test rows before it has chosen. Measuring up to 12 prompts on dev rows,
   to choose one, is outside of the budget.
-- `emoprune`: as the example config. Up to half of its prompts are those of deletion in runs; where that came to,
-  `perplexity` and `random` deletions and samples of all sizes begin NSGA-II, population 20. `PromptQuine`: its
-  generational loop with the published numbers, on accuracy. Both choose as the paper does: the best tenth on the search
-  rows again on the dev rows, the best of these on the test rows. `at most half`: so chosen from the same search, among
-  prompts that keep no more than half of the tokens.
+- `emoprune`: as the example config searches. Up to half of its prompts are those of deletion in runs; where that came
+  to, `perplexity` and `random` deletions and samples of all sizes begin NSGA-II, population 20. `PromptQuine`: its
+  generational loop with the published numbers, on accuracy.
+- Both choose one prompt nearly as PromptQuine does: of the best tenth by accuracy on the search rows up to 12, short
+  ones first, are measured on the dev rows, and the best of these goes to the test rows. `at most half`: so chosen from
+  the same search, among prompts that keep no more than half of the tokens. (`reconsider` of a config measures a tenth
+  again front after front, for the sake of the whole front.)
 - `deletion in runs alone`: eighths of the prompt, then runs half as long in every pass, down to tokens, at TAPruning's
   threshold; it chooses as `emoprune` does.
 - `TAPruning`: threshold 0.96 on accuracy, left to right, passes until nothing changes or the budget is spent; what it
   ends with goes to the test rows, as published. `chosen on dev`: of what it measured, chosen as `emoprune` chooses.
   `random at the same rate`: two random deletions that keep as many tokens as the choice of `emoprune`.
-- SmolLM2-135M-Instruct in bfloat16, for all ways alike; accuracies on the test rows. Intervals are 95 % bootstrap
-  intervals of the mean over the prompts; that of one accuracy on 500 rows is about 4 points to both sides.
+- SmolLM2-135M-Instruct in bfloat16, for all ways alike; accuracies on the test rows. Intervals of means are 95 %
+  bootstrap intervals over the prompts; those of one accuracy are Wilson's over the test rows.
 - The front: members of the front by the search rows, ranked again on dev rows, beside the best that the others reach
-  with no more tokens.
+  with no more tokens: of TAPruning its end and what was chosen on dev, of PromptQuine points chosen as here.
 """
 
 
@@ -177,18 +179,24 @@ def _points(judge: Judge, counted: Counted, chosen: IntArray) -> list[list[float
 Found = Mapping[tuple[str, int], Mapping[str, Any]]
 
 
-def prompt_table(found: Found) -> Table:
-    """Return one row per prompt: accuracies before and after, and tokens."""
+def prompt_table(found: Found, rows_tested: int) -> Table:
+    """Return one row per prompt: accuracies before and after with their intervals over the test rows, and tokens."""
     rows = []
     for (name, prompt), own in found.items():
         ways = [
-            f"{100 * way['after']:.1f} ({way['tokens']:.0f} tokens, {way['spent']} prompts)"
+            f"{_over_rows(way['after'], rows_tested)}: {way['tokens']:.0f} tokens, {way['spent']} prompts"
             for way in own["ways"].values()
         ]
-        before = f"{100 * own['before']:.1f} ({own['tokens']:.0f} tokens)"
+        before = f"{_over_rows(own['before'], rows_tested)}: {own['tokens']:.0f} tokens"
         rows.append((name, str(prompt), before, *ways, f"{100 * np.mean(own['random']):.1f}"))
     columns = ("set", "prompt", "before", *next(iter(found.values()))["ways"], "random at the same rate")
-    return Table("Test accuracy in % of every prompt, whole and pruned.", columns, rows)
+    return Table("Test accuracy in % of every prompt, whole and pruned, with 95 % intervals.", columns, rows)
+
+
+def _over_rows(accuracy: float, rows: int) -> str:
+    """Return an accuracy in % with Wilson's interval: what other test rows of the same kind would have said."""
+    interval = binomtest(round(accuracy * rows), rows).proportion_ci(method="wilson")
+    return f"{100 * accuracy:.1f} ({100 * interval.low:.0f} to {100 * interval.high:.0f})"
 
 
 def mean_table(found: Found) -> Table:
@@ -222,8 +230,11 @@ def front_table(found: Found) -> Table:
     """Return emoprune's points, each beside the best that the others reach with no more tokens."""
     rows = []
     for (name, prompt), own in found.items():
+        points = {way: own["ways"][way]["points"] for way in OTHERS}
+        chosen = own["ways"][CHOSEN]
+        points[TAPRUNING] = [*points[TAPRUNING], [chosen["tokens"], chosen["after"]]]
         for tokens, accuracy in own["ways"][OURS]["points"]:
-            others = [_best(own["ways"][way]["points"], tokens) for way in OTHERS]
+            others = [_best(points[way], tokens) for way in OTHERS]
             rows.append((name, str(prompt), f"{tokens:.0f} of {own['tokens']:.0f}", f"{100 * accuracy:.1f}", *others))
     columns = ("set", "prompt", "tokens", OURS, *(f"{way}, no more tokens" for way in OTHERS))
     return Table(f"Test accuracy in % along the front of {OURS}.", columns, rows)
@@ -260,7 +271,7 @@ def main() -> None:
         for prompt in range(prompts):
             progress(f"{name}, prompt {prompt}")
             found[name, prompt] = Measuring(name, prompt, sizes, chosen.keep).found()
-    tables = [mean_table(found), prompt_table(found), front_table(found)]
+    tables = [mean_table(found), prompt_table(found, sizes.test), front_table(found)]
     packages = ("emoprune", "torch", "transformers", "numpy")
     publish(Report("Quality of pruned prompts at equal budget", tables, NOTES, packages), chosen)
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -18,6 +19,7 @@ from runs_for_tests import HOSTILE, Story, TellableRun
 import emoprune
 from emoprune.contracts import Passage
 from emoprune.errors import ContractError, RunCorrupt
+from emoprune.records import Split
 from emoprune.report.marked import marked_texts, shares
 from emoprune.report.page import write_page
 from emoprune.report.ranking import Entry, rank
@@ -73,11 +75,28 @@ def test_the_best_and_the_knee_are_shown_and_nothing_where_there_is_no_text() ->
     ranking = rank(run)
     shown = marked_texts(run)
     assert shown is not None
-    wanted = {pruned(run)[0].id, *(entry.id for entry in pruned(run) if entry.knee)}
+    lowest = min(pruned(run), key=lambda entry: entry.measured[Split.SELECT][0])
+    wanted = {lowest.id, *(entry.id for entry in pruned(run) if entry.knee)}
     assert ranking.unpruned is not None
     assert ranking.unpruned.id not in wanted
     assert {entry.id for entry, _ in shown.shown} == wanted
     assert marked_texts(Story(generations=4).tell()) is None
+
+
+def test_the_best_text_is_chosen_without_a_look_at_the_test_part() -> None:
+    run = told("a", "b")
+    chosen = marked_texts(run)
+    assert chosen is not None
+    turned = run.pareto.copy()
+    turned["test.error"] = -turned["test.error"]
+    others = marked_texts(replace(run, pareto=turned))
+    assert rank(run).front != rank(replace(run, pareto=turned)).front, "the tables go by test"
+    assert others is not None
+    assert [entry.id for entry, _ in others.shown] == [entry.id for entry, _ in chosen.shown]
+    unmeasured = marked_texts(replace(run, pareto=turned.assign(**{"select.error": np.nan})))
+    assert unmeasured is not None
+    lowest = min(pruned(run), key=lambda entry: (*entry.measured[Split.SEARCH], entry.id))
+    assert unmeasured.shown[0][0].id == lowest.id
 
 
 def test_a_hostile_text_steers_neither_terminal_nor_page(tmp_path: Path) -> None:

@@ -203,6 +203,8 @@ def test_a_prompt_that_writes_worse_on_the_first_half_is_not_put_to_the_second(m
     examined = problem._examiner.examined(template, Split.SEARCH, problem._give_up(template, Split.SEARCH))
     assert examined.values["accuracy"] < 0.8
     assert examined.rows == examined.of // 2
+    hits = examined.measured["accuracy"].sum()
+    assert examined.values["accuracy"] == hits / examined.of, "what it was not put to counts as wrong"
     assert problem._give_up(template, Split.TEST) is None, "what is reported is measured on everything"
 
 
@@ -403,6 +405,40 @@ def test_a_chat_of_a_model_without_a_template_is_refused(searched: emoprune.Sear
     with pytest.raises(ConfigError, match="has no chat template"):
         export(searched.run, "knee", formats=("chat",))
     assert not list((searched.run.path / "exports").glob("*/chat.json"))
+
+
+def pieces_model(folder: Path) -> Path:
+    """Write a small Llama whose tokenizer knows words whole behind a space alone, and that has a chat template."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+    from transformers import PreTrainedTokenizerFast
+
+    made = Tokenizer(models.BPE())
+    made.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    made.decoder = decoders.ByteLevel()
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    trainer = trainers.BpeTrainer(vocab_size=400, initial_alphabet=alphabet, special_tokens=["</s>"])
+    made.train_from_iterator([f" {PROMPT}"] * 9, trainer)
+    words = PreTrainedTokenizerFast(tokenizer_object=made, eos_token="</s>", pad_token="</s>")  # noqa: S106  # no secret
+    words.chat_template = "{% for m in messages %}[{{ m['content'] }}]\n{% endfor %}"
+    model = llama()
+    model.resize_token_embeddings(len(words))
+    saved(folder, model, with_tokenizer=False)
+    words.save_pretrained(folder)
+    return folder
+
+
+def test_a_chat_after_which_the_words_are_no_single_tokens_is_written_and_says_that_it_was_not_measured(
+    tmp_path: Path,
+) -> None:
+    problem = ready(prompt_tokens(pieces_model(tmp_path / "model"), parts(tmp_path)), tmp_path)
+    folder = tmp_path / "export"
+    folder.mkdir()
+    said = problem.export_as(problem.space.full, folder, ("text", "json", "chat"), verify=True)
+    assert str(said["as_a_chat"]).startswith("not measured: verbalisers: expected one token, found 2 for 'blue'")
+    assert said["files"] == "prompt.txt, prompt.json, chat.json"
+    chat = json.loads((folder / "chat.json").read_text())
+    assert chat["messages"] == [{"role": "user", "content": PROMPT}]
+    assert chat["rendered"] == f"[{PROMPT}]\n"
 
 
 def test_a_resumed_run_goes_on_with_the_references_it_was_begun_with(searched: emoprune.Search) -> None:

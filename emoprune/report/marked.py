@@ -23,10 +23,11 @@ DELETED_LINE_END = "\N{DOWNWARDS ARROW WITH CORNER LEFTWARDS}"
 def marked_texts(run: ReadableRun) -> MarkedTexts | None:
     """Return the texts of the front's best candidate by the first objective and of its knee; None if there are none.
 
-    The unpruned one, of which everything stays, is passed over.
+    Test measures what was chosen and chooses nothing: the best is that on select, or where the front was last measured
+    before. The unpruned one, of which everything stays, is passed over.
     """
     ranking, marked = rank(run), run.marked
-    pruned = [entry for entry in ranking.front if entry is not ranking.unpruned]
+    pruned = [entry for entry in ranking.choice if entry is not ranking.unpruned]
     wanted = [*pruned[:1], *(entry for entry in pruned[1:] if entry.knee)]
     shown = [(entry, marked[entry.id]) for entry in wanted if entry.id in marked]
     return MarkedTexts(ranking, shown) if shown else None

@@ -76,6 +76,12 @@ class Ranking:
     surpassed: tuple[Entry, ...]
 
     @property
+    def choice(self) -> tuple[Entry, ...]:
+        """The front from best to worst by what may choose: select once all of it was measured there, else search."""
+        measured = all(np.isfinite(entry.measured[Split.SELECT]).all() for entry in self.front)
+        return _sorted(self.front, self.objectives, Split.SELECT if measured else Split.SEARCH)
+
+    @property
     def entries(self) -> tuple[Entry, ...]:
         """Everybody: the front, the other references, those that fell behind."""
         return (*self.front, *self.references, *self.surpassed)

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from emoprune.contracts import Failure
 from emoprune.problems.prompts.data.examples import Parts
+from emoprune.problems.prompts.measures import MEASURES
 from emoprune.problems.prompts.scorers.calling import EndpointFailed
 from emoprune.problems.prompts.scorers.contract import Filled, Prompted, Scorer
 from emoprune.problems.prompts.stopping import GiveUp, blocks
@@ -26,7 +27,11 @@ FloatArray = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Examined:
-    """What came of the examples that a prompt was put to, by measure, one number each; `of` counts all there are."""
+    """What came of the examples that a prompt was put to, by measure, one number each; `of` counts all there are.
+
+    A prompt that was given up counts the examples that it was not put to as answered as wrongly as can be, where there
+    is a worst: what is recorded of it is what it reaches at least. Elsewhere the mean is that of the others.
+    """
 
     measured: Mapping[str, FloatArray]
     of: int
@@ -38,8 +43,14 @@ class Examined:
 
     @property
     def values(self) -> dict[str, float]:
-        """The mean of each measure over the examples it was put to."""
-        return {name: float(own.mean()) for name, own in self.measured.items()}
+        """The mean of each measure."""
+        return {name: self._mean(name, own) for name, own in self.measured.items()}
+
+    def _mean(self, name: str, known: FloatArray) -> float:
+        worst = MEASURES[name].worst
+        if worst is None or len(known) == self.of:
+            return float(known.mean())
+        return float((known.sum() + worst * (self.of - len(known))) / self.of)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from emoprune.contracts import Failure
-from emoprune.errors import ContractError
+from emoprune.errors import ConfigError, ContractError
 from emoprune.problems.prompts.examiner import Examiner
 from emoprune.problems.prompts.scorers.causal import CausalScorer
 from emoprune.problems.prompts.scorers.contract import Filled
@@ -81,7 +81,11 @@ def _as_chat(task: PromptTask, template: Template, around: tuple[str, str]) -> W
     if task.options.chat or not isinstance(task.material.task, Choosing):
         return {}
     words = list(task.material.words.values())
-    choosing = Choosing(task.material.task.labels, choices_after(words, around[1], task.tokenizer))
+    try:
+        choices = choices_after(words, around[1], task.tokenizer)
+    except ConfigError as error:  # a chat ends in a line end, after which a word may be several tokens
+        return {"as_a_chat": f"not measured: {error}"}
+    choosing = Choosing(task.material.task.labels, choices)
     examined = Examiner(task.scorer, choosing, task.material.parts, around).examined(template, Split.TEST)
     if isinstance(examined, Failure):
         return {"as_a_chat": examined.reason}

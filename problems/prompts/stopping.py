@@ -63,7 +63,7 @@ class Yardsticks:
 
 @dataclass(frozen=True, slots=True)
 class Halving:
-    """Give a prompt up after half of the examples if its mean is below `floor` there; the value is that half's.
+    """Give a prompt up after half of the examples if its mean is below `floor` there.
 
     PromptQuine (arXiv 2506.17930) compares with the population's worst; a floor that was fixed beforehand keeps what is
     measured of a prompt a matter of the prompt alone.

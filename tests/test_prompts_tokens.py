@@ -399,6 +399,16 @@ def test_an_exported_prompt_can_be_used_by_itself(searched: emoprune.Search, for
         assert plain["tokens"] <= plain["tokens_of_the_whole"]
 
 
+def test_what_an_input_holds_is_no_placeholder_of_the_exported_prompt(model: Path, tmp_path: Path) -> None:
+    sentences = [text for text, _ in drawn_rows(60)]
+    pairs = [f"{{second}} {sentences[row]}\t{sentences[row + 30]}\t{('one', 'two')[row % 2]}\n" for row in range(30)]
+    (tmp_path / "pairs.tsv").write_text(f"first\tsecond\tlabel\n{''.join(pairs)}")
+    prompt = "the {first} or {second} is"
+    problem = ready(prompt_tokens(model, str(tmp_path / "pairs.tsv"), prompt=prompt), tmp_path)
+    said = problem.export_as(problem.space.full, tmp_path, ("text",), verify=True)
+    assert said["answers_compared"] == len(problem._task.material.parts[Split.TEST])
+
+
 def test_a_chat_of_a_model_without_a_template_is_refused(searched: emoprune.Search) -> None:
     with pytest.raises(ConfigError, match="has no chat template"):
         export(searched.run, "knee", formats=("chat",))

@@ -409,6 +409,29 @@ def test_what_an_input_holds_is_no_placeholder_of_the_exported_prompt(model: Pat
     assert said["answers_compared"] == len(problem._task.material.parts[Split.TEST])
 
 
+def shown(model: Path, folder: Path, braces: str) -> Any:
+    """Return a problem whose demonstrations hold a text in braces."""
+    written(folder / "braces.tsv", [(f"{text} {braces} {text}", label) for text, label in drawn_rows(30)])
+    shots = FewShot(1, "the {sentence} is {answer}", separator=" and ")
+    return ready(prompt_tokens(model, str(folder / "braces.tsv"), prompt=shots), folder)
+
+
+def test_a_prompt_with_other_braces_in_it_is_exported(model: Path, tmp_path: Path) -> None:
+    problem = shown(model, tmp_path, "{cat}")
+    assert problem.space.free.sum() == len(problem.space) - 1, "one placeholder stays, and nothing else"
+    problem.export(problem.space.full, tmp_path)
+    assert (tmp_path / "prompt.txt").read_text().count("{cat}") == 2
+
+
+def test_a_prompt_whose_own_words_read_as_its_placeholder_is_not_exported(model: Path, tmp_path: Path) -> None:
+    problem = shown(model, tmp_path, "{sentence}")
+    with pytest.raises(ConfigError, match=r"own words hold \{sentence\}, .* as sentence_1 for sentence"):
+        problem.export(problem.space.full, tmp_path)
+    without = np.where(problem.space.free, 0, 1)
+    without[0] = 1
+    assert problem.export(without, tmp_path)["files"] == "prompt.txt"
+
+
 def test_a_chat_of_a_model_without_a_template_is_refused(searched: emoprune.Search) -> None:
     with pytest.raises(ConfigError, match="has no chat template"):
         export(searched.run, "knee", formats=("chat",))

@@ -264,10 +264,12 @@ class PromptVocabulary:
         """Write the prompt as text, as JSON with the words for its answers, or as a chat.
 
         Raises:
-            ConfigError: A chat is wanted of a model that has no chat template.
+            ConfigError: A chat is wanted of a model that has no chat template, or the prompt's own words read as a
+                placeholder.
             ContractError: What was written is answered otherwise than what was measured.
         """
         template = self._template(genome)
+        template.check_alike()
         facts = {"tokens": self._task.length(template)}
         return {**facts, **export_prompt(self._task, template, folder, formats, verify=verify, facts=dict(facts))}
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from emoprune.problems.prompts.kept_numbers import KeptNumbers
 from emoprune.problems.prompts.vocabulary import PromptVocabulary
 from emoprune.problems.prompts.words.influence import influence_of, most_influential
 from emoprune.problems.prompts.words.whole import clustered, given_words, whole_words
+from emoprune.records import Split
 from emoprune.results import export
 from emoprune.testing import ProblemConformance
 
@@ -214,11 +216,29 @@ def test_the_space_is_known_once_the_vocabulary_is(model: Path, examples: dict[s
     assert tokenizer_of(str(model)).vocab_size == 28
 
 
+@pytest.fixture(scope="module")
+def surprises(
+    model: Path, examples: dict[str, str], tmp_path_factory: pytest.TempPathFactory
+) -> np.ndarray[Any, np.dtype[np.float64]]:
+    """Return the cross-entropies of prompts drawn from all that there are."""
+    problem = vocabulary(model, examples, slots=3, percentile=40, search_examples=8)
+    problem.prepare(tmp_path_factory.mktemp("prepared"), 1)
+    problem.setup("cpu", 1)
+    everything = np.array(list(product(range(len(problem._words) + 1), repeat=3)))
+    genomes = np.random.default_rng(0).permutation(np.unique(problem.canonical(everything), axis=0))[:400]
+    rows = problem.evaluate(genomes, np.zeros(len(genomes), dtype=np.uint64), Split.SEARCH)
+    return np.array(rows, dtype=np.float64)[:, 0]
+
+
 @pytest.mark.parametrize(
     "algorithm", ["nsga2", "greedy", {"name": "genetic", "elite": 0.2}, {"name": "particle-swarm", "moves": 4}]
 )
 def test_every_search_finds_words_that_surprise_less(
-    model: Path, examples: dict[str, str], tmp_path: Path, algorithm: Any
+    model: Path,
+    examples: dict[str, str],
+    surprises: np.ndarray[Any, np.dtype[np.float64]],
+    tmp_path: Path,
+    algorithm: Any,
 ) -> None:
     config = {
         "problem": {
@@ -227,17 +247,23 @@ def test_every_search_finds_words_that_surprise_less(
             "prompt": PROMPT,
             "verbalisers": VERBALISERS,
             "examples": examples,
-            "slots": 2,
+            "slots": 3,
             "percentile": 40,
+            "search_examples": 8,
         },
-        "search": {"algorithm": algorithm, "population": 8, "generations": 4, "mutation": "resample"},
+        "search": {"algorithm": algorithm, "population": 10, "generations": 10, "mutation": "resample", "seed": 0},
         "evaluation": {"backend": "serial"},
     }
     search = emoprune.search(config, runs=tmp_path, name="words")
     list(search)
+    history = search.run.history
+    reference = history["origin"].str.startswith("reference:")
+    found = history.loc[~reference, "obj.cross-entropy"].min()
+    assert found < history.loc[reference, "obj.cross-entropy"].min()
+    assert np.mean(surprises < found) < 0.02, "among the best that there are"
+    late = history["generation"] > history["generation"].max() - 4
+    assert history.loc[late, "obj.cross-entropy"].mean() < surprises.mean(), "what it tries last is no draw at random"
     frame = search.run.pareto
-    empty = frame.loc[frame["name"] == "empty", "obj.cross-entropy"].iloc[0]
-    assert frame["obj.cross-entropy"].min() < empty
     folder, said = export(search.run, str(frame.loc[frame["rank"] == 1, "candidate_id"].iloc[0]), formats=["json"])
     assert "{sentence}" in json.loads((folder / "prompt.json").read_text())["prompt"]
     assert said["answers_compared"] == 10

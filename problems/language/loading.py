@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Literal, get_args
 
 import torch
@@ -21,14 +22,16 @@ __all__ = ["Kind", "LoadedModel", "Source", "language_model", "pretrained", "tok
 
 Kind = Literal["language-model", "masked-language-model", "encoder", "text-classifier", "image-classifier"]
 
-_CLASSES = {
-    "language-model": "AutoModelForCausalLM",
-    "masked-language-model": "AutoModelForMaskedLM",
-    "encoder": "AutoModel",
-    "text-classifier": "AutoModelForSequenceClassification",
-    "image-classifier": "AutoModelForImageClassification",
-}
-_ELSEWHERE = {"_name_or_path", "transformers_version"}  # in a config, and no part of the model
+_CLASSES: Mapping[Kind, str] = MappingProxyType(
+    {
+        "language-model": "AutoModelForCausalLM",
+        "masked-language-model": "AutoModelForMaskedLM",
+        "encoder": "AutoModel",
+        "text-classifier": "AutoModelForSequenceClassification",
+        "image-classifier": "AutoModelForImageClassification",
+    }
+)
+_ELSEWHERE = frozenset({"_name_or_path", "transformers_version"})  # in a config, and no part of the model
 _NEED_A_TOKENIZER = ("language-model", "masked-language-model")
 _HUB_SECONDS = 10.0  # for a hub to say whether it has a model
 _LEAST_VOCABULARY = 0.5  # of a model's rows that its own tokenizer uses; vocabularies are padded by far less

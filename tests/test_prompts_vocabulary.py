@@ -75,10 +75,10 @@ def test_words_of_a_byte_level_tokenizer_stand_behind_a_space() -> None:
 
 
 def test_one_word_stands_for_each_cluster_and_it_is_the_nearest_to_its_centre() -> None:
-    words = {"a": 0, "b": 1, "c": 2, "d": 3, "e": 4}
+    words = ["a", "b", "c", "d", "e"]
     embeddings = np.array([[0.0, 0], [0.1, 0], [0.4, 0], [9, 9], [9.2, 9]])
     assert clustered(words, embeddings, 2) in (["b", "d"], ["b", "e"])
-    assert clustered(words, embeddings, 9) == list(words)
+    assert clustered(words, embeddings, 9) == words
 
 
 def test_influence_is_what_a_word_changes_worked_out_by_hand() -> None:

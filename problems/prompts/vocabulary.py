@@ -151,8 +151,9 @@ class PromptVocabulary:
         scorer = self._task.scorer
         if self._clusters is None or not isinstance(scorer, CausalScorer | MaskedScorer):
             return list(words)
-        embeddings = scorer.local.model.get_input_embeddings().weight.detach().double().cpu().numpy()
-        return clustered(words, embeddings, self._clusters)
+        embeddings = scorer.local.model.get_input_embeddings().weight.detach()
+        own = embeddings[list(words.values())]  # before it is widened: most rows are of no whole word
+        return clustered(list(words), own.double().cpu().numpy(), self._clusters)
 
     def _influences(self, words: Sequence[str], path: Path, seed: int) -> NDArray[np.float64]:
         """Return the influence of each word on the answers of the search part, against no word at all."""

@@ -167,6 +167,19 @@ def test_which_slots_are_empty_says_nothing(model: Path, examples: dict[str, str
     assert described["prompt"] == f"{words[1]} {words[0]} the {{sentence}} is"
 
 
+def test_the_random_reference_is_drawn_from_the_seed_of_the_run(
+    model: Path, examples: dict[str, str], tmp_path: Path
+) -> None:
+    def drawn(seed: int) -> list[int]:
+        problem = vocabulary(model, examples, slots=8, words=["old", "new", "big", "small"], percentile=0)
+        problem.prepare(tmp_path, seed)
+        genomes = {each.name: each.genome.tolist() for each in problem.references()}
+        return genomes["random"]
+
+    assert drawn(1) == drawn(1)
+    assert drawn(1) != drawn(2)
+
+
 def test_the_control_keeps_as_many_words_at_random_without_measuring(
     model: Path, examples: dict[str, str], tmp_path: Path
 ) -> None:

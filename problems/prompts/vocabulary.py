@@ -124,10 +124,12 @@ class PromptVocabulary:
         self.constraints = self._task.constraints
         self._vocabulary: tuple[str, ...] | None = None
         self._measured = 0
+        self._seed = 0
         self._examiner: Examiner | None = None
 
     def prepare(self, folder: Path, seed: int) -> None:
         """Load the model and prune the vocabulary once; what is measured for it is never measured twice."""
+        self._seed = seed
         template = self._template_of(())
         self._task.prepare(folder, lambda: [template, self._task.longest])
         path = folder / VOCABULARY
@@ -229,7 +231,7 @@ class PromptVocabulary:
     def references(self) -> Sequence[Reference]:
         """Return the prompt without words, the most influential words, and some at random."""
         slots, most = np.arange(1, self._slots + 1), len(self._words)
-        random = np.random.default_rng(len(self._words)).integers(1, most + 1, self._slots)
+        random = np.random.default_rng([self._seed, 23]).integers(1, most + 1, self._slots)
         return (
             Reference("empty", np.zeros(self._slots, dtype=np.int64)),
             Reference("most-influential", self.canonical(np.where(slots <= most, slots, 0)[None])[0]),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -143,8 +144,22 @@ def test_what_cannot_be_used_is_refused(model: Path, tmp_path: Path, more: dict[
 def test_an_example_longer_than_the_context_is_refused_before_the_search(model: Path, tmp_path: Path) -> None:
     examples = parts(tmp_path)
     examples["test"] = str(written(tmp_path / "long.tsv", [*drawn_rows(50)[40:], ("the cat " * 70, "one")]))
-    with pytest.raises(ConfigError, match=r"test part: the longest example makes 15\d tokens .* the model reads 128"):
+    complaint = r"test part: the longest example makes 15\d tokens .* the model reads 128"
+    with pytest.raises(ConfigError, match=complaint):
         prompt_tokens(model, examples).prepare(tmp_path, 1)
+    unread = shutil.copytree(model, tmp_path / "unread")
+    (unread / "model.safetensors").write_bytes(b"never read")
+    with pytest.raises(ConfigError, match=complaint):
+        prompt_tokens(unread, examples).inspect()
+
+
+def test_an_example_longer_than_a_masked_models_context_is_refused_beforehand(masked: Path, tmp_path: Path) -> None:
+    examples = parts(tmp_path)
+    examples["test"] = str(written(tmp_path / "long.tsv", [*drawn_rows(50)[40:], ("the cat " * 70, "one")]))
+    problem = prompt_tokens(masked, examples, prompt="the cat {sentence} is {mask_token} and old")
+    for refusing in (problem.inspect, lambda: problem.prepare(tmp_path, 1)):
+        with pytest.raises(ConfigError, match="the longest example makes 146 tokens of the prompt, the model reads 96"):
+            refusing()
 
 
 def test_a_truncated_gguf_file_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

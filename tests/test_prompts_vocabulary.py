@@ -229,6 +229,26 @@ def test_the_space_is_known_once_the_vocabulary_is(model: Path, examples: dict[s
     assert tokenizer_of(str(model)).vocab_size == 28
 
 
+def test_what_measuring_words_takes_is_said_before_and_on_the_way(
+    model: Path, examples: dict[str, str], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", logger="emoprune")
+    problem = vocabulary(model, examples, clusters=12)
+    (note,) = problem.inspect().notes
+    assert "the influence of at most 12 words is measured, each on the 16 examples of the search part" in note
+    problem.prepare(tmp_path, 1)
+    assert f"reducing {len(WORDS)} whole words of the model to 12 clusters" in caplog.messages
+    many = [f"{one} {other}" for one, other in product(WORDS, WORDS)][:250]
+    problem = vocabulary(model, examples, words=many, search_examples=2)
+    (tmp_path / "given").mkdir()
+    problem.prepare(tmp_path / "given", 1)
+    assert caplog.messages[-3:] == [
+        "measuring the influence of 250 words, each on 2 examples",
+        "measured the influence of 100 of 250 words",
+        "measured the influence of 200 of 250 words",
+    ]
+
+
 @pytest.fixture(scope="module")
 def surprises(
     model: Path, examples: dict[str, str], tmp_path_factory: pytest.TempPathFactory

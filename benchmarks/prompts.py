@@ -129,11 +129,13 @@ def speed_table(found: Mapping[tuple[str, int], Sequence[dict[str, Any]]], shots
 
 
 def _alike(own: Sequence[dict[str, Any]], peer: Sequence[dict[str, Any]]) -> str:
-    """Return how many predictions are the peer's, of those that were made."""
+    """Return how many predictions are the peer's in every round; a round repeats them, so each counts once."""
     mine, theirs = (
-        np.array([row for each in found for one in each["predicted"] for row in one]) for found in (own, peer)
+        np.array([[row for one in each["predicted"] for row in one] for each in found]) for found in (own, peer)
     )
-    return f"{int((mine == theirs).sum())} of {len(theirs)}" if len(mine) == len(theirs) else "-"
+    if mine.shape != theirs.shape:
+        return "-"
+    return f"{int((mine == theirs).all(axis=0).sum())} of {theirs.shape[1]}"
 
 
 def main() -> None:

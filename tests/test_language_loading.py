@@ -204,6 +204,14 @@ def test_a_name_that_is_nothing_names_what_could_have_been_meant() -> None:
         origin_of(__file__)
 
 
+@pytest.mark.parametrize("name", ["gpt2", "distilbert-base-uncased", "Qwen2.5-0.5B"])
+def test_a_name_on_a_hub_without_its_owner_is_told_to_have_one(name: str) -> None:
+    with pytest.raises(ConfigError, match="on a hub, which is written with its owner: openai-community/gpt2 for gpt2"):
+        origin_of(name)
+    with pytest.raises(ConfigError, match=r"owner/model on a hub \(there are"):
+        origin_of(f"{name}.gguf")
+
+
 def test_a_model_on_a_hub_is_not_asked_for_where_that_is_forbidden(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     with pytest.raises(ConfigError, match=r"'nobody/nothing' was not fetched from a hub yet, and HF_HUB_OFFLINE"):

@@ -139,12 +139,37 @@ def test_a_prompt_is_made_of_demonstrations_that_are_in_no_part(here: Path) -> N
     assert not [text for text in everything if f"Input: {text} " in found.template.text]
 
 
+@pytest.mark.parametrize("braces", ["{sentence}", "{cat}", "{mask_token}", "{0}", "{"])
+def test_braces_in_a_demonstration_are_text(here: Path, braces: str) -> None:
+    body = "".join(f"row {row} of {braces} here\t{row % 2}\n" for row in range(30))
+    Path("rows.tsv").write_text(f"sentence\tlabel\n{body}")
+    found = material(prompt=FewShot(1, "Input: {sentence} Answer: {answer}", separator="\n"))
+    assert found.template.slots == ("sentence",)
+    shown, _, query = found.template.texts[0].rpartition("\n")
+    assert shown.count(f"of {braces} here Answer:") == 2
+    assert (query, found.template.texts[1]) == ("Input: ", " Answer:")
+    reads_as_one = braces in {"{sentence}", "{mask_token}"}
+    assert found.template.alike == (braces.strip("{}") if reads_as_one else None)
+    said = [note for note in found.notes if f"holds {braces}, which a placeholder is written as" in note]
+    assert len(said) == int(reads_as_one)
+
+
+def test_an_instruction_may_hold_a_placeholder(here: Path) -> None:
+    table("rows.tsv", 30)
+    shots = FewShot(1, "Input: {sentence} Answer: {answer}", instruction="About {sentence}:", separator="\n")
+    assert material(prompt=shots).template.inputs == ("sentence", "sentence")
+
+
 @pytest.mark.parametrize(
     ("shots", "complaint"),
     [
         ({"shots": 40, "template": "{sentence} {answer}"}, "expected 40 examples with the answer '0' to show"),
         ({"shots": -1, "template": "{sentence} {answer}"}, "expected 0 or more, found -1"),
         ({"shots": 1, "template": "{sentence}"}, r"expected \{answer\} once, .* found it 0 times"),
+        ({"shots": 1, "template": "{sentense} {answer}"}, r"nothing for the placeholder \{sentense\}; .* 'sentence'"),
+        ({"shots": 1, "template": "Say {answer}"}, "expected a placeholder such as"),
+        ({"shots": 1, "template": "{sentence} {answer} {sentence_1}"}, r"before \{answer\}, .* found \{sentence_1\}"),
+        ({"shots": 1, "template": "{sentence} {answer}", "instruction": "{x}"}, r"nothing for the placeholder \{x\}"),
     ],
 )
 def test_demonstrations_that_cannot_be_are_refused(here: Path, shots: dict[str, Any], complaint: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -272,8 +273,26 @@ def test_bfloat16_is_taken_only_where_it_predicts_the_same(causal: CausalScorer)
     assert choice.precision == "float32"
     assert "bfloat16 changes" in choice.reason
     assert scorer is causal
-    same, _ = choose_precision(lambda _: causal, [filled(6)], CHOICES)
-    assert "predictions and is" in same.reason or "not faster here" in same.reason
+
+
+@pytest.mark.parametrize(("slow", "taken"), [("float32", "bfloat16"), ("bfloat16", "float32")])
+def test_of_two_precisions_that_predict_the_same_the_faster_is_taken(
+    causal: CausalScorer, slow: str, taken: str
+) -> None:
+    class Slow(CausalScorer):
+        def prompted(self, filled: Filled, choices: Choices) -> Any:
+            ends = time.process_time() + 0.5
+            while time.process_time() < ends:
+                pass
+            return super().prompted(filled, choices)
+
+    how = {"sharing": causal.sharing, "packing": causal.packing}
+    made = {name: (Slow if name == slow else CausalScorer)(causal.local, **how) for name in ("float32", "bfloat16")}
+    choice, scorer = choose_precision(made.__getitem__, [filled(6)], CHOICES)
+    assert choice.precision == taken
+    assert scorer is made[taken]
+    said = "changes none of 6 predictions" if taken == "bfloat16" else "is not faster here: 0.0"
+    assert f"bfloat16 {said}" in choice.reason
 
 
 def test_a_gguf_file_is_a_scorer_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

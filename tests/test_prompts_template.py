@@ -55,7 +55,21 @@ def test_a_mask_is_filled_in_by_the_model_and_not_by_an_example() -> None:
 )
 def test_a_prompt_that_cannot_be_filled_in_is_refused(text: str, complaint: str) -> None:
     with pytest.raises(ConfigError, match=complaint):
-        Template.of(text, KNOWN)
+        Template.written(text, KNOWN).check(KNOWN)
+
+
+def test_of_what_is_read_again_only_the_known_names_are_placeholders() -> None:
+    template = Template.of("a {cat} and {sentence}", {"sentence"})
+    assert template == Template(("a {cat} and ", ""), ("sentence",))
+
+
+def test_parts_are_joined_without_being_read_again() -> None:
+    shown, query = Template(("see {sentence}",), ()), Template.of("about {sentence} is", KNOWN)
+    joined = Template.joined([shown, query], "\n")
+    assert joined == Template(("see {sentence}\nabout ", " is"), ("sentence",))
+    assert joined.about(["x"]) == "see {sentence}\nabout x is"
+    assert joined.alike == "sentence"
+    assert query.alike is None
 
 
 @given(texts, texts)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -143,8 +144,22 @@ def test_what_cannot_be_used_is_refused(model: Path, tmp_path: Path, more: dict[
 def test_an_example_longer_than_the_context_is_refused_before_the_search(model: Path, tmp_path: Path) -> None:
     examples = parts(tmp_path)
     examples["test"] = str(written(tmp_path / "long.tsv", [*drawn_rows(50)[40:], ("the cat " * 70, "one")]))
-    with pytest.raises(ConfigError, match=r"test part: the longest example makes 15\d tokens .* the model reads 128"):
+    complaint = r"test part: the longest example makes 15\d tokens .* the model reads 128"
+    with pytest.raises(ConfigError, match=complaint):
         prompt_tokens(model, examples).prepare(tmp_path, 1)
+    unread = shutil.copytree(model, tmp_path / "unread")
+    (unread / "model.safetensors").write_bytes(b"never read")
+    with pytest.raises(ConfigError, match=complaint):
+        prompt_tokens(unread, examples).inspect()
+
+
+def test_an_example_longer_than_a_masked_models_context_is_refused_beforehand(masked: Path, tmp_path: Path) -> None:
+    examples = parts(tmp_path)
+    examples["test"] = str(written(tmp_path / "long.tsv", [*drawn_rows(50)[40:], ("the cat " * 70, "one")]))
+    problem = prompt_tokens(masked, examples, prompt="the cat {sentence} is {mask_token} and old")
+    for refusing in (problem.inspect, lambda: problem.prepare(tmp_path, 1)):
+        with pytest.raises(ConfigError, match="the longest example makes 146 tokens of the prompt, the model reads 96"):
+            refusing()
 
 
 def test_a_truncated_gguf_file_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -162,7 +177,7 @@ def test_a_model_and_an_endpoint_are_not_both_asked(model: Path, tmp_path: Path)
         prompt_tokens(model, parts(tmp_path), endpoint=Endpoint("http://x", "m"))
 
 
-def test_written_answers_are_searched_with_halving(model: Path, tmp_path: Path) -> None:
+def test_written_answers_without_the_wanted_number_are_wrong(model: Path, tmp_path: Path) -> None:
     texts = [(text, str(number % 3)) for number, (text, _) in enumerate(drawn_rows(40))]
     written(tmp_path / "sums.tsv", texts, ("sentence", "answer"))
     problem = ready(
@@ -172,29 +187,52 @@ def test_written_answers_are_searched_with_halving(model: Path, tmp_path: Path) 
             task="generation",
             verbalisers=None,
             answer_tokens=3,
-            halving=0.5,
             objectives=["accuracy", "tokens"],
         ),
         tmp_path,
     )
     found = row(problem, problem.space.full)
     assert found[0] == 0.0, "words are no numbers"
-    assert json.loads((tmp_path / "yardsticks.json").read_text())["floor"] == 0.0
     with pytest.raises(
         ConfigError, match="no measure of this task is called 'reward'; expected one of accuracy, tokens"
     ):
         prompt_tokens(model, str(tmp_path / "sums.tsv"), task="generation", verbalisers=None, objectives=["reward"])
 
 
-def test_a_prompt_that_writes_worse_on_the_first_half_is_not_put_to_the_second(model: Path, tmp_path: Path) -> None:
+WRITING = {"task": "generation", "match": "text", "answer_tokens": 2, "answer_end": "", "verbalisers": None}
+
+
+def said_by(model: Path, folder: Path) -> str:
+    """Write examples that are labelled with what the model writes after the whole prompt; return their file."""
     scorer = CausalScorer(LocalModel(language_model(str(model)), "cpu", special=True))
     texts = [text for text, _ in drawn_rows(60)]
     asked = Filled(Template.of(PROMPT, {"sentence"}), tuple((text,) for text in texts))
     said = scorer.prompted(asked, Choices((), ())).continuations(np.arange(len(texts)), 2, "")
     labelled = [pair for pair in zip(texts, said, strict=True) if pair[1]]
-    written(tmp_path / "said.tsv", labelled, ("sentence", "answer"))
-    writing = {"task": "generation", "match": "text", "answer_tokens": 2, "answer_end": "", "verbalisers": None}
-    problem = ready(prompt_tokens(model, str(tmp_path / "said.tsv"), **writing, halving=0.8), tmp_path)
+    return str(written(folder / "said.tsv", labelled, ("sentence", "answer")))
+
+
+def test_written_answers_are_searched_with_halving(model: Path, tmp_path: Path) -> None:
+    options = {"prompt": PROMPT, **WRITING, "references": [], "stop_early": False, "halving": 0.8}
+    config = {
+        "problem": {"name": "prompt-tokens", "model": str(model), "examples": said_by(model, tmp_path), **options},
+        "search": {"population": 8, "generations": 2},
+        "evaluation": {"backend": "serial"},
+    }
+    search = emoprune.search(config, runs=tmp_path / "runs", name="written")
+    list(search)
+    whole = ready(prompt_tokens(model, config["problem"]["examples"], **WRITING), tmp_path)
+    halved = []
+    for genome, accuracy in zip(search.run.history["genome"], search.run.history["obj.accuracy"], strict=True):
+        hits = whole._examiner.examined(whole._template(np.array(genome)), Split.SEARCH).measured["accuracy"]
+        first_half = hits[: len(hits) // 2].mean()
+        assert accuracy == pytest.approx(hits.mean() if first_half >= 0.8 else first_half)
+        halved.append(accuracy != pytest.approx(hits.mean()))
+    assert 0 < sum(halved) < len(halved)
+
+
+def test_a_prompt_that_writes_worse_on_the_first_half_is_not_put_to_the_second(model: Path, tmp_path: Path) -> None:
+    problem = ready(prompt_tokens(model, said_by(model, tmp_path), **WRITING, halving=0.8), tmp_path)
     assert row(problem, problem.space.full)[0] == 1.0, "the examples are labelled with what the whole prompt says"
     assert json.loads((tmp_path / "yardsticks.json").read_text())["floor"] == 0.8
     fewest = np.where(problem.space.free, 0, 1)
@@ -246,12 +284,16 @@ def test_a_prompt_can_be_put_as_a_chat_and_the_chats_words_are_no_genes(tmp_path
 
 def test_bfloat16_is_decided_once_and_kept(model: Path, tmp_path: Path) -> None:
     examples = parts(tmp_path)
-    ready(prompt_tokens(model, examples, precision="auto"), tmp_path)
+    decided = ready(prompt_tokens(model, examples, precision="auto"), tmp_path)
     kept = json.loads((tmp_path / "precision.json").read_text())
-    assert kept["precision"] in {"float32", "bfloat16"}
-    (tmp_path / "precision.json").write_text(json.dumps({"precision": "bfloat16", "why": "said so"}))
-    again = ready(prompt_tokens(model, examples, precision="auto"), tmp_path)
-    assert str(again._task.scorer.local.model.dtype) == "torch.bfloat16"
+    assert str(decided._task.scorer.local.model.dtype) == f"torch.{kept['precision']}"
+    assert ("changes none" in kept["why"]) == (kept["precision"] == "bfloat16")
+    for precision in ("bfloat16", "float32"):
+        said = {"precision": precision, "why": "said so"}
+        (tmp_path / "precision.json").write_text(json.dumps(said))
+        again = ready(prompt_tokens(model, examples, precision="auto"), tmp_path)
+        assert str(again._task.scorer.local.model.dtype) == f"torch.{precision}"
+        assert json.loads((tmp_path / "precision.json").read_text()) == said
 
 
 def test_a_pre_flight_names_tokens_words_and_examples(model: Path, tmp_path: Path) -> None:
@@ -399,6 +441,39 @@ def test_an_exported_prompt_can_be_used_by_itself(searched: emoprune.Search, for
         assert plain["answers"] == {"one": " red", "two": " blue"}
         assert plain["placeholders"] == ["sentence"]
         assert plain["tokens"] <= plain["tokens_of_the_whole"]
+
+
+def test_what_an_input_holds_is_no_placeholder_of_the_exported_prompt(model: Path, tmp_path: Path) -> None:
+    sentences = [text for text, _ in drawn_rows(60)]
+    pairs = [f"{{second}} {sentences[row]}\t{sentences[row + 30]}\t{('one', 'two')[row % 2]}\n" for row in range(30)]
+    (tmp_path / "pairs.tsv").write_text(f"first\tsecond\tlabel\n{''.join(pairs)}")
+    prompt = "the {first} or {second} is"
+    problem = ready(prompt_tokens(model, str(tmp_path / "pairs.tsv"), prompt=prompt), tmp_path)
+    said = problem.export_as(problem.space.full, tmp_path, ("text",), verify=True)
+    assert said["answers_compared"] == len(problem._task.material.parts[Split.TEST])
+
+
+def shown(model: Path, folder: Path, braces: str) -> Any:
+    """Return a problem whose demonstrations hold a text in braces."""
+    written(folder / "braces.tsv", [(f"{text} {braces} {text}", label) for text, label in drawn_rows(30)])
+    shots = FewShot(1, "the {sentence} is {answer}", separator=" and ")
+    return ready(prompt_tokens(model, str(folder / "braces.tsv"), prompt=shots), folder)
+
+
+def test_a_prompt_with_other_braces_in_it_is_exported(model: Path, tmp_path: Path) -> None:
+    problem = shown(model, tmp_path, "{cat}")
+    assert problem.space.free.sum() == len(problem.space) - 1, "one placeholder stays, and nothing else"
+    problem.export(problem.space.full, tmp_path)
+    assert (tmp_path / "prompt.txt").read_text().count("{cat}") == 2
+
+
+def test_a_prompt_whose_own_words_read_as_its_placeholder_is_not_exported(model: Path, tmp_path: Path) -> None:
+    problem = shown(model, tmp_path, "{sentence}")
+    with pytest.raises(ConfigError, match=r"own words hold \{sentence\}, .* as sentence_1 for sentence"):
+        problem.export(problem.space.full, tmp_path)
+    without = np.where(problem.space.free, 0, 1)
+    without[0] = 1
+    assert problem.export(without, tmp_path)["files"] == "prompt.txt"
 
 
 def test_a_chat_of_a_model_without_a_template_is_refused(searched: emoprune.Search) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from emoprune.problems.prompts.kept_numbers import KeptNumbers
 from emoprune.problems.prompts.vocabulary import PromptVocabulary
 from emoprune.problems.prompts.words.influence import influence_of, most_influential
 from emoprune.problems.prompts.words.whole import clustered, given_words, whole_words
+from emoprune.records import Split
 from emoprune.results import export
 from emoprune.testing import ProblemConformance
 
@@ -73,10 +75,10 @@ def test_words_of_a_byte_level_tokenizer_stand_behind_a_space() -> None:
 
 
 def test_one_word_stands_for_each_cluster_and_it_is_the_nearest_to_its_centre() -> None:
-    words = {"a": 0, "b": 1, "c": 2, "d": 3, "e": 4}
+    words = ["a", "b", "c", "d", "e"]
     embeddings = np.array([[0.0, 0], [0.1, 0], [0.4, 0], [9, 9], [9.2, 9]])
     assert clustered(words, embeddings, 2) in (["b", "d"], ["b", "e"])
-    assert clustered(words, embeddings, 9) == list(words)
+    assert clustered(words, embeddings, 9) == words
 
 
 def test_influence_is_what_a_word_changes_worked_out_by_hand() -> None:
@@ -165,6 +167,19 @@ def test_which_slots_are_empty_says_nothing(model: Path, examples: dict[str, str
     assert described["prompt"] == f"{words[1]} {words[0]} the {{sentence}} is"
 
 
+def test_the_random_reference_is_drawn_from_the_seed_of_the_run(
+    model: Path, examples: dict[str, str], tmp_path: Path
+) -> None:
+    def drawn(seed: int) -> list[int]:
+        problem = vocabulary(model, examples, slots=8, words=["old", "new", "big", "small"], percentile=0)
+        problem.prepare(tmp_path, seed)
+        genomes = {each.name: each.genome.tolist() for each in problem.references()}
+        return genomes["random"]
+
+    assert drawn(1) == drawn(1)
+    assert drawn(1) != drawn(2)
+
+
 def test_the_control_keeps_as_many_words_at_random_without_measuring(
     model: Path, examples: dict[str, str], tmp_path: Path
 ) -> None:
@@ -214,11 +229,49 @@ def test_the_space_is_known_once_the_vocabulary_is(model: Path, examples: dict[s
     assert tokenizer_of(str(model)).vocab_size == 28
 
 
+def test_what_measuring_words_takes_is_said_before_and_on_the_way(
+    model: Path, examples: dict[str, str], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", logger="emoprune")
+    problem = vocabulary(model, examples, clusters=12)
+    (note,) = problem.inspect().notes
+    assert "the influence of at most 12 words is measured, each on the 16 examples of the search part" in note
+    problem.prepare(tmp_path, 1)
+    assert f"reducing {len(WORDS)} whole words of the model to 12 clusters" in caplog.messages
+    many = [f"{one} {other}" for one, other in product(WORDS, WORDS)][:250]
+    problem = vocabulary(model, examples, words=many, search_examples=2)
+    (tmp_path / "given").mkdir()
+    problem.prepare(tmp_path / "given", 1)
+    assert caplog.messages[-3:] == [
+        "measuring the influence of 250 words, each on 2 examples",
+        "measured the influence of 100 of 250 words",
+        "measured the influence of 200 of 250 words",
+    ]
+
+
+@pytest.fixture(scope="module")
+def surprises(
+    model: Path, examples: dict[str, str], tmp_path_factory: pytest.TempPathFactory
+) -> np.ndarray[Any, np.dtype[np.float64]]:
+    """Return the cross-entropies of prompts drawn from all that there are."""
+    problem = vocabulary(model, examples, slots=3, percentile=40, search_examples=8)
+    problem.prepare(tmp_path_factory.mktemp("prepared"), 1)
+    problem.setup("cpu", 1)
+    everything = np.array(list(product(range(len(problem._words) + 1), repeat=3)))
+    genomes = np.random.default_rng(0).permutation(np.unique(problem.canonical(everything), axis=0))[:400]
+    rows = problem.evaluate(genomes, np.zeros(len(genomes), dtype=np.uint64), Split.SEARCH)
+    return np.array(rows, dtype=np.float64)[:, 0]
+
+
 @pytest.mark.parametrize(
     "algorithm", ["nsga2", "greedy", {"name": "genetic", "elite": 0.2}, {"name": "particle-swarm", "moves": 4}]
 )
 def test_every_search_finds_words_that_surprise_less(
-    model: Path, examples: dict[str, str], tmp_path: Path, algorithm: Any
+    model: Path,
+    examples: dict[str, str],
+    surprises: np.ndarray[Any, np.dtype[np.float64]],
+    tmp_path: Path,
+    algorithm: Any,
 ) -> None:
     config = {
         "problem": {
@@ -227,17 +280,23 @@ def test_every_search_finds_words_that_surprise_less(
             "prompt": PROMPT,
             "verbalisers": VERBALISERS,
             "examples": examples,
-            "slots": 2,
+            "slots": 3,
             "percentile": 40,
+            "search_examples": 8,
         },
-        "search": {"algorithm": algorithm, "population": 8, "generations": 4, "mutation": "resample"},
+        "search": {"algorithm": algorithm, "population": 10, "generations": 10, "mutation": "resample", "seed": 0},
         "evaluation": {"backend": "serial"},
     }
     search = emoprune.search(config, runs=tmp_path, name="words")
     list(search)
+    history = search.run.history
+    reference = history["origin"].str.startswith("reference:")
+    found = history.loc[~reference, "obj.cross-entropy"].min()
+    assert found < history.loc[reference, "obj.cross-entropy"].min()
+    assert np.mean(surprises < found) < 0.02, "among the best that there are"
+    late = history["generation"] > history["generation"].max() - 4
+    assert history.loc[late, "obj.cross-entropy"].mean() < surprises.mean(), "what it tries last is no draw at random"
     frame = search.run.pareto
-    empty = frame.loc[frame["name"] == "empty", "obj.cross-entropy"].iloc[0]
-    assert frame["obj.cross-entropy"].min() < empty
     folder, said = export(search.run, str(frame.loc[frame["rank"] == 1, "candidate_id"].iloc[0]), formats=["json"])
     assert "{sentence}" in json.loads((folder / "prompt.json").read_text())["prompt"]
     assert said["answers_compared"] == 10

@@ -5,9 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Literal, get_args
 
 import torch
@@ -17,18 +19,20 @@ from emoprune.problems.language.gguf_copies import unfolded
 from emoprune.problems.language.origins import Origin, origin_of
 from emoprune.problems.language.quiet import quiet
 
-__all__ = ["Kind", "LoadedModel", "Source", "language_model", "pretrained", "tokenizer_of"]
+__all__ = ["Kind", "LoadedModel", "Source", "config_of", "language_model", "pretrained", "tokenizer_of"]
 
 Kind = Literal["language-model", "masked-language-model", "encoder", "text-classifier", "image-classifier"]
 
-_CLASSES = {
-    "language-model": "AutoModelForCausalLM",
-    "masked-language-model": "AutoModelForMaskedLM",
-    "encoder": "AutoModel",
-    "text-classifier": "AutoModelForSequenceClassification",
-    "image-classifier": "AutoModelForImageClassification",
-}
-_ELSEWHERE = {"_name_or_path", "transformers_version"}  # in a config, and no part of the model
+_CLASSES: Mapping[Kind, str] = MappingProxyType(
+    {
+        "language-model": "AutoModelForCausalLM",
+        "masked-language-model": "AutoModelForMaskedLM",
+        "encoder": "AutoModel",
+        "text-classifier": "AutoModelForSequenceClassification",
+        "image-classifier": "AutoModelForImageClassification",
+    }
+)
+_ELSEWHERE = frozenset({"_name_or_path", "transformers_version"})  # in a config, and no part of the model
 _NEED_A_TOKENIZER = ("language-model", "masked-language-model")
 _HUB_SECONDS = 10.0  # for a hub to say whether it has a model
 _LEAST_VOCABULARY = 0.5  # of a model's rows that its own tokenizer uses; vocabularies are padded by far less
@@ -110,14 +114,36 @@ def tokenizer_of(name: str) -> Any:
     Raises:
         ConfigError: There is no such model, or it has no tokenizer.
     """
+    with _opened(name) as (origin, where):
+        return _tokenizer(origin, where, needed=True)
+
+
+def config_of(name: str) -> Any:
+    """Return the config of the model that `pretrained` loads by this name, without the model.
+
+    Raises:
+        ConfigError: There is no such model, or its config cannot be read.
+    """
+    from transformers import AutoConfig
+
+    with _opened(name) as (origin, where):
+        return _said_plainly(
+            origin, lambda: AutoConfig.from_pretrained(where, trust_remote_code=False, local_files_only=_offline())
+        )
+
+
+@contextmanager
+def _opened(name: str) -> Iterator[tuple[Origin, str]]:
+    """Give where the model of a name lies, as transformers reads it."""
     origin = origin_of(name)
     if origin.is_gguf and origin.place is not None:
         with unfolded(origin.place) as folder, quiet():
-            return _tokenizer(origin, str(folder), needed=True)
+            yield origin, str(folder)
+        return
     if origin.place is None:
         _check_hub(name)
     with quiet():
-        return _tokenizer(origin, str(origin.place or name), needed=True)
+        yield origin, str(origin.place or name)
 
 
 def _loaded(origin: Origin, where: str, kind: Kind, dtype: str, attention: str | None) -> LoadedModel:

@@ -112,10 +112,12 @@ def _in_folder(name: str, folder: Path) -> Origin:
 
 def _on_a_hub(name: str) -> Origin:
     plain = re.fullmatch(r"[\w.-]+(/[\w.-]+)?", name)
-    if not plain or name.lower().endswith((".gguf", ".safetensors")) or "/" not in name:
+    file = name.lower().endswith((".gguf", ".safetensors"))
+    if not plain or file or "/" not in name:
+        owner = ", which is written with its owner: openai-community/gpt2 for gpt2" if plain and not file else ""
         raise ConfigError(
             f"model: no model is called {name!r}, and there is no such folder or file here or beside the config; "
             f"expected {', '.join(map(repr, PACKAGED))}, a Hugging Face folder, a GGUF file, or owner/model on a hub"
-            f"{nearest(name, list(PACKAGED))}"
+            f"{owner}{nearest(name, list(PACKAGED))}"
         )
     return Origin(name, "hub", None)

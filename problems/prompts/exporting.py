@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from emoprune.problems.prompts.scorers.contract import Filled
 from emoprune.problems.prompts.task import PromptTask, chat_around
 from emoprune.problems.prompts.tasks.choosing import Choosing
 from emoprune.problems.prompts.tasks.words import choices_after
-from emoprune.problems.prompts.template import MASK, Template
+from emoprune.problems.prompts.template import Template
 from emoprune.problems.prompts.writing_files import write_json
 from emoprune.records import Split
 
@@ -140,6 +141,6 @@ def _answered_alike(task: PromptTask, template: Template) -> int:
 
 
 def _filled_by_hand(text: str, template: Template, inputs: Sequence[str]) -> str:
-    for slot, words in zip([slot for slot in template.slots if slot != MASK], inputs, strict=True):
-        text = text.replace(f"{{{slot}}}", words, 1)
-    return text
+    """Return the text with its placeholders filled in all at once: an input may itself hold what reads as one."""
+    words = dict(zip(template.inputs, inputs, strict=True))
+    return re.sub("|".join(rf"\{{{name}\}}" for name in words), lambda found: words[found[0][1:-1]], text)

@@ -16,7 +16,12 @@ __all__ = ["inspection_of_prompt"]
 def inspection_of_prompt(
     task: PromptTask, summary: Mapping[str, str | int | float | bool], tables: Mapping[str, Table], notes: Sequence[str]
 ) -> Inspection:
-    """Return what is common to all problems of this domain, with a problem's own summary, tables and notes."""
+    """Return what is common to all problems of this domain, with a problem's own summary, tables and notes.
+
+    Raises:
+        ConfigError: A text is longer than the model reads.
+    """
+    task.check_lengths()
     material, endpoint = task.material, task.options.endpoint
     model = task.model_name if endpoint is None else f"{endpoint.model} at {endpoint.url}"
     facts: dict[str, str | int | float | bool] = {"model": model, "tokens": task.length(material.template)}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -69,9 +69,15 @@ def material_of(
     """
     tables = tables_named(asked.examples, asked.answer)
     words = _words(asked, tables)
-    text, shown = _prompt(asked, tables, words)
-    template = Template.of(text, {*tables.known, *special})
-    parts, notes = kept_apart(_parts(asked, tables, template, shown, special), text, asked.sizes)
+    known = {*tables.known, *special}
+    template, shown = _prompt(asked, tables, words, known)
+    template.check(known)
+    parts, notes = kept_apart(_parts(asked, tables, template, shown, special), template.text, asked.sizes)
+    if template.alike is not None:
+        notes.append(
+            f"An example that the prompt shows holds {{{template.alike}}}, which a placeholder is written as, so "
+            "nothing that keeps it can be exported; call the placeholder otherwise, as sentence_1 for sentence."
+        )
     task = _task(asked, template, words, tokenizer, around[1])
     for split, examples in parts.items():
         task.check_answers(examples, split.value)
@@ -106,17 +112,19 @@ def _options(tables: Tables) -> list[str]:
     return [name for name in tables.inputs if _OPTION.fullmatch(name)]
 
 
-def _prompt(asked: Asked, tables: Tables, words: Mapping[str, str]) -> tuple[str, set[bytes]]:
-    """Return the prompt's text, and the digests of the examples that it shows."""
+def _prompt(
+    asked: Asked, tables: Tables, words: Mapping[str, str], known: Collection[str]
+) -> tuple[Template, set[bytes]]:
+    """Return the prompt, and the digests of the examples that it shows."""
     if not isinstance(asked.prompt, FewShot):
-        return prompt_text(asked.prompt), set()
+        return Template.written(prompt_text(asked.prompt), known), set()
     shots = asked.prompt
-    columns = _columns(tables, Template.of(shots.query, tables.known))
+    columns = _columns(tables, shots.query(known))
     options = _options(tables) if asked.task == "multiple-choice" else []
     pool = _answered(asked, examples_of(tables.parts[Split.SEARCH], tables.answer, columns, options))
     answers: list[str | None] = [*words] or [None]
     chosen = shots.demonstrations(pool, answers)
-    return shots.text(chosen, words, tables.known), {example.digest for example in chosen}
+    return shots.prompt(chosen, words, known), {example.digest for example in chosen}
 
 
 def _columns(tables: Tables, template: Template) -> list[str]:

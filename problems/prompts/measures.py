@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from emoprune.contracts import Constraint, Direction, Objective, Sense
 from emoprune.errors import ConfigError
@@ -25,18 +26,24 @@ class Measure:
     unit: str = ""
 
 
-MEASURES: Mapping[str, Measure] = {
-    "accuracy": Measure("share of examples that are answered rightly", Direction.MAXIMISE, 1.0, 0.0),
-    "balanced-accuracy": Measure("mean over the classes of the share answered rightly", Direction.MAXIMISE, 1.0, 0.0),
-    "reward": Measure(
-        "mean gap between the right answer's probability and the best wrong one's, times 200, or 180 below 0",
-        Direction.MAXIMISE,
-        200.0,
-        -180.0,
-    ),
-    "cross-entropy": Measure("mean surprise at the right answer among the choices", Direction.MINIMISE, unit="nats"),
-    "entropy": Measure("mean uncertainty about the choices", Direction.MINIMISE, unit="nats"),
-}
+MEASURES: Mapping[str, Measure] = MappingProxyType(
+    {
+        "accuracy": Measure("share of examples that are answered rightly", Direction.MAXIMISE, 1.0, 0.0),
+        "balanced-accuracy": Measure(
+            "mean over the classes of the share answered rightly", Direction.MAXIMISE, 1.0, 0.0
+        ),
+        "reward": Measure(
+            "mean gap between the right answer's probability and the best wrong one's, times 200, or 180 below 0",
+            Direction.MAXIMISE,
+            200.0,
+            -180.0,
+        ),
+        "cross-entropy": Measure(
+            "mean surprise at the right answer among the choices", Direction.MINIMISE, unit="nats"
+        ),
+        "entropy": Measure("mean uncertainty about the choices", Direction.MINIMISE, unit="nats"),
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)

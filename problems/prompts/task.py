@@ -15,7 +15,7 @@ import torch
 
 from emoprune.contracts import Constraint, Failure, Objective, Row
 from emoprune.errors import ConfigError, ContractError
-from emoprune.problems.language.loading import pretrained, tokenizer_of
+from emoprune.problems.language.loading import config_of, pretrained, tokenizer_of
 from emoprune.problems.prompts.examiner import Examined, Examiner
 from emoprune.problems.prompts.material import Asked, Material, material_of
 from emoprune.problems.prompts.measures import TOKENS, Measures
@@ -26,7 +26,7 @@ from emoprune.problems.prompts.scorers.contract import Filled, Scorer
 from emoprune.problems.prompts.scorers.endpoint import EndpointScorer
 from emoprune.problems.prompts.scorers.masked import MaskedScorer
 from emoprune.problems.prompts.scorers.precision import choose_precision
-from emoprune.problems.prompts.scorers.reading import LocalModel, check_fast
+from emoprune.problems.prompts.scorers.reading import LocalModel, check_fast, limit_of, too_long
 from emoprune.problems.prompts.stopping import GiveUp
 from emoprune.problems.prompts.tasks.choosing import Choosing
 from emoprune.problems.prompts.template import Template
@@ -206,11 +206,23 @@ class PromptTask:
     def _check_fits(self) -> None:
         examiner = self.examiner()
         for split in Split:
-            refusal = examiner.prompted(self.longest, split).refusal
-            if refusal is not None:
-                raise ConfigError(
-                    f"examples: {split.value} part: {refusal}; shorten the prompt, or leave the example out"
-                )
+            _refuse(split, examiner.prompted(self.longest, split).refusal)
+
+    def check_lengths(self) -> None:
+        """Refuse a text that is longer than the model reads, without its weights; what an endpoint reads only it knows.
+
+        Raises:
+            ConfigError: There is one.
+        """
+        if self.options.endpoint is not None or self.tokenizer is None:
+            return
+        limit = limit_of(config_of(self.model_name), self.tokenizer)
+        mask = self.tokenizer.mask_token if self.material.template.masked else ""
+        for split in Split:
+            texts = self.filled(self.longest, split).texts(mask)
+            _refuse(
+                split, too_long(self.tokenizer(texts, add_special_tokens=not self.options.chat)["input_ids"], limit)
+            )
 
     def row(self, examiner: Examiner, template: Template, split: Split, give_up: GiveUp | None = None) -> Row:
         """Return a prompt's objectives and bounded values on a part, or why it has none."""
@@ -233,6 +245,11 @@ class PromptTask:
     def __getstate__(self) -> dict[str, Any]:
         # Workers load for themselves.
         return {**vars(self), "_scorer": None}
+
+
+def _refuse(split: Split, refusal: str | None) -> None:
+    if refusal is not None:
+        raise ConfigError(f"examples: {split.value} part: {refusal}; shorten the prompt, or leave the example out")
 
 
 def chat_around(tokenizer: Any | None) -> tuple[str, str]:

@@ -25,32 +25,87 @@ class Template:
 
     @classmethod
     def of(cls, text: str, known: Collection[str]) -> Template:
-        """Return the prompt in `text`, in which `{name}` is a placeholder.
+        """Return the prompt in `text`, in which the known names are placeholders where they stand in braces.
 
         Args:
-            text: The prompt; braces around anything but a single word are plain text.
+            text: The prompt; braces around anything else are plain text.
             known: What placeholders may be called, besides `{mask_token}`.
 
         Raises:
-            ConfigError: There is no placeholder, or one that is not known.
+            ConfigError: There is no placeholder.
         """
-        parts = _PLACEHOLDER.split(text)
-        template = cls(tuple(parts[0::2]), tuple(parts[1::2]))
-        usual = "{" + (min(known) if known else "sentence") + "}"
-        unknown = [slot for slot in template.slots if slot not in known and slot != MASK]
-        if unknown:
+        template = cls._cut(text, known)
+        template.check(known)
+        return template
+
+    @classmethod
+    def written(cls, text: str, known: Collection[str]) -> Template:
+        """Return a prompt, or a part of one, that a person wrote: a name in braces that is not known is a mistake.
+
+        Raises:
+            ConfigError: There is a placeholder that is not known.
+        """
+        unknown = next((name for name in _PLACEHOLDER.findall(text) if name not in known and name != MASK), None)
+        if unknown is not None:
             raise ConfigError(
-                f"prompt: the examples have nothing for the placeholder {{{unknown[0]}}}; expected some of "
-                f"{', '.join(f'{{{name}}}' for name in sorted(known))}{nearest(unknown[0], sorted(known))}"
+                f"prompt: the examples have nothing for the placeholder {{{unknown}}}; expected some of "
+                f"{', '.join(f'{{{name}}}' for name in sorted(known))}{nearest(unknown, sorted(known))}"
             )
-        if not [slot for slot in template.slots if slot != MASK]:
+        return cls._cut(text, known)
+
+    @classmethod
+    def joined(cls, parts: Sequence[Template], separator: str = "") -> Template:
+        """Return one prompt of several parts; what is text in a part stays text, whatever braces are in it."""
+        texts, slots = [""], list[str]()
+        for number, part in enumerate(parts):
+            texts[-1] += (separator if number else "") + part.texts[0]
+            texts += part.texts[1:]
+            slots += part.slots
+        return cls(tuple(texts), tuple(slots))
+
+    @classmethod
+    def _cut(cls, text: str, known: Collection[str]) -> Template:
+        texts, slots, begin = list[str](), list[str](), 0
+        for found in _PLACEHOLDER.finditer(text):
+            if found[1] in known or found[1] == MASK:
+                texts.append(text[begin : found.start()])
+                slots.append(found[1])
+                begin = found.end()
+        return cls((*texts, text[begin:]), tuple(slots))
+
+    def check(self, known: Collection[str]) -> None:
+        """Refuse what is no whole prompt; `known` is what placeholders may be called.
+
+        Raises:
+            ConfigError: There is no placeholder for an input, or more than one for the answer.
+        """
+        if not self.inputs:
+            usual = "{" + (min(known) if known else "sentence") + "}"
             raise ConfigError(
                 f"prompt: expected a placeholder such as {usual} for what the prompt is about, found none in "
-                f"{text[:80]!r}; put one where the input belongs"
+                f"{self.text[:80]!r}; put one where the input belongs"
             )
-        if template.slots.count(MASK) > 1:
-            raise ConfigError(f"prompt: expected {{{MASK}}} at most once, found it {template.slots.count(MASK)} times")
-        return template
+        if self.slots.count(MASK) > 1:
+            raise ConfigError(f"prompt: expected {{{MASK}}} at most once, found it {self.slots.count(MASK)} times")
+
+    @property
+    def alike(self) -> str | None:
+        """The placeholder that some of the prompt's own text reads as; None if its text says which is which."""
+        spelt = self._cut(self.text, self.slots).slots
+        return next((name for name in spelt if spelt.count(name) > self.slots.count(name)), None)
+
+    def check_alike(self) -> None:
+        """Refuse a prompt that whoever reads its text would fill in where it is no placeholder.
+
+        Raises:
+            ConfigError: Some of its own text reads as a placeholder.
+        """
+        if self.alike is not None:
+            raise ConfigError(
+                f"export: the prompt's own words hold {{{self.alike}}}, which reads as a placeholder does, so its text "
+                "cannot say where the input belongs; call the placeholder otherwise, as sentence_1 for sentence, or "
+                "export a candidate that leaves these words out"
+            )
 
     @property
     def text(self) -> str:

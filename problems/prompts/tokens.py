@@ -268,10 +268,12 @@ class PromptTokens:
         """Write the prompt as text, as JSON with the words for its answers, or as a chat.
 
         Raises:
-            ConfigError: A chat is wanted of a model that has no chat template.
+            ConfigError: A chat is wanted of a model that has no chat template, or the prompt's own words read as a
+                placeholder.
             ContractError: What was written is answered otherwise than what was measured.
         """
         template, whole = self._template(genome), self._task.material.template
+        template.check_alike()
         deleted = [text for text, stays in zip(self._pieces.texts, genome.tolist(), strict=True) if not stays]
         tokens = {"tokens": self._task.length(template), "tokens_of_the_whole": self._task.length(whole)}
         facts: dict[str, str | int | float] = {**tokens, "deleted": len(deleted)}

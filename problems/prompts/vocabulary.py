@@ -37,6 +37,7 @@ __all__ = ["PromptVocabulary"]
 
 SLOT = "words"
 VOCABULARY = "vocabulary.json"
+SAID = 100  # words, after which it is said how many are measured
 
 _log = logging.getLogger("emoprune")
 
@@ -124,10 +125,12 @@ class PromptVocabulary:
         self.constraints = self._task.constraints
         self._vocabulary: tuple[str, ...] | None = None
         self._measured = 0
+        self._seed = 0
         self._examiner: Examiner | None = None
 
     def prepare(self, folder: Path, seed: int) -> None:
         """Load the model and prune the vocabulary once; what is measured for it is never measured twice."""
+        self._seed = seed
         template = self._template_of(())
         self._task.prepare(folder, lambda: [template, self._task.longest])
         path = folder / VOCABULARY
@@ -151,23 +154,29 @@ class PromptVocabulary:
         scorer = self._task.scorer
         if self._clusters is None or not isinstance(scorer, CausalScorer | MaskedScorer):
             return list(words)
-        embeddings = scorer.local.model.get_input_embeddings().weight.detach().double().cpu().numpy()
-        return clustered(words, embeddings, self._clusters)
+        if self._clusters < len(words):
+            _log.info("reducing %d whole words of the model to %d clusters", len(words), self._clusters)
+        embeddings = scorer.local.model.get_input_embeddings().weight.detach()
+        own = embeddings[list(words.values())]  # before it is widened: most rows are of no whole word
+        return clustered(list(words), own.double().cpu().numpy(), self._clusters)
 
     def _influences(self, words: Sequence[str], path: Path, seed: int) -> NDArray[np.float64]:
         """Return the influence of each word on the answers of the search part, against no word at all."""
         if self._kind == "random":
             return np.random.default_rng([seed, 22]).random(len(words))
-        _log.info("measuring the influence of %d words", len(words))
         examples = self._task.material.parts[Split.SEARCH]
+        _log.info("measuring the influence of %d words, each on %d examples", len(words), len(examples))
         labels = self._choosing.labels
         gold = np.array([labels.index(example.answer) for example in examples], dtype=np.int64)
         without, kept = self._logits(()), KeptNumbers(path)
 
-        def measured(word: str) -> float | None:
-            return kept.number(word, lambda: influence_of(self._kind, self._logits([word]), without, gold))
+        def measured(number: int, word: str) -> float | None:
+            found = kept.number(word, lambda: influence_of(self._kind, self._logits([word]), without, gold))
+            if number % SAID == 0:
+                _log.info("measured the influence of %d of %d words", number, len(words))
+            return found
 
-        return np.array([measured(word) for word in words], dtype=np.float64)
+        return np.array([measured(number, word) for number, word in enumerate(words, start=1)], dtype=np.float64)
 
     @property
     def _choosing(self) -> Choosing:
@@ -228,7 +237,7 @@ class PromptVocabulary:
     def references(self) -> Sequence[Reference]:
         """Return the prompt without words, the most influential words, and some at random."""
         slots, most = np.arange(1, self._slots + 1), len(self._words)
-        random = np.random.default_rng(len(self._words)).integers(1, most + 1, self._slots)
+        random = np.random.default_rng([self._seed, 23]).integers(1, most + 1, self._slots)
         return (
             Reference("empty", np.zeros(self._slots, dtype=np.int64)),
             Reference("most-influential", self.canonical(np.where(slots <= most, slots, 0)[None])[0]),
@@ -249,11 +258,16 @@ class PromptVocabulary:
         """Return what the words are chosen from, the words for answers, and the examples of each part."""
         count = len(self._given) if self._given is not None else len(whole_words(self._task.tokenizer))
         summary: dict[str, str | int | float | bool] = {"slots": self._slots, "words": count}
-        notes = []
+        notes, measured = [], str(count)
         if self._given is None and self._clusters is not None and self._clusters < count:
-            summary["words after clustering"] = f"at most {self._clusters}"
+            measured = f"at most {self._clusters}"
+            summary["words after clustering"] = measured
         if self._kind != "random":
-            notes.append("Before the search the influence of each word is measured on all examples of the search part.")
+            examples = len(self._task.material.parts[Split.SEARCH])
+            notes.append(
+                f"Before the search the influence of {measured} words is measured, each on the {examples} examples of "
+                f"the search part; fewer {'words' if self._given else 'clusters'} or search_examples make that less."
+            )
         return inspection_of_prompt(self._task, summary, {}, notes)
 
     def export(self, genome: IntArray, folder: Path) -> Description:
@@ -264,10 +278,12 @@ class PromptVocabulary:
         """Write the prompt as text, as JSON with the words for its answers, or as a chat.
 
         Raises:
-            ConfigError: A chat is wanted of a model that has no chat template.
+            ConfigError: A chat is wanted of a model that has no chat template, or the prompt's own words read as a
+                placeholder.
             ContractError: What was written is answered otherwise than what was measured.
         """
         template = self._template(genome)
+        template.check_alike()
         facts = {"tokens": self._task.length(template)}
         return {**facts, **export_prompt(self._task, template, folder, formats, verify=verify, facts=dict(facts))}
 

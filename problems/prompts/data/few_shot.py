@@ -38,10 +38,21 @@ class FewShot:
                 f"{self.template.count(ANSWER)} times in {self.template[:80]!r}"
             )
 
-    @property
-    def query(self) -> str:
-        """The end of the prompt: the template up to the answer, without the space before it."""
-        return self.template.partition(ANSWER)[0].rstrip(" ")
+    def query(self, known: Collection[str]) -> Template:
+        """Return the end of the prompt: the template up to the answer, without the space before it.
+
+        Raises:
+            ConfigError: It has no placeholder, one that is not known, or one behind the answer.
+        """
+        before, _, after = self.template.partition(ANSWER)
+        query, behind = Template.written(before.rstrip(" "), known), Template.written(after, known).slots
+        if behind:
+            raise ConfigError(
+                f"prompt: template: expected all placeholders before {ANSWER}, where the prompt ends, found "
+                f"{{{behind[0]}}} behind it; put it before, or leave it out"
+            )
+        query.check(known)
+        return query
 
     def demonstrations(self, examples: Sequence[Example], answers: Sequence[str | None]) -> list[Example]:
         """Return the first examples of each answer, in turn; None stands for any answer.
@@ -58,15 +69,18 @@ class FewShot:
             )
         return [pile[turn] for turn in range(self.shots) for pile in piles]
 
-    def text(self, demonstrations: Sequence[Example], words: Mapping[str, str], known: Collection[str]) -> str:
-        """Return the prompt with its demonstrations filled in; `words` are what answers are written as."""
-        before, _, after = self.template.partition(ANSWER)
-        template = Template.of(before, known)
+    def prompt(self, demonstrations: Sequence[Example], words: Mapping[str, str], known: Collection[str]) -> Template:
+        """Return the prompt with its demonstrations filled in; `words` are what answers are written as.
+
+        An example's own text is never searched for placeholders: it may hold braces.
+        """
+        query, after = self.query(known), self.template.partition(ANSWER)[2]
         shown = [
-            f"{template.about(each.inputs).rstrip(' ')} {words.get(each.answer, each.answer).strip()}{after}"
+            f"{query.about(each.inputs).rstrip(' ')} {words.get(each.answer, each.answer).strip()}{after}"
             for each in demonstrations
         ]
-        return self.separator.join([part for part in (self.instruction, *shown, self.query) if part])
+        instruction = [Template.written(self.instruction, known)] if self.instruction else []
+        return Template.joined([*instruction, *(Template((text,), ()) for text in shown), query], self.separator)
 
 
 def prompt_text(given: str) -> str:

@@ -12,7 +12,7 @@ import torch
 from emoprune.problems.prompts.scorers.batching import batches
 from emoprune.problems.prompts.scorers.contract import Choices, FloatArray
 from emoprune.problems.prompts.scorers.packing import Packed, packed_attention
-from emoprune.problems.prompts.scorers.reading import CannotRead, LocalModel
+from emoprune.problems.prompts.scorers.reading import CannotRead, LocalModel, too_long
 from emoprune.space import IntArray
 
 __all__ = ["CausalPrompted"]
@@ -51,10 +51,7 @@ class CausalPrompted:
     @property
     def refusal(self) -> str | None:
         """Say if the longest example does not fit into the model's context."""
-        longest = max(map(len, self._ids))
-        if longest <= self._local.limit:
-            return None
-        return f"the longest example makes {longest} tokens of the prompt, the model reads {self._local.limit}"
+        return too_long(self._ids, self._local.limit)
 
     @torch.inference_mode()
     def choices(self, rows: IntArray) -> FloatArray:

@@ -10,7 +10,7 @@ import torch
 from emoprune.errors import ConfigError
 from emoprune.problems.prompts.scorers.batching import batches
 from emoprune.problems.prompts.scorers.contract import Choices, Filled, FloatArray, TokenScores
-from emoprune.problems.prompts.scorers.reading import LocalModel
+from emoprune.problems.prompts.scorers.reading import LocalModel, too_long
 from emoprune.space import IntArray
 
 __all__ = ["MaskedScorer"]
@@ -67,10 +67,10 @@ class MaskedPrompted:
     @property
     def refusal(self) -> str | None:
         """Say if an example does not fit into the model's context, or brings a mask of its own."""
+        refusal = too_long(self._ids, self._local.limit)
+        if refusal is not None:
+            return refusal
         mask = self._local.tokenizer.mask_token_id
-        longest = max(map(len, self._ids))
-        if longest > self._local.limit:
-            return f"the longest example makes {longest} tokens of the prompt, the model reads {self._local.limit}"
         wrong = next((each.count(mask) for each in map(list, self._ids) if each.count(mask) != 1), 1)
         return None if wrong == 1 else f"expected one mask in the filled prompt, found {wrong}"
 

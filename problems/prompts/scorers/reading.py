@@ -13,7 +13,7 @@ from torch import nn
 from emoprune.errors import ConfigError, EmopruneError
 from emoprune.problems.language.loading import LoadedModel
 
-__all__ = ["CannotRead", "LocalModel", "check_fast"]
+__all__ = ["CannotRead", "LocalModel", "check_fast", "limit_of", "too_long"]
 
 MANY = 10**9  # tokens; what tokenizers and configs say that know no limit is larger
 
@@ -45,10 +45,7 @@ class LocalModel:
     @property
     def limit(self) -> int:
         """How many tokens a text may have."""
-        limit = getattr(self.model.config, "max_position_embeddings", None)
-        usual = getattr(self.tokenizer, "model_max_length", MANY)
-        offset = 2 if self.model.config.model_type in {"roberta", "xlm-roberta", "camembert"} else 0  # their padding's
-        return int(min(MANY, usual, (limit or MANY) - offset))
+        return limit_of(self.model.config, self.tokenizer)
 
     @property
     def padding(self) -> int:
@@ -93,6 +90,24 @@ def _narrowed(head: nn.Linear, tokens: tuple[int, ...]) -> nn.Linear:
     if head.bias is not None:
         narrow.bias = nn.Parameter(head.bias[rows], requires_grad=False)
     return narrow.eval()
+
+
+def limit_of(config: Any, tokenizer: Any) -> int:
+    """Return how many tokens a text may have."""
+    limit = getattr(config, "max_position_embeddings", None)
+    usual = getattr(tokenizer, "model_max_length", MANY)
+    offset = 2 if config.model_type in {"roberta", "xlm-roberta", "camembert"} else 0  # their padding's
+    return int(min(MANY, usual, (limit or MANY) - offset))
+
+
+def too_long(ids: Sequence[Sequence[int]], limit: int) -> str | None:
+    """Say if the longest of some texts, as tokens, has more than a model reads."""
+    longest = max(map(len, ids))
+    return (
+        f"the longest example makes {longest} tokens of the prompt, the model reads {limit}"
+        if longest > limit
+        else None
+    )
 
 
 def check_fast(tokenizer: Any, name: str) -> None:

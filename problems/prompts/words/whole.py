@@ -42,21 +42,19 @@ def _is_one(tokenizer: Any, text: str, number: int) -> bool:
     return list(ids) == [number]
 
 
-def clustered(words: dict[str, int], embeddings: FloatArray, clusters: int) -> list[str]:
-    """Return the word nearest to the centre of each cluster of embeddings, shape (vocabulary, width), each once.
+def clustered(words: Sequence[str], embeddings: FloatArray, clusters: int) -> list[str]:
+    """Return the word nearest to the centre of each cluster of the words' embeddings, shape (words, width), each once.
 
     Source: Survival of the Most Influential Prompts (ClaPS, arXiv 2310.12774), with k-means++ as there.
     """
     from sklearn.cluster import KMeans
 
-    names = list(words)
-    if clusters >= len(names):
-        return names
-    own = embeddings[[words[name] for name in names]]
-    centres = KMeans(clusters, n_init=1, max_iter=50, random_state=0).fit(own).cluster_centers_
+    if clusters >= len(words):
+        return list(words)
+    centres = KMeans(clusters, n_init=1, max_iter=50, random_state=0).fit(embeddings).cluster_centers_
     # Squared distances without the part that is the same for all words of a centre.
-    nearest = ((own**2).sum(axis=1)[None, :] - 2 * centres @ own.T).argmin(axis=1)
-    return [names[place] for place in sorted(set(nearest.tolist()))]
+    nearest = ((embeddings**2).sum(axis=1)[None, :] - 2 * centres @ embeddings.T).argmin(axis=1)
+    return [words[place] for place in sorted(set(nearest.tolist()))]
 
 
 def given_words(given: str | Sequence[str]) -> list[str]:

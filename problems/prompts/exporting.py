@@ -12,6 +12,7 @@ import numpy as np
 from emoprune.contracts import Failure
 from emoprune.errors import ContractError
 from emoprune.problems.prompts.examiner import Examiner
+from emoprune.problems.prompts.scorers.calling import EndpointFailed
 from emoprune.problems.prompts.scorers.causal import CausalScorer
 from emoprune.problems.prompts.scorers.contract import Filled
 from emoprune.problems.prompts.task import PromptTask, chat_around
@@ -82,7 +83,10 @@ def _as_chat(task: PromptTask, template: Template, around: tuple[str, str]) -> W
         return {}
     words = list(task.material.words.values())
     choosing = Choosing(task.material.task.labels, choices_after(words, around[1], task.tokenizer))
-    examined = Examiner(task.scorer, choosing, task.material.parts, around).examined(template, Split.TEST)
+    try:
+        examined = Examiner(task.scorer, choosing, task.material.parts, around).examined(template, Split.TEST)
+    except EndpointFailed as error:
+        return {"as_a_chat": str(error)}  # what is exported is whole without it
     if isinstance(examined, Failure):
         return {"as_a_chat": examined.reason}
     return {"test_accuracy_as_a_chat": examined.values["accuracy"]}

@@ -20,7 +20,7 @@ from emoprune.problems.prompts.examiner import Examined, Examiner
 from emoprune.problems.prompts.material import Asked, Material, material_of
 from emoprune.problems.prompts.measures import TOKENS, Measures
 from emoprune.problems.prompts.pieces import ByToken, ByWord, Splitter
-from emoprune.problems.prompts.scorers.calling import Endpoint
+from emoprune.problems.prompts.scorers.calling import Endpoint, EndpointFailed
 from emoprune.problems.prompts.scorers.causal import CausalScorer
 from emoprune.problems.prompts.scorers.contract import Filled, Scorer
 from emoprune.problems.prompts.scorers.endpoint import EndpointScorer
@@ -213,8 +213,14 @@ class PromptTask:
                 )
 
     def row(self, examiner: Examiner, template: Template, split: Split, give_up: GiveUp | None = None) -> Row:
-        """Return a prompt's objectives and bounded values on a part, or why it has none."""
-        examined = examiner.examined(template, split, give_up)
+        """Return a prompt's objectives and bounded values on a part, or why it has none.
+
+        A call that fails during a search must not end it, so it is a failure of its prompt alone.
+        """
+        try:
+            examined = examiner.examined(template, split, give_up)
+        except EndpointFailed as error:
+            return Failure(str(error))
         return examined if isinstance(examined, Failure) else self.measures.row(self.values(examined, template))
 
     def values(self, examined: Examined, template: Template) -> dict[str, float]:

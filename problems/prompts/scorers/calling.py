@@ -14,9 +14,10 @@ import urllib3
 
 from emoprune.errors import ConfigError, EmopruneError
 
-__all__ = ["Caller", "Endpoint", "EndpointFailed"]
+__all__ = ["Caller", "Endpoint", "EndpointFailed", "EndpointRefused"]
 
 PASSING = (408, 425, 429, 500, 502, 503, 504)  # states of a server that may be over soon
+REFUSING = (400, 413, 422, 501)  # a server that is there and does not take what it was sent, such as too long a text
 LONGEST_PAUSE = 30.0  # seconds between two tries, whatever the server asks for
 LARGEST = 64 * 2**20  # bytes of an answer
 
@@ -25,6 +26,10 @@ class EndpointFailed(EmopruneError, OSError):
     """An endpoint did not answer, or not with what was asked for."""
 
     exit_code = 6
+
+
+class EndpointRefused(EndpointFailed):
+    """An endpoint is there and does not take this request, now or later."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +111,7 @@ class Caller:
         """Return the endpoint's answers in the order of `bodies`, of which `in_flight` are asked at a time.
 
         Raises:
+            EndpointRefused: The endpoint does not take one of them.
             EndpointFailed: A call failed for good; calls that are not begun are dropped.
         """
         with ThreadPoolExecutor(self._endpoint.in_flight) as threads:
@@ -152,7 +158,8 @@ class Caller:
         shown = " ".join(text[:300].decode("utf-8", "replace").split())
         if status != 200:
             tried = f" after {self._endpoint.retries + 1} tries" if status in PASSING else ""
-            raise EndpointFailed(f"endpoint {where}: answered {status}{tried}: {shown}")
+            failure = EndpointRefused if status in REFUSING else EndpointFailed
+            raise failure(f"endpoint {where}: answered {status}{tried}: {shown}")
         try:
             return json.loads(text)
         except ValueError as error:

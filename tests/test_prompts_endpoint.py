@@ -25,7 +25,6 @@ from emoprune.problems.prompts.tokens import PromptTokens
 from emoprune.records import Split
 
 TEMPLATE = Template.of("the cat sees a dog red {sentence} is", {"sentence"})
-GIVEN_UP = r"no answer|not whole after"
 CHOICES = Choices((" red", " blue"), (-1, -1))
 
 
@@ -85,22 +84,59 @@ def test_a_refusal_is_not_asked_again() -> None:
 
 
 @pytest.mark.timeout(30)
-@pytest.mark.parametrize("trouble", ["hang", "trickle"])
+@pytest.mark.parametrize("trouble", ["hang", "stall", "trickle", "trickled headers"])
 def test_a_server_that_hangs_is_given_up_after_the_time_limit(trouble: str) -> None:
     begun = time.monotonic()
     with (
         serving(trouble=lambda _: trouble) as served,
-        pytest.raises(EndpointFailed, match=r"no answer|not whole after"),
+        pytest.raises(EndpointFailed, match=r"no answer after 3 tries: the answer was not whole after 0\.5 s"),
     ):
-        chosen(served.url, 1, time_limit=0.5, retries=1)
-    assert len(served.calls) == 2
-    assert time.monotonic() - begun < 20
+        chosen(served.url, 1, time_limit=0.5, in_flight=1)
+    assert len(served.calls) == 3, "one call, and two retries"
+    assert time.monotonic() - begun < 5, "three times half a second, and pauses of at most 0 and 1.25 s between them"
 
 
-def test_a_connection_that_is_lost_is_made_again() -> None:
-    with serving(trouble=lambda number: "lost" if number == 1 else None) as served:
-        assert chosen(served.url, 1).shape == (1, 2)
+@pytest.mark.timeout(30)
+def test_the_time_limit_does_not_begin_anew_when_an_answer_begins() -> None:
+    begun = time.monotonic()
+    with (
+        serving(trouble=lambda _: "stall", pause=1.5) as served,
+        pytest.raises(EndpointFailed, match="the answer was not whole after 2 s"),
+    ):
+        chosen(served.url, 1, time_limit=2.0, retries=0)
+    assert 2.0 <= time.monotonic() - begun < 3.2
+
+
+@pytest.mark.timeout(30)
+@pytest.mark.parametrize("trouble", ["lost", "cut", "stall", "trickle", "trickled headers"])
+def test_a_connection_that_is_lost_is_made_again(trouble: str) -> None:
+    with serving(trouble=lambda number: trouble if number <= 2 else None) as served:
+        assert chosen(served.url, 1, time_limit=0.5, in_flight=1).shape == (1, 2)
+    assert len(served.calls) == 3
+
+
+def test_an_answer_that_is_always_cut_off_is_given_up() -> None:
+    with (
+        serving(trouble=lambda _: "cut") as served,
+        pytest.raises(EndpointFailed, match=r"no answer after 3 tries: ProtocolError: .*IncompleteRead"),
+    ):
+        chosen(served.url, 1)
+    assert len(served.calls) == 3
+
+
+@pytest.mark.parametrize("wish", ["1", "soon"])
+def test_a_server_that_is_busy_is_left_alone_as_long_as_it_asks_for(wish: str) -> None:
+    begun = time.monotonic()
+    with serving(trouble=lambda number: "503" if number == 1 else None, retry_after=wish) as served:
+        chosen(served.url, 1)
     assert len(served.calls) == 2
+    assert (time.monotonic() - begun >= 1) == (wish == "1"), "what cannot be read is no wish"
+
+
+def test_a_redirection_is_not_followed() -> None:
+    with serving(trouble=lambda _: "307") as served, pytest.raises(EndpointFailed, match=r"answered 307: .*go away"):
+        chosen(served.url, 1)
+    assert len(served.calls) == 1
 
 
 def test_nobody_there_is_said() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from endpoint_for_tests import serving
-from prompts_for_tests import VERBALISERS, causal_folder, parts, rows
+from prompts_for_tests import VERBALISERS, causal_folder, parts, rows, written
 
 import emoprune
 from emoprune.contracts import Failure
@@ -208,8 +208,9 @@ def test_an_endpoint_that_cannot_be_is_refused(wrong: dict[str, Any], complaint:
 
 
 def problem(url: str, folder: Path, **more: Any) -> PromptTokens:
-    options = {"prompt": TEMPLATE.text, "verbalisers": VERBALISERS, "references": (), "stop_early": False, **more}
-    return PromptTokens(endpoint=endpoint(url, retries=0), examples=parts(folder, 6, 6, 6), **options)
+    options = {"prompt": TEMPLATE.text, "verbalisers": VERBALISERS, "references": (), "stop_early": False}
+    own = {**options, "examples": parts(folder, 6, 6, 6), **more}
+    return PromptTokens(endpoint=endpoint(url, retries=0), **own)
 
 
 def test_a_call_that_fails_is_a_failure_record_of_its_candidate_alone(tmp_path: Path) -> None:
@@ -231,6 +232,29 @@ def test_an_endpoint_without_log_probabilities_is_refused_before_the_search(tmp_
         asking = problem(served.url, tmp_path)
         with pytest.raises(ConfigError, match=r"endpoint: cannot be used: .*needs? to be started so that it returns"):
             asking.prepare(tmp_path, 1)
+
+
+@pytest.mark.parametrize(
+    ("trouble", "complaint"),
+    [
+        ("400", "answered 400: .*go away"),
+        ('{"choices": [{"logprobs": {}}]}', "expected choices with a text"),
+    ],
+)
+def test_an_endpoint_that_does_not_write_is_refused_before_the_search(
+    tmp_path: Path, trouble: str, complaint: str
+) -> None:
+    texts = [(text, str(number % 3)) for number, (text, _) in enumerate(rows(12))]
+    examples = str(written(tmp_path / "sums.tsv", texts, ("sentence", "answer")))
+    writing = {"task": "generation", "verbalisers": None, "answer_tokens": 7}
+    with serving(trouble=lambda _: trouble) as served:
+        asking = problem(served.url, tmp_path, **writing | {"examples": examples})
+        with pytest.raises(ConfigError, match=f"endpoint: cannot be used: .*{complaint}"):
+            asking.prepare(tmp_path, 1)
+        assert [call["max_tokens"] for call in served.calls] == [7], "asked once, as it will be"
+        served.trouble = lambda _: None
+        asking.prepare(tmp_path, 1)
+    assert len(served.calls) == 2
 
 
 def test_words_that_the_endpoint_never_says_are_told_of_before_the_search(

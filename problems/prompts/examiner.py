@@ -65,8 +65,9 @@ class Examiner:
         if not "".join(template.texts).strip():
             return Failure("nothing is left of the prompt but its placeholders")
         prompted = self.prompted(template, split)
-        if prompted.refusal is not None:
-            return Failure(prompted.refusal)
+        refusal = prompted.refusal(self.task.answer_tokens)
+        if refusal is not None:
+            return Failure(refusal)
         examples = self.parts[split]
         known: dict[str, FloatArray] = {}
         for rows in [np.arange(len(examples))] if give_up is None else blocks(len(examples), FIRST):

@@ -29,6 +29,7 @@ from emoprune.problems.prompts.scorers.precision import choose_precision
 from emoprune.problems.prompts.scorers.reading import LocalModel, check_fast
 from emoprune.problems.prompts.stopping import GiveUp
 from emoprune.problems.prompts.tasks.choosing import Choosing
+from emoprune.problems.prompts.tasks.writing import Writing
 from emoprune.problems.prompts.template import Template
 from emoprune.problems.prompts.writing_files import write_json
 from emoprune.records import Split
@@ -141,9 +142,17 @@ class PromptTask:
         if self.options.precision == "auto":
             self._precision = self._decided(folder / "precision.json", tried)
         scorer = self.load("cpu")
-        if isinstance(scorer, EndpointScorer) and isinstance(self.material.task, Choosing):
-            scorer.check(self.filled(self.longest, Split.SEARCH), self.material.task.choices)
-        self._check_fits()
+        if isinstance(scorer, EndpointScorer):
+            self._check_endpoint(scorer)
+        for split in Split:
+            self._check_fits(scorer, split)
+
+    def _check_endpoint(self, scorer: EndpointScorer) -> None:
+        filled, task = self.filled(self.longest, Split.SEARCH), self.material.task
+        if isinstance(task, Writing):
+            scorer.check_writing(filled, task.limit, task.stop)
+        else:
+            scorer.check(filled, task.choices)
 
     def _decided(self, path: Path, tried: Callable[[], Sequence[Template]]) -> Precision:
         if not isinstance(self.material.task, Choosing) or self.options.endpoint is not None:
@@ -161,7 +170,7 @@ class PromptTask:
         """Load the model, once per process.
 
         Raises:
-            ConfigError: There is no such device here, or no such model.
+            ConfigError: There is no such device here, or no such model, or the prompt does not fit into its context.
         """
         if device == "cuda" and not torch.cuda.is_available():
             raise ConfigError(
@@ -184,10 +193,11 @@ class PromptTask:
 
     def _fastest(self, local: LocalModel) -> CausalScorer:
         """Return the fastest scorer of those that say what the model says of each text by itself."""
-        filled, choices = self.filled(self.longest, Split.SEARCH), self.material.task.choices
+        filled, task = self.filled(self.longest, Split.SEARCH), self.material.task
+        self._check_fits(CausalScorer(local, sharing=False), Split.SEARCH)  # else there is nothing to compare
         for packing in (True, False):
             scorer = CausalScorer(local, packing=packing)
-            if scorer.agrees_with_plain(filled, choices):
+            if scorer.agrees_with_plain(filled, task.choices, task.answer_tokens):
                 return scorer
         _log.warning("what examples share of the prompt cannot be read once by this model; each is read by itself")
         return CausalScorer(local, sharing=False)
@@ -203,14 +213,12 @@ class PromptTask:
         """Return what puts prompts to the examples."""
         return Examiner(self.scorer, self.material.task, self.material.parts, self.around)
 
-    def _check_fits(self) -> None:
-        examiner = self.examiner()
-        for split in Split:
-            refusal = examiner.prompted(self.longest, split).refusal
-            if refusal is not None:
-                raise ConfigError(
-                    f"examples: {split.value} part: {refusal}; shorten the prompt, or leave the example out"
-                )
+    def _check_fits(self, scorer: Scorer, split: Split) -> None:
+        task = self.material.task
+        refusal = scorer.prompted(self.filled(self.longest, split), task.choices).refusal(task.answer_tokens)
+        if refusal is not None:
+            shorter = "the prompt, or answer_tokens" if isinstance(task, Writing) else "the prompt"
+            raise ConfigError(f"examples: {split.value} part: {refusal}; shorten {shorter}, or leave the example out")
 
     def row(self, examiner: Examiner, template: Template, split: Split, give_up: GiveUp | None = None) -> Row:
         """Return a prompt's objectives and bounded values on a part, or why it has none.

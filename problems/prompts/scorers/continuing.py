@@ -48,13 +48,13 @@ class CausalPrompted:
         self._packing = packing
         self._cache: Any = None
 
-    @property
-    def refusal(self) -> str | None:
-        """Say if the longest example does not fit into the model's context."""
+    def refusal(self, answer_tokens: int) -> str | None:
+        """Say if the longest example does not fit into the model's context, with room for its answer."""
         longest = max(map(len, self._ids))
-        if longest <= self._local.limit:
+        if longest + answer_tokens - 1 <= self._local.limit:  # the last token of an answer is written, and not read
             return None
-        return f"the longest example makes {longest} tokens of the prompt, the model reads {self._local.limit}"
+        answer = "" if answer_tokens == 1 else f" and an answer has up to {answer_tokens}"
+        return f"the longest example makes {longest} tokens of the prompt{answer}, the model reads {self._local.limit}"
 
     @torch.inference_mode()
     def choices(self, rows: IntArray) -> FloatArray:

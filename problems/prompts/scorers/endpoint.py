@@ -59,6 +59,17 @@ class EndpointScorer:
                 self.endpoint.top,
             )
 
+    def check_writing(self, filled: Filled, limit: int, stop: str) -> None:
+        """Let the first example be answered; refuse an endpoint that does not write, or has no room for an answer.
+
+        Raises:
+            ConfigError: It does not answer with a text.
+        """
+        try:
+            self.prompted(filled, Choices((), ())).continuations(np.arange(1), limit, stop)
+        except EndpointFailed as error:
+            raise ConfigError(f"endpoint: cannot be used: {error}") from error
+
     def token_scores(self, text: str) -> TokenScores:
         """Say how surprising each token is, from an endpoint that echoes the prompt with its log-probabilities."""
         body = {"prompt": text, "max_tokens": 1, "echo": True, "logprobs": 1, "temperature": 0}
@@ -91,8 +102,7 @@ class EndpointPrompted:
         self._texts = texts
         self._choices = choices
 
-    @property
-    def refusal(self) -> str | None:
+    def refusal(self, answer_tokens: int) -> str | None:  # noqa: ARG002  # the contract's
         """Nothing is known beforehand; the endpoint says itself if a text is too long."""
         return None
 

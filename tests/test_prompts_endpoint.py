@@ -267,10 +267,20 @@ def test_words_that_the_endpoint_never_says_are_told_of_before_the_search(
     assert "none of the answers ' dark red', ' dark blue' is among the 20 likeliest tokens" in caplog.text
 
 
-def test_an_endpoint_that_does_not_echo_is_refused_before_costly_references_are_measured(tmp_path: Path) -> None:
-    with serving() as served:
+@pytest.mark.parametrize(
+    ("trouble", "complaint"),
+    [
+        (None, "with its log-probabilities, so perplexity is not known"),
+        ("400", r"with its log-probabilities \(endpoint .*: answered 400: .*go away.*\), so perplexity is not known"),
+        ("501", r"answered 501: .*, so perplexity is not known"),
+    ],
+)
+def test_an_endpoint_that_does_not_echo_is_refused_with_advice_before_costly_references_are_measured(
+    tmp_path: Path, trouble: str | None, complaint: str
+) -> None:
+    with serving(trouble=lambda number: trouble if served.calls[number - 1].get("echo") else None) as served:
         asking = problem(served.url, tmp_path, references=["threshold-accepting", "perplexity"])
-        with pytest.raises(ConfigError, match="leave that reference out"):
+        with pytest.raises(ConfigError, match=f"{complaint}; leave that reference out: name in `references` those you"):
             asking.prepare(tmp_path, 1)
     assert len(served.calls) == 5, "four to see that it can be used, one that asks for an echo"
 

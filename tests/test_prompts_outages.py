@@ -12,7 +12,7 @@ from prompts_for_tests import VERBALISERS, parts
 
 import emoprune
 from emoprune.errors import ConfigError
-from emoprune.problems.prompts.scorers.calling import Endpoint, EndpointFailed
+from emoprune.problems.prompts.scorers.calling import Endpoint, EndpointFailed, EndpointRefused
 from emoprune.problems.prompts.tokens import PromptTokens
 from emoprune.problems.prompts.vocabulary import PromptVocabulary
 
@@ -83,16 +83,25 @@ def test_a_run_that_an_outage_ended_before_its_search_is_resumed(tmp_path: Path)
     assert (resumed.run.history["status"] == "ok").all()
 
 
-def test_a_word_is_not_left_out_for_an_outage(tmp_path: Path) -> None:
-    def vocabulary(served: Served) -> PromptVocabulary:
-        options: dict[str, Any] = {"prompt": "{words} the {sentence} is", "verbalisers": VERBALISERS, "percentile": 0}
-        examples, words = parts(tmp_path, 6, 6, 6), ["old", "new", "biggest"]
-        return PromptVocabulary(endpoint=endpoint(served), examples=examples, words=words, **options)
+def vocabulary(served: Served, folder: Path) -> PromptVocabulary:
+    options: dict[str, Any] = {"prompt": "{words} the {sentence} is", "verbalisers": VERBALISERS, "percentile": 0}
+    examples, words = parts(folder, 6, 6, 6), ["old", "new", "biggest"]
+    return PromptVocabulary(endpoint=endpoint(served), examples=examples, words=words, **options)
 
+
+def test_a_word_that_the_endpoint_does_not_take_is_named_as_it_is_and_not_as_an_outage(tmp_path: Path) -> None:
+    with (
+        serving(trouble=lambda number: "400" if number == CHECKED + 15 else None) as served,
+        pytest.raises(EndpointRefused, match=r"answered 400: .*go away.*\}$"),
+    ):
+        vocabulary(served, tmp_path).prepare(tmp_path, 1)
+
+
+def test_a_word_is_not_left_out_for_an_outage(tmp_path: Path) -> None:
     with serving(trouble=lambda number: "500" if number == CHECKED + 15 else None) as served:
         with pytest.raises(EndpointFailed, match=GOES_ON.format("the words' influences")):
-            vocabulary(served).prepare(tmp_path, 1)
-        vocabulary(served).prepare(tmp_path, 1)
+            vocabulary(served, tmp_path).prepare(tmp_path, 1)
+        vocabulary(served, tmp_path).prepare(tmp_path, 1)
     influences = [json.loads(line) for line in (tmp_path / "influence.jsonl").read_text().splitlines()]
     assert [name for name, _ in influences] == ["old", "new", "biggest"]
     assert all(isinstance(influence, float) for _, influence in influences)

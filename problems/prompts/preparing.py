@@ -19,7 +19,7 @@ from emoprune.errors import ConfigError
 from emoprune.problems.prompts.examiner import Examiner
 from emoprune.problems.prompts.kept_numbers import KeptNumbers
 from emoprune.problems.prompts.measures import TOKENS
-from emoprune.problems.prompts.scorers.calling import EndpointFailed
+from emoprune.problems.prompts.scorers.calling import EndpointFailed, EndpointRefused
 from emoprune.problems.prompts.stopping import GiveUp, Halving, Yardsticks, best_mean
 from emoprune.problems.prompts.task import PromptTask
 from emoprune.problems.prompts.template import Template
@@ -40,10 +40,13 @@ def going_on_later(made: str) -> Iterator[None]:
     """Say of an endpoint that fails within the block what was being made then, and how to go on.
 
     Raises:
+        EndpointRefused: It does not take a text, as it says itself; it will not when it is asked again either.
         EndpointFailed: It failed. No prompt is thought worse of for it.
     """
     try:
         yield
+    except EndpointRefused:
+        raise
     except EndpointFailed as error:
         raise EndpointFailed(
             f"{error}; it failed before the search, while {made} were made. What was measured until then is kept in "

@@ -30,6 +30,7 @@ class Served:
     lock: threading.Lock = field(default_factory=threading.Lock)
     over: threading.Event = field(default_factory=threading.Event)
     pause: float = 0.0
+    retry_after: str = "0"
     url: str = ""
 
     def answer(self, body: dict[str, Any]) -> dict[str, Any]:
@@ -91,21 +92,32 @@ class Answering(BaseHTTPRequestHandler):
         served = self.served
         if trouble == "hang":
             served.over.wait(30)
-        elif trouble == "trickle":
+        elif trouble in {"trickle", "stall", "cut"}:
             self.send_response(200)
             self.send_header("Content-Length", "100000")
             self.end_headers()
-            while not served.over.wait(0.05):
-                self.wfile.write(b" ")
-                self.wfile.flush()
+            self._break_off(trouble)
+        elif trouble == "trickled headers":
+            self.wfile.write(b"HTTP/1.1 200 OK\r\nX-Long: ")
+            self._break_off("trickle")
         elif trouble == "lost":
             self.close_connection = True
         elif trouble is not None and trouble.isdigit():
-            self._write(int(trouble), b'{"error": "go away"}', {"Retry-After": "0"})
+            self._write(int(trouble), b'{"error": "go away"}', {"Retry-After": served.retry_after, "Location": "/"})
         elif trouble is not None:
             self._write(200, trouble.encode(), {})
         else:
             self._write(200, json.dumps(served.answer(body)).encode(), {})
+
+    def _break_off(self, trouble: str) -> None:
+        """Say no more, or a little and again a little, or close in the middle of what was begun."""
+        self.wfile.flush()
+        if trouble == "stall":
+            self.served.over.wait(30)
+        while trouble == "trickle" and not self.served.over.wait(0.05):
+            self.wfile.write(b" ")
+            self.wfile.flush()
+        self.close_connection = True
 
     def _write(self, status: int, content: bytes, headers: dict[str, str]) -> None:
         self.send_response(status)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from endpoint_for_tests import serving
-from prompts_for_tests import VERBALISERS, causal_folder, parts, rows
+from prompts_for_tests import VERBALISERS, causal_folder, parts, rows, written
 
 import emoprune
 from emoprune.contracts import Failure
@@ -25,7 +25,6 @@ from emoprune.problems.prompts.tokens import PromptTokens
 from emoprune.records import Split
 
 TEMPLATE = Template.of("the cat sees a dog red {sentence} is", {"sentence"})
-GIVEN_UP = r"no answer|not whole after"
 CHOICES = Choices((" red", " blue"), (-1, -1))
 
 
@@ -85,22 +84,59 @@ def test_a_refusal_is_not_asked_again() -> None:
 
 
 @pytest.mark.timeout(30)
-@pytest.mark.parametrize("trouble", ["hang", "trickle"])
+@pytest.mark.parametrize("trouble", ["hang", "stall", "trickle", "trickled headers"])
 def test_a_server_that_hangs_is_given_up_after_the_time_limit(trouble: str) -> None:
     begun = time.monotonic()
     with (
         serving(trouble=lambda _: trouble) as served,
-        pytest.raises(EndpointFailed, match=r"no answer|not whole after"),
+        pytest.raises(EndpointFailed, match=r"no answer after 3 tries: the answer was not whole after 0\.5 s"),
     ):
-        chosen(served.url, 1, time_limit=0.5, retries=1)
-    assert len(served.calls) == 2
-    assert time.monotonic() - begun < 20
+        chosen(served.url, 1, time_limit=0.5, in_flight=1)
+    assert len(served.calls) == 3, "one call, and two retries"
+    assert time.monotonic() - begun < 5, "three times half a second, and pauses of at most 0 and 1.25 s between them"
 
 
-def test_a_connection_that_is_lost_is_made_again() -> None:
-    with serving(trouble=lambda number: "lost" if number == 1 else None) as served:
-        assert chosen(served.url, 1).shape == (1, 2)
+@pytest.mark.timeout(30)
+def test_the_time_limit_does_not_begin_anew_when_an_answer_begins() -> None:
+    begun = time.monotonic()
+    with (
+        serving(trouble=lambda _: "stall", pause=1.5) as served,
+        pytest.raises(EndpointFailed, match="the answer was not whole after 2 s"),
+    ):
+        chosen(served.url, 1, time_limit=2.0, retries=0)
+    assert 2.0 <= time.monotonic() - begun < 3.2
+
+
+@pytest.mark.timeout(30)
+@pytest.mark.parametrize("trouble", ["lost", "cut", "stall", "trickle", "trickled headers"])
+def test_a_connection_that_is_lost_is_made_again(trouble: str) -> None:
+    with serving(trouble=lambda number: trouble if number <= 2 else None) as served:
+        assert chosen(served.url, 1, time_limit=0.5, in_flight=1).shape == (1, 2)
+    assert len(served.calls) == 3
+
+
+def test_an_answer_that_is_always_cut_off_is_given_up() -> None:
+    with (
+        serving(trouble=lambda _: "cut") as served,
+        pytest.raises(EndpointFailed, match=r"no answer after 3 tries: ProtocolError: .*IncompleteRead"),
+    ):
+        chosen(served.url, 1)
+    assert len(served.calls) == 3
+
+
+@pytest.mark.parametrize("wish", ["1", "soon"])
+def test_a_server_that_is_busy_is_left_alone_as_long_as_it_asks_for(wish: str) -> None:
+    begun = time.monotonic()
+    with serving(trouble=lambda number: "503" if number == 1 else None, retry_after=wish) as served:
+        chosen(served.url, 1)
     assert len(served.calls) == 2
+    assert (time.monotonic() - begun >= 1) == (wish == "1"), "what cannot be read is no wish"
+
+
+def test_a_redirection_is_not_followed() -> None:
+    with serving(trouble=lambda _: "307") as served, pytest.raises(EndpointFailed, match=r"answered 307: .*go away"):
+        chosen(served.url, 1)
+    assert len(served.calls) == 1
 
 
 def test_nobody_there_is_said() -> None:
@@ -172,8 +208,9 @@ def test_an_endpoint_that_cannot_be_is_refused(wrong: dict[str, Any], complaint:
 
 
 def problem(url: str, folder: Path, **more: Any) -> PromptTokens:
-    options = {"prompt": TEMPLATE.text, "verbalisers": VERBALISERS, "references": (), "stop_early": False, **more}
-    return PromptTokens(endpoint=endpoint(url, retries=0), examples=parts(folder, 6, 6, 6), **options)
+    options = {"prompt": TEMPLATE.text, "verbalisers": VERBALISERS, "references": (), "stop_early": False}
+    own = {**options, "examples": parts(folder, 6, 6, 6), **more}
+    return PromptTokens(endpoint=endpoint(url, retries=0), **own)
 
 
 def test_a_call_that_fails_is_a_failure_record_of_its_candidate_alone(tmp_path: Path) -> None:
@@ -197,6 +234,29 @@ def test_an_endpoint_without_log_probabilities_is_refused_before_the_search(tmp_
             asking.prepare(tmp_path, 1)
 
 
+@pytest.mark.parametrize(
+    ("trouble", "complaint"),
+    [
+        ("400", "answered 400: .*go away"),
+        ('{"choices": [{"logprobs": {}}]}', "expected choices with a text"),
+    ],
+)
+def test_an_endpoint_that_does_not_write_is_refused_before_the_search(
+    tmp_path: Path, trouble: str, complaint: str
+) -> None:
+    texts = [(text, str(number % 3)) for number, (text, _) in enumerate(rows(12))]
+    examples = str(written(tmp_path / "sums.tsv", texts, ("sentence", "answer")))
+    writing = {"task": "generation", "verbalisers": None, "answer_tokens": 7}
+    with serving(trouble=lambda _: trouble) as served:
+        asking = problem(served.url, tmp_path, **writing | {"examples": examples})
+        with pytest.raises(ConfigError, match=f"endpoint: cannot be used: .*{complaint}"):
+            asking.prepare(tmp_path, 1)
+        assert [call["max_tokens"] for call in served.calls] == [7], "asked once, as it will be"
+        served.trouble = lambda _: None
+        asking.prepare(tmp_path, 1)
+    assert len(served.calls) == 2
+
+
 def test_words_that_the_endpoint_never_says_are_told_of_before_the_search(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -207,10 +267,20 @@ def test_words_that_the_endpoint_never_says_are_told_of_before_the_search(
     assert "none of the answers ' dark red', ' dark blue' is among the 20 likeliest tokens" in caplog.text
 
 
-def test_an_endpoint_that_does_not_echo_is_refused_before_costly_references_are_measured(tmp_path: Path) -> None:
-    with serving() as served:
+@pytest.mark.parametrize(
+    ("trouble", "complaint"),
+    [
+        (None, "with its log-probabilities, so perplexity is not known"),
+        ("400", r"with its log-probabilities \(endpoint .*: answered 400: .*go away.*\), so perplexity is not known"),
+        ("501", r"answered 501: .*, so perplexity is not known"),
+    ],
+)
+def test_an_endpoint_that_does_not_echo_is_refused_with_advice_before_costly_references_are_measured(
+    tmp_path: Path, trouble: str | None, complaint: str
+) -> None:
+    with serving(trouble=lambda number: trouble if served.calls[number - 1].get("echo") else None) as served:
         asking = problem(served.url, tmp_path, references=["threshold-accepting", "perplexity"])
-        with pytest.raises(ConfigError, match="leave that reference out"):
+        with pytest.raises(ConfigError, match=f"{complaint}; leave that reference out: name in `references` those you"):
             asking.prepare(tmp_path, 1)
     assert len(served.calls) == 5, "four to see that it can be used, one that asks for an echo"
 

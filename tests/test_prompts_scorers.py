@@ -201,10 +201,20 @@ def test_a_continuation_ends_at_its_stop(causal: CausalScorer) -> None:
 
 def test_a_text_longer_than_the_context_is_named_with_both_lengths(causal: CausalScorer) -> None:
     long = Filled(TEMPLATE, (("the cat " * 70,), ("the cat",)))
-    assert causal.prompted(long, CHOICES).refusal == (
+    assert causal.prompted(long, CHOICES).refusal(1) == (
         "the longest example makes 152 tokens of the prompt, the model reads 128"
     )
-    assert causal.prompted(filled(), CHOICES).refusal is None
+    assert causal.prompted(filled(), CHOICES).refusal(1) is None
+
+
+def test_a_text_without_room_for_its_answer_is_refused_from_the_first_token_that_would_not_be_read(
+    causal: CausalScorer,
+) -> None:
+    prompted = causal.prompted(Filled(TEMPLATE, (("the cat " * 40,),)), Choices((), ()))
+    assert prompted.refusal(37) is None, "92 tokens, and 36 of the answer are read again"
+    assert prompted.refusal(38) == (
+        "the longest example makes 92 tokens of the prompt and an answer has up to 38, the model reads 128"
+    )
 
 
 def test_surprise_is_the_negative_logarithm_of_what_was_expected(causal: CausalScorer) -> None:
@@ -231,9 +241,9 @@ def test_a_masked_model_fills_in_what_it_would_fill_in_alone(masked: MaskedScore
 def test_a_masked_model_refuses_what_it_cannot_do(masked: MaskedScorer) -> None:
     template = Template.of("{sentence} is {mask_token}", {"sentence"})
     two = Filled(template, (("unheard",), ("the cat",)))
-    assert masked.prompted(two, CHOICES).refusal == "expected one mask in the filled prompt, found 2"
+    assert masked.prompted(two, CHOICES).refusal(1) == "expected one mask in the filled prompt, found 2"
     long = Filled(template, (("the " * 100,), ("the cat",)))
-    assert "the model reads 96" in str(masked.prompted(long, CHOICES).refusal)
+    assert "the model reads 96" in str(masked.prompted(long, CHOICES).refusal(1))
     with pytest.raises(ConfigError, match="generation needs a causal language model"):
         masked.prompted(two, CHOICES).continuations(np.arange(1), 4, "")
 

@@ -28,13 +28,14 @@ TWO = Choosing(("no", "yes"), Choices((" no", " yes"), (1, 2)))
 class Said:
     """A prompt whose answers are known."""
 
-    refusal = None
-
     def __init__(self, logits: Sequence[Sequence[float]] = (), texts: Sequence[str] = ()) -> None:
         self._logits, self._texts = np.array(logits, dtype=np.float64), texts
 
     def choices(self, rows: NDArray[np.int64]) -> NDArray[np.float64]:
         return self._logits[rows]
+
+    def refusal(self, answer_tokens: int) -> str | None:
+        return None
 
     def continuations(self, rows: NDArray[np.int64], limit: int, stop: str) -> list[str]:
         return [self._texts[row] for row in rows.tolist()]

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from emoprune.contracts import Failure
 from emoprune.problems.prompts.data.examples import Parts
 from emoprune.problems.prompts.measures import MEASURES
-from emoprune.problems.prompts.scorers.calling import EndpointFailed
+from emoprune.problems.prompts.scorers.calling import EndpointRefused
 from emoprune.problems.prompts.scorers.contract import Filled, Prompted, Scorer
 from emoprune.problems.prompts.stopping import GiveUp, blocks
 from emoprune.problems.prompts.tasks.contract import Task
@@ -68,18 +68,23 @@ class Examiner:
         return self.scorer.prompted(Filled(template.between(*self.around), inputs), self.task.choices)
 
     def examined(self, template: Template, split: Split, give_up: GiveUp | None = None) -> Examined | Failure:
-        """Put a prompt to a part, block by block until `give_up` says so; what cannot be asked is a failure."""
+        """Put a prompt to a part, block by block until `give_up` says so; what cannot be asked of it is a failure.
+
+        Raises:
+            EndpointFailed: The model did not answer, which says nothing of the prompt.
+        """
         if not "".join(template.texts).strip():
             return Failure("nothing is left of the prompt but its placeholders")
         prompted = self.prompted(template, split)
-        if prompted.refusal is not None:
-            return Failure(prompted.refusal)
+        refusal = prompted.refusal(self.task.answer_tokens)
+        if refusal is not None:
+            return Failure(refusal)
         examples = self.parts[split]
         known: dict[str, FloatArray] = {}
         for rows in [np.arange(len(examples))] if give_up is None else blocks(len(examples), FIRST):
             try:
                 judged = self.task.judged(prompted, examples, rows)
-            except (FloatingPointError, EndpointFailed) as error:
+            except (FloatingPointError, EndpointRefused) as error:  # the prompt's own
                 return Failure(str(error))
             known = {name: np.concatenate([known.get(name, own[:0]), own]) for name, own in judged.items()}
             if give_up is not None and give_up(known, len(examples)):

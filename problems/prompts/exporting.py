@@ -13,6 +13,7 @@ import numpy as np
 from emoprune.contracts import Failure
 from emoprune.errors import ConfigError, ContractError
 from emoprune.problems.prompts.examiner import Examiner
+from emoprune.problems.prompts.scorers.calling import EndpointFailed
 from emoprune.problems.prompts.scorers.causal import CausalScorer
 from emoprune.problems.prompts.scorers.contract import Filled
 from emoprune.problems.prompts.task import PromptTask, chat_around
@@ -87,7 +88,10 @@ def _as_chat(task: PromptTask, template: Template, around: tuple[str, str]) -> W
     except ConfigError as error:  # a chat ends in a line end, after which a word may be several tokens
         return {"as_a_chat": f"not measured: {error}"}
     choosing = Choosing(task.material.task.labels, choices)
-    examined = Examiner(task.scorer, choosing, task.material.parts, around).examined(template, Split.TEST)
+    try:
+        examined = Examiner(task.scorer, choosing, task.material.parts, around).examined(template, Split.TEST)
+    except EndpointFailed as error:
+        return {"as_a_chat": f"not measured: {error}"}  # what is exported is whole without it
     if isinstance(examined, Failure):
         return {"as_a_chat": examined.reason}
     return {"test_accuracy_as_a_chat": examined.values["accuracy"]}

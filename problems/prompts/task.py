@@ -20,7 +20,7 @@ from emoprune.problems.prompts.examiner import Examined, Examiner
 from emoprune.problems.prompts.material import Asked, Material, material_of
 from emoprune.problems.prompts.measures import TOKENS, Measures
 from emoprune.problems.prompts.pieces import ByToken, ByWord, Splitter
-from emoprune.problems.prompts.scorers.calling import Endpoint
+from emoprune.problems.prompts.scorers.calling import Endpoint, EndpointFailed
 from emoprune.problems.prompts.scorers.causal import CausalScorer
 from emoprune.problems.prompts.scorers.contract import Filled, Scorer
 from emoprune.problems.prompts.scorers.endpoint import EndpointScorer
@@ -29,6 +29,7 @@ from emoprune.problems.prompts.scorers.precision import choose_precision
 from emoprune.problems.prompts.scorers.reading import LocalModel, check_fast, limit_of, too_long
 from emoprune.problems.prompts.stopping import GiveUp
 from emoprune.problems.prompts.tasks.choosing import Choosing
+from emoprune.problems.prompts.tasks.writing import Writing
 from emoprune.problems.prompts.template import Template
 from emoprune.problems.prompts.writing_files import write_json
 from emoprune.records import Split
@@ -141,9 +142,17 @@ class PromptTask:
         if self.options.precision == "auto":
             self._precision = self._decided(folder / "precision.json", tried)
         scorer = self.load("cpu")
-        if isinstance(scorer, EndpointScorer) and isinstance(self.material.task, Choosing):
-            scorer.check(self.filled(self.longest, Split.SEARCH), self.material.task.choices)
-        self._check_fits()
+        if isinstance(scorer, EndpointScorer):
+            self._check_endpoint(scorer)
+        for split in Split:
+            self._check_fits(scorer, split)
+
+    def _check_endpoint(self, scorer: EndpointScorer) -> None:
+        filled, task = self.filled(self.longest, Split.SEARCH), self.material.task
+        if isinstance(task, Writing):
+            scorer.check_writing(filled, task.limit, task.stop)
+        else:
+            scorer.check(filled, task.choices)
 
     def _decided(self, path: Path, tried: Callable[[], Sequence[Template]]) -> Precision:
         if not isinstance(self.material.task, Choosing) or self.options.endpoint is not None:
@@ -161,7 +170,7 @@ class PromptTask:
         """Load the model, once per process.
 
         Raises:
-            ConfigError: There is no such device here, or no such model.
+            ConfigError: There is no such device here, or no such model, or the prompt does not fit into its context.
         """
         if device == "cuda" and not torch.cuda.is_available():
             raise ConfigError(
@@ -184,10 +193,11 @@ class PromptTask:
 
     def _fastest(self, local: LocalModel) -> CausalScorer:
         """Return the fastest scorer of those that say what the model says of each text by itself."""
-        filled, choices = self.filled(self.longest, Split.SEARCH), self.material.task.choices
+        filled, task = self.filled(self.longest, Split.SEARCH), self.material.task
+        self._check_fits(CausalScorer(local, sharing=False), Split.SEARCH)  # else there is nothing to compare
         for packing in (True, False):
             scorer = CausalScorer(local, packing=packing)
-            if scorer.agrees_with_plain(filled, choices):
+            if scorer.agrees_with_plain(filled, task.choices, task.answer_tokens):
                 return scorer
         _log.warning("what examples share of the prompt cannot be read once by this model; each is read by itself")
         return CausalScorer(local, sharing=False)
@@ -203,10 +213,9 @@ class PromptTask:
         """Return what puts prompts to the examples."""
         return Examiner(self.scorer, self.material.task, self.material.parts, self.around)
 
-    def _check_fits(self) -> None:
-        examiner = self.examiner()
-        for split in Split:
-            _refuse(split, examiner.prompted(self.longest, split).refusal)
+    def _check_fits(self, scorer: Scorer, split: Split) -> None:
+        task = self.material.task
+        self._refuse(split, scorer.prompted(self.filled(self.longest, split), task.choices).refusal(task.answer_tokens))
 
     def check_lengths(self) -> None:
         """Refuse a text that is longer than the model reads, without its weights; what an endpoint reads only it knows.
@@ -217,16 +226,27 @@ class PromptTask:
         if self.options.endpoint is not None or self.tokenizer is None:
             return
         limit = limit_of(config_of(self.model_name), self.tokenizer)
-        mask = self.tokenizer.mask_token if self.material.template.masked else ""
+        masked = self.material.template.masked
+        mask, answer_tokens = (self.tokenizer.mask_token, 1) if masked else ("", self.material.task.answer_tokens)
         for split in Split:
             texts = self.filled(self.longest, split).texts(mask)
-            _refuse(
-                split, too_long(self.tokenizer(texts, add_special_tokens=not self.options.chat)["input_ids"], limit)
-            )
+            ids = self.tokenizer(texts, add_special_tokens=not self.options.chat)["input_ids"]
+            self._refuse(split, too_long(ids, limit, answer_tokens))
+
+    def _refuse(self, split: Split, refusal: str | None) -> None:
+        if refusal is not None:
+            shorter = "the prompt, or answer_tokens" if isinstance(self.material.task, Writing) else "the prompt"
+            raise ConfigError(f"examples: {split.value} part: {refusal}; shorten {shorter}, or leave the example out")
 
     def row(self, examiner: Examiner, template: Template, split: Split, give_up: GiveUp | None = None) -> Row:
-        """Return a prompt's objectives and bounded values on a part, or why it has none."""
-        examined = examiner.examined(template, split, give_up)
+        """Return a prompt's objectives and bounded values on a part, or why it has none.
+
+        A call that fails during a search must not end it, so it is a failure of its prompt alone.
+        """
+        try:
+            examined = examiner.examined(template, split, give_up)
+        except EndpointFailed as error:
+            return Failure(str(error))
         return examined if isinstance(examined, Failure) else self.measures.row(self.values(examined, template))
 
     def values(self, examined: Examined, template: Template) -> dict[str, float]:
@@ -245,11 +265,6 @@ class PromptTask:
     def __getstate__(self) -> dict[str, Any]:
         # Workers load for themselves.
         return {**vars(self), "_scorer": None}
-
-
-def _refuse(split: Split, refusal: str | None) -> None:
-    if refusal is not None:
-        raise ConfigError(f"examples: {split.value} part: {refusal}; shorten the prompt, or leave the example out")
 
 
 def chat_around(tokenizer: Any | None) -> tuple[str, str]:

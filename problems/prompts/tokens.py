@@ -20,7 +20,7 @@ from emoprune.problems.prompts.inspecting import inspection_of_prompt
 from emoprune.problems.prompts.material import Asked, TaskName
 from emoprune.problems.prompts.measures import TOKENS
 from emoprune.problems.prompts.pieces import Pieces
-from emoprune.problems.prompts.preparing import Stops, made_stops, worth_of
+from emoprune.problems.prompts.preparing import Stops, going_on_later, made_stops, worth_of
 from emoprune.problems.prompts.references.catalogue import (
     USUAL,
     Bench,
@@ -168,7 +168,10 @@ class PromptTokens:
     def prepare(self, folder: Path, seed: int) -> None:
         """Load the model, check that the prompt fits into it, and make the references and yardsticks once."""
         self._task.prepare(folder, lambda: self._varied(seed))
-        examiner = self._task.examiner()
+        with going_on_later("references and yardsticks"):
+            self._make(folder, seed, self._task.examiner())
+
+    def _make(self, folder: Path, seed: int, examiner: Examiner) -> None:
         path = folder / REFERENCES
         if not path.exists():
             worth = worth_of(self._task, examiner, self._template, folder / "worth.jsonl")

@@ -21,6 +21,7 @@ from emoprune.problems.prompts.inspecting import inspection_of_prompt
 from emoprune.problems.prompts.kept_numbers import KeptNumbers
 from emoprune.problems.prompts.material import Asked
 from emoprune.problems.prompts.measures import TOKENS
+from emoprune.problems.prompts.preparing import going_on_later
 from emoprune.problems.prompts.scorers.calling import Endpoint
 from emoprune.problems.prompts.scorers.causal import CausalScorer
 from emoprune.problems.prompts.scorers.masked import MaskedScorer
@@ -136,7 +137,8 @@ class PromptVocabulary:
         path = folder / VOCABULARY
         if not path.exists():
             words = self._candidates()
-            influences = self._influences(words, folder / "influence.jsonl", seed)
+            with going_on_later("the words' influences"):
+                influences = self._influences(words, folder / "influence.jsonl", seed)
             kept = most_influential(influences, self._percentile)
             plain = {
                 "words": [words[place] for place in kept.tolist()],

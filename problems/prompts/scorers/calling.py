@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -13,10 +12,12 @@ from typing import Any
 import urllib3
 
 from emoprune.errors import ConfigError, EmopruneError
+from emoprune.problems.prompts.scorers.posting import Poster, TooSlow
 
-__all__ = ["Caller", "Endpoint", "EndpointFailed"]
+__all__ = ["Caller", "Endpoint", "EndpointFailed", "EndpointRefused"]
 
 PASSING = (408, 425, 429, 500, 502, 503, 504)  # states of a server that may be over soon
+REFUSING = (400, 413, 422, 501)  # a server that is there and does not take what it was sent, such as too long a text
 LONGEST_PAUSE = 30.0  # seconds between two tries, whatever the server asks for
 LARGEST = 64 * 2**20  # bytes of an answer
 
@@ -25,6 +26,10 @@ class EndpointFailed(EmopruneError, OSError):
     """An endpoint did not answer, or not with what was asked for."""
 
     exit_code = 6
+
+
+class EndpointRefused(EndpointFailed):
+    """An endpoint is there and does not take this request, now or later."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +42,9 @@ class Endpoint:
         tokenizer: A model's name, as for `model`, whose tokenizer cuts the prompt; None cuts it into words.
         key_variable: The environment variable that holds the key, if one is needed.
         in_flight: How many calls one worker makes at once.
-        time_limit: Seconds for one call, with all of its answer.
-        retries: How often a call is repeated after a limit, a lost connection, or an answer that the server is busy.
+        time_limit: Seconds for one try of a call, from its connection to the last byte of its answer.
+        retries: How often a call is repeated at most, after a limit, a lost connection, or an answer that the server is
+            busy; whichever comes, and whether before the answer begins or in the middle of it.
         top: How many of the likeliest tokens are asked for.
         body: What else a request says, such as `{allowed_token_ids: [...]}`.
     """
@@ -86,26 +92,20 @@ class Caller:
         key = endpoint.key
         if key is not None:
             headers["Authorization"] = f"Bearer {key}"
-        pauses = urllib3.Retry(
+        self._poster = Poster(endpoint.in_flight, endpoint.time_limit, LARGEST, headers)
+        self._pauses = urllib3.Retry(
             endpoint.retries,
-            redirect=0,
-            allowed_methods=None,
-            status_forcelist=PASSING,
             backoff_factor=0.5,
             backoff_max=LONGEST_PAUSE,
             backoff_jitter=0.25,
             retry_after_max=int(LONGEST_PAUSE),
-            raise_on_status=False,
-        )
-        limit = urllib3.Timeout(total=endpoint.time_limit)
-        self._pool = urllib3.PoolManager(
-            maxsize=endpoint.in_flight, block=True, headers=headers, timeout=limit, retries=pauses
         )
 
     def answers(self, bodies: Sequence[Mapping[str, Any]], path: str = "completions") -> list[Any]:
         """Return the endpoint's answers in the order of `bodies`, of which `in_flight` are asked at a time.
 
         Raises:
+            EndpointRefused: The endpoint does not take one of them.
             EndpointFailed: A call failed for good; calls that are not begun are dropped.
         """
         with ThreadPoolExecutor(self._endpoint.in_flight) as threads:
@@ -119,50 +119,58 @@ class Caller:
     def _answer(self, path: str, body: Mapping[str, Any]) -> Any:
         where = f"{self._endpoint.url.rstrip('/')}/{path}"
         data = json.dumps({"model": self._endpoint.model, **body, **self._endpoint.body}).encode()
-        for left in range(self._endpoint.retries, -1, -1):
+        pauses = self._pauses
+        while True:
             try:
-                status, text = self._whole(where, data)
-            except _TooSlow as error:  # urllib3's limit holds between two pieces of an answer, not for all of it
-                if left:
-                    continue
-                raise EndpointFailed(f"endpoint {where}: {error}") from error
-            except urllib3.exceptions.HTTPError as error:
-                raise EndpointFailed(f"endpoint {where}: no answer: {_cause(error)}") from error
-            return self._read(where, status, text)
-        raise AssertionError("the last try returns or raises")
+                return self._tried(where, data)
+            except _MayPass as error:
+                if not pauses.total:
+                    tries = f" after {self._endpoint.retries + 1} tries" if self._endpoint.retries else ""
+                    raise EndpointFailed(f"endpoint {where}: {error.what}{tries}: {error.why}") from error
+                pauses = pauses.increment("POST", where)
+                _pause(pauses, error.response)
 
-    def _whole(self, where: str, data: bytes) -> tuple[int, bytes]:
-        # Tries and the pauses between them are urllib3's; what is counted here is the answer that came at last.
-        response = self._pool.request("POST", where, body=data, preload_content=False)
-        deadline = time.monotonic() + self._endpoint.time_limit
-        parts, size = [], 0
-        try:
-            while part := response.read1(2**16):  # what is there already, without waiting for more
-                parts.append(part)
-                size += len(part)
-                if time.monotonic() > deadline:
-                    raise _TooSlow(f"the answer was not whole after {self._endpoint.time_limit:g} s")
-                if size > LARGEST:
-                    raise EndpointFailed(f"endpoint {where}: the answer is larger than {LARGEST:,} bytes")
-        finally:
-            response.close()
-        return response.status, b"".join(parts)
+    def _tried(self, where: str, data: bytes) -> Any:
+        """Return what one call is answered.
 
-    def _read(self, where: str, status: int, text: bytes) -> Any:
-        shown = " ".join(text[:300].decode("utf-8", "replace").split())
-        if status != 200:
-            tried = f" after {self._endpoint.retries + 1} tries" if status in PASSING else ""
-            raise EndpointFailed(f"endpoint {where}: answered {status}{tried}: {shown}")
+        Raises:
+            _MayPass: There is no whole answer, or the server is busy.
+            EndpointRefused: The server does not take it.
+            EndpointFailed: It answers something else.
+        """
         try:
-            return json.loads(text)
+            posted = self._poster.posted(where, data)
+        except urllib3.exceptions.HTTPError as error:
+            raise _MayPass("no answer", _cause(error)) from error
+        shown = " ".join(posted.body[:300].decode("utf-8", "replace").split())
+        if posted.status in PASSING:
+            raise _MayPass(f"answered {posted.status}", shown, posted.response)
+        if posted.status != 200:
+            failure = EndpointRefused if posted.status in REFUSING else EndpointFailed
+            raise failure(f"endpoint {where}: answered {posted.status}: {shown}")
+        if len(posted.body) > LARGEST:
+            raise EndpointFailed(f"endpoint {where}: the answer is larger than {LARGEST:,} bytes")
+        try:
+            return json.loads(posted.body)
         except ValueError as error:
             raise EndpointFailed(f"endpoint {where}: expected JSON, found {shown!r}") from error
 
 
-class _TooSlow(Exception):
-    """An answer that comes too slowly."""
+class _MayPass(Exception):
+    """What may be over when the same is asked again: what came, why, and the response if there was one."""
+
+    def __init__(self, what: str, why: str, response: urllib3.BaseHTTPResponse | None = None) -> None:
+        super().__init__(f"{what}: {why}")
+        self.what, self.why, self.response = what, why, response
+
+
+def _pause(pauses: urllib3.Retry, response: urllib3.BaseHTTPResponse | None) -> None:
+    """Wait as long as a server asks for, or longer from try to try."""
+    try:
+        pauses.sleep(response)
+    except urllib3.exceptions.InvalidHeader:  # what cannot be read asks for nothing
+        pauses.sleep()
 
 
 def _cause(error: Exception) -> str:
-    reason = getattr(error, "reason", None) or error
-    return f"{type(reason).__name__}: {str(reason)[:200]}"
+    return str(error) if isinstance(error, TooSlow) else f"{type(error).__name__}: {str(error)[:200]}"

@@ -13,7 +13,7 @@ from emoprune.problems.prompts.scorers.reading import CannotRead, LocalModel
 
 __all__ = ["CausalScorer"]
 
-TRIED = 3  # examples that sharing is tried on before it is relied upon
+TRIED = 3  # examples, and tokens written after them, that sharing is tried on before it is relied upon
 
 
 class CausalScorer:
@@ -61,12 +61,16 @@ class CausalScorer:
         return TokenScores(spans, surprisal.double().cpu().numpy())
 
     @torch.inference_mode()
-    def agrees_with_plain(self, filled: Filled, choices: Choices) -> bool:
-        """Whether what this scorer says of the first examples is what the model says of their texts in one batch."""
+    def agrees_with_plain(self, filled: Filled, choices: Choices, answer_tokens: int = TRIED) -> bool:
+        """Whether what this scorer says of the first examples is what the model says of their texts in one batch.
+
+        An answer that is written freely is compared as far as it fits into `answer_tokens`.
+        """
         texts = filled.texts()[:TRIED]
         try:
             if not len(choices):
-                return self._said(texts) == CausalScorer(self.local, sharing=False)._said(texts)  # noqa: SLF001  # own
+                limit, plain = min(TRIED, answer_tokens), CausalScorer(self.local, sharing=False)
+                return self._said(texts, limit) == plain._said(texts, limit)
             found = self._prompted(texts, choices).choices(np.arange(len(texts)))
         except CannotRead:
             return False
@@ -75,8 +79,8 @@ class CausalScorer:
         rounding = 1e-3 if self.local.model.dtype == torch.float32 else 5e-2
         return bool(np.allclose(found - found.mean(), expected - expected.mean(), atol=rounding * max(1.0, size)))
 
-    def _said(self, texts: Sequence[str]) -> list[str]:
-        return self._prompted(texts, Choices((), ())).continuations(np.arange(len(texts)), TRIED, "")
+    def _said(self, texts: Sequence[str], limit: int) -> list[str]:
+        return self._prompted(texts, Choices((), ())).continuations(np.arange(len(texts)), limit, "")
 
     @torch.inference_mode()
     def plain(self, texts: Sequence[str]) -> FloatArray:

@@ -48,10 +48,9 @@ class CausalPrompted:
         self._packing = packing
         self._cache: Any = None
 
-    @property
-    def refusal(self) -> str | None:
-        """Say if the longest example does not fit into the model's context."""
-        return too_long(self._ids, self._local.limit)
+    def refusal(self, answer_tokens: int) -> str | None:
+        """Say if the longest example does not fit into the model's context, with room for its answer."""
+        return too_long(self._ids, self._local.limit, answer_tokens)
 
     @torch.inference_mode()
     def choices(self, rows: IntArray) -> FloatArray:

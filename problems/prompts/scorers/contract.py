@@ -50,9 +50,8 @@ class TokenScores:
 class Prompted(Protocol):
     """A filled prompt, ready to be continued; what its examples share is computed once, when it is first needed."""
 
-    @property
-    def refusal(self) -> str | None:
-        """Why it cannot be put to the model, such as its length; None if it can."""
+    def refusal(self, answer_tokens: int) -> str | None:
+        """Return why it cannot be put to the model, such as its length with its answer's; None if it can."""
         ...
 
     def choices(self, rows: IntArray) -> FloatArray:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from emoprune.errors import ConfigError
-from emoprune.problems.prompts.scorers.calling import Caller, Endpoint, EndpointFailed
+from emoprune.problems.prompts.scorers.calling import Caller, Endpoint, EndpointFailed, EndpointRefused
 from emoprune.problems.prompts.scorers.contract import Choices, Filled, FloatArray, TokenScores
 from emoprune.space import IntArray
 
@@ -59,21 +59,39 @@ class EndpointScorer:
                 self.endpoint.top,
             )
 
-    def token_scores(self, text: str) -> TokenScores:
-        """Say how surprising each token is, from an endpoint that echoes the prompt with its log-probabilities."""
-        body = {"prompt": text, "max_tokens": 1, "echo": True, "logprobs": 1, "temperature": 0}
-        (answer,) = self.caller.answers([body])
+    def check_writing(self, filled: Filled, limit: int, stop: str) -> None:
+        """Let the first example be answered; refuse an endpoint that does not write, or has no room for an answer.
+
+        Raises:
+            ConfigError: It does not answer with a text.
+        """
         try:
+            self.prompted(filled, Choices((), ())).continuations(np.arange(1), limit, stop)
+        except EndpointFailed as error:
+            raise ConfigError(f"endpoint: cannot be used: {error}") from error
+
+    def token_scores(self, text: str) -> TokenScores:
+        """Say how surprising each token is, from an endpoint that echoes the prompt with its log-probabilities.
+
+        Raises:
+            ConfigError: It does not echo.
+            EndpointFailed: It does not answer at all.
+        """
+        body = {"prompt": text, "max_tokens": 1, "echo": True, "logprobs": 1, "temperature": 0}
+        try:
+            (answer,) = self.caller.answers([body])
             found = _choice(answer)["logprobs"]
             starts = [int(place) for place in found["text_offset"]]
             ends = [*starts[1:], starts[-1] + len(found["tokens"][-1])]
             surprisal = [np.inf if each is None else -float(each) for each in found["token_logprobs"]]
             kept = [place for place, start in enumerate(starts) if start < len(text)]
             spans = np.array([[starts[place], ends[place]] for place in kept], dtype=np.int64).reshape(-1, 2)
-        except (KeyError, TypeError, ValueError, IndexError) as error:
+        except (EndpointRefused, KeyError, TypeError, ValueError, IndexError) as error:
+            why = f" ({error})" if isinstance(error, EndpointRefused) else ""
             raise ConfigError(
-                "references: the endpoint does not echo a prompt with its log-probabilities, so perplexity is not "
-                "known; leave that reference out"
+                f"references: the endpoint does not echo a prompt with its log-probabilities{why}, so perplexity is "
+                "not known; leave that reference out: name in `references` those you want, such as "
+                "[random, accepting-in-runs]"
             ) from error
         return TokenScores(spans, np.array([surprisal[place] for place in kept]))
 
@@ -91,8 +109,7 @@ class EndpointPrompted:
         self._texts = texts
         self._choices = choices
 
-    @property
-    def refusal(self) -> str | None:
+    def refusal(self, answer_tokens: int) -> str | None:  # noqa: ARG002  # the contract's
         """Nothing is known beforehand; the endpoint says itself if a text is too long."""
         return None
 

@@ -64,8 +64,7 @@ class MaskedPrompted:
         self._ids = ids
         self._choices = choices
 
-    @property
-    def refusal(self) -> str | None:
+    def refusal(self, answer_tokens: int) -> str | None:  # noqa: ARG002  # the answer stands where the mask does
         """Say if an example does not fit into the model's context, or brings a mask of its own."""
         refusal = too_long(self._ids, self._local.limit)
         if refusal is not None:

@@ -100,14 +100,13 @@ def limit_of(config: Any, tokenizer: Any) -> int:
     return int(min(MANY, usual, (limit or MANY) - offset))
 
 
-def too_long(ids: Sequence[Sequence[int]], limit: int) -> str | None:
-    """Say if the longest of some texts, as tokens, has more than a model reads."""
+def too_long(ids: Sequence[Sequence[int]], limit: int, answer_tokens: int = 1) -> str | None:
+    """Say if the longest of some texts, as tokens, has more than a model reads, with room for an answer."""
     longest = max(map(len, ids))
-    return (
-        f"the longest example makes {longest} tokens of the prompt, the model reads {limit}"
-        if longest > limit
-        else None
-    )
+    if longest + answer_tokens - 1 <= limit:  # the last token of an answer is written, and not read
+        return None
+    answer = "" if answer_tokens == 1 else f" and an answer has up to {answer_tokens}"
+    return f"the longest example makes {longest} tokens of the prompt{answer}, the model reads {limit}"
 
 
 def check_fast(tokenizer: Any, name: str) -> None:

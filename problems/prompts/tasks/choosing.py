@@ -38,6 +38,11 @@ class Choosing:
         """What can be measured of chosen answers."""
         return ("accuracy", "balanced-accuracy", "reward", "cross-entropy", "entropy")
 
+    @property
+    def answer_tokens(self) -> int:
+        """One: each word is a token."""
+        return 1
+
     def check_answers(self, examples: Sequence[Example], part: str) -> None:
         """Refuse answers that are none of the labels."""
         strange = next((each for each in examples if each.answer not in self.labels), None)

@@ -31,6 +31,11 @@ class Task(Protocol):
         """The words to choose from; none if answers are written freely."""
         ...
 
+    @property
+    def answer_tokens(self) -> int:
+        """How many tokens an answer has at most."""
+        ...
+
     def check_answers(self, examples: Sequence[Example], part: str) -> None:
         """Refuse examples that cannot be judged.
 

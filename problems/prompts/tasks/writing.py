@@ -49,6 +49,11 @@ class Writing:
         """None: answers are not chosen."""
         return Choices((), ())
 
+    @property
+    def answer_tokens(self) -> int:
+        """The limit."""
+        return self.limit
+
     def check_answers(self, examples: Sequence[Example], part: str) -> None:
         """Refuse answers that nothing can match."""
         for example in examples:

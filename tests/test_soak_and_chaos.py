@@ -30,7 +30,7 @@ def test_a_thousand_generations_grow_neither_open_files_nor_checkpoints_and_memo
         if generation.index % 100 == 99:
             sizes.append(process.memory_info().rss)
             files.append(process.num_fds())
-    assert len(set(files[1:])) == 1
+    assert np.ptp(files[1:]) <= 1  # the thread that keeps the run's heartbeat may be writing its file just then
     assert len(list((searching.run.path / "checkpoints").iterdir())) == 3
     history = (searching.run.path / "history.jsonl").stat().st_size
     # What Python holds of an evaluation is a few times its line; a leak of the population's state would be hundreds.

@@ -93,6 +93,27 @@ def test_the_models_own_head_and_attention_are_back_afterwards(causal: CausalSco
     assert causal.local.model(input_ids=torch.tensor([[4, 5]])).logits.shape[-1] == 28
 
 
+def test_the_head_projects_the_ends_of_the_examples_alone(causal: CausalScorer) -> None:
+    asked = filled()
+    ids = causal.local.ids(asked.texts())
+    projected: list[tuple[int, ...]] = []
+
+    def look(module: torch.nn.Module, _given: object, made: Any) -> None:
+        if isinstance(module, torch.nn.Linear) and module.out_features == len(CHOICES.tokens):
+            projected.append(tuple(made.shape[:-1]))
+
+    hook = torch.nn.modules.module.register_module_forward_hook(look)
+    try:
+        causal.prompted(asked, CHOICES).choices(np.arange(12))
+    finally:
+        hook.remove()
+    if causal.packing:
+        assert projected == [(1, 12)]
+    else:
+        assert sum(rows for rows, _ in projected) == 12
+        assert sum(places for _, places in projected) <= len({len(each) for each in ids}) + len(projected) - 1
+
+
 def test_a_soft_cap_on_logits_holds_with_a_narrow_head_too(tmp_path: Path) -> None:
     from transformers import Gemma2Config, Gemma2ForCausalLM
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import inspect
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -67,9 +68,9 @@ class CausalPrompted:
 
     def _batched(self, model: Any, ids: Sequence[Sequence[int]]) -> torch.Tensor:
         """Return the logits after each text; padding stands behind it, where no token of it looks."""
-        logits = model(input_ids=self._padded(ids), **self._past(len(ids))).logits
-        last: torch.Tensor = logits[torch.arange(len(ids)), torch.tensor([len(each) - 1 for each in ids])]
-        return last
+        ends, end = np.unique([len(each) - 1 for each in ids], return_inverse=True)
+        logits = self._logits_at(model, ends, input_ids=self._padded(ids), **self._past(len(ids)))
+        return logits[torch.arange(len(ids)), torch.from_numpy(end)]
 
     def _packed(self, model: Any, ids: Sequence[Sequence[int]]) -> torch.Tensor:
         """Return the logits after each text, all of them read in one row."""
@@ -79,11 +80,17 @@ class CausalPrompted:
         row = torch.tensor([[token for each in ids for token in each]], device=device)
         positions = [self._shared + place for length in lengths.tolist() for place in range(length)]
         with packed_attention(model):
-            logits = model(
-                input_ids=row, position_ids=torch.tensor([positions], device=device), use_cache=False, packed=packed
-            ).logits
-        last: torch.Tensor = logits[0, torch.from_numpy(lengths.cumsum() - 1)]
-        return last
+            asked = {"input_ids": row, "position_ids": torch.tensor([positions], device=device), "packed": packed}
+            return self._logits_at(model, lengths.cumsum() - 1, **asked, use_cache=False)[0]
+
+    def _logits_at(self, model: Any, places: IntArray, **asked: Any) -> torch.Tensor:
+        """Return logits at some places of every row; where the model can, nothing is projected at the others."""
+        at = torch.from_numpy(places).to(self._local.device)
+        if "logits_to_keep" in inspect.signature(model.forward).parameters:
+            kept: torch.Tensor = model(**asked, logits_to_keep=at).logits
+            return kept
+        everywhere: torch.Tensor = model(**asked).logits
+        return everywhere[:, at]
 
     def _padded(self, ids: Sequence[Sequence[int]]) -> torch.Tensor:
         longest, filler = max(map(len, ids)), self._local.padding

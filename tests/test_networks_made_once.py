@@ -13,7 +13,7 @@ import pytest
 
 from emoprune.errors import ConfigError
 from emoprune.problems.networks.channels import Channels
-from emoprune.problems.networks.made_once import arrays_made_once, plain_made_once
+from emoprune.problems.networks.made_once import arrays_made_once, kept_arrays, kept_json, plain_made_once
 from emoprune.problems.networks.weight_ratios import WeightRatios
 from emoprune.problems.networks.weights import Weights
 from emoprune.records import Split
@@ -56,18 +56,31 @@ def test_a_file_that_was_changed_is_refused(tmp_path: Path) -> None:
         plain_made_once(tmp_path / "p.json", never)
 
 
-def killed_while_writing(folder: Path) -> None:
+@pytest.mark.parametrize("keep", [0, 1, 30, -1])
+def test_a_file_without_a_checksum_that_was_cut_off_is_made_again(tmp_path: Path, keep: int) -> None:
+    for name, once in (("a.safetensors", kept_arrays), ("p.json", kept_json)):
+        once(tmp_path / name, lambda: {"a": np.arange(9.0)} if name.startswith("a") else {"a": list(range(9))})  # noqa: B023  # called at once
+        content = (tmp_path / name).read_bytes().rstrip()
+        (tmp_path / name).write_bytes(content[:keep])
+        made = once(tmp_path / name, lambda: {"a": np.ones(2)} if name.startswith("a") else {"a": [1, 1]})  # noqa: B023  # called at once
+        assert list(made["a"]) == [1, 1]
+        assert list(once(tmp_path / name, never)["a"]) == [1, 1]
+
+
+def killed_while_writing(once: Any, path: Path) -> None:
     os.fsync = lambda _: os.kill(os.getpid(), signal.SIGKILL)  # type: ignore[assignment]  # the last moment before it counts
-    plain_made_once(folder / "p.json", lambda: {"a": 1})
+    once(path, lambda: {"a": np.ones(1)} if path.suffix == ".safetensors" else {"a": 1})
 
 
-def test_killed_while_writing_the_file_is_not_there(tmp_path: Path) -> None:
-    child = multiprocessing.get_context("fork").Process(target=killed_while_writing, args=(tmp_path,))
+@pytest.mark.parametrize("once", [plain_made_once, kept_json, arrays_made_once, kept_arrays])
+def test_killed_while_writing_the_file_is_not_there(tmp_path: Path, once: Any) -> None:
+    path = tmp_path / ("p.json" if once in {plain_made_once, kept_json} else "p.safetensors")
+    child = multiprocessing.get_context("fork").Process(target=killed_while_writing, args=(once, path))
     child.start()
     child.join(60)
     assert child.exitcode == -signal.SIGKILL
-    assert not (tmp_path / "p.json").exists()
-    assert plain_made_once(tmp_path / "p.json", lambda: {"a": 2}) == {"a": 2}
+    assert not path.exists()
+    assert once(path, lambda: {"a": np.full(1, 2)} if path.suffix == ".safetensors" else {"a": 2})["a"] == 2
 
 
 @pytest.mark.parametrize(

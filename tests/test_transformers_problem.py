@@ -19,6 +19,7 @@ from emoprune.errors import ConfigError
 from emoprune.problems.networks.transformers.anatomy.finding import anatomy_of
 from emoprune.problems.networks.transformers.genes import GeneLayout
 from emoprune.problems.networks.transformers.heads_and_neurons import HeadsAndNeurons
+from emoprune.problems.networks.transformers.weights.ratios import TransformerWeightRatios
 from emoprune.testing import ProblemConformance
 
 
@@ -218,6 +219,41 @@ def test_the_pre_flight_names_kinds_sizes_and_bounds(names: dict[str, str]) -> N
     assert [row["attention"] for row in found.tables["layers"]] == ["grouped-query"] * 3
     assert [row["can be met"] for row in found.tables["bounds"]] == ["yes", "not known before measuring"]
     assert "a key and value head goes when none of its queries is left" in found.notes[0]
+
+
+@pytest.mark.parametrize(
+    ("kind", "files"),
+    [
+        (HeadsAndNeurons, ["scores.safetensors", "references.json"]),
+        (TransformerWeightRatios, ["references.json", "norms.safetensors"]),
+    ],
+)
+@pytest.mark.parametrize("kept", [0.0, 0.5])
+def test_files_that_a_kill_tore_while_the_problem_was_prepared_are_made_again(
+    kind: Any, files: list[str], kept: float, names: dict[str, str], tmp_path: Path
+) -> None:
+    def prepared() -> dict[str, bytes]:
+        sizes = {name: size for name, size in SMALL.items() if name != "levels"}
+        kind(**names, **sizes).prepare(tmp_path, 1)
+        return {name: (tmp_path / name).read_bytes() for name in files}
+
+    whole = prepared()
+    for name in files:
+        (tmp_path / name).write_bytes(whole[name][: int(kept * len(whole[name]))])
+    assert prepared() == whole
+
+
+def test_a_torn_classifier_is_fitted_again(tmp_path: Path) -> None:
+    names, path = sentences_folder(tmp_path), tmp_path / "run" / "classifier.safetensors"
+
+    def fitted() -> bytes:
+        options = {**names, "task": "text-classification", "length": 8, "references": ["uniform"]}
+        HeadsAndNeurons(**options).prepare(path.parent, 1)
+        return path.read_bytes()
+
+    whole = fitted()
+    path.write_bytes(whole[: len(whole) // 2])
+    assert fitted() == whole
 
 
 def test_references_stand_at_their_percentages_and_the_unpruned_comes_first(

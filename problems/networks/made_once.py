@@ -4,16 +4,48 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from safetensors import SafetensorError
+from safetensors.numpy import load, save
+
 from emoprune.errors import ConfigError
 from emoprune.problems.networks.weights import Weights, load_weights, save_weights, write_whole
 
-__all__ = ["arrays_made_once", "plain_made_once", "read_plain"]
+__all__ = ["arrays_made_once", "kept_arrays", "kept_json", "plain_made_once", "read_plain"]
 
 _CHECKSUM = "sha256"
+_log = logging.getLogger(__name__)
+
+
+def kept_json(path: Path, make: Callable[[], Mapping[str, Any]]) -> dict[str, Any]:
+    """Return the JSON object at `path`, without a checksum; made and kept there at first, and where it was torn."""
+
+    def written() -> bytes:
+        return (json.dumps(make(), indent=1) + "\n").encode()
+
+    found: dict[str, Any] = _whole(path, written, json.loads)
+    return found
+
+
+def kept_arrays(path: Path, make: Callable[[], Weights]) -> Weights:
+    """Return the arrays at `path`, without a checksum; made and kept there at first, and where they were torn."""
+    found: Weights = _whole(path, lambda: save(dict(make())), load)
+    return found
+
+
+def _whole(path: Path, written: Callable[[], bytes], read: Callable[[bytes], Any]) -> Any:
+    """Read what lies at `path`; a torn file, which a kill left before files were replaced as a whole, is made again."""
+    if path.exists():
+        try:
+            return read(path.read_bytes())
+        except (ValueError, SafetensorError) as error:
+            _log.warning("%s was torn (%s) and is made again", path.name, error)
+    write_whole(path, written())
+    return read(path.read_bytes())
 
 
 def arrays_made_once(path: Path, make: Callable[[], Weights]) -> Weights:

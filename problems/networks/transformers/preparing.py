@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,12 +9,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors.numpy import load_file, save_file
-from safetensors.torch import load_file as load_tensors
-from safetensors.torch import save_file as save_tensors
 
 from emoprune.contracts import Reference
 from emoprune.problems.networks.criteria.evidence import Scores
+from emoprune.problems.networks.made_once import kept_arrays, kept_json
 from emoprune.problems.networks.references.stored import as_json, from_json
 from emoprune.problems.networks.transformers.anatomy.structure import BlockPlan
 from emoprune.problems.networks.transformers.criteria.evidence import TransformerCriterion, TransformerEvidence
@@ -27,6 +24,7 @@ from emoprune.problems.networks.transformers.references import ReferenceInputs, 
 from emoprune.problems.networks.transformers.running.passing import calls_of
 from emoprune.problems.networks.transformers.tasks.fitting import fit_classifier
 from emoprune.problems.networks.transformers.tasks.opening import Opened
+from emoprune.problems.networks.weights import Weights
 
 __all__ = ["Prepared", "Wanted", "fitted", "orders_of", "prepared", "smallest_plan", "unit_costs"]
 
@@ -64,15 +62,15 @@ def fitted(opened: Opened, folder: Path) -> dict[str, torch.Tensor]:
     """Fit the classifier of a model that has none, or take it from `folder`; return the weights that this changed."""
     if not opened.unfitted:
         return {}
-    path, model = folder / CLASSIFIER, opened.task.model
-    if not path.exists():
-        folder.mkdir(parents=True, exist_ok=True)
+    model = opened.task.model
+
+    def made() -> Weights:
         fit_classifier(model, opened.train)
-        own = {
-            name: each.detach().clone() for name, each in model.state_dict().items() if name.startswith("classifier.")
-        }
-        save_tensors(own, path)
-    weights = load_tensors(path)
+        own = {name: each for name, each in model.state_dict().items() if name.startswith("classifier.")}
+        return {name: each.detach().cpu().numpy() for name, each in own.items()}
+
+    folder.mkdir(parents=True, exist_ok=True)
+    weights = {name: torch.from_numpy(own.copy()) for name, own in kept_arrays(folder / CLASSIFIER, made).items()}
     model.load_state_dict(weights, strict=False)
     return weights
 
@@ -113,14 +111,14 @@ def prepared(
     evidence = TransformerEvidence(
         opened.task, opened.anatomy, opened.task.parts[CALIBRATION], unit_costs(opened), seed
     )
-    path = folder / SCORES
-    if not path.exists():
-        made = criterion(evidence)
-        save_file({f"{number:04}": np.asarray(own, dtype=np.float64) for number, own in enumerate(made)}, path)
-    kept = load_file(path)
+
+    def scored() -> Weights:
+        return {f"{number:04}": np.asarray(own, dtype=np.float64) for number, own in enumerate(criterion(evidence))}
+
+    kept = kept_arrays(folder / SCORES, scored)
     scores = tuple(kept[name] for name in sorted(kept))
-    path = folder / REFERENCES
-    if not path.exists():
+
+    def referred() -> dict[str, Any]:
         # What no method looks at is not measured: a pass backwards through a language model takes long.
         gates = HeadGates()(evidence) if "greedy-heads" in wanted.names else scores
         inputs = ReferenceInputs(
@@ -136,8 +134,9 @@ def prepared(
             wanted.cost,
             wanted.percentages,
         )
-        path.write_text(json.dumps(as_json(references_of(wanted.names, inputs), {}), indent=1) + "\n", encoding="utf-8")
-    references, _ = from_json(json.loads(path.read_text(encoding="utf-8")), layout.space)
+        return as_json(references_of(wanted.names, inputs), {})
+
+    references, _ = from_json(kept_json(folder / REFERENCES, referred), layout.space)
     return Prepared(scores, references)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fnmatch
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,6 +11,7 @@ import numpy as np
 from emoprune.contracts import Description, Inspection, Reference
 from emoprune.errors import ContractError
 from emoprune.problems.networks.layer_inspection import inspection_of_layers
+from emoprune.problems.networks.made_once import kept_json
 from emoprune.problems.networks.references.stored import as_json, from_json
 from emoprune.problems.networks.transformers.anatomy.narrowing import Adjust
 from emoprune.problems.networks.transformers.anatomy.structure import BlockPlan
@@ -55,11 +55,9 @@ class LayerProblem(TransformerProblem):
 
     def prepare(self, folder: Path, seed: int) -> None:  # noqa: ARG002  # the contract's
         """Fit a classifier if there is none, and make the references; all is kept in `folder`."""
-        own, path = self._fit(folder), folder / "references.json"
-        if not path.exists():
-            made = self.made_references(own)
-            path.write_text(json.dumps(as_json(made, {}), indent=1) + "\n", encoding="utf-8")
-        self._references, _ = from_json(json.loads(path.read_text(encoding="utf-8")), self.space)
+        own = self._fit(folder)
+        kept = kept_json(folder / "references.json", lambda: as_json(self.made_references(own), {}))
+        self._references, _ = from_json(kept, self.space)
 
     def references(self) -> tuple[Reference, ...]:
         """Return the unpruned model, then what a user would have picked without a search."""

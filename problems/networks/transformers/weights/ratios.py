@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Literal
 
 import torch
-from safetensors.torch import load_file, save_file
 
 from emoprune.contracts import Recovered, Reference
 from emoprune.errors import ConfigError
+from emoprune.problems.networks.made_once import kept_arrays
 from emoprune.problems.networks.recovery.plan import Plan
 from emoprune.problems.networks.transformers.recovery.recovering import Budget
 from emoprune.problems.networks.transformers.recovery.sparse import SparseMethod, recovered_sparse
@@ -23,6 +23,7 @@ from emoprune.problems.networks.treatments.contract import Treatment
 from emoprune.problems.networks.treatments.patterns import Patterns
 from emoprune.problems.networks.treatments.ratios import SHARES, WeightShares
 from emoprune.problems.networks.treatments.share_references import share_references
+from emoprune.problems.networks.weights import Weights
 from emoprune.space import IntArray
 
 __all__ = ["TransformerWeightRatios"]
@@ -99,10 +100,13 @@ class TransformerWeightRatios(LayerProblem):
     def prepare(self, folder: Path, seed: int) -> None:
         """Fit a classifier if there is none, look at what the layers read, and make the references."""
         super().prepare(folder, seed)
-        self._seed, path = seed, folder / "norms.safetensors"
-        if not path.exists():
-            save_file(input_norms(self.open(), self._genes.levels), path)
-        self._norms = load_file(path)
+        self._seed = seed
+
+        def made() -> Weights:
+            return {name: own.numpy() for name, own in input_norms(self.open(), self._genes.levels).items()}
+
+        kept = kept_arrays(folder / "norms.safetensors", made)
+        self._norms = {name: torch.from_numpy(own.copy()) for name, own in kept.items()}
 
     def made_references(self, opened: Opened) -> tuple[Reference, ...]:
         """Return uniform shares, and each method's shares at some percentages."""

@@ -21,15 +21,16 @@ from scipy.stats import spearmanr
 
 from emoprune import plugins
 from emoprune.errors import ConfigError
-from emoprune.problems.networks.bench import Bench
-from emoprune.problems.networks.criteria.evidence import Criterion, Evidence, Scores
-from emoprune.problems.networks.criteria.naming import CHANNELS, criterion_named
+from emoprune.problems.networks.calibration.evidence import Evidence, Scores
+from emoprune.problems.networks.channels.slicer import Slicer
+from emoprune.problems.networks.criteria.by_name import CHANNELS, criterion_named
+from emoprune.problems.networks.criteria.contract import Criterion
 from emoprune.problems.networks.data.images import LabelledImages
-from emoprune.problems.networks.proxies.adaptive_batch_norm import averaged
-from emoprune.problems.networks.running import PlainRunner, Runner, runner_of
-from emoprune.problems.networks.scoring import calibration_images
-from emoprune.problems.networks.slicing import Slicer
-from emoprune.problems.networks.sources import data_named
+from emoprune.problems.networks.evaluation.bench import Bench
+from emoprune.problems.networks.evaluation.proxies.adaptive_batch_norm import averaged
+from emoprune.problems.networks.evaluation.runner import PlainRunner, Runner, runner_of
+from emoprune.problems.networks.evaluation.scoring import calibration_images
+from emoprune.problems.networks.unpruned.by_name import data_named
 from emoprune.problems.networks.variant import Variant
 from emoprune.records import Split
 from emoprune.space import IntArray

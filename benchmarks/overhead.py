@@ -20,13 +20,13 @@ from measuring.recording import FOLDER, Report, Table, arguments, publish
 from measuring.spreads import Spread, digits
 
 from emoprune.config import SearchSettings
-from emoprune.evaluate import InProcess
-from emoprune.heartbeat import Heartbeat, starting
-from emoprune.opening import describe_in_manifest, prepare
-from emoprune.recorder import Recorder
+from emoprune.evaluation.serial import InProcess
+from emoprune.loop.session import Session
+from emoprune.loop.stages import side_by_side
+from emoprune.loop.start import describe_in_manifest, prepare
 from emoprune.records import Evaluation, Generation, Split
-from emoprune.session import Session
-from emoprune.staging import side_by_side
+from emoprune.run.heartbeat import Heartbeat, starting
+from emoprune.run.recorder import Recorder
 
 GENES = 200
 OURS, ASKED, ADDED = "emoprune", "Optuna, ask and tell", "Optuna, add_trial"

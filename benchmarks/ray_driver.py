@@ -57,9 +57,9 @@ def batches(cell: Cell) -> list[IntArray]:
 
 def ours(cell: Cell) -> Meter:
     """Evaluate through emoprune's actors, from candidates to evaluations."""
-    from emoprune.assembly import build_backend
     from emoprune.config import EvaluationSettings
-    from emoprune.evaluate import Evaluator
+    from emoprune.evaluation.evaluator import Evaluator
+    from emoprune.loop.build import build_backend
     from emoprune.records import Candidate, Split
 
     meter, problem = Meter(), Pruning(KeptAndLost(GENES), WEIGHT)

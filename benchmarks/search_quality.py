@@ -16,7 +16,7 @@ from measuring.processes import progress
 from measuring.recording import Report, Table, arguments, publish
 from scipy.stats import bootstrap
 
-from emoprune.problems.networks.channels import Channels
+from emoprune.problems.networks.channels.problem import Channels
 
 BUDGETS = (100, 200, 400, 1000)
 QUICK_BUDGETS = (40, 80)

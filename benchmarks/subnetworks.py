@@ -20,7 +20,7 @@ from measuring.recording import Report, Table, arguments, publish
 from scipy.stats import bootstrap
 
 import emoprune
-from emoprune.recovering import recover
+from emoprune.commands.recovery import recover
 
 POPULATION = 40
 GENERATIONS = 15

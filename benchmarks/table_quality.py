@@ -15,14 +15,14 @@ from measuring.table_searches import Searched, searched
 from measuring.table_sets import KEEL, SETS, table_named
 from scipy.stats import bootstrap
 
-from emoprune.problems.tables.auditing import guessed
 from emoprune.problems.tables.choosing import Choice
-from emoprune.problems.tables.features import FeatureSearch, NewOptions
 from emoprune.problems.tables.formulas.formula import Column, Formula
 from emoprune.problems.tables.formulas.operators import OPERATORS
 from emoprune.problems.tables.openfe.two_stage import Generation
-from emoprune.problems.tables.references.catalogue import METHODS
 from emoprune.problems.tables.splits import Splits
+from emoprune.problems.tables.subsets.audit import guessed
+from emoprune.problems.tables.subsets.features import FeatureSearch, NewOptions
+from emoprune.problems.tables.subsets.references.catalogue import METHODS
 from emoprune.problems.tables.table import Table as Data
 from emoprune.problems.tables.table import Task
 from emoprune.problems.tables.task import Options, TableTask

@@ -21,13 +21,13 @@ from measuring.table_sets import table_named, wide
 from emoprune.front import hypervolume, non_dominated
 from emoprune.problems.tables.choosing import Choice
 from emoprune.problems.tables.computing import Computed
-from emoprune.problems.tables.feature_subset import FeatureSubset
-from emoprune.problems.tables.features import Features, FeatureSearch, NewOptions
 from emoprune.problems.tables.formulas.formula import Term
 from emoprune.problems.tables.formulas.operators import OPERATORS
 from emoprune.problems.tables.learners.lightgbm import BoostedTrees, TreeOptions
 from emoprune.problems.tables.openfe.two_stage import Generation
 from emoprune.problems.tables.splits import Block, Splits
+from emoprune.problems.tables.subsets.feature_subset import FeatureSubset
+from emoprune.problems.tables.subsets.features import Features, FeatureSearch, NewOptions
 from emoprune.problems.tables.task import Options, TableTask
 from emoprune.records import Split
 

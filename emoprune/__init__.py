@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING
 from emoprune.errors import EmopruneError
 
 if TYPE_CHECKING:
+    from emoprune.loop.search import Search, resume, search
     from emoprune.run import Run, open_run
-    from emoprune.searching import Search, resume, search
 
 __version__ = version("emoprune")
 __all__ = ["EmopruneError", "Run", "Search", "__version__", "open_run", "resume", "search"]
 
-_HOMES = {"search": "emoprune.searching", "resume": "emoprune.searching", "Search": "emoprune.searching"}
+_HOMES = {"search": "emoprune.loop.search", "resume": "emoprune.loop.search", "Search": "emoprune.loop.search"}
 _HOMES |= {"open_run": "emoprune.run", "Run": "emoprune.run"}
 
 

@@ -9,7 +9,7 @@ import traceback
 from pathlib import Path
 from typing import TextIO
 
-from emoprune.cli import NOBODY_READS, app
+from emoprune.cli.app import NOBODY_READS, app
 from emoprune.errors import EmopruneError, StorageError
 
 __all__ = ["main"]
@@ -57,7 +57,7 @@ def _explain(error: Exception) -> None:
             f"internal error: {type(error).__name__}: {error}\n"
             "This is a mistake in emoprune or in a plug-in; the same command with --debug shows where."
         )
-    from emoprune.showing import printable
+    from emoprune.cli.output import printable
 
     sys.stderr.write(f"emoprune: {printable(text)}\n")
 

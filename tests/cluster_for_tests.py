@@ -18,8 +18,10 @@ from problems_for_tests import Knapsack12
 from emoprune.cluster import RayActors
 from emoprune.contracts import Problem
 from emoprune.errors import ConfigError
-from emoprune.evaluate import Finished, InProcess, seed_for
-from emoprune.measuring import Outcome, Ticket
+from emoprune.evaluation.backends import Finished
+from emoprune.evaluation.evaluator import seed_for
+from emoprune.evaluation.serial import InProcess
+from emoprune.evaluation.tickets import Outcome, Ticket
 from emoprune.records import Candidate, Split
 from emoprune.space import IntArray
 

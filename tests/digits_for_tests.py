@@ -6,15 +6,15 @@ from functools import cache
 
 from torch import nn
 
-from emoprune.problems.networks.bench import Bench
-from emoprune.problems.networks.built_in.digits import digits_network
+from emoprune.problems.networks.calibration.evidence import Evidence, Scores
+from emoprune.problems.networks.channels.slicer import Slicer
 from emoprune.problems.networks.coupling.tracing import trace
-from emoprune.problems.networks.criteria.evidence import Evidence, Scores
 from emoprune.problems.networks.criteria.norms import L1
 from emoprune.problems.networks.data.digits import digits
 from emoprune.problems.networks.data.images import ImageData
-from emoprune.problems.networks.slicing import Slicer
-from emoprune.problems.networks.training import one_thread, seeded, train
+from emoprune.problems.networks.evaluation.bench import Bench
+from emoprune.problems.networks.unpruned.built_in.digits import digits_network
+from emoprune.problems.networks.unpruned.training import one_thread, seeded, train
 
 EPOCHS = 10
 

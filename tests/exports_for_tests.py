@@ -14,12 +14,12 @@ from torch import nn
 from zoo_for_tests import images_for, structure_of_zoo, zoo
 
 from emoprune.contracts import Description
-from emoprune.problems.networks.cost import CostModel
 from emoprune.problems.networks.coupling.realising import realised
 from emoprune.problems.networks.coupling.structure import Structure
 from emoprune.problems.networks.coupling.tracing import trace
-from emoprune.problems.networks.exporting import export
-from emoprune.problems.networks.scoring import LoadedImages, outputs_of
+from emoprune.problems.networks.evaluation.cost import CostModel
+from emoprune.problems.networks.evaluation.scoring import LoadedImages, outputs_of
+from emoprune.problems.networks.export.export import export
 from emoprune.problems.networks.variant import Variant
 from emoprune.space import IntArray
 

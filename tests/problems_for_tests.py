@@ -25,10 +25,10 @@ from emoprune.contracts import (
     Reference,
     Rows,
 )
+from emoprune.contracts.stages import Concluded, Next, Stage
 from emoprune.errors import ConfigError, ContractError
 from emoprune.records import Candidate, Split
 from emoprune.space import Gene, GeneKind, IntArray, Space
-from emoprune.stages import Concluded, Next, Stage
 
 __all__ = ["Half", "HalvedKnapsack", "Knapsack12", "OfferingKnapsack12", "SurveyingKnapsack12"]
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from emoprune import front
 from emoprune.contracts import Constraint, Direction, Objective, Passage, as_minimised
 from emoprune.records import Candidate, Evaluation, Front, Generation, Progress, Ran, Split, State, Status, table
-from emoprune.tables import history_frame, pareto_frame
+from emoprune.run.frames import history_frame, pareto_frame
 
 if TYPE_CHECKING:
     import pandas as pd

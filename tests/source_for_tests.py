@@ -59,7 +59,7 @@ def imports(module: Module, names: set[str]) -> Iterator[tuple[int, str]]:
 
 def planted(root: Path, place: str, source: str) -> list[Module]:
     """Write one file into an otherwise innocent tree and read it all."""
-    for innocent in ("emoprune/records.py", "problems/prompts/tokens.py", "problems/networks/widths.py"):
+    for innocent in ("emoprune/records.py", "problems/prompts/tokens.py", "problems/networks/channels/widths.py"):
         (root / innocent).parent.mkdir(parents=True, exist_ok=True)
         (root / innocent).write_text("", encoding="utf-8")
     (root / place).parent.mkdir(parents=True, exist_ok=True)

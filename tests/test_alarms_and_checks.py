@@ -11,11 +11,11 @@ from problems_for_tests import OfferingKnapsack12
 from typer.testing import CliRunner
 
 import emoprune
-from emoprune.cli import app
+from emoprune.cli.app import app
+from emoprune.commands.inspection import inspect
 from emoprune.config import load
 from emoprune.contracts import FloatArray
 from emoprune.errors import ConfigError
-from emoprune.inspecting import inspect
 from emoprune.records import Candidate
 from emoprune.report.page import write_page
 from emoprune.run import Run

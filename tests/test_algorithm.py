@@ -17,9 +17,12 @@ from pymoo.core.population import Population
 from pymoo.core.problem import Problem as PymooProblem
 from pymoo.operators.survival.rank_and_crowding import RankAndCrowding
 
+from emoprune.algorithms.pymoo_survival import Rows, StableRankAndCrowding, Standing
 from emoprune.contracts import LARGEST, Objective
+from emoprune.contracts.algorithm import Algorithm, Measured
 from emoprune.errors import ConfigError, ContractError, RunCorrupt
-from emoprune.evolution import Evolution
+from emoprune.evolution.ask_tell import Evolution
+from emoprune.evolution.variation import Operators
 from emoprune.front import hypervolume
 from emoprune.operators.crossover import UniformCrossover
 from emoprune.operators.mutation import ByKindMutation
@@ -27,11 +30,8 @@ from emoprune.operators.repair import Legal
 from emoprune.operators.sampling import LatinSampling
 from emoprune.operators.seeding import Plain
 from emoprune.plugins import build
-from emoprune.proposals import Algorithm, Measured
 from emoprune.space import IntArray, Space
-from emoprune.survival import Rows, StableRankAndCrowding, Standing
 from emoprune.testing import AlgorithmConformance
-from emoprune.variation import Operators
 
 SPACE = Space.bits(24)
 ALGORITHMS = ("nsga2", "nsga3", "age-moea2", "sms-emoa", "random")  # pymoo's

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 import pytest
 from pydantic import Field
 
-from emoprune.asking import Question, answered, offers_no
+from emoprune.commands.questions import Question, answered, offers_no
 from emoprune.contracts import Audit, Finding
 from emoprune.errors import ConfigError, ContractError
 

@@ -10,13 +10,13 @@ import pytest
 from problems_for_tests import Knapsack12, OfferingKnapsack12
 
 import emoprune
-from emoprune.auditing import along_the_front, audit
+from emoprune.commands.audit import along_the_front, audit
 from emoprune.contracts import Audit, Finding
 from emoprune.errors import ConfigError, ContractError, RunCorrupt, RunLocked, RunNotFound
-from emoprune.placing import alone
 from emoprune.records import Candidate
 from emoprune.report.page import write_page
 from emoprune.run import Run
+from emoprune.run.locks import alone
 
 SETTINGS = {
     "problem": "problems_for_tests:OfferingKnapsack12",

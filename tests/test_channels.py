@@ -21,14 +21,14 @@ from safetensors.torch import load_file, save_file
 from emoprune import plugins
 from emoprune.contracts import Failure, Problem, constraints_of
 from emoprune.errors import ConfigError, ContractError
-from emoprune.problems.networks.built_in.digits import digits_network
-from emoprune.problems.networks.channels import Channels
+from emoprune.problems.networks.channels.problem import Channels
 from emoprune.problems.networks.coupling.realising import realised
 from emoprune.problems.networks.coupling.tracing import trace
 from emoprune.problems.networks.criteria.ranking import kept_units
 from emoprune.problems.networks.data.digits import digits
 from emoprune.problems.networks.data.images import ImageData, LabelledImages
-from emoprune.problems.networks.scoring import LoadedImages, error_of
+from emoprune.problems.networks.evaluation.scoring import LoadedImages, error_of
+from emoprune.problems.networks.unpruned.built_in.digits import digits_network
 from emoprune.records import Split
 from emoprune.space import GeneKind, IntArray
 from emoprune.testing import ProblemConformance
@@ -371,7 +371,7 @@ def test_the_parts_of_the_digits_share_no_image() -> None:
 
 
 def test_the_engine_builds_it_from_checked_options_and_refuses_unknown_ones() -> None:
-    target = "emoprune.problems.networks.channels:Channels"
+    target = "emoprune.problems.networks.channels.problem:Channels"
     assert isinstance(plugins.build("problem", target, {**SMALL, "widths": 4}), Channels)
     with pytest.raises(ValidationError, match="widht"):
         plugins.build("problem", target, {**SMALL, "widht": 4})

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from commands_for_tests import Command, Ended, entry_point, finished_process, prepared
 
-from emoprune.catalogue import _asked
+from emoprune.commands.catalogue import _asked
 from emoprune.config import example_text, load
 
 

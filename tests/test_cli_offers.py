@@ -14,11 +14,11 @@ import pytest
 from commands_for_tests import Command, Ended, begun, ended, entry_point, finished_process, prepared, wait_for
 from problems_for_tests import OfferingKnapsack12
 
+from emoprune.commands.export import export
 from emoprune.errors import ContractError
-from emoprune.placing import alone
-from emoprune.recorder import Recorder
-from emoprune.results import export
 from emoprune.run import Run
+from emoprune.run.locks import alone
+from emoprune.run.recorder import Recorder
 from emoprune.storage import read_lines
 
 OFFERING = "problem.name=problems_for_tests:OfferingKnapsack12"
@@ -227,7 +227,7 @@ class TestExport:
         exported = folder / found["path"]
         assert {path.name for path in exported.iterdir()} == {"knapsack.json", "knapsack.csv", "export.json"}
         record = json.loads((exported / "export.json").read_text())
-        assert (record["schema"], record["run"]) == ("emoprune.exported/1", "done")
+        assert (record["schema"], record["run"]) == ("emoprune.commands.exported/1", "done")
         assert (record["candidate"], record["formats"]) == (int(exported.name), ["json", "csv"])
         assert record["verified"] is True
         assert shown.err == ""

@@ -25,7 +25,7 @@ from commands_for_tests import (
     wait_for,
 )
 
-from emoprune.following import NOTICE
+from emoprune.cli.follow import NOTICE
 from emoprune.run import Run
 
 SLOW = ("--set", "problem={name: 'bad_problems:Slow'}")

@@ -21,7 +21,7 @@ from problems_for_tests import Knapsack12
 from emoprune.cluster import RayActors
 from emoprune.contracts import Problem
 from emoprune.errors import ConfigError, ContractError, ResourcesUnavailable, WorkersLost
-from emoprune.evaluate import Finished
+from emoprune.evaluation.backends import Finished
 from emoprune.records import Split, Status
 from emoprune.space import IntArray
 

@@ -15,8 +15,8 @@ from emoprune.cluster.dispatch import Chunk, Queue
 from emoprune.cluster.last_words import reason
 from emoprune.cluster.resources import Share, check_room, room
 from emoprune.errors import ConfigError, ResourcesUnavailable
-from emoprune.evaluate import Finished, Pace
-from emoprune.measuring import Outcome
+from emoprune.evaluation.backends import Finished, Pace
+from emoprune.evaluation.tickets import Outcome
 from emoprune.records import Status
 
 

@@ -22,7 +22,7 @@ from ray.cluster_utils import Cluster
 from emoprune.cluster import RayActors
 from emoprune.contracts import Problem
 from emoprune.errors import ConfigError, WorkersLost
-from emoprune.measuring import Outcome
+from emoprune.evaluation.tickets import Outcome
 from emoprune.records import Status
 
 Start = Callable[..., RayActors]

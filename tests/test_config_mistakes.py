@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from emoprune.config import EvaluationSettings, SearchSettings, load, resolved
+from emoprune.config.yaml_reader import Document, parse
 from emoprune.errors import ConfigError
-from emoprune.yaml_source import Document, parse
 
 
 class TestWhatCannotBeRead:

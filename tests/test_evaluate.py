@@ -16,8 +16,10 @@ from problems_for_tests import Knapsack12
 
 from emoprune.contracts import Failure
 from emoprune.errors import WorkersLost
-from emoprune.evaluate import Evaluator, InProcess, Pace, seed_for
-from emoprune.measuring import Ticket, measure
+from emoprune.evaluation.backends import Pace
+from emoprune.evaluation.evaluator import Evaluator, seed_for
+from emoprune.evaluation.serial import InProcess
+from emoprune.evaluation.tickets import Ticket, measure
 from emoprune.records import Candidate, Evaluation, Split, Status
 from emoprune.space import IntArray
 

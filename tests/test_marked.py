@@ -175,7 +175,7 @@ def test_texts_of_another_form_are_refused_before_the_search(tmp_path: Path) -> 
 def test_a_text_that_cannot_be_made_is_an_error_for_a_reference_and_a_gap_for_any_other(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from emoprune.following import follow
+    from emoprune.cli.follow import follow
 
     class Never(MarkedKnapsack):
         def marked(self, genome: IntArray) -> Sequence[Passage]:
@@ -200,7 +200,7 @@ def test_a_text_that_cannot_be_made_is_an_error_for_a_reference_and_a_gap_for_an
 
 
 def test_the_end_of_a_run_shows_the_texts(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    from emoprune.following import follow
+    from emoprune.cli.follow import follow
 
     search = emoprune.search(SETTINGS, problem=MarkedKnapsack(), runs=tmp_path, name="r")
     assert follow(search, as_json=False) == 0

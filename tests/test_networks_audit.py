@@ -16,18 +16,18 @@ from zoo_for_tests import SOUND, structure_of_zoo, zoo
 
 from emoprune.contracts import Audit
 from emoprune.errors import ConfigError, ContractError
-from emoprune.problems.networks.audits.channels import audit_networks
-from emoprune.problems.networks.audits.matching import TOLERANCE, matched_widths
-from emoprune.problems.networks.audits.proxy import Matched, audit_proxy
-from emoprune.problems.networks.audits.trials import Setting, Subject, Trials
-from emoprune.problems.networks.cost import CostModel
+from emoprune.problems.networks.calibration.evidence import Scores
+from emoprune.problems.networks.channels.audits.audit import audit_networks
+from emoprune.problems.networks.channels.audits.matching import TOLERANCE, matched_widths
+from emoprune.problems.networks.channels.audits.proxy import Matched, audit_proxy
+from emoprune.problems.networks.channels.audits.trials import Setting, Subject, Trials
+from emoprune.problems.networks.channels.slicer import Slicer
 from emoprune.problems.networks.coupling.realising import with_tensors
-from emoprune.problems.networks.criteria.evidence import Scores
-from emoprune.problems.networks.proxies.adaptive_batch_norm import averaged
-from emoprune.problems.networks.recovery.material import TrainingImages
+from emoprune.problems.networks.evaluation.cost import CostModel
+from emoprune.problems.networks.evaluation.proxies.adaptive_batch_norm import averaged
+from emoprune.problems.networks.evaluation.runner import PlainRunner, Runner, runner_of
+from emoprune.problems.networks.recovery.images import TrainingImages
 from emoprune.problems.networks.recovery.plan import Plan
-from emoprune.problems.networks.running import PlainRunner, Runner, runner_of
-from emoprune.problems.networks.slicing import Slicer
 from emoprune.problems.networks.variant import Variant
 from emoprune.records import Split
 from emoprune.space import IntArray

@@ -13,23 +13,23 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from emoprune.errors import ConfigError, ContractError
-from emoprune.problems.networks.audits.channels import audit_networks
-from emoprune.problems.networks.audits.comparison import Arm, Difference, lower_error, pooled
-from emoprune.problems.networks.audits.scratch import (
+from emoprune.problems.networks.calibration.evidence import Scores
+from emoprune.problems.networks.channels.audits.audit import audit_networks
+from emoprune.problems.networks.channels.audits.comparison import Arm, Difference, lower_error, pooled
+from emoprune.problems.networks.channels.audits.scratch import (
     ARMS,
     FromScratch,
     ShapeTrials,
     criterion_finding,
     shape_finding,
 )
-from emoprune.problems.networks.audits.trials import Trials
-from emoprune.problems.networks.cost import CostModel
-from emoprune.problems.networks.criteria.evidence import Scores
-from emoprune.problems.networks.proxies.adaptive_batch_norm import averaged
-from emoprune.problems.networks.recovery.material import TrainingImages
+from emoprune.problems.networks.channels.audits.trials import Trials
+from emoprune.problems.networks.channels.slicer import Slicer
+from emoprune.problems.networks.evaluation.cost import CostModel
+from emoprune.problems.networks.evaluation.proxies.adaptive_batch_norm import averaged
+from emoprune.problems.networks.evaluation.runner import PlainRunner
+from emoprune.problems.networks.recovery.images import TrainingImages
 from emoprune.problems.networks.recovery.plan import Plan
-from emoprune.problems.networks.running import PlainRunner
-from emoprune.problems.networks.slicing import Slicer
 from emoprune.space import IntArray
 
 SHAPE = np.array([12, 12, 24, 24, 24])

@@ -15,11 +15,11 @@ from zoo_for_tests import bench_of, images_for, zoo
 from emoprune.errors import ConfigError, ContractError
 from emoprune.problems.networks.data.digits import digits
 from emoprune.problems.networks.data.images import LabelledImages
-from emoprune.problems.networks.proxies.adaptive_batch_norm import PROXIES, averaged, faded, proxy_named
-from emoprune.problems.networks.proxies.contract import NormStatistics
-from emoprune.problems.networks.proxies.estimating import estimated, estimating_norms, statistics_of
-from emoprune.problems.networks.running import PlainRunner
-from emoprune.problems.networks.scoring import calibration_images
+from emoprune.problems.networks.evaluation.proxies.adaptive_batch_norm import PROXIES, averaged, faded, proxy_named
+from emoprune.problems.networks.evaluation.proxies.contract import NormStatistics
+from emoprune.problems.networks.evaluation.proxies.estimating import estimated, estimating_norms, statistics_of
+from emoprune.problems.networks.evaluation.runner import PlainRunner
+from emoprune.problems.networks.evaluation.scoring import calibration_images
 from emoprune.problems.networks.variant import Variant
 
 

@@ -11,16 +11,16 @@ from networks_for_tests import network
 
 from emoprune.contracts import Failure, Problem, Recovering
 from emoprune.errors import ConfigError
-from emoprune.problems.networks.bit_widths import BitWidths
 from emoprune.problems.networks.coupling.structure import Part
-from emoprune.problems.networks.treatments.bit_references import (
+from emoprune.problems.networks.layers.bit_widths import BitWidths
+from emoprune.problems.networks.layers.treatments.bit_references import (
     bit_references,
     first_order_harm,
     largest_first,
     least_harm_first,
 )
-from emoprune.problems.networks.treatments.bits import Rounding
-from emoprune.problems.networks.treatments.levels import LayerLevels
+from emoprune.problems.networks.layers.treatments.bits import Rounding
+from emoprune.problems.networks.layers.treatments.levels import LayerLevels
 from emoprune.records import Split
 from emoprune.testing import ProblemConformance
 

@@ -14,22 +14,22 @@ from hypothesis import strategies as st
 from zoo_for_tests import SOUND, bench_of
 
 from emoprune.errors import ConfigError
-from emoprune.problems.networks.bench import Bench
-from emoprune.problems.networks.built_in.fashion_vgg import fashion_vgg
-from emoprune.problems.networks.compensations.contract import Compensation, Statistics
-from emoprune.problems.networks.compensations.filters import as_filters, as_weight, inputs_of
-from emoprune.problems.networks.compensations.least_squares import LeastSquares
-from emoprune.problems.networks.compensations.merge import Merge
-from emoprune.problems.networks.compensations.mfac import MFAC
+from emoprune.problems.networks.calibration.evidence import Evidence
+from emoprune.problems.networks.calibration.filters import as_filters, as_weight, inputs_of
+from emoprune.problems.networks.calibration.hooks import readers
+from emoprune.problems.networks.channels.compensations.contract import Compensation, Statistics
+from emoprune.problems.networks.channels.compensations.least_squares import LeastSquares
+from emoprune.problems.networks.channels.compensations.merge import Merge
+from emoprune.problems.networks.channels.compensations.mfac import MFAC
+from emoprune.problems.networks.channels.slicer import Slicer, touching
 from emoprune.problems.networks.coupling.realising import realised, tensors_of, with_tensors
 from emoprune.problems.networks.coupling.structure import Kept
 from emoprune.problems.networks.coupling.tracing import trace
-from emoprune.problems.networks.criteria.evidence import Evidence
 from emoprune.problems.networks.criteria.taxonomy import LEAVES
-from emoprune.problems.networks.criteria.watching import readers
-from emoprune.problems.networks.scoring import LoadedImages
-from emoprune.problems.networks.slicing import Slicer, touching
-from emoprune.problems.networks.training import one_thread
+from emoprune.problems.networks.evaluation.bench import Bench
+from emoprune.problems.networks.evaluation.scoring import LoadedImages
+from emoprune.problems.networks.unpruned.built_in.fashion_vgg import fashion_vgg
+from emoprune.problems.networks.unpruned.training import one_thread
 
 COMPENSATIONS: dict[str, Compensation] = {
     "least-squares": LeastSquares(),

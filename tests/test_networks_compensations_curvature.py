@@ -10,17 +10,17 @@ from hypothesis import strategies as st
 from zoo_for_tests import bench_of
 
 from emoprune.errors import ContractError
-from emoprune.problems.networks.compensations.fisher import (
+from emoprune.problems.networks.calibration.evidence import Evidence
+from emoprune.problems.networks.calibration.inverse_fisher import (
     InverseFisher,
     blocked,
     diagonals,
     jointly_moved,
     separately_moved,
 )
-from emoprune.problems.networks.compensations.gradients import gradients_of_weights
-from emoprune.problems.networks.compensations.mfac import MFAC
+from emoprune.problems.networks.calibration.weight_gradients import gradients_of_weights
+from emoprune.problems.networks.channels.compensations.mfac import MFAC
 from emoprune.problems.networks.coupling.realising import tensors_of
-from emoprune.problems.networks.criteria.evidence import Evidence
 
 DAMPING = 1e-5
 

@@ -9,21 +9,22 @@ import numpy as np
 import pytest
 from torch import Tensor, nn
 
-from emoprune.problems.networks.bench import Bench
-from emoprune.problems.networks.compensations.contract import Compensation
-from emoprune.problems.networks.compensations.least_squares import LeastSquares
-from emoprune.problems.networks.compensations.merge import Merge
-from emoprune.problems.networks.compensations.mfac import MFAC
+from emoprune.problems.networks.calibration.evidence import Evidence
+from emoprune.problems.networks.channels.compensations.contract import Compensation
+from emoprune.problems.networks.channels.compensations.least_squares import LeastSquares
+from emoprune.problems.networks.channels.compensations.merge import Merge
+from emoprune.problems.networks.channels.compensations.mfac import MFAC
 from emoprune.problems.networks.coupling.realising import realised, tensors_of, with_tensors
 from emoprune.problems.networks.coupling.tracing import trace
 from emoprune.problems.networks.criteria import mfac
-from emoprune.problems.networks.criteria.evidence import Criterion, Evidence
+from emoprune.problems.networks.criteria.contract import Criterion
 from emoprune.problems.networks.criteria.kmeans import KMeans
 from emoprune.problems.networks.criteria.norms import L1, L2
 from emoprune.problems.networks.criteria.ranking import kept_units
 from emoprune.problems.networks.data.digits import digits
-from emoprune.problems.networks.scoring import outputs_of
-from emoprune.problems.networks.training import Schedule, one_thread, seeded, train
+from emoprune.problems.networks.evaluation.bench import Bench
+from emoprune.problems.networks.evaluation.scoring import outputs_of
+from emoprune.problems.networks.unpruned.training import Schedule, one_thread, seeded, train
 from emoprune.records import Split
 
 SEEDS = (0, 1)

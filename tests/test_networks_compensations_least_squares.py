@@ -14,20 +14,20 @@ from hypothesis import strategies as st
 from torch import nn
 from zoo_for_tests import SOUND, bench_of
 
-from emoprune.problems.networks.bench import Bench
-from emoprune.problems.networks.compensations.contract import Statistics
-from emoprune.problems.networks.compensations.filters import inputs_of
-from emoprune.problems.networks.compensations.least_squares import LeastSquares
-from emoprune.problems.networks.compensations.patches import patches, places
+from emoprune.problems.networks.calibration.evidence import Evidence
+from emoprune.problems.networks.calibration.filters import inputs_of
+from emoprune.problems.networks.calibration.hooks import readers, watched
+from emoprune.problems.networks.calibration.patches import patches, places
+from emoprune.problems.networks.channels.compensations.contract import Statistics
+from emoprune.problems.networks.channels.compensations.least_squares import LeastSquares
 from emoprune.problems.networks.coupling.realising import realised, tensors_of, with_tensors
 from emoprune.problems.networks.coupling.structure import Kept, Part
 from emoprune.problems.networks.coupling.tracing import trace
-from emoprune.problems.networks.criteria.evidence import Evidence
 from emoprune.problems.networks.criteria.lasso import Lasso
 from emoprune.problems.networks.criteria.ranking import kept_units
-from emoprune.problems.networks.criteria.watching import readers, watched
-from emoprune.problems.networks.scoring import LoadedImages
-from emoprune.problems.networks.training import one_thread
+from emoprune.problems.networks.evaluation.bench import Bench
+from emoprune.problems.networks.evaluation.scoring import LoadedImages
+from emoprune.problems.networks.unpruned.training import one_thread
 
 EVERYWHERE = LeastSquares(rows_per_weight=1e6)  # every place of every image
 

@@ -7,17 +7,18 @@ import pytest
 import torch
 from torch import nn
 
-from emoprune.problems.networks.compensations.contract import Compensation
-from emoprune.problems.networks.compensations.merge import Merge
+from emoprune.problems.networks.calibration.evidence import Evidence
+from emoprune.problems.networks.channels.compensations.contract import Compensation
+from emoprune.problems.networks.channels.compensations.merge import Merge
 from emoprune.problems.networks.coupling.realising import realised, tensors_of, with_tensors
 from emoprune.problems.networks.coupling.structure import Kept
 from emoprune.problems.networks.coupling.tracing import trace
-from emoprune.problems.networks.criteria.evidence import Criterion, Evidence
+from emoprune.problems.networks.criteria.contract import Criterion
 from emoprune.problems.networks.criteria.kmeans import KMeans
 from emoprune.problems.networks.criteria.norms import L1
 from emoprune.problems.networks.criteria.ranking import kept_units
-from emoprune.problems.networks.scoring import LoadedImages
-from emoprune.problems.networks.training import seeded
+from emoprune.problems.networks.evaluation.scoring import LoadedImages
+from emoprune.problems.networks.unpruned.training import seeded
 
 TRUE = 5  # different units in each of the first two layers; three more repeat some of them
 COPIES = [0, 1, 2, 3, 4, 1, 1, 3]

@@ -19,12 +19,12 @@ from torch.utils.flop_counter import FlopCounterMode
 from zoo_for_tests import BROKEN, CLASSES, IMAGES, SOUND, conv_block, structure_of_zoo, zoo
 
 from emoprune.errors import ConfigError, ContractError
-from emoprune.problems.networks.cost import CostModel
 from emoprune.problems.networks.coupling.checking import difference
 from emoprune.problems.networks.coupling.process import structure_of
 from emoprune.problems.networks.coupling.realising import clone, realised
 from emoprune.problems.networks.coupling.structure import FIXED, Kept, Structure
 from emoprune.problems.networks.coupling.tracing import trace
+from emoprune.problems.networks.evaluation.cost import CostModel
 
 
 @pytest.fixture(autouse=True)

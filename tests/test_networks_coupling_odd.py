@@ -30,11 +30,11 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from emoprune.errors import ConfigError
-from emoprune.problems.networks.cost import CostModel
 from emoprune.problems.networks.coupling.checking import difference
 from emoprune.problems.networks.coupling.realising import realised
 from emoprune.problems.networks.coupling.structure import Kept, Structure
 from emoprune.problems.networks.coupling.tracing import trace
+from emoprune.problems.networks.evaluation.cost import CostModel
 
 
 @pytest.fixture(autouse=True)

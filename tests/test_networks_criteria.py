@@ -17,11 +17,12 @@ from torch import nn
 from zoo_for_tests import IMAGES, SOUND, ZOO, images_for, structure_of_zoo, zoo
 
 from emoprune.problems.networks import criteria
+from emoprune.problems.networks.calibration.evidence import Evidence
 from emoprune.problems.networks.criteria.activation_mean import ActivationMean
 from emoprune.problems.networks.criteria.apoz import APoZ
 from emoprune.problems.networks.criteria.batch_norm_scale import BatchNormScale
 from emoprune.problems.networks.criteria.conformance import CriterionConformance
-from emoprune.problems.networks.criteria.evidence import Criterion, Evidence
+from emoprune.problems.networks.criteria.contract import Criterion
 from emoprune.problems.networks.criteria.fisher import Fisher
 from emoprune.problems.networks.criteria.geometric_median import GeometricMedian
 from emoprune.problems.networks.criteria.lamp import LAMP
@@ -32,7 +33,7 @@ from emoprune.problems.networks.criteria.random_order import RandomOrder
 from emoprune.problems.networks.criteria.ranking import kept_units
 from emoprune.problems.networks.criteria.taxonomy import LEAVES
 from emoprune.problems.networks.criteria.taylor import Taylor
-from emoprune.problems.networks.scoring import LoadedImages
+from emoprune.problems.networks.evaluation.scoring import LoadedImages
 
 OF_WEIGHTS = (L1, L2, LAMP, GeometricMedian)
 OF_READERS = (NextLayerReconstruction, Taylor, Fisher)

@@ -12,15 +12,16 @@ from torch import nn
 from zoo_for_tests import images_for, structure_of_zoo, zoo
 
 from emoprune.errors import ContractError
-from emoprune.problems.networks.criteria.activations import activations_of
+from emoprune.problems.networks.calibration.activations import activations_of
+from emoprune.problems.networks.calibration.evidence import Evidence, Scores
+from emoprune.problems.networks.calibration.gradients import gate_gradients_of
+from emoprune.problems.networks.calibration.remembering import digest_of
 from emoprune.problems.networks.criteria.conformance import CriterionConformance
-from emoprune.problems.networks.criteria.evidence import Criterion, Evidence, Scores
-from emoprune.problems.networks.criteria.gradients import gate_gradients_of
+from emoprune.problems.networks.criteria.contract import Criterion
 from emoprune.problems.networks.criteria.next_layer import NextLayerReconstruction
 from emoprune.problems.networks.criteria.norms import L1
-from emoprune.problems.networks.criteria.remembering import digest_of
 from emoprune.problems.networks.criteria.samples import sample_evidences
-from emoprune.problems.networks.scoring import LoadedImages
+from emoprune.problems.networks.evaluation.scoring import LoadedImages
 
 
 class Honest:

@@ -11,7 +11,7 @@ from PIL import Image
 from emoprune.errors import ConfigError
 from emoprune.problems.networks.data.checking import shared_images
 from emoprune.problems.networks.data.image_folder import image_folder
-from emoprune.problems.networks.sources import data_named
+from emoprune.problems.networks.unpruned.by_name import data_named
 
 
 def draw(path: Path, seed: int, mode: str = "L", size: tuple[int, int] = (6, 4)) -> Path:

@@ -15,7 +15,7 @@ from emoprune.problems.networks.data import fashion as fashion_module
 from emoprune.problems.networks.data.checking import shared_images
 from emoprune.problems.networks.data.fashion import fashion
 from emoprune.problems.networks.data.idx import IDX_FILES, holds_idx, idx_data
-from emoprune.problems.networks.sources import data_named
+from emoprune.problems.networks.unpruned.by_name import data_named
 
 
 def idx(array: NDArray[np.uint8]) -> bytes:

@@ -15,9 +15,9 @@ from torch import Tensor, fx, nn
 from torch.nn import functional
 from zoo_for_tests import SOUND, zoo
 
-from emoprune.problems.networks.built_in.catalogue import NETWORKS
-from emoprune.problems.networks.definition import CLASS, Definition, NotDefinable, definition_of
-from emoprune.problems.networks.definition_layers import expression
+from emoprune.problems.networks.export.definition.definition import CLASS, Definition, NotDefinable, definition_of
+from emoprune.problems.networks.export.definition.layers import expression
+from emoprune.problems.networks.unpruned.built_in.catalogue import NETWORKS
 
 IMAGES = TEST.batches[0][:8]
 ALLOWED = {"torch", "torch.nn", "collections", "math", "operator"}

@@ -17,8 +17,8 @@ from torch import nn
 from emoprune.contracts import Description
 from emoprune.errors import ConfigError, ContractError
 from emoprune.problems.networks.coupling.realising import realised
-from emoprune.problems.networks.narrowing import narrowed_layers
-from emoprune.problems.networks.writable import NarrowedOriginal, writable
+from emoprune.problems.networks.export.narrowing import narrowed_layers
+from emoprune.problems.networks.export.writable import NarrowedOriginal, writable
 
 MODULE = """\
 import torch

@@ -17,8 +17,8 @@ from zoo_for_tests import SOUND
 
 from emoprune.contracts import Description
 from emoprune.errors import ConfigError, ContractError
-from emoprune.problems.networks.scoring import LoadedImages, outputs_of
-from emoprune.problems.networks.verification import TOLERANCES, verify
+from emoprune.problems.networks.evaluation.scoring import LoadedImages, outputs_of
+from emoprune.problems.networks.export.verify import TOLERANCES, verify
 
 BOTH = ("torch-export", "onnx")
 

@@ -12,8 +12,8 @@ from exports_for_tests import TEST, Halved, halved_zoo
 from safetensors.torch import load_file, save_file
 
 from emoprune.errors import ContractError
-from emoprune.problems.networks.scoring import outputs_of
-from emoprune.problems.networks.verification import Verified, verify
+from emoprune.problems.networks.evaluation.scoring import outputs_of
+from emoprune.problems.networks.export.verify import Verified, verify
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -13,13 +13,13 @@ from hypothesis.extra.numpy import arrays
 from scipy import stats
 
 from emoprune.errors import ContractError
-from emoprune.problems.networks.audits.fidelity import (
+from emoprune.problems.networks.channels.audits.fidelity import (
     Ranked,
     chance_finding,
     fidelity_findings,
 )
-from emoprune.problems.networks.audits.intervals import bootstrapped, wilson
-from emoprune.problems.networks.audits.statistics import (
+from emoprune.problems.networks.evaluation.chance import guessing, indistinguishable_from_guessing
+from emoprune.problems.networks.statistics.correlations import (
     FloatArray,
     Statistic,
     anomaly_ratio,
@@ -28,7 +28,7 @@ from emoprune.problems.networks.audits.statistics import (
     regret,
     spearman,
 )
-from emoprune.problems.networks.guessing import guessing, indistinguishable_from_guessing
+from emoprune.problems.networks.statistics.intervals import bootstrapped, wilson
 
 NUMBERS = st.integers(0, 12).map(float)  # few values, so that ties are common
 

@@ -13,11 +13,11 @@ from torch import Tensor, nn
 from zoo_for_tests import zoo
 
 import emoprune
+from emoprune.commands.export import export
+from emoprune.commands.recovery import recover
 from emoprune.errors import ConfigError
-from emoprune.problems.networks.format_choice import chosen_formats
-from emoprune.problems.networks.weight_ratios import WeightRatios
-from emoprune.recovering import recover
-from emoprune.results import export
+from emoprune.problems.networks.export.formats import chosen_formats
+from emoprune.problems.networks.layers.weight_ratios import WeightRatios
 from emoprune.run import Run
 
 SMALL = {"network": "networks_for_tests:network", "data": "networks_for_tests:stripes", "calibration_images": 64}

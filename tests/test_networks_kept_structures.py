@@ -14,7 +14,7 @@ from emoprune.problems.networks.coupling.kept_structures import digest_of_code
 from emoprune.problems.networks.coupling.process import structure_of
 from emoprune.problems.networks.coupling.structure import Structure
 from emoprune.problems.networks.coupling.tracing import trace
-from emoprune.problems.networks.sources import network_named
+from emoprune.problems.networks.unpruned.by_name import network_named
 
 HELPER = """
 def joined(images, conv):
@@ -112,7 +112,7 @@ def test_a_cache_that_cannot_be_written_is_done_without(
 @pytest.mark.timeout(120)
 def test_the_digest_is_the_same_in_every_process() -> None:
     code = "from emoprune.problems.networks.coupling.kept_structures import digest_of_code as d; "
-    code += "from emoprune.problems.networks.sources import network_named as n; print(d(n('digits'), [1]))"
+    code += "from emoprune.problems.networks.unpruned.by_name import network_named as n; print(d(n('digits'), [1]))"
     run = [sys.executable, "-c", code]
     found = {subprocess.run(run, capture_output=True, text=True, timeout=60, check=True).stdout for _ in range(2)}
     assert len(found) == 1

@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from zoo_for_tests import SOUND, bench_of
 
+from emoprune.problems.networks.calibration.evidence import Evidence
 from emoprune.problems.networks.criteria.conformance import CriterionConformance
-from emoprune.problems.networks.criteria.evidence import Criterion, Evidence
+from emoprune.problems.networks.criteria.contract import Criterion
 from emoprune.problems.networks.criteria.kmeans import KMeans, heights_of_merging
 from emoprune.problems.networks.criteria.ranking import kept_units
 

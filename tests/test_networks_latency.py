@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from emoprune.errors import ConfigError, ContractError
-from emoprune.problems.networks.channels import Channels
-from emoprune.problems.networks.latency import Latency, Timing, measure_milliseconds, median_milliseconds
+from emoprune.problems.networks.channels.problem import Channels
+from emoprune.problems.networks.evaluation.latency import Latency, Timing, measure_milliseconds, median_milliseconds
 from emoprune.problems.networks.standalone.timing import milliseconds_in_turns
 from emoprune.records import Split
 

@@ -20,19 +20,19 @@ from zoo_for_tests import IMAGES, SOUND, bench_of, images_for, zoo
 
 from emoprune.contracts import Failure
 from emoprune.errors import ConfigError, ContractError
-from emoprune.problems.networks.bit_widths import BitWidths
-from emoprune.problems.networks.cost import CostModel
 from emoprune.problems.networks.coupling.structure import Part
 from emoprune.problems.networks.data.images import ImageData, LabelledImages
-from emoprune.problems.networks.layerwise import Layerwise, for_activations
-from emoprune.problems.networks.packed_export import Treated, write_packed
-from emoprune.problems.networks.packed_verification import verify_packed
-from emoprune.problems.networks.treatments.bits import Rounding
-from emoprune.problems.networks.treatments.levels import LayerLevels
-from emoprune.problems.networks.treatments.patterns import Patterns
-from emoprune.problems.networks.treatments.ratios import WeightShares
-from emoprune.problems.networks.treatments.treater import Treater
-from emoprune.problems.networks.weight_ratios import WeightRatios
+from emoprune.problems.networks.evaluation.cost import CostModel
+from emoprune.problems.networks.layers.bit_widths import BitWidths
+from emoprune.problems.networks.layers.packed import Treated, write_packed
+from emoprune.problems.networks.layers.problem import Layerwise, for_activations
+from emoprune.problems.networks.layers.treatments.bits import Rounding
+from emoprune.problems.networks.layers.treatments.levels import LayerLevels
+from emoprune.problems.networks.layers.treatments.patterns import Patterns
+from emoprune.problems.networks.layers.treatments.ratios import WeightShares
+from emoprune.problems.networks.layers.treatments.treater import Treater
+from emoprune.problems.networks.layers.verify import verify_packed
+from emoprune.problems.networks.layers.weight_ratios import WeightRatios
 from emoprune.records import Split
 from emoprune.space import IntArray
 

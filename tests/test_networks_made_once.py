@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 
 from emoprune.errors import ConfigError
-from emoprune.problems.networks.channels import Channels
-from emoprune.problems.networks.made_once import arrays_made_once, kept_arrays, kept_json, plain_made_once
-from emoprune.problems.networks.weight_ratios import WeightRatios
-from emoprune.problems.networks.weights import Weights
+from emoprune.problems.networks.channels.problem import Channels
+from emoprune.problems.networks.layers.weight_ratios import WeightRatios
+from emoprune.problems.storage.arrays import Weights
+from emoprune.problems.storage.kept import arrays_made_once, kept_arrays, kept_json, plain_made_once
 from emoprune.records import Split
 
 SMALL = {"network": "networks_for_tests:network", "data": "networks_for_tests:stripes", "calibration_images": 64}

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from emoprune.errors import ConfigError
-from emoprune.problems.networks.measures import COUNTED, MEASURES, SCORED, SPREAD, Measures, scores_of
+from emoprune.problems.networks.evaluation.measures import COUNTED, MEASURES, SCORED, SPREAD, Measures, scores_of
 
 UNPRUNED = {"macs": 1000.0, "parameters": 200.0, "bytes": 900.0}
 ALL = frozenset(SCORED)

@@ -9,9 +9,10 @@ import pytest
 from zoo_for_tests import SOUND, bench_of
 
 from emoprune.errors import ConfigError
-from emoprune.problems.networks.compensations.gradients import gradients_of_weights
+from emoprune.problems.networks.calibration.evidence import Evidence
+from emoprune.problems.networks.calibration.weight_gradients import gradients_of_weights
 from emoprune.problems.networks.criteria.conformance import CriterionConformance
-from emoprune.problems.networks.criteria.evidence import Criterion, Evidence
+from emoprune.problems.networks.criteria.contract import Criterion
 from emoprune.problems.networks.criteria.mfac import MFAC
 
 

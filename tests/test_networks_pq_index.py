@@ -12,7 +12,7 @@ from torch import nn
 from zoo_for_tests import zoo
 
 from emoprune.errors import ConfigError
-from emoprune.problems.networks.sparsity_index import pq_index, pq_index_of, pq_index_of_layers
+from emoprune.problems.networks.evaluation.sparsity_index import pq_index, pq_index_of, pq_index_of_layers
 
 norms = st.tuples(st.floats(0.2, 1.0), st.floats(0.1, 2.0)).map(lambda pair: (pair[0], pair[0] + pair[1]))
 sizes = st.floats(1e-3, 1e3) | st.floats(-1e3, -1e-3) | st.just(0.0)

@@ -11,12 +11,12 @@ import torch
 from zoo_for_tests import bench_of
 
 from emoprune.errors import ContractError
-from emoprune.problems.networks.precision import PrecisionChoice, _judged, choose_precision
-from emoprune.problems.networks.proxies.adaptive_batch_norm import averaged
-from emoprune.problems.networks.proxies.estimating import estimating_norms
-from emoprune.problems.networks.reuse.runner import ReusingRunner
-from emoprune.problems.networks.running import PlainRunner
-from emoprune.problems.networks.slicing import Slicer
+from emoprune.problems.networks.channels.slicer import Slicer
+from emoprune.problems.networks.evaluation.precision import PrecisionChoice, _judged, choose_precision
+from emoprune.problems.networks.evaluation.proxies.adaptive_batch_norm import averaged
+from emoprune.problems.networks.evaluation.proxies.estimating import estimating_norms
+from emoprune.problems.networks.evaluation.reuse.runner import ReusingRunner
+from emoprune.problems.networks.evaluation.runner import PlainRunner
 from emoprune.problems.networks.variant import Variant
 from emoprune.records import Split
 

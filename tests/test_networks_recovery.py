@@ -19,14 +19,14 @@ from zoo_for_tests import IMAGES, SOUND, structure_of_zoo, zoo
 from emoprune.errors import ConfigError, ContractError
 from emoprune.problems.networks.coupling.realising import realised
 from emoprune.problems.networks.data.images import LabelledImages
+from emoprune.problems.networks.evaluation.runner import PlainRunner
+from emoprune.problems.networks.evaluation.scoring import LoadedImages
 from emoprune.problems.networks.recovery.copying import drawn_anew, trainable
+from emoprune.problems.networks.recovery.images import TrainingImages
 from emoprune.problems.networks.recovery.loop import trained
-from emoprune.problems.networks.recovery.material import TrainingImages
 from emoprune.problems.networks.recovery.plan import Plan
-from emoprune.problems.networks.recovery.recovering import recovered_network, values_by_split, values_on
+from emoprune.problems.networks.recovery.recover import recovered_network, values_by_split, values_on
 from emoprune.problems.networks.recovery.targets import Distilled, Labels
-from emoprune.problems.networks.running import PlainRunner
-from emoprune.problems.networks.scoring import LoadedImages
 from emoprune.problems.networks.variant import Variant
 from emoprune.records import Split
 

@@ -17,8 +17,7 @@ from zoo_for_tests import SOUND, structure_of_zoo, zoo
 from emoprune.config import SearchSettings
 from emoprune.contracts import FloatArray, Reference
 from emoprune.errors import ConfigError, ContractError, RunCorrupt
-from emoprune.problems.networks.cost import CostModel
-from emoprune.problems.networks.references.catalogue import (
+from emoprune.problems.networks.channels.references.catalogue import (
     BY_DEFAULT,
     METHODS,
     first_references,
@@ -26,12 +25,20 @@ from emoprune.problems.networks.references.catalogue import (
     methods_of,
     surveyed,
 )
-from emoprune.problems.networks.references.eagle_eye import BAND, EagleEye
-from emoprune.problems.networks.references.global_magnitude import GlobalMagnitude
-from emoprune.problems.networks.references.inputs import Cost, Found, Measured, Measuring, Method, ReferenceInputs
-from emoprune.problems.networks.references.layers import Layers
-from emoprune.problems.networks.references.stored import as_json, from_json
-from emoprune.problems.networks.widths import WidthLevels
+from emoprune.problems.networks.channels.references.eagle_eye import BAND, EagleEye
+from emoprune.problems.networks.channels.references.global_magnitude import GlobalMagnitude
+from emoprune.problems.networks.channels.references.inputs import (
+    Cost,
+    Found,
+    Measured,
+    Measuring,
+    Method,
+    ReferenceInputs,
+)
+from emoprune.problems.networks.channels.references.layers import Layers
+from emoprune.problems.networks.channels.widths import WidthLevels
+from emoprune.problems.networks.evaluation.cost import CostModel
+from emoprune.problems.storage.kept_references import as_json, from_json
 from emoprune.space import IntArray, Space
 
 MEASURING = ("sensitivity", "eagle-eye")

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from emoprune.errors import ContractError
-from emoprune.problems.networks.references.ratios import (
+from emoprune.problems.networks.channels.references.ratios import (
     balanced_densities,
     erk_densities,
     erk_preferences,

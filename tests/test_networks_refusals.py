@@ -14,14 +14,14 @@ from networks_for_tests import network
 from safetensors.torch import save_file
 
 import emoprune
+from emoprune.commands.inspection import inspect
 from emoprune.config import load
 from emoprune.errors import ConfigError
-from emoprune.inspecting import inspect
-from emoprune.problems.networks.bit_widths import BitWidths
-from emoprune.problems.networks.channels import Channels
+from emoprune.problems.networks.channels.problem import Channels
+from emoprune.problems.networks.channels.refusals import check_prunable
 from emoprune.problems.networks.coupling.checking import NOT_RUNNING
 from emoprune.problems.networks.coupling.structure import CouplingGroup, Structure, Whole
-from emoprune.problems.networks.refusals import check_prunable
+from emoprune.problems.networks.layers.bit_widths import BitWidths
 
 SMALL = {"network": "networks_for_tests:network", "data": "networks_for_tests:stripes", "calibration_images": 64}
 

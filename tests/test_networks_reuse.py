@@ -16,16 +16,16 @@ from torch import nn
 from zoo_for_tests import SOUND, bench_of
 
 from emoprune.errors import ContractError
-from emoprune.problems.networks.bench import Bench
-from emoprune.problems.networks.proxies.adaptive_batch_norm import PROXIES, averaged
-from emoprune.problems.networks.proxies.estimating import estimating_norms, statistics_of
-from emoprune.problems.networks.reuse.folding import folded, foldings, overwriting
-from emoprune.problems.networks.reuse.memory import RecentlyUsed, bytes_of
-from emoprune.problems.networks.reuse.runner import ReusingRunner
-from emoprune.problems.networks.reuse.tracing import traced
-from emoprune.problems.networks.reuse.worth import WorthKeeping
-from emoprune.problems.networks.running import PlainRunner
-from emoprune.problems.networks.slicing import Slicer
+from emoprune.problems.networks.channels.slicer import Slicer
+from emoprune.problems.networks.evaluation.bench import Bench
+from emoprune.problems.networks.evaluation.proxies.adaptive_batch_norm import PROXIES, averaged
+from emoprune.problems.networks.evaluation.proxies.estimating import estimating_norms, statistics_of
+from emoprune.problems.networks.evaluation.reuse.folding import folded, foldings, overwriting
+from emoprune.problems.networks.evaluation.reuse.memory import RecentlyUsed, bytes_of
+from emoprune.problems.networks.evaluation.reuse.runner import ReusingRunner
+from emoprune.problems.networks.evaluation.reuse.tracing import traced
+from emoprune.problems.networks.evaluation.reuse.worth import WorthKeeping
+from emoprune.problems.networks.evaluation.runner import PlainRunner
 from emoprune.problems.networks.variant import Variant
 from emoprune.records import Split
 

@@ -12,12 +12,12 @@ from torch.nn import functional
 from zoo_for_tests import CLASSES, IMAGES, SOUND, bench_of, images_for
 
 from emoprune.errors import ContractError
-from emoprune.problems.networks.bench import Bench
 from emoprune.problems.networks.coupling.tracing import trace
-from emoprune.problems.networks.proxies.adaptive_batch_norm import averaged
-from emoprune.problems.networks.reuse.runner import ReusingRunner
-from emoprune.problems.networks.running import PlainRunner, runner_of
-from emoprune.problems.networks.scoring import in_precision
+from emoprune.problems.networks.evaluation.bench import Bench
+from emoprune.problems.networks.evaluation.proxies.adaptive_batch_norm import averaged
+from emoprune.problems.networks.evaluation.reuse.runner import ReusingRunner
+from emoprune.problems.networks.evaluation.runner import PlainRunner, runner_of
+from emoprune.problems.networks.evaluation.scoring import in_precision
 from emoprune.problems.networks.variant import Variant
 from emoprune.records import Split
 

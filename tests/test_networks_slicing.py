@@ -15,13 +15,13 @@ from torch import nn
 from zoo_for_tests import IMAGES, SOUND, bench_of
 
 from emoprune.errors import ContractError
-from emoprune.problems.networks.bench import Bench
-from emoprune.problems.networks.compensations.contract import Statistics
+from emoprune.problems.networks.calibration.evidence import Evidence
+from emoprune.problems.networks.channels.compensations.contract import Statistics
+from emoprune.problems.networks.channels.slicer import Slicer
 from emoprune.problems.networks.coupling.masking import masked
 from emoprune.problems.networks.coupling.realising import realised
 from emoprune.problems.networks.coupling.structure import Kept, Part
-from emoprune.problems.networks.criteria.evidence import Evidence
-from emoprune.problems.networks.slicing import Slicer
+from emoprune.problems.networks.evaluation.bench import Bench
 from emoprune.records import Split
 from emoprune.space import IntArray
 

@@ -14,8 +14,8 @@ from torch.utils.data import DataLoader, Dataset, TensorDataset
 
 from emoprune.errors import ConfigError
 from emoprune.plugins import importable_from
-from emoprune.problems.networks.sources import data_named, is_built_in, network_named
-from emoprune.problems.places.located import located
+from emoprune.problems.networks.unpruned.by_name import data_named, is_built_in, network_named
+from emoprune.problems.storage.located import located
 
 Pairs = tuple[tuple[torch.Tensor, torch.Tensor], tuple[torch.Tensor, torch.Tensor]]
 

@@ -11,8 +11,8 @@ import pytest
 
 import emoprune
 from emoprune.errors import ConfigError
-from emoprune.problems.networks.channels import Channels
-from emoprune.problems.networks.references.eagle_eye import BAND
+from emoprune.problems.networks.channels.problem import Channels
+from emoprune.problems.networks.channels.references.eagle_eye import BAND
 from emoprune.problems.networks.subnetworks.problem import Subnetworks
 from emoprune.run import Run
 from emoprune.testing import ProblemConformance

@@ -15,16 +15,15 @@ from safetensors.torch import save_file
 from torch import nn
 
 from emoprune.errors import ConfigError
-from emoprune.problems.networks import kept_weights
-from emoprune.problems.networks.augmentation import augmented
-from emoprune.problems.networks.built_in.catalogue import NETWORKS
 from emoprune.problems.networks.data.images import ImageData, LabelledImages
-from emoprune.problems.networks.kept_weights import kept_or_made
-from emoprune.problems.networks.sources import data_named
-from emoprune.problems.networks.training import Schedule, one_thread, seeded, train
-from emoprune.problems.networks.unpruned import Recipe, unpruned_weights
-from emoprune.problems.networks.weights import Weights, load_weights, save_weights
-from emoprune.problems.places.cache import cache_folder
+from emoprune.problems.networks.unpruned.augmentation import augmented
+from emoprune.problems.networks.unpruned.built_in.catalogue import NETWORKS
+from emoprune.problems.networks.unpruned.by_name import data_named
+from emoprune.problems.networks.unpruned.kept_weights import kept_or_made
+from emoprune.problems.networks.unpruned.recipe import Recipe, kept_weights, unpruned_weights
+from emoprune.problems.networks.unpruned.training import Schedule, one_thread, seeded, train
+from emoprune.problems.storage.arrays import Weights, load_weights, save_weights
+from emoprune.problems.storage.cache import cache_folder
 
 OWN = "test_networks_training"
 QUICK = Recipe("digits", "digits", None, 1)

@@ -14,15 +14,15 @@ from safetensors.numpy import save_file
 from zoo_for_tests import bench_of, structure_of_zoo
 
 from emoprune.errors import ConfigError, ContractError
+from emoprune.problems.networks.calibration.evidence import Evidence
 from emoprune.problems.networks.coupling.structure import Part
-from emoprune.problems.networks.criteria.evidence import Evidence
+from emoprune.problems.networks.layers.treatments.bits import Rounding, codes_and_scales
+from emoprune.problems.networks.layers.treatments.contract import Treatment
+from emoprune.problems.networks.layers.treatments.packing import packed
+from emoprune.problems.networks.layers.treatments.patterns import Patterns
+from emoprune.problems.networks.layers.treatments.ratios import WeightShares
+from emoprune.problems.networks.layers.treatments.saliency import SALIENCIES, saliencies
 from emoprune.problems.networks.standalone.unpack import unpack
-from emoprune.problems.networks.treatments.bits import Rounding, codes_and_scales
-from emoprune.problems.networks.treatments.contract import Treatment
-from emoprune.problems.networks.treatments.packing import packed
-from emoprune.problems.networks.treatments.patterns import Patterns
-from emoprune.problems.networks.treatments.ratios import WeightShares
-from emoprune.problems.networks.treatments.saliency import SALIENCIES, saliencies
 
 CONV = Part("conv", "Conv2d", None, None)
 TREATMENTS: list[Treatment] = [WeightShares(), Patterns(4), Patterns(3), Rounding()]

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 from emoprune.contracts import Failure, Problem
 from emoprune.errors import ConfigError
+from emoprune.problems.networks.layers.treatments.share_references import FLOOR, global_magnitude_counts, pq_counts
+from emoprune.problems.networks.layers.weight_ratios import WeightRatios
 from emoprune.problems.networks.standalone.unpack import unpack
-from emoprune.problems.networks.treatments.share_references import FLOOR, global_magnitude_counts, pq_counts
-from emoprune.problems.networks.weight_ratios import WeightRatios
 from emoprune.records import Split
 from emoprune.space import IntArray
 from emoprune.testing import ProblemConformance

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from emoprune.errors import ConfigError
+from emoprune.problems.networks.channels.widths import WidthLevels
 from emoprune.problems.networks.criteria.ranking import kept_units, widths_of_global_threshold
-from emoprune.problems.networks.widths import WidthLevels
 
 layers = st.lists(st.integers(1, 40), min_size=1, max_size=5)
 steps = st.integers(2, 20)

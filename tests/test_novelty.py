@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from strategies import generators, genomes_in_range, spaces
 
-from emoprune.novelty import ENUMERABLE, Novelty
+from emoprune.evolution.duplicates import ENUMERABLE, Novelty
 from emoprune.space import IntArray, Space
 
 

@@ -19,17 +19,17 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from emoprune.problems.networks.audits.intervals import Estimate, bootstrapped
-from emoprune.problems.networks.audits.statistics import kendall_tau
-from emoprune.problems.networks.built_in.lenet5_mini import lenet5_mini
 from emoprune.problems.networks.coupling.realising import realised
 from emoprune.problems.networks.coupling.structure import Structure
 from emoprune.problems.networks.coupling.tracing import trace
 from emoprune.problems.networks.data.images import ImageData
+from emoprune.problems.networks.recovery.images import TrainingImages
 from emoprune.problems.networks.recovery.loop import trained
-from emoprune.problems.networks.recovery.material import TrainingImages
 from emoprune.problems.networks.recovery.plan import Plan
-from emoprune.problems.networks.training import seeded
+from emoprune.problems.networks.statistics.correlations import kendall_tau
+from emoprune.problems.networks.statistics.intervals import Estimate, bootstrapped
+from emoprune.problems.networks.unpruned.built_in.lenet5_mini import lenet5_mini
+from emoprune.problems.networks.unpruned.training import seeded
 
 SEEDS = (1, 2, 3)  # of the networks
 DENSE = Plan(20, 0.05, 64, 1e-4, warm_up=0.2)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from emoprune.errors import RunLocked, StorageError
-from emoprune.placing import alone, whole
+from emoprune.run.locks import alone, whole
 
 
 def test_a_folder_appears_only_when_it_is_whole_and_replaces_the_old_one(tmp_path: Path) -> None:

@@ -10,23 +10,23 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from emoprune.algorithms.genetic import Genetic
+from emoprune.algorithms.greedy import Greedy
+from emoprune.algorithms.particle_swarm import ParticleSwarm
+from emoprune.algorithms.promptquine import PromptQuine
 from emoprune.contracts import Direction, Objective
+from emoprune.contracts.algorithm import Algorithm
 from emoprune.errors import ConfigError, ContractError
-from emoprune.evolution import Evolution
+from emoprune.evolution.ask_tell import Evolution
+from emoprune.evolution.variation import Operators
 from emoprune.operators.crossover import UniformCrossover
 from emoprune.operators.deletion import DeletionMutation, DeletionSampling
 from emoprune.operators.mutation import ResampleMutation
 from emoprune.operators.repair import Legal
 from emoprune.operators.sampling import RandomSampling
 from emoprune.operators.seeding import Plain
-from emoprune.problems.prompts.algorithms.genetic import Genetic
-from emoprune.problems.prompts.algorithms.greedy import Greedy
-from emoprune.problems.prompts.algorithms.particle_swarm import ParticleSwarm
-from emoprune.problems.prompts.algorithms.promptquine import PromptQuine
-from emoprune.proposals import Algorithm
 from emoprune.space import Gene, GeneKind, IntArray, Space
 from emoprune.testing import AlgorithmConformance
-from emoprune.variation import Operators
 
 FloatArray = NDArray[np.float64]
 DELETING = Operators(DeletionSampling(), Plain(), UniformCrossover(), DeletionMutation(), (Legal(),))

@@ -16,6 +16,7 @@ from prompts_for_tests import PROMPT, VERBALISERS, causal_folder, masked_folder,
 from prompts_for_tests import rows as drawn_rows
 
 import emoprune
+from emoprune.commands.export import export
 from emoprune.config import load
 from emoprune.contracts import Failure, Problem
 from emoprune.errors import ConfigError
@@ -27,7 +28,6 @@ from emoprune.problems.prompts.scorers.contract import Choices, Filled
 from emoprune.problems.prompts.scorers.reading import LocalModel
 from emoprune.problems.prompts.template import Template
 from emoprune.records import Split
-from emoprune.results import export
 from emoprune.testing import ProblemConformance
 
 

@@ -14,15 +14,15 @@ from language_for_tests import WORDS, tokenizer
 from prompts_for_tests import VERBALISERS, causal_folder, parts
 
 import emoprune
+from emoprune.commands.export import export
 from emoprune.contracts import Problem
 from emoprune.errors import ConfigError, ContractError, RunCorrupt
 from emoprune.problems.language.loading import language_model, tokenizer_of
-from emoprune.problems.prompts.kept_numbers import KeptNumbers
 from emoprune.problems.prompts.vocabulary import PromptVocabulary
 from emoprune.problems.prompts.words.influence import influence_of, most_influential
 from emoprune.problems.prompts.words.whole import clustered, given_words, whole_words
+from emoprune.problems.storage.kept_numbers import KeptNumbers
 from emoprune.records import Split
-from emoprune.results import export
 from emoprune.testing import ProblemConformance
 
 PROMPT = "{words} the {sentence} is"

@@ -16,8 +16,8 @@ from emoprune.contracts import Objective, Rows
 from emoprune.errors import ConfigError
 from emoprune.records import Candidate, Evaluation, Ran, Split, Status
 from emoprune.run import Run
+from emoprune.run.frames import best_share
 from emoprune.space import IntArray
-from emoprune.tables import best_share
 
 
 def searched(folder: Path, name: str, **search: Any) -> Run:

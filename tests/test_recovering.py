@@ -8,12 +8,12 @@ import pytest
 from problems_for_tests import Knapsack12, OfferingKnapsack12
 
 import emoprune
+from emoprune.commands.recovery import recover
 from emoprune.contracts import Recovered
 from emoprune.errors import ConfigError, ContractError, RunLocked, RunNotFound
-from emoprune.placing import alone
 from emoprune.records import Split
-from emoprune.recovering import recover
 from emoprune.run import Run
+from emoprune.run.locks import alone
 from emoprune.space import IntArray
 from emoprune.storage import read_lines
 

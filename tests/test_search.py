@@ -15,6 +15,7 @@ import pytest
 from problems_for_tests import Knapsack12
 
 import emoprune
+from emoprune.commands.export import export
 from emoprune.contracts import Constraint, Direction, Failure, Objective, Passage, Reference
 from emoprune.errors import (
     ConfigError,
@@ -26,10 +27,9 @@ from emoprune.errors import (
     TrustError,
     WorkersLost,
 )
+from emoprune.loop.search import Search
 from emoprune.records import Generation, Split, State
-from emoprune.results import export
 from emoprune.run import Run, find_run
-from emoprune.searching import Search
 from emoprune.space import IntArray
 
 KNAPSACK = "problems_for_tests:Knapsack12"

@@ -95,9 +95,9 @@ def test_the_product_keeps_the_rule(rule: Callable[[list[Module]], Iterator[str]
 
 @pytest.mark.parametrize("source", ["import pickle", "from dill import loads", "import joblib as j"])
 def test_a_planted_unpickler_is_found_with_its_place(tmp_path: Path, source: str) -> None:
-    found = list(unpicklers(planted(tmp_path, "emoprune/run.py", f"def late():\n    {source}")))
+    found = list(unpicklers(planted(tmp_path, "emoprune/run/reader.py", f"def late():\n    {source}")))
     assert len(found) == 1
-    assert found[0].startswith("emoprune/run.py:2: imports")
+    assert found[0].startswith("emoprune/run/reader.py:2: imports")
 
 
 @pytest.mark.parametrize(
@@ -137,7 +137,7 @@ def test_a_safe_call_is_let_through(tmp_path: Path, source: str) -> None:
         ("problems/networks/utils.py", ""),
         ("emoprune/run_helpers.py", ""),
         ("operators/core/mutation.py", ""),
-        ("emoprune/run.py", "class RunManager: ..."),
+        ("emoprune/run/reader.py", "class RunManager: ..."),
     ],
 )
 def test_a_planted_empty_name_is_found_with_its_place(tmp_path: Path, place: str, source: str) -> None:

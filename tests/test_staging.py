@@ -16,15 +16,15 @@ from problems_for_tests import Half, HalvedKnapsack, Knapsack12
 from rich.console import Console
 
 import emoprune
+from emoprune.commands.dry_run import dry_run
+from emoprune.commands.export import export
 from emoprune.config import load
+from emoprune.contracts.stages import Concluded, Next, Stage
 from emoprune.errors import ConfigError, RunNotFound
-from emoprune.planning import dry_run
 from emoprune.records import Generation, Split, State
 from emoprune.report.page import write_page
 from emoprune.report.terminal import status_panel
-from emoprune.results import export
 from emoprune.run import Run
-from emoprune.stages import Concluded, Next, Stage
 
 HALVED = "problems_for_tests:HalvedKnapsack"
 RAN = ["worker", "seconds", "attempts"]

@@ -16,23 +16,23 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 import emoprune
+from emoprune.commands.export import export
+from emoprune.commands.inspection import inspect
+from emoprune.commands.recovery import recover
 from emoprune.config import load
 from emoprune.contracts import Description, Problem, Reference, Rows, SeedArray, Split
+from emoprune.contracts.stages import Concluded
 from emoprune.errors import ConfigError, ContractError
-from emoprune.inspecting import inspect
-from emoprune.problems.networks.recovery.material import TrainingImages
+from emoprune.problems.networks.evaluation.runner import PlainRunner
+from emoprune.problems.networks.recovery.images import TrainingImages
 from emoprune.problems.networks.recovery.plan import Plan
-from emoprune.problems.networks.running import PlainRunner
 from emoprune.problems.networks.subnetworks.joining import joined
 from emoprune.problems.networks.subnetworks.problem import Subnetworks
 from emoprune.problems.networks.subnetworks.training import Constraint, constrained
 from emoprune.problems.networks.subnetworks.turns import Turns
-from emoprune.recovering import recover
 from emoprune.report.page import write_page
-from emoprune.results import export
 from emoprune.run import Run
 from emoprune.space import IntArray, Space
-from emoprune.stages import Concluded
 from emoprune.testing import ProblemConformance
 
 SMALL = {"network": "networks_for_tests:network", "data": "networks_for_tests:stripes", "calibration_images": 64}

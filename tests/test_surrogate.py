@@ -8,8 +8,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from emoprune.algorithms.gaussian_process import GaussianProcess, coordinates
+from emoprune.algorithms.surrogate import added
 from emoprune.contracts import Direction, Objective
-from emoprune.evolution import Evolution
+from emoprune.contracts.algorithm import Algorithm
+from emoprune.evolution.ask_tell import Evolution
+from emoprune.evolution.variation import Operators
 from emoprune.front import hypervolume, non_dominated
 from emoprune.operators.crossover import UniformCrossover
 from emoprune.operators.mutation import ByKindMutation
@@ -17,12 +21,8 @@ from emoprune.operators.repair import Legal
 from emoprune.operators.sampling import LatinSampling
 from emoprune.operators.seeding import Plain
 from emoprune.plugins import build
-from emoprune.proposals import Algorithm
-from emoprune.regression import GaussianProcess, coordinates
 from emoprune.space import Gene, GeneKind, IntArray, Space
-from emoprune.surrogate import added
 from emoprune.testing import AlgorithmConformance
-from emoprune.variation import Operators
 
 FloatArray = NDArray[np.float64]
 

@@ -14,11 +14,11 @@ from hypothesis.extra import numpy as arrays
 from pymoo.operators.survival.rank_and_crowding.metrics import calc_crowding_distance
 from runs_for_tests import Story
 
+from emoprune.cli.output import rows
 from emoprune.contracts import Objective
 from emoprune.front import FloatArray, crowding
 from emoprune.records import Candidate, Evaluation, Ran, Split, Status
-from emoprune.showing import rows
-from emoprune.tables import pareto_frame, pareto_schema, reported_split
+from emoprune.run.frames import pareto_frame, pareto_schema, reported_split
 
 ERROR = Objective("error")
 

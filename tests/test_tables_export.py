@@ -15,12 +15,13 @@ from tables_for_tests import mixed
 
 from emoprune.contracts import Audit
 from emoprune.errors import ConfigError, ContractError, StorageError
-from emoprune.problems.tables import EvolvedFeatures, exporting
-from emoprune.problems.tables.auditing import audit_subsets
-from emoprune.problems.tables.feature_subset import FeatureSubset
+from emoprune.problems.tables import EvolvedFeatures
 from emoprune.problems.tables.formulas.formula import Column, Formula, Term, plain_of
 from emoprune.problems.tables.standalone.features import load_features
-from emoprune.problems.tables.tabular_stream import TabularStream
+from emoprune.problems.tables.streams.problem import TabularStream
+from emoprune.problems.tables.subsets import export as exporting
+from emoprune.problems.tables.subsets.audit import audit_subsets
+from emoprune.problems.tables.subsets.feature_subset import FeatureSubset
 from emoprune.records import Candidate, Split
 
 KEPT: tuple[Term, ...] = (

@@ -14,9 +14,9 @@ from emoprune.contracts import Direction, Sense
 from emoprune.errors import ConfigError
 from emoprune.problems.tables.computing import Computed
 from emoprune.problems.tables.formulas.formula import Column, Formula
+from emoprune.problems.tables.learners.by_name import learner_plan
 from emoprune.problems.tables.learners.contract import balanced_weights
 from emoprune.problems.tables.learners.lightgbm import BoostedTrees, TreeOptions, parameters
-from emoprune.problems.tables.learners.naming import learner_plan
 from emoprune.problems.tables.measures import Measures
 from emoprune.problems.tables.metrics import metric_named
 from emoprune.problems.tables.racing import Race, Yardstick, spread_of, stations

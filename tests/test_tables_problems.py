@@ -15,12 +15,12 @@ from hypothesis import strategies as st
 import emoprune
 from emoprune.contracts import Problem
 from emoprune.errors import ConfigError, ContractError, StorageError
-from emoprune.problems.tables.feature_subset import FeatureSubset
-from emoprune.problems.tables.features import Features
 from emoprune.problems.tables.formulas.formula import Column, Formula, plain_of
-from emoprune.problems.tables.genes import SubsetGenes
-from emoprune.problems.tables.references.catalogue import METHODS
-from emoprune.problems.tables.tabular_stream import TabularStream
+from emoprune.problems.tables.streams.problem import TabularStream
+from emoprune.problems.tables.subsets.feature_subset import FeatureSubset
+from emoprune.problems.tables.subsets.features import Features
+from emoprune.problems.tables.subsets.genes import SubsetGenes
+from emoprune.problems.tables.subsets.references.catalogue import METHODS
 from emoprune.records import Split
 from emoprune.testing import ProblemConformance, legal_genomes
 

@@ -21,8 +21,8 @@ from emoprune.problems.tables.standalone.stream import (
     tightness,
     top,
 )
-from emoprune.problems.tables.tabular_stream import TabularStream
-from emoprune.problems.tables.windows import Policy, Steps, Windows
+from emoprune.problems.tables.streams.problem import TabularStream
+from emoprune.problems.tables.streams.windows import Policy, Steps, Windows
 from emoprune.records import Split
 
 

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from emoprune.contracts import Objective
+from emoprune.contracts.algorithm import Algorithm, Breeding, Measured, Proposed
 from emoprune.errors import ContractError
-from emoprune.proposals import Algorithm, Breeding, Measured, Proposed
 from emoprune.space import IntArray, Space
 from emoprune.testing import AlgorithmConformance
 

@@ -10,14 +10,14 @@ import torch
 
 from emoprune import plugins
 from emoprune.errors import ConfigError
-from emoprune.problems.networks.channels import Channels
+from emoprune.problems.networks.channels.problem import Channels
 from emoprune.problems.networks.criteria.random_order import RandomOrder
+from emoprune.problems.networks.transformers.criteria.by_name import criterion_named
 from emoprune.problems.networks.transformers.criteria.conformance import TransformerCriterionConformance
-from emoprune.problems.networks.transformers.criteria.evidence import TransformerCriterion, TransformerEvidence
+from emoprune.problems.networks.transformers.criteria.contract import TransformerCriterion, TransformerEvidence
 from emoprune.problems.networks.transformers.criteria.gates import HeadGates
 from emoprune.problems.networks.transformers.criteria.heapr import HEAPr, HEAPrExact
 from emoprune.problems.networks.transformers.criteria.k_prune import KPrune
-from emoprune.problems.networks.transformers.criteria.naming import criterion_named
 from emoprune.problems.networks.transformers.criteria.samples import sample_evidences
 from emoprune.problems.networks.transformers.criteria.statistics import statistics_of
 from emoprune.problems.networks.transformers.criteria.weights import Magnitude, Wanda

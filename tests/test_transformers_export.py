@@ -129,7 +129,7 @@ def test_a_folder_that_is_not_the_evaluated_model_is_refused(tmp_path: Path, mon
     spoilt = wrong(problem.plans(genome))
     folder = tmp_path / "exported"
     folder.mkdir()
-    from emoprune.problems.networks.transformers.exporting import exporting
+    from emoprune.problems.networks.transformers.export import export as exporting
 
     verify = exporting.verify
     monkeypatch.setattr(

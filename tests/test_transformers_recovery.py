@@ -15,7 +15,7 @@ from emoprune.contracts import Recovered
 from emoprune.errors import ConfigError
 from emoprune.problems.networks.recovery.plan import Plan
 from emoprune.problems.networks.transformers.heads_and_neurons import HeadsAndNeurons
-from emoprune.problems.networks.transformers.recovery.recovering import Budget
+from emoprune.problems.networks.transformers.recovery.recover import Budget
 from emoprune.problems.networks.transformers.recovery.rewinding import rewound
 from emoprune.problems.networks.transformers.weights.ratios import TransformerWeightRatios
 from emoprune.records import Split

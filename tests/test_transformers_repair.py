@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from emoprune.problems.networks.recovery.copying import trainable
 from emoprune.problems.networks.transformers.anatomy.narrowing import Narrower
 from emoprune.problems.networks.transformers.anatomy.structure import BlockPlan
-from emoprune.problems.networks.transformers.criteria.evidence import TransformerEvidence
+from emoprune.problems.networks.transformers.criteria.contract import TransformerEvidence
 from emoprune.problems.networks.transformers.criteria.samples import sample_evidences
 from emoprune.problems.networks.transformers.criteria.statistics import places_of
 from emoprune.problems.networks.transformers.repair.k_prune import k_pruned

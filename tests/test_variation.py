@@ -7,16 +7,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from emoprune.contracts.algorithm import Parents
 from emoprune.errors import ContractError
-from emoprune.novelty import Novelty
+from emoprune.evolution.duplicates import Novelty
+from emoprune.evolution.variation import Operators, Variation, tournament
 from emoprune.operators.crossover import UniformCrossover
 from emoprune.operators.mutation import ByKindMutation
 from emoprune.operators.repair import Legal
 from emoprune.operators.sampling import RandomSampling
 from emoprune.operators.seeding import Plain
-from emoprune.proposals import Parents
 from emoprune.space import Gene, Group, IntArray, Space
-from emoprune.variation import Operators, Variation, tournament
 
 
 class WithoutLastGene:

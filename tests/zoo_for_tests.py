@@ -9,10 +9,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from emoprune.problems.networks.bench import Bench
 from emoprune.problems.networks.coupling.structure import Structure
 from emoprune.problems.networks.coupling.tracing import trace
-from emoprune.problems.networks.scoring import LoadedImages
+from emoprune.problems.networks.evaluation.bench import Bench
+from emoprune.problems.networks.evaluation.scoring import LoadedImages
 from emoprune.records import Split
 
 IMAGES = (1, 28, 28)

@@ -19,7 +19,7 @@ from pymoo.operators.mutation.pm import PM
 from pymoo.operators.repair.rounding import RoundingRepair
 from pymoo.operators.sampling.rnd import IntegerRandomSampling
 
-from emoprune.evolution import Evolution
+from emoprune.evolution.ask_tell import Evolution
 from emoprune.plugins import build
 from emoprune.space import IntArray
 from engines.ours import default_operators

@@ -9,13 +9,13 @@ from types import MappingProxyType
 import numpy as np
 from measuring.prompted import Counted
 
-from emoprune.evolution import Evolution
+from emoprune.contracts.algorithm import Algorithm
+from emoprune.evolution.ask_tell import Evolution
+from emoprune.evolution.variation import Operators
 from emoprune.plugins import build
 from emoprune.problems.prompts.references.accepting import RUNS, Worth, accepting
 from emoprune.problems.prompts.references.catalogue import SHARES
-from emoprune.proposals import Algorithm
 from emoprune.space import IntArray
-from emoprune.variation import Operators
 from engines.ours import default_operators
 
 __all__ = ["SEARCHES"]

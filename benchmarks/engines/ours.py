@@ -8,10 +8,10 @@ from measuring.landscapes import FloatArray
 
 from emoprune.config import SearchSettings
 from emoprune.contracts import Canonical, Objective
-from emoprune.evolution import Evolution
+from emoprune.evolution.ask_tell import Evolution
+from emoprune.evolution.variation import Operators
 from emoprune.plugins import build
 from emoprune.space import IntArray, Space
-from emoprune.variation import Operators
 
 __all__ = ["default_operators", "run"]
 

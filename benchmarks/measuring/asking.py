@@ -10,7 +10,7 @@ import numpy as np
 
 from emoprune.contracts import Failure
 from emoprune.front import hypervolume, non_dominated
-from emoprune.problems.networks.channels import Channels
+from emoprune.problems.networks.channels.problem import Channels
 from emoprune.records import Split
 from emoprune.space import IntArray
 from measuring.landscapes import FloatArray

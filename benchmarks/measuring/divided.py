@@ -17,17 +17,17 @@ import emoprune
 from emoprune.contracts import Failure
 from emoprune.errors import ContractError
 from emoprune.front import hypervolume, non_dominated
+from emoprune.problems.networks.channels.prepare import Method, prepared
+from emoprune.problems.networks.channels.slicer import Slicer
+from emoprune.problems.networks.channels.widths import WidthLevels
 from emoprune.problems.networks.coupling.structure import Kept
-from emoprune.problems.networks.preparing import Method, prepared
-from emoprune.problems.networks.slicing import Slicer
-from emoprune.problems.networks.sources import network_named
 from emoprune.problems.networks.subnetworks.chain import Chain
 from emoprune.problems.networks.subnetworks.choices import Choices
 from emoprune.problems.networks.subnetworks.division import SubNetwork
 from emoprune.problems.networks.subnetworks.genes import GeneForm, PartGenes
 from emoprune.problems.networks.subnetworks.parts import Crossing, Cut, Parts, Rest
 from emoprune.problems.networks.task import NetworkTask, Options
-from emoprune.problems.networks.widths import WidthLevels
+from emoprune.problems.networks.unpruned.by_name import network_named
 from emoprune.records import Evaluation, Split
 from emoprune.run import Run
 from emoprune.space import IntArray

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from emoprune.problems.networks.data.images import ImageData, LabelledImages
-from emoprune.problems.networks.sources import data_named
+from emoprune.problems.networks.unpruned.by_name import data_named
 from emoprune.records import Split
 
 __all__ = ["fashion_1000"]

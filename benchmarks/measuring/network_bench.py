@@ -14,20 +14,20 @@ from numpy.typing import NDArray
 import emoprune
 from emoprune.contracts import Description, Objective, Reference
 from emoprune.errors import ConfigError
-from emoprune.problems.networks.bench import Bench, unpruned_network
-from emoprune.problems.networks.cost import CostModel
+from emoprune.problems.networks.calibration.evidence import Evidence, Scores
+from emoprune.problems.networks.channels.slicer import Slicer
+from emoprune.problems.networks.channels.widths import WidthLevels
 from emoprune.problems.networks.coupling.process import structure_of
 from emoprune.problems.networks.coupling.structure import Structure
-from emoprune.problems.networks.criteria.evidence import Evidence, Scores
 from emoprune.problems.networks.criteria.norms import L1
 from emoprune.problems.networks.data.images import ImageData, LabelledImages
-from emoprune.problems.networks.proxies.adaptive_batch_norm import averaged
-from emoprune.problems.networks.running import runner_of
-from emoprune.problems.networks.scoring import LoadedImages, calibration_images
-from emoprune.problems.networks.slicing import Slicer
-from emoprune.problems.networks.sources import data_named
-from emoprune.problems.networks.unpruned import Recipe, unpruned_weights
-from emoprune.problems.networks.widths import WidthLevels
+from emoprune.problems.networks.evaluation.bench import Bench, unpruned_network
+from emoprune.problems.networks.evaluation.cost import CostModel
+from emoprune.problems.networks.evaluation.proxies.adaptive_batch_norm import averaged
+from emoprune.problems.networks.evaluation.runner import runner_of
+from emoprune.problems.networks.evaluation.scoring import LoadedImages, calibration_images
+from emoprune.problems.networks.unpruned.by_name import data_named
+from emoprune.problems.networks.unpruned.recipe import Recipe, unpruned_weights
 from emoprune.records import Split
 from emoprune.space import IntArray
 

@@ -11,9 +11,9 @@ import numpy as np
 import torch
 from torch import nn
 
-from emoprune.problems.networks.bench import Bench
-from emoprune.problems.networks.cost import CostModel
-from emoprune.problems.networks.slicing import Slicer
+from emoprune.problems.networks.channels.slicer import Slicer
+from emoprune.problems.networks.evaluation.bench import Bench
+from emoprune.problems.networks.evaluation.cost import CostModel
 from emoprune.records import Split
 from emoprune.space import IntArray
 from measuring.network_bench import scores_of

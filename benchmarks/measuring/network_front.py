@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emoprune.front import non_dominated
-from emoprune.problems.networks.bench import Bench
-from emoprune.problems.networks.cost import CostModel
-from emoprune.problems.networks.latency import median_milliseconds
-from emoprune.problems.networks.slicing import Slicer
+from emoprune.problems.networks.channels.slicer import Slicer
+from emoprune.problems.networks.evaluation.bench import Bench
+from emoprune.problems.networks.evaluation.cost import CostModel
+from emoprune.problems.networks.evaluation.latency import median_milliseconds
 from emoprune.records import Split
 from emoprune.space import IntArray
 from measuring.network_bench import WidthSearch, levels_of, scores_of

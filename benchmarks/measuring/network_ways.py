@@ -12,13 +12,13 @@ from typing import Any
 import torch
 from torch import nn
 
-from emoprune.problems.networks.bench import Bench
+from emoprune.problems.networks.channels.slicer import Slicer
 from emoprune.problems.networks.coupling.masking import masked
 from emoprune.problems.networks.coupling.structure import Kept
-from emoprune.problems.networks.proxies.adaptive_batch_norm import averaged
-from emoprune.problems.networks.reuse.runner import ReusingRunner
-from emoprune.problems.networks.running import PlainRunner, Runner
-from emoprune.problems.networks.slicing import Slicer
+from emoprune.problems.networks.evaluation.bench import Bench
+from emoprune.problems.networks.evaluation.proxies.adaptive_batch_norm import averaged
+from emoprune.problems.networks.evaluation.reuse.runner import ReusingRunner
+from emoprune.problems.networks.evaluation.runner import PlainRunner, Runner
 from emoprune.problems.networks.variant import Variant
 from emoprune.records import Split
 from emoprune.space import IntArray

@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 
 import emoprune
-from emoprune.problems.networks.criteria.evidence import Scores
+from emoprune.problems.networks.calibration.evidence import Scores
 from emoprune.problems.networks.recovery.plan import Plan
 from emoprune.problems.networks.transformers.heads_and_neurons import HeadsAndNeurons
-from emoprune.problems.networks.transformers.preparing import unit_costs
-from emoprune.problems.networks.transformers.recovery.recovering import Budget, Recovering
+from emoprune.problems.networks.transformers.prepare import unit_costs
+from emoprune.problems.networks.transformers.recovery.recover import Budget, Recovering
 from emoprune.problems.networks.transformers.repair.k_prune import k_pruned
-from emoprune.problems.networks.transformers.running.whole import scores_of_model
+from emoprune.problems.networks.transformers.tasks.scoring import scores_of_model
 from emoprune.records import Split
 from emoprune.space import IntArray
 

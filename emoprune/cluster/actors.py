@@ -17,8 +17,8 @@ from emoprune.cluster.resources import Share, check_room, room
 from emoprune.cluster.worker import import_path, sent
 from emoprune.contracts import Problem
 from emoprune.errors import WorkersLost
-from emoprune.evaluate import Finished, Pace
-from emoprune.measuring import Outcome, Ticket
+from emoprune.evaluation.backends import Finished, Pace
+from emoprune.evaluation.tickets import Outcome, Ticket
 from emoprune.records import Status
 
 __all__ = ["RayActors"]

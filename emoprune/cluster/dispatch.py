@@ -6,8 +6,8 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from emoprune.evaluate import Finished
-from emoprune.measuring import Outcome, Ticket
+from emoprune.evaluation.backends import Finished
+from emoprune.evaluation.tickets import Outcome, Ticket
 from emoprune.records import Ran
 
 __all__ = ["Chunk", "Queue"]

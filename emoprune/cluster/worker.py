@@ -17,7 +17,7 @@ import ray
 
 from emoprune.contracts import Problem
 from emoprune.errors import ContractError, ResourcesUnavailable
-from emoprune.measuring import Outcome, Ticket, measure, set_up
+from emoprune.evaluation.tickets import Outcome, Ticket, measure, set_up
 
 __all__ = ["Worker", "environment", "import_path", "packed", "sent"]
 

@@ -9,9 +9,9 @@ from pathlib import Path
 from emoprune.doctor.checks import Health
 from emoprune.doctor.run_files import JOURNALS, broken_lines, check_run
 from emoprune.errors import ConfigError
-from emoprune.placing import whole
 from emoprune.records import State
 from emoprune.run import Run
+from emoprune.run.locks import whole
 from emoprune.storage import finished_lines, guarded, write_atomically
 
 __all__ = ["repair"]

@@ -7,9 +7,9 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from emoprune.archive import Archive
 from emoprune.doctor.checks import Check, Health
 from emoprune.errors import RunCorrupt
+from emoprune.evolution.archive import Archive
 from emoprune.records import Evaluation, State
 from emoprune.run import Run
 from emoprune.storage import finished_lines, parsed_line, read_checked

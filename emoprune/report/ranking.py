@@ -130,7 +130,7 @@ class Ranking:
 def rank(run: ReadableRun) -> Ranking:
     """Read a run's front and references and put them in order."""
     objectives, constraints = objectives_in(run.manifest), constraints_in(run.manifest)
-    from emoprune.tables import reported_split  # it brings pandas, as `run.pareto` does
+    from emoprune.run.frames import reported_split  # it brings pandas, as `run.pareto` does
 
     frame = run.pareto
     entries = _entries(frame, objectives, constraints)

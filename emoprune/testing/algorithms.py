@@ -10,13 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emoprune.contracts import Objective
-from emoprune.evolution import Evolution, Offspring
+from emoprune.contracts.algorithm import Algorithm, Measured
+from emoprune.evolution.ask_tell import Evolution, Offspring
+from emoprune.evolution.variation import Operators
 from emoprune.plugins import build
-from emoprune.proposals import Algorithm, Measured
 from emoprune.space import IntArray, Space
 from emoprune.testing.promises import require
 from emoprune.testing.samples import sample_spaces
-from emoprune.variation import Operators
 
 __all__ = ["AlgorithmConformance"]
 

@@ -29,9 +29,9 @@ from emoprune.contracts import (
     Split,
     constraints_of,
 )
+from emoprune.contracts.surveys import Starting, Surveying
 from emoprune.errors import ContractError
 from emoprune.space import IntArray, Space
-from emoprune.surveys import Starting, Surveying
 from emoprune.testing.promises import require, require_all, require_plain
 from emoprune.testing.samples import legal_genomes
 

@@ -17,7 +17,7 @@ from typing import Any
 
 from emoprune.errors import ConfigError
 from emoprune.problems.language.quiet import quiet
-from emoprune.problems.places.cache import cache_folder, writing_alone
+from emoprune.problems.storage.cache import cache_folder, writing_alone
 
 __all__ = ["unfolded"]
 

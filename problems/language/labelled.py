@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from emoprune.errors import ConfigError
 from emoprune.problems.language.tabular import TabularFile, tabular_file
-from emoprune.problems.places.located import located
+from emoprune.problems.storage.located import located
 
 __all__ = ["LabelledTexts", "labelled_texts"]
 

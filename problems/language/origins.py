@@ -11,7 +11,7 @@ from types import MappingProxyType
 
 from emoprune.errors import ConfigError
 from emoprune.plugins import nearest
-from emoprune.problems.places.located import located
+from emoprune.problems.storage.located import located
 
 __all__ = ["PACKAGED", "Origin", "Packaged", "origin_of"]
 

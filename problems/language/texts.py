@@ -8,7 +8,7 @@ from pathlib import Path
 from emoprune.errors import ConfigError
 from emoprune.plugins import nearest
 from emoprune.problems.language.labelled import labelled_texts
-from emoprune.problems.places.located import located
+from emoprune.problems.storage.located import located
 
 __all__ = ["BUILT_IN_TEXT", "SOURCE_TEXT", "text_named"]
 

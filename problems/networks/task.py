@@ -16,29 +16,29 @@ from torch import nn
 
 from emoprune.contracts import Description, Failure, FloatArray, Row
 from emoprune.errors import ConfigError, ContractError
-from emoprune.problems.networks.alarms import alarms_about, no_better_than_guessing
-from emoprune.problems.networks.bench import Bench, unpruned_network
-from emoprune.problems.networks.cost import CostModel
 from emoprune.problems.networks.coupling.process import structure_of
 from emoprune.problems.networks.coupling.structure import Kept, Structure
 from emoprune.problems.networks.data.images import ImageData
-from emoprune.problems.networks.exporting import export
-from emoprune.problems.networks.format_choice import chosen_formats
-from emoprune.problems.networks.latency import LATENCY, Latency, measure_milliseconds
-from emoprune.problems.networks.measures import SCORED, SHARE, SPREAD, TIMED, Measures, scores_of
-from emoprune.problems.networks.model_files import FORMATS
-from emoprune.problems.networks.proxies.adaptive_batch_norm import proxy_named
-from emoprune.problems.networks.proxies.contract import NormEstimate
-from emoprune.problems.networks.recovery.recovering import values_by_split
-from emoprune.problems.networks.reuse.tracing import NotFollowed, traced
-from emoprune.problems.networks.running import Runner, runner_of
-from emoprune.problems.networks.scoring import calibration_images, error_of
-from emoprune.problems.networks.sources import data_named, network_named
-from emoprune.problems.networks.sparsity_index import pq_index_of
-from emoprune.problems.networks.training import seeded
-from emoprune.problems.networks.unpruned import Recipe, check_recipe, unpruned_weights
+from emoprune.problems.networks.evaluation.alarms import alarms_about, no_better_than_guessing
+from emoprune.problems.networks.evaluation.bench import Bench, unpruned_network
+from emoprune.problems.networks.evaluation.cost import CostModel
+from emoprune.problems.networks.evaluation.latency import LATENCY, Latency, measure_milliseconds
+from emoprune.problems.networks.evaluation.measures import SCORED, SHARE, SPREAD, TIMED, Measures, scores_of
+from emoprune.problems.networks.evaluation.proxies.adaptive_batch_norm import proxy_named
+from emoprune.problems.networks.evaluation.proxies.contract import NormEstimate
+from emoprune.problems.networks.evaluation.reuse.tracing import NotFollowed, traced
+from emoprune.problems.networks.evaluation.runner import Runner, runner_of
+from emoprune.problems.networks.evaluation.scoring import calibration_images, error_of
+from emoprune.problems.networks.evaluation.sparsity_index import pq_index_of
+from emoprune.problems.networks.export.export import export
+from emoprune.problems.networks.export.files import FORMATS
+from emoprune.problems.networks.export.formats import chosen_formats
+from emoprune.problems.networks.recovery.recover import values_by_split
+from emoprune.problems.networks.unpruned.by_name import data_named, network_named
+from emoprune.problems.networks.unpruned.recipe import Recipe, check_recipe, unpruned_weights
+from emoprune.problems.networks.unpruned.training import seeded
 from emoprune.problems.networks.variant import Variant
-from emoprune.problems.networks.weights import Weights
+from emoprune.problems.storage.arrays import Weights
 from emoprune.records import Candidate, Split
 from emoprune.space import IntArray
 

@@ -15,12 +15,12 @@ from emoprune.errors import ConfigError, ContractError
 from emoprune.problems.prompts.data.few_shot import FewShot
 from emoprune.problems.prompts.data.splitting import Sizes
 from emoprune.problems.prompts.examiner import Examiner
-from emoprune.problems.prompts.exporting import FORMATS, export_prompt
-from emoprune.problems.prompts.inspecting import inspection_of_prompt
+from emoprune.problems.prompts.export import FORMATS, export_prompt
+from emoprune.problems.prompts.inspection import inspection_of_prompt
 from emoprune.problems.prompts.material import Asked, TaskName
 from emoprune.problems.prompts.measures import TOKENS
 from emoprune.problems.prompts.pieces import Pieces
-from emoprune.problems.prompts.preparing import Stops, going_on_later, made_stops, worth_of
+from emoprune.problems.prompts.prepare import Stops, going_on_later, made_stops, worth_of
 from emoprune.problems.prompts.references.catalogue import (
     USUAL,
     Bench,

@@ -16,12 +16,11 @@ from emoprune.contracts import Description, Inspection, Passage, Reference, Row
 from emoprune.errors import ConfigError, ContractError
 from emoprune.problems.prompts.data.splitting import Sizes
 from emoprune.problems.prompts.examiner import Examiner
-from emoprune.problems.prompts.exporting import FORMATS, export_prompt
-from emoprune.problems.prompts.inspecting import inspection_of_prompt
-from emoprune.problems.prompts.kept_numbers import KeptNumbers
+from emoprune.problems.prompts.export import FORMATS, export_prompt
+from emoprune.problems.prompts.inspection import inspection_of_prompt
 from emoprune.problems.prompts.material import Asked
 from emoprune.problems.prompts.measures import TOKENS
-from emoprune.problems.prompts.preparing import going_on_later
+from emoprune.problems.prompts.prepare import going_on_later
 from emoprune.problems.prompts.scorers.calling import Endpoint
 from emoprune.problems.prompts.scorers.causal import CausalScorer
 from emoprune.problems.prompts.scorers.masked import MaskedScorer
@@ -31,6 +30,7 @@ from emoprune.problems.prompts.template import Template
 from emoprune.problems.prompts.words.influence import Influence, influence_of, most_influential
 from emoprune.problems.prompts.words.whole import clustered, given_words, whole_words
 from emoprune.problems.prompts.writing_files import write_json
+from emoprune.problems.storage.kept_numbers import KeptNumbers
 from emoprune.records import Split
 from emoprune.space import Gene, GeneKind, IntArray, Space
 

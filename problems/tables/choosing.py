@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emoprune.errors import ConfigError
-from emoprune.problems.tables.subset_problem import SubsetProblem
+from emoprune.problems.tables.subsets.problem import SubsetProblem
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -24,17 +24,17 @@ from sklearn.utils.validation import (
 from emoprune.errors import ConfigError
 from emoprune.problems.tables.choosing import Choice, chosen
 from emoprune.problems.tables.computing import Computed
-from emoprune.problems.tables.exporting import write_features
-from emoprune.problems.tables.features import FeatureSearch, NewOptions
 from emoprune.problems.tables.fitting import features_of
 from emoprune.problems.tables.formulas.catalogue import check_operators
 from emoprune.problems.tables.formulas.formula import Term
 from emoprune.problems.tables.openfe.two_stage import Generation
 from emoprune.problems.tables.reading.frames import plain_columns
 from emoprune.problems.tables.reading.making import TaskName, Wanted, table_of
-from emoprune.problems.tables.references.catalogue import check_methods
 from emoprune.problems.tables.splits import Block, SplitKind, Splits
 from emoprune.problems.tables.standalone.features import load_features, plain
+from emoprune.problems.tables.subsets.export import write_features
+from emoprune.problems.tables.subsets.features import FeatureSearch, NewOptions
+from emoprune.problems.tables.subsets.references.catalogue import check_methods
 from emoprune.problems.tables.table import Table
 from emoprune.problems.tables.task import Options, TableTask
 
@@ -176,7 +176,7 @@ class EvolvedFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]  #
         return self
 
     def _searched(self, table: Table) -> tuple[tuple[Term, ...], pd.DataFrame]:
-        from emoprune.searching import search
+        from emoprune.loop.search import search
 
         problem = FeatureSearch(self._task(table), "data", self._new(), check_methods(self.references))
         config: dict[str, Any] = {

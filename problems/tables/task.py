@@ -16,8 +16,8 @@ from emoprune.errors import ConfigError
 from emoprune.problems.tables.computing import Computed
 from emoprune.problems.tables.fitting import features_of, row_frame
 from emoprune.problems.tables.formulas.formula import Term
+from emoprune.problems.tables.learners.by_name import LearnerPlan, learner_plan
 from emoprune.problems.tables.learners.contract import Learner, Model
-from emoprune.problems.tables.learners.naming import LearnerPlan, learner_plan
 from emoprune.problems.tables.measures import Measures
 from emoprune.problems.tables.metrics import metric_named
 from emoprune.problems.tables.racing import Race, Yardstick, spread_of, stations

@@ -19,8 +19,8 @@ from torch import nn
 
 from emoprune.errors import ConfigError
 from emoprune.problems.networks.coupling.structure import Structure
-from emoprune.problems.networks.made_once import plain_made_once, read_plain
-from emoprune.problems.places.cache import cache_folder
+from emoprune.problems.storage.cache import cache_folder
+from emoprune.problems.storage.kept import plain_made_once, read_plain
 
 __all__ = ["digest_of_code", "keep", "kept"]
 
@@ -46,7 +46,7 @@ def digest_of_code(network: nn.Module, asked: Sequence[Any]) -> str:
 def _own_sources() -> Iterator[Path]:
     """Yield the files of the user's modules that are loaded, and those of emoprune that structures depend on."""
     yield from (_PACKAGE / "coupling").glob("*.py")
-    yield from (_PACKAGE / "built_in").glob("*.py")
+    yield from (_PACKAGE / "unpruned" / "built_in").glob("*.py")
     installed = _installed()
     for name, module in list(sys.modules.items()):
         file = getattr(module, "__file__", None)

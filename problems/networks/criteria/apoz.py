@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from emoprune.problems.networks.criteria.activations import activations_of
+from emoprune.problems.networks.calibration.activations import activations_of
+from emoprune.problems.networks.calibration.evidence import Evidence, Scores
 from emoprune.problems.networks.criteria.averaging import averaged, units_by_part
-from emoprune.problems.networks.criteria.evidence import Evidence, Scores
 
 __all__ = ["APoZ"]
 

@@ -7,8 +7,8 @@ from typing import Literal
 
 import numpy as np
 
+from emoprune.problems.networks.calibration.evidence import Scores
 from emoprune.problems.networks.coupling.structure import Structure
-from emoprune.problems.networks.criteria.evidence import Scores
 
 __all__ = ["averaged", "shares", "units_by_part"]
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from emoprune.problems.networks.calibration.evidence import Evidence, Scores
 from emoprune.problems.networks.coupling.realising import family_of
 from emoprune.problems.networks.criteria.averaging import averaged, shares, units_by_part
-from emoprune.problems.networks.criteria.evidence import Evidence, Scores
 from emoprune.problems.networks.criteria.norms import L1
 
 __all__ = ["BatchNormScale"]

@@ -20,10 +20,11 @@ import torch
 from torch import nn
 
 from emoprune.errors import ContractError
-from emoprune.problems.networks.criteria.evidence import Criterion, Evidence, Scores
+from emoprune.problems.networks.calibration.evidence import Evidence, Scores
+from emoprune.problems.networks.criteria.contract import Criterion
 from emoprune.problems.networks.criteria.permuting import permuted
 from emoprune.problems.networks.criteria.samples import sample_evidences
-from emoprune.problems.networks.scoring import LoadedImages
+from emoprune.problems.networks.evaluation.scoring import LoadedImages
 
 __all__ = ["CriterionConformance", "equal_scores", "global_states", "require", "same_state", "state_of"]
 

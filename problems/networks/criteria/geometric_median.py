@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from emoprune.problems.networks.criteria.evidence import Evidence, Scores
+from emoprune.problems.networks.calibration.evidence import Evidence, Scores
 from emoprune.problems.networks.criteria.summing import weights_of_parts
 
 __all__ = ["GeometricMedian", "removal_heights"]

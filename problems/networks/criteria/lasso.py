@@ -12,16 +12,16 @@ import torch
 from numpy.typing import NDArray
 
 from emoprune.errors import ConfigError
-from emoprune.problems.networks.compensations.filters import as_filters
-from emoprune.problems.networks.compensations.moments import (
+from emoprune.problems.networks.calibration.evidence import Evidence, Scores
+from emoprune.problems.networks.calibration.filters import as_filters
+from emoprune.problems.networks.calibration.hooks import readers
+from emoprune.problems.networks.calibration.moments import (
     Moments,
     mean_squares,
     patch_moments,
     width_of_filters,
 )
 from emoprune.problems.networks.coupling.structure import FIXED, Part
-from emoprune.problems.networks.criteria.evidence import Evidence, Scores
-from emoprune.problems.networks.criteria.watching import readers
 from emoprune.space import IntArray
 
 __all__ = ["Lasso", "entering"]

@@ -6,11 +6,11 @@ from typing import ClassVar
 
 import numpy as np
 
-from emoprune.problems.networks.compensations.filters import as_filters
-from emoprune.problems.networks.compensations.fisher import blocked, diagonals
-from emoprune.problems.networks.compensations.gradients import blocks_of_gradients, gradients_of_weights
-from emoprune.problems.networks.compensations.mfac import check_curvature
-from emoprune.problems.networks.criteria.evidence import Evidence, Scores
+from emoprune.problems.networks.calibration.curvature import check_curvature
+from emoprune.problems.networks.calibration.evidence import Evidence, Scores
+from emoprune.problems.networks.calibration.filters import as_filters
+from emoprune.problems.networks.calibration.inverse_fisher import blocked, diagonals
+from emoprune.problems.networks.calibration.weight_gradients import blocks_of_gradients, gradients_of_weights
 from emoprune.problems.networks.criteria.summing import summed_over_units
 
 __all__ = ["MFAC"]

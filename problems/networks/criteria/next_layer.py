@@ -9,11 +9,11 @@ import numpy as np
 import torch
 from torch import nn
 
+from emoprune.problems.networks.calibration.contributions import Blocks, Contributions, blocks_of, contributions
+from emoprune.problems.networks.calibration.evidence import Evidence, Scores
+from emoprune.problems.networks.calibration.hooks import Watcher, readers, watched
 from emoprune.problems.networks.coupling.structure import FIXED, Part
 from emoprune.problems.networks.criteria.averaging import averaged, shares
-from emoprune.problems.networks.criteria.contributions import Blocks, Contributions, blocks_of, contributions
-from emoprune.problems.networks.criteria.evidence import Evidence, Scores
-from emoprune.problems.networks.criteria.watching import Watcher, readers, watched
 
 __all__ = ["NextLayerReconstruction"]
 

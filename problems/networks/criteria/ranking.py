@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from emoprune.problems.networks.criteria.evidence import Scores
+from emoprune.problems.networks.calibration.evidence import Scores
 from emoprune.space import IntArray
 
 __all__ = ["kept_units", "normalised", "widths_of_global_threshold"]

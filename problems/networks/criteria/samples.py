@@ -7,10 +7,10 @@ from functools import cache
 import torch
 from torch import nn
 
+from emoprune.problems.networks.calibration.evidence import Evidence
 from emoprune.problems.networks.coupling.structure import Structure
-from emoprune.problems.networks.criteria.evidence import Evidence
-from emoprune.problems.networks.scoring import LoadedImages
-from emoprune.problems.networks.training import seeded
+from emoprune.problems.networks.evaluation.scoring import LoadedImages
+from emoprune.problems.networks.unpruned.training import seeded
 
 __all__ = ["sample_evidences"]
 

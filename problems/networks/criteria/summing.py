@@ -7,8 +7,8 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
+from emoprune.problems.networks.calibration.evidence import Evidence, Scores
 from emoprune.problems.networks.coupling.structure import Structure
-from emoprune.problems.networks.criteria.evidence import Evidence, Scores
 
 __all__ = ["outgoing_first", "summed_over_units", "weights_of_parts"]
 

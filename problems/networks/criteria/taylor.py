@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from emoprune.problems.networks.criteria.evidence import Evidence, Scores
-from emoprune.problems.networks.criteria.gradients import gate_gradients_of
+from emoprune.problems.networks.calibration.evidence import Evidence, Scores
+from emoprune.problems.networks.calibration.gradients import gate_gradients_of
 
 __all__ = ["Taylor"]
 

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from emoprune.problems.networks.coupling.realising import clone
-from emoprune.problems.networks.training import seeded
+from emoprune.problems.networks.unpruned.training import seeded
 
 __all__ = ["drawn_anew", "trainable"]
 

@@ -1,6 +1,6 @@
 """Load exported networks without emoprune, compare their outputs with those they must have, and time them.
 
-Usage: python -P verify.py REQUEST.json ANSWER.json; `emoprune.problems.networks.verification` writes the one and reads
+Usage: python -P verify.py REQUEST.json ANSWER.json; `emoprune.problems.networks.export.verify` writes the one and reads
 the other.
 """
 

@@ -9,7 +9,7 @@ from torch import fx, nn
 
 from emoprune.errors import ConfigError
 from emoprune.problems.networks.coupling.structure import Structure
-from emoprune.problems.networks.reuse.tracing import NotFollowed, traced
+from emoprune.problems.networks.evaluation.reuse.tracing import NotFollowed, traced
 
 __all__ = ["Chain", "CutPoint"]
 

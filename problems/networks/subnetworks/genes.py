@@ -8,10 +8,10 @@ from typing import Literal, Protocol
 
 import numpy as np
 
+from emoprune.problems.networks.calibration.evidence import Scores
+from emoprune.problems.networks.channels.widths import WidthLevels
 from emoprune.problems.networks.coupling.structure import CouplingGroup, Kept
-from emoprune.problems.networks.criteria.evidence import Scores
 from emoprune.problems.networks.criteria.ranking import kept_units
-from emoprune.problems.networks.widths import WidthLevels
 from emoprune.space import Group, IntArray, Space
 
 __all__ = ["GeneForm", "LevelGenes", "PartGenes", "UnitGenes"]

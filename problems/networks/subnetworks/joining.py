@@ -6,14 +6,14 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from emoprune.contracts.stages import Concluded
 from emoprune.errors import ConfigError
 from emoprune.front import non_dominated
-from emoprune.problems.networks.measures import COUNTED, SCORED, Measures
+from emoprune.problems.networks.evaluation.measures import COUNTED, SCORED, Measures
 from emoprune.problems.networks.subnetworks.choices import Choices, Member
 from emoprune.problems.networks.subnetworks.impairment import even_schemes, ranked, schemes
 from emoprune.problems.networks.subnetworks.part import PartProblem
 from emoprune.space import IntArray
-from emoprune.stages import Concluded
 
 __all__ = ["check_objectives", "joined"]
 

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from emoprune.contracts import Description, Failure, Objective, Reference, Row
 from emoprune.errors import ConfigError, ContractError
+from emoprune.problems.networks.channels.slicer import Slicer
 from emoprune.problems.networks.coupling.structure import Kept
-from emoprune.problems.networks.slicing import Slicer
 from emoprune.problems.networks.subnetworks.division import SubNetwork
 from emoprune.problems.networks.subnetworks.genes import PartGenes
 from emoprune.problems.networks.task import NetworkTask, Worker

@@ -9,8 +9,8 @@ from typing import Literal
 import numpy as np
 from torch import nn
 
-from emoprune.problems.networks.criteria.evidence import Scores
-from emoprune.problems.networks.proxies.estimating import estimating_norms
+from emoprune.problems.networks.calibration.evidence import Scores
+from emoprune.problems.networks.evaluation.proxies.estimating import estimating_norms
 from emoprune.problems.networks.subnetworks.chain import Chain
 from emoprune.problems.networks.subnetworks.division import SubNetwork, divided
 from emoprune.problems.networks.subnetworks.genes import GeneForm, PartGenes

@@ -11,16 +11,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emoprune.contracts import Description, Inspection, Recovered, Reference, Row
+from emoprune.contracts.stages import Concluded, Next, Stage
 from emoprune.errors import ConfigError, ContractError
+from emoprune.problems.networks.channels.prepare import NONE, Method, Prepared, prepared
+from emoprune.problems.networks.channels.references.catalogue import measuring
+from emoprune.problems.networks.channels.refusals import check_prunable
+from emoprune.problems.networks.channels.slicer import Slicer
+from emoprune.problems.networks.channels.widths import WidthLevels
 from emoprune.problems.networks.coupling.structure import Kept
-from emoprune.problems.networks.latency import LATENCY, Latency
-from emoprune.problems.networks.preparing import NONE, Method, Prepared, prepared
+from emoprune.problems.networks.evaluation.latency import LATENCY, Latency
 from emoprune.problems.networks.recovery.plan import Plan
-from emoprune.problems.networks.recovery.recovering import recovered_network
-from emoprune.problems.networks.references.catalogue import measuring
-from emoprune.problems.networks.refusals import check_prunable
-from emoprune.problems.networks.slicing import Slicer
-from emoprune.problems.networks.sources import network_named
+from emoprune.problems.networks.recovery.recover import recovered_network
 from emoprune.problems.networks.subnetworks.choices import Choices
 from emoprune.problems.networks.subnetworks.every_gene import EveryGene, Joint
 from emoprune.problems.networks.subnetworks.genes import GeneForm
@@ -31,12 +32,11 @@ from emoprune.problems.networks.subnetworks.parts import Crossing, Cut, Parts, R
 from emoprune.problems.networks.subnetworks.training import Constraint, Order
 from emoprune.problems.networks.subnetworks.turns import Turns
 from emoprune.problems.networks.task import NetworkTask, Options, Precision, Proxy, Worker
-from emoprune.problems.networks.training import seeded
+from emoprune.problems.networks.unpruned.by_name import network_named
+from emoprune.problems.networks.unpruned.training import seeded
 from emoprune.problems.networks.variant import Variant
-from emoprune.problems.networks.widths import WidthLevels
 from emoprune.records import Candidate, Split
 from emoprune.space import IntArray, Space
-from emoprune.stages import Concluded, Next, Stage
 
 __all__ = ["Subnetworks"]
 

@@ -17,12 +17,12 @@ from torch import fx, nn
 from torch.nn import functional
 
 from emoprune.errors import ConfigError, ContractError
-from emoprune.problems.networks.bench import Bench
 from emoprune.problems.networks.coupling.realising import with_tensors
+from emoprune.problems.networks.evaluation.bench import Bench
+from emoprune.problems.networks.evaluation.reuse.tracing import Modules, Values, modules_of, run, traced
+from emoprune.problems.networks.recovery.images import TrainingImages
 from emoprune.problems.networks.recovery.loop import trained
-from emoprune.problems.networks.recovery.material import TrainingImages
 from emoprune.problems.networks.recovery.plan import Plan
-from emoprune.problems.networks.reuse.tracing import Modules, Values, modules_of, run, traced
 from emoprune.records import Split
 from emoprune.space import IntArray
 

@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 
 from torch import nn
 
+from emoprune.problems.networks.channels.slicer import Slicer
 from emoprune.problems.networks.coupling.realising import with_tensors
 from emoprune.problems.networks.coupling.structure import Kept
-from emoprune.problems.networks.recovery.material import TrainingImages
+from emoprune.problems.networks.recovery.images import TrainingImages
 from emoprune.problems.networks.recovery.plan import Plan
-from emoprune.problems.networks.slicing import Slicer
 from emoprune.problems.networks.subnetworks.chain import Chain, CutPoint
 from emoprune.problems.networks.subnetworks.division import SubNetwork
 from emoprune.problems.networks.subnetworks.training import Constraint, Held, Order, Turn, constrained

@@ -9,9 +9,9 @@ import torch
 from torch import nn
 
 from emoprune.problems.networks.coupling.structure import Part
+from emoprune.problems.networks.layers.treatments.bits import Rounding
 from emoprune.problems.networks.transformers.anatomy.narrowing import Narrower, block_shape
 from emoprune.problems.networks.transformers.anatomy.structure import Anatomy, BlockPlan
-from emoprune.problems.networks.treatments.bits import Rounding
 
 __all__ = ["CostModel", "linear_part"]
 

@@ -13,15 +13,15 @@ from emoprune.errors import ContractError
 from emoprune.problems.networks.recovery.plan import Plan
 from emoprune.problems.networks.transformers.anatomy.narrowing import Adjust
 from emoprune.problems.networks.transformers.anatomy.structure import BlockPlan
-from emoprune.problems.networks.transformers.audits.auditing import Audited
-from emoprune.problems.networks.transformers.criteria.naming import criterion_named
-from emoprune.problems.networks.transformers.exporting.folders import PackedLayer
+from emoprune.problems.networks.transformers.audits.audit import Audited
+from emoprune.problems.networks.transformers.criteria.by_name import criterion_named
+from emoprune.problems.networks.transformers.export.folders import PackedLayer
 from emoprune.problems.networks.transformers.genes import Form, GeneLayout, Orders
 from emoprune.problems.networks.transformers.inspection import inspection_of_layers
-from emoprune.problems.networks.transformers.measuring import check_reachable
-from emoprune.problems.networks.transformers.preparing import Prepared, Wanted, prepared, smallest_plan
+from emoprune.problems.networks.transformers.measures import check_reachable
+from emoprune.problems.networks.transformers.prepare import Prepared, Wanted, prepared, smallest_plan
 from emoprune.problems.networks.transformers.problem import PACKED, SAFETENSORS, TransformerProblem
-from emoprune.problems.networks.transformers.recovery.recovering import REWINDING, Budget, Method, Recovering
+from emoprune.problems.networks.transformers.recovery.recover import REWINDING, Budget, Method, Recovering
 from emoprune.problems.networks.transformers.references import METHODS, PERCENTAGES, check_names
 from emoprune.problems.networks.transformers.repair.adjusting import Repair, adjusting, checked_bits, packed_layers
 from emoprune.problems.networks.transformers.tasks.options import Options, Purpose

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from emoprune.contracts import Inspection, Table
-from emoprune.problems.networks.measures import Measures
+from emoprune.problems.networks.evaluation.measures import Measures
 from emoprune.problems.networks.transformers.genes import GeneLayout
 
 __all__ = ["inspection_of_layers"]

@@ -14,21 +14,21 @@ from numpy.typing import NDArray
 
 from emoprune.contracts import Description, Failure, Recovered, Row
 from emoprune.errors import ConfigError, ContractError
-from emoprune.problems.networks.latency import measured_calls
-from emoprune.problems.networks.measures import Measures
+from emoprune.problems.networks.evaluation.latency import measured_calls
+from emoprune.problems.networks.evaluation.measures import Measures
 from emoprune.problems.networks.transformers.anatomy.narrowing import Adjust, Narrower
 from emoprune.problems.networks.transformers.anatomy.structure import BlockPlan
 from emoprune.problems.networks.transformers.data.batches import CALIBRATION, digest_of
-from emoprune.problems.networks.transformers.exporting.exporting import Facts, export_model
-from emoprune.problems.networks.transformers.exporting.folders import Exported, PackedLayer
-from emoprune.problems.networks.transformers.measuring import measures_of
-from emoprune.problems.networks.transformers.preparing import fitted
+from emoprune.problems.networks.transformers.export.export import Facts, export_model
+from emoprune.problems.networks.transformers.export.folders import Exported, PackedLayer
+from emoprune.problems.networks.transformers.measures import measures_of
+from emoprune.problems.networks.transformers.prepare import fitted
 from emoprune.problems.networks.transformers.recovery.loop import Spent
 from emoprune.problems.networks.transformers.running.runner import Runner
-from emoprune.problems.networks.transformers.running.whole import scores_of_model
 from emoprune.problems.networks.transformers.tasks.contract import Judge
 from emoprune.problems.networks.transformers.tasks.opening import Opened, opened
 from emoprune.problems.networks.transformers.tasks.options import Options
+from emoprune.problems.networks.transformers.tasks.scoring import scores_of_model
 from emoprune.records import Split
 from emoprune.space import IntArray
 

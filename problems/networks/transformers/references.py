@@ -10,7 +10,7 @@ import numpy as np
 from emoprune.contracts import Reference
 from emoprune.errors import ConfigError
 from emoprune.plugins import nearest
-from emoprune.problems.networks.criteria.evidence import Scores
+from emoprune.problems.networks.calibration.evidence import Scores
 from emoprune.problems.networks.criteria.ranking import normalised
 from emoprune.problems.networks.transformers.cost import CostModel
 from emoprune.problems.networks.transformers.genes import GeneLayout, Orders

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from emoprune.errors import ConfigError
-from emoprune.problems.places.located import located
 from emoprune.problems.prompts.data.examples import Example
 from emoprune.problems.prompts.template import Template
+from emoprune.problems.storage.located import located
 
 __all__ = ["FewShot", "prompt_text"]
 

@@ -12,8 +12,8 @@ from emoprune.errors import ConfigError
 from emoprune.plugins import nearest
 from emoprune.problems.language.labelled import LABEL_COLUMNS
 from emoprune.problems.language.tabular import TabularFile, tabular_file
-from emoprune.problems.places.located import located
 from emoprune.problems.prompts.data.examples import Example
+from emoprune.problems.storage.located import located
 from emoprune.records import Split
 
 __all__ = ["BUILT_IN", "Tables", "examples_of", "tables_named"]

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emoprune.errors import ConfigError
-from emoprune.problems.places.located import located
+from emoprune.problems.storage.located import located
 
 __all__ = ["clustered", "given_words", "whole_words"]
 

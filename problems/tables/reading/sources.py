@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from emoprune.errors import ConfigError, EmopruneError
 from emoprune.plugins import find, is_import_target, nearest
-from emoprune.problems.places.located import located
+from emoprune.problems.storage.located import located
 from emoprune.problems.tables.reading.built_in import BUILT_IN
 from emoprune.problems.tables.reading.files import frame_from
 from emoprune.problems.tables.reading.frames import PlainColumns, plain_columns

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 import numpy as np
 
 from emoprune.contracts import Finding
-from emoprune.problems.networks.audits.intervals import bootstrapped
-from emoprune.problems.networks.audits.statistics import FloatArray, kendall_tau
+from emoprune.problems.networks.statistics.correlations import FloatArray, kendall_tau
+from emoprune.problems.networks.statistics.intervals import bootstrapped
 
 __all__ = ["domain_findings", "ranking_finding"]
 

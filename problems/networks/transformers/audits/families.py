@@ -13,10 +13,10 @@ from torch import nn
 from emoprune.contracts import Finding
 from emoprune.problems.networks.transformers.anatomy.narrowing import Adjust
 from emoprune.problems.networks.transformers.anatomy.structure import BlockPlan
-from emoprune.problems.networks.transformers.exporting.folders import PackedLayer, own_state, serialised
+from emoprune.problems.networks.transformers.export.folders import PackedLayer, own_state, serialised
 from emoprune.problems.networks.transformers.repair.adjusting import packed_layers, rounded
-from emoprune.problems.networks.transformers.running.whole import scores_of_model
 from emoprune.problems.networks.transformers.tasks.opening import Opened
+from emoprune.problems.networks.transformers.tasks.scoring import scores_of_model
 
 __all__ = ["Compressed", "Families", "families_findings"]
 

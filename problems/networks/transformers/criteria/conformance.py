@@ -25,8 +25,8 @@ from emoprune.problems.networks.criteria.conformance import (
     same_state,
     state_of,
 )
-from emoprune.problems.networks.transformers.criteria.evidence import TransformerCriterion, TransformerEvidence
-from emoprune.problems.networks.transformers.criteria.naming import SERVED
+from emoprune.problems.networks.transformers.criteria.by_name import SERVED
+from emoprune.problems.networks.transformers.criteria.contract import TransformerCriterion, TransformerEvidence
 from emoprune.problems.networks.transformers.criteria.samples import sample_evidences
 
 __all__ = ["TransformerCriterionConformance"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from emoprune.problems.networks.criteria.ranking import normalised
-from emoprune.problems.networks.transformers.criteria.evidence import Scores, TransformerEvidence
+from emoprune.problems.networks.transformers.criteria.contract import Scores, TransformerEvidence
 from emoprune.problems.networks.transformers.criteria.statistics import by_group, statistics_of
 
 __all__ = ["HeadGates"]

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 import torch
 
-from emoprune.problems.networks.transformers.criteria.evidence import Scores, TransformerEvidence
+from emoprune.problems.networks.transformers.criteria.contract import Scores, TransformerEvidence
 from emoprune.problems.networks.transformers.criteria.statistics import Place, Sums, by_group, statistics_of
 
 __all__ = ["HEAPr", "HEAPrExact"]

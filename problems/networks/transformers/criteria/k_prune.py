@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 import torch
 
 from emoprune.errors import ConfigError
-from emoprune.problems.networks.transformers.criteria.evidence import Scores, TransformerEvidence
+from emoprune.problems.networks.transformers.criteria.contract import Scores, TransformerEvidence
 from emoprune.problems.networks.transformers.criteria.statistics import Place, Sums, by_group, statistics_of
 from emoprune.problems.networks.transformers.data.batches import Batch
 

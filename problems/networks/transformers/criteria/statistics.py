@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from emoprune.problems.networks.transformers.anatomy.structure import Anatomy
-from emoprune.problems.networks.transformers.criteria.evidence import TransformerEvidence
+from emoprune.problems.networks.transformers.criteria.contract import TransformerEvidence
 from emoprune.problems.networks.transformers.data.batches import Batch
 
 __all__ = ["Place", "Sums", "by_group", "places_of", "statistics_of"]

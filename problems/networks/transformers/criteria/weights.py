@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import torch
 
-from emoprune.problems.networks.transformers.criteria.evidence import Scores, TransformerEvidence
+from emoprune.problems.networks.transformers.criteria.contract import Scores, TransformerEvidence
 from emoprune.problems.networks.transformers.criteria.statistics import Place, by_group, places_of, statistics_of
 
 __all__ = ["Magnitude", "Wanda"]

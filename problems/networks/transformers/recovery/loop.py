@@ -14,8 +14,8 @@ from torch import nn
 
 from emoprune.errors import ConfigError
 from emoprune.problems.networks.recovery.plan import Plan
-from emoprune.problems.networks.training import one_thread, seeded
 from emoprune.problems.networks.transformers.data.batches import Batch
+from emoprune.problems.networks.unpruned.training import one_thread, seeded
 
 __all__ = ["Masks", "Spent", "train_model"]
 

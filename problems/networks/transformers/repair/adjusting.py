@@ -9,18 +9,18 @@ import torch
 from torch import nn
 
 from emoprune.errors import ConfigError
+from emoprune.problems.networks.layers.treatments.bits import Rounding
 from emoprune.problems.networks.transformers.anatomy.narrowing import Adjust
 from emoprune.problems.networks.transformers.anatomy.structure import Block, BlockPlan
 from emoprune.problems.networks.transformers.cost import linear_part
-from emoprune.problems.networks.transformers.criteria.evidence import TransformerEvidence
+from emoprune.problems.networks.transformers.criteria.contract import TransformerEvidence
 from emoprune.problems.networks.transformers.criteria.statistics import places_of
 from emoprune.problems.networks.transformers.data.batches import CALIBRATION
-from emoprune.problems.networks.transformers.exporting.folders import PackedLayer
+from emoprune.problems.networks.transformers.export.folders import PackedLayer
 from emoprune.problems.networks.transformers.genes import Orders
 from emoprune.problems.networks.transformers.repair.least_squares import Repairer, grams_of
 from emoprune.problems.networks.transformers.repair.nested import NestedRepairer
 from emoprune.problems.networks.transformers.tasks.opening import Opened
-from emoprune.problems.networks.treatments.bits import Rounding
 
 __all__ = ["Repair", "adjusting", "checked_bits", "packed_layers"]
 

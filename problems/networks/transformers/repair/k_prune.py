@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from emoprune.problems.networks.criteria.evidence import Scores
+from emoprune.problems.networks.calibration.evidence import Scores
 from emoprune.problems.networks.recovery.copying import trainable
 from emoprune.problems.networks.transformers.anatomy.narrowing import Narrower
 from emoprune.problems.networks.transformers.anatomy.structure import BlockPlan
-from emoprune.problems.networks.transformers.criteria.evidence import TransformerEvidence
+from emoprune.problems.networks.transformers.criteria.contract import TransformerEvidence
 from emoprune.problems.networks.transformers.criteria.k_prune import KPrune
 from emoprune.problems.networks.transformers.data.batches import CALIBRATION
 from emoprune.problems.networks.transformers.repair.sequential import fit_projection, wanted_outputs, watched_layer

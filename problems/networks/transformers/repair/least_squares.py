@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from emoprune.problems.networks.transformers.anatomy.structure import Anatomy, BlockPlan
-from emoprune.problems.networks.transformers.criteria.evidence import TransformerEvidence
+from emoprune.problems.networks.transformers.criteria.contract import TransformerEvidence
 from emoprune.problems.networks.transformers.criteria.statistics import Place, places_of
 from emoprune.space import IntArray
 

@@ -7,8 +7,8 @@ from collections.abc import Hashable, Iterator, Mapping, Sequence
 import torch
 from torch import nn
 
-from emoprune.problems.networks.reuse.memory import RecentlyUsed
-from emoprune.problems.networks.reuse.worth import WorthKeeping
+from emoprune.problems.networks.evaluation.reuse.memory import RecentlyUsed
+from emoprune.problems.networks.evaluation.reuse.worth import WorthKeeping
 from emoprune.problems.networks.transformers.anatomy.narrowing import Narrower
 from emoprune.problems.networks.transformers.anatomy.structure import BlockPlan
 from emoprune.problems.networks.transformers.data.batches import Batch

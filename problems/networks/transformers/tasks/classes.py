@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch.nn import functional
 
-from emoprune.problems.networks.measures import scores_of
+from emoprune.problems.networks.evaluation.measures import scores_of
 from emoprune.problems.networks.transformers.anatomy.narrowing import Narrower
 from emoprune.problems.networks.transformers.data.batches import Batch, Parts
 from emoprune.problems.networks.transformers.running.passing import Rest

@@ -14,7 +14,6 @@ from emoprune.problems.language.labelled import LabelledTexts, labelled_texts
 from emoprune.problems.language.loading import LoadedModel, pretrained
 from emoprune.problems.language.texts import text_named
 from emoprune.problems.networks.data.images import LabelledImages
-from emoprune.problems.networks.sources import data_named
 from emoprune.problems.networks.transformers.anatomy.checking import check_narrowing
 from emoprune.problems.networks.transformers.anatomy.finding import anatomy_of
 from emoprune.problems.networks.transformers.anatomy.narrowing import Adjust, Narrower
@@ -29,6 +28,7 @@ from emoprune.problems.networks.transformers.tasks.classes import ClassTask
 from emoprune.problems.networks.transformers.tasks.contract import Task
 from emoprune.problems.networks.transformers.tasks.language import LanguageTask
 from emoprune.problems.networks.transformers.tasks.options import Options
+from emoprune.problems.networks.unpruned.by_name import data_named
 
 __all__ = ["Opened", "language_parts", "opened", "other_batches"]
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from emoprune.contracts import Reference
+from emoprune.problems.networks.layers.treatments.bit_references import bit_references
+from emoprune.problems.networks.layers.treatments.bits import BITS, Rounding
 from emoprune.problems.networks.transformers.tasks.opening import Opened
 from emoprune.problems.networks.transformers.tasks.options import Options, Purpose
 from emoprune.problems.networks.transformers.weights.layers import Ranks
 from emoprune.problems.networks.transformers.weights.problem import LayerProblem
 from emoprune.problems.networks.transformers.weights.saliency import weight_gradients
-from emoprune.problems.networks.treatments.bit_references import bit_references
-from emoprune.problems.networks.treatments.bits import BITS, Rounding
 
 __all__ = ["TransformerBitWidths"]
 

@@ -11,13 +11,13 @@ from torch import nn
 
 from emoprune.errors import ConfigError
 from emoprune.problems.networks.coupling.structure import Part
+from emoprune.problems.networks.layers.treatments.contract import Treatment
+from emoprune.problems.networks.layers.treatments.levels import LayerLevels
 from emoprune.problems.networks.transformers.anatomy.narrowing import Adjust
 from emoprune.problems.networks.transformers.anatomy.structure import BlockPlan
 from emoprune.problems.networks.transformers.cost import linear_part
-from emoprune.problems.networks.transformers.exporting.folders import PackedLayer
+from emoprune.problems.networks.transformers.export.folders import PackedLayer
 from emoprune.problems.networks.transformers.tasks.opening import Opened
-from emoprune.problems.networks.treatments.contract import Treatment
-from emoprune.problems.networks.treatments.levels import LayerLevels
 from emoprune.space import IntArray
 
 __all__ = ["LayerGenes", "Ranks", "layer_levels"]

@@ -10,17 +10,17 @@ import numpy as np
 
 from emoprune.contracts import Description, Inspection, Reference
 from emoprune.errors import ContractError
-from emoprune.problems.networks.layer_inspection import inspection_of_layers
-from emoprune.problems.networks.made_once import kept_json
-from emoprune.problems.networks.references.stored import as_json, from_json
+from emoprune.problems.networks.layers.inspection import inspection_of_layers
+from emoprune.problems.networks.layers.treatments.contract import Treatment
 from emoprune.problems.networks.transformers.anatomy.narrowing import Adjust
 from emoprune.problems.networks.transformers.anatomy.structure import BlockPlan
-from emoprune.problems.networks.transformers.exporting.folders import PackedLayer
+from emoprune.problems.networks.transformers.export.folders import PackedLayer
 from emoprune.problems.networks.transformers.problem import PACKED, SAFETENSORS, TransformerProblem
 from emoprune.problems.networks.transformers.tasks.opening import Opened
 from emoprune.problems.networks.transformers.tasks.options import Options
 from emoprune.problems.networks.transformers.weights.layers import LayerGenes, Ranks, layer_levels
-from emoprune.problems.networks.treatments.contract import Treatment
+from emoprune.problems.storage.kept import kept_json
+from emoprune.problems.storage.kept_references import as_json, from_json
 from emoprune.space import IntArray
 
 __all__ = ["LayerProblem"]

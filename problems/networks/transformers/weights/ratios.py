@@ -10,20 +10,20 @@ import torch
 
 from emoprune.contracts import Recovered, Reference
 from emoprune.errors import ConfigError
-from emoprune.problems.networks.made_once import kept_arrays
+from emoprune.problems.networks.layers.treatments.contract import Treatment
+from emoprune.problems.networks.layers.treatments.patterns import Patterns
+from emoprune.problems.networks.layers.treatments.ratios import SHARES, WeightShares
+from emoprune.problems.networks.layers.treatments.share_references import share_references
 from emoprune.problems.networks.recovery.plan import Plan
-from emoprune.problems.networks.transformers.recovery.recovering import Budget
-from emoprune.problems.networks.transformers.recovery.sparse import SparseMethod, recovered_sparse
+from emoprune.problems.networks.transformers.recovery.recover import Budget
 from emoprune.problems.networks.transformers.tasks.opening import Opened
 from emoprune.problems.networks.transformers.tasks.options import Options, Purpose
 from emoprune.problems.networks.transformers.weights.layers import Ranks
 from emoprune.problems.networks.transformers.weights.problem import LayerProblem
+from emoprune.problems.networks.transformers.weights.recovery import SparseMethod, recovered_sparse
 from emoprune.problems.networks.transformers.weights.saliency import SALIENCIES, input_norms, scores_of
-from emoprune.problems.networks.treatments.contract import Treatment
-from emoprune.problems.networks.treatments.patterns import Patterns
-from emoprune.problems.networks.treatments.ratios import SHARES, WeightShares
-from emoprune.problems.networks.treatments.share_references import share_references
-from emoprune.problems.networks.weights import Weights
+from emoprune.problems.storage.arrays import Weights
+from emoprune.problems.storage.kept import kept_arrays
 from emoprune.space import IntArray
 
 __all__ = ["TransformerWeightRatios"]

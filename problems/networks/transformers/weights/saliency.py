@@ -10,9 +10,9 @@ import torch
 from torch import nn
 
 from emoprune.errors import ConfigError
+from emoprune.problems.networks.layers.treatments.levels import LayerLevels
 from emoprune.problems.networks.transformers.data.batches import CALIBRATION
 from emoprune.problems.networks.transformers.tasks.opening import Opened
-from emoprune.problems.networks.treatments.levels import LayerLevels
 
 __all__ = ["SALIENCIES", "input_norms", "scores_of", "weight_gradients"]
 

@@ -1,0 +1,1 @@
+"""Which genomes are measured next: one file per algorithm."""

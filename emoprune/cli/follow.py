@@ -1,0 +1,160 @@
+"""Follow a search from the command line: progress on standard error, results on standard output, Ctrl-C with grace."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import signal
+import sys
+from dataclasses import replace
+from pathlib import Path
+from types import FrameType
+from typing import Any, Self
+
+from rich.console import Console
+
+from emoprune.cli.notes import notes_on
+from emoprune.cli.output import Paper, printable, rows, write_object
+from emoprune.errors import ConfigError, ContractError, EvaluationsFailed, RunCorrupt
+from emoprune.loop.search import Search
+from emoprune.records import Generation, Progress, State
+from emoprune.report.marked import marked_texts
+from emoprune.report.terminal import LiveView, front_table
+from emoprune.run import Run
+
+__all__ = ["NOTICE", "follow", "run_word"]
+
+NOTICE = "stopping after the evaluations under way; press again to stop now"
+_EXIT_CODES = {None: 0, signal.SIGHUP: 129, signal.SIGINT: 130, signal.SIGTERM: 143}
+_FINAL = (EvaluationsFailed, RunCorrupt, ConfigError)  # what a resume would not mend
+
+
+def follow(search: Search, *, as_json: bool) -> int:
+    """Run the search to its end and show it; return the exit code: 0, or 130 and 143 after a signal."""
+    console = Console(stderr=True)
+    stopping = _Stopping(search, console)
+    try:
+        _iterate(search, stopping, console, as_json=as_json)
+    except _FINAL:
+        raise
+    except KeyboardInterrupt:
+        _say_how_to_resume(search)
+        if stopping.received is None:
+            raise
+        return _EXIT_CODES[stopping.received]
+    except BaseException as error:
+        _say_how_to_resume(search, "once that is mended, " if isinstance(error, ContractError) else "")
+        raise
+    if as_json:
+        _write_end(search)
+    else:
+        _print_end(search)
+    if stopping.received is not None:
+        _say_how_to_resume(search)
+    return _EXIT_CODES[stopping.received]
+
+
+def _iterate(search: Search, stopping: _Stopping, console: Console, *, as_json: bool) -> None:
+    with (
+        notes_on(console),
+        stopping,
+        LiveView(stopping.progress, lambda: _run_of(search), console) as view,
+    ):
+        for generation in search:
+            view.generation(generation)
+            if as_json:
+                _write_generation(search.run, generation)
+
+
+class _Stopping:
+    """While it is entered, the first SIGINT or SIGTERM asks the search to stop, and the second interrupts it.
+
+    So does the first one where nothing is under way that would be lost: while a problem prepares or workers start.
+    """
+
+    def __init__(self, search: Search, console: Console) -> None:
+        self.received: signal.Signals | None = None
+        self._search = search
+        self._in_panel = console.is_terminal and not console.is_dumb_terminal
+        self._before: dict[signal.Signals, Any] = {}
+
+    def __enter__(self) -> Self:
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            if signal.getsignal(number) is not signal.SIG_IGN:  # as a shell has it for what runs in its background
+                self._before[number] = signal.signal(number, self._stop)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def progress(self) -> Progress:
+        """Return where the search stands, with the notice once it was asked to stop."""
+        progress = self._search.progress
+        stopping = self.received is not None and progress.state is State.RUNNING
+        return replace(progress, message=NOTICE) if stopping else progress
+
+    def _stop(self, number: int, _: FrameType | None) -> None:
+        if self.received is not None:
+            raise KeyboardInterrupt
+        self.received = signal.Signals(number)
+        self._search.stop()
+        if not self._search.measuring:
+            raise KeyboardInterrupt
+        if not self._in_panel:
+            # Past Python's buffers: the signal may have come in the middle of a write to them.
+            os.write(2, f"{NOTICE}\n".encode())
+
+
+def _run_of(search: Search) -> Run | None:
+    try:
+        return search.run
+    except RuntimeError:
+        return None
+
+
+def run_word(run: Run) -> str:
+    """Return the run as one word of a command line: its name in the usual folder, else its path."""
+    return shlex.quote(run.name if run.path.parent == Path("runs") else str(run.path))
+
+
+def _say_how_to_resume(search: Search, when: str = "") -> None:
+    run = _run_of(search)
+    if run is not None:
+        kept = "what was evaluated is kept" if run.holds_evaluations else "nothing was evaluated yet"
+        sys.stderr.write(f"{kept}; {when}continue with: emoprune resume {run_word(run)}\n")
+
+
+def _write_generation(run: Run, generation: Generation) -> None:
+    stage = {} if generation.stage is None else {"stage": generation.stage}
+    write_object("event", {"event": "generation", "run": run.name, **stage, **generation.as_json()})
+
+
+def _write_end(search: Search) -> None:
+    run = search.run
+    progress = run.progress
+    front = rows(run.pareto) if progress.evaluated else []
+    state = {"state": progress.state.value, "ended": search.ended, "evaluated": progress.evaluated}
+    write_object("event", {"event": "end", "run": run.name, "path": str(run.path), **state, "rows": front})
+
+
+def _print_end(search: Search) -> None:
+    run = search.run
+    next_steps = []
+    if run.progress.evaluated:
+        Paper().print(front_table(run))
+        texts = marked_texts(run)
+        if texts is not None:
+            Paper().print(texts)
+        word = run_word(run)
+        next_steps = [f"report   emoprune report {word}"]
+        if run.pareto["knee"].any():
+            next_steps.append(f"export   emoprune export {word} knee")
+    lines = [
+        *(f"alarm: {printable(words)}" for words in run.progress.alarms),
+        "",
+        search.ended or run.progress.state.value,
+        f"run      {run.path}",
+        *next_steps,
+    ]
+    sys.stdout.write("\n".join(lines) + "\n")

@@ -1,0 +1,1 @@
+"""What else a run or a problem is asked for: export, audit, recovery, inspection, plan, catalogue."""

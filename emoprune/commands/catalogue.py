@@ -1,0 +1,176 @@
+"""What is there to work with: plug-ins with what they do and take, examples, and runs; all as plain data."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from emoprune import plugins
+from emoprune.config import example_text
+from emoprune.errors import ConfigError, ContractError, EmopruneError, RunCorrupt
+from emoprune.plugins.complaints import expectation, schema_of, shown
+from emoprune.run import Run, runs_in
+
+__all__ = ["details", "overview"]
+
+SHORT = 60  # characters of a default
+
+
+def overview(runs: Path) -> dict[str, Any]:
+    """Return the names of everything, without importing any of it."""
+    return {
+        "problems": list(plugins.available("problem")),
+        "algorithms": list(plugins.available("algorithm")),
+        "operators": {kind: list(plugins.available(kind)) for kind in plugins.OPERATOR_KINDS},
+        "criteria": list(plugins.available("criterion")),
+        "compensations": list(plugins.available("compensation")),
+        "examples": list(plugins.available("example")),
+        "runs": [folder.name for folder in runs_in(runs)],
+    }
+
+
+def details(what: str, runs: Path) -> dict[str, Any]:
+    """Return what there is of one kind, such as problems, criteria, examples or runs, each described."""
+    listed: Mapping[str, Callable[[], dict[str, Any]]] = {
+        "problems": _problems,
+        "algorithms": lambda: _plugins("algorithm"),
+        "operators": lambda: {kind: _plugins(kind) for kind in plugins.OPERATOR_KINDS},
+        "criteria": _criteria,
+        "compensations": lambda: _plugins("compensation"),
+        "examples": _examples,
+        "runs": lambda: {folder.name: _run(folder) for folder in runs_in(runs)},
+    }
+    return {what: listed[what](), **(_taxonomies() if what == "criteria" else {})}
+
+
+def _plugins(kind: str) -> dict[str, Any]:
+    return {name: _plugin(kind, name) for name in plugins.available(kind)}
+
+
+def _plugin(kind: str, name: str) -> dict[str, Any]:
+    """Describe a plug-in by its documentation and options; one that cannot be imported by the reason."""
+    try:
+        factory = plugins.find(kind, name)
+        options = _options(factory)
+    except EmopruneError as error:
+        return {"unusable": str(error)}
+    return {"does": plugins.summary(factory), **({"options": options} if options else {})}
+
+
+def _problems() -> dict[str, Any]:
+    """Describe each problem, with the options that its audit and its recovery take."""
+    return {name: {**_plugin("problem", name), **_asked(name)} for name in plugins.available("problem")}
+
+
+def _asked(problem: str) -> dict[str, Any]:
+    """Return the options of a problem's audit and recovery, by `--set` of the command that asks for it."""
+    found: dict[str, Any] = {}
+    for command in ("audit", "recover"):
+        try:
+            member = getattr(plugins.find("problem", problem), command, None)
+            options = {} if member is None else _options(member, keyword_only=True)
+        except EmopruneError:
+            continue  # why it cannot be imported is said already
+        found |= {f"options of emoprune {command}": options} if options else {}
+    return found
+
+
+def _criteria() -> dict[str, Any]:
+    """Describe each criterion, with its leaf, its place in the taxonomies of the field, and the problems it serves."""
+    return {
+        name: {**_plugin("criterion", name), "leaf": _leaf(name), **_served(name)}
+        for name in plugins.available("criterion")
+    }
+
+
+def _leaf(criterion: str) -> str | None:
+    """Return where a criterion stands; None where it does not say so, or cannot be imported."""
+    leaf = _member("leaf", criterion)
+    return None if leaf is None else str(leaf)
+
+
+def _served(criterion: str) -> dict[str, str]:
+    """Return the problems whose parts a criterion ranks, if it says so."""
+    served = _member("serves", criterion)
+    return {} if served is None else {"serves": ", ".join(map(str, served))}
+
+
+def _member(name: str, criterion: str) -> Any:
+    try:
+        return getattr(plugins.find("criterion", criterion), name, None)
+    except ConfigError:
+        return None  # why it cannot be imported is said already
+
+
+def _taxonomies() -> dict[str, Any]:
+    """Return every leaf of every taxonomy with the criteria that cover it, or the reason why none does."""
+    by_leaf: dict[str, list[str]] = {}
+    for name in plugins.available("criterion"):
+        leaf = _leaf(name)
+        if leaf is not None:
+            by_leaf.setdefault(leaf, []).append(name)
+    leaves: dict[str, Any] = {}
+    unusable = {}
+    for taxonomy in plugins.available("taxonomy"):
+        try:
+            reasons = _leaves(taxonomy)
+        except EmopruneError as error:
+            unusable[taxonomy] = str(error)
+            continue
+        for leaf, reason in reasons.items():
+            leaves[leaf] = by_leaf.get(leaf) or f"not covered: {reason or 'no installed criterion'}"
+    leaves |= {leaf: names for leaf, names in by_leaf.items() if leaf not in leaves}
+    return {"leaves": leaves, **({"unusable": unusable} if unusable else {})}
+
+
+def _leaves(taxonomy: str) -> dict[str, str]:
+    leaves = getattr(plugins.find("taxonomy", taxonomy), "LEAVES", None)
+    if not isinstance(leaves, Mapping):
+        raise ContractError(f"taxonomy {taxonomy!r}: expected LEAVES, a mapping of leaves to reasons, found {leaves!r}")
+    return {str(leaf): str(reason) for leaf, reason in leaves.items()}
+
+
+def _options(factory: Callable[..., Any], *, keyword_only: bool = False) -> dict[str, str]:
+    """Return by name what each option takes, what it is by default, and what it means if the factory says so."""
+    schema = schema_of(plugins.options_model(factory, keyword_only=keyword_only))
+    meant = plugins.meanings(factory)
+    found = {}
+    for name, fragment in schema.get("properties", {}).items():
+        takes = expectation(fragment, schema) or "anything"
+        required = name in schema.get("required", ())
+        default = "required" if required else f"{_default(fragment.get('default'))} by default"
+        found[name] = "; ".join([takes, default, *([meant[name]] if name in meant else [])])
+    return found
+
+
+def _default(value: object) -> str:
+    """Write a default, short lists and mappings with all that is in them."""
+    text = json.dumps(value) if isinstance(value, list | Mapping) else ""
+    return text if 0 < len(text) <= SHORT else shown(value)
+
+
+def _examples() -> dict[str, Any]:
+    return {
+        name: {"does": _first_comment(name), "try": f"emoprune run {name}"} for name in plugins.available("example")
+    }
+
+
+def _first_comment(name: str) -> str:
+    comments = [line.lstrip("# ") for line in example_text(name).splitlines() if line.startswith("#")]
+    return comments[0] if comments else ""
+
+
+def _run(folder: Path) -> dict[str, Any]:
+    try:
+        run = Run(folder)
+        progress, manifest = run.progress, run.manifest
+    except RunCorrupt as error:
+        return {"unusable": str(error)}
+    return {
+        "problem": manifest.get("problem"),
+        "state": progress.state.value,
+        "evaluated": progress.evaluated,
+        "created": manifest.get("created"),
+    }

@@ -1,0 +1,85 @@
+"""A run's problem made again after the search, for work on single candidates: export, audit, recovery.
+
+The run is read without its lock, so all of this works while it is still being written; it then sees the front so far.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from emoprune.config import Config
+from emoprune.contracts import Prepared, Problem
+from emoprune.errors import ConfigError, RunNotFound
+from emoprune.loop.build import build_problem
+from emoprune.loop.checks import check_unchanged
+from emoprune.plugins import importable_from, is_given, nearest
+from emoprune.records import Evaluation
+from emoprune.run import Run
+from emoprune.run.trust import check_trust
+
+__all__ = ["chosen", "ready", "reopened", "seed_of"]
+
+
+def chosen(run: Run, candidate: str) -> Evaluation:
+    """Return the evaluation that a person means by a candidate's number, a reference's name, or `knee`.
+
+    Raises:
+        RunNotFound: The run has no such candidate.
+    """
+    by_id = {evaluation.candidate.id: evaluation for evaluation in run.evaluations()}
+    names = {name: number for number, name in run.references.items()}
+    if candidate == "knee":
+        frame = run.pareto
+        names["knee"] = int(frame.loc[frame["knee"] == 1, "candidate_id"].iloc[0]) if frame["knee"].any() else -1
+        if names["knee"] < 0:
+            raise RunNotFound(f"run {run.name} has no knee: its front is empty")
+    number = names.get(candidate, int(candidate) if candidate.isdecimal() else -1)
+    if number not in by_id:
+        raise RunNotFound(
+            f"run {run.name} has no candidate {candidate[:80]!r}{nearest(candidate, list(names))}; expected a number "
+            f"below {len(by_id)}, a reference's name, or 'knee'"
+        )
+    return by_id[number]
+
+
+@contextmanager
+def reopened(run: Run, problem: Problem | None, *, call: str, trust_code: bool) -> Iterator[Problem]:
+    """Give the run's problem, or the one handed over, with the run's code importable; not prepared and not set up.
+
+    Args:
+        run: Whose problem.
+        problem: The object that a run was given as its problem, or None.
+        call: How to do the same from Python, as in `emoprune.loop.results.export(run, candidate, problem=...)`.
+        trust_code: Whether code that a run from elsewhere names may be imported.
+
+    Raises:
+        TrustError: The run names code to import and was not made here.
+        ConfigError: The run was given its problem as an object, which must be given again, or is a stage of another.
+    """
+    run.check_whole("export from")
+    check_trust(run, trust_code=trust_code)
+    if problem is None and is_given(run.config["problem"]["name"]):
+        work = call.partition("(")[0].rpartition(".")[2]
+        raise ConfigError(f"run {run.name} was given its problem as an object; {work} from Python: {call}")
+    config = Config.model_validate(run.config)
+    with importable_from(*run.code_folders):
+        yield build_problem(config) if problem is None else problem
+
+
+def ready(problem: Problem, run: Run, device: str) -> None:
+    """Prepare the problem as the run did, check that it is still the run's, and set it up on `device`.
+
+    Raises:
+        ConfigError: The problem changed since the run was begun.
+    """
+    config = Config.model_validate(run.config)
+    if isinstance(problem, Prepared):
+        problem.prepare(run.path / "problem", config.search.seed)
+    check_unchanged(problem, run)
+    problem.setup(device, config.evaluation.threads)
+
+
+def seed_of(run: Run) -> int:
+    """Return the run's seed."""
+    return Config.model_validate(run.config).search.seed

@@ -1,0 +1,1 @@
+"""Ask and tell: new genomes only, and everything that was seen."""

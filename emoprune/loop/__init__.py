@@ -1,0 +1,1 @@
+"""The search: begin, turn the loop, stage by stage, resume."""

@@ -1,0 +1,361 @@
+"""The loop: ask, evaluate, write down, tell; one process's part of a run, or of one stage of it."""
+
+from __future__ import annotations
+
+import itertools
+from collections import Counter
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emoprune.config import SearchSettings
+from emoprune.contracts import Alarming, Problem, as_minimised, constraints_of
+from emoprune.contracts.algorithm import Measured
+from emoprune.errors import EvaluationsFailed, RunCorrupt
+from emoprune.evaluation.backends import Finished
+from emoprune.evaluation.evaluator import Evaluator
+from emoprune.evaluation.tickets import Ticket
+from emoprune.evolution.archive import Archive
+from emoprune.evolution.ask_tell import Offspring
+from emoprune.loop.build import build_evolution
+from emoprune.loop.results import Results, alarms_of
+from emoprune.loop.start import fixed_point, kept_fronts, name_references, seeds_and_origins, surveyed
+from emoprune.records import Candidate, Evaluation, Generation, Split
+from emoprune.run.heartbeat import Heartbeat
+from emoprune.run.recorder import Recorder
+
+__all__ = ["STOPPED", "Session", "Work"]
+
+TABLES_EVERY = 30.0  # seconds between two writings of pareto.csv while the search is running
+STOPPED = "stopped as asked; `emoprune resume` continues it"
+EXHAUSTED = "every genome has been evaluated: the space is exhausted"
+NOTHING_NEW = "no new genome was found: the operators reach no more of the space"
+FEW = 4  # born; so few may all fail near the end of a space without ending the search
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Work:
+    """Tickets to be measured, and what takes in each piece of them as it is finished."""
+
+    tickets: Sequence[Ticket]
+    take: Callable[[Sequence[Finished]], None]
+
+
+class Session:
+    """One process's part of a run, from its last checkpoint to whatever ends it.
+
+    Args:
+        settings: How the search goes.
+        problem: Prepared.
+        recorder: Holds the run's lock.
+        heartbeat: Where the search stands.
+        stopping: Whether it is asked to stop.
+        clock: The seconds that the time limit counts; the heartbeat's own if None.
+        stage: Which stage of a larger search this is; None for the search itself.
+    """
+
+    def __init__(
+        self,
+        settings: SearchSettings,
+        problem: Problem,
+        *,
+        recorder: Recorder,
+        heartbeat: Heartbeat,
+        stopping: Callable[[], bool],
+        clock: Callable[[], float] | None = None,
+        stage: str | None = None,
+    ) -> None:
+        self._settings = settings
+        self._problem = problem
+        self._recorder = recorder
+        self._heartbeat = heartbeat
+        self._stopping = stopping
+        self._clock = clock or (lambda: heartbeat.seconds)
+        self._stage = stage
+        self._objectives = tuple(problem.objectives)
+        self._archive = Archive(self._objectives, constraints_of(problem), len(problem.space))
+        self._evolution = build_evolution(settings, problem)
+        self._results = Results(problem, recorder)
+        self._evaluator = self._recalling([])
+        self._point = np.zeros(len(self._objectives))
+        self._later: int | None = None  # candidates of the generations after this one
+        self._paid = 0  # evaluations done in this session, for the rate
+        self._evaluating_since = heartbeat.seconds
+        self.ended: str | None = None
+
+    def steps(self) -> Iterator[Work | Generation]:
+        """Turn the loop until something ends it, then measure the front again on data it was not searched on.
+
+        Yields work, which must be done before the next step is asked for, and each generation when it is finished.
+        """
+        index = self._restore() + 1
+        tables_due = 0.0
+        while not self._over(index):
+            offspring = self._ask(index)
+            if len(offspring) == 0:
+                self.ended = self._evolution.ended or (EXHAUSTED if self._evolution.exhausted else NOTHING_NEW)
+                break
+            self._later = self._born_later(index, len(offspring))
+            evaluations = yield from self._evaluate(_candidates(offspring, index), Split.SEARCH)
+            if index == 0 and len(evaluations) == len(offspring):
+                offspring = self._extend(offspring, evaluations)
+                evaluations += yield from self._evaluate(_candidates(offspring, 0)[len(evaluations) :], Split.SEARCH)
+            if len(evaluations) < len(offspring):
+                break
+            generation = self._tell(index, offspring, evaluations)
+            if self._heartbeat.seconds >= tables_due:
+                self._results.write_tables(self._archive)
+                tables_due = self._heartbeat.seconds + TABLES_EVERY
+            yield generation
+            index += 1
+        if not self._stopping():
+            yield from self._remeasure()
+        if self._stopping():
+            self.ended = STOPPED
+        self._results.write_tables(self._archive)
+
+    def _restore(self) -> int:
+        """Continue from the newest whole checkpoint, or from the history alone; return the last finished generation."""
+        known = self._recorder.run.evaluations()
+        body = self._recorder.newest_checkpoint()
+        self._recorder.align_generations(None if body is None else body["generation"])
+        until = 0 if body is None else int(body["evolution"]["next_id"])
+        # Only what came after the checkpoint will be asked for again, and is recalled instead of paid.
+        self._evaluator = self._recalling([each for each in known if each.candidate.id >= until])
+        if body is None:
+            self._heartbeat.update(generation=0, evaluated=0, failed=0, front=0, hypervolume=None, best={})
+            return -1
+        self._restore_from(body, [each for each in known if each.candidate.id < until])
+        return int(body["generation"]["generation"])
+
+    def _recalling(self, unfinished: Sequence[Evaluation]) -> Evaluator:
+        known = [*unfinished, *self._recorder.run.remeasured().values()]
+        genomes = np.array([each.candidate.genome for each in known], dtype=np.int64)
+        keys = self._problem.space.keys(genomes.reshape(len(known), -1)) if known else []
+        recalled = {(key, each.split): each for key, each in zip(keys, known, strict=True)}
+        return Evaluator(self._problem, self._settings.seed, recalled, self._stage)
+
+    def _restore_from(self, body: Mapping[str, Any], finished: Sequence[Evaluation]) -> None:
+        until = int(body["evolution"]["next_id"])
+        if len(finished) != until:
+            raise RunCorrupt(
+                f"the last checkpoint of {self._recorder.path.name} counts {until} candidates, history.jsonl holds "
+                f"{len(finished)} of them; restore the history from a copy"
+            )
+        by_generation = itertools.groupby(finished, key=lambda each: each.candidate.generation)
+        scored = [self._archive.add(turn) for _, turn in by_generation]
+        if self._archive.digest != body["history_digest"]:
+            raise RunCorrupt(
+                f"history.jsonl of {self._recorder.path.name} was altered since its last checkpoint; "
+                "restore it from a copy"
+            )
+        asked = np.array([each.candidate.genome for each in finished])
+        ids = np.concatenate([each.ids for each in scored])
+        told = Measured(
+            ids,
+            asked[ids],
+            np.concatenate([each.objectives for each in scored]),
+            np.concatenate([each.violation for each in scored]),
+        )
+        self._evolution.restore(body["evolution"], asked, told)
+        self._point = np.array(body["reference_point"], dtype=np.float64)
+        self._note_restored(body["generation"])
+        self._note_alarms()
+
+    def _note_restored(self, line: Mapping[str, Any]) -> None:
+        self._heartbeat.update(
+            generation=int(line["generation"]),
+            evaluated=self._archive.evaluated,
+            failed=self._archive.failed,
+            front=len(self._archive.front),
+            hypervolume=float(line["hypervolume"]),
+            best=self._archive.best,
+        )
+
+    def _over(self, index: int) -> bool:
+        """Say whether the search ends before generation `index`, and remember why."""
+        evaluated = self._archive.evaluated
+        limit = self._settings.time_limit
+        if index >= self._settings.generations:
+            self.ended = f"all {self._settings.generations} generations done"
+        elif self._settings.evaluations is not None and evaluated >= self._settings.evaluations:
+            self.ended = f"the budget of {self._settings.evaluations} evaluations is spent"
+        elif index > 0 and limit is not None and self._clock() >= limit:
+            self.ended = f"the time limit of {limit:g} s is reached"
+        return self.ended is not None or self._stopping()
+
+    def _ask(self, index: int) -> Offspring:
+        if index > 0:
+            return self._evolution.ask()
+        fronts = kept_fronts(self._settings, self._problem, self._recorder)
+        offspring = self._evolution.begin(*seeds_and_origins(self._problem, fronts))
+        name_references(self._problem, self._problem.references(), offspring, self._recorder)
+        return offspring
+
+    def _extend(self, first: Offspring, evaluations: Sequence[Evaluation]) -> Offspring:
+        """Return generation 0 with the references that the problem picks from what was measured of it."""
+        _refuse_noise(evaluations, 0)
+        picked = surveyed(self._problem, evaluations)
+        if not picked:
+            return first
+        genomes = np.stack([reference.genome for reference in picked])
+        added = self._evolution.extend(genomes, [f"reference:{reference.name}" for reference in picked])
+        whole = first.joined(added)
+        name_references(self._problem, [*self._problem.references(), *picked], whole, self._recorder)
+        return whole
+
+    def _evaluate(self, candidates: Sequence[Candidate], split: Split) -> Generator[Work, None, list[Evaluation]]:
+        """Evaluate and write down; fewer come back only if the search was asked to stop."""
+        self._heartbeat.update(phase=split.value, pending=len(candidates))
+        done, tickets = self._evaluator.recalled_and_due(candidates, split)
+        if not {candidate.id for candidate in candidates}.issuperset(each.candidate.id for each in done):
+            raise RunCorrupt(
+                f"the history of {self._recorder.path.name} was made by other versions: the search now numbers its "
+                "candidates differently; continue with the versions in the manifest"
+            )
+        if done:
+            self._note_piece(done, len(tickets))
+
+        def take(finished: Sequence[Finished]) -> None:
+            piece = [self._evaluator.recorded(each) for each in finished]
+            self._recorder.record(piece)
+            self._paid += len(piece)
+            done.extend(piece)
+            self._note_piece(piece, len(candidates) - len(done))
+
+        if tickets:
+            yield Work(tickets, take)
+        return done
+
+    def _note_piece(self, piece: Sequence[Evaluation], pending: int) -> None:
+        spent = self._heartbeat.seconds - self._evaluating_since
+        rate = self._paid / spent if self._paid and spent > 0 else None
+        now = self._heartbeat.progress
+        retried = now.retried + sum(max(0, evaluation.ran.attempts - 1) for evaluation in piece)
+        self._heartbeat.update(pending=pending, per_second=rate, retried=retried)
+        if piece[0].split is Split.SEARCH:
+            evaluated = now.evaluated + len(piece)
+            failed = now.failed + sum(not evaluation.ok for evaluation in piece)
+            remaining = self._remaining(evaluated, pending, rate)
+            self._heartbeat.update(evaluated=evaluated, failed=failed, remaining=remaining)
+
+    def _born_later(self, index: int, born: int) -> int | None:
+        """Return how many candidates come after generation `index`, in which `born` are; None if nobody can know."""
+        turn = self._evolution.turn
+        if turn is None:
+            return None
+        later = 0 if self._evolution.exhausted else max(0, self._settings.generations - 1 - index)
+        return later * (min(turn, born) if index else turn)  # near the end of a space no more are born than now
+
+    def _remaining(self, evaluated: int, pending: int, rate: float | None) -> float | None:
+        """Return the seconds left at this rate, up to whichever budget ends first; None where nobody can know."""
+        if rate is None:
+            return None
+        budget = self._settings.evaluations
+        planned = None if self._later is None else pending + self._later
+        open_budgets = [planned, None if budget is None else budget - evaluated]
+        known = [count for count in open_budgets if count is not None]
+        if not known:
+            return None
+        left: float = max(0, min(known)) / rate
+        limit = self._settings.time_limit
+        return left if limit is None else min(left, max(0.0, limit - self._clock()))
+
+    def _tell(self, index: int, offspring: Offspring, evaluations: Sequence[Evaluation]) -> Generation:
+        """Rank what was measured, commit the generation, and return it."""
+        _refuse_noise(evaluations, index)
+        scored = self._archive.add(evaluations)
+        if index == 0:
+            self._fix_point(scored.objectives)
+        self._evolution.tell(scored.ids - offspring.ids[0], scored.objectives, scored.violation)
+        generation = self._turned(index, len(offspring))
+        body = {
+            "generation": generation.as_json(),
+            "evolution": self._evolution.state(),
+            "reference_point": self._point.tolist(),
+            "history_digest": self._archive.digest,
+        }
+        self._recorder.checkpoint(index, body)
+        self._note_generation(generation)
+        self._note_alarms()
+        return generation
+
+    def _fix_point(self, first: NDArray[np.float64]) -> None:
+        """Fix, once for the whole run, from where hypervolume is measured, and write it down in natural signs."""
+        references = [self._archive.evaluations[number] for number in self._recorder.run.references]
+        self._point = fixed_point(self._objectives, references, first)
+        natural = as_minimised(self._point, self._objectives).tolist()
+        names = [objective.name for objective in self._objectives]
+        self._recorder.update_manifest(reference_point=dict(zip(names, natural, strict=True)))
+
+    def _turned(self, index: int, born: int) -> Generation:
+        return Generation(
+            index=index,
+            front=self._archive.front,
+            population=self._evolution.population,
+            hypervolume=self._archive.hypervolume(self._point),
+            evaluated=self._archive.evaluated,
+            failed=self._archive.failed,
+            born=born,
+            seconds=self._heartbeat.seconds,
+            best=self._archive.best,
+            stage=self._stage,
+            note=self._shortage(index, born),
+        )
+
+    def _shortage(self, index: int, born: int) -> str | None:
+        """Say that fewer genomes were born than a generation has, if it is so."""
+        wanted = self._evolution.turn if index else self._settings.population
+        if wanted is None or born >= wanted:
+            return None
+        return f"nearly exhausted: {born:,} new genomes were found instead of {wanted:,}"
+
+    def _note_generation(self, generation: Generation) -> None:
+        before = self._heartbeat.progress.hypervolume
+        self._heartbeat.update(
+            generation=generation.index,
+            front=len(generation.front),
+            hypervolume=generation.hypervolume,
+            change=None if before is None else generation.hypervolume - before,
+            best=generation.best,
+            message=generation.note,
+        )
+
+    def _note_alarms(self) -> None:
+        """Say what the problem finds alarming in what was measured of the front and the references."""
+        if isinstance(self._problem, Alarming):
+            evaluations = self._results.shown(self._archive)
+            self._heartbeat.update(alarms=alarms_of(self._problem, evaluations))
+
+    def _remeasure(self) -> Iterator[Work]:
+        """Measure the front and the references again on `select`, and what is still on the front on `test`.
+
+        A stage leaves `test` to the search that it is a part of.
+        """
+        members = self._results.members(self._archive)
+        done = yield from self._evaluate(members, Split.SELECT)
+        if len(done) == len(members) and self._stage is None:
+            yield from self._evaluate(self._results.members_after_select(self._archive), Split.TEST)
+
+
+def _candidates(offspring: Offspring, generation: int) -> list[Candidate]:
+    rows = zip(offspring.ids.tolist(), offspring.genomes, offspring.parents.tolist(), offspring.origins, strict=True)
+    return [
+        # A copy, or one candidate kept would keep its whole generation's genomes in memory.
+        Candidate(number, genome.copy(), generation, origin, tuple(parent for parent in parents if parent >= 0))
+        for number, genome, parents, origin in rows
+    ]
+
+
+def _refuse_noise(evaluations: Sequence[Evaluation], index: int) -> None:
+    """Stop when a whole generation failed: what follows would only breed failures."""
+    if any(evaluation.ok for evaluation in evaluations) or (index > 0 and len(evaluations) < FEW):
+        return
+    reason, count = Counter(f"{each.status.value}: {each.reason}" for each in evaluations).most_common(1)[0]
+    raise EvaluationsFailed(
+        f"all {len(evaluations)} evaluations of generation {index} failed; most often ({count} times) {reason}; "
+        "mend the cause and begin a new run"
+    )

@@ -1,0 +1,153 @@
+"""Names to objects: the only place that loads plug-ins, through entry points or an import target `module:name`."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from typing import Any
+
+from emoprune.errors import ConfigError, ContractError
+from emoprune.plugins.complaints import nearest
+
+__all__ = ["GIVEN", "OPERATOR_KINDS", "available", "find", "importable_from", "is_given", "is_import_target", "nearest"]
+
+OPERATOR_KINDS = ("sampling", "seeding", "crossover", "mutation", "repair")
+GIVEN = "given"  # `given:<class>` is the name of a problem that was handed over as a Python object
+
+_GROUPS = {
+    "problem": "emoprune.problems",
+    "algorithm": "emoprune.algorithms",
+    "example": "emoprune.examples",
+    "criterion": "emoprune.criteria",
+    "compensation": "emoprune.compensations",
+    "taxonomy": "emoprune.taxonomies",
+    **dict.fromkeys(OPERATOR_KINDS, "emoprune.operators"),
+}
+
+
+def available(kind: str) -> dict[str, EntryPoint]:
+    """Return the installed plug-ins of `kind` by name, sorted.
+
+    A kind is problem, algorithm, example, criterion (what ranks the parts of a thing that is pruned), compensation
+    (how the parts that stay make up for those that go), taxonomy (what kinds of
+    criteria there are), or an operator kind. An operator's entry point is called `<kind>.<name>`, as in
+    `crossover.uniform`.
+
+    Raises:
+        ConfigError: Two installed packages claim one name.
+    """
+    prefix = f"{kind}." if kind in OPERATOR_KINDS else ""
+    found = {entry.name: entry for entry in _entry_points(_GROUPS[kind], tuple(sys.path))}
+    return {name.removeprefix(prefix): entry for name, entry in sorted(found.items()) if name.startswith(prefix)}
+
+
+@cache
+def _entry_points(group: str, _path: tuple[str, ...]) -> tuple[EntryPoint, ...]:
+    """Read the installed metadata once per search path; refuse two packages that claim one name."""
+    entries = tuple(entry_points(group=group))
+    claimed: dict[str, EntryPoint] = {}
+    for entry in entries:
+        other = claimed.setdefault(entry.name, entry)
+        if other.value != entry.value:
+            raise ConfigError(
+                f"two installed packages offer {entry.name!r} in {group}: {other.value} and {entry.value}; "
+                "uninstall one"
+            )
+    return entries
+
+
+def is_import_target(name: str) -> bool:
+    """Whether `name` has the form `package.module:attribute` of a plug-in that is not installed by name."""
+    return ":" in name and not is_given(name)
+
+
+def is_given(name: str) -> bool:
+    """Whether `name` stands for a problem that was handed over as a Python object."""
+    return name.startswith(f"{GIVEN}:")
+
+
+@contextmanager
+def importable_from(*folders: Path) -> Iterator[None]:
+    """Let import targets be found in `folders` first, as a script's own folder is; none of them ends the program.
+
+    Raises:
+        ContractError: A plug-in called `sys.exit`.
+    """
+    added = [str(folder.resolve()) for folder in folders]
+    sys.path[:0] = added
+    try:
+        yield
+    except SystemExit as error:
+        last = traceback.extract_tb(error.__traceback__)[-1]
+        raise ContractError(
+            f"a plug-in called sys.exit({error.code!r}) in {last.name} ({Path(last.filename).name}:{last.lineno}); "
+            "let it raise an error that says what is wrong"
+        ) from error
+    finally:
+        for entry in added:
+            if entry in sys.path:
+                sys.path.remove(entry)
+
+
+def find(kind: str, name: str) -> Callable[..., Any]:
+    """Return the class or function behind a plug-in's name or import target; behind a taxonomy's, its module.
+
+    Raises:
+        ConfigError: Nothing of that name is installed, or importing it failed; the import's own error is the cause.
+    """
+    if is_import_target(name):
+        return _import_target(name)
+    entries = available(kind)
+    if name not in entries:
+        raise ConfigError(f"no {kind} is called {name!r}{_of_another_kind(kind, name) or nearest(name, list(entries))}")
+    return _loaded(kind, entries[name])
+
+
+def _of_another_kind(kind: str, name: str) -> str:
+    others = [other for other in OPERATOR_KINDS if other != kind and name in available(other)]
+    return f" (there are: {', '.join(available(kind))}); {name!r} is a {others[0]}" if others else ""
+
+
+def _loaded(kind: str, entry: EntryPoint) -> Callable[..., Any]:
+    try:
+        loaded: Callable[..., Any] = entry.load()
+    except (ImportError, AttributeError) as error:
+        raise ConfigError(f"{kind} {entry.name!r} cannot be imported: {error}{_install(entry)}") from error
+    return loaded
+
+
+def _install(entry: EntryPoint) -> str:
+    """Say which extra brings what an entry point needs, if it names one: `name = "module:attribute [extra]"`."""
+    package = entry.dist.name if entry.dist is not None else "emoprune"
+    return f"; install it with: pip install '{package}[{','.join(entry.extras)}]'" if entry.extras else ""
+
+
+def _import_target(target: str) -> Callable[..., Any]:
+    module_name, _, attribute = target.partition(":")
+    module = _module(module_name, target)
+    found = getattr(module, attribute, None)
+    if not callable(found):
+        own = [name for name, value in vars(module).items() if callable(value) and not name.startswith("_")]
+        raise ConfigError(f"{module_name!r} has no class or function {attribute!r}{nearest(attribute, own)}")
+    return found  # type: ignore[no-any-return]  # getattr cannot say more
+
+
+def _module(name: str, target: str) -> object:
+    if not all(part.isidentifier() for part in name.split(".")):
+        raise ConfigError(f"expected an import target such as 'package.module:Name', found {target!r}")
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        missing = error.name is not None and f"{name}.".startswith(f"{error.name}.")
+        remedy = "it must be installed or lie beside the config file" if missing else "install what it imports"
+        raise ConfigError(f"cannot import {name!r} for {target!r}: {error}; {remedy}") from error
+    except Exception as error:  # a stranger's module may raise anything; its own error is the cause
+        raise ConfigError(
+            f"importing {name!r} for {target!r} failed: {type(error).__name__}: {error}; mend that module"
+        ) from error

@@ -1,0 +1,1 @@
+"""Where is computed: device, precision, a fresh process."""

@@ -1,0 +1,1 @@
+"""What the calibration images say of every layer: activations, gradients, moments, curvature."""

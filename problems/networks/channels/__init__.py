@@ -1,0 +1,1 @@
+"""Channel pruning: how wide each coupling group stays."""

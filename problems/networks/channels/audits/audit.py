@@ -1,0 +1,176 @@
+"""The audit of a front of channel widths: its proxy, its scores, and whether the weights that stay matter."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from emoprune.contracts import Audit, Finding
+from emoprune.errors import ConfigError
+from emoprune.problems.networks.calibration.evidence import Scores
+from emoprune.problems.networks.channels.audits.comparison import Arm
+from emoprune.problems.networks.channels.audits.matching import TOLERANCE, matched_widths
+from emoprune.problems.networks.channels.audits.proxy import Matched, audit_proxy
+from emoprune.problems.networks.channels.audits.scratch import (
+    FromScratch,
+    ShapeTrials,
+    criterion_finding,
+    shape_finding,
+)
+from emoprune.problems.networks.channels.audits.trials import Measure, Setting, Subject, Trials
+from emoprune.problems.networks.channels.slicer import Slicer
+from emoprune.problems.networks.data.images import LabelledImages
+from emoprune.problems.networks.evaluation.bench import Bench
+from emoprune.problems.networks.evaluation.cost import CostModel
+from emoprune.problems.networks.evaluation.runner import Runner
+from emoprune.problems.networks.recovery.images import TrainingImages
+from emoprune.problems.networks.recovery.plan import Plan
+from emoprune.space import IntArray
+
+__all__ = ["audit_networks"]
+
+
+def audit_networks(
+    widths: IntArray,
+    scores: Sequence[Scores],
+    slicer_of: Callable[[Sequence[Scores]], Slicer],
+    bench: Bench,
+    runner: Runner,
+    *,
+    part: LabelledImages,
+    table: Sequence[IntArray] | None = None,
+    measure: Measure = "error",
+    epochs: float = 3.0,
+    repeats: int = 3,
+    seed: int = 0,
+    rate: float = 0.02,
+    batch: int = 64,
+    training_images: int | None = 5000,
+    bands: int = 2,
+    siblings: int = 6,
+    scratch: bool = False,
+    scratch_points: int = 3,
+    scratch_epochs: float = 30.0,
+    scratch_rate: float = 0.1,
+    scratch_cap: float = 8.0,
+) -> Audit:
+    """Say whether a front of channel widths can be believed.
+
+    Candidates along the front, and networks of random widths that cost as much as some of them, are fine-tuned; what
+    the search measured on `search` is held against what they then score on `test`.
+
+    Args:
+        widths: Of the candidates, along the front, without the unpruned network; shape (n, groups).
+        scores: The criterion's, one array per coupling group.
+        slicer_of: Returns what cuts networks out by some scores: `lambda scores: Slicer(bench, scores, ...)`.
+        bench: Network and images.
+        runner: Scores as the search does.
+        part: The training part.
+        table: The rising widths that each coupling group may take; None allows all.
+        measure: What is held against the proxy: error, loss or kl.
+        epochs: Of fine-tuning.
+        repeats: How often each network is fine-tuned, with other seeds.
+        seed: All randomness comes from it.
+        rate: The highest learning rate of fine-tuning.
+        batch: Images per step.
+        training_images: At most so many are trained on; None takes all.
+        bands: At how many costs random networks are drawn.
+        siblings: How many of them at each cost, beside the candidate itself; 0 draws none.
+        scratch: Also train shapes from scratch, which takes many times as long.
+        scratch_points: How many shapes, the front's ends among them.
+        scratch_epochs: As many as the unpruned network was trained for.
+        scratch_rate: The highest learning rate from scratch.
+        scratch_cap: At equal compute a small shape is trained at most so many times longer.
+
+    Raises:
+        ConfigError: There are fewer than two candidates, an option cannot be used, or training diverged.
+        ContractError: Outputs are not finite.
+    """
+    _check(widths, bench, bands, siblings, scratch_points)
+    model = CostModel.of(bench.network, bench.structure)
+    trials = Trials(Plan(epochs, rate, batch), repeats, seed, measure)
+    material = TrainingImages.load(part, bench.device, training_images)
+    every = [np.arange(1, units + 1) for units in bench.structure.units] if table is None else table
+    slicer = slicer_of(scores)
+    anchors = widths[_inner(len(widths), bands)] if siblings else widths[:0]
+    rows, numbers = _equal_cost(model, every, anchors, siblings, np.random.default_rng(seed))
+    front, matched = (_subjects(slicer, model, own) for own in (widths, rows))
+    found = audit_proxy(front, Matched(matched, numbers), Setting(bench, runner, material, trials))
+    if siblings and not len(rows):
+        found = Audit([*found.findings, _none_of_equal_cost()], found.tables)
+    if not scratch:
+        return found
+    from_scratch = FromScratch(scratch_epochs, scratch_rate, scratch_cap)
+    shapes = ShapeTrials(scores, slicer_of, bench, material, trials, from_scratch)
+    return _joined(found, shapes, model, widths[_spread(len(widths), scratch_points)])
+
+
+def _check(widths: IntArray, bench: Bench, bands: int, siblings: int, points: int) -> None:
+    groups = len(bench.structure.groups)
+    if widths.ndim != 2 or widths.shape[1] != groups or len(widths) < 2:
+        raise ConfigError(f"audit: expected at least 2 candidates of {groups} widths, found shape {widths.shape}")
+    for name, value, least in (("bands", bands, 1), ("siblings", siblings, 0), ("scratch_points", points, 1)):
+        if value < least:
+            raise ConfigError(f"{name}: expected {least} or more, found {value}")
+
+
+def _spread(count: int, wanted: int) -> IntArray:
+    """Return the numbers of candidates evenly along the front, its ends among them; of one the middle."""
+    ends = np.linspace(0, count - 1, wanted) if wanted > 1 else np.array([(count - 1) / 2])
+    return np.unique(ends.round().astype(np.int64))
+
+
+def _inner(count: int, wanted: int) -> IntArray:
+    """Return the numbers of candidates evenly inside the front, its ends not among them if there are others."""
+    return np.unique(np.linspace(0, count - 1, wanted + 2)[1:-1].round().astype(np.int64))
+
+
+def _equal_cost(
+    model: CostModel, table: Sequence[IntArray], anchors: IntArray, siblings: int, rng: np.random.Generator
+) -> tuple[IntArray, IntArray]:
+    """Return widths and band numbers: each anchor, followed by random networks that cost as much, if there are any."""
+    rows = [anchors[:0]]
+    for own in anchors:
+        others = matched_widths(model, table, float(model.macs(own[np.newaxis])[0]), siblings + 1, rng)
+        different = others[(others != own).any(axis=1)][:siblings]
+        if len(different):
+            rows.append(np.concatenate([own[np.newaxis], different]))
+    return np.concatenate(rows), np.repeat(np.arange(len(rows) - 1), [len(band) for band in rows[1:]])
+
+
+def _none_of_equal_cost() -> Finding:
+    sentence = (
+        f"No other networks cost as much as a candidate within {TOLERANCE:.0%}, so that the proxy's ranking along the "
+        "front cannot be told from the one that cost alone gives; allow more widths, or a smaller round_to."
+    )
+    return Finding("networks of equal cost", 0.0, None, None, alarm=True, sentence=sentence)
+
+
+def _subjects(slicer: Slicer, model: CostModel, widths: IntArray) -> list[Subject]:
+    costs = model.macs(widths).tolist() if len(widths) else []
+    return [Subject(slicer.variant(own), float(macs)) for own, macs in zip(widths, costs, strict=True)]
+
+
+def _joined(found: Audit, shapes: ShapeTrials, model: CostModel, widths: IntArray) -> Audit:
+    full = float(model.macs(np.array([shapes.bench.structure.units]))[0])
+    findings: list[Finding] = []
+    rows: list[dict[str, str | float | None]] = []
+    for number, own in enumerate(widths):
+        share = float(model.macs(own[np.newaxis])[0]) / full
+        arms = shapes.arms(own, number)
+        name = f"{share:.2f} of the MACs"
+        findings += [shape_finding(arms, name), criterion_finding(arms, name)]
+        rows += [_row(arm, share) for arm in arms]
+    return Audit([*found.findings, *findings], {**found.tables, "fine-tuned and from scratch": rows})
+
+
+def _row(arm: Arm, share: float) -> dict[str, str | float | None]:
+    return {
+        "MACs share": round(share, 4),
+        "way": arm.name,
+        "error on test": round(arm.error, 6),
+        "standard deviation": None if arm.spread is None else round(arm.spread, 6),
+        "epochs": round(arm.epochs, 3),
+        "compute, of the unpruned training": round(arm.compute, 4),
+    }

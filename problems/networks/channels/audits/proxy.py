@@ -1,0 +1,83 @@
+"""The proxy audited: what the search measured of candidates, beside what they are after fine-tuning."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from emoprune.contracts import Audit, Cell, Table
+from emoprune.errors import ConfigError
+from emoprune.problems.networks.channels.audits.fidelity import Ranked, chance_finding, fidelity_findings
+from emoprune.problems.networks.channels.audits.trials import Measure, Setting, Subject
+from emoprune.problems.networks.statistics.correlations import FloatArray, IntArray
+from emoprune.records import Split
+
+__all__ = ["Matched", "audit_proxy"]
+
+DIGITS = 6
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Matched:
+    """Networks that cost as much as one another within their bands: `bands` has one number per subject."""
+
+    subjects: Sequence[Subject] = ()
+    bands: IntArray = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+
+    def __post_init__(self) -> None:
+        if self.bands.shape != (len(self.subjects),):
+            raise ConfigError(f"expected one band for each of {len(self.subjects)}, found shape {self.bands.shape}")
+
+
+def audit_proxy(front: Sequence[Subject], matched: Matched, setting: Setting) -> Audit:
+    """Hold the proxy against the test result after fine-tuning; return findings and the tables they rest on.
+
+    Method: Is Oracle Pruning the True Oracle?, arXiv 2412.00143. For any pruned networks: channels, weights, bits.
+
+    Args:
+        front: At least two candidates along the front.
+        matched: Networks of equal cost within their bands; may be none.
+        setting: Where and how they are measured.
+
+    Raises:
+        ConfigError: There is only one candidate, or training diverged.
+        ContractError: Outputs are not finite.
+    """
+    if len(front) < 2:
+        raise ConfigError(f"expected at least 2 candidates beside the unpruned network to audit, found {len(front)}")
+    rng, measure = np.random.default_rng(setting.trials.seed), setting.trials.measure
+    along, errors = _ranked(front, None, setting, "candidate")
+    labels = setting.bench.images[Split.SEARCH].labels.cpu().numpy()
+    tables: dict[str, Table] = {"along the front": _table(along, measure)}
+    beside = None
+    if matched.subjects:
+        beside, _ = _ranked(matched.subjects, matched.bands, setting, "network of equal cost")
+        tables["networks of equal cost"] = _table(beside, measure)
+    return Audit([chance_finding(errors, labels), *fidelity_findings(along, beside, rng)], tables)
+
+
+def _ranked(
+    subjects: Sequence[Subject], bands: IntArray | None, setting: Setting, label: str
+) -> tuple[Ranked, FloatArray]:
+    proxies = setting.proxy_values(subjects)
+    costs = np.array([subject.cost for subject in subjects])
+    return Ranked(proxies[setting.trials.measure], setting.final_values(subjects, label), costs, bands), proxies[
+        "error"
+    ]
+
+
+def _table(ranked: Ranked, measure: Measure) -> Table:
+    repeated = ranked.final.shape[1] > 1
+    rows: list[dict[str, Cell]] = []
+    for number in range(len(ranked)):
+        row: dict[str, Cell] = {"number": number + 1}
+        if ranked.bands is not None:
+            row["band"] = int(ranked.bands[number]) + 1
+        row["cost"] = float(ranked.cost[number])
+        row[f"{measure} on search, as searched"] = round(float(ranked.proxy[number]), DIGITS)
+        row[f"{measure} on test, trained"] = round(float(ranked.mean[number]), DIGITS)
+        row["standard deviation"] = round(float(ranked.final[number].std(ddof=1)), DIGITS) if repeated else None
+        rows.append(row)
+    return rows

@@ -1,0 +1,134 @@
+"""What a run of channel widths makes once and keeps: ranked units, repair statistics, references, the precision."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from emoprune.contracts import Reference
+from emoprune.errors import ConfigError
+from emoprune.plugins import made
+from emoprune.problems.networks.calibration.evidence import Evidence, Scores
+from emoprune.problems.networks.channels.compensations.contract import Compensation, Statistics
+from emoprune.problems.networks.channels.references.catalogue import Methods, first_references, methods_of
+from emoprune.problems.networks.channels.references.inputs import Cost, ReferenceInputs, Starts
+from emoprune.problems.networks.channels.slicer import Slicer
+from emoprune.problems.networks.channels.widths import WidthLevels
+from emoprune.problems.networks.criteria.by_name import CHANNELS, criterion_named
+from emoprune.problems.networks.criteria.contract import Criterion
+from emoprune.problems.networks.evaluation.bench import Bench, unpruned_network
+from emoprune.problems.networks.evaluation.precision import choose_precision, precision_made_once
+from emoprune.problems.networks.task import NetworkTask
+from emoprune.problems.networks.variant import Variant
+from emoprune.problems.storage.kept import arrays_made_once, plain_made_once
+from emoprune.problems.storage.kept_references import as_json, from_json
+
+__all__ = ["NONE", "Method", "Prepared", "prepared", "reference_inputs"]
+
+NONE = "none"
+
+SCORES, STATISTICS = "scores.safetensors", "statistics.safetensors"
+REFERENCES, PRECISION = "references.json", "precision.json"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Method:
+    """How units are chosen and made up for, and which references are made."""
+
+    criterion: Criterion
+    compensation: Compensation | None
+    references: Methods
+
+    @classmethod
+    def of(
+        cls,
+        criterion: str | Mapping[str, Any],
+        compensation: str | Mapping[str, Any],
+        references: Sequence[str | Mapping[str, Any]],
+    ) -> Method:
+        """Make the plug-ins that a config names, or describes by name and options.
+
+        Raises:
+            ConfigError: There is none of that name, or it does not take these options.
+        """
+        picking = methods_of(references)
+        compensating = None if compensation == NONE else _plugin("compensation", compensation)
+        return cls(criterion_named(criterion, CHANNELS), compensating, picking)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Prepared:
+    """Scores by coupling group, the compensation's statistics, the first references, and the precision.
+
+    `starts` are what has to be measured for more references, by method.
+    """
+
+    scores: tuple[Scores, ...]
+    statistics: Statistics
+    references: tuple[Reference, ...]
+    starts: Mapping[str, Starts]
+    precision: str
+
+
+def prepared(task: NetworkTask, levels: WidthLevels, method: Method, folder: Path, seed: int) -> Prepared:
+    """Make what is not in `folder` yet, and keep it there: scores, statistics, references, the precision.
+
+    Kept, because a resume on another machine must not rank two nearly equal units the other way round.
+    """
+    bench = task.bench("cpu")
+    evidence = Evidence(bench.network, bench.structure, bench.calibration, seed)
+    scores = _scores(method.criterion, evidence, folder / SCORES)
+    statistics = _statistics(method.compensation, evidence, folder / STATISTICS)
+    slicer = Slicer(bench, scores, method.compensation, statistics)
+    precision = _precision(task, bench, slicer, levels, folder / PRECISION)
+    inputs = reference_inputs(task, levels, scores, seed)
+    kept = plain_made_once(folder / REFERENCES, lambda: as_json(*first_references(method.references, inputs)))
+    references, starts = from_json(kept, levels.space)
+    return Prepared(scores, statistics, references, starts, precision)
+
+
+def reference_inputs(task: NetworkTask, levels: WidthLevels, scores: Sequence[Scores], seed: int) -> ReferenceInputs:
+    """Return what references are made from."""
+    network = unpruned_network(task.options.network, task.weights)
+    rng = np.random.default_rng(seed)
+    return ReferenceInputs(task.structure, task.cost_model, levels, tuple(scores), network, rng, cost=_cost(task))
+
+
+def _scores(criterion: Criterion, evidence: Evidence, path: Path) -> tuple[Scores, ...]:
+    kept = arrays_made_once(
+        path, lambda: {f"{number:04}": np.asarray(own, np.float64) for number, own in enumerate(criterion(evidence))}
+    )
+    return tuple(kept[name] for name in sorted(kept))
+
+
+def _statistics(compensation: Compensation | None, evidence: Evidence, path: Path) -> Statistics:
+    if compensation is None:
+        return {}
+    return arrays_made_once(path, lambda: compensation.statistics(evidence))
+
+
+def _precision(task: NetworkTask, bench: Bench, slicer: Slicer, levels: WidthLevels, path: Path) -> str:
+    def tried() -> list[Variant]:
+        full = np.array(levels.full)
+        return [slicer.variant(np.maximum(1, full * share // 100)) for share in (100, 75, 50, 25)]
+
+    return precision_made_once(path, task.options.precision, lambda: choose_precision(bench, tried(), task.estimate))
+
+
+def _cost(task: NetworkTask) -> Cost:
+    """Return the counted objective that references aim at; multiply-accumulates if none is counted."""
+    counted: tuple[Cost, ...] = ("macs", "parameters", "bytes")
+    return next((cost for cost in counted if cost in task.measures.objective_names), "macs")
+
+
+def _plugin(kind: str, given: str | Mapping[str, Any]) -> Any:
+    """Build a plug-in from its name, or from a mapping of its name and options."""
+    options = {"name": given} if isinstance(given, str) else dict(given)
+    name = options.pop("name", None)
+    if not isinstance(name, str):
+        raise ConfigError(f"{kind}: expected a name, or a mapping with a name and options, found {given!r}")
+    return made(kind, name, options)

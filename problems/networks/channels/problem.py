@@ -1,0 +1,385 @@
+"""Channel pruning of any convolutional network: how wide each coupling group stays, against error and cost."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emoprune.contracts import Audit, Description, FloatArray, Inspection, Recovered, Reference, Row
+from emoprune.errors import ConfigError, ContractError
+from emoprune.problems.networks.calibration.evidence import Scores
+from emoprune.problems.networks.channels.audits.audit import audit_networks
+from emoprune.problems.networks.channels.inspection import inspection_of_channels
+from emoprune.problems.networks.channels.prepare import NONE, Method, Prepared, prepared, reference_inputs
+from emoprune.problems.networks.channels.references.catalogue import BY_DEFAULT, measuring, surveyed
+from emoprune.problems.networks.channels.refusals import check_prunable
+from emoprune.problems.networks.channels.slicer import Slicer
+from emoprune.problems.networks.channels.widths import WidthLevels
+from emoprune.problems.networks.coupling.structure import Kept
+from emoprune.problems.networks.evaluation.latency import LATENCY, Latency
+from emoprune.problems.networks.recovery.recover import Method as RecoveryMethod
+from emoprune.problems.networks.recovery.recover import recovered_network
+from emoprune.problems.networks.task import NetworkTask, Options, Precision, Proxy, Worker
+from emoprune.problems.networks.variant import Variant
+from emoprune.records import Candidate, Split
+from emoprune.space import IntArray
+
+__all__ = ["Channels"]
+
+SCRATCH_EPOCHS = 30.0  # where nobody knows how long the unpruned network was trained
+
+
+class Channels:
+    """Prune the channels of a convolutional network: one gene per coupling group says how many of its units stay.
+
+    The units with the highest scores stay; the smaller network is really built and run. Unless it is the unpruned one,
+    its batch-norm statistics are estimated anew on images of the training part before it is scored; no weight is
+    trained. Networks are always put into eval mode first.
+
+    Args:
+        network: A built-in network, or `package.module:function` that returns a torch module.
+        data: Built-in images, a folder, or `package.module:function` that returns images.
+        weights: A file with the network's state_dict, safetensors or torch's own format; None takes the weights the
+            network comes with.
+        epochs: How long to train on top, once per run; None trains a built-in network if it got no weights.
+        ignore: Patterns of layers whose outgoing channels stay whole, as in `head.*`.
+        widths: How many widths each coupling group can take, evenly spread up to the full one.
+        round_to: Widths are multiples of this many units, or full; 8, 16 or 32 suits most hardware. In front of or in a
+            grouped convolution a unit is one channel of every group.
+        smallest: No coupling group keeps less than this share of its units.
+        criterion: What ranks the units of a coupling group; `emoprune list criteria` names them.
+        compensation: How the weights that stay make up for those that go: none, or a name of `emoprune list
+            compensations`.
+        references: What a user would have picked without a search: uniform, global-magnitude, erk, balanced,
+            pyramidal, pq-1-2, pq-0_5-1, random; and sensitivity and eagle-eye, which measure more than a generation
+            does. Names, or mappings of a name and options, as in {name: eagle-eye, percentages: [50], candidates: 20}.
+        objectives: What is minimised: error, loss, kl, macs, parameters, bytes, milliseconds, pq-index.
+        at_most: Bounds by measure, or as `macs-share` in shares of the unpruned network.
+        proxy: How batch-norm statistics are estimated anew: adaptive-batch-norm, adaptive-batch-norm-published, none.
+        calibration_images: How many training images the statistics are estimated on.
+        precision: What images are put through in; auto takes bfloat16 where it predicts the same.
+        cache_megabytes: How much memory each worker may use for activations that candidates share.
+        trace_limit: Seconds after which finding the coupling groups is given up.
+        image_size: Resize the images of a folder to so many pixels both ways; the built-in sets get a black border.
+        images_per_part: Use at most so many images of each part of the data.
+        latency: How `milliseconds` are measured, as in {batch: 1, repeats: 50, warm_up: 5}.
+    """
+
+    def __init__(
+        self,
+        *,
+        network: str = "digits",
+        data: str = "digits",
+        weights: str | None = None,
+        epochs: int | None = None,
+        ignore: Sequence[str] = (),
+        widths: int = 16,
+        round_to: int = 1,
+        smallest: float = 0.0,
+        criterion: str | Mapping[str, Any] = "lasso",
+        compensation: str | Mapping[str, Any] = NONE,
+        references: Sequence[str | Mapping[str, Any]] = BY_DEFAULT,
+        objectives: Sequence[str] = ("error", "macs"),
+        at_most: Mapping[str, float] | None = None,
+        proxy: Proxy = "adaptive-batch-norm",
+        calibration_images: int = 256,
+        precision: Precision = "float32",
+        cache_megabytes: int = 1024,
+        trace_limit: float = 300.0,
+        image_size: int | None = None,
+        images_per_part: int | None = None,
+        latency: Latency = LATENCY,
+    ) -> None:
+        self._method = Method.of(criterion, compensation, references)
+        self._task = NetworkTask(
+            Options(
+                network=network,
+                data=data,
+                weights=weights,
+                epochs=epochs,
+                ignore=tuple(ignore),
+                objectives=tuple(objectives),
+                at_most=dict(at_most or {}),
+                proxy=proxy,
+                calibration_images=calibration_images,
+                precision=precision,
+                cache_megabytes=cache_megabytes,
+                trace_limit=trace_limit,
+                image_size=image_size,
+                images_per_part=images_per_part,
+                latency=latency,
+            )
+        )
+        check_prunable(self._task.structure)
+        self._check_references()
+        self._levels = WidthLevels.of(self._task.structure.groups, widths, round_to, smallest)
+        self._kept: Prepared | None = None
+        self._seed = 0
+        self._worker: Worker | None = None
+        self._slicer: Slicer | None = None
+        self.space = self._levels.space
+        self.objectives = self._task.measures.objectives
+        self.constraints = self._task.measures.constraints
+        self.formats = self._task.formats
+
+    def _check_references(self) -> None:
+        names = measuring(self._method.references)
+        if names and self._task.measures.quality not in self._task.measures.objective_names:
+            raise ConfigError(
+                f"references: {names[0]!r} picks by how good outputs are, which none of the objectives "
+                f"{', '.join(self._task.measures.objective_names)} says; add error, loss or kl, or leave it out"
+            )
+
+    def inspect(self) -> Inspection:
+        """Return the coupling groups, the sizes that can be reached, and whether the bounds can be met."""
+        task = self._task
+        notes = [*task.data.notes, *task.notes()]
+        return inspection_of_channels(task.options.network, self._levels, task.cost_model, task.measures, notes)
+
+    def check(self) -> None:
+        """Find out before there is a run whether network, weights, data and bounds fit together."""
+        self._task.check(self._task.counted(np.array([[widths[0] for widths in self._levels.table]], dtype=np.int64)))
+
+    def alarms(self, candidates: Sequence[Candidate], values: FloatArray) -> list[str]:
+        """Return what is alarming in what was measured: scores at chance level."""
+        return self._task.alarms(candidates, values)
+
+    def prepare(self, folder: Path, seed: int) -> None:
+        """Train or load the unpruned network into `folder`, rank its units, and make the references."""
+        self._task.prepare(folder, seed)
+        self._kept = prepared(self._task, self._levels, self._method, folder, seed)
+        self._seed = seed
+
+    def setup(self, device: str, threads: int) -> None:
+        """Load network and images to `device`."""
+        self._worker = self._task.worker(device, threads, self._prepared.precision)
+        self._slicer = self._slicer_of(self._prepared.scores)
+
+    def _slicer_of(self, scores: Sequence[Scores]) -> Slicer:
+        return Slicer(self._loaded.bench, scores, self._method.compensation, self._prepared.statistics)
+
+    @property
+    def _prepared(self) -> Prepared:
+        if self._kept is None:
+            raise ContractError("the units are not ranked yet; call prepare(folder, seed) first")
+        return self._kept
+
+    @property
+    def _loaded(self) -> Worker:
+        if self._worker is None:
+            raise ContractError("network and images are not loaded yet; call setup(device, threads) first")
+        return self._worker
+
+    def _variant(self, widths: IntArray) -> Variant:
+        if self._slicer is None:
+            raise ContractError("network and images are not loaded yet; call setup(device, threads) first")
+        return self._slicer.variant(widths)
+
+    def evaluate(
+        self,
+        genomes: IntArray,
+        seeds: NDArray[np.uint64],  # noqa: ARG002  # the contract's; nothing here is random
+        split: Split,
+    ) -> Sequence[Row]:
+        """Return objectives and bounded values of each genome."""
+        widths = self._levels.decode(genomes)
+        variants = [self._variant(own) for own in widths]
+        counted = [self._task.counted(own[np.newaxis]) for own in widths]
+        return self._task.rows(self._loaded, variants, counted, split)
+
+    def references(self) -> tuple[Reference, ...]:
+        """Return the unpruned network, then what a user would have picked without a search."""
+        return self._prepared.references
+
+    def starts(self) -> IntArray:
+        """Return what has to be measured for the references that measure, shape (n, groups)."""
+        found = [genomes for own in self._prepared.starts.values() for genomes in own.values()]
+        return np.concatenate([np.zeros((0, len(self.space)), dtype=np.int64), *found])
+
+    def surveyed(self, genomes: IntArray, values: FloatArray) -> list[Reference]:
+        """Return the references that are picked from what was measured of genomes, shape (n, groups)."""
+        if not self._prepared.starts:
+            return []
+        column = self._task.measures.objective_names.index(self._task.measures.quality)
+        scored = np.nan_to_num(values[:, column], nan=np.inf)
+        errors = dict(zip(self.space.keys(genomes), scored.tolist(), strict=True))
+
+        def measured(wanted: IntArray) -> FloatArray:
+            return np.array([errors.get(key, np.inf) for key in self.space.keys(wanted)])
+
+        inputs = reference_inputs(self._task, self._levels, self._prepared.scores, self._seed)
+        return surveyed(self._method.references, inputs, self._prepared.starts, measured)
+
+    def describe(self, genome: IntArray) -> Description:
+        """Say how wide each coupling group stays and what that costs."""
+        widths = self._levels.decode(genome[np.newaxis])
+        named = zip(self._levels.names, widths[0].tolist(), self._levels.full, strict=True)
+        described: dict[str, str | int | float] = {name: f"{width} of {full}" for name, width, full in named}
+        return described | self._task.described(self._task.counted(widths))
+
+    def export(self, genome: IntArray, folder: Path) -> Description:
+        """Write the smaller network into `folder` in the first format, verified."""
+        return self.export_as(genome, folder, self.formats[:1], verify=True)
+
+    def formats_to_write(self, asked: Sequence[str], there: Sequence[str]) -> Sequence[str]:
+        """Return safetensors and a program unless others are asked for, beside what lies there already."""
+        return self._task.formats_to_write(self._loaded, asked, there)
+
+    def export_as(self, genome: IntArray, folder: Path, formats: Sequence[str], verify: bool) -> Description:
+        """Write the smaller network into `folder`, loadable without emoprune; verified in a fresh process.
+
+        Raises:
+            ContractError: The reloaded network is not the evaluated one.
+        """
+        widths = self._levels.decode(genome[np.newaxis])
+        return self._task.export(
+            self._loaded,
+            self._loaded.runner.settled(self._variant(widths[0])),
+            folder,
+            kept=self._kept_units(widths[0]),
+            counted=self._task.counted(widths),
+            described=self.describe(genome),
+            formats=formats,
+            verify=verify,
+        )
+
+    def _kept_units(self, widths: IntArray) -> Kept:
+        return self._slicer_of(self._prepared.scores).kept(widths)
+
+    def audit(
+        self,
+        candidates: Sequence[Candidate],
+        folder: Path,  # noqa: ARG002  # the contract's; fine-tuning is short enough to be repeated
+        seed: int,
+        *,
+        epochs: float = 3.0,
+        repeats: int = 3,
+        rate: float = 0.02,
+        batch: int = 64,
+        training_images: int | None = 5000,
+        bands: int = 2,
+        siblings: int = 6,
+        scratch: bool = False,
+        scratch_points: int = 3,
+        scratch_epochs: float | None = None,
+        scratch_rate: float = 0.1,
+        scratch_cap: float = 8.0,
+    ) -> Audit:
+        """Say whether the front can be believed: proxy against fine-tuned scores, inherited against fresh weights.
+
+        Args:
+            candidates: Members of the front.
+            folder: Not used.
+            seed: All randomness comes from it.
+            epochs: How long each network is fine-tuned.
+            repeats: How often, with other seeds; fewer than 3 say little about the noise of training.
+            rate: The highest learning rate of fine-tuning.
+            batch: Images per step.
+            training_images: At most so many are trained on; null takes all.
+            bands: At how many costs along the front networks of random widths are held against a candidate.
+            siblings: How many of them at each cost; 0 leaves them out.
+            scratch: Also train shapes of the front from scratch, which takes many times as long.
+            scratch_points: How many shapes, the front's ends among them.
+            scratch_epochs: How long from scratch; null takes what the unpruned network was trained for here, or 30.
+            scratch_rate: The highest learning rate from scratch.
+            scratch_cap: At equal compute a small shape is trained at most so many times longer.
+        """
+        widths = self._levels.decode(np.stack([candidate.genome for candidate in candidates]))
+        return audit_networks(
+            widths,
+            self._prepared.scores,
+            self._slicer_of,
+            self._loaded.bench,
+            self._loaded.runner,
+            part=self._task.data.train,
+            table=self._levels.table,
+            epochs=epochs,
+            repeats=repeats,
+            seed=seed,
+            rate=rate,
+            batch=batch,
+            training_images=training_images,
+            bands=bands,
+            siblings=siblings,
+            scratch=scratch,
+            scratch_points=scratch_points,
+            scratch_epochs=scratch_epochs or self._task.recipe.epochs or SCRATCH_EPOCHS,
+            scratch_rate=scratch_rate,
+            scratch_cap=scratch_cap,
+            measure=self._task.measures.quality,
+        )
+
+    def recover(
+        self,
+        genome: IntArray,
+        folder: Path,
+        seed: int,
+        *,
+        epochs: float = 10.0,
+        method: RecoveryMethod = "finetune",
+        rate: float = 0.02,
+        batch: int = 64,
+        temperature: float = 4.0,
+        weight: float = 0.9,
+        flips: bool = False,
+        shift: int = 0,
+        formats: Sequence[str] = (),
+    ) -> Recovered:
+        """Fine-tune a candidate, or distil it from the unpruned network, and measure it again.
+
+        Args:
+            genome: The candidate.
+            folder: Where the recovered network is written.
+            seed: Fixes the order of the images, how they are varied, and dropout.
+            epochs: How often all training images are seen; 0.5 is half of them once.
+            method: finetune trains towards the labels, distil also towards the unpruned network's outputs.
+            rate: The highest learning rate.
+            batch: Images per step.
+            temperature: How soft the unpruned network's probabilities are made when distilling.
+            weight: Their share of the loss when distilling, from 0 to 1.
+            flips: Mirror half of the images.
+            shift: Move each image by up to so many pixels.
+            formats: What is written, as of an export: safetensors and a program if none is named.
+        """
+        worker, widths = self._loaded, self._levels.decode(genome[np.newaxis])
+        wanted = self._task.formats_to_write(worker, formats)
+        network = recovered_network(
+            worker.runner.settled(self._variant(widths[0])),
+            worker.bench,
+            self._task.data.train,
+            epochs=epochs,
+            method=method,
+            seed=seed,
+            rate=rate,
+            batch=batch,
+            temperature=temperature,
+            weight=weight,
+            flips=flips,
+            shift=shift,
+        )
+        counted = self._task.counted(widths)
+        values = self._task.measured(worker, network, counted)
+        described = self._task.export(
+            worker,
+            Variant(network, {}, adapted=False),
+            folder,
+            kept=self._kept_units(widths[0]),
+            counted=counted,
+            described=self.describe(genome),
+            formats=wanted,
+            verify=True,
+            notes=[f"After pruning it was trained for {epochs:g} epochs ({method})."],
+        )
+        return Recovered(values, described)
+
+    def fingerprint(self) -> str:
+        """Return a digest of everything that `evaluate` depends on and the config does not name."""
+        return self._task.fingerprint()
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Workers load for themselves; sending loaded tensors would send everything twice.
+        return {**vars(self), "_worker": None, "_slicer": None}

@@ -1,0 +1,1 @@
+"""From a pruned network to its numbers."""

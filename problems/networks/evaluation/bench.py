@@ -1,0 +1,53 @@
+"""What a worker holds of a network and its data, loaded once and used by every candidate."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import nn
+
+from emoprune.problems.networks.coupling.structure import Structure
+from emoprune.problems.networks.data.images import ImageData
+from emoprune.problems.networks.evaluation.scoring import LoadedImages, calibration_images
+from emoprune.problems.networks.unpruned.by_name import network_named
+from emoprune.problems.networks.unpruned.training import seeded
+from emoprune.problems.storage.arrays import Weights
+from emoprune.records import Split
+
+__all__ = ["Bench", "unpruned_network"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Bench:
+    """The unpruned network in eval mode on its device, its structure, and images loaded once.
+
+    `calibration` holds labelled images of the training part: for batch-norm statistics, criteria and repairs.
+    """
+
+    network: nn.Module
+    structure: Structure
+    calibration: LoadedImages
+    images: Mapping[Split, LoadedImages]
+    device: str
+
+    @classmethod
+    def load(cls, network: nn.Module, structure: Structure, data: ImageData, calibrating: int, device: str) -> Bench:
+        """Copy the network and the images to `device`."""
+        return cls(
+            network.to(device=device, memory_format=torch.channels_last),  # type: ignore[call-overload]  # torch's stubs miss this form
+            structure,
+            calibration_images(data.train, calibrating, device),
+            {split: LoadedImages.load(data.part(split), device) for split in Split},
+            device,
+        )
+
+
+def unpruned_network(name: str, weights: Weights) -> nn.Module:
+    """Return a new network of that name with these weights, in eval mode, its parameters without gradients."""
+    with seeded(0):
+        network = network_named(name)
+    network.load_state_dict({name: torch.from_numpy(np.array(array)) for name, array in weights.items()})
+    return network.eval().requires_grad_(requires_grad=False)

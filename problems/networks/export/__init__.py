@@ -1,0 +1,1 @@
+"""Folders that load without emoprune, verified in a fresh process."""

@@ -1,0 +1,211 @@
+"""Problems with one gene per layer that keep the network's shape: its weights are zeroed or rounded, layer by layer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emoprune.contracts import Description, Inspection, Reference, Row
+from emoprune.errors import ConfigError, ContractError
+from emoprune.problems.networks.layers.export import export_packed
+from emoprune.problems.networks.layers.inspection import inspection_of_layers
+from emoprune.problems.networks.layers.packed import PACKED, Treated
+from emoprune.problems.networks.layers.prepare import Method, PreparedLayers, prepared_layers
+from emoprune.problems.networks.layers.treatments.contract import Treatment
+from emoprune.problems.networks.layers.treatments.levels import LayerLevels
+from emoprune.problems.networks.layers.treatments.treater import Treater
+from emoprune.problems.networks.task import MEGABYTE, NetworkTask, Worker
+from emoprune.problems.networks.variant import Variant
+from emoprune.records import Candidate, Split
+from emoprune.space import IntArray
+
+__all__ = ["Layerwise", "for_activations"]
+
+NOTES = (
+    "Its weights were zeroed or rounded layer by layer; all tensors have the shapes that they had, as 32-bit floats.",
+    "The bytes that are counted are those of the format `packed`; macs and parameters count weights that are not zero.",
+    "A dense kernel runs it no faster than the unpruned network.",
+)
+WEIGHTS_SHARE = 8  # one part in so many of the cache is for treated weights
+
+
+def for_activations(cache_megabytes: int) -> int:
+    """Return how much of a worker's cache is left for activations beside treated weights, in megabytes."""
+    return cache_megabytes - cache_megabytes // WEIGHTS_SHARE
+
+
+class Layerwise:
+    """One ordered gene per convolution and linear layer: how strongly a treatment acts on it, the highest not at all.
+
+    Args:
+        task: Network, data and measures; its cache is for activations alone.
+        treatment: What is done to a layer's weight.
+        method: What ranks weights and makes references.
+        cache_megabytes: How much memory a worker may use for activations and treated weights together.
+
+    Raises:
+        ConfigError: No layer can be treated.
+    """
+
+    def __init__(self, task: NetworkTask, treatment: Treatment, method: Method, cache_megabytes: int) -> None:
+        self._task = task
+        self._method = method
+        self._weights_bytes = cache_megabytes // WEIGHTS_SHARE * MEGABYTE
+        every = task.cost_model.weight_shapes()
+        wanted = [(part, shape) for part, shape in every if not task.ignored(part.path)]
+        if not wanted:
+            raise ConfigError("ignore: all convolutions and linear layers of the network are in it; leave one to prune")
+        self._levels = LayerLevels.of(wanted, treatment)
+        if not self._levels.layers:
+            raise ConfigError(
+                f"network: none of its layers ({', '.join(self._levels.untouched)}) can be changed at any of the "
+                f"levels {', '.join(treatment.labels)}; choose others"
+            )
+        self._kept: PreparedLayers | None = None
+        self._worker: Worker | None = None
+        self._treater: Treater | None = None
+        self.space = self._levels.space
+        self.objectives = task.measures.objectives
+        self.constraints = task.measures.constraints
+        self.formats: tuple[str, ...] = (PACKED, *task.formats)
+
+    def check(self) -> None:
+        """Find out before there is a run whether network, weights, data and bounds fit together."""
+        self._task.check(self._counted(np.zeros((1, len(self.space)), dtype=np.int64))[0])
+
+    def alarms(self, candidates: Sequence[Candidate], values: NDArray[np.float64]) -> list[str]:
+        """Return what is alarming in what was measured: scores at chance level."""
+        return self._task.alarms(candidates, values)
+
+    def prepare(self, folder: Path, seed: int) -> None:
+        """Train or load the unpruned network into `folder`, rank its weights, and make the references."""
+        self._task.prepare(folder, seed)
+        self._kept = prepared_layers(self._task, self._levels, self._method, folder, seed)
+
+    def setup(self, device: str, threads: int) -> None:
+        """Load network and images to `device`."""
+        self._worker = self._task.worker(device, threads, self._prepared.precision)
+        self._treater = Treater(self._worker.bench.network, self._levels, self._prepared.ranks, self._weights_bytes)
+
+    @property
+    def _prepared(self) -> PreparedLayers:
+        if self._kept is None:
+            raise ContractError("the weights are not ranked yet; call prepare(folder, seed) first")
+        return self._kept
+
+    @property
+    def _loaded(self) -> Worker:
+        if self._worker is None:
+            raise ContractError("network and images are not loaded yet; call setup(device, threads) first")
+        return self._worker
+
+    def _variant(self, genome: IntArray) -> Variant:
+        if self._treater is None:
+            raise ContractError("network and images are not loaded yet; call setup(device, threads) first")
+        return self._treater.variant(self._levels.decode(genome[np.newaxis])[0])
+
+    def _counted(self, genomes: IntArray) -> list[dict[str, float]]:
+        return self._levels.counted(genomes, self._task.measures.unpruned)
+
+    def evaluate(
+        self,
+        genomes: IntArray,
+        seeds: NDArray[np.uint64],  # noqa: ARG002  # the contract's; nothing here is random
+        split: Split,
+    ) -> Sequence[Row]:
+        """Return objectives and bounded values of each genome."""
+        rows: list[Row] = []
+        # One network after the other, so that only one exists at a time, beside what the memory keeps.
+        for genome, counted in zip(genomes, self._counted(genomes), strict=True):
+            rows += self._task.rows(self._loaded, [self._variant(genome)], [counted], split)
+        return rows
+
+    def references(self) -> tuple[Reference, ...]:
+        """Return the unpruned network, then what a user would have picked without a search."""
+        return self._prepared.references
+
+    def describe(self, genome: IntArray) -> Description:
+        """Say what is left of each layer and what that costs."""
+        labels, levels = self._levels.treatment.labels, self._levels.decode(genome[np.newaxis])[0]
+        described: dict[str, str | int | float] = {
+            part.path: labels[level] for part, level in zip(self._levels.parts, levels.tolist(), strict=True)
+        }
+        return described | self._task.described(self._counted(genome[np.newaxis])[0])
+
+    def inspect(self) -> Inspection:
+        """Return the layers, what each can be reduced to, and whether the bounds can be met."""
+        task = self._task
+        return inspection_of_layers(
+            task.options.network, self._levels, task.measures, [*task.data.notes, *task.notes()]
+        )
+
+    def export(self, genome: IntArray, folder: Path) -> Description:
+        """Write the treated network into `folder` in the first format, verified."""
+        return self.export_as(genome, folder, self.formats[:1], verify=True)
+
+    def export_as(self, genome: IntArray, folder: Path, formats: Sequence[str], verify: bool) -> Description:
+        """Write the treated network into `folder`, loadable without emoprune; verified in a fresh process.
+
+        Raises:
+            ConfigError: A format is not known.
+            ContractError: The reloaded network is not the evaluated one.
+        """
+        return self._write(self._loaded.runner.settled(self._variant(genome)), genome, folder, formats, verify=verify)
+
+    def _check_names(self, formats: Sequence[str]) -> None:
+        unknown = [name for name in formats if name not in self.formats]
+        if unknown:
+            raise ConfigError(f"format: none is called {unknown[0]!r}; expected some of {', '.join(self.formats)}")
+
+    def _possible(self, formats: Sequence[str]) -> Sequence[str]:
+        """Return the formats, packed where none is named, found out to be possible before anything is trained."""
+        self._check_names(formats)
+        others = [name for name in formats if name != PACKED]
+        if others:
+            self._task.formats_to_write(self._loaded, others)
+        return formats or self.formats[:1]
+
+    def _write(
+        self, settled: Variant, genome: IntArray, folder: Path, formats: Sequence[str], *, verify: bool
+    ) -> Description:
+        """Write a network with zeros or roundings of this genome, and return what was measured and verified of it."""
+        self._check_names(formats)
+        counted, described = self._counted(genome[np.newaxis])[0], self.describe(genome)
+        bench, levels = self._loaded.bench, self._levels.decode(genome[np.newaxis])[0]
+        others = [name for name in formats if name != PACKED]
+        found: dict[str, str | int | float] = {}
+        if others:
+            found |= self._task.export(
+                self._loaded,
+                settled,
+                folder,
+                kept=self._task.structure.full,
+                counted=counted,
+                described=described,
+                formats=others,
+                verify=verify,
+                notes=NOTES,
+            )
+        if PACKED in formats:
+            found |= export_packed(
+                folder,
+                Treated(settled.network, bench.network, self._levels, levels, int(counted["bytes"])),
+                bench,
+                source=self._task.options.network,
+                described=described,
+                counted=(counted, self._task.measures.unpruned),
+                verify=verify,
+            )
+        return found
+
+    def fingerprint(self) -> str:
+        """Return a digest of everything that `evaluate` depends on and the config does not name."""
+        return self._task.fingerprint()
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Workers load for themselves; sending loaded tensors would send everything twice.
+        return {**vars(self), "_worker": None, "_treater": None}

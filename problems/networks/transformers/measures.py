@@ -1,0 +1,49 @@
+"""What can be measured of a narrowed transformer, by name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from emoprune.errors import ConfigError
+from emoprune.problems.networks.evaluation.measures import COUNTED, MEASURES, SHARE, TIMED, Measures
+
+__all__ = ["check_reachable", "measures_of"]
+
+_SCORED = {
+    "perplexity": "e to the mean loss of the next token",
+    "loss": "mean loss in nats",
+    "error": "share of examples, or next tokens, whose highest output is another one",
+    "kl": MEASURES["kl"],
+}
+_COUNTED = {
+    "macs": "multiply-accumulates for one example, attention over all its tokens counted",
+    "parameters": MEASURES["parameters"],
+    "bytes": "bytes of all weights as stored",
+    "milliseconds": "median time for one batch on the worker's threads",
+}
+
+
+def measures_of(
+    objectives: Sequence[str], at_most: Mapping[str, float], unpruned: Mapping[str, float], scored: Sequence[str]
+) -> Measures:
+    """Return the measures of a task that is scored by some of them, checked."""
+    known = {name: _SCORED[name] for name in scored} | _COUNTED
+    return Measures(tuple(objectives), dict(at_most), unpruned, known)
+
+
+def check_reachable(measures: Measures, smallest: Mapping[str, float], unpruned: Mapping[str, float]) -> None:
+    """Refuse bounds on counted measures that no genome can meet.
+
+    Raises:
+        ConfigError: It says how small the model can get.
+    """
+    for name, bound in measures.at_most.items():
+        measure = name.removesuffix(SHARE)
+        if measure not in COUNTED or measure in TIMED:
+            continue
+        reached = smallest[measure] / (unpruned[measure] if name.endswith(SHARE) else 1.0)
+        if reached > bound:
+            raise ConfigError(
+                f"at_most: {name} of {bound:g} contradicts what stays: the smallest model that the floors allow has "
+                f"{reached:.4g}; lower `smallest`, allow layers to be dropped, or raise the bound"
+            )

@@ -1,0 +1,167 @@
+"""What a run makes once and keeps: a fitted classifier, ranked units, references; and Gram matrices for repairs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from emoprune.contracts import Reference
+from emoprune.problems.networks.calibration.evidence import Scores
+from emoprune.problems.networks.transformers.anatomy.structure import BlockPlan
+from emoprune.problems.networks.transformers.criteria.contract import TransformerCriterion, TransformerEvidence
+from emoprune.problems.networks.transformers.criteria.gates import HeadGates
+from emoprune.problems.networks.transformers.criteria.weights import Magnitude
+from emoprune.problems.networks.transformers.data.batches import CALIBRATION
+from emoprune.problems.networks.transformers.genes import GeneLayout, Orders
+from emoprune.problems.networks.transformers.references import ReferenceInputs, references_of
+from emoprune.problems.networks.transformers.running.passing import calls_of
+from emoprune.problems.networks.transformers.tasks.fitting import fit_classifier
+from emoprune.problems.networks.transformers.tasks.opening import Opened
+from emoprune.problems.storage.arrays import Weights
+from emoprune.problems.storage.kept import kept_arrays, kept_json
+from emoprune.problems.storage.kept_references import as_json, from_json
+
+__all__ = ["Prepared", "Wanted", "fitted", "orders_of", "prepared", "smallest_plan", "unit_costs"]
+
+CLASSIFIER, SCORES, REFERENCES = "classifier.safetensors", "scores.safetensors", "references.json"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Prepared:
+    """The criterion's scores by group of units, and the references."""
+
+    scores: tuple[Scores, ...]
+    references: tuple[Reference, ...]
+
+    @property
+    def orders(self) -> Orders:
+        """The units of each group, the most important first."""
+        return orders_of(self.scores)
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which references: the methods' names, at which percentages of which cost."""
+
+    names: Sequence[str]
+    cost: str
+    percentages: Sequence[int]
+
+
+def orders_of(scores: Sequence[Scores]) -> list[np.ndarray[Any, np.dtype[np.int64]]]:
+    """Return the units of each group, the highest score first; of equal ones the first."""
+    return [np.argsort(-own, kind="stable") for own in scores]
+
+
+def fitted(opened: Opened, folder: Path) -> dict[str, torch.Tensor]:
+    """Fit the classifier of a model that has none, or take it from `folder`; return the weights that this changed."""
+    if not opened.unfitted:
+        return {}
+    model = opened.task.model
+
+    def made() -> Weights:
+        fit_classifier(model, opened.train)
+        own = {name: each for name, each in model.state_dict().items() if name.startswith("classifier.")}
+        return {name: each.detach().cpu().numpy() for name, each in own.items()}
+
+    folder.mkdir(parents=True, exist_ok=True)
+    weights = {name: torch.from_numpy(own.copy()) for name, own in kept_arrays(folder / CLASSIFIER, made).items()}
+    model.load_state_dict(weights, strict=False)
+    return weights
+
+
+def unit_costs(opened: Opened) -> list[Scores]:
+    """Return the parameters that go with each unit, by group; shared keys and values are split among queries."""
+    anatomy, costs = opened.anatomy, []
+    blocks = opened.task.model.get_submodule(anatomy.path)
+    for block, own in zip(anatomy.blocks, blocks, strict=True):
+        attention = block.attention
+        query, key = own.get_submodule(attention.query), own.get_submodule(attention.key)
+        output = own.get_submodule(attention.output)
+        per_head = attention.width * (query.in_features + output.out_features + 2 * key.in_features / attention.group)
+        costs.append(np.full(attention.heads, float(per_head)))
+        neurons = [
+            np.full(
+                each.neurons, float(sum(own.get_submodule(path).in_features for path in each.inputs) + anatomy.hidden)
+            )
+            for each in block.feed_forwards
+        ]
+        costs.append(np.concatenate(neurons))
+    return costs
+
+
+def prepared(
+    opened: Opened,
+    layout: GeneLayout,
+    criterion: TransformerCriterion,
+    wanted: Wanted,
+    *,
+    folder: Path,
+    seed: int,
+) -> Prepared:
+    """Make what is not in `folder` yet, and keep it there.
+
+    Kept, because a resume on another machine must not rank two nearly equal units the other way round.
+    """
+    evidence = TransformerEvidence(
+        opened.task, opened.anatomy, opened.task.parts[CALIBRATION], unit_costs(opened), seed
+    )
+
+    def scored() -> Weights:
+        return {f"{number:04}": np.asarray(own, dtype=np.float64) for number, own in enumerate(criterion(evidence))}
+
+    kept = kept_arrays(folder / SCORES, scored)
+    scores = tuple(kept[name] for name in sorted(kept))
+
+    def referred() -> dict[str, Any]:
+        # What no method looks at is not measured: a pass backwards through a language model takes long.
+        gates = HeadGates()(evidence) if "greedy-heads" in wanted.names else scores
+        inputs = ReferenceInputs(
+            layout,
+            opened.cost_model,
+            orders_of(scores),
+            scores,
+            gates,
+            Magnitude()(evidence) if "global-magnitude" in wanted.names else scores,
+            evidence.costs,
+            _influence(opened) if "dropped-layers" in wanted.names else np.zeros(len(opened.anatomy.blocks)),
+            np.random.default_rng(seed),
+            wanted.cost,
+            wanted.percentages,
+        )
+        return as_json(references_of(wanted.names, inputs), {})
+
+    references, _ = from_json(kept_json(folder / REFERENCES, referred), layout.space)
+    return Prepared(scores, references)
+
+
+def _influence(opened: Opened) -> Scores:
+    """Return by how much each layer turns what flows through it: 1 - cosine of its input and output, on average."""
+    narrower, anatomy = opened.narrower(), opened.anatomy
+    blocks = opened.task.model.get_submodule(anatomy.path)
+    turned, tokens = np.zeros(len(anatomy.blocks)), 0
+    for batch in opened.task.parts[CALIBRATION]:
+        calls = calls_of(narrower, batch.inputs)
+        hidden = calls.hidden
+        for number, block in enumerate(blocks):
+            with torch.no_grad():
+                after = calls.run(number, block, hidden)
+            turned[number] += float((1 - torch.cosine_similarity(hidden, after, dim=-1)).double().sum())
+            hidden = after
+        tokens += hidden[..., 0].numel()
+    return turned / tokens
+
+
+def smallest_plan(layout: GeneLayout, orders: Orders) -> list[BlockPlan]:
+    """Return the plans of the smallest genome that the floors allow: all but one layer gone, if layers can go."""
+    number = len(layout.anatomy.blocks)
+    kept = [each == number - 1 for each in range(number)] if layout.drop_layers else None
+    genome = layout.encode([0] * len(layout.anatomy.groups), orders, kept)
+    if layout.bits:
+        genome[[own.stop - 1 for own in layout.slices()]] = 0
+    return layout.decode(genome, orders)

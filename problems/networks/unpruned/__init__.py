@@ -1,0 +1,1 @@
+"""The network that is pruned: found by name, its weights loaded or trained once."""

@@ -1,0 +1,1 @@
+"""Which columns a model of a stream needs."""

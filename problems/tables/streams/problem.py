@@ -1,0 +1,269 @@
+"""Which columns of a stream to keep, and when to choose anew: error on the next window against time per prediction."""
+
+from __future__ import annotations
+
+import json
+import runpy
+import shutil
+import statistics
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from importlib.resources import as_file, files
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emoprune.contracts import Description, Direction, Failure, Inspection, Objective, Reference, Row
+from emoprune.errors import ConfigError, ContractError, StorageError
+from emoprune.problems.tables.computing import Computed
+from emoprune.problems.tables.formulas.formula import Column
+from emoprune.problems.tables.learners.by_name import learner_plan
+from emoprune.problems.tables.learners.contract import Learner, Model
+from emoprune.problems.tables.metrics import metric_named
+from emoprune.problems.tables.reading.making import TaskName, Wanted
+from emoprune.problems.tables.reading.sources import Source, read_table
+from emoprune.problems.tables.standalone.stream import FORMAT, Reselector
+from emoprune.problems.tables.streams.windows import Policy, Steps, Windows
+from emoprune.problems.tables.table import Task
+from emoprune.records import Split
+from emoprune.space import Gene, GeneKind, IntArray, Space
+
+__all__ = ["TabularStream"]
+
+CLUSTERS = tuple(range(2, 11))
+THRESHOLDS = (0.0, 0.3, 0.5, 0.7, 0.9, 1.01)  # 0 never chooses anew, above 1 every window does
+WEIGHTS = (0.0, 0.25, 0.5, 0.75, 1.0)
+COSTS = ("milliseconds", "columns", "changes")
+WARM_UP, TIMED = 5, 31
+
+
+class TabularStream:
+    """Choose columns of a stream in windows: how many, by which weights, and at which drift anew.
+
+    Rows are taken in their order. In each window columns are weighted by how tight they are inside the clusters of its
+    rows, and by mutual information with the target; the heaviest stay. What is learnt on a window with the columns that
+    are kept then is scored on the next window.
+
+    Args:
+        data: A built-in table, a .csv, .tsv or .parquet file, or `package.module:function`.
+        target: The column to predict, unless the data brings its target.
+        time: A column to sort the rows by; without one they are in order already.
+        task: classification or regression; auto takes texts and few different whole numbers for classes.
+        ignore: Patterns of columns that are left out; categories always are.
+        window: Rows of a window.
+        learner: lightgbm, logistic, ridge, random-forest, or an estimator's import target; with options as a mapping.
+        metric: error, or a name of scikit-learn's; auto is the error, or the root of the mean squared error.
+        costs: What is minimised besides: milliseconds (median for the prediction of one row), columns, changes (how
+            often columns are chosen anew).
+        select: The share of windows to choose from the front on, after those to search on.
+        test: The share of windows to report on, the last ones.
+    """
+
+    def __init__(
+        self,
+        *,
+        data: str,
+        target: str | None = None,
+        time: str | None = None,
+        task: TaskName = "auto",
+        ignore: Sequence[str] = (),
+        window: int = 256,
+        learner: str | Mapping[str, Any] = "lightgbm",
+        metric: str = "auto",
+        costs: Sequence[str] = ("milliseconds",),
+        select: float = 0.2,
+        test: float = 0.2,
+    ) -> None:
+        unknown = [name for name in costs if name not in COSTS]
+        if unknown or len(set(costs)) != len(costs):
+            raise ConfigError(f"costs: expected some of {', '.join(COSTS)}, each once, found {list(costs)}")
+        self._name = data
+        self._costs = tuple(costs)
+        self._table = read_table(Source(data, target, None, time, Wanted(task, (), tuple(ignore))))
+        numbers = [str(term) for term in self._table.kinds.numbers]
+        if not numbers:
+            raise ConfigError("data: expected columns of numbers to cluster, found none")
+        self._columns = tuple(Column(name) for name in numbers)
+        self._steps = Steps.of(self._table, window, select, test)
+        self._plan = learner_plan(learner, self._table.task)
+        self._metric = metric_named(metric, self._table.task)
+        self._computed: Computed | None = None
+        self._learner: Learner | None = None
+        self._windows: Windows | None = None
+
+    @property
+    def space(self) -> Space:
+        """How many columns, how many clusters, at which overlap anew, and the weight of mutual information."""
+        levels = (
+            ("columns kept", len(self._columns)),
+            ("clusters", len(CLUSTERS)),
+            ("overlap below which columns are chosen anew", len(THRESHOLDS)),
+            ("weight of mutual information", len(WEIGHTS)),
+        )
+        return Space(tuple(Gene(name, count, GeneKind.ORDERED) for name, count in levels))
+
+    @property
+    def objectives(self) -> tuple[Objective, ...]:
+        """The metric on the next window, and the costs."""
+        worst = {"columns": float(len(self._columns)), "changes": float(len(self._steps.windows))}
+        units = {"milliseconds": "ms"}
+        costs = [Objective(name, Direction.MINIMISE, units.get(name, ""), worst.get(name)) for name in self._costs]
+        return (self._metric.objective, *costs)
+
+    def inspect(self) -> Inspection:
+        """Return how many windows there are for what, and which columns are left out."""
+        left_out = [name for name in self._table.names if Column(name) not in self._columns]
+        summary: dict[str, str | int | float | bool] = {
+            "table": self._name,
+            "task": self._table.task.value,
+            "rows": len(self._table),
+            "columns of numbers": len(self._columns),
+            "windows": len(self._steps.windows),
+        }
+        summary |= {f"windows to {split.value} on": len(steps) for split, steps in self._steps.of_split.items()}
+        notes = [f"Left out, because categories have no clusters: {', '.join(left_out)}."] if left_out else []
+        return Inspection(summary, {}, [*self._table.notes, *notes])
+
+    def setup(self, device: str, threads: int) -> None:  # noqa: ARG002  # there is nothing here for a GPU
+        """Make a learner with `threads` threads, and room for what windows share."""
+        self._computed = Computed(self._table)
+        self._learner = self._plan.made(self._table.task, threads)
+        rows = np.arange(len(self._table))
+        matrix = self._computed.matrix(self._columns, self._steps.block(1), rows)
+        self._windows = Windows(self._table, self._steps, matrix)
+
+    @property
+    def _loaded(self) -> tuple[Computed, Learner, Windows]:
+        if self._computed is None or self._learner is None or self._windows is None:
+            raise ContractError("nothing is set up yet; call setup(device, threads) first")
+        return self._computed, self._learner, self._windows
+
+    def policy(self, genome: IntArray) -> Policy:
+        """Return what a genome of shape (genes,) stands for."""
+        keep, clusters, threshold, weight = genome.tolist()
+        return Policy(keep + 1, CLUSTERS[clusters], THRESHOLDS[threshold], WEIGHTS[weight])
+
+    def evaluate(self, genomes: IntArray, seeds: NDArray[np.uint64], split: Split) -> Sequence[Row]:
+        """Return the metric and costs of each genome on the windows of a split."""
+        return [self._row(self.policy(genome), int(seed), split) for genome, seed in zip(genomes, seeds, strict=True)]
+
+    def _row(self, policy: Policy, seed: int, split: Split) -> Row:
+        computed, learner, windows = self._loaded
+        steps = self._steps.of_split[split]
+        kept = windows.kept(policy, steps.stop)
+        predictions = []
+        for number in steps:
+            block, terms = self._steps.block(number), [self._columns[place] for place in kept[number - 1]]
+            model = learner.fitted(computed, block, terms, seed)
+            inputs = computed.matrix(terms, block, block.scored)
+            predictions.append(model.predict(inputs))
+        rows = np.concatenate([self._steps.windows[number] for number in steps])
+        score = self._metric(self._table.target[rows], np.concatenate(predictions))
+        values = {
+            "columns": float(policy.keep),
+            "changes": float(sum(not np.array_equal(*pair) for pair in pairwise(kept))),
+        }
+        if "milliseconds" in self._costs:
+            values["milliseconds"] = _milliseconds(model, inputs)
+        row = [score, *(values[name] for name in self._costs)]
+        return row if np.isfinite(row).all() else Failure(f"{self._metric.name} is {score} with this policy")
+
+    def references(self) -> tuple[Reference, ...]:
+        """Return all columns, then half and a quarter of them: chosen once, at drift, and in every window."""
+        found = {"unpruned": [len(self._columns) - 1, 0, 0, 0]}
+        for share in (2, 4):
+            keep = max(1, len(self._columns) // share) - 1
+            found |= {
+                f"once-{keep + 1}": [keep, 3, 0, 0],
+                f"drift-{keep + 1}": [keep, 3, 3, 0],
+                f"always-{keep + 1}": [keep, 3, 5, 0],
+                f"information-{keep + 1}": [keep, 0, 5, 4],
+            }
+        first: dict[bytes, Reference] = {}
+        for name, genome in found.items():
+            canonical = self.canonical(np.array([genome], dtype=np.int64))[0]
+            first.setdefault(self.space.key(canonical), Reference(name, canonical))
+        return tuple(first.values())
+
+    def canonical(self, genomes: IntArray) -> IntArray:
+        """Return genomes in which genes without effect are 0: of all columns, or of clusters that have no weight."""
+        found = genomes.copy()
+        found[found[:, 0] == len(self._columns) - 1, 1:] = 0
+        found[found[:, 3] == len(WEIGHTS) - 1, 1] = 0
+        return found
+
+    def describe(self, genome: IntArray) -> Description:
+        """Say what a policy does."""
+        policy = self.policy(genome)
+        if policy.keep == len(self._columns):
+            return {"columns kept": policy.keep}
+        words = {THRESHOLDS[0]: "never", THRESHOLDS[-1]: "in every window"}
+        described: dict[str, str | int | float] = {"columns kept": policy.keep}
+        described |= {"clusters": policy.clusters} if policy.information_weight < 1 else {}
+        described["chosen anew"] = words.get(policy.threshold, f"at an overlap below {policy.threshold:g}")
+        return described | {"weight of mutual information": policy.information_weight}
+
+    def export(self, genome: IntArray, folder: Path) -> Description:
+        """Write the policy with its choice at the last window to search on, and the code that goes on from there.
+
+        Raises:
+            ContractError: What was reloaded chooses other columns in the windows that follow.
+            StorageError: The folder cannot be written.
+        """
+        _, _, windows = self._loaded
+        policy, start = self.policy(genome), self._steps.of_split[Split.SEARCH].stop
+        chosen = windows.kept(policy, len(self._steps.windows))
+        reselector = Reselector(
+            [str(column) for column in self._columns],
+            classes=self._table.task is not Task.REGRESSION,
+            kept=chosen[start - 1].tolist(),
+            **asdict(policy),
+        )
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            plan = json.dumps({"format": FORMAT, **asdict(reselector)}, indent=1, ensure_ascii=False)
+            (folder / "stream.json").write_text(plan, encoding="utf-8")
+            with as_file(files("emoprune.problems.tables.standalone") / "stream.py") as script:
+                shutil.copyfile(script, folder / "stream.py")
+        except OSError as error:
+            raise StorageError(f"export: cannot write {folder.name!r}: {error}; free space and try again") from error
+        compared = self._verify(folder, chosen, start)
+        names = ", ".join(str(self._columns[place]) for place in chosen[start - 1])
+        return {**self.describe(genome), "kept now": names, "verified": f"same columns in {compared} later windows"}
+
+    def _verify(self, folder: Path, chosen: Sequence[IntArray], start: int) -> int:
+        computed, _, _ = self._loaded
+        reloaded = runpy.run_path(str(folder / "stream.py"))["load_reselector"](folder)
+        for number in range(start, len(chosen)):
+            rows = self._steps.windows[number]
+            window = computed.matrix(self._columns, self._steps.block(1), rows)
+            kept = reloaded.update(window, self._table.target[rows])
+            if kept != chosen[number].tolist():
+                raise ContractError(
+                    f"export: in window {number} the reloaded policy keeps {kept}, expected {chosen[number].tolist()}; "
+                    "do not use it, and report the table"
+                )
+        return len(chosen) - start
+
+    def fingerprint(self) -> str:
+        """Return a digest of the table."""
+        return self._table.digest()
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Workers compute for themselves.
+        return {**vars(self), "_computed": None, "_learner": None, "_windows": None}
+
+
+def _milliseconds(model: Model, inputs: NDArray[np.float64]) -> float:
+    """Return the median time for the prediction of one row, after a few that do not count."""
+    spent = []
+    for turn in range(WARM_UP + TIMED):
+        row = inputs[turn % len(inputs)][np.newaxis]
+        begun = time.perf_counter()
+        model.predict(row)
+        spent.append(1000 * (time.perf_counter() - begun))
+    return statistics.median(spent[WARM_UP:])

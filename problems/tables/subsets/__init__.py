@@ -1,0 +1,1 @@
+"""Which columns and new features a model needs."""

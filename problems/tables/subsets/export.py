@@ -1,0 +1,115 @@
+"""Exporting chosen features: formulas to read, what they learnt, a loader that needs numpy alone, and the model."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from importlib.metadata import version
+from importlib.resources import as_file, files
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emoprune.contracts import Description
+from emoprune.errors import ContractError, StorageError
+from emoprune.problems.tables.fitting import features_of, frame_of
+from emoprune.problems.tables.formulas.formula import Term
+from emoprune.problems.tables.standalone.features import Features
+from emoprune.problems.tables.subsets.card import feature_card
+from emoprune.problems.tables.task import TableTask, Worker
+
+__all__ = ["export_subset", "write_features"]
+
+ALLOWED = 1e-9  # relative; the same sums in the same order, on fewer rows
+TIME_LIMIT = 120.0  # seconds
+
+
+def export_subset(
+    folder: Path, task: TableTask, worker: Worker, terms: Sequence[Term], described: Description
+) -> Description:
+    """Write chosen features and the model trained on them, verify both in a fresh process, and say what was measured.
+
+    Everything is learnt on the rows to search on, as for the scores on the rows to select and to test on.
+
+    Raises:
+        ContractError: What was reloaded gives other features or predictions.
+        StorageError: The folder cannot be written.
+    """
+    block, metric = task.parts.test, task.measures.metric
+    features = features_of(worker.computed, block, terms)
+    model = worker.learner.fitted(worker.computed, block, terms, 0)
+    expected = worker.computed.matrix(terms, block, block.scored)
+    predictions = model.predict(expected)
+    score = metric(task.table.target[block.scored], predictions)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        write_features(folder, features)
+        written = model.write(folder)
+        answer = _verified(folder, task, expected, predictions, written)
+        said: dict[str, str | int | float] = {**described, f"test {metric.name}": score, "model": written or "none"}
+        said |= {"difference of features": answer["difference"], "verified": "in a fresh process without emoprune"}
+        card = feature_card(features, task, said, written)
+        (folder / "README.md").write_text(card, encoding="utf-8")
+    except OSError as error:
+        raise StorageError(
+            f"export: cannot write {folder.name!r}: {error}; free space, or export to a place that can be written"
+        ) from error
+    return said
+
+
+def write_features(folder: Path, features: Features) -> None:
+    """Write features.json, statistics.npz and features.py, which computes the features from the two."""
+    plan = {**features.plan, "made_with": {name: version(name) for name in ("emoprune", "numpy")}}
+    (folder / "features.json").write_text(json.dumps(plan, indent=1, ensure_ascii=False), encoding="utf-8")
+    np.savez_compressed(folder / "statistics.npz", **dict(features.learnt))  # type: ignore[arg-type]  # its stub takes allow_pickle for an array
+    with as_file(files("emoprune.problems.tables.standalone") / "features.py") as script:
+        shutil.copyfile(script, folder / "features.py")
+
+
+def _verified(
+    folder: Path, task: TableTask, expected: NDArray[np.float64], predictions: NDArray[np.float64], model: str | None
+) -> dict[str, Any]:
+    frame = frame_of(task.table, task.parts.test.scored)
+    arrays: dict[str, NDArray[Any]] = {"expected": expected}
+    for number, column in enumerate(frame.values()):
+        if column.dtype.kind == "f":
+            arrays[f"column {number}"] = column
+        else:
+            arrays[f"missing {number}"] = np.array([value is None for value in column])
+            arrays[f"column {number}"] = np.array(["" if value is None else str(value) for value in column])
+    if model is not None:
+        arrays["predictions"] = predictions[:, 1] if task.table.task == "binary" else predictions
+    with tempfile.TemporaryDirectory() as scratch:
+        inputs, asked, answer = (Path(scratch) / name for name in ("inputs.npz", "asked.json", "answer.json"))
+        np.savez(inputs, **arrays)  # type: ignore[arg-type]  # its stub takes allow_pickle for an array
+        question = {"folder": str(folder.resolve()), "inputs": str(inputs), "columns": list(frame), "model": model}
+        asked.write_text(json.dumps(question), encoding="utf-8")
+        with as_file(files("emoprune.problems.tables.standalone") / "verify.py") as script:
+            _run([sys.executable, "-P", str(script), str(asked), str(answer)], scratch)
+        found: dict[str, Any] = json.loads(answer.read_text(encoding="utf-8"))
+    for what in ("difference", "alone", "predictions"):
+        if found.get(what, 0.0) > ALLOWED:
+            raise ContractError(
+                f"export: what was reloaded is not what was evaluated ({what}: {found[what]:.3g}, expected at most "
+                f"{ALLOWED:g}); do not use it, and report the table"
+            )
+    if found["emoprune"]:
+        raise ContractError("export: the exported loader imported emoprune, expected it to need numpy alone")
+    return found
+
+
+def _run(command: list[str], folder: str) -> None:
+    try:
+        done = subprocess.run(  # noqa: S603  # our own script, on files that were just written
+            command, cwd=folder, capture_output=True, text=True, timeout=TIME_LIMIT, check=False
+        )
+    except subprocess.TimeoutExpired as error:
+        raise ContractError(f"export: the fresh process did not answer within {TIME_LIMIT:.0f} s; try again") from error
+    if done.returncode:
+        raise ContractError(f"export: a fresh process cannot load what was written: {done.stderr.strip()[-500:]}")

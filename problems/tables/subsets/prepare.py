@@ -1,0 +1,94 @@
+"""What is made once per run and kept in its folder: new features, references, and what subsets are held against."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from emoprune.errors import ConfigError, StorageError
+from emoprune.problems.tables.formulas.formula import Formula, Term, from_plain, plain_of
+from emoprune.problems.tables.racing import Yardstick, plain_yardsticks, read_yardsticks
+from emoprune.problems.tables.subsets.references.catalogue import found_by
+from emoprune.problems.tables.subsets.references.inputs import ReferenceInputs, Subset
+from emoprune.problems.tables.task import TableTask, Worker
+
+__all__ = ["NewFeatures", "kept_features", "kept_references", "kept_yardsticks"]
+
+
+@dataclass(frozen=True, slots=True)
+class NewFeatures:
+    """New features that a search may choose: by a bit each, or through slots that can hold any of the others.
+
+    `openfe` is the plain answer, the most important first; `considered` counts the formulas that were looked at, and
+    `possible` those there are.
+    """
+
+    survivors: tuple[Formula, ...] = ()
+    others: tuple[Formula, ...] = ()
+    openfe: tuple[Formula, ...] = ()
+    considered: int = 0
+    possible: int = 0
+
+
+def kept_features(path: Path, make: Callable[[], NewFeatures]) -> NewFeatures:
+    """Return the new features that lie in a file, or make them and write them there."""
+    plain = _kept(path, lambda: _plain_features(make()))
+    survivors, others, openfe = (
+        tuple(_formula(each, path) for each in plain[part]) for part in ("survivors", "others", "openfe")
+    )
+    return NewFeatures(survivors, others, openfe, int(plain["considered"]), int(plain["possible"]))
+
+
+def _plain_features(found: NewFeatures) -> dict[str, Any]:
+    parts = {"survivors": found.survivors, "others": found.others, "openfe": found.openfe}
+    lists = {part: [plain_of(each) for each in formulas] for part, formulas in parts.items()}
+    return {**lists, "considered": found.considered, "possible": found.possible}
+
+
+def _formula(plain: Any, path: Path) -> Formula:
+    found = from_plain(plain)
+    if not isinstance(found, Formula):
+        raise ConfigError(f"{path.name} holds a column where a formula is expected; remove it and it is made again")
+    return found
+
+
+def kept_references(path: Path, names: Sequence[str], inputs: Callable[[], ReferenceInputs]) -> list[Subset]:
+    """Return the references that lie in a file, or make them and write them there."""
+
+    def made() -> list[dict[str, Any]]:
+        found = found_by(names, inputs())
+        return [{"name": name, "terms": [plain_of(term) for term in terms]} for name, terms in found]
+
+    return [(str(each["name"]), tuple(from_plain(term) for term in each["terms"])) for each in _kept(path, made)]
+
+
+def kept_yardsticks(
+    path: Path, task: TableTask, worker: Callable[[], Worker], subsets: Sequence[tuple[Term, ...]], seed: int
+) -> tuple[Yardstick, ...]:
+    """Return the yardsticks that lie in a file, or measure them and write them there."""
+    if not path.exists():
+        held = worker()
+        _write(path, plain_yardsticks([task.yardstick(held, terms, seed) for terms in subsets]))
+    return read_yardsticks(path)
+
+
+def _kept(path: Path, make: Callable[[], Any]) -> Any:
+    if not path.exists():
+        _write(path, make())
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ConfigError(f"{path.name} cannot be read ({error}); remove it and it is made again") from error
+
+
+def _write(path: Path, plain: Any) -> None:
+    """Write JSON that is there as a whole or not at all, so that a killed run finds no half of it."""
+    partial = path.with_suffix(".partial")
+    try:
+        partial.write_text(json.dumps(plain, indent=1, allow_nan=False), encoding="utf-8")
+        partial.replace(path)
+    except OSError as error:
+        raise StorageError(f"cannot write {path.name}: {error}; free space and try again") from error

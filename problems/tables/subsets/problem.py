@@ -1,0 +1,179 @@
+"""Which columns and new features to keep: what the problems on subsets have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emoprune.contracts import Audit, Constraint, Description, Inspection, Objective, Reference, Row
+from emoprune.errors import ContractError
+from emoprune.problems.tables.formulas.formula import Column, Term, sources
+from emoprune.problems.tables.subsets.audit import audit_subsets
+from emoprune.problems.tables.subsets.export import export_subset
+from emoprune.problems.tables.subsets.genes import SubsetGenes
+from emoprune.problems.tables.subsets.inspection import inspection_of
+from emoprune.problems.tables.subsets.prepare import NewFeatures, kept_features, kept_references, kept_yardsticks
+from emoprune.problems.tables.subsets.references.inputs import ReferenceInputs
+from emoprune.problems.tables.task import TableTask, Worker
+from emoprune.records import Candidate, Split
+from emoprune.space import IntArray, Space
+
+__all__ = ["SubsetProblem"]
+
+
+class SubsetProblem:
+    """A search for subsets of a table's columns and of new features.
+
+    Args:
+        task: The table, and how subsets of it are measured.
+        name: What a person calls the table.
+        references: Names of reference methods.
+    """
+
+    def __init__(self, task: TableTask, name: str, references: tuple[str, ...]) -> None:
+        self.task = task
+        self._name = name
+        self._methods = references
+        self._genes: SubsetGenes | None = None
+        self._references: tuple[Reference, ...] = ()
+        self._worker: Worker | None = None
+
+    def _new_features(self, seed: int) -> NewFeatures:
+        """Return the features that there are genes for; called once per run."""
+        raise NotImplementedError
+
+    @property
+    def _slots(self) -> int:
+        """How many slots there are for features without a bit."""
+        return 0
+
+    @property
+    def objectives(self) -> tuple[Objective, ...]:
+        """The metric and the costs."""
+        return self.task.objectives(self.task.table.terms)
+
+    @property
+    def constraints(self) -> tuple[Constraint, ...]:
+        """The bounds."""
+        return self.task.constraints
+
+    @property
+    def space(self) -> Space:
+        """A bit per column and per new feature, and the slots."""
+        return self._known.space
+
+    @property
+    def _known(self) -> SubsetGenes:
+        if self._genes is None:
+            raise ContractError("the features are not known yet; call prepare(folder, seed) first")
+        return self._genes
+
+    @property
+    def _loaded(self) -> Worker:
+        if self._worker is None:
+            raise ContractError("nothing is set up yet; call setup(device, threads) first")
+        return self._worker
+
+    def inspect(self) -> Inspection:
+        """Return what the table holds, how it is split, and how many features can be made of it."""
+        return inspection_of(self._name, self.task)
+
+    def prepare(self, folder: Path, seed: int) -> None:
+        """Find new features and references in `folder`, or make them and keep them there."""
+        making = _Making(self.task)
+        found = kept_features(folder / "new-features.json", lambda: self._new_features(seed))
+        bits: tuple[Term, ...] = (*self.task.table.terms, *found.survivors)
+        self._genes = SubsetGenes(bits, found.others, self._slots)
+        subsets = kept_references(
+            folder / "references.json",
+            self._methods,
+            lambda: ReferenceInputs(self.task, making.worker, found.openfe, found.survivors, seed),
+        )
+        self._references = self._each_once([(name, self._genes.encoded(terms)) for name, terms in subsets])
+        kept = [self._genes.decoded(reference.genome) for reference in self._references]
+        path = folder / "yardsticks.json"
+        self.task.hold_against(kept_yardsticks(path, self.task, lambda: making.worker, kept, seed))
+
+    def _each_once(self, named: Sequence[tuple[str, IntArray]]) -> tuple[Reference, ...]:
+        first: dict[bytes, Reference] = {}
+        for name, genome in named:
+            first.setdefault(self.space.key(genome), Reference(name, genome))
+        return tuple(first.values())
+
+    def setup(self, device: str, threads: int) -> None:  # noqa: ARG002  # there is nothing here for a GPU
+        """Make a learner with `threads` threads, and room for what is computed."""
+        self._worker = self.task.worker(threads)
+
+    def evaluate(self, genomes: IntArray, seeds: NDArray[np.uint64], split: Split) -> Sequence[Row]:
+        """Return the metric, costs and bounded values of each genome."""
+        pairs = zip(genomes, seeds.tolist(), strict=True)
+        return [self.task.row(self._loaded, self._known.decoded(genome), seed, split) for genome, seed in pairs]
+
+    def references(self) -> tuple[Reference, ...]:
+        """Return all columns, then what a user would have picked without a search."""
+        return self._references
+
+    def canonical(self, genomes: IntArray) -> IntArray:
+        """Return genomes in which no slot holds what another one holds."""
+        return self._known.canonical(genomes)
+
+    def kept(self, genome: IntArray) -> tuple[Term, ...]:
+        """Return the columns and features that a genome keeps."""
+        return self._known.decoded(genome)
+
+    def describe(self, genome: IntArray) -> Description:
+        """Say which columns and features are kept."""
+        terms = self._known.decoded(genome)
+        columns = [str(term) for term in terms if isinstance(term, Column)]
+        made = [str(term) for term in terms if not isinstance(term, Column)]
+        needed = frozenset().union(*(sources(term) for term in terms))
+        found: dict[str, str | int | float] = {"inputs": len(terms)}
+        found |= {"columns": ", ".join(columns)} if columns else {}
+        found |= {"generated": "; ".join(made)} if made else {}
+        return found | {"computed from": f"{len(needed)} of {len(self.task.table.columns)} columns"}
+
+    def export(self, genome: IntArray, folder: Path) -> Description:
+        """Write the features as readable formulas, with what computes them for new rows; verified in a fresh process.
+
+        Raises:
+            ContractError: What was reloaded does not give the features that were evaluated.
+        """
+        return export_subset(folder, self.task, self._loaded, self._known.decoded(genome), self.describe(genome))
+
+    def audit(
+        self,
+        candidates: Sequence[Candidate],
+        folder: Path,  # noqa: ARG002  # the contract's; nothing here takes long enough to be kept
+        seed: int,
+        *,
+        repeats: int = 5,
+        permutations: int = 3,
+    ) -> Audit:
+        """Say whether the front can be believed: on fresh splits, on held-out rows, and with a shuffled target."""
+        subsets = [self._known.decoded(candidate.genome) for candidate in candidates]
+        return audit_subsets(self.task, self._loaded, subsets, repeats=repeats, permutations=permutations, seed=seed)
+
+    def fingerprint(self) -> str:
+        """Return a digest of the table."""
+        return self.task.table.digest()
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Workers compute for themselves; what was computed would only make the message larger.
+        return {**vars(self), "_worker": None}
+
+
+class _Making:
+    """A worker for the time of preparing, made when something really has to be made."""
+
+    def __init__(self, task: TableTask) -> None:
+        self._task = task
+
+    @cached_property
+    def worker(self) -> Worker:
+        """The worker; one thread, so that what it finds depends on no machine."""
+        return self._task.worker(1)

@@ -48,7 +48,7 @@ format: $(TOOLS) ## Repair style and formatting where ruff can
 	@$(BIN)/ruff format .
 
 types: $(TOOLS) ## Check types, strictly, under the import names
-	@$(BIN)/python -m pytest --quiet tests/test_types.py
+	@$(BIN)/python -m pytest --quiet tests/house/test_types.py
 
 bench: $(TOOLS) ## Run every benchmark, ours beside its peers
 	@set -e; for script in $(sort $(wildcard benchmarks/*.py)); do echo "== $$script"; $(BIN)/python "$$script"; done

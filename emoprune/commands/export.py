@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -9,11 +10,12 @@ from typing import Any
 from emoprune.commands.exported import Exported, check_formats, formats_to_write
 from emoprune.commands.reopen import chosen, ready, reopened
 from emoprune.contracts import Exporting, Problem
-from emoprune.loop.results import log
 from emoprune.run import Run
 from emoprune.run.locks import alone, whole
 
 __all__ = ["export"]
+
+_log = logging.getLogger(__name__)
 
 
 def export(
@@ -48,7 +50,7 @@ def export(
     """
     picked = chosen(run, candidate).candidate
     folder = run.path / "exports" / str(picked.id)
-    call = "emoprune.loop.results.export(run, candidate, problem=...)"
+    call = "emoprune.commands.export.export(run, candidate, problem=...)"
     with reopened(run, problem, call=call, trust_code=trust_code) as made:
         check_formats(made, formats, verify=verify)
         with alone(run.path, f"export-{picked.id}"):
@@ -62,5 +64,5 @@ def export(
                 said = dict(made.export_as(picked.genome, partial, now.formats, verify))
                 now.write(partial, run.name, picked.id)
             for sentence in before.lost_with(now):
-                log.warning("export: %s", sentence)
+                _log.warning("export: %s", sentence)
     return folder, said

@@ -50,7 +50,7 @@ def reopened(run: Run, problem: Problem | None, *, call: str, trust_code: bool) 
     Args:
         run: Whose problem.
         problem: The object that a run was given as its problem, or None.
-        call: How to do the same from Python, as in `emoprune.loop.results.export(run, candidate, problem=...)`.
+        call: How to do the same from Python, as in `emoprune.commands.export.export(run, candidate, problem=...)`.
         trust_code: Whether code that a run from elsewhere names may be imported.
 
     Raises:

@@ -17,7 +17,7 @@ __all__ = ["Results", "alarms_of"]
 
 CANNOT = "cannot be described"  # the label in the place of words that could not be had
 
-log = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 
 class Results:
@@ -90,7 +90,7 @@ class Results:
     def _cannot(self, error: EmopruneError) -> None:
         """Say once that something cannot be said: a search is not ended by the words of one row."""
         if not self._speechless:
-            log.warning("%s; others are marked in the descriptions alone", error)
+            _log.warning("%s; others are marked in the descriptions alone", error)
         self._speechless = True
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 FOLDERS = {"emoprune": "emoprune", "problems": "emoprune/problems", "operators": "emoprune/operators"}
 LIMIT = 300  # seconds; the first run also reads the types of torch
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-SCRIPT = Path(__file__).with_name("killing_for_tests.py")
+SCRIPT = Path(__file__).parents[1] / "support" / "killing_for_tests.py"
 
 
 def verdicts(*arguments: str, seconds: float) -> Counter[str]:

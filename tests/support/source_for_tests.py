@@ -9,7 +9,7 @@ from pathlib import Path
 
 __all__ = ["ROOT", "Module", "imports", "modules", "part_of", "planted"]
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 FOLDERS = {"emoprune": "emoprune", "problems": "emoprune.problems", "operators": "emoprune.operators"}
 
 

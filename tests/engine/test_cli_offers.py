@@ -335,7 +335,7 @@ class TestMistakes:
         path.write_text(json.dumps({**config, "problem": {"name": "given:OfferingKnapsack12"}}))
         shown = emoprune(*words)
         assert shown.code == 2
-        told = rf"given its problem as an object; {words[0]} from Python: emoprune\.\w+\.{words[0]}\(run"
+        told = rf"given its problem as an object; {words[0]} from Python: emoprune\.commands\.\w+\.{words[0]}\(run"
         assert re.search(told, shown.err)
 
     @pytest.mark.parametrize(
@@ -361,7 +361,7 @@ class TestMistakes:
     def test_everything_that_lies_in_a_run_afterwards_is_described(self, emoprune: Command, runs: Path) -> None:
         for words in (*COMMANDS, ("report", "done")):
             assert emoprune(*words).code == 0
-        page = (Path(__file__).parents[1] / "docs" / "run-folder.md").read_text()
+        page = (Path(__file__).parents[2] / "docs" / "run-folder.md").read_text()
         left = [entry.name for entry in (runs / "done").iterdir()]
         assert {"audit.json", "audit", "recovered", "recovered.jsonl", "exports", ".locks"} <= set(left)
         assert [name for name in left if not re.search(rf"[ `]{re.escape(name)}[ /`]", page)] == []
@@ -406,7 +406,7 @@ class TestCriteria:
         assert "test-size" in json.loads(emoprune("list", "--json").out)["criteria"]
 
     def test_without_any_criterion_the_list_is_empty(self, emoprune: Command, folder: Path) -> None:
-        bare = "import emoprune.plugins as p; p._GROUPS.update(criterion='none.such', taxonomy='none.such')"
+        bare = "import emoprune.plugins.registry as p; p._GROUPS.update(criterion='none.such', taxonomy='none.such')"
         code = f"{bare}; import sys; sys.argv[1:] = ['list', 'criteria']; from emoprune.__main__ import main; main()"
         done = finished_process(folder, "-c", code)
         assert (done.returncode, done.stdout.split()) == (0, ["criteria", "-", "leaves", "-"])

@@ -55,7 +55,11 @@ def plain_view(console: Console) -> LiveView:
 def in_a_terminal(columns: int, **variables: str) -> tuple[str, str]:
     """Watch a search in a real pseudo-terminal; return what it got and what went to standard output."""
     terminal, child = pty.openpty()
-    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(Path(__file__).parent), "COLUMNS": str(columns)}
+    environment = {
+        "PATH": os.environ["PATH"],
+        "PYTHONPATH": str(Path(__file__).parents[1] / "support"),
+        "COLUMNS": str(columns),
+    }
     watching = subprocess.Popen(
         [sys.executable, "-c", WATCH_A_SEARCH],
         stdout=subprocess.PIPE,

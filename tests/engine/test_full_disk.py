@@ -34,7 +34,7 @@ def test_a_search_on_a_full_disk_says_so_and_resumes_to_the_same_when_there_is_r
         pass
     done = subprocess.run(
         [sys.executable, "-c", CROWDED % SETTINGS, str(tmp_path), str(room)],
-        cwd=Path(__file__).parent,
+        cwd=Path(__file__).parents[1] / "support",
         capture_output=True,
         text=True,
         timeout=100,

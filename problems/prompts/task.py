@@ -31,7 +31,7 @@ from emoprune.problems.prompts.stopping import GiveUp
 from emoprune.problems.prompts.tasks.choosing import Choosing
 from emoprune.problems.prompts.tasks.writing import Writing
 from emoprune.problems.prompts.template import Template
-from emoprune.problems.prompts.writing_files import write_json
+from emoprune.problems.storage.kept import write_json
 from emoprune.records import Split
 
 __all__ = ["Options", "Precision", "PromptTask"]

@@ -35,7 +35,7 @@ from emoprune.problems.prompts.stopping import GiveUp
 from emoprune.problems.prompts.task import Options, Precision, PromptTask
 from emoprune.problems.prompts.tasks.writing import Match, Writing
 from emoprune.problems.prompts.template import Template
-from emoprune.problems.prompts.writing_files import write_json
+from emoprune.problems.storage.kept import write_json
 from emoprune.records import Split
 from emoprune.space import Gene, Group, IntArray, Space
 

@@ -24,7 +24,8 @@ from emoprune.problems.networks.evaluation.bench import Bench, unpruned_network
 from emoprune.problems.networks.evaluation.precision import choose_precision, precision_made_once
 from emoprune.problems.networks.task import NetworkTask
 from emoprune.problems.networks.variant import Variant
-from emoprune.problems.storage.kept import arrays_made_once, plain_made_once
+from emoprune.problems.storage.arrays import sealed_arrays
+from emoprune.problems.storage.kept import sealed_json
 from emoprune.problems.storage.kept_references import as_json, from_json
 
 __all__ = ["NONE", "Method", "Prepared", "prepared", "reference_inputs"]
@@ -86,7 +87,7 @@ def prepared(task: NetworkTask, levels: WidthLevels, method: Method, folder: Pat
     slicer = Slicer(bench, scores, method.compensation, statistics)
     precision = _precision(task, bench, slicer, levels, folder / PRECISION)
     inputs = reference_inputs(task, levels, scores, seed)
-    kept = plain_made_once(folder / REFERENCES, lambda: as_json(*first_references(method.references, inputs)))
+    kept = sealed_json(folder / REFERENCES, lambda: as_json(*first_references(method.references, inputs)))
     references, starts = from_json(kept, levels.space)
     return Prepared(scores, statistics, references, starts, precision)
 
@@ -99,7 +100,7 @@ def reference_inputs(task: NetworkTask, levels: WidthLevels, scores: Sequence[Sc
 
 
 def _scores(criterion: Criterion, evidence: Evidence, path: Path) -> tuple[Scores, ...]:
-    kept = arrays_made_once(
+    kept = sealed_arrays(
         path, lambda: {f"{number:04}": np.asarray(own, np.float64) for number, own in enumerate(criterion(evidence))}
     )
     return tuple(kept[name] for name in sorted(kept))
@@ -108,7 +109,7 @@ def _scores(criterion: Criterion, evidence: Evidence, path: Path) -> tuple[Score
 def _statistics(compensation: Compensation | None, evidence: Evidence, path: Path) -> Statistics:
     if compensation is None:
         return {}
-    return arrays_made_once(path, lambda: compensation.statistics(evidence))
+    return sealed_arrays(path, lambda: compensation.statistics(evidence))
 
 
 def _precision(task: NetworkTask, bench: Bench, slicer: Slicer, levels: WidthLevels, path: Path) -> str:

@@ -15,7 +15,7 @@ from emoprune.problems.networks.evaluation.bench import Bench
 from emoprune.problems.networks.evaluation.proxies.contract import NormEstimate
 from emoprune.problems.networks.evaluation.runner import PlainRunner
 from emoprune.problems.networks.variant import Variant
-from emoprune.problems.storage.kept import plain_made_once
+from emoprune.problems.storage.kept import sealed_json
 from emoprune.records import Split
 
 __all__ = ["PrecisionChoice", "choose_precision", "precision_made_once"]
@@ -48,7 +48,7 @@ def precision_made_once(path: Path, wanted: str, choose: Callable[[], PrecisionC
         choice = choose()
         return {"precision": choice.precision, "why": choice.reason}
 
-    return str(plain_made_once(path, chosen)["precision"])
+    return str(sealed_json(path, chosen)["precision"])
 
 
 def choose_precision(bench: Bench, variants: Sequence[Variant], estimate: NormEstimate | None) -> PrecisionChoice:

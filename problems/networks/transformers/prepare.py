@@ -22,8 +22,8 @@ from emoprune.problems.networks.transformers.references import ReferenceInputs, 
 from emoprune.problems.networks.transformers.running.passing import calls_of
 from emoprune.problems.networks.transformers.tasks.fitting import fit_classifier
 from emoprune.problems.networks.transformers.tasks.opening import Opened
-from emoprune.problems.storage.arrays import Weights
-from emoprune.problems.storage.kept import kept_arrays, kept_json
+from emoprune.problems.storage.arrays import Weights, kept_arrays
+from emoprune.problems.storage.kept import kept_json
 from emoprune.problems.storage.kept_references import as_json, from_json
 
 __all__ = ["Prepared", "Wanted", "fitted", "orders_of", "prepared", "smallest_plan", "unit_costs"]

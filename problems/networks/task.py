@@ -19,8 +19,8 @@ from emoprune.errors import ConfigError, ContractError
 from emoprune.problems.networks.coupling.process import structure_of
 from emoprune.problems.networks.coupling.structure import Kept, Structure
 from emoprune.problems.networks.data.images import ImageData
-from emoprune.problems.networks.evaluation.alarms import alarms_about, no_better_than_guessing
 from emoprune.problems.networks.evaluation.bench import Bench, unpruned_network
+from emoprune.problems.networks.evaluation.chance import alarms_about, no_better_than_guessing
 from emoprune.problems.networks.evaluation.cost import CostModel
 from emoprune.problems.networks.evaluation.latency import LATENCY, Latency, measure_milliseconds
 from emoprune.problems.networks.evaluation.measures import SCORED, SHARE, SPREAD, TIMED, Measures, scores_of

@@ -13,10 +13,9 @@ from emoprune.contracts import Audit, Description, FloatArray, Inspection, Recov
 from emoprune.errors import ConfigError, ContractError
 from emoprune.problems.networks.calibration.evidence import Scores
 from emoprune.problems.networks.channels.audits.audit import audit_networks
-from emoprune.problems.networks.channels.inspection import inspection_of_channels
+from emoprune.problems.networks.channels.inspection import check_prunable, inspection_of_channels
 from emoprune.problems.networks.channels.prepare import NONE, Method, Prepared, prepared, reference_inputs
 from emoprune.problems.networks.channels.references.catalogue import BY_DEFAULT, measuring, surveyed
-from emoprune.problems.networks.channels.refusals import check_prunable
 from emoprune.problems.networks.channels.slicer import Slicer
 from emoprune.problems.networks.channels.widths import WidthLevels
 from emoprune.problems.networks.coupling.structure import Kept

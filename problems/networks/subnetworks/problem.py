@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from emoprune.contracts import Description, Inspection, Recovered, Reference, Row
 from emoprune.contracts.stages import Concluded, Next, Stage
 from emoprune.errors import ConfigError, ContractError
+from emoprune.problems.networks.channels.inspection import check_prunable
 from emoprune.problems.networks.channels.prepare import NONE, Method, Prepared, prepared
 from emoprune.problems.networks.channels.references.catalogue import measuring
-from emoprune.problems.networks.channels.refusals import check_prunable
 from emoprune.problems.networks.channels.slicer import Slicer
 from emoprune.problems.networks.channels.widths import WidthLevels
 from emoprune.problems.networks.coupling.structure import Kept

@@ -18,7 +18,6 @@ from emoprune.problems.networks.transformers.criteria.by_name import criterion_n
 from emoprune.problems.networks.transformers.export.folders import PackedLayer
 from emoprune.problems.networks.transformers.genes import Form, GeneLayout, Orders
 from emoprune.problems.networks.transformers.inspection import inspection_of_layers
-from emoprune.problems.networks.transformers.measures import check_reachable
 from emoprune.problems.networks.transformers.prepare import Prepared, Wanted, prepared, smallest_plan
 from emoprune.problems.networks.transformers.problem import PACKED, SAFETENSORS, TransformerProblem
 from emoprune.problems.networks.transformers.recovery.recover import REWINDING, Budget, Method, Recovering
@@ -119,7 +118,7 @@ class HeadsAndNeurons(TransformerProblem):
         self._layout = GeneLayout(anatomy, genes, levels, round_to, smallest, drop_layers, checked_bits(bits))
         self._kept: Prepared | None = None
         self._smallest = self.counted(smallest_plan(self._layout, self._unranked))
-        check_reachable(self._measures, self._smallest, self._unpruned)
+        self._measures.check_reachable(self._smallest)
         self.space = self._layout.space
 
     @property

@@ -53,20 +53,20 @@ def published(problem: PromptTokens, genome: IntArray) -> list[int]:
     if not isinstance(scorer, CausalScorer):
         raise TypeError("expected a causal language model")
     text = str(problem.describe(genome)["prompt"])
-    texts = [text.replace("{sentence_1}", example.inputs[0]) for example in task.material.parts[Split.SEARCH]]
+    texts = [text.replace("{sentence_1}", example.inputs[0]) for example in task.data.parts[Split.SEARCH]]
     tokenizer = scorer.local.tokenizer
     tokenizer.padding_side = "left"
     with torch.inference_mode():
         batch = tokenizer(texts, return_tensors="pt", padding=True)
         logits = scorer.local.model(**batch).logits[:, -1]
-    return logits[:, list(task.material.task.choices.tokens)].argmax(dim=1).tolist()
+    return logits[:, list(task.data.task.choices.tokens)].argmax(dim=1).tolist()
 
 
 def ours(problem: PromptTokens, genome: IntArray) -> list[int]:
     """Return the predicted class of every search row, as the search computes it."""
     task = problem._task  # noqa: SLF001  # predictions are not among what a search returns
-    prompted = task.examiner().prompted(problem._template(genome), Split.SEARCH)  # noqa: SLF001
-    rows = np.arange(len(task.material.parts[Split.SEARCH]))
+    prompted = task.scoring().prompted(problem._template(genome), Split.SEARCH)  # noqa: SLF001
+    rows = np.arange(len(task.data.parts[Split.SEARCH]))
     return prompted.choices(rows).argmax(axis=1).tolist()
 
 

@@ -21,7 +21,7 @@ from torch import nn
 
 from emoprune.errors import ContractError
 from emoprune.problems.compute.fresh_process import run_fresh
-from emoprune.problems.networks.coupling.realising import with_tensors
+from emoprune.problems.networks.coupling.pruned_module import with_tensors
 from emoprune.problems.networks.export.definition.definition import NotDefinable, definition_of
 from emoprune.problems.networks.layers.treatments.levels import LayerLevels
 from emoprune.problems.networks.layers.treatments.packing import packed

@@ -14,11 +14,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from measuring.processes import alone, interleaved
-from measuring.prompt_data import PromptSet
-from measuring.recording import Report, Table, arguments, publish
-from measuring.small_language import libraries_first
-from measuring.spreads import Spread
+from shared.processes import alone, interleaved
+from shared.prompt_data import PromptSet
+from shared.recording import Report, Table, arguments, publish
+from shared.spreads import Spread
 
 from emoprune.problems.prompts.references.ranked import kept_by
 from emoprune.problems.prompts.scorers.causal import CausalScorer
@@ -140,7 +139,6 @@ def _alike(own: Sequence[dict[str, Any]], peer: Sequence[dict[str, Any]]) -> str
 
 def main() -> None:
     """Measure, compare, print and record."""
-    libraries_first()
     parser = arguments(__doc__ or "", rounds=3)
     parser.add_argument("--alone", help="one measurement, as this script starts it")
     chosen = parser.parse_args()

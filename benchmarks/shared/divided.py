@@ -31,7 +31,7 @@ from emoprune.problems.networks.unpruned.by_name import network_named
 from emoprune.records import Evaluation, Split
 from emoprune.run import Run
 from emoprune.space import IntArray
-from measuring.landscapes import FloatArray
+from shared.landscapes import FloatArray
 
 __all__ = ["Answers", "Judge", "Plan", "Trace", "divided_trace", "run_name"]
 

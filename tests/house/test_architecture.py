@@ -24,7 +24,7 @@ HOUSE: dict[str, set[str]] = {
     "records": {"space", "errors"},
     "front": {"records", "space", "errors"},
     "contracts": {"records", "space", "errors"},
-    "plugins": {"errors"},
+    "plugins": {"contracts", "errors"},
     "config": {"errors", "plugins"},
     "evolution": VOCABULARY,
     "algorithms": VOCABULARY | {"plugins"},
@@ -38,7 +38,7 @@ HOUSE: dict[str, set[str]] = {
     "testing": VOCABULARY | {"evolution", "plugins"},
     "cli": VOCABULARY | {"__init__", "commands", "config", "doctor", "loop", "report", "run"},
     "__init__": {"errors", "run", "loop"},
-    "__main__": {"errors", "cli"},
+    "__main__": {"errors", "storage", "cli"},
 }
 
 # Folders under problems/ that are no domain: every domain may import them, and they import what stands here.

@@ -90,7 +90,7 @@ class Staging:
     measuring: Measuring
     warnings: list[str] = field(default_factory=list)
 
-    def turns(self) -> Iterator[Generation]:
+    def generations(self) -> Iterator[Generation]:
         """Run wave after wave of stages; afterwards the problem itself can be searched, unless `stopping`."""
         concluded: dict[str, Concluded] = {}
         known = Next()

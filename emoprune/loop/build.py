@@ -1,4 +1,4 @@
-"""From a config to the live parts of a search: the problem, the operators, the backend."""
+"""From a config to the live parts of a search: the problem, the operators, the algorithm, the backend."""
 
 from __future__ import annotations
 

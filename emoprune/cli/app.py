@@ -360,13 +360,27 @@ def list_(
     kind: Annotated[Kind | None, typer.Argument(help="Only these, in detail.")] = None,
     *,
     runs: RunsOption = Path("runs"),
+    tuning_free: Annotated[bool, typer.Option("--tuning-free", help="Methods that train nothing.")] = False,
+    serves: Annotated[
+        str | None, typer.Option(metavar="PROBLEM", help="Methods that this problem can ask for.")
+    ] = None,
+    paper: Annotated[str | None, typer.Option(metavar="ID", help="Methods of a paper, by its arXiv id.")] = None,
+    markdown: Annotated[bool, typer.Option("--markdown", help="Methods as a page of tables.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """List problems, operators, criteria, examples and runs."""
+    """List problems, methods, operators, examples and runs."""
     from emoprune.cli import output
-    from emoprune.commands import catalogue
+    from emoprune.commands import catalogue, methods
 
-    found = catalogue.overview(runs) if kind is None else catalogue.details(kind.value, runs)
+    if kind is not Kind.METHODS and (tuning_free or serves or paper or markdown):
+        raise ConfigError("--tuning-free, --serves, --paper and --markdown choose among methods: emoprune list methods")
+    if kind is Kind.METHODS and markdown:
+        typer.echo(methods.page(), nl=False)
+        return
+    if kind is Kind.METHODS:
+        found = methods.methods(methods.Wanted(tuning_free=tuning_free, serves=serves, paper=paper))
+    else:
+        found = catalogue.overview(runs) if kind is None else catalogue.details(kind.value, runs)
     output.show("list", found, as_json=as_json)
 
 

@@ -2,5 +2,5 @@
 
 Of a candidate: `export`, with its record in `exported`, and `recovery`; of a front: `audit`. All three make the run's
 problem again by `reopen` and ask it for what it may offer by `questions`. Of a config: `inspection` and `dry_run`. And
-`catalogue` is what there is to choose from.
+`catalogue` and `methods` are what there is to choose from.
 """

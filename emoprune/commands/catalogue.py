@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from emoprune import plugins
+from emoprune.commands.methods import described
 from emoprune.config import example_text
+from emoprune.contracts import about_of
 from emoprune.errors import ConfigError, ContractError, EmopruneError, RunCorrupt
 from emoprune.plugins.complaints import expectation, schema_of, shown
 from emoprune.run import Run, runs_in
@@ -24,8 +27,7 @@ def overview(runs: Path) -> dict[str, Any]:
         "problems": list(plugins.available("problem")),
         "algorithms": list(plugins.available("algorithm")),
         "operators": {kind: list(plugins.available(kind)) for kind in plugins.OPERATOR_KINDS},
-        "criteria": list(plugins.available("criterion")),
-        "compensations": list(plugins.available("compensation")),
+        **{plugins.PLURALS[kind]: list(plugins.available(kind)) for kind in plugins.METHOD_KINDS},
         "examples": list(plugins.available("example")),
         "runs": [folder.name for folder in runs_in(runs)],
     }
@@ -37,8 +39,8 @@ def details(what: str, runs: Path) -> dict[str, Any]:
         "problems": _problems,
         "algorithms": lambda: _plugins("algorithm"),
         "operators": lambda: {kind: _plugins(kind) for kind in plugins.OPERATOR_KINDS},
+        **{plugins.PLURALS[kind]: partial(_plugins, kind) for kind in plugins.METHOD_KINDS},
         "criteria": _criteria,
-        "compensations": lambda: _plugins("compensation"),
         "examples": _examples,
         "runs": lambda: {folder.name: _run(folder) for folder in runs_in(runs)},
     }
@@ -56,7 +58,9 @@ def _plugin(kind: str, name: str) -> dict[str, Any]:
         options = _options(factory)
     except EmopruneError as error:
         return {"unusable": str(error)}
-    return {"does": plugins.summary(factory), **({"options": options} if options else {})}
+    own = about_of(factory)
+    said = {} if own is None else described(kind, name, own)
+    return {"does": plugins.summary(factory), **said, **({"options": options} if options else {})}
 
 
 def _problems() -> dict[str, Any]:
@@ -78,30 +82,17 @@ def _asked(problem: str) -> dict[str, Any]:
 
 
 def _criteria() -> dict[str, Any]:
-    """Describe each criterion, with its leaf, its place in the taxonomies of the field, and the problems it serves."""
-    return {
-        name: {**_plugin("criterion", name), "leaf": _leaf(name), **_served(name)}
-        for name in plugins.available("criterion")
-    }
+    """Describe each criterion, with its leaf, its place in the taxonomies of the field."""
+    return {name: {**_plugin("criterion", name), "leaf": _leaf(name)} for name in plugins.available("criterion")}
 
 
 def _leaf(criterion: str) -> str | None:
     """Return where a criterion stands; None where it does not say so, or cannot be imported."""
-    leaf = _member("leaf", criterion)
-    return None if leaf is None else str(leaf)
-
-
-def _served(criterion: str) -> dict[str, str]:
-    """Return the problems whose parts a criterion ranks, if it says so."""
-    served = _member("serves", criterion)
-    return {} if served is None else {"serves": ", ".join(map(str, served))}
-
-
-def _member(name: str, criterion: str) -> Any:
     try:
-        return getattr(plugins.find("criterion", criterion), name, None)
+        leaf = getattr(plugins.find("criterion", criterion), "leaf", None)
     except ConfigError:
         return None  # why it cannot be imported is said already
+    return None if leaf is None else str(leaf)
 
 
 def _taxonomies() -> dict[str, Any]:

@@ -3,30 +3,37 @@
 from __future__ import annotations
 
 from emoprune.plugins.documentation import meanings, summary
+from emoprune.plugins.methods import method, methods, named, serves
 from emoprune.plugins.options import (
     build,
     checked_options,
     given_options,
     made,
     made_with,
+    option_names,
     options_model,
     plain_options,
     settled,
 )
 from emoprune.plugins.registry import (
     GIVEN,
+    METHOD_KINDS,
     OPERATOR_KINDS,
+    PLURALS,
     available,
     find,
     importable_from,
     is_given,
     is_import_target,
     nearest,
+    serving,
 )
 
 __all__ = [
     "GIVEN",
+    "METHOD_KINDS",
     "OPERATOR_KINDS",
+    "PLURALS",
     "available",
     "build",
     "checked_options",
@@ -38,9 +45,15 @@ __all__ = [
     "made",
     "made_with",
     "meanings",
+    "method",
+    "methods",
+    "named",
     "nearest",
+    "option_names",
     "options_model",
     "plain_options",
+    "serves",
+    "serving",
     "settled",
     "summary",
 ]

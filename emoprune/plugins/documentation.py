@@ -7,7 +7,9 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-__all__ = ["summary"]
+from emoprune.plugins.options import is_record, record_of
+
+__all__ = ["meanings", "summary"]
 
 
 def summary(factory: Callable[..., Any]) -> str:
@@ -16,7 +18,20 @@ def summary(factory: Callable[..., Any]) -> str:
 
 
 def meanings(factory: Callable[..., Any]) -> dict[str, str]:
-    """Return what the `Args:` of a plug-in's documentation say of each of its arguments."""
+    """Return what the `Args:` of a plug-in's documentation say of each of its arguments, inherited ones first.
+
+    Of a class with a record of options it is the records that say it.
+    """
+    record = record_of(factory)
+    if not is_record(record):
+        return _meanings(factory)
+    found: dict[str, str] = {}
+    for own in reversed(record.__mro__):
+        found |= _meanings(own)
+    return found
+
+
+def _meanings(factory: Callable[..., Any]) -> dict[str, str]:
     found: dict[str, list[str]] = {}
     name, _, block = "", *_documentation(factory).partition("\nArgs:\n")[1:]
     for line in block.splitlines():

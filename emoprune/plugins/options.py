@@ -6,7 +6,7 @@ import dataclasses
 import inspect
 import json
 from collections.abc import Callable, Mapping
-from typing import Any, get_type_hints
+from typing import Any, TypeGuard, get_type_hints
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 from pydantic.errors import PydanticUserError
@@ -20,10 +20,13 @@ __all__ = [
     "build",
     "checked_options",
     "given_options",
+    "is_record",
     "made",
     "made_with",
+    "option_names",
     "options_model",
     "plain_options",
+    "record_of",
     "settled",
 ]
 
@@ -44,7 +47,33 @@ def options_model(factory: Callable[..., Any], *, keyword_only: bool = False) ->
         raise ContractError(f"{name}: its arguments cannot be read as options: {error}; annotate them") from error
 
 
+def option_names(factory: Callable[..., Any]) -> frozenset[str]:
+    """Return the names of the options that a factory takes."""
+    return frozenset(options_model(factory).model_fields)
+
+
+def record_of(factory: Callable[..., Any]) -> Callable[..., Any]:
+    """Return what declares a factory's options: the record in its `options`, or the factory itself.
+
+    A class whose options are many, or shared with other classes, has them as a frozen dataclass; it takes them by name.
+    """
+    record = getattr(factory, "options", None) if inspect.isclass(factory) else None
+    return record if is_record(record) else factory
+
+
+def is_record(factory: object) -> TypeGuard[type]:
+    """Whether this is a dataclass that is made from its fields, and by no other initialiser."""
+    return (
+        inspect.isclass(factory)
+        and "__dataclass_fields__" in vars(factory)
+        and vars(factory)["__dataclass_params__"].init
+    )
+
+
 def _fields(factory: Callable[..., Any], *, keyword_only: bool) -> dict[str, Any]:
+    factory = record_of(factory)
+    if is_record(factory):
+        return _fields_of_record(factory)
     owner = factory.__init__ if inspect.isclass(factory) else factory
     hints = get_type_hints(owner, include_extras=True)
     fields: dict[str, Any] = {}
@@ -55,16 +84,21 @@ def _fields(factory: Callable[..., Any], *, keyword_only: bool) -> dict[str, Any
             continue
         default = ... if parameter.default is parameter.empty else parameter.default
         fields[name] = (hints.get(name, Any), default)
-    return fields | _made_defaults(factory, hints)
+    return fields
 
 
-def _made_defaults(factory: Callable[..., Any], hints: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the options of a dataclass whose defaults are made anew each time; its signature hides them."""
-    made = {}
-    for field in dataclasses.fields(factory) if dataclasses.is_dataclass(factory) else ():
-        if field.init and field.default_factory is not dataclasses.MISSING:
-            made[field.name] = (hints.get(field.name, Any), Field(default_factory=field.default_factory))
-    return made
+def _fields_of_record(record: Any) -> dict[str, Any]:
+    """Return the options of a dataclass, each annotation read in the file where it was written, inherited ones too."""
+    hints = get_type_hints(record, include_extras=True)
+    fields: dict[str, Any] = {}
+    for field in dataclasses.fields(record):
+        if not field.init:
+            continue
+        default: Any = ... if field.default is dataclasses.MISSING else field.default
+        if field.default_factory is not dataclasses.MISSING:
+            default = Field(default_factory=field.default_factory)
+        fields[field.name] = (hints.get(field.name, Any), default)
+    return fields
 
 
 def checked_options(

@@ -5,27 +5,63 @@ from __future__ import annotations
 import importlib
 import sys
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from emoprune.errors import ConfigError, ContractError
 from emoprune.plugins.complaints import nearest
 
-__all__ = ["GIVEN", "OPERATOR_KINDS", "available", "find", "importable_from", "is_given", "is_import_target", "nearest"]
+__all__ = [
+    "GIVEN",
+    "METHOD_KINDS",
+    "OPERATOR_KINDS",
+    "PLURALS",
+    "available",
+    "find",
+    "importable_from",
+    "is_given",
+    "is_import_target",
+    "nearest",
+    "serving",
+]
 
 OPERATOR_KINDS = ("sampling", "seeding", "crossover", "mutation", "repair")
+# What a problem is built of. Each kind has a contract, and each plug-in says with `about` which problems it serves.
+METHOD_KINDS = (
+    "criterion",
+    "saliency",
+    "compensation",
+    "reference",
+    "proxy",
+    "objective",
+    "recovery",
+    "audit",
+)
+PLURALS: Mapping[str, str] = MappingProxyType(
+    {
+        "problem": "problems",
+        "algorithm": "algorithms",
+        "criterion": "criteria",
+        "saliency": "saliencies",
+        "compensation": "compensations",
+        "reference": "references",
+        "proxy": "proxies",
+        "objective": "objectives",
+        "recovery": "recoveries",
+        "audit": "audits",
+    }
+)
 GIVEN = "given"  # `given:<class>` is the name of a problem that was handed over as a Python object
 
 _GROUPS = {
-    "problem": "emoprune.problems",
-    "algorithm": "emoprune.algorithms",
+    **{kind: f"emoprune.{plural}" for kind, plural in PLURALS.items()},
     "example": "emoprune.examples",
-    "criterion": "emoprune.criteria",
-    "compensation": "emoprune.compensations",
+    "sample": "emoprune.samples",
     "taxonomy": "emoprune.taxonomies",
     **dict.fromkeys(OPERATOR_KINDS, "emoprune.operators"),
 }
@@ -34,10 +70,10 @@ _GROUPS = {
 def available(kind: str) -> dict[str, EntryPoint]:
     """Return the installed plug-ins of `kind` by name, sorted.
 
-    A kind is problem, algorithm, example, criterion (what ranks the parts of a thing that is pruned), compensation
-    (how the parts that stay make up for those that go), taxonomy (what kinds of
-    criteria there are), or an operator kind. An operator's entry point is called `<kind>.<name>`, as in
-    `crossover.uniform`.
+    A kind is problem, algorithm, one of METHOD_KINDS or OPERATOR_KINDS, example, sample (a small instance of a problem,
+    on which methods are tried), or taxonomy (what kinds of criteria there are). An operator's entry point is called
+    `<kind>.<name>`, as in `crossover.uniform`; a method's `<problem>.<name>`, as in `channels.uniform`, where methods
+    of other problems have the same name, and its name alone elsewhere.
 
     Raises:
         ConfigError: Two installed packages claim one name.
@@ -45,6 +81,22 @@ def available(kind: str) -> dict[str, EntryPoint]:
     prefix = f"{kind}." if kind in OPERATOR_KINDS else ""
     found = {entry.name: entry for entry in _entry_points(_GROUPS[kind], tuple(sys.path))}
     return {name.removeprefix(prefix): entry for name, entry in sorted(found.items()) if name.startswith(prefix)}
+
+
+def serving(kind: str, problem: str) -> dict[str, EntryPoint]:
+    """Return the installed methods of `kind` that a problem may ask for, by the names it knows them by, sorted.
+
+    Those that are installed for this problem, `<problem>.<name>`, and those that are for no problem in particular,
+    which say with `about` whom they serve; they are not imported here.
+    """
+    own, anyone = {}, {}
+    for name, entry in available(kind).items():
+        owner, _, short = name.rpartition(".")
+        if owner == problem:
+            own[short] = entry
+        elif not owner:
+            anyone[short] = entry
+    return dict(sorted({**anyone, **own}.items()))
 
 
 @cache
@@ -95,15 +147,20 @@ def importable_from(*folders: Path) -> Iterator[None]:
                 sys.path.remove(entry)
 
 
-def find(kind: str, name: str) -> Callable[..., Any]:
+def find(kind: str, name: str, problem: str | None = None) -> Callable[..., Any]:
     """Return the class or function behind a plug-in's name or import target; behind a taxonomy's, its module.
+
+    Args:
+        kind: Of what.
+        name: As a config has it.
+        problem: The problem that asks for a method; None where no problem does.
 
     Raises:
         ConfigError: Nothing of that name is installed, or importing it failed; the import's own error is the cause.
     """
     if is_import_target(name):
         return _import_target(name)
-    entries = available(kind)
+    entries = available(kind) if problem is None else serving(kind, problem)
     if name not in entries:
         raise ConfigError(f"no {kind} is called {name!r}{_of_another_kind(kind, name) or nearest(name, list(entries))}")
     return _loaded(kind, entries[name])

@@ -24,7 +24,7 @@ HOUSE: dict[str, set[str]] = {
     "records": {"space", "errors"},
     "front": {"records", "space", "errors"},
     "contracts": {"records", "space", "errors"},
-    "plugins": {"errors"},
+    "plugins": {"contracts", "errors"},
     "config": {"errors", "plugins"},
     "evolution": VOCABULARY,
     "algorithms": VOCABULARY | {"plugins"},

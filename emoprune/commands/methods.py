@@ -1,0 +1,121 @@
+"""The menu of methods: what each plug-in says it is, chosen by what a person needs, as plain data or as a page."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from emoprune import plugins
+from emoprune.contracts import About, about_of
+from emoprune.errors import ConfigError, EmopruneError
+
+__all__ = ["METHODS", "Wanted", "described", "methods", "page"]
+
+# Everything that the papers of the field speak of; examples, samples and taxonomies are none.
+METHODS = ("problem", "algorithm", *plugins.OPERATOR_KINDS, *plugins.METHOD_KINDS)
+
+_HEAD = """\
+# Methods
+
+What there is to choose from, and the paper behind each. This page is written by `emoprune list methods --markdown` from
+what each method says of itself; `emoprune list methods --tuning-free --serves channels` shows those that train nothing
+and can be asked for by the problem `channels`, `--paper 2302.05601` those that come from a paper. Names without a paper
+are common knowledge of the field.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which methods a person wants to see; all of them unless something is said."""
+
+    tuning_free: bool = False
+    serves: str | None = None
+    paper: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.serves is not None and self.serves not in plugins.available("problem"):
+            near = plugins.nearest(self.serves, list(plugins.available("problem")))
+            raise ConfigError(f"--serves: no problem is called {self.serves!r}{near}")
+
+    def holds(self, kind: str, name: str, own: About) -> bool:
+        """Whether a method of this kind and name is among them."""
+        return (
+            not (self.tuning_free and own.training)
+            and (self.serves is None or self.serves in _served(kind, name, own))
+            and (self.paper is None or any(self.paper in (paper.arxiv, paper.title) for paper in own.papers))
+        )
+
+
+def methods(wanted: Wanted) -> dict[str, Any]:
+    """Return the methods that are wanted by kind and name, each with what it says it is.
+
+    A method that does not say it, or cannot be imported, is listed with the reason where all are wanted.
+    """
+    found: dict[str, dict[str, Any]] = {}
+    for kind, name, factory in _every():
+        own = about_of(factory)
+        if own is not None and wanted.holds(kind, name, own):
+            assert callable(factory)  # noqa: S101  # what says what it is was imported; narrows the type
+            found.setdefault(_plural(kind), {})[name] = {"does": plugins.summary(factory), **described(kind, name, own)}
+        elif own is None and wanted == Wanted():
+            reason = str(factory) if isinstance(factory, EmopruneError) else "it does not say what it is"
+            found.setdefault(_plural(kind), {})[name] = {"unusable": reason}
+    return found
+
+
+def described(kind: str, name: str, own: About) -> dict[str, Any]:
+    """Return what a method says it is, as plain data under the words that a person reads."""
+    needs = [word for word, needed in (("gradients", own.gradients), ("training", own.training)) if needed]
+    return {
+        "family": own.family,
+        "granularity": ", ".join(own.granularity),
+        "serves": ", ".join(_served(kind, name, own)),
+        "needs": ", ".join(needs) or "neither gradients nor training",
+        "cost": own.cost,
+        **({"papers": "; ".join(map(str, own.papers))} if own.papers else {}),
+    }
+
+
+def page() -> str:
+    """Return docs/methods.md: one table for each kind."""
+    parts = [_HEAD]
+    for kind, rows in methods(Wanted()).items():
+        unusable = [name for name, row in rows.items() if "unusable" in row]
+        if unusable:
+            raise ConfigError(f"{kind} {unusable[0]!r}: {rows[unusable[0]]['unusable']}; the page would be without it")
+        parts.append(f"\n## {kind.capitalize()}\n\n{_table(rows)}\n")
+    return "".join(parts)
+
+
+def _table(rows: Mapping[str, Mapping[str, str]]) -> str:
+    head = ["name", "does", "acts on", "serves", "needs", "cost", "paper"]
+    lines = [_row(head), _row(["---"] * len(head))]
+    for name, row in rows.items():
+        needs = "" if row["needs"].startswith("neither") else row["needs"]
+        cells = [f"`{name}`", row["does"], row["granularity"], row["serves"], needs, row["cost"], row.get("papers", "")]
+        lines.append(_row(cells))
+    return "\n".join(lines)
+
+
+def _row(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
+
+
+def _every() -> Iterator[tuple[str, str, Callable[..., Any] | EmopruneError]]:
+    for kind in METHODS:
+        for name in plugins.available(kind):
+            try:
+                yield kind, name, plugins.find(kind, name)
+            except EmopruneError as error:
+                yield kind, name, error
+
+
+def _served(kind: str, name: str, own: About) -> tuple[str, ...]:
+    """Return the problems that can ask for a method: those that it names, or the one whose name it bears, or all."""
+    owner = name if kind == "problem" else name.rpartition(".")[0]
+    return (owner,) if owner else own.serves or tuple(plugins.available("problem"))
+
+
+def _plural(kind: str) -> str:
+    return plugins.PLURALS.get(kind, f"{kind} operators")

@@ -1,0 +1,90 @@
+"""Methods by name, made with their options for the problem that asks for them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from emoprune.contracts.methods import about_of
+from emoprune.errors import ConfigError
+from emoprune.plugins.options import made_with, option_names
+from emoprune.plugins.registry import PLURALS, available, find
+
+__all__ = ["method", "methods", "named", "serves"]
+
+Given = str | Mapping[str, Any]
+
+
+def named(option: str, given: Given) -> tuple[str, dict[str, Any]]:
+    """Return the name and the options of a plug-in that a config names, or describes by a mapping of both.
+
+    Raises:
+        ConfigError: There is no name.
+    """
+    options = {"name": given} if isinstance(given, str) else dict(given)
+    name = options.pop("name", None)
+    if not isinstance(name, str):
+        raise ConfigError(f"{option}: expected a name, or a mapping with a name and options, found {given!r}")
+    return name, options
+
+
+def method(
+    kind: str, given: Given, problem: str, *, option: str | None = None, shared: Mapping[str, Any] | None = None
+) -> Any:
+    """Return a method made with its options, all of them checked.
+
+    Args:
+        kind: One of METHOD_KINDS.
+        given: Its name or import target, or a mapping of that under `name` and its options.
+        problem: The name of the problem that asks.
+        option: What the config calls it; the kind unless said.
+        shared: Options that the problem takes on behalf of several methods; those that this one knows are handed on,
+            unless `given` has them itself.
+
+    Raises:
+        ConfigError: There is none of that name, it does not serve the problem, or an option is wrong.
+    """
+    name, options = named(option or kind, given)
+    try:
+        factory = find(kind, name, problem)
+    except ConfigError as error:
+        raise ConfigError(f"{option or kind}: {error}{_served_elsewhere(kind, name)}") from error
+    if not serves(factory, problem):
+        raise ConfigError(
+            f"{option or kind}: {name!r} serves {', '.join(_served(factory))}, not {problem}; `emoprune list "
+            f"{PLURALS[kind]}` says which serve what"
+        )
+    known = option_names(factory)
+    handed = {key: value for key, value in (shared or {}).items() if key in known}
+    return made_with(factory, {**handed, **options}, f"{kind} {name!r}")
+
+
+def methods(kind: str, given: Sequence[Given], problem: str, *, option: str | None = None) -> dict[str, Any]:
+    """Return several methods by name, in order, each made as `method` does.
+
+    Raises:
+        ConfigError: As `method`, or one of them is there twice.
+    """
+    made: dict[str, Any] = {}
+    for own in given:
+        name, _ = named(option or kind, own)
+        if name in made:
+            raise ConfigError(f"{option or kind}: expected each once, found {name!r} again")
+        made[name] = method(kind, own, problem, option=option)
+    return made
+
+
+def serves(factory: object, problem: str) -> bool:
+    """Whether a method serves a problem; one that does not say whom it serves is believed to serve all."""
+    own = about_of(factory)
+    return own is None or not own.serves or problem in own.serves
+
+
+def _served(factory: object) -> tuple[str, ...]:
+    own = about_of(factory)
+    return () if own is None else own.serves
+
+
+def _served_elsewhere(kind: str, name: str) -> str:
+    owners = [each.rpartition(".")[0] for each in available(kind) if each.rpartition(".")[2] == name]
+    return f"; one of that name serves {', '.join(sorted(owners))}" if any(owners) else ""

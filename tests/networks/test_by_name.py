@@ -64,6 +64,10 @@ def test_a_users_functions_are_called() -> None:
             "user_code_for_tests:raising_inside_a_library",
             r"raised RuntimeError: .*user_code_for_tests\.py:\d+, in raising_inside_a_library\)",
         ),
+        (
+            "user_code_for_tests:raising_inside_this_domain",
+            r"raised TypeError: .*user_code_for_tests\.py:\d+, in raising_inside_this_domain\)",
+        ),
         ("user_code_for_tests:needing", "raised TypeError: .*missing 1 required positional argument: 'argument'"),
     ],
 )

@@ -8,6 +8,7 @@ from torch import nn
 from torch.utils.data import DataLoader, Dataset, TensorDataset
 
 from emoprune.errors import ConfigError
+from emoprune.problems.networks.criteria.ranking import kept_units
 
 Pairs = tuple[tuple[torch.Tensor, torch.Tensor], tuple[torch.Tensor, torch.Tensor]]
 
@@ -36,6 +37,10 @@ def raising() -> None:
 
 def raising_inside_a_library() -> None:
     torch.zeros(2, 3) @ torch.zeros(2, 3)
+
+
+def raising_inside_this_domain() -> None:
+    kept_units(None, 3)  # type: ignore[arg-type]  # a mistake of the user
 
 
 def refusing() -> None:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from emoprune.contracts import Description, Inspection, Recovered, Reference, Row
 from emoprune.contracts.stages import Concluded, Next, Stage
 from emoprune.errors import ConfigError, ContractError
+from emoprune.problems.compute.device import seeded
 from emoprune.problems.networks.channels.inspection import check_prunable
 from emoprune.problems.networks.channels.prepare import NONE, ChannelsPrepared, Method, prepared_channels
 from emoprune.problems.networks.channels.references.catalogue import measuring
@@ -33,7 +34,6 @@ from emoprune.problems.networks.subnetworks.training import Constraint, Order
 from emoprune.problems.networks.subnetworks.turns import Turns
 from emoprune.problems.networks.task import Loaded, NetworkTask, Options, Precision, Proxy
 from emoprune.problems.networks.unpruned.by_name import network_named
-from emoprune.problems.networks.unpruned.training import seeded
 from emoprune.problems.networks.variant import Variant
 from emoprune.records import Candidate, Split
 from emoprune.space import IntArray, Space

@@ -21,7 +21,7 @@ from emoprune.problems.networks.channels.widths import WidthLevels
 from emoprune.problems.networks.criteria.by_name import CHANNELS, criterion_named
 from emoprune.problems.networks.criteria.contract import Criterion
 from emoprune.problems.networks.evaluation.bench import Bench, unpruned_network
-from emoprune.problems.networks.evaluation.precision import choose_precision, precision_made_once
+from emoprune.problems.networks.evaluation.precision import choose_precision, kept_precision
 from emoprune.problems.networks.task import NetworkTask
 from emoprune.problems.networks.variant import Variant
 from emoprune.problems.storage.arrays import sealed_arrays
@@ -119,7 +119,7 @@ def _precision(task: NetworkTask, bench: Bench, slicer: Slicer, levels: WidthLev
         full = np.array(levels.full)
         return [slicer.variant(np.maximum(1, full * share // 100)) for share in (100, 75, 50, 25)]
 
-    return precision_made_once(path, task.options.precision, lambda: choose_precision(bench, tried(), task.estimate))
+    return kept_precision(path, task.options.precision, lambda: choose_precision(bench, tried(), task.estimate))
 
 
 def _cost(task: NetworkTask) -> Cost:

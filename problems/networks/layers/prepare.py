@@ -10,9 +10,10 @@ import numpy as np
 import torch
 
 from emoprune.contracts import Reference
+from emoprune.problems.compute.precision import PrecisionChoice
 from emoprune.problems.networks.calibration.evidence import Evidence
 from emoprune.problems.networks.evaluation.bench import Bench
-from emoprune.problems.networks.evaluation.precision import PrecisionChoice, choose_precision, precision_made_once
+from emoprune.problems.networks.evaluation.precision import choose_precision, kept_precision
 from emoprune.problems.networks.layers.treatments.levels import LayerLevels
 from emoprune.problems.networks.layers.treatments.treater import Treater
 from emoprune.problems.networks.task import NetworkTask
@@ -77,7 +78,7 @@ def _precision(task: NetworkTask, bench: Bench, levels: LayerLevels, ranks: Tens
         tried = [np.full(len(levels.layers), level) for level in _spread(levels.highest)]
         return choose_precision(bench, [treater.variant(own) for own in tried], task.estimate)
 
-    return precision_made_once(path, task.options.precision, chosen)
+    return kept_precision(path, task.options.precision, chosen)
 
 
 def _spread(highest: int) -> Sequence[int]:

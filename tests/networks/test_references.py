@@ -16,7 +16,7 @@ from zoo_for_tests import SOUND, structure_of_zoo, zoo
 
 from emoprune.config import SearchSettings
 from emoprune.contracts import FloatArray, Reference
-from emoprune.errors import ConfigError, ContractError, RunCorrupt
+from emoprune.errors import ConfigError, ContractError
 from emoprune.problems.networks.channels.references.catalogue import (
     BY_DEFAULT,
     METHODS,
@@ -39,7 +39,7 @@ from emoprune.problems.networks.channels.references.layers import Layers
 from emoprune.problems.networks.channels.widths import WidthLevels
 from emoprune.problems.networks.evaluation.cost import CostModel
 from emoprune.problems.storage.kept_references import as_json, from_json
-from emoprune.space import IntArray, Space
+from emoprune.space import IntArray
 
 MEASURING = ("sensitivity", "eagle-eye")
 
@@ -440,22 +440,3 @@ def test_references_survive_being_written_as_json_and_read_back() -> None:
     for name, own in starts.items():
         for label, genomes in own.items():
             np.testing.assert_array_equal(genomes, to_measure[name][label])
-
-
-@pytest.mark.parametrize(
-    "plain",
-    [
-        {"genomes": {"erk-50": [9, 0]}, "starts": {}},
-        {"genomes": {"erk-50": [0]}, "starts": {}},
-        {"genomes": {"erk-50": [0.5, 0]}, "starts": {}},
-        {"genomes": {"erk-50": None}, "starts": {}},
-        {"genomes": {"": [0, 0]}, "starts": {}},
-        {"genomes": [], "starts": {}},
-        {"genomes": {}, "starts": {"sensitivity": "many"}},
-        {"genomes": {}, "starts": {"sensitivity": {"alone": [[9, 0]]}}},
-        {},
-    ],
-)
-def test_kept_references_that_do_not_fit_are_refused_with_what_to_do(plain: dict[str, object]) -> None:
-    with pytest.raises(RunCorrupt, match="Delete the file, and they are made again"):
-        from_json(plain, Space.ordered([("first", 4), ("second", 4)]))

@@ -15,7 +15,7 @@ from emoprune.plugins import made
 from emoprune.problems.networks.calibration.evidence import Evidence, Scores
 from emoprune.problems.networks.channels.compensations.contract import Compensation, Statistics
 from emoprune.problems.networks.channels.references.catalogue import Methods, first_references, methods_of
-from emoprune.problems.networks.channels.references.inputs import Cost, ReferenceInputs, Starts
+from emoprune.problems.networks.channels.references.inputs import Cost, ReferenceInputs
 from emoprune.problems.networks.channels.slicer import Slicer
 from emoprune.problems.networks.channels.widths import WidthLevels
 from emoprune.problems.networks.criteria.by_name import CHANNELS, criterion_named
@@ -26,14 +26,14 @@ from emoprune.problems.networks.task import NetworkTask
 from emoprune.problems.networks.variant import Variant
 from emoprune.problems.storage.arrays import sealed_arrays
 from emoprune.problems.storage.kept import sealed_json
-from emoprune.problems.storage.kept_references import as_json, from_json
+from emoprune.problems.storage.kept_references import REFERENCES, Starts, as_json, from_json
 
 __all__ = ["NONE", "ChannelsPrepared", "Method", "prepared_channels", "reference_inputs"]
 
 NONE = "none"
 
 SCORES, STATISTICS = "scores.safetensors", "statistics.safetensors"
-REFERENCES, PRECISION = "references.json", "precision.json"
+PRECISION = "precision.json"
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -19,7 +19,7 @@ from emoprune.problems.networks.layers.treatments.treater import Treater
 from emoprune.problems.networks.task import NetworkTask
 from emoprune.problems.storage.arrays import Weights, sealed_arrays
 from emoprune.problems.storage.kept import sealed_json
-from emoprune.problems.storage.kept_references import as_json, from_json
+from emoprune.problems.storage.kept_references import REFERENCES, as_json, from_json
 
 __all__ = ["LayersPrepared", "Method", "prepared_layers"]
 
@@ -55,7 +55,7 @@ def prepared_layers(task: NetworkTask, levels: LayerLevels, method: Method, fold
     bench = task.bench("cpu")
     evidence = Evidence(bench.network, bench.structure, bench.calibration, seed)
     ranks = _ranks(levels, method, evidence, folder / f"ranks-{method.name}.safetensors")
-    kept = sealed_json(folder / "references.json", lambda: as_json(method.referred(levels, evidence), {}))
+    kept = sealed_json(folder / REFERENCES, lambda: as_json(method.referred(levels, evidence), {}))
     references, _ = from_json(kept, levels.space)
     return LayersPrepared(ranks, references, _precision(task, bench, levels, ranks, folder / "precision.json"))
 

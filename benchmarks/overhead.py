@@ -12,12 +12,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from measuring.landscapes import KeptAndLost
-from measuring.meters import Meter
-from measuring.processes import alone, interleaved
-from measuring.pruning import Pruning
-from measuring.recording import FOLDER, Report, Table, arguments, publish
-from measuring.spreads import Spread, digits
+from shared.landscapes import KeptAndLost
+from shared.meters import Meter
+from shared.processes import alone, interleaved
+from shared.pruning import Pruning
+from shared.recording import FOLDER, Report, Table, arguments, publish
+from shared.spreads import Spread, digits
 
 from emoprune.config import SearchSettings
 from emoprune.evaluation.serial import InProcess
@@ -110,7 +110,7 @@ def ours(cell: Cell, folder: Path) -> dict[str, float]:
 
 def optunas(cell: Cell, folder: Path) -> dict[str, float]:
     """Tell Optuna of as many trials, and return the seconds inside its journal and the bytes in it."""
-    from measuring.optuna_journal import journalled
+    from shared.optuna_journal import journalled
 
     return journalled(KeptAndLost(GENES), folder, cell.evaluations, asked=cell.writer == ASKED)
 

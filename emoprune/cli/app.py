@@ -262,7 +262,7 @@ def audit(
 ) -> None:
     """Check whether a run's front can be believed."""
     from emoprune.cli import output as showing
-    from emoprune.cli.notes import notes_on
+    from emoprune.cli.follow import notes_on
     from emoprune.commands import audit as auditing
 
     opened = _opened(run, runs)
@@ -292,7 +292,7 @@ def recover(
 ) -> None:
     """Win back what pruning cost a candidate, and measure it again."""
     from emoprune.cli import output as showing
-    from emoprune.cli.notes import notes_on
+    from emoprune.cli.follow import notes_on
     from emoprune.commands import recovery as recovering
 
     opened = _opened(run, runs)

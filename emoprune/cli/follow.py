@@ -1,19 +1,25 @@
-"""Follow a search from the command line: progress on standard error, results on standard output, Ctrl-C with grace."""
+"""Work as it is followed: progress and notes on standard error, results on standard output, Ctrl-C with grace.
+
+Notes are what a problem prepares or trains, and what is found amiss, line by line as it happens.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import os
 import shlex
 import signal
 import sys
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 from typing import Any, Self
 
 from rich.console import Console
+from rich.text import Text
 
-from emoprune.cli.notes import notes_on
 from emoprune.cli.output import Paper, printable, rows, write_object
 from emoprune.errors import ConfigError, ContractError, EvaluationsFailed, RunCorrupt
 from emoprune.loop.search import Search
@@ -22,7 +28,7 @@ from emoprune.report.marked import marked_texts
 from emoprune.report.terminal import LiveView, front_table
 from emoprune.run import Run
 
-__all__ = ["NOTICE", "follow", "run_word"]
+__all__ = ["NOTICE", "follow", "notes_on", "run_word"]
 
 NOTICE = "stopping after the evaluations under way; press again to stop now"
 _EXIT_CODES = {None: 0, signal.SIGHUP: 129, signal.SIGINT: 130, signal.SIGTERM: 143}
@@ -158,3 +164,34 @@ def _print_end(search: Search) -> None:
         *next_steps,
     ]
     sys.stdout.write("\n".join(lines) + "\n")
+
+
+@contextlib.contextmanager
+def notes_on(console: Console | None = None) -> Iterator[None]:
+    """Write every note of emoprune's loggers as a line of its own as soon as it is made; warnings say that they are.
+
+    Args:
+        console: Where to; standard error if None.
+    """
+    handler, log = _Lines(Console(stderr=True) if console is None else console), logging.getLogger("emoprune")
+    before = log.level
+    log.addHandler(handler)
+    log.setLevel(min(logging.INFO, before or logging.INFO))
+    try:
+        yield
+    finally:
+        log.removeHandler(handler)
+        log.setLevel(before)
+
+
+class _Lines(logging.Handler):
+    def __init__(self, console: Console) -> None:
+        super().__init__(logging.INFO)
+        self._console = console
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write it, above a live view if there is one."""
+        kind = f"{record.levelname.lower()}: " if record.levelno > logging.INFO else ""
+        text = Text(printable(f"{kind}{record.getMessage()}"))
+        with contextlib.suppress(BrokenPipeError):  # nobody watches any more; the work goes on
+            self._console.print(text, soft_wrap=True)

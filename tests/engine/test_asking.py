@@ -65,7 +65,7 @@ def test_every_mistake_is_said_at_once_each_with_its_word() -> None:
         "--set epochs: expected KEY=VALUE, for instance epochs=3",
         "--set epocs=3: unknown option of audit; did you mean 'epochs'?",
         "--set mode=fsat: expected one of 'fast', 'slow', found 'fsat'; did you mean 'fast'?",
-        "--set shares=[1, x]: expected a number, found 'x'",
+        "--set shares=[1, x]: shares.1: expected a number, found 'x'",
         "--set epochs=0: expected an integer >= 1, found 0",
     }
 

@@ -22,7 +22,7 @@ from emoprune import plugins
 from emoprune.contracts import Failure, Problem, constraints_of
 from emoprune.errors import ConfigError, ContractError
 from emoprune.problems.networks.channels.problem import Channels
-from emoprune.problems.networks.coupling.realising import realised
+from emoprune.problems.networks.coupling.pruned_module import pruned_module
 from emoprune.problems.networks.coupling.tracing import trace
 from emoprune.problems.networks.criteria.ranking import kept_units
 from emoprune.problems.networks.data.digits import digits
@@ -129,7 +129,7 @@ def test_estimating_statistics_anew_saves_most_of_what_slicing_alone_breaks(
         network.get_parameter(f"{group.name}.weight").detach().abs().flatten(1).sum(1) for group in structure.groups
     ]
     kept = [kept_units(norm.numpy(), 3 * len(norm) // 4) for norm in norms]
-    sliced_only = error_of(realised(network.eval(), structure, kept), LoadedImages.load(digits().test, "cpu"))
+    sliced_only = error_of(pruned_module(network.eval(), structure, kept), LoadedImages.load(digits().test, "cpu"))
     ((reestimated, _),) = rows(trained, reference(trained, "uniform-75"), Split.TEST)
     assert isinstance(sliced_only, float)
     assert reestimated < 0.5 * sliced_only

@@ -20,7 +20,7 @@ from emoprune.problems.networks.calibration.inverse_fisher import (
 )
 from emoprune.problems.networks.calibration.weight_gradients import gradients_of_weights
 from emoprune.problems.networks.channels.compensations.mfac import MFAC
-from emoprune.problems.networks.coupling.realising import tensors_of
+from emoprune.problems.networks.coupling.pruned_module import tensors_of
 
 DAMPING = 1e-5
 

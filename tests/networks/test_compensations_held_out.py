@@ -14,7 +14,7 @@ from emoprune.problems.networks.channels.compensations.contract import Compensat
 from emoprune.problems.networks.channels.compensations.least_squares import LeastSquares
 from emoprune.problems.networks.channels.compensations.merge import Merge
 from emoprune.problems.networks.channels.compensations.mfac import MFAC
-from emoprune.problems.networks.coupling.realising import realised, tensors_of, with_tensors
+from emoprune.problems.networks.coupling.pruned_module import pruned_module, tensors_of, with_tensors
 from emoprune.problems.networks.coupling.tracing import trace
 from emoprune.problems.networks.criteria import mfac
 from emoprune.problems.networks.criteria.contract import Criterion
@@ -94,7 +94,7 @@ def halved(kind: str, seed: int, criterion: str, compensation: str = "none") -> 
     bench, repair = trained(kind, seed), COMPENSATIONS[compensation]
     evidence = Evidence(bench.network, bench.structure, bench.calibration, seed=0)
     kept = [kept_units(scores, len(scores) // 2) for scores in CRITERIA[criterion](evidence)]
-    made = realised(bench.network, bench.structure, kept)
+    made = pruned_module(bench.network, bench.structure, kept)
     if repair is not None:
         held, changed = repair.statistics(evidence), {}
         for part in bench.structure.parts:

@@ -12,8 +12,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import emoprune
-from emoprune.problems.networks.evaluation.alarms import SHOWN, alarms_about, no_better_than_guessing
-from emoprune.problems.networks.evaluation.chance import guessing, guessing_loss, indistinguishable_from_guessing
+from emoprune.problems.networks.evaluation.chance import (
+    SHOWN,
+    alarms_about,
+    guessing,
+    guessing_loss,
+    indistinguishable_from_guessing,
+    no_better_than_guessing,
+)
 from emoprune.records import Candidate
 
 BALANCED = np.arange(1000) % 4  # guessing errs on 75 % of these

@@ -24,14 +24,13 @@ from emoprune.problems.networks.coupling.structure import Part
 from emoprune.problems.networks.data.images import ImageData, LabelledImages
 from emoprune.problems.networks.evaluation.cost import CostModel
 from emoprune.problems.networks.layers.bit_widths import BitWidths
-from emoprune.problems.networks.layers.packed import Treated, write_packed
+from emoprune.problems.networks.layers.packed import Treated, verify_packed, write_packed
 from emoprune.problems.networks.layers.problem import Layerwise, for_activations
 from emoprune.problems.networks.layers.treatments.bits import Rounding
 from emoprune.problems.networks.layers.treatments.levels import LayerLevels
 from emoprune.problems.networks.layers.treatments.patterns import Patterns
 from emoprune.problems.networks.layers.treatments.ratios import WeightShares
 from emoprune.problems.networks.layers.treatments.treater import Treater
-from emoprune.problems.networks.layers.verify import verify_packed
 from emoprune.problems.networks.layers.weight_ratios import WeightRatios
 from emoprune.records import Split
 from emoprune.space import IntArray

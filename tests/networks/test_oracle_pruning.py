@@ -19,7 +19,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from emoprune.problems.networks.coupling.realising import realised
+from emoprune.problems.networks.coupling.pruned_module import pruned_module
 from emoprune.problems.networks.coupling.structure import Structure
 from emoprune.problems.networks.coupling.tracing import trace
 from emoprune.problems.networks.data.images import ImageData
@@ -112,7 +112,7 @@ class Subsets:
 
     def one(self, number: int, kept: dict[str, tuple[int, ...]]) -> tuple[float, float]:
         units = [np.array(kept.get(group.name, range(group.units))) for group in self.structure.groups]
-        pruned = realised(self.dense[number], self.structure, units)
+        pruned = pruned_module(self.dense[number], self.structure, units)
         retrained = trained(pruned, self.training, RETRAINING, SEEDS[number] + 1000, label="retraining").network
         return measured(pruned, self.training)[0], measured(retrained, self.held_out)[1]
 

@@ -17,7 +17,7 @@ from torch import nn
 from zoo_for_tests import IMAGES, SOUND, structure_of_zoo, zoo
 
 from emoprune.errors import ConfigError, ContractError
-from emoprune.problems.networks.coupling.realising import realised
+from emoprune.problems.networks.coupling.pruned_module import pruned_module
 from emoprune.problems.networks.data.images import LabelledImages
 from emoprune.problems.networks.evaluation.runner import PlainRunner
 from emoprune.problems.networks.evaluation.scoring import LoadedImages
@@ -57,7 +57,7 @@ def equal(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
 
 def halved(name: str) -> nn.Module:
     structure = structure_of_zoo(name)
-    return realised(zoo(name), structure, [np.arange(0, group.units, 2) for group in structure.groups])
+    return pruned_module(zoo(name), structure, [np.arange(0, group.units, 2) for group in structure.groups])
 
 
 @pytest.mark.parametrize("name", SOUND)
@@ -101,7 +101,7 @@ def test_torchs_own_generator_is_left_as_it_was() -> None:
 
 def test_tensors_made_in_inference_mode_can_be_trained() -> None:
     with torch.inference_mode():
-        network = realised(zoo("vgg"), structure_of_zoo("vgg"), structure_of_zoo("vgg").full)
+        network = pruned_module(zoo("vgg"), structure_of_zoo("vgg"), structure_of_zoo("vgg").full)
         for module in network.modules():
             if isinstance(module, nn.BatchNorm2d) and module.running_mean is not None:
                 module.running_mean = module.running_mean * 1.5
@@ -326,7 +326,7 @@ def test_fresh_weights_have_the_shape_and_nothing_of_what_was_learnt(name: str) 
 
 
 def test_fresh_weights_are_drawn_for_the_width_that_is_left() -> None:
-    narrow = realised(zoo("vgg"), structure_of_zoo("vgg"), [np.arange(1) for _ in structure_of_zoo("vgg").groups])
+    narrow = pruned_module(zoo("vgg"), structure_of_zoo("vgg"), [np.arange(1) for _ in structure_of_zoo("vgg").groups])
     drawn = [drawn_anew(narrow, seed).get_parameter("2.0.weight").detach() for seed in range(50)]
     # torch draws a convolution's weights up to 1 / sqrt(fan-in): here 9, where the unpruned one's is 72
     assert 0.9 / 3 < float(torch.stack(drawn).abs().max()) <= 1 / 3

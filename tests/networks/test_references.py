@@ -280,7 +280,7 @@ def test_a_group_whose_pruning_costs_nothing_is_pruned_first() -> None:
 
 def change_of_outputs(inputs: ReferenceInputs, scores: tuple[np.ndarray, ...]) -> Callable[[IntArray], FloatArray]:
     """Measure by how much really sliced networks' outputs differ from the unpruned one's, on a few random images."""
-    from emoprune.problems.networks.coupling.realising import realised
+    from emoprune.problems.networks.coupling.pruned_module import pruned_module
     from emoprune.problems.networks.criteria.ranking import kept_units
 
     images = torch.randn((4, 1, 28, 28), generator=torch.Generator().manual_seed(0))
@@ -288,7 +288,7 @@ def change_of_outputs(inputs: ReferenceInputs, scores: tuple[np.ndarray, ...]) -
 
     def difference(widths: IntArray) -> float:
         kept = [kept_units(own, int(width)) for own, width in zip(scores, widths, strict=True)]
-        return float((realised(inputs.network, inputs.structure, kept)(images) - unpruned).abs().mean())
+        return float((pruned_module(inputs.network, inputs.structure, kept)(images) - unpruned).abs().mean())
 
     return lambda genomes: np.array([difference(widths) for widths in inputs.levels.decode(genomes)])
 

@@ -17,8 +17,8 @@ import emoprune
 from emoprune.commands.inspection import inspect
 from emoprune.config import load
 from emoprune.errors import ConfigError
+from emoprune.problems.networks.channels.inspection import check_prunable
 from emoprune.problems.networks.channels.problem import Channels
-from emoprune.problems.networks.channels.refusals import check_prunable
 from emoprune.problems.networks.coupling.checking import NOT_RUNNING
 from emoprune.problems.networks.coupling.structure import CouplingGroup, Structure, Whole
 from emoprune.problems.networks.layers.bit_widths import BitWidths

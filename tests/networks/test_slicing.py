@@ -19,7 +19,7 @@ from emoprune.problems.networks.calibration.evidence import Evidence
 from emoprune.problems.networks.channels.compensations.contract import Statistics
 from emoprune.problems.networks.channels.slicer import Slicer
 from emoprune.problems.networks.coupling.masking import masked
-from emoprune.problems.networks.coupling.realising import realised
+from emoprune.problems.networks.coupling.pruned_module import pruned_module
 from emoprune.problems.networks.coupling.structure import Kept, Part
 from emoprune.problems.networks.evaluation.bench import Bench
 from emoprune.records import Split
@@ -70,7 +70,7 @@ def test_what_was_cut_before_changes_nothing(name: str, cache_bytes: int) -> Non
     for seed in (1, 2, 1, 3):
         widths = widths_of(bench, seed)
         found = used.variant(widths).network
-        expected = realised(bench.network, bench.structure, used.kept(widths))
+        expected = pruned_module(bench.network, bench.structure, used.kept(widths))
         own = expected.state_dict()
         assert found.state_dict().keys() == own.keys()
         assert all(torch.equal(tensor, own[key]) for key, tensor in found.state_dict().items())
@@ -172,7 +172,7 @@ def test_a_compensation_changes_only_pruned_parts_and_is_asked_once_for_each() -
     widths[1] -= 3
     first, second = slicer.variant(widths), slicer.variant(widths)
     assert sorted(doubling.asked) == sorted(first.versions)
-    plain = realised(bench.network, bench.structure, slicer.kept(widths))
+    plain = pruned_module(bench.network, bench.structure, slicer.kept(widths))
     for variant in (first, second):
         assert torch.equal(variant.network.get_parameter("2.0.weight"), 2 * plain.get_parameter("2.0.weight"))
         assert torch.equal(variant.network.get_parameter("0.0.weight"), bench.network.get_parameter("0.0.weight"))

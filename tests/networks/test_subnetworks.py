@@ -99,12 +99,12 @@ def test_a_part_is_scored_as_the_plain_runner_scores_it(searched: Run, rest: str
     part = problem.stage("part-1")
     genome = part.space.full - (part.space.levels > 2)
     ((error, macs),) = part.evaluate(genome[np.newaxis], np.zeros(1, dtype=np.uint64), Split.SEARCH)  # type: ignore[misc]  # a row of numbers
-    worker, slicer = problem._loaded
+    loaded, slicer = problem._loaded
     variant = slicer.variant_of(part.kept(genome))
     assert bool(part.frozen) == (rest == "frozen")
-    plain = PlainRunner(worker.bench, problem._task.estimate)
+    plain = PlainRunner(loaded.bench, problem._task.estimate)
     (outputs,) = plain.outputs([replace(variant, frozen=part.frozen)], Split.SEARCH)
-    wrong = outputs.argmax(1) != worker.bench.images[Split.SEARCH].labels
+    wrong = outputs.argmax(1) != loaded.bench.images[Split.SEARCH].labels
     assert error == pytest.approx(float(wrong.double().mean()))
     assert macs == part.counted(genome)["macs"]
 
@@ -174,10 +174,10 @@ def test_parts_are_measured_on_so_many_images_that_lie_evenly_among_those_to_sea
     genome = part.space.full - (part.space.levels > 2)
     seeds = np.zeros(1, dtype=np.uint64)
     ((error, _),) = part.evaluate(genome[np.newaxis], seeds, Split.SEARCH)  # type: ignore[misc]  # a row of numbers
-    worker, slicer = all_of_them._loaded
-    (outputs,) = worker.runner.outputs([slicer.variant_of(part.kept(genome))], Split.SEARCH)
+    loaded, slicer = all_of_them._loaded
+    (outputs,) = loaded.runner.outputs([slicer.variant_of(part.kept(genome))], Split.SEARCH)
     rows = torch.arange(10) * len(outputs) // 10
-    wrong = outputs[rows].argmax(1) != worker.bench.images[Split.SEARCH].labels[rows]
+    wrong = outputs[rows].argmax(1) != loaded.bench.images[Split.SEARCH].labels[rows]
     assert error == pytest.approx(float(wrong.double().mean()))
     (several,), (whole,) = (
         each.stage("part-1").evaluate(genome[np.newaxis], seeds, Split.SELECT) for each in (few, all_of_them)
@@ -332,9 +332,9 @@ def test_constraint_training_trains_every_part_and_nothing_that_lies_outside_of_
     genome = problem.space.full
     kept = problem._units(genome)
     turns = turns_of(problem).of(kept, order)
-    worker = problem._loaded[0]
+    loaded = problem._loaded[0]
     material = TrainingImages.load(problem._task.data.train, "cpu")
-    found = constrained(turns, worker.bench, material, Plan(1.0, 0.05, 16), Constraint(1.0, order), seed=3)
+    found = constrained(turns, loaded.bench, material, Plan(1.0, 0.05, 16), Constraint(1.0, order), seed=3)
     names = [{name.rpartition(".")[0] for name in turn.modules} for turn in turns]
     assert {name.rpartition(".")[0] for name in found} == {path for turn in turns for path in turn.modules}
     assert names
@@ -364,19 +364,19 @@ def two_blocks() -> nn.Module:
 
 def distance(problem: Subnetworks, weight: float, order: Any) -> float:
     """Return how far the first part's features are from the unpruned ones after training with this weight."""
-    worker, slicer = problem._loaded
+    loaded, slicer = problem._loaded
     part = problem.stage("part-1")
     kept = part.kept(part.of_widths(np.array([3, 6, 8])))
     turns = turns_of(problem).of(kept, order)
     material = TrainingImages.load(problem._task.data.train, "cpu")
     plan = Plan(20.0, 0.02, 16)
-    found = constrained(turns, worker.bench, material, plan, Constraint(weight, order), seed=3)
+    found = constrained(turns, loaded.bench, material, plan, Constraint(weight, order), seed=3)
     trained = slicer.variant_of(kept).network
     for name, tensor in found.items():
         trained.get_submodule(name.rpartition(".")[0])._parameters[name.rpartition(".")[2]] = nn.Parameter(tensor)
     images = material.images
     with torch.no_grad():
-        gap = trained.get_submodule("first")(images) - worker.bench.network.get_submodule("first")(images)
+        gap = trained.get_submodule("first")(images) - loaded.bench.network.get_submodule("first")(images)
     return float(gap.square().mean())
 
 

@@ -16,11 +16,12 @@ from torch import nn
 
 from emoprune.errors import ConfigError
 from emoprune.problems.networks.data.images import ImageData, LabelledImages
+from emoprune.problems.networks.unpruned import kept_weights
 from emoprune.problems.networks.unpruned.augmentation import augmented
 from emoprune.problems.networks.unpruned.built_in.catalogue import NETWORKS
 from emoprune.problems.networks.unpruned.by_name import data_named
 from emoprune.problems.networks.unpruned.kept_weights import kept_or_made
-from emoprune.problems.networks.unpruned.recipe import Recipe, kept_weights, unpruned_weights
+from emoprune.problems.networks.unpruned.recipe import Recipe, unpruned_weights
 from emoprune.problems.networks.unpruned.training import Schedule, one_thread, seeded, train
 from emoprune.problems.storage.arrays import Weights, load_weights, save_weights
 from emoprune.problems.storage.cache import cache_folder

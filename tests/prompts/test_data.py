@@ -14,7 +14,7 @@ from emoprune.errors import ConfigError, ContractError
 from emoprune.problems.prompts.data.examples import Example
 from emoprune.problems.prompts.data.few_shot import FewShot
 from emoprune.problems.prompts.data.splitting import Sizes, check_disjoint, cut, kept_apart
-from emoprune.problems.prompts.material import Asked, Material, material_of
+from emoprune.problems.prompts.prompt_data import Asked, PromptData, prompt_data_of
 from emoprune.problems.prompts.tasks.choosing import Choosing
 from emoprune.records import Split
 
@@ -37,14 +37,14 @@ def table(name: str, count: int, start: int = 0, columns: str = "sentence\tlabel
     Path(name).write_text(f"{columns}\n{body}")
 
 
-def material(**more: Any) -> Material:
+def prompt_data(**more: Any) -> PromptData:
     options = {"prompt": "about {sentence} is", "examples": "rows.tsv", "verbalisers": WORDS, **more}
-    return material_of(Asked(**options), tokenizer())
+    return prompt_data_of(Asked(**options), tokenizer())
 
 
 def test_one_file_is_cut_into_three_parts_with_all_classes_in_each(here: Path) -> None:
     table("rows.tsv", 60)
-    found = material(sizes=Sizes(16, 20, None))
+    found = prompt_data(sizes=Sizes(16, 20, None))
     assert {split: len(own) for split, own in found.parts.items()} == {
         Split.SEARCH: 16,
         Split.SELECT: 20,
@@ -57,7 +57,7 @@ def test_one_file_is_cut_into_three_parts_with_all_classes_in_each(here: Path) -
 def test_a_rare_class_is_in_every_part_and_the_search_part_has_more_of_it_than_its_share(here: Path) -> None:
     body = "".join(f"sentence number {row}\t{int(row % 6 == 0)}\n" for row in range(120))
     Path("rows.tsv").write_text(f"sentence\tlabel\n{body}")
-    found = material(sizes=Sizes(16, 40, None))
+    found = prompt_data(sizes=Sizes(16, 40, None))
     rare = {split: sum(each.answer == "1" for each in own) for split, own in found.parts.items()}
     assert rare[Split.SEARCH] == 6, "a third of all twenty"
     assert rare[Split.SELECT] / 40 == pytest.approx(rare[Split.TEST] / len(found.parts[Split.TEST]), abs=0.02)
@@ -65,10 +65,10 @@ def test_a_rare_class_is_in_every_part_and_the_search_part_has_more_of_it_than_i
 
 def test_the_order_of_a_file_does_not_matter_for_how_it_is_cut(here: Path) -> None:
     table("rows.tsv", 40)
-    one = material()
+    one = prompt_data()
     lines = Path("rows.tsv").read_text().splitlines()
     Path("rows.tsv").write_text("\n".join([lines[0], *reversed(lines[1:])]) + "\n")
-    other = material()
+    other = prompt_data()
     assert [each.inputs for own in one.parts.values() for each in own] == [
         each.inputs for own in other.parts.values() for each in own
     ]
@@ -123,13 +123,13 @@ def test_the_search_part_takes_its_examples_from_all_classes_in_turn(here: Path)
 
 def test_a_placeholder_may_be_called_as_its_column_with_a_number(here: Path) -> None:
     table("rows.tsv", 20)
-    assert material(prompt="about {sentence_1} is").template.inputs == ("sentence_1",)
+    assert prompt_data(prompt="about {sentence_1} is").template.inputs == ("sentence_1",)
 
 
 def test_a_prompt_is_made_of_demonstrations_that_are_in_no_part(here: Path) -> None:
     table("rows.tsv", 30)
     shots = FewShot(2, "Input: {sentence} Answer: {answer}", instruction="Say it.", separator="\n")
-    found = material(prompt=shots, examples="rows.tsv")
+    found = prompt_data(prompt=shots, examples="rows.tsv")
     lines = found.template.text.split("\n")
     assert lines[0] == "Say it."
     assert [line.rpartition(" ")[2] for line in lines[1:5]] == ["red", "blue", "red", "blue"]
@@ -143,7 +143,7 @@ def test_a_prompt_is_made_of_demonstrations_that_are_in_no_part(here: Path) -> N
 def test_braces_in_a_demonstration_are_text(here: Path, braces: str) -> None:
     body = "".join(f"row {row} of {braces} here\t{row % 2}\n" for row in range(30))
     Path("rows.tsv").write_text(f"sentence\tlabel\n{body}")
-    found = material(prompt=FewShot(1, "Input: {sentence} Answer: {answer}", separator="\n"))
+    found = prompt_data(prompt=FewShot(1, "Input: {sentence} Answer: {answer}", separator="\n"))
     assert found.template.slots == ("sentence",)
     shown, _, query = found.template.texts[0].rpartition("\n")
     assert shown.count(f"of {braces} here Answer:") == 2
@@ -157,7 +157,7 @@ def test_braces_in_a_demonstration_are_text(here: Path, braces: str) -> None:
 def test_an_instruction_may_hold_a_placeholder(here: Path) -> None:
     table("rows.tsv", 30)
     shots = FewShot(1, "Input: {sentence} Answer: {answer}", instruction="About {sentence}:", separator="\n")
-    assert material(prompt=shots).template.inputs == ("sentence", "sentence")
+    assert prompt_data(prompt=shots).template.inputs == ("sentence", "sentence")
 
 
 @pytest.mark.parametrize(
@@ -175,21 +175,21 @@ def test_an_instruction_may_hold_a_placeholder(here: Path) -> None:
 def test_demonstrations_that_cannot_be_are_refused(here: Path, shots: dict[str, Any], complaint: str) -> None:
     table("rows.tsv", 30)
     with pytest.raises(ConfigError, match=complaint):
-        material(prompt=FewShot(**shots))
+        prompt_data(prompt=FewShot(**shots))
 
 
 def test_a_prompt_is_read_from_a_file(here: Path) -> None:
     table("rows.tsv", 30)
     Path("prompt.txt").write_text("about {sentence} is\n")
-    assert material(prompt="prompt.txt").template.text == "about {sentence} is"
+    assert prompt_data(prompt="prompt.txt").template.text == "about {sentence} is"
     with pytest.raises(ConfigError, match=r"there is no file 'prompts\.txt'"):
-        material(prompt="prompts.txt")
+        prompt_data(prompt="prompts.txt")
 
 
 def test_classes_that_are_uneven_are_named(here: Path) -> None:
     body = "".join(f"sentence number {row}\t{int(row % 5 == 0)}\n" for row in range(100))
     Path("rows.tsv").write_text(f"sentence\tlabel\n{body}")
-    notes = material(sizes=Sizes(32, 30, None)).notes
+    notes = prompt_data(sizes=Sizes(32, 30, None)).notes
     assert any("The classes of the test part are uneven (0: " in note for note in notes)
 
 
@@ -197,7 +197,7 @@ def test_options_of_a_multiple_choice_are_letters_and_may_be_fewer(here: Path) -
     rows = [{"q": n, "option_1": "x", "option_2": "y", "option_3": "" if n % 2 else "z", "a": n % 2} for n in range(12)]
     lines = "".join("\t".join(str(value) for value in row.values()) + "\n" for row in rows)
     Path("rows.tsv").write_text("question\toption_1\toption_2\toption_3\tanswer\n" + lines)
-    found = material_of(
+    found = prompt_data_of(
         Asked("{question} {option_1} {option_2} {option_3} is", "rows.tsv", "multiple-choice"), letters_tokenizer()
     )
     assert isinstance(found.task, Choosing)
@@ -240,14 +240,14 @@ def test_examples_that_cannot_be_used_are_refused(
 ) -> None:
     Path("rows.tsv").write_text(content)
     with pytest.raises(ConfigError, match=complaint):
-        material(**more)
+        prompt_data(**more)
 
 
 def test_parts_of_different_forms_are_refused(here: Path) -> None:
     table("a.tsv", 6)
     table("b.tsv", 6, 10, "text\tlabel")
     with pytest.raises(ConfigError, match=r"b\.tsv has the columns text, label, the search part has sentence, label"):
-        material(examples={"search": "a.tsv", "select": "b.tsv", "test": "a.tsv"})
+        prompt_data(examples={"search": "a.tsv", "select": "b.tsv", "test": "a.tsv"})
 
 
 @pytest.mark.parametrize(
@@ -263,7 +263,7 @@ def test_multiple_choices_that_cannot_be_are_refused(here: Path, row: str, compl
     Path("rows.tsv").write_text(f"question\toption_1\toption_2\toption_3\tanswer\n{row}\n")
     asked = Asked("{question} {option_1} {option_2} {option_3} is", "rows.tsv", "multiple-choice")
     with pytest.raises(ConfigError, match=complaint):
-        material_of(asked, letters_tokenizer())
+        prompt_data_of(asked, letters_tokenizer())
 
 
 @pytest.mark.parametrize("size", [0, 1, -3])
@@ -274,7 +274,7 @@ def test_a_part_of_less_than_two_examples_is_refused(size: int) -> None:
 
 def test_the_built_in_reviews_are_even_and_share_nothing() -> None:
     asked = Asked("Review: {sentence} is", "film-reviews", verbalisers={"negative": "red", "positive": "blue"})
-    found = material_of(asked, tokenizer())
+    found = prompt_data_of(asked, tokenizer())
     assert [len(found.parts[split]) for split in Split] == [32, 80, 120]
     assert found.notes == []
     for own in found.parts.values():

@@ -16,10 +16,10 @@ from prompts_for_tests import causal_folder, parts, prompt_tokens, told, written
 
 from emoprune.contracts import Direction, Objective
 from emoprune.errors import ConfigError, ContractError, RunCorrupt
-from emoprune.problems.prompts.examiner import Examiner
 from emoprune.problems.prompts.references.accepting import accepting
 from emoprune.problems.prompts.references.catalogue import METHODS, USUAL, Bench, check_names, made_references
 from emoprune.problems.prompts.references.ranked import kept_by
+from emoprune.problems.prompts.scoring import Scoring
 from emoprune.problems.prompts.stopping import Halving, Yardsticks, best_mean, blocks
 from emoprune.problems.prompts.template import Template
 from emoprune.records import Split
@@ -234,16 +234,16 @@ def test_what_making_references_cost_is_kept_and_paid_once(model: Path, tmp_path
 def test_whoever_is_interrupted_while_references_are_made_measures_nothing_twice(
     model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked, once = list[str](), Examiner.examined
+    asked, once = list[str](), Scoring.scored
 
-    def examined(self: Examiner, template: Template, *more: Any) -> Any:
+    def scored(self: Scoring, template: Template, *more: Any) -> Any:
         if len(asked) == 6:
             asked.append("interrupted")
             raise KeyboardInterrupt
         asked.append(template.text)
         return once(self, template, *more)
 
-    monkeypatch.setattr(Examiner, "examined", examined)
+    monkeypatch.setattr(Scoring, "scored", scored)
     made = [prompt_tokens(model, parts(tmp_path), references=["threshold-accepting"]) for _ in range(2)]
     with pytest.raises(KeyboardInterrupt):
         made[0].prepare(tmp_path, 1)

@@ -1,4 +1,4 @@
-"""Prompts in pieces: placeholders, the tokens between them, and one genome for each text."""
+"""Prompts in spans: placeholders, the tokens between them, and one genome for each text."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from language_for_tests import tokenizer
 
 from emoprune.errors import ConfigError
-from emoprune.problems.prompts.pieces import ByToken, ByWord, Pieces
+from emoprune.problems.prompts.spans import ByToken, ByWord, Spans
 from emoprune.problems.prompts.template import Template
 
 KNOWN = {"sentence", "other"}
@@ -17,8 +17,8 @@ texts = st.text(st.sampled_from("ab \n.é"), max_size=12)
 NOTHING_LOCKED = np.zeros(0, dtype=np.bool_)
 
 
-def cut(text: str) -> Pieces:
-    return Pieces.of(Template.of(text, KNOWN), ByWord())
+def cut(text: str) -> Spans:
+    return Spans.of(Template.of(text, KNOWN), ByWord())
 
 
 def test_a_prompt_is_texts_with_placeholders_between_them() -> None:
@@ -73,44 +73,44 @@ def test_parts_are_joined_without_being_read_again() -> None:
 
 
 @given(texts, texts)
-def test_pieces_joined_are_the_prompt_and_all_of_them_kept_is_the_whole(before: str, after: str) -> None:
+def test_spans_joined_are_the_prompt_and_all_of_them_kept_is_the_whole(before: str, after: str) -> None:
     template = Template((before, after), ("sentence",))
-    pieces = Pieces.of(template, ByWord())
-    assert "".join(pieces.texts) == template.text
-    assert pieces.template(np.ones(len(pieces), dtype=np.bool_)) == template
-    assert pieces.slots.sum() == 1
+    spans = Spans.of(template, ByWord())
+    assert "".join(spans.texts) == template.text
+    assert spans.template(np.ones(len(spans), dtype=np.bool_)) == template
+    assert spans.slots.sum() == 1
 
 
 @given(texts, texts, st.integers(0, 2**32 - 1))
 def test_the_canonical_genome_keeps_the_same_text_and_every_text_has_one(before: str, after: str, seed: int) -> None:
-    pieces = Pieces.of(Template((before, after), ("sentence",)), ByWord())
+    spans = Spans.of(Template((before, after), ("sentence",)), ByWord())
     rng = np.random.default_rng(seed)
-    genomes = (rng.random((6, len(pieces))) < rng.random((6, 1))).astype(np.int64) | pieces.slots
-    fixed = pieces.canonical(genomes, pieces.fixed)
-    kept = [pieces.template(genome > 0) for genome in genomes]
-    assert [pieces.template(genome > 0) for genome in fixed] == kept
+    genomes = (rng.random((6, len(spans))) < rng.random((6, 1))).astype(np.int64) | spans.slots
+    fixed = spans.canonical(genomes, spans.fixed)
+    kept = [spans.template(genome > 0) for genome in genomes]
+    assert [spans.template(genome > 0) for genome in fixed] == kept
     by_text = {template.text: tuple(genome) for template, genome in zip(kept, fixed.tolist(), strict=True)}
     assert all(by_text[template.text] == tuple(own) for template, own in zip(kept, fixed.tolist(), strict=True))
-    assert np.array_equal(pieces.canonical(fixed, pieces.fixed), fixed)
+    assert np.array_equal(spans.canonical(fixed, spans.fixed), fixed)
 
 
 def test_of_equal_words_the_first_ones_stay() -> None:
-    pieces = cut("very very very {sentence}")
+    spans = cut("very very very {sentence}")
     genomes = np.array([[0, 0, 1, 1, 1], [0, 1, 0, 1, 1]])
-    # The first word has no space before it, so it is another piece than the second.
-    assert pieces.texts[:3] == ("very", " very", " very")
-    assert pieces.canonical(genomes, pieces.fixed).tolist() == [[0, 1, 0, 1, 1], [0, 1, 0, 1, 1]]
+    # The first word has no space before it, so it is another span than the second.
+    assert spans.texts[:3] == ("very", " very", " very")
+    assert spans.canonical(genomes, spans.fixed).tolist() == [[0, 1, 0, 1, 1], [0, 1, 0, 1, 1]]
 
 
-def test_a_text_that_can_be_kept_as_one_piece_or_as_two_has_one_genome() -> None:
-    pieces = Pieces(("a", "b", "ab", "{sentence}"), np.array([False, False, False, True]), ("sentence",))
+def test_a_text_that_can_be_kept_as_one_span_or_as_two_has_one_genome() -> None:
+    spans = Spans(("a", "b", "ab", "{sentence}"), np.array([False, False, False, True]), ("sentence",))
     genomes = np.array([[0, 0, 1, 1], [1, 1, 0, 1]])
-    assert pieces.canonical(genomes, pieces.fixed).tolist() == [[1, 1, 0, 1], [1, 1, 0, 1]]
+    assert spans.canonical(genomes, spans.fixed).tolist() == [[1, 1, 0, 1], [1, 1, 0, 1]]
 
 
-def test_no_text_moves_over_a_placeholder_or_a_piece_that_stays() -> None:
-    pieces = cut("a {sentence} a")
-    assert pieces.canonical(np.array([[0, 1, 1, 1]]), pieces.fixed).tolist() == [[0, 1, 1, 1]]
+def test_no_text_moves_over_a_placeholder_or_a_span_that_stays() -> None:
+    spans = cut("a {sentence} a")
+    assert spans.canonical(np.array([[0, 1, 1, 1]]), spans.fixed).tolist() == [[0, 1, 1, 1]]
     words = cut("x a b a {sentence}")
     locked = words.fixed | words.overlapping([" b"])
     genome = np.array([[0, 0, 1, 1, 1, 1]])
@@ -118,15 +118,15 @@ def test_no_text_moves_over_a_placeholder_or_a_piece_that_stays() -> None:
 
 
 def test_spaces_before_a_placeholder_stay_with_it() -> None:
-    pieces = cut("Review: {sentence} end")
-    assert pieces.texts == ("Review:", " ", "{sentence}", " end")
-    assert pieces.fixed.tolist() == [False, True, True, False]
+    spans = cut("Review: {sentence} end")
+    assert spans.texts == ("Review:", " ", "{sentence}", " end")
+    assert spans.fixed.tolist() == [False, True, True, False]
 
 
-def test_pieces_of_a_kept_text_are_found_wherever_it_stands() -> None:
-    pieces = cut("the cat the dog {sentence}")
-    assert pieces.overlapping(["the d", "og"]).tolist() == [False, False, True, True, False, False]
-    assert not pieces.overlapping(["bird", ""]).any()
+def test_spans_of_a_kept_text_are_found_wherever_it_stands() -> None:
+    spans = cut("the cat the dog {sentence}")
+    assert spans.overlapping(["the d", "og"]).tolist() == [False, False, True, True, False, False]
+    assert not spans.overlapping(["bird", ""]).any()
 
 
 def test_what_lies_between_two_tokens_belongs_to_the_second() -> None:

@@ -273,10 +273,10 @@ def test_races_change_no_row_of_the_front() -> None:
     rows = []
     for margin in (0.0, 2.0):
         task = TableTask(data, Options(race=margin))
-        worker = task.worker(1)
-        task.hold_against([task.yardstick(worker, data.terms, 0)])
+        loaded = task.load(1)
+        task.hold_against([task.yardstick(loaded, data.terms, 0)])
         subsets = [data.terms, data.terms[:2], data.terms[3:], data.terms[5:]]
-        rows.append([task.row(worker, terms, 0, Split.SEARCH) for terms in subsets])
+        rows.append([task.row(loaded, terms, 0, Split.SEARCH) for terms in subsets])
     assert rows[0][0] == rows[1][0]
     assert rows[0][1] == rows[1][1]
 

@@ -27,7 +27,7 @@ from emoprune.problems.networks.variant import Variant
 from emoprune.problems.storage.kept import arrays_made_once, plain_made_once
 from emoprune.problems.storage.kept_references import as_json, from_json
 
-__all__ = ["NONE", "Method", "Prepared", "prepared", "reference_inputs"]
+__all__ = ["NONE", "ChannelsPrepared", "Method", "prepared_channels", "reference_inputs"]
 
 NONE = "none"
 
@@ -61,7 +61,7 @@ class Method:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Prepared:
+class ChannelsPrepared:
     """Scores by coupling group, the compensation's statistics, the first references, and the precision.
 
     `starts` are what has to be measured for more references, by method.
@@ -74,7 +74,9 @@ class Prepared:
     precision: str
 
 
-def prepared(task: NetworkTask, levels: WidthLevels, method: Method, folder: Path, seed: int) -> Prepared:
+def prepared_channels(
+    task: NetworkTask, levels: WidthLevels, method: Method, folder: Path, seed: int
+) -> ChannelsPrepared:
     """Make what is not in `folder` yet, and keep it there: scores, statistics, references, the precision.
 
     Kept, because a resume on another machine must not rank two nearly equal units the other way round.
@@ -88,7 +90,7 @@ def prepared(task: NetworkTask, levels: WidthLevels, method: Method, folder: Pat
     inputs = reference_inputs(task, levels, scores, seed)
     kept = plain_made_once(folder / REFERENCES, lambda: as_json(*first_references(method.references, inputs)))
     references, starts = from_json(kept, levels.space)
-    return Prepared(scores, statistics, references, starts, precision)
+    return ChannelsPrepared(scores, statistics, references, starts, precision)
 
 
 def reference_inputs(task: NetworkTask, levels: WidthLevels, scores: Sequence[Scores], seed: int) -> ReferenceInputs:

@@ -1,4 +1,4 @@
-"""What a worker holds of a network and its data, loaded once and used by every candidate."""
+"""A network and its data on a device, loaded once and used by every candidate."""
 
 from __future__ import annotations
 

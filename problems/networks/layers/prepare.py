@@ -20,7 +20,7 @@ from emoprune.problems.storage.arrays import Weights
 from emoprune.problems.storage.kept import arrays_made_once, plain_made_once
 from emoprune.problems.storage.kept_references import as_json, from_json
 
-__all__ = ["Method", "PreparedLayers", "prepared_layers"]
+__all__ = ["LayersPrepared", "Method", "prepared_layers"]
 
 Tensors = dict[str, torch.Tensor]
 
@@ -38,7 +38,7 @@ class Method:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class PreparedLayers:
+class LayersPrepared:
     """What the treatment made of the scores, by the layer's path, the references, and the precision to run in."""
 
     ranks: Tensors
@@ -46,7 +46,7 @@ class PreparedLayers:
     precision: str
 
 
-def prepared_layers(task: NetworkTask, levels: LayerLevels, method: Method, folder: Path, seed: int) -> PreparedLayers:
+def prepared_layers(task: NetworkTask, levels: LayerLevels, method: Method, folder: Path, seed: int) -> LayersPrepared:
     """Make what is not in `folder` yet, and keep it there.
 
     Kept, because a resume on another machine must not rank two nearly equal weights the other way round.
@@ -56,7 +56,7 @@ def prepared_layers(task: NetworkTask, levels: LayerLevels, method: Method, fold
     ranks = _ranks(levels, method, evidence, folder / f"ranks-{method.name}.safetensors")
     kept = plain_made_once(folder / "references.json", lambda: as_json(method.referred(levels, evidence), {}))
     references, _ = from_json(kept, levels.space)
-    return PreparedLayers(ranks, references, _precision(task, bench, levels, ranks, folder / "precision.json"))
+    return LayersPrepared(ranks, references, _precision(task, bench, levels, ranks, folder / "precision.json"))
 
 
 def _ranks(levels: LayerLevels, method: Method, evidence: Evidence, path: Path) -> Tensors:

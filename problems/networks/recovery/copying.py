@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from emoprune.problems.networks.coupling.realising import clone
+from emoprune.problems.networks.coupling.pruned_module import clone
 from emoprune.problems.networks.unpruned.training import seeded
 
 __all__ = ["drawn_anew", "trainable"]

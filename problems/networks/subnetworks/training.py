@@ -17,7 +17,7 @@ from torch import fx, nn
 from torch.nn import functional
 
 from emoprune.errors import ConfigError, ContractError
-from emoprune.problems.networks.coupling.realising import with_tensors
+from emoprune.problems.networks.coupling.pruned_module import with_tensors
 from emoprune.problems.networks.evaluation.bench import Bench
 from emoprune.problems.networks.evaluation.reuse.tracing import Modules, Values, modules_of, run, traced
 from emoprune.problems.networks.recovery.images import TrainingImages

@@ -22,7 +22,7 @@ from emoprune.problems.tables.fitting import features_of, frame_of
 from emoprune.problems.tables.formulas.formula import Term
 from emoprune.problems.tables.standalone.features import Features
 from emoprune.problems.tables.subsets.card import feature_card
-from emoprune.problems.tables.task import TableTask, Worker
+from emoprune.problems.tables.task import Loaded, TableTask
 
 __all__ = ["export_subset", "write_features"]
 
@@ -31,7 +31,7 @@ TIME_LIMIT = 120.0  # seconds
 
 
 def export_subset(
-    folder: Path, task: TableTask, worker: Worker, terms: Sequence[Term], described: Description
+    folder: Path, task: TableTask, loaded: Loaded, terms: Sequence[Term], described: Description
 ) -> Description:
     """Write chosen features and the model trained on them, verify both in a fresh process, and say what was measured.
 
@@ -42,9 +42,9 @@ def export_subset(
         StorageError: The folder cannot be written.
     """
     block, metric = task.parts.test, task.measures.metric
-    features = features_of(worker.computed, block, terms)
-    model = worker.learner.fitted(worker.computed, block, terms, 0)
-    expected = worker.computed.matrix(terms, block, block.scored)
+    features = features_of(loaded.computed, block, terms)
+    model = loaded.learner.fitted(loaded.computed, block, terms, 0)
+    expected = loaded.computed.matrix(terms, block, block.scored)
     predictions = model.predict(expected)
     score = metric(task.table.target[block.scored], predictions)
     try:

@@ -13,7 +13,7 @@ from emoprune.problems.tables.formulas.formula import Formula, Term, from_plain,
 from emoprune.problems.tables.racing import Yardstick, plain_yardsticks, read_yardsticks
 from emoprune.problems.tables.subsets.references.catalogue import found_by
 from emoprune.problems.tables.subsets.references.inputs import ReferenceInputs, Subset
-from emoprune.problems.tables.task import TableTask, Worker
+from emoprune.problems.tables.task import Loaded, TableTask
 
 __all__ = ["NewFeatures", "kept_features", "kept_references", "kept_yardsticks"]
 
@@ -66,12 +66,12 @@ def kept_references(path: Path, names: Sequence[str], inputs: Callable[[], Refer
 
 
 def kept_yardsticks(
-    path: Path, task: TableTask, worker: Callable[[], Worker], subsets: Sequence[tuple[Term, ...]], seed: int
+    path: Path, task: TableTask, load: Callable[[], Loaded], subsets: Sequence[tuple[Term, ...]], seed: int
 ) -> tuple[Yardstick, ...]:
     """Return the yardsticks that lie in a file, or measure them and write them there."""
     if not path.exists():
-        held = worker()
-        _write(path, plain_yardsticks([task.yardstick(held, terms, seed) for terms in subsets]))
+        loaded = load()
+        _write(path, plain_yardsticks([task.yardstick(loaded, terms, seed) for terms in subsets]))
     return read_yardsticks(path)
 
 

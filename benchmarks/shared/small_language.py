@@ -1,23 +1,15 @@
-"""A language model and a text of no use but to see that a benchmark works; and libraries found before scripts."""
+"""A language model and a text of no use but to see that a benchmark works."""
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import numpy as np
 import torch
 
-__all__ = ["libraries_first", "small_model"]
+__all__ = ["small_model"]
 
 WORDS = 60
-
-
-def libraries_first() -> None:
-    """Look for modules in the benchmarks' own folder last: a script there has the name of a library."""
-    own = Path(__file__).resolve().parents[1]
-    there = [place for place in sys.path if Path(place or ".").resolve() == own]
-    sys.path[:] = [place for place in sys.path if place not in there] + [str(own)]
 
 
 def small_model(folder: Path) -> tuple[str, str]:

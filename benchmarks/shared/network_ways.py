@@ -22,7 +22,7 @@ from emoprune.problems.networks.evaluation.runner import PlainRunner, Runner
 from emoprune.problems.networks.variant import Variant
 from emoprune.records import Split
 from emoprune.space import IntArray
-from measuring.network_bench import scores_of
+from shared.network_bench import scores_of
 
 __all__ = ["MASKED", "PRUNED", "SLICED", "Timed", "Way", "timed"]
 

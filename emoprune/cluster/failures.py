@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ray.exceptions import OutOfMemoryError, RayError, RayTaskError
 
-__all__ = ["last_words", "reason"]
+__all__ = ["details", "reason"]
 
 LINES = 12  # of what a worker printed last; a crash in native code takes about ten
 
@@ -19,7 +19,7 @@ def reason(error: RayError) -> str:
     return re.sub(r"Worker exit type: \w+ Worker exit detail: ", "", line.partition(". Some common causes")[0])
 
 
-def last_words(error: RayError, session: str | None) -> str:
+def details(error: RayError, session: str | None) -> str:
     """Return a task's traceback, or why a worker is gone and what it printed last if it ran on this machine.
 
     Args:

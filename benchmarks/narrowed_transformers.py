@@ -1,6 +1,6 @@
 """How fast narrowed language models are scored, beside masking the whole model and beside a sliced deep copy.
 
-python benchmarks/transformers.py [--quick] [--no-record] [--rounds N]
+python benchmarks/narrowed_transformers.py [--quick] [--no-record] [--rounds N]
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from measuring.meters import peak_megabytes, resident_megabytes
-from measuring.processes import alone, interleaved
-from measuring.recording import Report, Table, arguments, publish
-from measuring.small_language import libraries_first, small_model
-from measuring.spreads import Spread, digits
-from measuring.transformer_bench import DEEPCOPY, MASKED, SHARING, asked_of_a_search, problem, timed
+from shared.meters import peak_megabytes, resident_megabytes
+from shared.processes import alone, interleaved
+from shared.recording import Report, Table, arguments, publish
+from shared.small_language import small_model
+from shared.spreads import Spread, digits
+from shared.transformer_bench import DEEPCOPY, MASKED, SHARING, asked_of_a_search, problem, timed
 
 from emoprune.space import IntArray
 
@@ -84,7 +84,6 @@ def speed_table(found: Mapping[str, Sequence[Mapping[str, Any]]]) -> Table:
 
 def main() -> None:
     """Measure, print and record."""
-    libraries_first()
     parser = arguments(__doc__ or "", rounds=3)
     parser.add_argument("--alone", metavar="JSON", help="measure one way in this process")
     chosen = parser.parse_args()

@@ -11,9 +11,9 @@ import optuna
 from engines.optuna_nsga2 import trial
 from optuna.storages.journal import JournalFileBackend
 
-from measuring.judging import Stopwatch
-from measuring.landscapes import Landscape
-from measuring.meters import Meter
+from shared.judging import Stopwatch
+from shared.landscapes import Landscape
+from shared.meters import Meter
 
 __all__ = ["journalled"]
 

@@ -1,4 +1,4 @@
-"""The Ray backend's books, without any Ray: what fits on machines, what a lost worker means for its tickets."""
+"""The Ray backend without any Ray: what fits on machines, what a lost worker means for its tickets."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from problems_for_tests import Knapsack12
 from ray.exceptions import ActorDiedError, RayError, WorkerCrashedError
 
 from emoprune.cluster.dispatch import Chunk, Queue
-from emoprune.cluster.last_words import reason
+from emoprune.cluster.failures import reason
 from emoprune.cluster.resources import Share, check_room, room
 from emoprune.errors import ConfigError, ResourcesUnavailable
 from emoprune.evaluation.backends import Finished, Pace

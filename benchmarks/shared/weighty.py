@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from pymoo.core.problem import ElementwiseProblem
 from pymoo.parallelization.ray import RayParallelization
 
-from measuring.landscapes import Landscape
+from shared.landscapes import Landscape
 
 __all__ = ["Weighty"]
 

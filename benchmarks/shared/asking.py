@@ -13,7 +13,7 @@ from emoprune.front import hypervolume, non_dominated
 from emoprune.problems.networks.channels.problem import Channels
 from emoprune.records import Split
 from emoprune.space import IntArray
-from measuring.landscapes import FloatArray
+from shared.landscapes import FloatArray
 
 __all__ = ["Asked", "BudgetSpent", "Network"]
 

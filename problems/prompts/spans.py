@@ -1,4 +1,4 @@
-"""The pieces that a prompt is pruned by: its tokens, as spans of its text, and its placeholders."""
+"""The spans of its text that a prompt is pruned by: its tokens, and its placeholders."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from numpy.typing import NDArray
 from emoprune.problems.prompts.template import Template
 from emoprune.space import IntArray
 
-__all__ = ["ByToken", "ByWord", "Pieces", "Splitter"]
+__all__ = ["ByToken", "ByWord", "Spans", "Splitter"]
 
 BoolArray = NDArray[np.bool_]
 
 
 class Splitter(Protocol):
-    """Cuts texts into the pieces that are kept or deleted."""
+    """Cuts texts into the spans that are kept or deleted."""
 
     def split(self, text: str) -> list[str]:
-        """Return pieces of `text` that give it when they are joined."""
+        """Return spans of `text` that give it when they are joined."""
         ...
 
     def count(self, text: str) -> int:
@@ -37,15 +37,15 @@ class ByToken:
     tokenizer: Any
 
     def split(self, text: str) -> list[str]:
-        """Return the text of each token; tokens that share a character are one piece."""
+        """Return the text of each token; tokens that share a character are one span."""
         if not text:
             return []
-        spans = self.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)["offset_mapping"]
+        offsets = self.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)["offset_mapping"]
         # A token begins where the one before it ends. Offsets may leave out white space, and two tokens may be parts of
         # one character, so a cut is a place that no token crosses.
         cuts = {0, len(text)}
         reached = 0
-        for start, end in spans:
+        for start, end in offsets:
             if start >= reached and reached:
                 cuts.add(reached)
             reached = max(reached, end)
@@ -62,7 +62,7 @@ class ByWord:
     """By words with the white space before them, for models whose tokenizer is not at hand."""
 
     def split(self, text: str) -> list[str]:
-        """Return the words; white space at the end is a piece of its own."""
+        """Return the words; white space at the end is a span of its own."""
         cuts = [place for place in range(1, len(text)) if text[place].isspace() and not text[place - 1].isspace()]
         return [text[start:end] for start, end in pairwise([0, *cuts, len(text)]) if end > start]
 
@@ -72,10 +72,10 @@ class ByWord:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Pieces:
-    """A prompt in pieces: `texts` in order, a placeholder's being its name in braces.
+class Spans:
+    """A prompt cut into spans: `texts` in order, a placeholder's being its name in braces.
 
-    `slots` says which are placeholders, shape (pieces,), and `names` what they are called.
+    `slots` says which are placeholders, shape (spans,), and `names` what they are called.
     """
 
     texts: tuple[str, ...]
@@ -84,13 +84,13 @@ class Pieces:
 
     @property
     def fixed(self) -> BoolArray:
-        """Which pieces stay: the placeholders, and the spaces before one, which become a part of what fills it."""
+        """Which spans stay: the placeholders, and the spaces before one, which become a part of what fills it."""
         blank = np.array([text.strip(" ") == "" for text in self.texts], dtype=np.bool_)
         return np.asarray(self.slots | (blank & np.append(self.slots[1:], False)), dtype=np.bool_)
 
     @classmethod
-    def of(cls, template: Template, splitter: Splitter) -> Pieces:
-        """Cut the texts of a prompt; each placeholder is a piece."""
+    def of(cls, template: Template, splitter: Splitter) -> Spans:
+        """Cut the texts of a prompt; each placeholder is a span."""
         texts: list[str] = []
         slots: list[bool] = []
         for place, text in enumerate(template.texts):
@@ -106,7 +106,7 @@ class Pieces:
         return len(self.texts)
 
     def template(self, kept: BoolArray) -> Template:
-        """Return what is left of the prompt if the pieces of `kept`, shape (pieces,), and the placeholders stay."""
+        """Return what is left of the prompt if the spans of `kept`, shape (spans,), and the placeholders stay."""
         texts = [""]
         for text, slot, stays in zip(self.texts, self.slots.tolist(), kept.tolist(), strict=True):
             if slot:
@@ -116,7 +116,7 @@ class Pieces:
         return Template(tuple(texts), self.names)
 
     def overlapping(self, words: Sequence[str]) -> BoolArray:
-        """Say which pieces hold a part of one of `words`, wherever these stand in the prompt, shape (pieces,)."""
+        """Say which spans hold a part of one of `words`, wherever these stand in the prompt, shape (spans,)."""
         whole = "".join(self.texts)
         ends = np.cumsum([len(text) for text in self.texts])
         starts = ends - [len(text) for text in self.texts]
@@ -129,9 +129,9 @@ class Pieces:
         return found
 
     def canonical(self, genomes: IntArray, locked: BoolArray) -> IntArray:
-        """Return for each genome of shape (n, pieces) the one that keeps the same text with its first pieces.
+        """Return for each genome of shape (n, spans) the one that keeps the same text with its first spans.
 
-        Of all ways to keep a text, the one that keeps the earliest pieces between two locked ones; so `very` of
+        Of all ways to keep a text, the one that keeps the earliest spans between two locked ones; so `very` of
         `very very` is always the first.
         """
         fixed = genomes.copy()
@@ -151,7 +151,7 @@ class Pieces:
 def _earliest(texts: Sequence[str], kept: IntArray) -> IntArray:
     """Return the lexicographically largest way to keep the text that `kept` keeps."""
     wanted = "".join(text for text, stays in zip(texts, kept.tolist(), strict=True) if stays)
-    # possible[place]: from which positions of the wanted text on the rest of it can be made of the rest of the pieces.
+    # possible[place]: from which positions of the wanted text on the rest of it can be made of the rest of the spans.
     possible = [{len(wanted)}]
     for text in reversed(texts):
         after = possible[-1]

@@ -19,7 +19,7 @@ from emoprune.problems.prompts.tasks.writing import Writing
 from emoprune.problems.prompts.template import Template
 from emoprune.records import Split
 
-__all__ = ["Asked", "Material", "TaskName", "material_of"]
+__all__ = ["Asked", "PromptData", "TaskName", "prompt_data_of"]
 
 TaskName = Literal["classification", "multiple-choice", "generation"]
 
@@ -40,7 +40,7 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Material:
+class PromptData:
     """A prompt, the examples it is put to, how answers are judged, and what a person should know, a sentence each.
 
     `words` are what answers are called in the prompt, by label; none if they are written freely.
@@ -53,9 +53,9 @@ class Material:
     notes: Sequence[str]
 
 
-def material_of(
+def prompt_data_of(
     asked: Asked, tokenizer: Any | None, around: tuple[str, str] = ("", ""), special: Sequence[str] = ()
-) -> Material:
+) -> PromptData:
     """Read and check everything that a prompt is tried on.
 
     Args:
@@ -83,7 +83,7 @@ def material_of(
         task.check_answers(examples, split.value)
     for split, examples in parts.items():
         notes += task.check_variety(examples, split.value)
-    return Material(template, parts, task, words, notes)
+    return PromptData(template, parts, task, words, notes)
 
 
 def _words(asked: Asked, tables: Tables) -> dict[str, str]:

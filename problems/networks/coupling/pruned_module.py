@@ -11,7 +11,7 @@ from torch import nn
 from emoprune.errors import ContractError
 from emoprune.problems.networks.coupling.structure import Kept, Part, Structure, Wiring
 
-__all__ = ["clone", "family_of", "realised", "tensors_of", "with_tensors"]
+__all__ = ["clone", "family_of", "pruned_module", "tensors_of", "with_tensors"]
 
 # Per kind: which axis of the weight holds outgoing and incoming channels, and the attributes that count them.
 _AXES = {"Conv": (0, 1), "ConvTranspose": (1, 0), "Linear": (0, 1)}
@@ -51,7 +51,7 @@ def _cloned(module: nn.Module, seen: dict[int, nn.Module]) -> nn.Module:
     return seen[id(module)]
 
 
-def realised(network: nn.Module, structure: Structure, kept: Kept) -> nn.Module:
+def pruned_module(network: nn.Module, structure: Structure, kept: Kept) -> nn.Module:
     """Return a network that has only the units `kept` of each coupling group; tensors that lose nothing are shared.
 
     Raises:
@@ -64,7 +64,7 @@ def realised(network: nn.Module, structure: Structure, kept: Kept) -> nn.Module:
     made = with_tensors(network, sliced)
     for part in varying:
         _count_anew(made, part, kept)
-    _check_realised(made, structure, kept)
+    _check_widths(made, structure, kept)
     return made
 
 
@@ -156,16 +156,14 @@ def _count_anew(network: nn.Module, part: Part, kept: Kept) -> None:
             own["groups"] = incoming
 
 
-def _check_realised(network: nn.Module, structure: Structure, kept: Kept) -> None:
-    """Law: decoded is realised. A group that silently stayed whole would be ranked as something it is not."""
+def _check_widths(network: nn.Module, structure: Structure, kept: Kept) -> None:
+    """Law: built is what was decoded. A group that silently stayed whole would be ranked as something it is not."""
     for part in structure.weighted:
         if not part.varies:
             continue
         weight = network.get_submodule(part.path).weight
         assert isinstance(weight, torch.Tensor)  # noqa: S101  # a weighted part has one; narrows the type
         decoded = len(part.outgoing.staying(kept)) if part.outgoing is not None else None
-        realised_width = weight.shape[_AXES[family_of(part)][0]]
-        if decoded is not None and realised_width != decoded:
-            raise ContractError(
-                f"layer {part.path!r}: decoded to {decoded} channels, but the built one has {realised_width}"
-            )
+        built = weight.shape[_AXES[family_of(part)][0]]
+        if decoded is not None and built != decoded:
+            raise ContractError(f"layer {part.path!r}: decoded to {decoded} channels, but the built one has {built}")

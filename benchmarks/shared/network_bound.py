@@ -16,7 +16,7 @@ from emoprune.problems.networks.evaluation.bench import Bench
 from emoprune.problems.networks.evaluation.cost import CostModel
 from emoprune.records import Split
 from emoprune.space import IntArray
-from measuring.network_bench import scores_of
+from shared.network_bench import scores_of
 
 __all__ = ["seconds_alone", "shared_share"]
 

@@ -1,4 +1,4 @@
-"""Start or join a Ray, let one actor answer, and say how it went: a process of its own, which can be ended."""
+"""Ping a Ray that is started or joined: one actor answers; a process of its own, which can be ended."""
 
 from __future__ import annotations
 

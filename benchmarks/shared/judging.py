@@ -9,7 +9,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import ArrayLike
 
-from measuring.landscapes import FloatArray, Landscape
+from shared.landscapes import FloatArray, Landscape
 
 __all__ = ["Judge", "Plan", "Stopwatch", "Witness"]
 

@@ -7,7 +7,7 @@ import logging
 
 from rich.console import Console
 
-from emoprune.cli.notes import notes_on
+from emoprune.cli.follow import notes_on
 
 log = logging.getLogger("emoprune.somewhere")
 

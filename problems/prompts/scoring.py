@@ -18,7 +18,7 @@ from emoprune.problems.prompts.tasks.contract import Task
 from emoprune.problems.prompts.template import Template
 from emoprune.records import Split
 
-__all__ = ["FIRST", "Examined", "Examiner"]
+__all__ = ["FIRST", "Scored", "Scoring"]
 
 FIRST = 8  # examples, before it is asked for the first time whether a prompt is hopeless
 
@@ -26,7 +26,7 @@ FloatArray = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Examined:
+class Scored:
     """What came of the examples that a prompt was put to, by measure, one number each; `of` counts all there are.
 
     A prompt that was given up counts the examples that it was not put to as answered as wrongly as can be, where there
@@ -54,7 +54,7 @@ class Examined:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Examiner:
+class Scoring:
     """A scorer, a task and examples in three parts; `around` are the texts of a chat before and after a prompt."""
 
     scorer: Scorer
@@ -67,7 +67,7 @@ class Examiner:
         inputs = tuple(example.inputs for example in self.parts[split])
         return self.scorer.prompted(Filled(template.between(*self.around), inputs), self.task.choices)
 
-    def examined(self, template: Template, split: Split, give_up: GiveUp | None = None) -> Examined | Failure:
+    def scored(self, template: Template, split: Split, give_up: GiveUp | None = None) -> Scored | Failure:
         """Put a prompt to a part, block by block until `give_up` says so; what cannot be asked of it is a failure.
 
         Raises:
@@ -89,4 +89,4 @@ class Examiner:
             known = {name: np.concatenate([known.get(name, own[:0]), own]) for name, own in judged.items()}
             if give_up is not None and give_up(known, len(examples)):
                 break
-        return Examined(known, len(examples))
+        return Scored(known, len(examples))

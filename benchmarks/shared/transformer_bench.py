@@ -19,7 +19,7 @@ from emoprune.problems.networks.transformers.heads_and_neurons import HeadsAndNe
 from emoprune.problems.networks.transformers.standalone.narrowing import counted, narrow_block
 from emoprune.records import Split
 from emoprune.space import IntArray
-from measuring.meters import Meter
+from shared.meters import Meter
 
 __all__ = ["DEEPCOPY", "MASKED", "SHARING", "Timed", "Watched", "asked_of_a_search", "problem", "timed"]
 

@@ -1,18 +1,65 @@
-"""A memory of limited size that keeps what saves most work per byte, and forgets what has not been used for long."""
+"""Caches of limited size: one forgets what was not used for longest, one what saves least work per byte."""
 
 from __future__ import annotations
 
 import heapq
-from collections.abc import Hashable
+from collections import OrderedDict
+from collections.abc import Hashable, Iterator
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from emoprune.errors import ContractError
-from emoprune.problems.networks.evaluation.reuse.memory import OVERHEAD
+import torch
 
-__all__ = ["WorthKeeping"]
+from emoprune.errors import ContractError
+
+__all__ = ["GDSFCache", "LRUCache", "bytes_of"]
 
 Kept = TypeVar("Kept")
+
+OVERHEAD = 512  # bytes per entry besides its tensors, so that empty ones count too
+
+
+class LRUCache(Generic[Kept]):
+    """Values by key, at most `limit` bytes of them by the sizes they were put in with; 0 keeps nothing."""
+
+    def __init__(self, limit: int) -> None:
+        if limit < 0:
+            raise ContractError(f"a cache's limit: expected 0 bytes or more, found {limit}")
+        self.limit = limit
+        self.used = 0
+        self._kept: OrderedDict[Hashable, tuple[Kept, int]] = OrderedDict()
+
+    def __contains__(self, key: Hashable) -> bool:
+        return key in self._kept
+
+    def __len__(self) -> int:
+        return len(self._kept)
+
+    def get(self, key: Hashable) -> Kept | None:
+        """Return the value, which counts as a use, or None."""
+        found = self._kept.get(key)
+        if found is None:
+            return None
+        self._kept.move_to_end(key)
+        return found[0]
+
+    def touch(self, key: Hashable) -> None:
+        """Count a use without taking the value, if it is there."""
+        if key in self._kept:
+            self._kept.move_to_end(key)
+
+    def put(self, key: Hashable, value: Kept, size: int) -> None:
+        """Keep a value of `size` bytes, and forget others until it fits; one larger than the limit is not kept."""
+        if key in self._kept:
+            self.used -= self._kept.pop(key)[1]
+        size += OVERHEAD
+        if size > self.limit:
+            return
+        while self.used + size > self.limit:
+            _, (_, freed) = self._kept.popitem(last=False)
+            self.used -= freed
+        self._kept[key] = (value, size)
+        self.used += size
 
 
 @dataclass(slots=True)
@@ -24,10 +71,10 @@ class _Entry(Generic[Kept]):
     uses: int = 1
 
 
-class WorthKeeping(Generic[Kept]):
+class GDSFCache(Generic[Kept]):
     """Values by key, at most `limit` bytes of them by the sizes they were put in with; 0 keeps nothing.
 
-    Scans in a sorted order, as of generations, drive all out of a memory that goes by recency alone before anything is
+    Scans in a sorted order, as of generations, drive all out of a cache that goes by recency alone before anything is
     needed again. Here the value goes first whose uses times the work to make it anew, per byte, are least; what was
     forgotten last raises the worth of whatever is used from then on, so that old fame fades. Source: Cherkasova,
     Improving WWW Proxies Performance with Greedy-Dual-Size-Frequency Caching Policy, HP Labs HPL-98-69R1, 1998.
@@ -35,7 +82,7 @@ class WorthKeeping(Generic[Kept]):
 
     def __init__(self, limit: int) -> None:
         if limit < 0:
-            raise ContractError(f"a memory's limit: expected 0 bytes or more, found {limit}")
+            raise ContractError(f"a cache's limit: expected 0 bytes or more, found {limit}")
         self.limit = limit
         self.used = 0
         self._kept: dict[Hashable, _Entry[Kept]] = {}
@@ -94,3 +141,19 @@ class WorthKeeping(Generic[Kept]):
             self._floor = worth
             self.used -= self._kept.pop(key).size
             return
+
+
+def bytes_of(value: object) -> int:
+    """Return the bytes that the tensors in a value hold on to, a storage shared by several counted once."""
+    storages = {tensor.untyped_storage().data_ptr(): tensor.untyped_storage().nbytes() for tensor in _tensors(value)}
+    return sum(storages.values())
+
+
+def _tensors(value: object) -> Iterator[torch.Tensor]:
+    if isinstance(value, torch.Tensor):
+        yield value
+    elif isinstance(value, tuple | list):
+        for part in value:
+            yield from _tensors(part)
+    elif isinstance(value, dict):
+        yield from _tensors(list(value.values()))

@@ -14,8 +14,8 @@ from emoprune.problems.networks.evaluation.cost import CostModel
 from emoprune.problems.networks.evaluation.latency import median_milliseconds
 from emoprune.records import Split
 from emoprune.space import IntArray
-from measuring.network_bench import WidthSearch, levels_of, scores_of
-from measuring.recording import Table
+from shared.network_bench import WidthSearch, levels_of, scores_of
+from shared.recording import Table
 
 __all__ = ["MULTIPLES", "front_table", "mean_share"]
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from emoprune.contracts import Description, Objective, Reference
 from emoprune.records import Split
 from emoprune.space import IntArray, Space
-from measuring.landscapes import FloatArray, Landscape
+from shared.landscapes import FloatArray, Landscape
 
 __all__ = ["Pruning"]
 

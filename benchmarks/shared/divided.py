@@ -17,7 +17,7 @@ import emoprune
 from emoprune.contracts import Failure
 from emoprune.errors import ContractError
 from emoprune.front import hypervolume, non_dominated
-from emoprune.problems.networks.channels.prepare import Method, prepared
+from emoprune.problems.networks.channels.prepare import Method, prepared_channels
 from emoprune.problems.networks.channels.slicer import Slicer
 from emoprune.problems.networks.channels.widths import WidthLevels
 from emoprune.problems.networks.coupling.structure import Kept
@@ -31,7 +31,7 @@ from emoprune.problems.networks.unpruned.by_name import network_named
 from emoprune.records import Evaluation, Split
 from emoprune.run import Run
 from emoprune.space import IntArray
-from measuring.landscapes import FloatArray
+from shared.landscapes import FloatArray
 
 __all__ = ["Answers", "Judge", "Plan", "Trace", "divided_trace", "run_name"]
 
@@ -73,9 +73,9 @@ class Judge:
         with tempfile.TemporaryDirectory() as folder:
             self._task.prepare(Path(folder), seed)
             levels = WidthLevels.of(structure.groups, WIDTHS)
-            made = prepared(self._task, levels, Method.of(CRITERION, "none", ()), Path(folder), seed)
-        self._worker = self._task.worker("cpu", 1)
-        self._slicer = Slicer(self._worker.bench, made.scores)
+            made = prepared_channels(self._task, levels, Method.of(CRITERION, "none", ()), Path(folder), seed)
+        self._held = self._task.load("cpu", 1)
+        self._slicer = Slicer(self._held.bench, made.scores)
         self._scores = made.scores
         self._known: dict[tuple[Split, bytes], list[float]] | None = {} if remembers else None
         self.full = structure.full
@@ -104,7 +104,7 @@ class Judge:
         for key, own in zip(keys, kept, strict=True):
             if key not in found:
                 counted = self._task.counted(_widths(own))
-                (row,) = self._task.rows(self._worker, [self._slicer.variant_of(own)], [counted], split)
+                (row,) = self._task.rows(self._held, [self._slicer.variant_of(own)], [counted], split)
                 if isinstance(row, Failure):
                     raise ValueError(row.reason)
                 found[key] = [float(value) for value in row]

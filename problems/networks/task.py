@@ -42,7 +42,7 @@ from emoprune.problems.storage.arrays import Weights
 from emoprune.records import Candidate, Split
 from emoprune.space import IntArray
 
-__all__ = ["Loaded", "NetworkTask", "Options"]
+__all__ = ["MEGABYTE", "Loaded", "NetworkTask", "Options", "Precision", "Proxy"]
 
 _log = logging.getLogger("emoprune")
 

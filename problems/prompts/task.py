@@ -34,7 +34,7 @@ from emoprune.problems.prompts.template import Template
 from emoprune.problems.prompts.writing_files import write_json
 from emoprune.records import Split
 
-__all__ = ["Options", "Precision", "PromptTask"]
+__all__ = ["Options", "Precision", "PromptTask", "chat_around"]
 
 Precision = Literal["float32", "bfloat16", "auto"]
 

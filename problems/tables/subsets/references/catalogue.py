@@ -1,4 +1,4 @@
-"""Reference methods by name; what they find is kept in the run."""
+"""All reference methods by name, and what those that are asked for find."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ from pymoo.core.problem import Problem as PymooProblem
 
 from emoprune.algorithms.pymoo_setup import age_moea2_class, made, pymoo_warnings_fenced
 from emoprune.algorithms.pymoo_survival import Rows, Standing
-from emoprune.contracts import Objective
+from emoprune.contracts import Objective, about
 from emoprune.contracts.algorithm import Algorithm, Breeding, Measured, Parents, Proposed
 from emoprune.errors import ContractError
 from emoprune.space import IntArray, plain_genome, read_genome
@@ -150,26 +150,31 @@ class MultiObjective:
             setattr(self._pymoo.survival.inner.norm, name, array)
 
 
+@about("search", ["genomes"], cost="a sort by dominance and crowding per generation")
 def nsga2() -> Algorithm:
     """NSGA-II: dominance, then crowding distance."""
     return MultiObjective("nsga2")
 
 
+@about("search", ["genomes"], cost="a sort by dominance and reference directions per generation")
 def nsga3() -> Algorithm:
     """NSGA-III: dominance, then reference directions; for three and more objectives."""
     return MultiObjective("nsga3")
 
 
+@about("search", ["genomes"], cost="a sort by dominance and the front's geometry per generation")
 def age_moea2() -> Algorithm:
     """AGE-MOEA-II: dominance, then the front's own geometry; needs the extra `age-moea2`."""
     return MultiObjective("age-moea2")
 
 
+@about("search", ["genomes"], cost="a sort by dominance and hypervolumes per generation")
 def sms_emoa() -> Algorithm:
     """SMS-EMOA: dominance, then each member's share of the hypervolume."""
     return MultiObjective("sms-emoa")
 
 
+@about("search", ["genomes"], cost="a sample per generation")
 def random() -> Algorithm:
     """New genomes from the sampling operator alone: the control."""
     return MultiObjective("random")

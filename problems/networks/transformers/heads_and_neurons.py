@@ -19,11 +19,10 @@ from emoprune.problems.networks.transformers.criteria.by_name import criterion_n
 from emoprune.problems.networks.transformers.export.folders import PackedLayer
 from emoprune.problems.networks.transformers.genes import Form, GeneLayout, Orders
 from emoprune.problems.networks.transformers.inspection import inspection_of_layers
-from emoprune.problems.networks.transformers.measures import check_reachable
 from emoprune.problems.networks.transformers.prepare import (
-    Prepared,
+    TransformerPrepared,
     Wanted,
-    prepared,
+    prepared_transformer,
     reference_inputs,
     smallest_plan,
 )
@@ -107,7 +106,9 @@ class HeadsAndNeurons(TransformerProblem):
         cache_megabytes: int = 512,
     ) -> None:
         check_percentages(percentages)
-        self._references = plugins.methods("reference", references, NAME, option="references")
+        # A method that is named twice is asked once.
+        once = [own for place, own in enumerate(references) if own not in references[:place]]
+        self._references = plugins.methods("reference", once, NAME, option="references")
         self._percentages = tuple(percentages)
         options = Options(
             model=model,
@@ -129,10 +130,10 @@ class HeadsAndNeurons(TransformerProblem):
         super().__init__(options, "bytes" if bits else "parameters")
         anatomy = self.open().anatomy
         self._layout = GeneLayout(anatomy, genes, levels, round_to, smallest, drop_layers, checked_bits(bits))
-        self._kept: Prepared | None = None
+        self._kept: TransformerPrepared | None = None
         self._seed = 0
         self._smallest = self.counted(smallest_plan(self._layout, self._unranked))
-        check_reachable(self._measures, self._smallest, self._unpruned)
+        self._measures.check_reachable(self._smallest)
         self.space = self._layout.space
 
     @property
@@ -146,7 +147,7 @@ class HeadsAndNeurons(TransformerProblem):
     def prepare(self, folder: Path, seed: int) -> None:
         """Fit a classifier if there is none, rank the units, and make the references; all is kept in `folder`."""
         own = self._fit(folder)
-        self._kept = prepared(own, self._layout, self._criterion, self._wanted, folder=folder, seed=seed)
+        self._kept = prepared_transformer(own, self._layout, self._criterion, self._wanted, folder=folder, seed=seed)
         self._seed = seed
 
     @property
@@ -154,7 +155,7 @@ class HeadsAndNeurons(TransformerProblem):
         return Wanted(self._references, self.cost, self._percentages)
 
     @property
-    def _prepared(self) -> Prepared:
+    def _prepared(self) -> TransformerPrepared:
         if self._kept is None:
             raise ContractError("the units are not ranked yet; call prepare(folder, seed) first")
         return self._kept
@@ -270,10 +271,10 @@ class HeadsAndNeurons(TransformerProblem):
             ContractError: The written model is not the measured one.
         """
         plan = Plan(epochs, rate, weight_decay=0.0, clip=1.0)
-        worker, plans = self.loaded, self.plans(genome)
-        task = Recovering(self.open(), Budget(method, plan, rounds, rank, temperature, weight), worker.device, seed)
+        loaded, plans = self.loaded, self.plans(genome)
+        task = Recovering(self.open(), Budget(method, plan, rounds, rank, temperature, weight), loaded.device, seed)
         if method in REWINDING:
             model, plans = task.rewound(plans, self._criterion)
         else:
-            model = task.recovered(worker.narrower, plans)
+            model = task.recovered(loaded.narrower, plans)
         return self.recovered(model, plans, genome, folder, (method, task.spent))

@@ -19,18 +19,27 @@ from emoprune.problems.networks.transformers.genes import GeneLayout, Orders
 from emoprune.problems.networks.transformers.references.inputs import ReferenceInputs
 from emoprune.problems.networks.transformers.tasks.fitting import fit_classifier
 from emoprune.problems.networks.transformers.tasks.opening import Opened
-from emoprune.problems.storage.arrays import Weights
+from emoprune.problems.storage.arrays import Weights, kept_arrays
 from emoprune.problems.storage.found_references import Methods, each_once, found_by
-from emoprune.problems.storage.kept import kept_arrays, kept_json
-from emoprune.problems.storage.kept_references import as_json, from_json
+from emoprune.problems.storage.kept import kept_json
+from emoprune.problems.storage.kept_references import REFERENCES, as_json, from_json
 
-__all__ = ["Prepared", "Wanted", "fitted", "orders_of", "prepared", "reference_inputs", "smallest_plan", "unit_costs"]
+__all__ = [
+    "TransformerPrepared",
+    "Wanted",
+    "fitted",
+    "orders_of",
+    "prepared_transformer",
+    "reference_inputs",
+    "smallest_plan",
+    "unit_costs",
+]
 
-CLASSIFIER, SCORES, REFERENCES = "classifier.safetensors", "scores.safetensors", "references.json"
+CLASSIFIER, SCORES = "classifier.safetensors", "scores.safetensors"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Prepared:
+class TransformerPrepared:
     """The criterion's scores by group of units, and the references.
 
     `starts` are what has to be measured for more references, by method.
@@ -97,7 +106,7 @@ def unit_costs(opened: Opened) -> list[Scores]:
     return costs
 
 
-def prepared(
+def prepared_transformer(
     opened: Opened,
     layout: GeneLayout,
     criterion: TransformerCriterion,
@@ -105,7 +114,7 @@ def prepared(
     *,
     folder: Path,
     seed: int,
-) -> Prepared:
+) -> TransformerPrepared:
     """Make what is not in `folder` yet, and keep it there.
 
     Kept, because a resume on another machine must not rank two nearly equal units the other way round.
@@ -120,7 +129,7 @@ def prepared(
     inputs = reference_inputs(opened, layout, scores, wanted, seed)
     plain = kept_json(folder / REFERENCES, lambda: as_json(*_first(wanted.methods, inputs)))
     references, starts = from_json(plain, layout.space)
-    return Prepared(scores, references, starts)
+    return TransformerPrepared(scores, references, starts)
 
 
 def evidence_of(opened: Opened, seed: int) -> TransformerEvidence:

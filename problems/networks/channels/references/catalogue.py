@@ -12,7 +12,7 @@ import numpy as np
 
 from emoprune.contracts import Reference
 from emoprune.errors import ConfigError
-from emoprune.plugins import made_with, nearest
+from emoprune.plugins import made_with
 from emoprune.problems.networks.channels.references.balanced import Balanced
 from emoprune.problems.networks.channels.references.eagle_eye import EagleEye
 from emoprune.problems.networks.channels.references.erk import Erk
@@ -23,13 +23,13 @@ from emoprune.problems.networks.channels.references.inputs import (
     Measuring,
     Method,
     ReferenceInputs,
-    Starts,
 )
 from emoprune.problems.networks.channels.references.pq_ratios import PqHalfAndOne, PqOneAndTwo
 from emoprune.problems.networks.channels.references.pyramidal import Pyramidal
 from emoprune.problems.networks.channels.references.random_ratios import RandomRatios
 from emoprune.problems.networks.channels.references.sensitivity import Sensitivity
 from emoprune.problems.networks.channels.references.uniform import Uniform
+from emoprune.problems.storage.kept_references import Starts, check_names
 from emoprune.space import Space
 
 __all__ = ["BY_DEFAULT", "METHODS", "Methods", "first_references", "measuring", "methods_of", "surveyed"]
@@ -65,18 +65,17 @@ def methods_of(given: Sequence[str | Mapping[str, Any]]) -> dict[str, Method]:
     Raises:
         ConfigError: A name is not known or comes twice, or an option is wrong.
     """
-    methods: dict[str, Method] = {}
-    for own in given:
-        options = {"name": own} if isinstance(own, str) else dict(own)
-        name = options.pop("name", None)
-        if not isinstance(name, str):
-            raise ConfigError(f"references: expected a name, or a mapping with a name and options, found {own!r}")
-        if name not in METHODS:
-            raise ConfigError(f"references: no method is called {name!r}{nearest(name, tuple(METHODS))}")
-        if name in methods:
-            raise ConfigError(f"references: expected each method once, found {name!r} again")
-        methods[name] = made_with(METHODS[name], options, f"reference {name!r}")
-    return methods
+    asked = [_asked(own) for own in given]
+    check_names([name for name, _ in asked], METHODS)
+    return {name: made_with(METHODS[name], options, f"reference {name!r}") for name, options in asked}
+
+
+def _asked(given: str | Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+    options = {"name": given} if isinstance(given, str) else dict(given)
+    name = options.pop("name", None)
+    if not isinstance(name, str):
+        raise ConfigError(f"references: expected a name, or a mapping with a name and options, found {given!r}")
+    return name, options
 
 
 def measuring(methods: Methods) -> list[str]:

@@ -8,9 +8,10 @@ import numpy as np
 
 from emoprune.contracts import Reference
 from emoprune.errors import ConfigError
-from emoprune.problems.networks.channels.references.inputs import Found, Measured, ReferenceInputs, Starts
+from emoprune.problems.networks.channels.references.inputs import Found, Measured, ReferenceInputs
 from emoprune.problems.networks.channels.references.target import AtTargets, widest_within
 from emoprune.problems.networks.channels.references.uniform import uniform_curve
+from emoprune.problems.storage.kept_references import Starts
 from emoprune.space import IntArray
 
 __all__ = ["EagleEye"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal, Protocol, get_args, runtime_checkable
 
@@ -16,13 +16,13 @@ from emoprune.problems.networks.calibration.evidence import Scores
 from emoprune.problems.networks.channels.widths import WidthLevels
 from emoprune.problems.networks.coupling.structure import Structure
 from emoprune.problems.networks.evaluation.cost import CostModel
+from emoprune.problems.storage.kept_references import Starts
 from emoprune.space import IntArray
 
-__all__ = ["Cost", "Found", "Measured", "Measuring", "Method", "ReferenceInputs", "Starts"]
+__all__ = ["Cost", "Found", "Measured", "Measuring", "Method", "ReferenceInputs"]
 
 Cost = Literal["macs", "parameters", "bytes"]
 Measured = Callable[[IntArray], FloatArray]  # genomes (n, groups) to errors (n,), infinite where nothing was measured
-Starts = Mapping[str, IntArray]  # genomes to measure, (n, groups), by what a method calls them
 
 
 @dataclass(frozen=True, slots=True, eq=False)

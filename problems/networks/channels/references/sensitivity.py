@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from emoprune.contracts import FloatArray
-from emoprune.problems.networks.channels.references.inputs import Found, Measured, ReferenceInputs, Starts
+from emoprune.problems.networks.channels.references.inputs import Found, Measured, ReferenceInputs
 from emoprune.problems.networks.channels.references.target import AtTargets, along
+from emoprune.problems.storage.kept_references import Starts
 from emoprune.space import IntArray
 
 __all__ = ["Sensitivity"]

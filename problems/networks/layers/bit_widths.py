@@ -11,10 +11,10 @@ from emoprune.problems.networks.calibration.evidence import Evidence
 from emoprune.problems.networks.evaluation.latency import LATENCY, Latency
 from emoprune.problems.networks.layers.prepare import Method
 from emoprune.problems.networks.layers.problem import Layerwise, for_activations
+from emoprune.problems.networks.layers.saliencies.of_networks import weight_gradients
 from emoprune.problems.networks.layers.treatments.bit_references import bit_references
 from emoprune.problems.networks.layers.treatments.bits import BITS, Rounding
 from emoprune.problems.networks.layers.treatments.levels import LayerLevels
-from emoprune.problems.networks.layers.treatments.saliency import weight_gradients
 from emoprune.problems.networks.task import NetworkTask, Options, Precision, Proxy
 
 __all__ = ["BitWidths"]

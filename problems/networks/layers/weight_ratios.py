@@ -5,22 +5,22 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
+from emoprune import plugins
 from emoprune.contracts import Recovered, Reference
-from emoprune.errors import ConfigError
 from emoprune.problems.networks.calibration.evidence import Evidence
 from emoprune.problems.networks.coupling.pruned_module import with_tensors
 from emoprune.problems.networks.evaluation.latency import LATENCY, Latency
 from emoprune.problems.networks.layers.prepare import Method
 from emoprune.problems.networks.layers.problem import Layerwise, for_activations
+from emoprune.problems.networks.layers.saliencies.of_networks import network_scores
 from emoprune.problems.networks.layers.treatments.contract import Treatment
 from emoprune.problems.networks.layers.treatments.levels import LayerLevels
 from emoprune.problems.networks.layers.treatments.patterns import Patterns
 from emoprune.problems.networks.layers.treatments.ratios import SHARES, WeightShares
-from emoprune.problems.networks.layers.treatments.saliency import SALIENCIES, saliencies
 from emoprune.problems.networks.layers.treatments.share_references import share_references
 from emoprune.problems.networks.recovery.recover import Method as RecoveryMethod
 from emoprune.problems.networks.recovery.recover import recovered_network
@@ -51,7 +51,7 @@ class WeightRatios(Layerwise):
         pattern: unstructured (a share of the layer), or n:m (N of every M along the incoming channels).
         shares: The shares that can stay, rising up to 1; for pattern unstructured.
         m: The M of N:M; N runs from 1 to M.
-        saliency: What ranks weights: magnitude, input-scaled, taylor or random.
+        saliency: What ranks weights; `emoprune list saliencies` names those that serve weight-ratios.
         objectives: What is minimised: error, loss, kl, macs, parameters, bytes, milliseconds, pq-index.
         at_most: Bounds by measure, or as `bytes-share` in shares of the unpruned network.
         proxy: How batch-norm statistics are estimated anew: adaptive-batch-norm, adaptive-batch-norm-published, none.
@@ -75,7 +75,7 @@ class WeightRatios(Layerwise):
         pattern: Literal["unstructured", "n:m"] = "unstructured",
         shares: Sequence[float] = SHARES,
         m: int = 4,
-        saliency: str = "magnitude",
+        saliency: str | Mapping[str, Any] = "magnitude",
         objectives: Sequence[str] = ("error", "parameters"),
         at_most: Mapping[str, float] | None = None,
         proxy: Proxy = "adaptive-batch-norm",
@@ -87,8 +87,8 @@ class WeightRatios(Layerwise):
         images_per_part: int | None = None,
         latency: Latency = LATENCY,
     ) -> None:
-        if saliency not in SALIENCIES:
-            raise ConfigError(f"saliency: none is called {saliency!r}; expected one of {', '.join(SALIENCIES)}")
+        ranking = plugins.method("saliency", saliency, "weight-ratios")
+        name = plugins.named("saliency", saliency)[0].rpartition(":")[2]
         treatment: Treatment = WeightShares.of(shares) if pattern == "unstructured" else Patterns(m)
         task = NetworkTask(
             Options(
@@ -109,7 +109,7 @@ class WeightRatios(Layerwise):
                 latency=latency,
             )
         )
-        super().__init__(task, treatment, Method(saliency, partial(saliencies, saliency), _referred), cache_megabytes)
+        super().__init__(task, treatment, Method(name, partial(network_scores, ranking), _referred), cache_megabytes)
 
     def recover(
         self,

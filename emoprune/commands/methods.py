@@ -112,9 +112,9 @@ def _every() -> Iterator[tuple[str, str, Callable[..., Any] | EmopruneError]]:
 
 
 def _served(kind: str, name: str, own: About) -> tuple[str, ...]:
-    """Return the problems that can ask for a method: those that it names, or the one whose name it bears, or all."""
+    """Return the problems that can ask for a method: the one whose name it bears and those that it names, or all."""
     owner = name if kind == "problem" else name.rpartition(".")[0]
-    return (owner,) if owner else own.serves or tuple(plugins.available("problem"))
+    return tuple(dict.fromkeys((owner, *own.serves))) if owner else own.serves or tuple(plugins.available("problem"))
 
 
 def _plural(kind: str) -> str:

@@ -9,13 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from emoprune.contracts import Reference
+from emoprune import plugins
+from emoprune.contracts import Reference, Starts
 from emoprune.errors import ConfigError
 from emoprune.plugins import made
 from emoprune.problems.networks.calibration.evidence import Evidence, Scores
 from emoprune.problems.networks.channels.compensations.contract import Compensation, Statistics
-from emoprune.problems.networks.channels.references.catalogue import Methods, first_references, methods_of
-from emoprune.problems.networks.channels.references.inputs import Cost, ReferenceInputs, Starts
+from emoprune.problems.networks.channels.references.catalogue import first_references
+from emoprune.problems.networks.channels.references.inputs import Cost, ReferenceInputs
 from emoprune.problems.networks.channels.slicer import Slicer
 from emoprune.problems.networks.channels.widths import WidthLevels
 from emoprune.problems.networks.criteria.by_name import CHANNELS, criterion_named
@@ -24,6 +25,7 @@ from emoprune.problems.networks.evaluation.bench import Bench, unpruned_network
 from emoprune.problems.networks.evaluation.precision import choose_precision, precision_made_once
 from emoprune.problems.networks.task import NetworkTask
 from emoprune.problems.networks.variant import Variant
+from emoprune.problems.storage.found_references import Methods
 from emoprune.problems.storage.kept import arrays_made_once, plain_made_once
 from emoprune.problems.storage.kept_references import as_json, from_json
 
@@ -55,7 +57,7 @@ class Method:
         Raises:
             ConfigError: There is none of that name, or it does not take these options.
         """
-        picking = methods_of(references)
+        picking = plugins.methods("reference", references, CHANNELS, option="references")
         compensating = None if compensation == NONE else _plugin("compensation", compensation)
         return cls(criterion_named(criterion, CHANNELS), compensating, picking)
 

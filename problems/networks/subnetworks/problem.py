@@ -14,7 +14,6 @@ from emoprune.contracts import Description, Inspection, Recovered, Reference, Ro
 from emoprune.contracts.stages import Concluded, Next, Stage
 from emoprune.errors import ConfigError, ContractError
 from emoprune.problems.networks.channels.prepare import NONE, Method, Prepared, prepared
-from emoprune.problems.networks.channels.references.catalogue import measuring
 from emoprune.problems.networks.channels.refusals import check_prunable
 from emoprune.problems.networks.channels.slicer import Slicer
 from emoprune.problems.networks.channels.widths import WidthLevels
@@ -35,6 +34,7 @@ from emoprune.problems.networks.task import NetworkTask, Options, Precision, Pro
 from emoprune.problems.networks.unpruned.by_name import network_named
 from emoprune.problems.networks.unpruned.training import seeded
 from emoprune.problems.networks.variant import Variant
+from emoprune.problems.storage.found_references import measuring
 from emoprune.records import Candidate, Split
 from emoprune.space import IntArray, Space
 

@@ -12,12 +12,12 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from measuring.landscapes import FloatArray
-from measuring.network_bench import Source
-from measuring.processes import progress
-from measuring.recording import Report, Table, arguments, publish
-from measuring.spreads import Spread, digits
 from scipy.stats import spearmanr
+from shared.landscapes import FloatArray
+from shared.network_bench import Source
+from shared.processes import progress
+from shared.recording import Report, Table, arguments, publish
+from shared.spreads import Spread, digits
 
 from emoprune import plugins
 from emoprune.errors import ConfigError

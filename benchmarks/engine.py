@@ -11,11 +11,11 @@ from dataclasses import asdict, dataclass
 from itertools import pairwise
 from typing import Any
 
-from measuring.judging import Judge, Plan, Stopwatch
-from measuring.landscapes import KeptAndLost
-from measuring.processes import alone, interleaved
-from measuring.recording import Report, Table, arguments, publish
-from measuring.spreads import Spread
+from shared.judging import Judge, Plan, Stopwatch
+from shared.landscapes import KeptAndLost
+from shared.processes import alone, interleaved
+from shared.recording import Report, Table, arguments, publish
+from shared.spreads import Spread
 
 GENES = 200
 OURS = "emoprune"

@@ -12,11 +12,11 @@ from typing import Protocol
 
 import numpy as np
 from engines import deap_nsga2, ours, pymoo_nsga2, random_search
-from measuring.judging import Judge, Plan, Witness
-from measuring.landscapes import FloatArray, KeptAndLost, Knapsack, Landscape
-from measuring.processes import progress
-from measuring.recording import Report, Table, arguments, publish
 from scipy.stats import mannwhitneyu, wilcoxon  # type: ignore[import-untyped]  # scipy ships no types
+from shared.judging import Judge, Plan, Witness
+from shared.landscapes import FloatArray, KeptAndLost, Knapsack, Landscape
+from shared.processes import progress
+from shared.recording import Report, Table, arguments, publish
 
 from emoprune.space import IntArray, Space
 

@@ -12,14 +12,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from measuring.judging import Plan
-from measuring.landscapes import FloatArray, KeptAndLost, Landscape
-from measuring.meters import peak_megabytes, resident_megabytes
-from measuring.processes import alone, interleaved
-from measuring.pruning import Pruning
-from measuring.recording import Report, Table, arguments, publish
-from measuring.spreads import Spread
 from numpy.typing import ArrayLike
+from shared.judging import Plan
+from shared.landscapes import FloatArray, KeptAndLost, Landscape
+from shared.meters import peak_megabytes, resident_megabytes
+from shared.processes import alone, interleaved
+from shared.pruning import Pruning
+from shared.recording import Report, Table, arguments, publish
+from shared.spreads import Spread
 
 GENES = 200
 ENGINE, SEARCH, PYMOO = "emoprune, ask and tell", "emoprune, whole search", "pymoo, no duplicate check"

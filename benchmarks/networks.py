@@ -14,13 +14,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from measuring.network_bench import Source, searched
-from measuring.network_bound import seconds_alone, shared_share
-from measuring.network_front import MULTIPLES, front_table, mean_share
-from measuring.network_ways import MASKED, PRUNED, SLICED, Way, timed
-from measuring.processes import alone, interleaved
-from measuring.recording import Report, Table, arguments, publish
-from measuring.spreads import Spread, digits
+from shared.network_bench import Source, searched
+from shared.network_bound import seconds_alone, shared_share
+from shared.network_front import MULTIPLES, front_table, mean_share
+from shared.network_ways import MASKED, PRUNED, SLICED, Way, timed
+from shared.processes import alone, interleaved
+from shared.recording import Report, Table, arguments, publish
+from shared.spreads import Spread, digits
 
 from emoprune.space import IntArray
 

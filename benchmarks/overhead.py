@@ -12,15 +12,15 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from measuring.landscapes import KeptAndLost
-from measuring.meters import Meter
-from measuring.processes import alone, interleaved
-from measuring.pruning import Pruning
-from measuring.recording import FOLDER, Report, Table, arguments, publish
-from measuring.spreads import Spread, digits
+from shared.landscapes import KeptAndLost
+from shared.meters import Meter
+from shared.processes import alone, interleaved
+from shared.pruning import Pruning
+from shared.recording import FOLDER, Report, Table, arguments, publish
+from shared.spreads import Spread, digits
 
 from emoprune.config import SearchSettings
-from emoprune.evaluation.serial import InProcess
+from emoprune.evaluation.serial import Serial
 from emoprune.loop.session import Session
 from emoprune.loop.stages import side_by_side
 from emoprune.loop.start import describe_in_manifest, prepare
@@ -88,7 +88,7 @@ def generations(recorder: Recorder, problem: Pruning, settings: SearchSettings) 
     with recorder, Heartbeat(starting(settings.generations), recorder.write_progress) as heartbeat:
         prepare(problem, recorder, settings.seed)
         describe_in_manifest(problem, recorder)
-        backend = InProcess("cpu", threads=1, time_limit=None, chunk=None)
+        backend = Serial("cpu", threads=1, time_limit=None, chunk=None)
         backend.start(problem)
         session = Session(settings, problem, recorder=recorder, heartbeat=heartbeat, stopping=lambda: False)
         yield from side_by_side({None: session.steps()}, lambda tickets: backend.run(tickets, lambda: False))
@@ -110,7 +110,7 @@ def ours(cell: Cell, folder: Path) -> dict[str, float]:
 
 def optunas(cell: Cell, folder: Path) -> dict[str, float]:
     """Tell Optuna of as many trials, and return the seconds inside its journal and the bytes in it."""
-    from measuring.optuna_journal import journalled
+    from shared.optuna_journal import journalled
 
     return journalled(KeptAndLost(GENES), folder, cell.evaluations, asked=cell.writer == ASKED)
 

@@ -16,12 +16,11 @@ from typing import Any
 
 import numpy as np
 from engines.on_tokens import SEARCHES
-from measuring.processes import progress
-from measuring.prompt_data import SETS, PromptSet
-from measuring.prompted import Counted, Judge, Spent, random_at
-from measuring.recording import Report, Table, arguments, publish
-from measuring.small_language import libraries_first
 from scipy.stats import binomtest, bootstrap
+from shared.processes import progress
+from shared.prompt_data import SETS, PromptSet
+from shared.prompted import Counted, Judge, Spent, random_at
+from shared.recording import Report, Table, arguments, publish
 
 from emoprune.front import non_dominated
 from emoprune.records import Split
@@ -259,7 +258,6 @@ def options() -> ArgumentParser:
 
 def main() -> None:
     """Search, compare, print and record."""
-    libraries_first()
     chosen = options().parse_args()
     sizes = Sizes(chosen.quick, chosen.budget, 32, chosen.select, chosen.test)
     sets, prompts = chosen.sets, chosen.prompts

@@ -14,11 +14,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from measuring.processes import alone, interleaved
-from measuring.prompt_data import PromptSet
-from measuring.recording import Report, Table, arguments, publish
-from measuring.small_language import libraries_first
-from measuring.spreads import Spread
+from shared.processes import alone, interleaved
+from shared.prompt_data import PromptSet
+from shared.recording import Report, Table, arguments, publish
+from shared.spreads import Spread
 
 from emoprune.problems.prompts.references.ranked import kept_by
 from emoprune.problems.prompts.scorers.causal import CausalScorer
@@ -53,20 +52,20 @@ def published(problem: PromptTokens, genome: IntArray) -> list[int]:
     if not isinstance(scorer, CausalScorer):
         raise TypeError("expected a causal language model")
     text = str(problem.describe(genome)["prompt"])
-    texts = [text.replace("{sentence_1}", example.inputs[0]) for example in task.material.parts[Split.SEARCH]]
+    texts = [text.replace("{sentence_1}", example.inputs[0]) for example in task.data.parts[Split.SEARCH]]
     tokenizer = scorer.local.tokenizer
     tokenizer.padding_side = "left"
     with torch.inference_mode():
         batch = tokenizer(texts, return_tensors="pt", padding=True)
         logits = scorer.local.model(**batch).logits[:, -1]
-    return logits[:, list(task.material.task.choices.tokens)].argmax(dim=1).tolist()
+    return logits[:, list(task.data.task.choices.tokens)].argmax(dim=1).tolist()
 
 
 def ours(problem: PromptTokens, genome: IntArray) -> list[int]:
     """Return the predicted class of every search row, as the search computes it."""
     task = problem._task  # noqa: SLF001  # predictions are not among what a search returns
-    prompted = task.examiner().prompted(problem._template(genome), Split.SEARCH)  # noqa: SLF001
-    rows = np.arange(len(task.material.parts[Split.SEARCH]))
+    prompted = task.scoring().prompted(problem._template(genome), Split.SEARCH)  # noqa: SLF001
+    rows = np.arange(len(task.data.parts[Split.SEARCH]))
     return prompted.choices(rows).argmax(axis=1).tolist()
 
 
@@ -140,7 +139,6 @@ def _alike(own: Sequence[dict[str, Any]], peer: Sequence[dict[str, Any]]) -> str
 
 def main() -> None:
     """Measure, compare, print and record."""
-    libraries_first()
     parser = arguments(__doc__ or "", rounds=3)
     parser.add_argument("--alone", help="one measurement, as this script starts it")
     chosen = parser.parse_args()

@@ -11,12 +11,12 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-from measuring.landscapes import KeptAndLost
-from measuring.meters import Meter
-from measuring.processes import alone, interleaved
-from measuring.pruning import Pruning
-from measuring.recording import Report, Table, arguments, publish
-from measuring.spreads import Spread
+from shared.landscapes import KeptAndLost
+from shared.meters import Meter
+from shared.processes import alone, interleaved
+from shared.pruning import Pruning
+from shared.recording import Report, Table, arguments, publish
+from shared.spreads import Spread
 
 from emoprune.space import IntArray
 
@@ -86,8 +86,8 @@ def pymoos(cell: Cell) -> Meter:
     import logging
 
     import ray
-    from measuring.weighty import Weighty
     from pymoo.parallelization.ray import RayParallelization
+    from shared.weighty import Weighty
 
     ray.init("local", num_cpus=WORKERS, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
     meter = Meter()

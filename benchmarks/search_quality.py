@@ -10,18 +10,18 @@ from contextlib import suppress
 
 import numpy as np
 from engines.on_levels import SEARCHES
-from measuring.asking import Asked, BudgetSpent, Network
-from measuring.landscapes import FloatArray
-from measuring.processes import progress
-from measuring.recording import Report, Table, arguments, publish
 from scipy.stats import bootstrap
+from shared.asking import Asked, BudgetSpent, Network
+from shared.landscapes import FloatArray
+from shared.processes import progress
+from shared.recording import Report, Table, arguments, publish
 
 from emoprune.problems.networks.channels.problem import Channels
 
 BUDGETS = (100, 200, 400, 1000)
 QUICK_BUDGETS = (40, 80)
 STEP = 20  # evaluations between two looks at a hypervolume
-FEWER = "measuring.fewer_images:fashion_1000"
+FEWER = "shared.fewer_images:fashion_1000"
 DATA = {"digits": "digits"}  # every other built-in network reads Fashion-MNIST, with fewer images to score
 
 NOTES = """\

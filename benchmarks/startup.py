@@ -15,11 +15,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from measuring.landscapes import KeptAndLost
-from measuring.processes import interleaved
-from measuring.pruning import Pruning
-from measuring.recording import Report, Table, arguments, publish
-from measuring.spreads import Spread
+from shared.landscapes import KeptAndLost
+from shared.processes import interleaved
+from shared.pruning import Pruning
+from shared.recording import Report, Table, arguments, publish
+from shared.spreads import Spread
 
 import emoprune
 

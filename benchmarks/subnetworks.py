@@ -13,11 +13,11 @@ from pathlib import Path
 
 import numpy as np
 from engines import pymoo_on_units
-from measuring.divided import Answers, Judge, Plan, Trace, divided_trace, run_name
-from measuring.landscapes import FloatArray
-from measuring.processes import progress
-from measuring.recording import Report, Table, arguments, publish
 from scipy.stats import bootstrap
+from shared.divided import Answers, Judge, Plan, Trace, divided_trace, run_name
+from shared.landscapes import FloatArray
+from shared.processes import progress
+from shared.recording import Report, Table, arguments, publish
 
 import emoprune
 from emoprune.commands.recovery import recover
@@ -160,7 +160,7 @@ def main() -> None:
     parser.add_argument("--epochs", type=float, default=1.0, help="of training candidates of the front; 0 for none")
     chosen = parser.parse_args()
     name = "digits" if chosen.quick else chosen.network
-    about = (name, DATA.get(name, "measuring.fewer_images:fashion_1000"), 64 if chosen.quick else 256, chosen.genes)
+    about = (name, DATA.get(name, "shared.fewer_images:fashion_1000"), 64 if chosen.quick else 256, chosen.genes)
     parts, seeds = (2, 1) if chosen.quick else (chosen.parts, chosen.rounds)
     judges = [Judge(*about, seed, remembers=True) for seed in range(1, seeds + 1)]
     wanted = plans(chosen, parts)

@@ -9,11 +9,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from measuring.processes import progress
-from measuring.recording import Report, Table, arguments, publish
-from measuring.table_searches import Searched, searched
-from measuring.table_sets import KEEL, SETS, table_named
 from scipy.stats import bootstrap
+from shared.processes import progress
+from shared.recording import Report, Table, arguments, publish
+from shared.table_searches import Searched, searched
+from shared.table_sets import KEEL, SETS, table_named
 
 from emoprune.problems.tables.choosing import Choice
 from emoprune.problems.tables.formulas.formula import Column, Formula

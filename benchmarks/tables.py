@@ -10,13 +10,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from measuring.meters import peak_megabytes, resident_megabytes
-from measuring.processes import alone, progress
-from measuring.recording import Report, Table, arguments, publish
-from measuring.spreads import Spread, digits
-from measuring.table_peers import Subset, genetic, openfe, sequential
-from measuring.table_searches import Searched, searched
-from measuring.table_sets import table_named, wide
+from shared.meters import peak_megabytes, resident_megabytes
+from shared.processes import alone, progress
+from shared.recording import Report, Table, arguments, publish
+from shared.spreads import Spread, digits
+from shared.table_peers import Subset, genetic, openfe, sequential
+from shared.table_searches import Searched, searched
+from shared.table_sets import table_named, wide
 
 from emoprune.front import hypervolume, non_dominated
 from emoprune.problems.tables.choosing import Choice
@@ -33,7 +33,7 @@ from emoprune.records import Split
 
 MADE = ("breast-cancer", "pima")
 CHOICES: tuple[Choice, ...] = ("best", "sparse")
-SUBSETS = {"breast-cancer": "breast-cancer", "ionosphere": "measuring.table_sets:ionosphere"}
+SUBSETS = {"breast-cancer": "breast-cancer", "ionosphere": "shared.table_sets:ionosphere"}
 REFERENCES = ("openfe", "rfe", "forward-new")
 FEATURES = 10
 
@@ -123,7 +123,7 @@ def _volume(found: Searched, front: Sequence[np.ndarray]) -> float:
 
 def memory_with(megabytes: int, measured: int) -> dict[str, float]:
     """Return the most megabytes held beyond the libraries and the table."""
-    problem = Features(data="measuring.table_sets:wide", references=REFERENCES[:2], cache_megabytes=megabytes)
+    problem = Features(data="shared.table_sets:wide", references=REFERENCES[:2], cache_megabytes=megabytes)
     BoostedTrees(TreeOptions(trees=1)).fitted(
         Computed(problem.task.table), problem.task.parts.test, problem.task.table.terms[:2], 0
     )

@@ -17,10 +17,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from measuring.processes import alone, progress
-from measuring.recording import Report, Table, arguments, publish
-from measuring.small_language import libraries_first, small_model
-from measuring.transformer_ways import Setting, searched, without_a_search
+from shared.processes import alone, progress
+from shared.recording import Report, Table, arguments, publish
+from shared.small_language import small_model
+from shared.transformer_ways import Setting, searched, without_a_search
 
 NOTES = """\
 - Every way has the same calibration data and the same model. The searches have {evaluations} evaluations each, NSGA-II
@@ -106,7 +106,6 @@ def settings(folder: Path, *, quick: bool) -> list[Setting]:
 
 def main() -> None:
     """Measure, print and record."""
-    libraries_first()
     parser = arguments(__doc__ or "", rounds=3)
     parser.add_argument("--alone", metavar="JSON", help="measure one way in this process")
     parser.add_argument("--only", metavar="MODEL", help="measure the model of that name alone")

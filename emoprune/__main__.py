@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import sys
 import traceback
@@ -13,8 +12,6 @@ from emoprune.cli.app import NOBODY_READS, app
 from emoprune.errors import EmopruneError, StorageError
 
 __all__ = ["main"]
-
-_DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO}
 
 
 def main() -> None:
@@ -65,7 +62,9 @@ def _explain(error: Exception) -> None:
 def _code(error: Exception) -> int:
     if isinstance(error, EmopruneError):
         return error.exit_code
-    return StorageError.exit_code if isinstance(error, OSError) and error.errno in _DISK_ERRORS else 1
+    from emoprune.storage import OF_THE_DISK  # `emoprune --help` does without
+
+    return StorageError.exit_code if isinstance(error, OSError) and error.errno in OF_THE_DISK else 1
 
 
 def _flushed(code: int) -> int:

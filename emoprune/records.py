@@ -21,6 +21,8 @@ __all__ = ["Candidate", "Evaluation", "Front", "Generation", "Progress", "Ran", 
 
 FloatArray = NDArray[np.float64]
 
+_MAY_LACK = {"message", "stages", "alarms"}  # members that a status.json of an earlier version may not have
+
 
 class Split(StrEnum):
     """Three disjoint parts of the data: to search on, to choose on, to report on."""
@@ -163,13 +165,13 @@ class Front:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Generation:
-    """One turn of the loop, as the caller sees it.
+    """One generation of a search, as the caller sees it.
 
-    `front` holds the best of everything evaluated so far, `population` the ids that survived into the next turn, in
-    order; `hypervolume` is measured against the reference point fixed at the start of the run; `evaluated` and `failed`
-    count from the beginning, `born` counts this turn's candidates; `seconds` is the run's time so far; `ended` says why
-    the search stops here, or is None; `stage` says which stage of a larger search this is a turn of, None for the last;
-    `note` is what a person should know of this turn, or None.
+    `front` holds the best of everything evaluated so far, `population` the ids that survived into the next generation,
+    in order; `hypervolume` is measured against the reference point fixed at the start of the run; `evaluated` and
+    `failed` count from the beginning, `born` counts this generation's candidates; `seconds` is the run's time so far;
+    `ended` says why the search stops here, or is None; `stage` says which stage of a larger search this belongs to,
+    None for the last; `note` is what a person should know of this generation, or None.
     """
 
     index: int
@@ -215,32 +217,33 @@ class State(StrEnum):
     STALE = "stale"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:
     """Where a search stands right now: what the terminal shows and `status.json` holds.
 
-    `phase` is starting, search, select, test or export of results; `pending` counts this turn's open evaluations;
-    `change` is the last generation's gain in hypervolume; `per_second` and `remaining` (seconds) are None while they
-    cannot be known; `updated` is the heartbeat, ISO 8601 in UTC; `stages` says of each stage that came first where it
-    stands, in words; `alarms` are the problem's own, about what was measured.
+    `phase` is starting, preparing, between stages, starting workers, stages, or the split that is measured on;
+    `pending` counts this generation's open evaluations; `change` is the last generation's gain in hypervolume;
+    `per_second` and `remaining` (seconds) are None while they cannot be known; `updated` is the heartbeat, ISO 8601 in
+    UTC; `stages` says of each stage that came first where it stands, in words; `alarms` are the problem's own, about
+    what was measured.
     """
 
     state: State
-    phase: str
-    generation: int
-    generations: int
-    evaluated: int
-    pending: int
-    failed: int
-    retried: int
-    front: int
-    hypervolume: float | None
-    change: float | None
-    best: Mapping[str, float]
-    per_second: float | None
-    seconds: float
-    remaining: float | None
-    workers: int
+    phase: str = "starting"
+    generation: int = 0
+    generations: int = 0
+    evaluated: int = 0
+    pending: int = 0
+    failed: int = 0
+    retried: int = 0
+    front: int = 0
+    hypervolume: float | None = None
+    change: float | None = None
+    best: Mapping[str, float] = field(default_factory=dict)
+    per_second: float | None = None
+    seconds: float = 0.0
+    remaining: float | None = None
+    workers: int = 0
     updated: str
     host: str
     pid: int
@@ -254,8 +257,12 @@ class Progress:
 
     @classmethod
     def from_json(cls, plain: Mapping[str, Any]) -> Progress:
-        """Rebuild a snapshot from its plain form, ignoring members of a newer version."""
-        known = {name: plain[name] for name in cls.__slots__ if name in plain}
+        """Rebuild a snapshot from its plain form, ignoring members of a newer version.
+
+        Raises:
+            KeyError: It lacks a member that every version writes.
+        """
+        known = {name: plain[name] for name in cls.__slots__ if name in plain or name not in _MAY_LACK}
         alarms = tuple(plain.get("alarms", ()))
         return cls(**{**known, "state": State(plain["state"]), "alarms": alarms})
 

@@ -16,6 +16,7 @@ from typing import Any, BinaryIO, Self
 from emoprune.errors import EmopruneError, RunCorrupt, StorageError
 
 __all__ = [
+    "OF_THE_DISK",
     "Journal",
     "as_text",
     "finished_lines",
@@ -33,6 +34,7 @@ TAIL = 1 << 16  # bytes read at a time when looking for the end of the last whol
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _REMEDY = "restore the file, or leave the line out with `emoprune doctor RUN --repair`"
 _REFUSED = {errno.EACCES, errno.EPERM, errno.EROFS}
+OF_THE_DISK = _FULL | {errno.EROFS, errno.EIO}  # whatever was written
 
 
 @contextlib.contextmanager

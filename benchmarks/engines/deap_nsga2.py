@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 from deap import base, creator, tools  # type: ignore[import-untyped]  # DEAP ships no types
-from measuring.judging import Judge, Plan
-from measuring.landscapes import FloatArray
+from shared.judging import Judge, Plan
+from shared.landscapes import FloatArray
 
 from emoprune.space import IntArray
 

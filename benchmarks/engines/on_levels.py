@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import optuna
-from measuring.asking import Asked, Network
 from numpy.typing import NDArray
 from pymoo.algorithms.moo.nsga2 import NSGA2
 from pymoo.core.problem import Problem
@@ -18,6 +17,7 @@ from pymoo.operators.crossover.sbx import SBX
 from pymoo.operators.mutation.pm import PM
 from pymoo.operators.repair.rounding import RoundingRepair
 from pymoo.operators.sampling.rnd import IntegerRandomSampling
+from shared.asking import Asked, Network
 
 from emoprune.evolution.ask_tell import Evolution
 from emoprune.plugins import build

@@ -7,7 +7,7 @@ from dataclasses import replace
 from types import MappingProxyType
 
 import numpy as np
-from measuring.prompted import Counted
+from shared.prompted import Counted
 
 from emoprune.contracts.algorithm import Algorithm
 from emoprune.evolution.ask_tell import Evolution

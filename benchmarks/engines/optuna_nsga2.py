@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import optuna
-from measuring.judging import Judge, Plan
+from shared.judging import Judge, Plan
 
 __all__ = ["run", "trial"]
 

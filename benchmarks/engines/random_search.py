@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-from measuring.judging import Judge, Plan
-from measuring.landscapes import FloatArray
+from shared.judging import Judge, Plan
+from shared.landscapes import FloatArray
 
 from emoprune.space import IntArray
 

@@ -1,19 +1,25 @@
-"""Follow a search from the command line: progress on standard error, results on standard output, Ctrl-C with grace."""
+"""Work as it is followed: progress and notes on standard error, results on standard output, Ctrl-C with grace.
+
+Notes are what a problem prepares or trains, and what is found amiss, line by line as it happens.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import os
 import shlex
 import signal
 import sys
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 from typing import Any, Self
 
 from rich.console import Console
+from rich.text import Text
 
-from emoprune.cli.notes import notes_on
 from emoprune.cli.output import Paper, printable, rows, write_object
 from emoprune.errors import ConfigError, ContractError, EvaluationsFailed, RunCorrupt
 from emoprune.loop.search import Search
@@ -22,7 +28,7 @@ from emoprune.report.marked import marked_texts
 from emoprune.report.terminal import LiveView, front_table
 from emoprune.run import Run
 
-__all__ = ["NOTICE", "follow", "run_word"]
+__all__ = ["NOTICE", "follow", "notes_on"]
 
 NOTICE = "stopping after the evaluations under way; press again to stop now"
 _EXIT_CODES = {None: 0, signal.SIGHUP: 129, signal.SIGINT: 130, signal.SIGTERM: 143}
@@ -113,7 +119,7 @@ def _run_of(search: Search) -> Run | None:
         return None
 
 
-def run_word(run: Run) -> str:
+def _word_for(run: Run) -> str:
     """Return the run as one word of a command line: its name in the usual folder, else its path."""
     return shlex.quote(run.name if run.path.parent == Path("runs") else str(run.path))
 
@@ -122,7 +128,7 @@ def _say_how_to_resume(search: Search, when: str = "") -> None:
     run = _run_of(search)
     if run is not None:
         kept = "what was evaluated is kept" if run.holds_evaluations else "nothing was evaluated yet"
-        sys.stderr.write(f"{kept}; {when}continue with: emoprune resume {run_word(run)}\n")
+        sys.stderr.write(f"{kept}; {when}continue with: emoprune resume {_word_for(run)}\n")
 
 
 def _write_generation(run: Run, generation: Generation) -> None:
@@ -146,7 +152,7 @@ def _print_end(search: Search) -> None:
         texts = marked_texts(run)
         if texts is not None:
             Paper().print(texts)
-        word = run_word(run)
+        word = _word_for(run)
         next_steps = [f"report   emoprune report {word}"]
         if run.pareto["knee"].any():
             next_steps.append(f"export   emoprune export {word} knee")
@@ -158,3 +164,34 @@ def _print_end(search: Search) -> None:
         *next_steps,
     ]
     sys.stdout.write("\n".join(lines) + "\n")
+
+
+@contextlib.contextmanager
+def notes_on(console: Console | None = None) -> Iterator[None]:
+    """Write every note of emoprune's loggers as a line of its own as soon as it is made; warnings say that they are.
+
+    Args:
+        console: Where to; standard error if None.
+    """
+    handler, log = _Lines(Console(stderr=True) if console is None else console), logging.getLogger("emoprune")
+    before = log.level
+    log.addHandler(handler)
+    log.setLevel(min(logging.INFO, before or logging.INFO))
+    try:
+        yield
+    finally:
+        log.removeHandler(handler)
+        log.setLevel(before)
+
+
+class _Lines(logging.Handler):
+    def __init__(self, console: Console) -> None:
+        super().__init__(logging.INFO)
+        self._console = console
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write it, above a live view if there is one."""
+        kind = f"{record.levelname.lower()}: " if record.levelno > logging.INFO else ""
+        text = Text(printable(f"{kind}{record.getMessage()}"))
+        with contextlib.suppress(BrokenPipeError):  # nobody watches any more; the work goes on
+            self._console.print(text, soft_wrap=True)

@@ -1,6 +1,6 @@
 """The same promise over Ray actors: candidates are measured in processes that hold the problem, on as many machines.
 
-The only part that imports ray. `actors` runs tickets, `dispatch` keeps the books on them, `crew` starts and replaces
+The only part that imports ray. `actors` runs tickets, `dispatch` keeps the books on them, `pool` starts and replaces
 workers, `worker` is what runs in their processes, `connection` and `resources` see to it that Ray is there and enough.
 """
 

@@ -10,9 +10,9 @@ import ray
 from ray.exceptions import OutOfMemoryError, RayError, RayTaskError
 
 from emoprune.cluster.connection import Connection
-from emoprune.cluster.crew import Crew, Seat
 from emoprune.cluster.dispatch import Chunk, Queue
-from emoprune.cluster.last_words import last_words, reason
+from emoprune.cluster.failures import details, reason
+from emoprune.cluster.pool import Slot, WorkerPool
 from emoprune.cluster.resources import Share, check_room, room
 from emoprune.cluster.worker import import_path, sent
 from emoprune.contracts import Problem
@@ -67,7 +67,7 @@ class RayActors:
         self._retries = retries
         self._pace = Pace(chunk, time_limit)
         self._connection = Connection(address, start_limit)
-        self._crew: Crew | None = None
+        self._pool: WorkerPool | None = None
 
     def open(self) -> None:
         """Connect to Ray and refuse what cannot be placed, before anything is evaluated.
@@ -101,10 +101,10 @@ class RayActors:
             EmopruneError: The problem's `setup` raised it.
             ContractError: The problem cannot be sent to workers.
         """
-        if self._crew is not None:  # the problem changed: what the workers hold is not it any more
-            self._crew.dismiss()
+        if self._pool is not None:  # the problem changed: what the workers hold is not it any more
+            self._pool.end()
         box = [sent(problem, elsewhere=len(self._connection.machines()) > 1)]
-        self._crew = Crew(
+        self._pool = WorkerPool(
             self.workers,
             self._share,
             threads=self._threads,
@@ -112,12 +112,12 @@ class RayActors:
             preparation=(import_path(), box, self._device, self._threads),
             session=self._connection.session,
         )
-        while not self._crew.free:
-            for seat in self._crew.arrived(POLL):
-                self._crew.welcome(seat)
-            self._crew.give_up_late()
+        while not self._pool.free:
+            for slot in self._pool.arrived(POLL):
+                self._pool.take_in(slot)
+            self._pool.give_up_late()
             self._connection.check()
-        self.workers = len(self._crew)
+        self.workers = len(self._pool)
 
     def run(self, tickets: Sequence[Ticket], stopping: Callable[[], bool]) -> Iterator[list[Finished]]:
         """Yield finished tickets as they arrive; after `stopping()` only what is already under way.
@@ -125,56 +125,56 @@ class RayActors:
         Raises:
             WorkersLost: The cluster is gone, or workers die one after the other and nothing is measured.
         """
-        if self._crew is None:
+        if self._pool is None:
             raise WorkersLost("the Ray backend was not started; call start(problem) before run()")
-        crew = self._crew
+        pool = self._pool
         if not self._connection.silent:  # else it would block, and `check` says so soon
-            crew.refill()
-        queue = Queue(self._pace.cut(tickets, len(crew)), self._retries, self._patience)
+            pool.refill()
+        queue = Queue(self._pace.cut(tickets, len(pool)), self._retries, self._patience)
         try:
-            yield from self._dispatched(crew, queue, stopping)
+            yield from self._dispatched(pool, queue, stopping)
         finally:
             if not self._connection.silent:  # else it would block
-                crew.abandon()
+                pool.abandon()
 
     @property
     def _patience(self) -> int:
         return max(FEWEST_LOSSES, self.workers) + self._retries
 
-    def _dispatched(self, crew: Crew, queue: Queue, stopping: Callable[[], bool]) -> Iterator[list[Finished]]:
+    def _dispatched(self, pool: WorkerPool, queue: Queue, stopping: Callable[[], bool]) -> Iterator[list[Finished]]:
         finished: list[Finished] = []
         while True:
             stop = stopping()
             if not stop:
-                _hand_out(crew, queue)
+                _hand_out(pool, queue)
             if finished:
                 yield finished  # only now, so that workers are at it again while the caller writes down
-            if not crew.busy and (stop or not queue):
+            if not pool.busy and (stop or not queue):
                 return
             # What ends the run comes before results are taken, so that none is taken and then lost.
-            crew.give_up_late()
+            pool.give_up_late()
             self._connection.check()
-            finished = [each for seat in crew.arrived(POLL) for each in self._received(crew, queue, seat)]
-            finished += [each for seat in crew.overdue(self._pace.limit) for each in self._timed_out(crew, queue, seat)]
-            self.workers = len(crew)
+            finished = [each for slot in pool.arrived(POLL) for each in self._received(pool, queue, slot)]
+            finished += [each for slot in pool.overdue(self._pace.limit) for each in self._timed_out(pool, queue, slot)]
+            self.workers = len(pool)
 
-    def _received(self, crew: Crew, queue: Queue, seat: Seat) -> list[Finished]:
+    def _received(self, pool: WorkerPool, queue: Queue, slot: Slot) -> list[Finished]:
         """Take what has arrived: a worker that has started, outcomes, or the news that a worker is lost."""
-        chunk, seconds = seat.chunk, seat.seconds
+        chunk, seconds = slot.chunk, slot.seconds
         if chunk is None:
-            crew.welcome(seat)
+            pool.take_in(slot)
             return []
         try:
-            outcomes, seconds = crew.result(seat)
+            outcomes, seconds = pool.result(slot)
         except RayTaskError as error:  # raised around the problem, for `measure` turns its own errors into outcomes
-            crew.release(seat)
-            return queue.blamed(chunk, Outcome(Status.ERROR, reason=reason(error)), seat.name, seconds)
+            pool.release(slot)
+            return queue.blamed(chunk, Outcome(Status.ERROR, reason=reason(error)), slot.name, seconds)
         except RayError as error:
-            crew.replace(seat)
-            return self._lost(queue, chunk, error, seat.name, seconds)
-        crew.release(seat)
+            pool.replace(slot)
+            return self._lost(queue, chunk, error, slot.name, seconds)
+        pool.release(slot)
         self._pace.note(seconds, len(chunk))
-        return queue.measured(chunk, outcomes, seat.name, seconds)
+        return queue.measured(chunk, outcomes, slot.name, seconds)
 
     def _lost(self, queue: Queue, chunk: Chunk, error: RayError, worker: str, seconds: float) -> list[Finished]:
         status = Status.OUT_OF_MEMORY if isinstance(error, OutOfMemoryError) else Status.CRASHED
@@ -183,27 +183,27 @@ class RayActors:
         if queue.hopeless:
             raise WorkersLost(
                 f"workers died with {queue.lost_in_a_row} different candidates in a row, nothing was measured in "
-                f"between; the last: {last_words(error, self._connection.session)}"
+                f"between; the last: {details(error, self._connection.session)}"
             )
         return finished
 
-    def _timed_out(self, crew: Crew, queue: Queue, seat: Seat) -> list[Finished]:
-        chunk, seconds = seat.chunk, seat.seconds
+    def _timed_out(self, pool: WorkerPool, queue: Queue, slot: Slot) -> list[Finished]:
+        chunk, seconds = slot.chunk, slot.seconds
         if chunk is None:
             return []
-        crew.replace(seat)
+        pool.replace(slot)
         outcome = Outcome(Status.TIMEOUT, reason=f"not finished after {self._time_limit:g} s")
-        return queue.blamed(chunk, outcome, seat.name, seconds)
+        return queue.blamed(chunk, outcome, slot.name, seconds)
 
     def close(self) -> None:
         """End the workers, and Ray if it was started here; harmless when called twice or before `open`."""
-        if self._crew is not None and ray.is_initialized() and not self._connection.silent:
-            self._crew.dismiss()
-        self._crew = None
+        if self._pool is not None and ray.is_initialized() and not self._connection.silent:
+            self._pool.end()
+        self._pool = None
         self._connection.close()
 
 
-def _hand_out(crew: Crew, queue: Queue) -> None:
-    for seat in crew.free:
+def _hand_out(pool: WorkerPool, queue: Queue) -> None:
+    for slot in pool.free:
         if queue:
-            crew.give(seat, queue.take())
+            pool.give(slot, queue.take())

@@ -15,7 +15,7 @@ from emoprune.storage import read_json, write_atomically
 __all__ = ["Exported", "check_formats", "formats_to_write"]
 
 RECORD = "export.json"
-SCHEMA = "emoprune.commands.exported/1"
+SCHEMA = "emoprune.exported/1"
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from emoprune import plugins
 from emoprune.config.source import MAPPING, Given, with_overrides
 from emoprune.errors import ConfigError, ContractError
-from emoprune.plugins.complaints import Complaint, Place, dotted, from_validation
+from emoprune.plugins.complaints import Complaint, Place, as_error, from_validation
 
 __all__ = ["Question", "answered", "offers_no"]
 
@@ -50,19 +50,10 @@ class Question:
         except ValidationError as error:
             model = plugins.options_model(member, keyword_only=True)
             complaints += from_validation(error, model, written.values, key=f"option of {_name(member)}")
-            raise _refusal(member, written, complaints) from error
+            raise as_error(complaints, written.place, f"the options of {_name(member)}") from error
         if complaints:
-            raise _refusal(member, written, complaints)
+            raise as_error(complaints, written.place, f"the options of {_name(member)}")
         return cls(member, plugins.given_options(checked), plugins.plain_options(checked))
-
-
-def _refusal(member: Callable[..., object], written: Given, complaints: Sequence[Complaint]) -> ConfigError:
-    lines = []
-    for complaint in complaints:
-        start = written.place(complaint).text or dotted(complaint.path)
-        lines.append(": ".join(part for part in (start, complaint.text) if part))
-    count = "1 error" if len(lines) == 1 else f"{len(lines)} errors"
-    return ConfigError("\n".join([f"{count} in the options of {_name(member)}", *lines]))
 
 
 def _name(member: Callable[..., object]) -> str:

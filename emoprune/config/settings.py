@@ -15,10 +15,19 @@ from pydantic_core import PydanticCustomError
 
 from emoprune import plugins
 from emoprune.config import source as config_source
-from emoprune.config.plugin_options import import_targets, kind_at, name_and_options, plugin_complaints, plugin_paths
-from emoprune.config.source import Given, example_text
+from emoprune.config.plugin_options import kind_at, name_and_options, plugin_complaints, plugin_paths
+from emoprune.config.source import Given
 from emoprune.errors import ConfigError
-from emoprune.plugins.complaints import CONTRADICTION, Complaint, KeyPath, dotted, from_validation, shown, value_at
+from emoprune.plugins.complaints import (
+    CONTRADICTION,
+    Complaint,
+    KeyPath,
+    as_error,
+    dotted,
+    from_validation,
+    shown,
+    value_at,
+)
 
 __all__ = [
     "ALLOWED_ON_RESUME",
@@ -30,8 +39,6 @@ __all__ = [
     "as_yaml",
     "changed",
     "check_resume",
-    "example_text",
-    "import_targets",
     "json_schema",
     "load",
     "resolved",
@@ -203,7 +210,7 @@ def load(
         with plugins.importable_from(*folders):
             complaints = plugin_complaints(given.values, problem_given, by_import=True)
     if config is None or complaints:
-        raise _all_at_once(given, complaints)
+        raise as_error(sorted(complaints, key=given.place), given.place, given.label)
     config._origin = Origin(given.label, given.text, tuple(overrides), folders, problem_given)  # noqa: SLF001  # frozen for everyone else
     return config
 
@@ -227,17 +234,6 @@ def _validated(given: Given) -> tuple[Config | None, list[Complaint]]:
         found = from_validation(error, Config, given.values)
         return None, complaints + [complaint for complaint in found if complaint.path not in known]
     return (None if complaints else config), complaints
-
-
-def _all_at_once(given: Given, complaints: Sequence[Complaint]) -> ConfigError:
-    """Return one error with a line for every complaint, in the order of the file."""
-    lines = []
-    for complaint in sorted(complaints, key=given.place):
-        start, key = given.place(complaint).text, dotted(complaint.path)
-        said = start.startswith(f"--set {key}=")
-        lines.append(": ".join(part for part in (start, "" if said else key, complaint.text) if part))
-    count = "1 error" if len(lines) == 1 else f"{len(lines)} errors"
-    return ConfigError("\n".join([f"{count} in {given.label}", *lines]))
 
 
 def resolved(config: Config) -> dict[str, Any]:

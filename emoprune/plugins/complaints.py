@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,11 +12,14 @@ from pydantic.errors import PydanticInvalidForJsonSchema
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import core_schema
 
+from emoprune.errors import ConfigError
+
 __all__ = [
     "CONTRADICTION",
     "Complaint",
     "KeyPath",
     "Place",
+    "as_error",
     "dotted",
     "expectation",
     "from_validation",
@@ -53,6 +56,23 @@ def dotted(path: KeyPath) -> str:
     """Return a path the way `--set` takes it, `search.repair.0.share`, with line ends and the like spelt out."""
     text = ".".join(str(part) for part in path)
     return text if text.isprintable() else repr(text)[1:-1]
+
+
+def as_error(complaints: Sequence[Complaint], place: Callable[[Complaint], Place], of: str) -> ConfigError:
+    """Return one error with a line for every complaint, in this order.
+
+    Args:
+        complaints: One or more.
+        place: Where the complaint's key was given.
+        of: What is wrong, as in `2 errors in the config`.
+    """
+    lines = []
+    for complaint in complaints:
+        start, key = place(complaint).text, dotted(complaint.path)
+        said = start.startswith(f"--set {key}=")
+        lines.append(": ".join(part for part in (start, "" if said else key, complaint.text) if part))
+    count = "1 error" if len(lines) == 1 else f"{len(lines)} errors"
+    return ConfigError("\n".join([f"{count} in {of}", *lines]))
 
 
 def nearest(name: str, names: Sequence[str]) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import shutil
 from collections.abc import Iterator
@@ -12,11 +11,9 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from emoprune.errors import RunLocked
-from emoprune.storage import guarded
+from emoprune.storage import OF_THE_DISK, guarded
 
 __all__ = ["alone", "whole"]
-
-_OF_THE_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO}
 
 
 @contextmanager
@@ -72,4 +69,4 @@ def _is_about(error: OSError, folder: Path) -> bool:
     """Whether an error is of the disk that `folder` is on; one about another file, such as data, is not."""
     if error.filename is not None:
         return Path(os.fsdecode(error.filename)).is_relative_to(folder)
-    return error.errno in _OF_THE_DISK
+    return error.errno in OF_THE_DISK

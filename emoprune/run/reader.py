@@ -329,25 +329,6 @@ def _alive(pid: int) -> bool:
 
 def not_started() -> Progress:
     """Return where a run stands that says nothing about it."""
-    return Progress(
-        state=State.STALE,
-        phase="starting",
-        generation=0,
-        generations=0,
-        evaluated=0,
-        pending=0,
-        failed=0,
-        retried=0,
-        front=0,
-        hypervolume=None,
-        change=None,
-        best={},
-        per_second=None,
-        seconds=0.0,
-        remaining=None,
-        workers=0,
-        updated=datetime.fromtimestamp(0, UTC).isoformat(),
-        host="",
-        pid=0,
-        message="the run stopped before its first evaluation",
-    )
+    never = datetime.fromtimestamp(0, UTC).isoformat()
+    message = "the run stopped before its first evaluation"
+    return Progress(state=State.STALE, updated=never, host="", pid=0, message=message)

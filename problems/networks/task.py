@@ -16,11 +16,12 @@ from torch import nn
 
 from emoprune.contracts import Description, Failure, FloatArray, Row
 from emoprune.errors import ConfigError, ContractError
+from emoprune.problems.compute.device import check_device, seeded
 from emoprune.problems.networks.coupling.process import structure_of
 from emoprune.problems.networks.coupling.structure import Kept, Structure
 from emoprune.problems.networks.data.images import ImageData
-from emoprune.problems.networks.evaluation.alarms import alarms_about, no_better_than_guessing
 from emoprune.problems.networks.evaluation.bench import Bench, unpruned_network
+from emoprune.problems.networks.evaluation.chance import alarms_about, no_better_than_guessing
 from emoprune.problems.networks.evaluation.cost import CostModel
 from emoprune.problems.networks.evaluation.latency import LATENCY, Latency, measure_milliseconds
 from emoprune.problems.networks.evaluation.measures import SCORED, SHARE, SPREAD, TIMED, Measures, scores_of
@@ -36,13 +37,12 @@ from emoprune.problems.networks.export.formats import chosen_formats
 from emoprune.problems.networks.recovery.recover import values_by_split
 from emoprune.problems.networks.unpruned.by_name import data_named, network_named
 from emoprune.problems.networks.unpruned.recipe import Recipe, check_recipe, unpruned_weights
-from emoprune.problems.networks.unpruned.training import seeded
 from emoprune.problems.networks.variant import Variant
 from emoprune.problems.storage.arrays import Weights
 from emoprune.records import Candidate, Split
 from emoprune.space import IntArray
 
-__all__ = ["NetworkTask", "Options", "Worker"]
+__all__ = ["MEGABYTE", "Loaded", "NetworkTask", "Options", "Precision", "Proxy"]
 
 _log = logging.getLogger("emoprune")
 
@@ -74,8 +74,8 @@ class Options:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Worker:
-    """What `setup` loads once per worker: the bench, the runner, and what candidates are held against.
+class Loaded:
+    """What `setup` loads: the bench, the runner, and what candidates are held against.
 
     `unpruned_outputs` are for `kl`; `unpruned` are the unpruned network's values of all measures of which a share is
     bounded, its latency measured here.
@@ -180,7 +180,7 @@ class NetworkTask:
         return alarms_about(candidates, values, self.measures.columns, self.data.part(Split.SEARCH).labels)
 
     def bench(self, device: str) -> Bench:
-        """Load network and images to `device`; for `prepare` itself as well as for the workers."""
+        """Load network and images to `device`; for `prepare` itself as well as for measuring."""
         network = unpruned_network(self.options.network, self.weights)
         return Bench.load(network, self.structure, self.data, self.options.calibration_images, device)
 
@@ -189,31 +189,27 @@ class NetworkTask:
         """How batch-norm statistics are estimated anew; None keeps the sliced ones."""
         return proxy_named(self.options.proxy)
 
-    def worker(self, device: str, threads: int, precision: str = "float32") -> Worker:
-        """Load what a worker needs.
+    def load(self, device: str, threads: int, precision: str = "float32") -> Loaded:
+        """Load what measuring takes.
 
         Raises:
             ConfigError: There is no such device here.
         """
         torch.set_num_threads(threads)
+        check_device(device)
         if device == "cuda":  # repeatable kernels, at full precision: the same genome must give the same floats
-            if not torch.cuda.is_available():
-                raise ConfigError(
-                    "a GPU was asked for (evaluation.gpus_per_worker, or --device cuda), but torch finds none here; "
-                    "set evaluation.gpus_per_worker to 0, or use --device cpu"
-                )
             torch.backends.cudnn.deterministic = True
             torch.backends.cudnn.allow_tf32 = False
-        return self.worker_of(self.bench(device), precision)
+        return self.loaded_on(self.bench(device), precision)
 
-    def worker_of(self, bench: Bench, precision: str) -> Worker:
-        """Return a worker that measures on this bench."""
+    def loaded_on(self, bench: Bench, precision: str) -> Loaded:
+        """Return what measures on this bench."""
         runner = self.runner(bench, precision)
         outputs: dict[Split, torch.Tensor] = {}
         if "kl" in self.measures.needed:
             unpruned = Variant(bench.network, {}, adapted=False)
             outputs = {split: runner.outputs([unpruned], split)[0] for split in Split}
-        return Worker(bench, runner, outputs, self._unpruned(bench))
+        return Loaded(bench, runner, outputs, self._unpruned(bench))
 
     def _unpruned(self, bench: Bench) -> Mapping[str, float]:
         if not any(name.removesuffix(SHARE) in TIMED for name in self.options.at_most):
@@ -254,19 +250,19 @@ class NetworkTask:
         return described
 
     def rows(
-        self, worker: Worker, variants: Sequence[Variant], counted: Sequence[Mapping[str, float]], split: Split
+        self, loaded: Loaded, variants: Sequence[Variant], counted: Sequence[Mapping[str, float]], split: Split
     ) -> list[Row]:
         """Return one row per variant; `counted` holds each one's counted measures."""
         needed = self.measures.needed
-        outputs = worker.runner.outputs(variants, split) if needed & {*SCORED} else [None] * len(variants)
+        outputs = loaded.runner.outputs(variants, split) if needed & {*SCORED} else [None] * len(variants)
         rows: list[Row] = []
         for variant, own, costs in zip(variants, outputs, counted, strict=True):
-            rows.append(self._row(worker, variant, own, costs, split))
+            rows.append(self._row(loaded, variant, own, costs, split))
         return rows
 
     def _row(
         self,
-        worker: Worker,
+        loaded: Loaded,
         variant: Variant,
         outputs: torch.Tensor | None,
         counted: Mapping[str, float],
@@ -276,15 +272,15 @@ class NetworkTask:
         if outputs is not None:
             if not torch.isfinite(outputs).all():
                 return Failure("the network's outputs are not finite")
-            labels = worker.bench.images[split].labels
-            values |= scores_of(outputs, labels, worker.unpruned_outputs.get(split), needed)
+            labels = loaded.bench.images[split].labels
+            values |= scores_of(outputs, labels, loaded.unpruned_outputs.get(split), needed)
         if "pq-index" in needed:
             values["pq-index"] = pq_index_of(variant.network)
         if needed & {*TIMED, SPREAD}:
-            values |= self.timed(worker.bench, worker.runner.settled(variant).network)
-        return self.measures.row(values, worker.unpruned)
+            values |= self.timed(loaded.bench, loaded.runner.settled(variant).network)
+        return self.measures.row(values, loaded.unpruned)
 
-    def measured(self, worker: Worker, network: nn.Module, counted: Mapping[str, float]) -> dict[str, dict[str, float]]:
+    def measured(self, loaded: Loaded, network: nn.Module, counted: Mapping[str, float]) -> dict[str, dict[str, float]]:
         """Return the objectives of a network in eval mode by split and name, as it is: no statistics are estimated.
 
         Raises:
@@ -294,23 +290,23 @@ class NetworkTask:
         if "pq-index" in self.measures.needed:
             once["pq-index"] = pq_index_of(network)
         if self.measures.needed & {*TIMED, SPREAD}:
-            once |= self.timed(worker.bench, network)
-        for split, scored in values_by_split(network, worker.bench).items():
+            once |= self.timed(loaded.bench, network)
+        for split, scored in values_by_split(network, loaded.bench).items():
             values = {**scored, **once}
             found[split] = {name: values[name] for name in self.measures.objective_names}
         return found
 
-    def formats_to_write(self, worker: Worker, asked: Sequence[str], there: Sequence[str] = ()) -> tuple[str, ...]:
+    def formats_to_write(self, loaded: Loaded, asked: Sequence[str], there: Sequence[str] = ()) -> tuple[str, ...]:
         """Return which formats are written where these were asked for, or none, and others lie there already.
 
         Raises:
             ConfigError: One that was asked for cannot be written here or of this network.
         """
-        return chosen_formats(asked, there, worker.bench.network, self.data.input_shape)
+        return chosen_formats(asked, there, loaded.bench.network, self.data.input_shape)
 
     def export(
         self,
-        worker: Worker,
+        loaded: Loaded,
         variant: Variant,
         folder: Path,
         *,
@@ -330,10 +326,10 @@ class NetworkTask:
         return export(
             folder,
             source=self.options.network,
-            networks=(variant, worker.bench.network),
+            networks=(variant, loaded.bench.network),
             structure=self.structure,
             kept=kept,
-            test=worker.bench.images[Split.TEST],
+            test=loaded.bench.images[Split.TEST],
             counted=(counted, self.measures.unpruned),
             described=described,
             formats=formats,

@@ -12,15 +12,15 @@ import numpy as np
 
 from emoprune.contracts import Failure
 from emoprune.errors import ConfigError, ContractError
-from emoprune.problems.prompts.examiner import Examiner
 from emoprune.problems.prompts.scorers.calling import EndpointFailed
 from emoprune.problems.prompts.scorers.causal import CausalScorer
 from emoprune.problems.prompts.scorers.contract import Filled
+from emoprune.problems.prompts.scoring import Scoring
 from emoprune.problems.prompts.task import PromptTask, chat_around
 from emoprune.problems.prompts.tasks.choosing import Choosing
 from emoprune.problems.prompts.tasks.words import choices_after
 from emoprune.problems.prompts.template import Template
-from emoprune.problems.prompts.writing_files import write_json
+from emoprune.problems.storage.kept import write_json
 from emoprune.records import Split
 
 __all__ = ["FORMATS", "export_prompt"]
@@ -53,12 +53,13 @@ def export_prompt(
         (folder / "prompt.txt").write_text(template.text + "\n", encoding="utf-8")
         written["text"] = "prompt.txt"
     if "json" in formats:
-        write_json(folder / "prompt.json", _as_json(task, template, facts))
+        write_json(folder / "prompt.json", _as_json(task, template, facts), ensure_ascii=False)
         written["json"] = "prompt.json"
     if "chat" in formats:
         around = task.around if task.options.chat else chat_around(task.tokenizer)
         message = {"role": "user", "content": template.text}
-        write_json(folder / "chat.json", {"messages": [message], "rendered": template.between(*around).text})
+        plain = {"messages": [message], "rendered": template.between(*around).text}
+        write_json(folder / "chat.json", plain, ensure_ascii=False)
         written |= {"chat": "chat.json", **_as_chat(task, template, around)}
     if verify:
         written |= _verified(task, template, folder, formats)
@@ -72,7 +73,7 @@ def _as_json(task: PromptTask, template: Template, facts: Words) -> dict[str, ob
         "placeholders": list(template.inputs),
         "before": before,
         "after": after,
-        "answers": dict(zip(task.material.words, task.material.task.choices.words, strict=True)),
+        "answers": dict(zip(task.data.words, task.data.task.choices.words, strict=True)),
         "model": task.model_name if task.options.endpoint is None else task.options.endpoint.model,
         **facts,
     }
@@ -80,21 +81,21 @@ def _as_json(task: PromptTask, template: Template, facts: Words) -> dict[str, ob
 
 def _as_chat(task: PromptTask, template: Template, around: tuple[str, str]) -> Words:
     """Say what the prompt is worth as a chat on the test part, if it was not searched as one."""
-    if task.options.chat or not isinstance(task.material.task, Choosing):
+    if task.options.chat or not isinstance(task.data.task, Choosing):
         return {}
-    words = list(task.material.words.values())
+    words = list(task.data.words.values())
     try:
         choices = choices_after(words, around[1], task.tokenizer)
     except ConfigError as error:  # a chat ends in a line end, after which a word may be several tokens
         return {"as_a_chat": f"not measured: {error}"}
-    choosing = Choosing(task.material.task.labels, choices)
+    choosing = Choosing(task.data.task.labels, choices)
     try:
-        examined = Examiner(task.scorer, choosing, task.material.parts, around).examined(template, Split.TEST)
+        scored = Scoring(task.scorer, choosing, task.data.parts, around).scored(template, Split.TEST)
     except EndpointFailed as error:
         return {"as_a_chat": f"not measured: {error}"}  # what is exported is whole without it
-    if isinstance(examined, Failure):
-        return {"as_a_chat": examined.reason}
-    return {"test_accuracy_as_a_chat": examined.values["accuracy"]}
+    if isinstance(scored, Failure):
+        return {"as_a_chat": scored.reason}
+    return {"test_accuracy_as_a_chat": scored.values["accuracy"]}
 
 
 def _verified(task: PromptTask, template: Template, folder: Path, formats: Sequence[str]) -> Words:
@@ -124,12 +125,12 @@ def _read(path: Path) -> Any:
 def _answered_alike(task: PromptTask, template: Template) -> int:
     """Compare answers with those of one plain padded batch over all of the vocabulary; return how many, 0 for none."""
     scorer = task.scorer
-    if not isinstance(scorer, CausalScorer) or not isinstance(task.material.task, Choosing):
+    if not isinstance(scorer, CausalScorer) or not isinstance(task.data.task, Choosing):
         return 0
-    examples = task.material.parts[Split.TEST][:TRIED]
+    examples = task.data.parts[Split.TEST][:TRIED]
     before, after = task.around
     texts = [_filled_by_hand(before + template.text + after, template, example.inputs) for example in examples]
-    choices = task.material.task.choices
+    choices = task.data.task.choices
     inputs = tuple(example.inputs for example in examples)
     filled = Filled(template.between(before, after), inputs)
     measured = scorer.prompted(filled, choices).choices(np.arange(len(examples)))

@@ -22,26 +22,26 @@ def inspection_of_prompt(
         ConfigError: A text is longer than the model reads.
     """
     task.check_lengths()
-    material, endpoint = task.material, task.options.endpoint
+    data, endpoint = task.data, task.options.endpoint
     model = task.model_name if endpoint is None else f"{endpoint.model} at {endpoint.url}"
-    facts: dict[str, str | int | float | bool] = {"model": model, "tokens": task.length(material.template)}
-    facts |= {"placeholders": ", ".join(material.template.inputs), "put as a chat": task.options.chat, **summary}
+    facts: dict[str, str | int | float | bool] = {"model": model, "tokens": task.length(data.template)}
+    facts |= {"placeholders": ", ".join(data.template.inputs), "put as a chat": task.options.chat, **summary}
     parts = [_part(task, split) for split in Split]
     answers: list[dict[str, Cell]] = []
-    if isinstance(material.task, Choosing):
-        words = zip(material.task.labels, material.task.choices.words, material.task.choices.tokens, strict=True)
+    if isinstance(data.task, Choosing):
+        words = zip(data.task.labels, data.task.choices.words, data.task.choices.tokens, strict=True)
         answers = [
             {"answer": label, "word": repr(word), "token": None if token < 0 else token} for label, word, token in words
         ]
     shown = {**tables, "examples": parts, "verbalisers": answers}
-    return Inspection(facts, {title: rows for title, rows in shown.items() if rows}, [*material.notes, *notes])
+    return Inspection(facts, {title: rows for title, rows in shown.items() if rows}, [*data.notes, *notes])
 
 
 def _part(task: PromptTask, split: Split) -> dict[str, Cell]:
-    examples = task.material.parts[split]
+    examples = task.data.parts[split]
     row: dict[str, Cell] = {"part": split.value, "examples": len(examples)}
-    if isinstance(task.material.task, Choosing):
+    if isinstance(task.data.task, Choosing):
         counts = Counter(example.answer for example in examples)
-        row |= {label: counts[label] for label in task.material.task.labels}
+        row |= {label: counts[label] for label in task.data.task.labels}
         row["most frequent"] = max(counts.values()) / len(examples)
     return row

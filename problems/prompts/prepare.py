@@ -16,13 +16,13 @@ from numpy.typing import NDArray
 
 from emoprune.contracts import Failure, violations
 from emoprune.errors import ConfigError
-from emoprune.problems.prompts.examiner import Examiner
 from emoprune.problems.prompts.measures import TOKENS
 from emoprune.problems.prompts.scorers.calling import EndpointFailed, EndpointRefused
+from emoprune.problems.prompts.scoring import Scoring
 from emoprune.problems.prompts.stopping import GiveUp, Halving, Yardsticks, best_mean
 from emoprune.problems.prompts.task import PromptTask
 from emoprune.problems.prompts.template import Template
-from emoprune.problems.prompts.writing_files import write_json
+from emoprune.problems.storage.kept import write_json
 from emoprune.problems.storage.kept_numbers import KeptNumbers
 from emoprune.records import Split
 
@@ -72,7 +72,7 @@ def _as_worth(name: str) -> Callable[[float], float]:
 
 
 def worth_of(
-    task: PromptTask, examiner: Examiner, template: Callable[[Any], Template], path: Path
+    task: PromptTask, scoring: Scoring, template: Callable[[Any], Template], path: Path
 ) -> Callable[..., float | None]:
     """Return what says what a genome is worth on the search part, or None as soon as that is less than is needed.
 
@@ -86,10 +86,10 @@ def worth_of(
         def too_little(known: Mapping[str, FloatArray], rows: int) -> bool:
             return as_worth(best_mean(name, known[name], rows)) < needed
 
-        examined = examiner.examined(prompt, Split.SEARCH, too_little)
-        if isinstance(examined, Failure) or examined.rows < examined.of:
+        scored = scoring.scored(prompt, Split.SEARCH, too_little)
+        if isinstance(scored, Failure) or scored.rows < scored.of:
             return None
-        return as_worth(examined.values[name])
+        return as_worth(scored.values[name])
 
     def worth(genome: Any, needed: float) -> float | None:
         prompt = template(genome)
@@ -115,7 +115,7 @@ class Stops:
 
 def made_stops(
     task: PromptTask,
-    examiner: Examiner,
+    scoring: Scoring,
     templates: Sequence[Template],
     *,
     path: Path,
@@ -126,7 +126,7 @@ def made_stops(
 
     Args:
         task: What is measured.
-        examiner: What measures.
+        scoring: What measures.
         templates: The references' prompts, the unpruned first.
         path: Where it is kept.
         dominated: Whether prompts are given up that a reference dominates whatever comes.
@@ -140,7 +140,7 @@ def made_stops(
         kept = KeptNumbers(path.with_suffix(".jsonl"))
         values, texts, floor = [], [], None
         for template in templates if dominated else templates[:1] if halving is not None else []:
-            measured = _measured(task, examiner, template, kept)
+            measured = _measured(task, scoring, template, kept)
             if halving is not None and template is templates[0]:
                 floor = halving * _half_of_the_whole(measured)
             if measured is None:
@@ -151,7 +151,7 @@ def made_stops(
                 values.append(objectives)  # what breaks a bound dominates nothing
             texts.append(template.text)
         made = {"values": values, "texts": texts, "floor": floor, "evaluations": len(texts)}
-        write_json(path, made)
+        write_json(path, made, ensure_ascii=False)
     plain = json.loads(path.read_text(encoding="utf-8"))
     rows = np.array(plain["values"], dtype=np.float64).reshape(-1, len(task.objectives))
     yardsticks = Yardsticks(task.objectives, rows, frozenset(plain["texts"])) if dominated else None
@@ -159,22 +159,22 @@ def made_stops(
     return Stops(yardsticks, half, int(plain["evaluations"]))
 
 
-def _measured(task: PromptTask, examiner: Examiner, template: Template, kept: KeptNumbers) -> dict[str, float] | None:
+def _measured(task: PromptTask, scoring: Scoring, template: Template, kept: KeptNumbers) -> dict[str, float] | None:
     """Return all measures of a prompt and its accuracy on the first half, each kept; None if it cannot be measured."""
 
     @cache
     def values() -> Mapping[str, float]:
-        examined = examiner.examined(template, Split.SEARCH)
-        if isinstance(examined, Failure):
-            _log.warning("no prompt is given up for the sake of %r: %s", template.text, examined.reason)
+        scored = scoring.scored(template, Split.SEARCH)
+        if isinstance(scored, Failure):
+            _log.warning("no prompt is given up for the sake of %r: %s", template.text, scored.reason)
             return {}
-        half = examined.measured["accuracy"][: examined.of // 2]
-        return {**task.values(examined, template), HALF: float(half.mean())}
+        half = scored.measured["accuracy"][: scored.of // 2]
+        return {**task.values(scored, template), HALF: float(half.mean())}
 
     def number(name: str) -> float | None:
         return kept.number(f"{name}: {template.text}", lambda: values().get(name))
 
-    numbers = {name: number(name) for name in (*task.material.task.measures, TOKENS, HALF)}
+    numbers = {name: number(name) for name in (*task.data.task.measures, TOKENS, HALF)}
     found = {name: each for name, each in numbers.items() if each is not None}
     return found if len(found) == len(numbers) else None
 

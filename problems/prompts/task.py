@@ -11,15 +11,12 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal
 
-import torch
-
 from emoprune.contracts import Constraint, Failure, Objective, Row
 from emoprune.errors import ConfigError, ContractError
+from emoprune.problems.compute.device import check_device
 from emoprune.problems.language.loading import config_of, pretrained, tokenizer_of
-from emoprune.problems.prompts.examiner import Examined, Examiner
-from emoprune.problems.prompts.material import Asked, Material, material_of
 from emoprune.problems.prompts.measures import TOKENS, Measures
-from emoprune.problems.prompts.pieces import ByToken, ByWord, Splitter
+from emoprune.problems.prompts.prompt_data import Asked, PromptData, prompt_data_of
 from emoprune.problems.prompts.scorers.calling import Endpoint, EndpointFailed
 from emoprune.problems.prompts.scorers.causal import CausalScorer
 from emoprune.problems.prompts.scorers.contract import Filled, Scorer
@@ -27,14 +24,16 @@ from emoprune.problems.prompts.scorers.endpoint import EndpointScorer
 from emoprune.problems.prompts.scorers.masked import MaskedScorer
 from emoprune.problems.prompts.scorers.precision import choose_precision
 from emoprune.problems.prompts.scorers.reading import LocalModel, check_fast, limit_of, too_long
+from emoprune.problems.prompts.scoring import Scored, Scoring
+from emoprune.problems.prompts.spans import ByToken, ByWord, Splitter
 from emoprune.problems.prompts.stopping import GiveUp
 from emoprune.problems.prompts.tasks.choosing import Choosing
 from emoprune.problems.prompts.tasks.writing import Writing
 from emoprune.problems.prompts.template import Template
-from emoprune.problems.prompts.writing_files import write_json
+from emoprune.problems.storage.kept import write_json
 from emoprune.records import Split
 
-__all__ = ["Options", "Precision", "PromptTask"]
+__all__ = ["Options", "Precision", "PromptTask", "chat_around"]
 
 Precision = Literal["float32", "bfloat16", "auto"]
 
@@ -75,15 +74,15 @@ class PromptTask:
         self.tokenizer = self._tokenizer()
         self.splitter: Splitter = ByWord() if self.tokenizer is None else ByToken(self.tokenizer)
         self.around = chat_around(self.tokenizer) if options.chat else ("", "")
-        self.material: Material = material_of(options.asked, self.tokenizer, self.around, tuple(special))
-        self.longest = self.material.template
+        self.data: PromptData = prompt_data_of(options.asked, self.tokenizer, self.around, tuple(special))
+        self.longest = self.data.template
         for slot, text in special.items():
             self.longest = self.longest.with_text(slot, text)
         self.measures = Measures(
             tuple(options.objectives),
             dict(options.at_most),
             dict(options.at_least),
-            self.material.task.measures,
+            self.data.task.measures,
             self.length(self.longest),
         )
         self._precision = options.precision
@@ -99,7 +98,7 @@ class PromptTask:
         return tokenizer
 
     def _check(self) -> None:
-        masked = self.material.template.masked
+        masked = self.data.template.masked
         if masked and self.options.endpoint is not None:
             raise ConfigError("prompt: {mask_token} needs a masked language model, and endpoints have none")
         if masked and getattr(self.tokenizer, "mask_token", None) is None:
@@ -126,7 +125,7 @@ class PromptTask:
 
     def filled(self, template: Template, split: Split) -> Filled:
         """Return a prompt about the examples of a part, as it is put to the model."""
-        inputs = tuple(example.inputs for example in self.material.parts[split])
+        inputs = tuple(example.inputs for example in self.data.parts[split])
         return Filled(template.between(*self.around), inputs)
 
     def prepare(self, folder: Path, tried: Callable[[], Sequence[Template]]) -> None:
@@ -148,19 +147,19 @@ class PromptTask:
             self._check_fits(scorer, split)
 
     def _check_endpoint(self, scorer: EndpointScorer) -> None:
-        filled, task = self.filled(self.longest, Split.SEARCH), self.material.task
+        filled, task = self.filled(self.longest, Split.SEARCH), self.data.task
         if isinstance(task, Writing):
             scorer.check_writing(filled, task.limit, task.stop)
         else:
             scorer.check(filled, task.choices)
 
     def _decided(self, path: Path, tried: Callable[[], Sequence[Template]]) -> Precision:
-        if not isinstance(self.material.task, Choosing) or self.options.endpoint is not None:
+        if not isinstance(self.data.task, Choosing) or self.options.endpoint is not None:
             return "float32"  # what is written freely has no few predictions to compare
         if not path.exists():
             prompts = [self.filled(template, Split.SEARCH) for template in tried()]
             choice, self._scorer = choose_precision(
-                lambda precision: self._loaded("cpu", precision), prompts, self.material.task.choices
+                lambda precision: self._loaded("cpu", precision), prompts, self.data.task.choices
             )
             write_json(path, {"precision": choice.precision, "why": choice.reason})
         kept: Precision = json.loads(path.read_text(encoding="utf-8"))["precision"]
@@ -172,11 +171,7 @@ class PromptTask:
         Raises:
             ConfigError: There is no such device here, or no such model, or the prompt does not fit into its context.
         """
-        if device == "cuda" and not torch.cuda.is_available():
-            raise ConfigError(
-                "a GPU was asked for (evaluation.gpus_per_worker, or --device cuda), but torch finds none here; "
-                "set evaluation.gpus_per_worker to 0, or use --device cpu"
-            )
+        check_device(device)
         if self._scorer is None or (isinstance(self._scorer, CausalScorer | MaskedScorer) and
                                     self._scorer.local.device != device):  # fmt: skip
             self._scorer = self._loaded(device, self._precision)
@@ -185,7 +180,7 @@ class PromptTask:
     def _loaded(self, device: str, precision: str) -> Scorer:
         if self.options.endpoint is not None:
             return EndpointScorer(self.options.endpoint)
-        if self.material.template.masked:
+        if self.data.template.masked:
             masked = pretrained(self.model_name, "masked-language-model", dtype=precision)
             return MaskedScorer(LocalModel(masked, device, special=True))
         causal = pretrained(self.model_name, "language-model", dtype=precision)
@@ -193,7 +188,7 @@ class PromptTask:
 
     def _fastest(self, local: LocalModel) -> CausalScorer:
         """Return the fastest scorer of those that say what the model says of each text by itself."""
-        filled, task = self.filled(self.longest, Split.SEARCH), self.material.task
+        filled, task = self.filled(self.longest, Split.SEARCH), self.data.task
         self._check_fits(CausalScorer(local, sharing=False), Split.SEARCH)  # else there is nothing to compare
         for packing in (True, False):
             scorer = CausalScorer(local, packing=packing)
@@ -209,12 +204,12 @@ class PromptTask:
             raise ContractError("the model is not loaded yet; call setup(device, threads) first")
         return self._scorer
 
-    def examiner(self) -> Examiner:
+    def scoring(self) -> Scoring:
         """Return what puts prompts to the examples."""
-        return Examiner(self.scorer, self.material.task, self.material.parts, self.around)
+        return Scoring(self.scorer, self.data.task, self.data.parts, self.around)
 
     def _check_fits(self, scorer: Scorer, split: Split) -> None:
-        task = self.material.task
+        task = self.data.task
         self._refuse(split, scorer.prompted(self.filled(self.longest, split), task.choices).refusal(task.answer_tokens))
 
     def check_lengths(self) -> None:
@@ -226,8 +221,8 @@ class PromptTask:
         if self.options.endpoint is not None or self.tokenizer is None:
             return
         limit = limit_of(config_of(self.model_name), self.tokenizer)
-        masked = self.material.template.masked
-        mask, answer_tokens = (self.tokenizer.mask_token, 1) if masked else ("", self.material.task.answer_tokens)
+        masked = self.data.template.masked
+        mask, answer_tokens = (self.tokenizer.mask_token, 1) if masked else ("", self.data.task.answer_tokens)
         for split in Split:
             texts = self.filled(self.longest, split).texts(mask)
             ids = self.tokenizer(texts, add_special_tokens=not self.options.chat)["input_ids"]
@@ -235,29 +230,29 @@ class PromptTask:
 
     def _refuse(self, split: Split, refusal: str | None) -> None:
         if refusal is not None:
-            shorter = "the prompt, or answer_tokens" if isinstance(self.material.task, Writing) else "the prompt"
+            shorter = "the prompt, or answer_tokens" if isinstance(self.data.task, Writing) else "the prompt"
             raise ConfigError(f"examples: {split.value} part: {refusal}; shorten {shorter}, or leave the example out")
 
-    def row(self, examiner: Examiner, template: Template, split: Split, give_up: GiveUp | None = None) -> Row:
+    def row(self, scoring: Scoring, template: Template, split: Split, give_up: GiveUp | None = None) -> Row:
         """Return a prompt's objectives and bounded values on a part, or why it has none.
 
         A call that fails during a search must not end it, so it is a failure of its prompt alone.
         """
         try:
-            examined = examiner.examined(template, split, give_up)
+            scored = scoring.scored(template, split, give_up)
         except EndpointFailed as error:
             return Failure(str(error))
-        return examined if isinstance(examined, Failure) else self.measures.row(self.values(examined, template))
+        return scored if isinstance(scored, Failure) else self.measures.row(self.values(scored, template))
 
-    def values(self, examined: Examined, template: Template) -> dict[str, float]:
+    def values(self, scored: Scored, template: Template) -> dict[str, float]:
         """Return all measures of a prompt."""
-        return {**examined.values, TOKENS: float(self.length(template))}
+        return {**scored.values, TOKENS: float(self.length(template))}
 
     def fingerprint(self) -> str:
         """Return a digest of the model, the prompt, all examples and the words for their answers."""
         digest = hashlib.sha256(self.scorer.fingerprint().encode())
-        digest.update(repr((self.material.template, self.around, self.material.task.choices)).encode())
-        for split, examples in self.material.parts.items():
+        digest.update(repr((self.data.template, self.around, self.data.task.choices)).encode())
+        for split, examples in self.data.parts.items():
             for example in examples:
                 digest.update(repr((split.value, example.inputs, example.answer)).encode())
         return digest.hexdigest()

@@ -14,34 +14,33 @@ from emoprune.contracts import Description, Inspection, Passage, Reference, Row
 from emoprune.errors import ConfigError, ContractError
 from emoprune.problems.prompts.data.few_shot import FewShot
 from emoprune.problems.prompts.data.splitting import Sizes
-from emoprune.problems.prompts.examiner import Examiner
 from emoprune.problems.prompts.export import FORMATS, export_prompt
 from emoprune.problems.prompts.inspection import inspection_of_prompt
-from emoprune.problems.prompts.material import Asked, TaskName
 from emoprune.problems.prompts.measures import TOKENS
-from emoprune.problems.prompts.pieces import Pieces
 from emoprune.problems.prompts.prepare import Stops, going_on_later, made_stops, worth_of
+from emoprune.problems.prompts.prompt_data import Asked, TaskName
 from emoprune.problems.prompts.references.catalogue import (
+    METHODS,
     USUAL,
     Bench,
     MadeReferences,
-    check_names,
     kept_references,
     made_references,
 )
 from emoprune.problems.prompts.references.ranked import kept_by, random_order, surprisal_of
 from emoprune.problems.prompts.scorers.calling import Endpoint
+from emoprune.problems.prompts.scoring import Scoring
+from emoprune.problems.prompts.spans import Spans
 from emoprune.problems.prompts.stopping import GiveUp
 from emoprune.problems.prompts.task import Options, Precision, PromptTask
 from emoprune.problems.prompts.tasks.writing import Match, Writing
 from emoprune.problems.prompts.template import Template
-from emoprune.problems.prompts.writing_files import write_json
+from emoprune.problems.storage.kept import write_json
+from emoprune.problems.storage.kept_references import REFERENCES, check_names
 from emoprune.records import Split
 from emoprune.space import Gene, Group, IntArray, Space
 
 __all__ = ["PromptTokens"]
-
-REFERENCES = "references.json"
 
 
 class PromptTokens:
@@ -109,7 +108,7 @@ class PromptTokens:
         test_examples: int | None = None,
         precision: Precision = "float32",
     ) -> None:
-        check_names(references)
+        check_names(references, METHODS)
         if reference_prompts < 1:
             raise ConfigError(f"reference_prompts: expected 1 or more, found {reference_prompts}")
         if halving is not None and not 0 < halving <= 1:
@@ -137,50 +136,50 @@ class PromptTokens:
                 precision=precision,
             )
         )
-        self._pieces = Pieces.of(self._task.material.template, self._task.splitter)
-        self._locked = self._locked_pieces(keep)
+        self._spans = Spans.of(self._task.data.template, self._task.splitter)
+        self._locked = self._locked_spans(keep)
         self.space = self._space()
         self.objectives = self._task.objectives
         self.constraints = self._task.constraints
         self._made: MadeReferences | None = None
         self._stops: Stops | None = None
-        self._examiner: Examiner | None = None
+        self._scoring: Scoring | None = None
 
-    def _locked_pieces(self, keep: Sequence[str]) -> NDArray[np.bool_]:
-        absent = next((text for text in keep if text not in self._task.material.template.text), None)
+    def _locked_spans(self, keep: Sequence[str]) -> NDArray[np.bool_]:
+        absent = next((text for text in keep if text not in self._task.data.template.text), None)
         if absent is not None:
             raise ConfigError(f"keep: expected texts of the prompt, found {absent!r}, which does not stand in it")
-        return self._pieces.fixed | self._pieces.overlapping(keep)
+        return self._spans.fixed | self._spans.overlapping(keep)
 
     def _space(self) -> Space:
-        """Return a bit per piece; a prompt of nothing but its placeholders is not one."""
+        """Return a bit per span; a prompt of nothing but its placeholders is not one."""
         if self._locked.all():
             raise ConfigError("prompt: expected text beside the placeholders that may be deleted, found none")
-        width = len(str(len(self._pieces) - 1))
+        width = len(str(len(self._spans) - 1))
         genes = [
             Gene(f"{number:0{width}d} {text.strip() or repr(text)[1:-1]}", locked=1 if locked else None)
-            for number, (text, locked) in enumerate(zip(self._pieces.texts, self._locked.tolist(), strict=True))
+            for number, (text, locked) in enumerate(zip(self._spans.texts, self._locked.tolist(), strict=True))
         ]
-        text = tuple(np.flatnonzero(~self._pieces.fixed).tolist())
-        costs = np.where(self._pieces.fixed, 0.0, 1.0)
+        text = tuple(np.flatnonzero(~self._spans.fixed).tolist())
+        costs = np.where(self._spans.fixed, 0.0, 1.0)
         return Space(tuple(genes), (Group("text", text, floor=1),), costs)
 
     def prepare(self, folder: Path, seed: int) -> None:
         """Load the model, check that the prompt fits into it, and make the references and yardsticks once."""
         self._task.prepare(folder, lambda: self._varied(seed))
         with going_on_later("references and yardsticks"):
-            self._make(folder, seed, self._task.examiner())
+            self._make(folder, seed, self._task.scoring())
 
-    def _make(self, folder: Path, seed: int, examiner: Examiner) -> None:
+    def _make(self, folder: Path, seed: int, scoring: Scoring) -> None:
         path = folder / REFERENCES
         if not path.exists():
-            worth = worth_of(self._task, examiner, self._template, folder / "worth.jsonl")
+            worth = worth_of(self._task, scoring, self._template, folder / "worth.jsonl")
             bench = Bench(self.space, self.canonical, worth, self._surprisal)
             write_json(path, made_references(self._methods, bench, self._most, seed).as_json())
         self._made = kept_references(path, self.space)
         self._stops = made_stops(
             self._task,
-            examiner,
+            scoring,
             [self._template(reference.genome) for reference in self.references()],
             path=folder / "yardsticks.json",
             dominated=self._stop_early,
@@ -195,14 +194,14 @@ class PromptTokens:
         return [self._template(genome) for genome in (self.space.full, *genomes)]
 
     def _surprisal(self) -> NDArray[np.float64]:
-        example = self._task.material.parts[Split.SEARCH][0]
-        return surprisal_of(self._pieces, example, self._task.scorer)
+        example = self._task.data.parts[Split.SEARCH][0]
+        return surprisal_of(self._spans, example, self._task.scorer)
 
     def setup(self, device: str, threads: int) -> None:
         """Load the model to `device`."""
         torch.set_num_threads(threads)
         self._task.load(device)
-        self._examiner = self._task.examiner()
+        self._scoring = self._task.scoring()
 
     def evaluate(
         self,
@@ -211,10 +210,10 @@ class PromptTokens:
         split: Split,
     ) -> Sequence[Row]:
         """Return objectives and bounded values of each genome."""
-        if self._examiner is None:
+        if self._scoring is None:
             raise ContractError("the model is not loaded yet; call setup(device, threads) first")
         templates = [self._template(genome) for genome in genomes]
-        return [self._task.row(self._examiner, each, split, self._give_up(each, split)) for each in templates]
+        return [self._task.row(self._scoring, each, split, self._give_up(each, split)) for each in templates]
 
     def _give_up(self, template: Template, split: Split) -> GiveUp | None:
         """Return when a prompt is given up: on the search part alone, by what was fixed before the search."""
@@ -223,11 +222,11 @@ class PromptTokens:
         return self._stops.against(template.text, float(self._task.length(template)))
 
     def _template(self, genome: IntArray) -> Template:
-        return self._pieces.template(genome > 0)
+        return self._spans.template(genome > 0)
 
     def canonical(self, genomes: IntArray) -> IntArray:
         """Return for each genome the one that stands for its text: of equal tokens, the first ones stay."""
-        return self._pieces.canonical(genomes, self._locked)
+        return self._spans.canonical(genomes, self._locked)
 
     def references(self) -> Sequence[Reference]:
         """Return the whole prompt, then what a user would have picked without a search."""
@@ -248,20 +247,20 @@ class PromptTokens:
 
     def marked(self, genome: IntArray) -> Sequence[Passage]:
         """Return the whole prompt with what stays of it and what goes."""
-        return [Passage(text, bool(stays)) for text, stays in zip(self._pieces.texts, genome.tolist(), strict=True)]
+        return [Passage(text, bool(stays)) for text, stays in zip(self._spans.texts, genome.tolist(), strict=True)]
 
     def inspect(self) -> Inspection:
         """Return the tokens of the prompt, the words for answers, and the examples of each part."""
-        pieces = [
+        spans = [
             {"token": number, "text": repr(text)[1:-1], "may go": "no" if locked else "yes"}
-            for number, (text, locked) in enumerate(zip(self._pieces.texts, self._locked.tolist(), strict=True))
+            for number, (text, locked) in enumerate(zip(self._spans.texts, self._locked.tolist(), strict=True))
         ]
         free = int(self.space.free.sum())
         summary: dict[str, str | int | float | bool] = {
             "tokens that may go": free,
             "genomes": f"{float(self.space.size):.3g}",
         }
-        return inspection_of_prompt(self._task, summary, {"prompt": pieces}, ())
+        return inspection_of_prompt(self._task, summary, {"prompt": spans}, ())
 
     def export(self, genome: IntArray, folder: Path) -> Description:
         """Write the prompt's text into `folder`, verified."""
@@ -275,9 +274,9 @@ class PromptTokens:
                 placeholder.
             ContractError: What was written is answered otherwise than what was measured.
         """
-        template, whole = self._template(genome), self._task.material.template
+        template, whole = self._template(genome), self._task.data.template
         template.check_alike()
-        deleted = [text for text, stays in zip(self._pieces.texts, genome.tolist(), strict=True) if not stays]
+        deleted = [text for text, stays in zip(self._spans.texts, genome.tolist(), strict=True) if not stays]
         tokens = {"tokens": self._task.length(template), "tokens_of_the_whole": self._task.length(whole)}
         facts: dict[str, str | int | float] = {**tokens, "deleted": len(deleted)}
         return {**tokens, **export_prompt(self._task, template, folder, formats, verify=verify, facts=facts)}
@@ -287,4 +286,4 @@ class PromptTokens:
         return self._task.fingerprint()
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**vars(self), "_examiner": None}
+        return {**vars(self), "_scoring": None}

@@ -15,21 +15,21 @@ from numpy.typing import NDArray
 from emoprune.contracts import Description, Inspection, Passage, Reference, Row
 from emoprune.errors import ConfigError, ContractError
 from emoprune.problems.prompts.data.splitting import Sizes
-from emoprune.problems.prompts.examiner import Examiner
 from emoprune.problems.prompts.export import FORMATS, export_prompt
 from emoprune.problems.prompts.inspection import inspection_of_prompt
-from emoprune.problems.prompts.material import Asked
 from emoprune.problems.prompts.measures import TOKENS
 from emoprune.problems.prompts.prepare import going_on_later
+from emoprune.problems.prompts.prompt_data import Asked
 from emoprune.problems.prompts.scorers.calling import Endpoint
 from emoprune.problems.prompts.scorers.causal import CausalScorer
 from emoprune.problems.prompts.scorers.masked import MaskedScorer
+from emoprune.problems.prompts.scoring import Scoring
 from emoprune.problems.prompts.task import Options, Precision, PromptTask
 from emoprune.problems.prompts.tasks.choosing import Choosing
 from emoprune.problems.prompts.template import Template
 from emoprune.problems.prompts.words.influence import Influence, influence_of, most_influential
 from emoprune.problems.prompts.words.whole import clustered, given_words, whole_words
-from emoprune.problems.prompts.writing_files import write_json
+from emoprune.problems.storage.kept import write_json
 from emoprune.problems.storage.kept_numbers import KeptNumbers
 from emoprune.records import Split
 from emoprune.space import Gene, GeneKind, IntArray, Space
@@ -127,7 +127,7 @@ class PromptVocabulary:
         self._vocabulary: tuple[str, ...] | None = None
         self._measured = 0
         self._seed = 0
-        self._examiner: Examiner | None = None
+        self._scoring: Scoring | None = None
 
     def prepare(self, folder: Path, seed: int) -> None:
         """Load the model and prune the vocabulary once; what is measured for it is never measured twice."""
@@ -145,7 +145,7 @@ class PromptVocabulary:
                 "influence": influences[kept].tolist(),
                 "measured": 0 if self._kind == "random" else len(words) + 1,
             }
-            write_json(path, plain)
+            write_json(path, plain, ensure_ascii=False)
         known = json.loads(path.read_text(encoding="utf-8"))
         self._vocabulary, self._measured = tuple(known["words"]), int(known["measured"])
 
@@ -166,7 +166,7 @@ class PromptVocabulary:
         """Return the influence of each word on the answers of the search part, against no word at all."""
         if self._kind == "random":
             return np.random.default_rng([seed, 22]).random(len(words))
-        examples = self._task.material.parts[Split.SEARCH]
+        examples = self._task.data.parts[Split.SEARCH]
         _log.info("measuring the influence of %d words, each on %d examples", len(words), len(examples))
         labels = self._choosing.labels
         gold = np.array([labels.index(example.answer) for example in examples], dtype=np.int64)
@@ -182,14 +182,14 @@ class PromptVocabulary:
 
     @property
     def _choosing(self) -> Choosing:
-        task = self._task.material.task
+        task = self._task.data.task
         if not isinstance(task, Choosing):
             raise ContractError("expected answers that are chosen")
         return task
 
     def _logits(self, words: Sequence[str]) -> NDArray[np.float64]:
-        prompted = self._task.examiner().prompted(self._template_of(words), Split.SEARCH)
-        return prompted.choices(np.arange(len(self._task.material.parts[Split.SEARCH])))
+        prompted = self._task.scoring().prompted(self._template_of(words), Split.SEARCH)
+        return prompted.choices(np.arange(len(self._task.data.parts[Split.SEARCH])))
 
     @property
     def _words(self) -> tuple[str, ...]:
@@ -212,7 +212,7 @@ class PromptVocabulary:
         """Load the model to `device`."""
         torch.set_num_threads(threads)
         self._task.load(device)
-        self._examiner = self._task.examiner()
+        self._scoring = self._task.scoring()
 
     def evaluate(
         self,
@@ -221,15 +221,15 @@ class PromptVocabulary:
         split: Split,
     ) -> Sequence[Row]:
         """Return objectives and bounded values of each genome."""
-        if self._examiner is None:
+        if self._scoring is None:
             raise ContractError("the model is not loaded yet; call setup(device, threads) first")
-        return [self._task.row(self._examiner, self._template(genome), split) for genome in genomes]
+        return [self._task.row(self._scoring, self._template(genome), split) for genome in genomes]
 
     def _template(self, genome: IntArray) -> Template:
         return self._template_of([self._words[level - 1] for level in genome.tolist() if level > 0])
 
     def _template_of(self, words: Sequence[str]) -> Template:
-        return self._task.material.template.with_text(SLOT, " ".join(words))
+        return self._task.data.template.with_text(SLOT, " ".join(words))
 
     def canonical(self, genomes: IntArray) -> IntArray:
         """Return each genome with its words moved to the first slots; which slots are empty says nothing."""
@@ -265,7 +265,7 @@ class PromptVocabulary:
             measured = f"at most {self._clusters}"
             summary["words after clustering"] = measured
         if self._kind != "random":
-            examples = len(self._task.material.parts[Split.SEARCH])
+            examples = len(self._task.data.parts[Split.SEARCH])
             notes.append(
                 f"Before the search the influence of {measured} words is measured, each on the {examples} examples of "
                 f"the search part; fewer {'words' if self._given else 'clusters'} or search_examples make that less."
@@ -294,4 +294,4 @@ class PromptVocabulary:
         return self._task.fingerprint()
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**vars(self), "_examiner": None}
+        return {**vars(self), "_scoring": None}

@@ -25,7 +25,7 @@ from emoprune.problems.tables.reading.sources import Source, read_table
 from emoprune.problems.tables.splits import Block, Parts, Splits, split
 from emoprune.problems.tables.table import Table
 
-__all__ = ["Options", "TableTask", "Worker", "table_task"]
+__all__ = ["Loaded", "Options", "TableTask", "table_task"]
 
 FloatArray = NDArray[np.float64]
 
@@ -54,8 +54,8 @@ class Options:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Worker:
-    """What a worker holds: computed features and a learner, each with what it keeps."""
+class Loaded:
+    """What `setup` loads: computed features and a learner, each with what it keeps."""
 
     computed: Computed
     learner: Learner
@@ -89,10 +89,10 @@ class TableTask:
         """Return the objectives where these are all inputs there can be."""
         return self.measures.objectives(self.measures.counted(terms))
 
-    def worker(self, threads: int) -> Worker:
-        """Return what a worker needs to measure."""
+    def load(self, threads: int) -> Loaded:
+        """Return what measuring takes."""
         half = self.options.cache_megabytes / 2
-        return Worker(Computed(self.table, half), self.plan.made(self.table.task, threads, half))
+        return Loaded(Computed(self.table, half), self.plan.made(self.table.task, threads, half))
 
     def hold_against(self, yardsticks: Sequence[Yardstick]) -> None:
         """Let subsets race against references from now on, of which the first is all columns.
@@ -109,52 +109,52 @@ class TableTask:
         spreads = self._yardsticks[0].spreads[self._extra :] if self._yardsticks else (0.0,)
         return float(np.sqrt(np.square(spreads).sum())) / len(spreads)
 
-    def yardstick(self, worker: Worker, terms: Sequence[Term], seed: int) -> Yardstick:
+    def yardstick(self, loaded: Loaded, terms: Sequence[Term], seed: int) -> Yardstick:
         """Return what a reference costs and loses at every station."""
         losses, spreads = [], []
         for block in self._stations:
-            _, predictions = self._predicted(worker, block, terms, seed)
+            _, predictions = self._predicted(loaded, block, terms, seed)
             target = self.table.target[block.scored]
             losses.append(self.measures.metric.loss(target, predictions))
             spreads.append(spread_of(self.measures.metric, target, predictions))
         whole = float(np.mean(losses[self._extra :]))
         return Yardstick(self.measures.counted(terms), tuple(losses), tuple(spreads), whole)
 
-    def row(self, worker: Worker, terms: Sequence[Term], seed: int, split_name: Split) -> Row:
+    def row(self, loaded: Loaded, terms: Sequence[Term], seed: int, split_name: Split) -> Row:
         """Return objectives and bounded values of a subset."""
         values = self.measures.counted(terms)
         if Split(split_name) is Split.SEARCH:
-            loss, model, block = self._raced(worker, terms, seed, values)
+            loss, model, block = self._raced(loaded, terms, seed, values)
         else:
             block = self.parts.select if Split(split_name) is Split.SELECT else self.parts.test
-            model, predictions = self._predicted(worker, block, terms, seed)
+            model, predictions = self._predicted(loaded, block, terms, seed)
             loss = self.measures.metric.loss(self.table.target[block.scored], predictions)
         metric = self.measures.metric
         values[metric.name] = -loss if metric.maximised else loss
         if self.measures.timed:
-            values["milliseconds"] = self._milliseconds(worker, model, block, terms)
+            values["milliseconds"] = self._milliseconds(loaded, model, block, terms)
         row = self.measures.row(values)
         return row if np.isfinite(row).all() else Failure(f"{metric.name} is {values[metric.name]} for these columns")
 
     def _raced(
-        self, worker: Worker, terms: Sequence[Term], seed: int, costs: Mapping[str, float]
+        self, loaded: Loaded, terms: Sequence[Term], seed: int, costs: Mapping[str, float]
     ) -> tuple[float, Model, Block]:
         losses: list[float] = []
         for block in self._stations:
-            model, predictions = self._predicted(worker, block, terms, seed)
+            model, predictions = self._predicted(loaded, block, terms, seed)
             losses.append(self.measures.metric.loss(self.table.target[block.scored], predictions))
             stopped = self._race.verdict(losses, costs) if self._race and len(losses) < len(self._stations) else None
             if stopped is not None:
                 return stopped, model, block
         return float(np.mean(losses[self._extra :])), model, block
 
-    def _predicted(self, worker: Worker, block: Block, terms: Sequence[Term], seed: int) -> tuple[Model, FloatArray]:
-        model = worker.learner.fitted(worker.computed, block, terms, seed)
-        return model, model.predict(worker.computed.matrix(terms, block, block.scored))
+    def _predicted(self, loaded: Loaded, block: Block, terms: Sequence[Term], seed: int) -> tuple[Model, FloatArray]:
+        model = loaded.learner.fitted(loaded.computed, block, terms, seed)
+        return model, model.predict(loaded.computed.matrix(terms, block, block.scored))
 
-    def _milliseconds(self, worker: Worker, model: Model, block: Block, terms: Sequence[Term]) -> float:
+    def _milliseconds(self, loaded: Loaded, model: Model, block: Block, terms: Sequence[Term]) -> float:
         """Return the median time from one row of plain columns to its prediction, after a few that do not count."""
-        features = features_of(worker.computed, block, terms)
+        features = features_of(loaded.computed, block, terms)
         frame = row_frame(self.table, int(block.scored[0]))
         spent = []
         for _ in range(WARM_UP + TIMED):

@@ -227,7 +227,7 @@ class TestExport:
         exported = folder / found["path"]
         assert {path.name for path in exported.iterdir()} == {"knapsack.json", "knapsack.csv", "export.json"}
         record = json.loads((exported / "export.json").read_text())
-        assert (record["schema"], record["run"]) == ("emoprune.commands.exported/1", "done")
+        assert (record["schema"], record["run"]) == ("emoprune.exported/1", "done")
         assert (record["candidate"], record["formats"]) == (int(exported.name), ["json", "csv"])
         assert record["verified"] is True
         assert shown.err == ""

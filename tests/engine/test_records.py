@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from runs_for_tests import progress
 
 from emoprune.errors import ContractError, RunCorrupt
-from emoprune.records import Candidate, Evaluation, Front, Generation, Progress, Ran, Split, State, Status, table
+from emoprune.records import Candidate, Evaluation, Front, Generation, Progress, Ran, Split, Status, table
 
 CANDIDATE = Candidate(3, np.array([1, 0, 2]), 1, "mating", (0, 2))
 RAN = Ran("in-process", 0.25, 1)
@@ -101,28 +102,23 @@ def test_a_generation_with_more_failures_than_evaluations_is_refused() -> None:
 
 
 def test_progress_reads_back_and_ignores_members_of_a_newer_version() -> None:
-    before = Progress(
-        State.RUNNING,
-        "search",
-        2,
-        10,
-        40,
-        3,
-        1,
-        0,
-        7,
-        0.5,
-        0.01,
-        {"error": 0.1},
-        3.5,
-        12.0,
-        20.0,
-        2,
-        "2026-01-01",
-        "h",
-        1,
-    )
+    before = progress(alarms=("all fail",))
     assert Progress.from_json({**before.as_json(), "mood": "good"}) == before
+
+
+@pytest.mark.parametrize("missing", ["state", "phase", "evaluated", "hypervolume", "updated"])
+def test_a_status_that_lacks_a_member_is_refused_whatever_its_default(missing: str) -> None:
+    plain = progress().as_json()
+    del plain[missing]
+    with pytest.raises(KeyError, match=missing):
+        Progress.from_json(plain)
+
+
+@pytest.mark.parametrize("missing", ["message", "stages", "alarms"])
+def test_a_status_of_an_earlier_version_may_lack_what_came_later(missing: str) -> None:
+    plain = progress().as_json()
+    del plain[missing]
+    assert Progress.from_json(plain) == progress()
 
 
 def test_a_table_has_nan_where_nothing_was_measured() -> None:

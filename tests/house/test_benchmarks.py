@@ -19,6 +19,7 @@ SCRIPTS = {
     "engine": ["20", "emoprune"],
     "engine_quality": ["same fair bits", "emoprune"],
     "memory": ["emoprune, whole search", "80"],
+    "narrowed_transformers": ["emoprune, sharing"],
     "networks": ["masked, full size"],
     "overhead": ["emoprune, population 16", "disk"],
     "prompt_quality": ["emoprune"],
@@ -30,7 +31,6 @@ SCRIPTS = {
     "table_quality": ["emoprune"],
     "tables": ["wine", "emoprune, best"],
     "transformer_quality": ["emoprune"],
-    "transformers": ["emoprune, sharing"],
 }
 
 
@@ -42,6 +42,7 @@ def test_every_benchmark_is_run_by_these_tests_and_named_in_the_readme() -> None
 
 SLOW = {
     "criteria",
+    "narrowed_transformers",
     "networks",
     "prompt_quality",
     "prompts",
@@ -51,7 +52,6 @@ SLOW = {
     "table_quality",
     "tables",
     "transformer_quality",
-    "transformers",
 }  # networks, tables and prompts take minutes; two Rays
 
 

@@ -22,7 +22,7 @@ from emoprune.problems.networks.channels.audits.matching import TOLERANCE, match
 from emoprune.problems.networks.channels.audits.proxy import Matched, audit_proxy
 from emoprune.problems.networks.channels.audits.trials import Setting, Subject, Trials
 from emoprune.problems.networks.channels.slicer import Slicer
-from emoprune.problems.networks.coupling.realising import with_tensors
+from emoprune.problems.networks.coupling.pruned_module import with_tensors
 from emoprune.problems.networks.evaluation.cost import CostModel
 from emoprune.problems.networks.evaluation.proxies.adaptive_batch_norm import averaged
 from emoprune.problems.networks.evaluation.runner import PlainRunner, Runner, runner_of

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from zoo_for_tests import SOUND, bench_of
 
 from emoprune.errors import ConfigError
+from emoprune.problems.compute.device import one_thread
 from emoprune.problems.networks.calibration.evidence import Evidence
 from emoprune.problems.networks.calibration.filters import as_filters, as_weight, inputs_of
 from emoprune.problems.networks.calibration.hooks import readers
@@ -22,14 +23,13 @@ from emoprune.problems.networks.channels.compensations.least_squares import Leas
 from emoprune.problems.networks.channels.compensations.merge import Merge
 from emoprune.problems.networks.channels.compensations.mfac import MFAC
 from emoprune.problems.networks.channels.slicer import Slicer, touching
-from emoprune.problems.networks.coupling.realising import realised, tensors_of, with_tensors
+from emoprune.problems.networks.coupling.pruned_module import pruned_module, tensors_of, with_tensors
 from emoprune.problems.networks.coupling.structure import Kept
 from emoprune.problems.networks.coupling.tracing import trace
 from emoprune.problems.networks.criteria.taxonomy import LEAVES
 from emoprune.problems.networks.evaluation.bench import Bench
 from emoprune.problems.networks.evaluation.scoring import LoadedImages
 from emoprune.problems.networks.unpruned.built_in.fashion_vgg import fashion_vgg
-from emoprune.problems.networks.unpruned.training import one_thread
 
 COMPENSATIONS: dict[str, Compensation] = {
     "least-squares": LeastSquares(),
@@ -84,7 +84,7 @@ def test_changed_tensors_have_the_sliced_shapes_and_the_network_runs(network: st
     unpruned = bench(network).network
     for seed in range(4):
         kept = drawn_kept(network, np.random.default_rng(seed))
-        sliced = realised(unpruned, bench(network).structure, kept)
+        sliced = pruned_module(unpruned, bench(network).structure, kept)
         changed = compensated(network, name, kept)
         assert changed
         for tensor_name, tensor in changed.items():

@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 from torch import Tensor, nn
 
+from emoprune.problems.compute.device import one_thread, seeded
 from emoprune.problems.networks.calibration.evidence import Evidence
 from emoprune.problems.networks.channels.compensations.contract import Compensation
 from emoprune.problems.networks.channels.compensations.least_squares import LeastSquares
 from emoprune.problems.networks.channels.compensations.merge import Merge
 from emoprune.problems.networks.channels.compensations.mfac import MFAC
-from emoprune.problems.networks.coupling.realising import realised, tensors_of, with_tensors
+from emoprune.problems.networks.coupling.pruned_module import pruned_module, tensors_of, with_tensors
 from emoprune.problems.networks.coupling.tracing import trace
 from emoprune.problems.networks.criteria import mfac
 from emoprune.problems.networks.criteria.contract import Criterion
@@ -24,7 +25,7 @@ from emoprune.problems.networks.criteria.ranking import kept_units
 from emoprune.problems.networks.data.digits import digits
 from emoprune.problems.networks.evaluation.bench import Bench
 from emoprune.problems.networks.evaluation.scoring import outputs_of
-from emoprune.problems.networks.unpruned.training import Schedule, one_thread, seeded, train
+from emoprune.problems.networks.unpruned.training import Schedule, train
 from emoprune.records import Split
 
 SEEDS = (0, 1)
@@ -94,7 +95,7 @@ def halved(kind: str, seed: int, criterion: str, compensation: str = "none") -> 
     bench, repair = trained(kind, seed), COMPENSATIONS[compensation]
     evidence = Evidence(bench.network, bench.structure, bench.calibration, seed=0)
     kept = [kept_units(scores, len(scores) // 2) for scores in CRITERIA[criterion](evidence)]
-    made = realised(bench.network, bench.structure, kept)
+    made = pruned_module(bench.network, bench.structure, kept)
     if repair is not None:
         held, changed = repair.statistics(evidence), {}
         for part in bench.structure.parts:

@@ -14,20 +14,20 @@ from hypothesis import strategies as st
 from torch import nn
 from zoo_for_tests import SOUND, bench_of
 
+from emoprune.problems.compute.device import one_thread
 from emoprune.problems.networks.calibration.evidence import Evidence
 from emoprune.problems.networks.calibration.filters import inputs_of
 from emoprune.problems.networks.calibration.hooks import readers, watched
 from emoprune.problems.networks.calibration.patches import patches, places
 from emoprune.problems.networks.channels.compensations.contract import Statistics
 from emoprune.problems.networks.channels.compensations.least_squares import LeastSquares
-from emoprune.problems.networks.coupling.realising import realised, tensors_of, with_tensors
+from emoprune.problems.networks.coupling.pruned_module import pruned_module, tensors_of, with_tensors
 from emoprune.problems.networks.coupling.structure import Kept, Part
 from emoprune.problems.networks.coupling.tracing import trace
 from emoprune.problems.networks.criteria.lasso import Lasso
 from emoprune.problems.networks.criteria.ranking import kept_units
 from emoprune.problems.networks.evaluation.bench import Bench
 from emoprune.problems.networks.evaluation.scoring import LoadedImages
-from emoprune.problems.networks.unpruned.training import one_thread
 
 EVERYWHERE = LeastSquares(rows_per_weight=1e6)  # every place of every image
 
@@ -75,7 +75,7 @@ def outputs(network: nn.Module, part: Part, values: torch.Tensor) -> torch.Tenso
 def layer_errors(network: str, kept: Kept) -> dict[str, tuple[float, float, float]]:
     """For each layer that is solved: its mean square, and the error of plain slicing and of least squares in it."""
     own = bench(network)
-    sliced = realised(own.network, own.structure, kept)
+    sliced = pruned_module(own.network, own.structure, kept)
     found = {}
     for part in readers(own.structure):
         if part.kind.startswith("ConvTranspose") or not inputs_of(part, kept).going.size:
@@ -138,7 +138,7 @@ def test_a_duplicated_channel_is_dropped_and_nothing_is_lost() -> None:
     changed = {}
     for part in structure.parts:
         changed |= compensation.tensors(part, tensors_of(network, part), kept, held)
-    sliced = realised(network, structure, kept)
+    sliced = pruned_module(network, structure, kept)
     wanted = network(images.batches[0])
     assert float((with_tensors(sliced, changed)(images.batches[0]) - wanted).square().mean()) < 1e-6 * float(
         wanted.square().mean()

@@ -7,10 +7,11 @@ import pytest
 import torch
 from torch import nn
 
+from emoprune.problems.compute.device import seeded
 from emoprune.problems.networks.calibration.evidence import Evidence
 from emoprune.problems.networks.channels.compensations.contract import Compensation
 from emoprune.problems.networks.channels.compensations.merge import Merge
-from emoprune.problems.networks.coupling.realising import realised, tensors_of, with_tensors
+from emoprune.problems.networks.coupling.pruned_module import pruned_module, tensors_of, with_tensors
 from emoprune.problems.networks.coupling.structure import Kept
 from emoprune.problems.networks.coupling.tracing import trace
 from emoprune.problems.networks.criteria.contract import Criterion
@@ -18,7 +19,6 @@ from emoprune.problems.networks.criteria.kmeans import KMeans
 from emoprune.problems.networks.criteria.norms import L1
 from emoprune.problems.networks.criteria.ranking import kept_units
 from emoprune.problems.networks.evaluation.scoring import LoadedImages
-from emoprune.problems.networks.unpruned.training import seeded
 
 TRUE = 5  # different units in each of the first two layers; three more repeat some of them
 COPIES = [0, 1, 2, 3, 4, 1, 1, 3]
@@ -68,7 +68,7 @@ def evidence_of(*, norm: bool, factor: float = 1.0) -> Evidence:
 
 def changed_outputs(evidence: Evidence, kept: Kept, compensation: Compensation | None) -> float:
     """The largest change of an output, as a share of the largest output."""
-    made = realised(evidence.network, evidence.structure, kept)
+    made = pruned_module(evidence.network, evidence.structure, kept)
     if compensation is not None:
         held = compensation.statistics(evidence)
         for part in evidence.structure.parts:

@@ -21,7 +21,7 @@ from zoo_for_tests import BROKEN, CLASSES, IMAGES, SOUND, conv_block, structure_
 from emoprune.errors import ConfigError, ContractError
 from emoprune.problems.networks.coupling.checking import difference
 from emoprune.problems.networks.coupling.process import structure_of
-from emoprune.problems.networks.coupling.realising import clone, realised
+from emoprune.problems.networks.coupling.pruned_module import clone, pruned_module
 from emoprune.problems.networks.coupling.structure import FIXED, Kept, Structure
 from emoprune.problems.networks.coupling.tracing import trace
 from emoprune.problems.networks.evaluation.cost import CostModel
@@ -64,7 +64,7 @@ def test_counts_are_those_of_the_network_that_is_really_built(name: str, data: s
     structure, network = structure_of_zoo(name), zoo(name)
     kept = data.draw(kept_sets(structure))
     model, widths = CostModel.of(network, structure), widths_of(kept)
-    built = realised(network, structure, kept)
+    built = pruned_module(network, structure, kept)
     assert model.parameters(widths)[0] == sum(each.numel() for each in built.parameters())
     assert model.bytes(widths)[0] == sum(each.numel() * each.element_size() for each in built.state_dict().values())
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
@@ -158,7 +158,7 @@ def test_the_structure_survives_json() -> None:
 def test_slicing_leaves_the_unpruned_network_as_it_was() -> None:
     network, structure = zoo("mobilenet"), structure_of_zoo("mobilenet")
     before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
-    small = realised(network, structure, [np.arange(1) for _ in structure.groups])
+    small = pruned_module(network, structure, [np.arange(1) for _ in structure.groups])
     small.requires_grad_(requires_grad=True)
     for parameter in small.parameters():
         if parameter.shape != network.get_parameter("head.bias").shape:
@@ -186,7 +186,7 @@ def test_units_that_a_group_does_not_have_are_refused(units: list[int], found: s
     structure = structure_of_zoo("resnet")
     kept = [np.array(units, dtype=np.int64), *list(structure.full)[1:]]
     with pytest.raises(ContractError, match=f"'stem.0': expected rising indices of 1 to 8 units.*{found}"):
-        realised(zoo("resnet"), structure, kept)
+        pruned_module(zoo("resnet"), structure, kept)
 
 
 def test_tracing_keeps_no_network_alive() -> None:

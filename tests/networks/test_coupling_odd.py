@@ -31,7 +31,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from emoprune.errors import ConfigError
 from emoprune.problems.networks.coupling.checking import difference
-from emoprune.problems.networks.coupling.realising import realised
+from emoprune.problems.networks.coupling.pruned_module import pruned_module
 from emoprune.problems.networks.coupling.structure import Kept, Structure
 from emoprune.problems.networks.coupling.tracing import trace
 from emoprune.problems.networks.evaluation.cost import CostModel
@@ -110,7 +110,7 @@ def test_the_sliced_network_gives_the_masked_ones_outputs_and_costs_what_is_coun
     for seed in range(4):
         kept = narrowed(structure, seed)
         assert difference(network, structure, kept, images) < 1e-9  # in 64 bits
-        pruned = realised(network, structure, kept)
+        pruned = pruned_module(network, structure, kept)
         widths = np.array([[len(units) for units in kept]])
         model = CostModel.of(network, structure)
         assert model.parameters(widths)[0] == sum(each.numel() for each in pruned.parameters())

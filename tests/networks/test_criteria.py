@@ -22,13 +22,13 @@ from emoprune.problems.networks.criteria.activation_mean import ActivationMean
 from emoprune.problems.networks.criteria.apoz import APoZ
 from emoprune.problems.networks.criteria.batch_norm_scale import BatchNormScale
 from emoprune.problems.networks.criteria.conformance import CriterionConformance
+from emoprune.problems.networks.criteria.conformance_samples import permuted
 from emoprune.problems.networks.criteria.contract import Criterion
 from emoprune.problems.networks.criteria.fisher import Fisher
 from emoprune.problems.networks.criteria.geometric_median import GeometricMedian
 from emoprune.problems.networks.criteria.lamp import LAMP
 from emoprune.problems.networks.criteria.next_layer import NextLayerReconstruction
 from emoprune.problems.networks.criteria.norms import L1, L2
-from emoprune.problems.networks.criteria.permuting import permuted
 from emoprune.problems.networks.criteria.random_order import RandomOrder
 from emoprune.problems.networks.criteria.ranking import kept_units
 from emoprune.problems.networks.criteria.taxonomy import LEAVES

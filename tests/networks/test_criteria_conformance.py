@@ -17,10 +17,10 @@ from emoprune.problems.networks.calibration.evidence import Evidence, Scores
 from emoprune.problems.networks.calibration.gradients import gate_gradients_of
 from emoprune.problems.networks.calibration.remembering import digest_of
 from emoprune.problems.networks.criteria.conformance import CriterionConformance
+from emoprune.problems.networks.criteria.conformance_samples import sample_evidences
 from emoprune.problems.networks.criteria.contract import Criterion
 from emoprune.problems.networks.criteria.next_layer import NextLayerReconstruction
 from emoprune.problems.networks.criteria.norms import L1
-from emoprune.problems.networks.criteria.samples import sample_evidences
 from emoprune.problems.networks.evaluation.scoring import LoadedImages
 
 

@@ -28,13 +28,13 @@ from emoprune.problems.networks.calibration.hooks import readers, watched
 from emoprune.problems.networks.coupling.structure import FIXED, CouplingGroup, Part, Structure, Wiring
 from emoprune.problems.networks.criteria.activation_mean import ActivationMean
 from emoprune.problems.networks.criteria.apoz import APoZ
-from emoprune.problems.networks.criteria.averaging import averaged, shares, units_by_part
 from emoprune.problems.networks.criteria.batch_norm_scale import BatchNormScale
 from emoprune.problems.networks.criteria.fisher import Fisher
 from emoprune.problems.networks.criteria.geometric_median import GeometricMedian, removal_heights
 from emoprune.problems.networks.criteria.lamp import LAMP, lamp_scores
 from emoprune.problems.networks.criteria.next_layer import NextLayerReconstruction
 from emoprune.problems.networks.criteria.norms import L1, L2
+from emoprune.problems.networks.criteria.per_unit import averaged, shares, units_by_part
 from emoprune.problems.networks.criteria.taylor import Taylor
 from emoprune.problems.networks.evaluation.scoring import LoadedImages
 

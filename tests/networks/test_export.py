@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 
 from emoprune.contracts import Description
 from emoprune.errors import ConfigError, ContractError, StorageError
-from emoprune.problems.networks.coupling.realising import with_tensors
+from emoprune.problems.networks.coupling.pruned_module import with_tensors
 
 STRANGER = """\
 import json

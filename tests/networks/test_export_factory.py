@@ -16,7 +16,7 @@ from torch import nn
 
 from emoprune.contracts import Description
 from emoprune.errors import ConfigError, ContractError
-from emoprune.problems.networks.coupling.realising import realised
+from emoprune.problems.networks.coupling.pruned_module import pruned_module
 from emoprune.problems.networks.export.narrowing import narrowed_layers
 from emoprune.problems.networks.export.writable import NarrowedOriginal, writable
 
@@ -176,5 +176,5 @@ def test_networks_of_other_modules_are_not_compared() -> None:
 
 
 def test_an_unpruned_network_has_nothing_to_narrow(halved: Halved) -> None:
-    whole = realised(halved.unpruned, halved.structure, halved.structure.full)
+    whole = pruned_module(halved.unpruned, halved.structure, halved.structure.full)
     assert narrowed_layers(halved.unpruned, whole) == {}

@@ -19,7 +19,8 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from emoprune.problems.networks.coupling.realising import realised
+from emoprune.problems.compute.device import seeded
+from emoprune.problems.networks.coupling.pruned_module import pruned_module
 from emoprune.problems.networks.coupling.structure import Structure
 from emoprune.problems.networks.coupling.tracing import trace
 from emoprune.problems.networks.data.images import ImageData
@@ -29,7 +30,6 @@ from emoprune.problems.networks.recovery.plan import Plan
 from emoprune.problems.networks.statistics.correlations import kendall_tau
 from emoprune.problems.networks.statistics.intervals import Estimate, bootstrapped
 from emoprune.problems.networks.unpruned.built_in.lenet5_mini import lenet5_mini
-from emoprune.problems.networks.unpruned.training import seeded
 
 SEEDS = (1, 2, 3)  # of the networks
 DENSE = Plan(20, 0.05, 64, 1e-4, warm_up=0.2)
@@ -112,7 +112,7 @@ class Subsets:
 
     def one(self, number: int, kept: dict[str, tuple[int, ...]]) -> tuple[float, float]:
         units = [np.array(kept.get(group.name, range(group.units))) for group in self.structure.groups]
-        pruned = realised(self.dense[number], self.structure, units)
+        pruned = pruned_module(self.dense[number], self.structure, units)
         retrained = trained(pruned, self.training, RETRAINING, SEEDS[number] + 1000, label="retraining").network
         return measured(pruned, self.training)[0], measured(retrained, self.held_out)[1]
 

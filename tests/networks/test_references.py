@@ -17,7 +17,7 @@ from zoo_for_tests import SOUND, structure_of_zoo, zoo
 from emoprune import plugins
 from emoprune.config import SearchSettings
 from emoprune.contracts import FloatArray, Found, MeasuredErrors, Reference, ReferenceMethod, SurveyingMethod
-from emoprune.errors import ConfigError, ContractError, RunCorrupt
+from emoprune.errors import ConfigError, ContractError
 from emoprune.problems.networks.channels.references.catalogue import BY_DEFAULT, first_references
 from emoprune.problems.networks.channels.references.eagle_eye import BAND, EagleEye
 from emoprune.problems.networks.channels.references.global_magnitude import GlobalMagnitude
@@ -27,7 +27,7 @@ from emoprune.problems.networks.channels.widths import WidthLevels
 from emoprune.problems.networks.evaluation.cost import CostModel
 from emoprune.problems.storage.found_references import measuring, picked_by
 from emoprune.problems.storage.kept_references import as_json, from_json
-from emoprune.space import IntArray, Space
+from emoprune.space import IntArray
 
 MEASURING = ("sensitivity", "eagle-eye")
 METHODS = plugins.serving("reference", "channels")
@@ -280,7 +280,7 @@ def test_a_group_whose_pruning_costs_nothing_is_pruned_first() -> None:
 
 def change_of_outputs(inputs: ReferenceInputs, scores: tuple[np.ndarray, ...]) -> Callable[[IntArray], FloatArray]:
     """Measure by how much really sliced networks' outputs differ from the unpruned one's, on a few random images."""
-    from emoprune.problems.networks.coupling.realising import realised
+    from emoprune.problems.networks.coupling.pruned_module import pruned_module
     from emoprune.problems.networks.criteria.ranking import kept_units
 
     images = torch.randn((4, 1, 28, 28), generator=torch.Generator().manual_seed(0))
@@ -288,7 +288,7 @@ def change_of_outputs(inputs: ReferenceInputs, scores: tuple[np.ndarray, ...]) -
 
     def difference(widths: IntArray) -> float:
         kept = [kept_units(own, int(width)) for own, width in zip(scores, widths, strict=True)]
-        return float((realised(inputs.network, inputs.structure, kept)(images) - unpruned).abs().mean())
+        return float((pruned_module(inputs.network, inputs.structure, kept)(images) - unpruned).abs().mean())
 
     return lambda genomes: np.array([difference(widths) for widths in inputs.levels.decode(genomes)])
 
@@ -440,22 +440,3 @@ def test_references_survive_being_written_as_json_and_read_back() -> None:
     for name, own in starts.items():
         for label, genomes in own.items():
             np.testing.assert_array_equal(genomes, to_measure[name][label])
-
-
-@pytest.mark.parametrize(
-    "plain",
-    [
-        {"genomes": {"erk-50": [9, 0]}, "starts": {}},
-        {"genomes": {"erk-50": [0]}, "starts": {}},
-        {"genomes": {"erk-50": [0.5, 0]}, "starts": {}},
-        {"genomes": {"erk-50": None}, "starts": {}},
-        {"genomes": {"": [0, 0]}, "starts": {}},
-        {"genomes": [], "starts": {}},
-        {"genomes": {}, "starts": {"sensitivity": "many"}},
-        {"genomes": {}, "starts": {"sensitivity": {"alone": [[9, 0]]}}},
-        {},
-    ],
-)
-def test_kept_references_that_do_not_fit_are_refused_with_what_to_do(plain: dict[str, object]) -> None:
-    with pytest.raises(RunCorrupt, match="Delete the file, and they are made again"):
-        from_json(plain, Space.ordered([("first", 4), ("second", 4)]))

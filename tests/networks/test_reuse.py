@@ -20,11 +20,10 @@ from emoprune.problems.networks.channels.slicer import Slicer
 from emoprune.problems.networks.evaluation.bench import Bench
 from emoprune.problems.networks.evaluation.proxies.adaptive_batch_norm import PROXIES, averaged
 from emoprune.problems.networks.evaluation.proxies.estimating import estimating_norms, statistics_of
+from emoprune.problems.networks.evaluation.reuse.cache import GDSFCache, LRUCache, bytes_of
 from emoprune.problems.networks.evaluation.reuse.folding import folded, foldings, overwriting
-from emoprune.problems.networks.evaluation.reuse.memory import RecentlyUsed, bytes_of
 from emoprune.problems.networks.evaluation.reuse.runner import ReusingRunner
 from emoprune.problems.networks.evaluation.reuse.tracing import traced
-from emoprune.problems.networks.evaluation.reuse.worth import WorthKeeping
 from emoprune.problems.networks.evaluation.runner import PlainRunner
 from emoprune.problems.networks.variant import Variant
 from emoprune.records import Split
@@ -182,74 +181,74 @@ def test_outputs_can_be_kept_and_changed_without_spoiling_what_is_kept() -> None
     assert torch.equal(runner.outputs(variants, Split.SEARCH)[0], expected)
 
 
-def test_a_memory_forgets_what_was_not_used_for_longest() -> None:
-    memory = RecentlyUsed[str](3 * 1512)
+def test_a_cache_forgets_what_was_not_used_for_longest() -> None:
+    cache = LRUCache[str](3 * 1512)
     for key in ("a", "b", "c"):
-        memory.put(key, key.upper(), 1000)
-    memory.touch("a")
-    memory.put("d", "D", 1000)
-    assert [key in memory for key in "abcd"] == [True, False, True, True]
-    assert memory.used == 3 * 1512
-    memory.put("a", "other", 10)
-    assert memory.get("a") == "other"
-    assert memory.used == 2 * 1512 + 522
-    memory.put("large", "", 10_000)
-    assert "large" not in memory
-    assert len(memory) == 3
+        cache.put(key, key.upper(), 1000)
+    cache.touch("a")
+    cache.put("d", "D", 1000)
+    assert [key in cache for key in "abcd"] == [True, False, True, True]
+    assert cache.used == 3 * 1512
+    cache.put("a", "other", 10)
+    assert cache.get("a") == "other"
+    assert cache.used == 2 * 1512 + 522
+    cache.put("large", "", 10_000)
+    assert "large" not in cache
+    assert len(cache) == 3
 
 
 def test_empty_values_take_room_too() -> None:
-    memory = RecentlyUsed[int](10_000)
+    cache = LRUCache[int](10_000)
     for key in range(1000):
-        memory.put(key, key, 0)
-    assert len(memory) == 10_000 // 512
+        cache.put(key, key, 0)
+    assert len(cache) == 10_000 // 512
 
 
-@pytest.mark.parametrize("kind", [RecentlyUsed, WorthKeeping])
-def test_a_limit_below_zero_is_refused(kind: type[RecentlyUsed[int]] | type[WorthKeeping[int]]) -> None:
+@pytest.mark.parametrize("kind", [LRUCache, GDSFCache])
+def test_a_limit_below_zero_is_refused(kind: type[LRUCache[int]] | type[GDSFCache[int]]) -> None:
     with pytest.raises(ContractError, match="expected 0 bytes or more, found -1"):
         kind(-1)
 
 
 def test_what_saves_most_work_per_byte_stays() -> None:
-    memory = WorthKeeping[str](3 * 1512)
+    cache = GDSFCache[str](3 * 1512)
     for key, work in (("dear", 9.0), ("cheap", 1.0), ("used", 1.0)):
-        memory.put(key, key, 1000, work)
+        cache.put(key, key, 1000, work)
     for _ in range(4):
-        memory.touch("used")
-    memory.put("new", "new", 1000, 1.0)
-    assert [key in memory for key in ("dear", "cheap", "used", "new")] == [True, False, True, True]
-    assert memory.get("dear") == "dear"
-    assert memory.get("cheap") is None
-    assert memory.used == 3 * 1512
-    memory.put("large", "", 10_000, 1e9)
-    assert "large" not in memory
+        cache.touch("used")
+    cache.put("new", "new", 1000, 1.0)
+    assert [key in cache for key in ("dear", "cheap", "used", "new")] == [True, False, True, True]
+    assert cache.get("dear") == "dear"
+    assert cache.get("cheap") is None
+    assert cache.used == 3 * 1512
+    cache.put("large", "", 10_000, 1e9)
+    assert "large" not in cache
 
 
 def test_what_was_worth_much_once_is_forgotten_when_it_is_not_used_again() -> None:
-    memory = WorthKeeping[int](3 * 1512)
-    memory.put("once", 0, 1000, 10.0)
+    cache = GDSFCache[int](3 * 1512)
+    cache.put("once", 0, 1000, 10.0)
     for key in range(30):
-        memory.put(key, key, 1000, 1.0)
-    assert "once" not in memory
-    assert len(memory) == 3
+        cache.put(key, key, 1000, 1.0)
+    assert "once" not in cache
+    assert len(cache) == 3
 
 
 @given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 3000), st.floats(0, 100), st.booleans()), max_size=60))
-def test_a_memory_never_holds_more_than_its_limit_and_counts_what_it_holds(
+def test_a_cache_never_holds_more_than_its_limit_and_counts_what_it_holds(
     steps: list[tuple[int, int, float, bool]],
 ) -> None:
-    memory, sizes = WorthKeeping[int](5000), dict[int, int]()
+    cache, sizes = GDSFCache[int](5000), dict[int, int]()
     for key, size, work, touched in steps:
         if touched:
-            memory.touch(key)
+            cache.touch(key)
         else:
-            memory.put(key, size, size, work)
+            cache.put(key, size, size, work)
             sizes[key] = size
-        held = [other for other in sizes if other in memory]
-        assert memory.used == sum(sizes[other] + 512 for other in held) <= 5000
-        assert len(memory) == len(held)
-        assert all(memory.get(other) == sizes[other] for other in held)
+        held = [other for other in sizes if other in cache]
+        assert cache.used == sum(sizes[other] + 512 for other in held) <= 5000
+        assert len(cache) == len(held)
+        assert all(cache.get(other) == sizes[other] for other in held)
 
 
 CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)

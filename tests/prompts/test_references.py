@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 from prompts_for_tests import causal_folder, parts, prompt_tokens, told, written
 
 from emoprune.contracts import Direction, Objective
-from emoprune.errors import ConfigError, ContractError, RunCorrupt
-from emoprune.problems.prompts.examiner import Examiner
+from emoprune.errors import ContractError, RunCorrupt
 from emoprune.problems.prompts.references.accepting import accepting
-from emoprune.problems.prompts.references.catalogue import METHODS, USUAL, Bench, check_names, made_references
+from emoprune.problems.prompts.references.catalogue import METHODS, USUAL, Bench, made_references
 from emoprune.problems.prompts.references.ranked import kept_by
+from emoprune.problems.prompts.scoring import Scoring
 from emoprune.problems.prompts.stopping import Halving, Yardsticks, best_mean, blocks
 from emoprune.problems.prompts.template import Template
 from emoprune.records import Split
@@ -160,13 +160,6 @@ def test_runs_are_measured_no_more_often_than_may_be(most: int) -> None:
     assert accepting(worth, space(40), runs=8, most=most).evaluations == worth.asked == most
 
 
-def test_a_method_that_there_is_not_is_refused() -> None:
-    with pytest.raises(ConfigError, match=r"no method is called 'perplexty'; .* did you mean 'perplexity'"):
-        check_names(["perplexty"])
-    with pytest.raises(ConfigError, match="expected each method once"):
-        check_names(["random", "random"])
-
-
 @given(st.integers(1, 300), st.integers(1, 50))
 def test_blocks_hold_every_row_once_and_end_at_half_of_what_is_left_to_halve(rows: int, first: int) -> None:
     found = blocks(rows, first)
@@ -234,16 +227,16 @@ def test_what_making_references_cost_is_kept_and_paid_once(model: Path, tmp_path
 def test_whoever_is_interrupted_while_references_are_made_measures_nothing_twice(
     model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked, once = list[str](), Examiner.examined
+    asked, once = list[str](), Scoring.scored
 
-    def examined(self: Examiner, template: Template, *more: Any) -> Any:
+    def scored(self: Scoring, template: Template, *more: Any) -> Any:
         if len(asked) == 6:
             asked.append("interrupted")
             raise KeyboardInterrupt
         asked.append(template.text)
         return once(self, template, *more)
 
-    monkeypatch.setattr(Examiner, "examined", examined)
+    monkeypatch.setattr(Scoring, "scored", scored)
     made = [prompt_tokens(model, parts(tmp_path), references=["threshold-accepting"]) for _ in range(2)]
     with pytest.raises(KeyboardInterrupt):
         made[0].prepare(tmp_path, 1)

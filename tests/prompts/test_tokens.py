@@ -254,7 +254,7 @@ def test_written_answers_are_searched_with_halving(model: Path, tmp_path: Path) 
     whole = ready(prompt_tokens(model, config["problem"]["examples"], **WRITING), tmp_path)
     halved = []
     for genome, accuracy in zip(search.run.history["genome"], search.run.history["obj.accuracy"], strict=True):
-        hits = whole._examiner.examined(whole._template(np.array(genome)), Split.SEARCH).measured["accuracy"]
+        hits = whole._scoring.scored(whole._template(np.array(genome)), Split.SEARCH).measured["accuracy"]
         first_half = hits[: len(hits) // 2]
         assert accuracy == pytest.approx(hits.mean() if first_half.mean() >= 0.8 else first_half.sum() / len(hits))
         halved.append(accuracy != pytest.approx(hits.mean()))
@@ -268,11 +268,11 @@ def test_a_prompt_that_writes_worse_on_the_first_half_is_not_put_to_the_second(m
     fewest = np.where(problem.space.free, 0, 1)
     fewest[0] = 1
     template = problem._template(fewest)
-    examined = problem._examiner.examined(template, Split.SEARCH, problem._give_up(template, Split.SEARCH))
-    assert examined.values["accuracy"] < 0.8
-    assert examined.rows == examined.of // 2
-    hits = examined.measured["accuracy"].sum()
-    assert examined.values["accuracy"] == hits / examined.of, "what it was not put to counts as wrong"
+    scored = problem._scoring.scored(template, Split.SEARCH, problem._give_up(template, Split.SEARCH))
+    assert scored.values["accuracy"] < 0.8
+    assert scored.rows == scored.of // 2
+    hits = scored.measured["accuracy"].sum()
+    assert scored.values["accuracy"] == hits / scored.of, "what it was not put to counts as wrong"
     assert problem._give_up(template, Split.TEST) is None, "what is reported is measured on everything"
 
 
@@ -288,7 +288,7 @@ def test_a_multiple_choice_is_answered_with_the_likeliest_letter_of_those_that_a
     verbalisers = {"A": "red", "B": "blue", "C": "green"}
     asked = {"task": "multiple-choice", "prompt": prompt, "verbalisers": verbalisers}
     problem = ready(prompt_tokens(model, str(tmp_path / "questions.tsv"), **asked), tmp_path)
-    examples, tokens = problem._task.material.parts[Split.SEARCH], problem._task.material.task.choices.tokens
+    examples, tokens = problem._task.data.parts[Split.SEARCH], problem._task.data.task.choices.tokens
     scorer, hits = problem._task.scorer, []
     for example in examples:
         text = Template.of(prompt, {"question", "option_1", "option_2", "option_3"}).about(example.inputs)
@@ -369,13 +369,13 @@ problem:
 """)
     config = load(tmp_path / "mine.yaml")
     problem = build("problem", config.problem.name, config.problem.options)
-    text = problem._task.material.template.text
+    text = problem._task.data.template.text
     assert text.endswith(" and the {sentence} is")
     assert text.count(" and the ") == 2
     direct = prompt_tokens(
         model, str(tmp_path / "rows.tsv"), prompt=FewShot(1, "the {sentence} is {answer}", separator=" and ")
     )
-    assert direct._task.material.template == problem._task.material.template
+    assert direct._task.data.template == problem._task.data.template
 
 
 @pytest.fixture(scope="module")
@@ -480,7 +480,7 @@ def test_what_an_input_holds_is_no_placeholder_of_the_exported_prompt(model: Pat
     prompt = "the {first} or {second} is"
     problem = ready(prompt_tokens(model, str(tmp_path / "pairs.tsv"), prompt=prompt), tmp_path)
     said = problem.export_as(problem.space.full, tmp_path, ("text",), verify=True)
-    assert said["answers_compared"] == len(problem._task.material.parts[Split.TEST])
+    assert said["answers_compared"] == len(problem._task.data.parts[Split.TEST])
 
 
 def shown(model: Path, folder: Path, braces: str) -> Any:

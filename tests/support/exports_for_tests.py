@@ -14,7 +14,7 @@ from torch import nn
 from zoo_for_tests import images_for, structure_of_zoo, zoo
 
 from emoprune.contracts import Description
-from emoprune.problems.networks.coupling.realising import realised
+from emoprune.problems.networks.coupling.pruned_module import pruned_module
 from emoprune.problems.networks.coupling.structure import Structure
 from emoprune.problems.networks.coupling.tracing import trace
 from emoprune.problems.networks.evaluation.cost import CostModel
@@ -70,7 +70,7 @@ class Halved:
 
 def halved(network: nn.Module, structure: Structure) -> Halved:
     kept = [np.arange(max(1, units // 2)) for units in structure.units]
-    return Halved(network, structure, realised(network, structure, kept), kept)
+    return Halved(network, structure, pruned_module(network, structure, kept), kept)
 
 
 def halved_zoo(name: str) -> Halved:

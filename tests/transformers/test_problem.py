@@ -142,7 +142,7 @@ def test_bits_of_a_large_model_are_refused_before_they_are_searched() -> None:
         ({"data": {"train": "a", "search": "b"}}, "expected the name of one text"),
         (
             {"smallest": 0.9, "drop_layers": False, "at_most": {"parameters-share": 0.4}},
-            "contradicts what stays: the smallest model that the",
+            "no candidate can ever meet parameters-share of at most 0.4, where no genome reaches less than 0",
         ),
         ({"smallest": 1.5}, "smallest: expected a share from 0 to 1, found 1.5"),
         ({"objectives": ["perplexty"]}, "no measure is called 'perplexty'; expected one of perplexity, loss, error"),

@@ -9,13 +9,26 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from emoprune.errors import ContractError
+from emoprune.errors import ConfigError, ContractError
 
-__all__ = ["InverseFisher", "blocked", "diagonals", "jointly_moved", "separately_moved"]
+__all__ = ["InverseFisher", "blocked", "check_curvature", "diagonals", "jointly_moved", "separately_moved"]
 
 FloatArray = NDArray[np.float64]
 
 _AT_ONCE = 1 << 22  # gradients' values that are inverted at once: 32 MiB
+
+
+def check_curvature(gradients: int, block: int, damping: float) -> None:
+    """Refuse what no Fisher matrix can be made of.
+
+    Raises:
+        ConfigError: One of the three is not positive.
+    """
+    if gradients < 1 or block < 1 or not (math.isfinite(damping) and damping > 0):
+        raise ConfigError(
+            f"mfac: expected gradients and block of 1 or more and a positive damping, found {gradients}, {block} and "
+            f"{damping}"
+        )
 
 
 def blocked(rows: FloatArray, size: int) -> FloatArray:

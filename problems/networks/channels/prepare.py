@@ -22,19 +22,20 @@ from emoprune.problems.networks.channels.widths import WidthLevels
 from emoprune.problems.networks.criteria.by_name import CHANNELS, criterion_named
 from emoprune.problems.networks.criteria.contract import Criterion
 from emoprune.problems.networks.evaluation.bench import Bench, unpruned_network
-from emoprune.problems.networks.evaluation.precision import choose_precision, precision_made_once
+from emoprune.problems.networks.evaluation.precision import choose_precision, kept_precision
 from emoprune.problems.networks.task import NetworkTask
 from emoprune.problems.networks.variant import Variant
+from emoprune.problems.storage.arrays import sealed_arrays
 from emoprune.problems.storage.found_references import Methods
-from emoprune.problems.storage.kept import arrays_made_once, plain_made_once
-from emoprune.problems.storage.kept_references import as_json, from_json
+from emoprune.problems.storage.kept import sealed_json
+from emoprune.problems.storage.kept_references import REFERENCES, as_json, from_json
 
-__all__ = ["NONE", "Method", "Prepared", "prepared", "reference_inputs"]
+__all__ = ["NONE", "ChannelsPrepared", "Method", "prepared_channels", "reference_inputs"]
 
 NONE = "none"
 
 SCORES, STATISTICS = "scores.safetensors", "statistics.safetensors"
-REFERENCES, PRECISION = "references.json", "precision.json"
+PRECISION = "precision.json"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -63,7 +64,7 @@ class Method:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Prepared:
+class ChannelsPrepared:
     """Scores by coupling group, the compensation's statistics, the first references, and the precision.
 
     `starts` are what has to be measured for more references, by method.
@@ -76,7 +77,9 @@ class Prepared:
     precision: str
 
 
-def prepared(task: NetworkTask, levels: WidthLevels, method: Method, folder: Path, seed: int) -> Prepared:
+def prepared_channels(
+    task: NetworkTask, levels: WidthLevels, method: Method, folder: Path, seed: int
+) -> ChannelsPrepared:
     """Make what is not in `folder` yet, and keep it there: scores, statistics, references, the precision.
 
     Kept, because a resume on another machine must not rank two nearly equal units the other way round.
@@ -88,9 +91,9 @@ def prepared(task: NetworkTask, levels: WidthLevels, method: Method, folder: Pat
     slicer = Slicer(bench, scores, method.compensation, statistics)
     precision = _precision(task, bench, slicer, levels, folder / PRECISION)
     inputs = reference_inputs(task, levels, scores, seed)
-    kept = plain_made_once(folder / REFERENCES, lambda: as_json(*first_references(method.references, inputs)))
+    kept = sealed_json(folder / REFERENCES, lambda: as_json(*first_references(method.references, inputs)))
     references, starts = from_json(kept, levels.space)
-    return Prepared(scores, statistics, references, starts, precision)
+    return ChannelsPrepared(scores, statistics, references, starts, precision)
 
 
 def reference_inputs(task: NetworkTask, levels: WidthLevels, scores: Sequence[Scores], seed: int) -> ReferenceInputs:
@@ -101,7 +104,7 @@ def reference_inputs(task: NetworkTask, levels: WidthLevels, scores: Sequence[Sc
 
 
 def _scores(criterion: Criterion, evidence: Evidence, path: Path) -> tuple[Scores, ...]:
-    kept = arrays_made_once(
+    kept = sealed_arrays(
         path, lambda: {f"{number:04}": np.asarray(own, np.float64) for number, own in enumerate(criterion(evidence))}
     )
     return tuple(kept[name] for name in sorted(kept))
@@ -110,7 +113,7 @@ def _scores(criterion: Criterion, evidence: Evidence, path: Path) -> tuple[Score
 def _statistics(compensation: Compensation | None, evidence: Evidence, path: Path) -> Statistics:
     if compensation is None:
         return {}
-    return arrays_made_once(path, lambda: compensation.statistics(evidence))
+    return sealed_arrays(path, lambda: compensation.statistics(evidence))
 
 
 def _precision(task: NetworkTask, bench: Bench, slicer: Slicer, levels: WidthLevels, path: Path) -> str:
@@ -118,7 +121,7 @@ def _precision(task: NetworkTask, bench: Bench, slicer: Slicer, levels: WidthLev
         full = np.array(levels.full)
         return [slicer.variant(np.maximum(1, full * share // 100)) for share in (100, 75, 50, 25)]
 
-    return precision_made_once(path, task.options.precision, lambda: choose_precision(bench, tried(), task.estimate))
+    return kept_precision(path, task.options.precision, lambda: choose_precision(bench, tried(), task.estimate))
 
 
 def _cost(task: NetworkTask) -> Cost:

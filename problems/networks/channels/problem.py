@@ -13,17 +13,22 @@ from emoprune.contracts import Audit, Description, FloatArray, Inspection, Recov
 from emoprune.errors import ConfigError, ContractError
 from emoprune.problems.networks.calibration.evidence import Scores
 from emoprune.problems.networks.channels.audits.audit import audit_networks
-from emoprune.problems.networks.channels.inspection import inspection_of_channels
-from emoprune.problems.networks.channels.prepare import NONE, Method, Prepared, prepared, reference_inputs
+from emoprune.problems.networks.channels.inspection import check_prunable, inspection_of_channels
+from emoprune.problems.networks.channels.prepare import (
+    NONE,
+    ChannelsPrepared,
+    Method,
+    prepared_channels,
+    reference_inputs,
+)
 from emoprune.problems.networks.channels.references.catalogue import BY_DEFAULT
-from emoprune.problems.networks.channels.refusals import check_prunable
 from emoprune.problems.networks.channels.slicer import Slicer
 from emoprune.problems.networks.channels.widths import WidthLevels
 from emoprune.problems.networks.coupling.structure import Kept
 from emoprune.problems.networks.evaluation.latency import LATENCY, Latency
 from emoprune.problems.networks.recovery.recover import Method as RecoveryMethod
 from emoprune.problems.networks.recovery.recover import recovered_network
-from emoprune.problems.networks.task import NetworkTask, Options, Precision, Proxy, Worker
+from emoprune.problems.networks.task import Loaded, NetworkTask, Options, Precision, Proxy
 from emoprune.problems.networks.variant import Variant
 from emoprune.problems.storage.found_references import measuring, picked_by
 from emoprune.records import Candidate, Split
@@ -118,9 +123,9 @@ class Channels:
         check_prunable(self._task.structure)
         self._check_references()
         self._levels = WidthLevels.of(self._task.structure.groups, widths, round_to, smallest)
-        self._kept: Prepared | None = None
+        self._kept: ChannelsPrepared | None = None
         self._seed = 0
-        self._worker: Worker | None = None
+        self._held: Loaded | None = None
         self._slicer: Slicer | None = None
         self.space = self._levels.space
         self.objectives = self._task.measures.objectives
@@ -152,28 +157,28 @@ class Channels:
     def prepare(self, folder: Path, seed: int) -> None:
         """Train or load the unpruned network into `folder`, rank its units, and make the references."""
         self._task.prepare(folder, seed)
-        self._kept = prepared(self._task, self._levels, self._method, folder, seed)
+        self._kept = prepared_channels(self._task, self._levels, self._method, folder, seed)
         self._seed = seed
 
     def setup(self, device: str, threads: int) -> None:
         """Load network and images to `device`."""
-        self._worker = self._task.worker(device, threads, self._prepared.precision)
+        self._held = self._task.load(device, threads, self._prepared.precision)
         self._slicer = self._slicer_of(self._prepared.scores)
 
     def _slicer_of(self, scores: Sequence[Scores]) -> Slicer:
         return Slicer(self._loaded.bench, scores, self._method.compensation, self._prepared.statistics)
 
     @property
-    def _prepared(self) -> Prepared:
+    def _prepared(self) -> ChannelsPrepared:
         if self._kept is None:
             raise ContractError("the units are not ranked yet; call prepare(folder, seed) first")
         return self._kept
 
     @property
-    def _loaded(self) -> Worker:
-        if self._worker is None:
+    def _loaded(self) -> Loaded:
+        if self._held is None:
             raise ContractError("network and images are not loaded yet; call setup(device, threads) first")
-        return self._worker
+        return self._held
 
     def _variant(self, widths: IntArray) -> Variant:
         if self._slicer is None:
@@ -346,11 +351,11 @@ class Channels:
             shift: Move each image by up to so many pixels.
             formats: What is written, as of an export: safetensors and a program if none is named.
         """
-        worker, widths = self._loaded, self._levels.decode(genome[np.newaxis])
-        wanted = self._task.formats_to_write(worker, formats)
+        loaded, widths = self._loaded, self._levels.decode(genome[np.newaxis])
+        wanted = self._task.formats_to_write(loaded, formats)
         network = recovered_network(
-            worker.runner.settled(self._variant(widths[0])),
-            worker.bench,
+            loaded.runner.settled(self._variant(widths[0])),
+            loaded.bench,
             self._task.data.train,
             epochs=epochs,
             method=method,
@@ -363,9 +368,9 @@ class Channels:
             shift=shift,
         )
         counted = self._task.counted(widths)
-        values = self._task.measured(worker, network, counted)
+        values = self._task.measured(loaded, network, counted)
         described = self._task.export(
-            worker,
+            loaded,
             Variant(network, {}, adapted=False),
             folder,
             kept=self._kept_units(widths[0]),
@@ -383,4 +388,4 @@ class Channels:
 
     def __getstate__(self) -> dict[str, Any]:
         # Workers load for themselves; sending loaded tensors would send everything twice.
-        return {**vars(self), "_worker": None, "_slicer": None}
+        return {**vars(self), "_held": None, "_slicer": None}

@@ -12,11 +12,11 @@ from torch import nn
 from emoprune.errors import ContractError
 from emoprune.problems.networks.calibration.evidence import Scores
 from emoprune.problems.networks.channels.compensations.contract import Compensation, Statistics
-from emoprune.problems.networks.coupling.realising import clone, realised, tensors_of, with_tensors
+from emoprune.problems.networks.coupling.pruned_module import clone, pruned_module, tensors_of, with_tensors
 from emoprune.problems.networks.coupling.structure import FIXED, CouplingGroup, Kept, Part, Structure, Wiring
 from emoprune.problems.networks.criteria.ranking import kept_units
 from emoprune.problems.networks.evaluation.bench import Bench
-from emoprune.problems.networks.evaluation.reuse.memory import RecentlyUsed, bytes_of
+from emoprune.problems.networks.evaluation.reuse.cache import LRUCache, bytes_of
 from emoprune.problems.networks.variant import Variant
 from emoprune.space import IntArray
 
@@ -68,7 +68,7 @@ class Slicer:
         self._statistics = statistics or {}
         self._touching = {part.path: touching(part) for part in bench.structure.parts}
         self._alone = {part.path: _alone(bench.structure, part) for part in bench.structure.parts}
-        self._cuts = RecentlyUsed[_Cut](cache_bytes)
+        self._cuts = LRUCache[_Cut](cache_bytes)
         self._ranked: dict[tuple[int, int], IntArray] = {}
 
     def kept(self, widths: IntArray) -> Kept:
@@ -136,7 +136,7 @@ class Slicer:
     def _cut_anew(self, path: str, kept: Kept) -> _Cut:
         part, alone = self._bench.structure.part(path), self._alone[path]
         holder = _holder(self._bench.network, part)
-        made = realised(holder, alone, [kept[group] for group in self._touching[path]])
+        made = pruned_module(holder, alone, [kept[group] for group in self._touching[path]])
         changed = self._compensated(part, kept)
         made = with_tensors(made, {f"{_OWN}{name.removeprefix(path)}": tensor for name, tensor in changed.items()})
         rows = None

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from emoprune.problems.networks.coupling.masking import masked
-from emoprune.problems.networks.coupling.realising import realised
+from emoprune.problems.networks.coupling.pruned_module import pruned_module
 from emoprune.problems.networks.coupling.structure import Kept, Structure
 
 __all__ = ["NOT_RUNNING", "broken_groups", "difference"]
@@ -77,7 +77,7 @@ def _reason(network: nn.Module, structure: Structure, kept: Kept, images: torch.
 def difference(network: nn.Module, structure: Structure, kept: Kept, images: torch.Tensor) -> float:
     """Return the largest difference between the sliced and the masked network's outputs, relative to the largest."""
     with torch.no_grad():
-        sliced = realised(network, structure, kept)(images)
+        sliced = pruned_module(network, structure, kept)(images)
         expected = masked(network, structure, kept)(images)
     if sliced.shape != expected.shape:
         return float("inf")

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from emoprune.problems.networks.coupling.realising import clone, family_of, with_tensors
+from emoprune.problems.networks.coupling.pruned_module import clone, family_of, with_tensors
 from emoprune.problems.networks.coupling.structure import Kept, Part, Structure
 from emoprune.space import IntArray
 

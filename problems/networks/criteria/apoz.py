@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from emoprune.problems.networks.calibration.activations import activations_of
 from emoprune.problems.networks.calibration.evidence import Evidence, Scores
-from emoprune.problems.networks.criteria.averaging import averaged, units_by_part
+from emoprune.problems.networks.criteria.per_unit import averaged, units_by_part
 
 __all__ = ["APoZ"]
 

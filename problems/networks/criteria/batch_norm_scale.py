@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import ClassVar
 
 from emoprune.problems.networks.calibration.evidence import Evidence, Scores
-from emoprune.problems.networks.coupling.realising import family_of
-from emoprune.problems.networks.criteria.averaging import averaged, shares, units_by_part
+from emoprune.problems.networks.coupling.pruned_module import family_of
 from emoprune.problems.networks.criteria.norms import L1
+from emoprune.problems.networks.criteria.per_unit import averaged, shares, units_by_part
 
 __all__ = ["BatchNormScale"]
 

@@ -21,9 +21,8 @@ from torch import nn
 
 from emoprune.errors import ContractError
 from emoprune.problems.networks.calibration.evidence import Evidence, Scores
+from emoprune.problems.networks.criteria.conformance_samples import permuted, sample_evidences
 from emoprune.problems.networks.criteria.contract import Criterion
-from emoprune.problems.networks.criteria.permuting import permuted
-from emoprune.problems.networks.criteria.samples import sample_evidences
 from emoprune.problems.networks.evaluation.scoring import LoadedImages
 
 __all__ = ["CriterionConformance", "equal_scores", "global_states", "require", "same_state", "state_of"]

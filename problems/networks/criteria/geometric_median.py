@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from emoprune.problems.networks.calibration.evidence import Evidence, Scores
-from emoprune.problems.networks.criteria.summing import weights_of_parts
+from emoprune.problems.networks.criteria.per_unit import weights_of_parts
 
 __all__ = ["GeometricMedian", "removal_heights"]
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from emoprune.problems.networks.calibration.evidence import Evidence, Scores
 from emoprune.problems.networks.coupling.structure import CouplingGroup, Part
-from emoprune.problems.networks.criteria.summing import weights_of_parts
+from emoprune.problems.networks.criteria.per_unit import weights_of_parts
 
 __all__ = ["KMeans", "heights_of_merging"]
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emoprune.problems.networks.calibration.evidence import Evidence, Scores
-from emoprune.problems.networks.criteria.summing import summed_over_units, weights_of_parts
+from emoprune.problems.networks.criteria.per_unit import summed_over_units, weights_of_parts
 
 __all__ = ["LAMP", "lamp_scores"]
 

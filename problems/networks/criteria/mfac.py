@@ -6,12 +6,11 @@ from typing import ClassVar
 
 import numpy as np
 
-from emoprune.problems.networks.calibration.curvature import check_curvature
 from emoprune.problems.networks.calibration.evidence import Evidence, Scores
 from emoprune.problems.networks.calibration.filters import as_filters
-from emoprune.problems.networks.calibration.inverse_fisher import blocked, diagonals
+from emoprune.problems.networks.calibration.inverse_fisher import blocked, check_curvature, diagonals
 from emoprune.problems.networks.calibration.weight_gradients import blocks_of_gradients, gradients_of_weights
-from emoprune.problems.networks.criteria.summing import summed_over_units
+from emoprune.problems.networks.criteria.per_unit import summed_over_units
 
 __all__ = ["MFAC"]
 

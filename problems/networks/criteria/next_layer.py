@@ -13,7 +13,7 @@ from emoprune.problems.networks.calibration.contributions import Blocks, Contrib
 from emoprune.problems.networks.calibration.evidence import Evidence, Scores
 from emoprune.problems.networks.calibration.hooks import Watcher, readers, watched
 from emoprune.problems.networks.coupling.structure import FIXED, Part
-from emoprune.problems.networks.criteria.averaging import averaged, shares
+from emoprune.problems.networks.criteria.per_unit import averaged, shares
 
 __all__ = ["NextLayerReconstruction"]
 

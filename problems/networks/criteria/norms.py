@@ -7,7 +7,7 @@ from typing import ClassVar
 import numpy as np
 
 from emoprune.problems.networks.calibration.evidence import Evidence, Scores
-from emoprune.problems.networks.criteria.summing import summed_over_units, weights_of_parts
+from emoprune.problems.networks.criteria.per_unit import summed_over_units, weights_of_parts
 
 __all__ = ["L1", "L2"]
 

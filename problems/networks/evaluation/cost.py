@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from emoprune.problems.networks.coupling.realising import tensors_of
+from emoprune.problems.networks.coupling.pruned_module import tensors_of
 from emoprune.problems.networks.coupling.structure import Part, Structure
 from emoprune.space import IntArray
 

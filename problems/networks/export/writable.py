@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from emoprune.errors import ConfigError
-from emoprune.problems.networks.coupling.realising import with_tensors
+from emoprune.problems.networks.coupling.pruned_module import with_tensors
 from emoprune.problems.networks.export.definition.definition import Definition, NotDefinable, definition_of
 from emoprune.problems.networks.export.narrowing import narrowed_layers
 

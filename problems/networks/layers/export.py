@@ -9,8 +9,7 @@ from emoprune.contracts import Description, Failure
 from emoprune.errors import ContractError
 from emoprune.problems.networks.evaluation.bench import Bench
 from emoprune.problems.networks.evaluation.scoring import error_of
-from emoprune.problems.networks.layers.packed import Treated, write_packed
-from emoprune.problems.networks.layers.verify import verify_packed
+from emoprune.problems.networks.layers.packed import Treated, verify_packed, write_packed
 from emoprune.records import Split
 
 __all__ = ["export_packed"]

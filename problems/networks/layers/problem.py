@@ -14,11 +14,11 @@ from emoprune.errors import ConfigError, ContractError
 from emoprune.problems.networks.layers.export import export_packed
 from emoprune.problems.networks.layers.inspection import inspection_of_layers
 from emoprune.problems.networks.layers.packed import PACKED, Treated
-from emoprune.problems.networks.layers.prepare import Method, PreparedLayers, prepared_layers
+from emoprune.problems.networks.layers.prepare import LayersPrepared, Method, prepared_layers
 from emoprune.problems.networks.layers.treatments.contract import Treatment
 from emoprune.problems.networks.layers.treatments.levels import LayerLevels
 from emoprune.problems.networks.layers.treatments.treater import Treater
-from emoprune.problems.networks.task import MEGABYTE, NetworkTask, Worker
+from emoprune.problems.networks.task import MEGABYTE, Loaded, NetworkTask
 from emoprune.problems.networks.variant import Variant
 from emoprune.records import Candidate, Split
 from emoprune.space import IntArray
@@ -65,8 +65,8 @@ class Layerwise:
                 f"network: none of its layers ({', '.join(self._levels.untouched)}) can be changed at any of the "
                 f"levels {', '.join(treatment.labels)}; choose others"
             )
-        self._kept: PreparedLayers | None = None
-        self._worker: Worker | None = None
+        self._kept: LayersPrepared | None = None
+        self._held: Loaded | None = None
         self._treater: Treater | None = None
         self.space = self._levels.space
         self.objectives = task.measures.objectives
@@ -88,20 +88,20 @@ class Layerwise:
 
     def setup(self, device: str, threads: int) -> None:
         """Load network and images to `device`."""
-        self._worker = self._task.worker(device, threads, self._prepared.precision)
-        self._treater = Treater(self._worker.bench.network, self._levels, self._prepared.ranks, self._weights_bytes)
+        self._held = self._task.load(device, threads, self._prepared.precision)
+        self._treater = Treater(self._held.bench.network, self._levels, self._prepared.ranks, self._weights_bytes)
 
     @property
-    def _prepared(self) -> PreparedLayers:
+    def _prepared(self) -> LayersPrepared:
         if self._kept is None:
             raise ContractError("the weights are not ranked yet; call prepare(folder, seed) first")
         return self._kept
 
     @property
-    def _loaded(self) -> Worker:
-        if self._worker is None:
+    def _loaded(self) -> Loaded:
+        if self._held is None:
             raise ContractError("network and images are not loaded yet; call setup(device, threads) first")
-        return self._worker
+        return self._held
 
     def _variant(self, genome: IntArray) -> Variant:
         if self._treater is None:
@@ -208,4 +208,4 @@ class Layerwise:
 
     def __getstate__(self) -> dict[str, Any]:
         # Workers load for themselves; sending loaded tensors would send everything twice.
-        return {**vars(self), "_worker": None, "_treater": None}
+        return {**vars(self), "_held": None, "_treater": None}

@@ -12,7 +12,7 @@ import numpy as np
 from emoprune.contracts import Recovered, Reference
 from emoprune.errors import ConfigError
 from emoprune.problems.networks.calibration.evidence import Evidence
-from emoprune.problems.networks.coupling.realising import with_tensors
+from emoprune.problems.networks.coupling.pruned_module import with_tensors
 from emoprune.problems.networks.evaluation.latency import LATENCY, Latency
 from emoprune.problems.networks.layers.prepare import Method
 from emoprune.problems.networks.layers.problem import Layerwise, for_activations

@@ -16,7 +16,7 @@ from emoprune.problems.networks.channels.slicer import Slicer
 from emoprune.problems.networks.coupling.structure import Kept
 from emoprune.problems.networks.subnetworks.division import SubNetwork
 from emoprune.problems.networks.subnetworks.genes import PartGenes
-from emoprune.problems.networks.task import NetworkTask, Worker
+from emoprune.problems.networks.task import Loaded, NetworkTask
 from emoprune.records import Split
 from emoprune.space import IntArray, Space
 
@@ -52,7 +52,7 @@ class PartProblem:
     genes: PartGenes
     frozen: frozenset[str] = frozenset()
     named: Mapping[str, IntArray] = field(default_factory=dict)
-    _worker: Worker | None = None
+    _held: Loaded | None = None
     _slicer: Slicer | None = None
     space: Space = field(init=False)
     objectives: tuple[Objective, ...] = field(init=False)
@@ -67,9 +67,9 @@ class PartProblem:
             f"{self.part.name}: it is loaded with the whole network ({device}, {threads} threads), not by itself"
         )
 
-    def attach(self, worker: Worker, slicer: Slicer) -> None:
+    def attach(self, loaded: Loaded, slicer: Slicer) -> None:
         """Take what the whole problem's setup has loaded."""
-        self._worker, self._slicer = worker, slicer
+        self._held, self._slicer = loaded, slicer
 
     def kept(self, genome: IntArray) -> Kept:
         """Return the units of every coupling group of the network that stay."""
@@ -89,11 +89,11 @@ class PartProblem:
         split: Split,
     ) -> Sequence[Row]:
         """Return the objectives of the network with this part pruned."""
-        if self._worker is None or self._slicer is None:
+        if self._held is None or self._slicer is None:
             raise ContractError(f"{self.part.name}: network and images are not loaded; call the whole problem's setup")
         variants = [replace(self._slicer.variant_of(self.kept(own)), frozen=self.frozen) for own in genomes]
         counted = [self.counted(own) for own in genomes]
-        rows = self.task.rows(self._worker, variants, counted, split)
+        rows = self.task.rows(self._held, variants, counted, split)
         return [row if isinstance(row, Failure) else list(row)[: len(self.objectives)] for row in rows]
 
     def of_widths(self, widths: IntArray) -> IntArray:
@@ -127,4 +127,4 @@ class PartProblem:
 
     def __getstate__(self) -> dict[str, Any]:
         # The whole problem's setup attaches what was loaded.
-        return {**vars(self), "_worker": None, "_slicer": None}
+        return {**vars(self), "_held": None, "_slicer": None}

@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from emoprune.contracts import Description, Inspection, Recovered, Reference, Row
 from emoprune.contracts.stages import Concluded, Next, Stage
 from emoprune.errors import ConfigError, ContractError
-from emoprune.problems.networks.channels.prepare import NONE, Method, Prepared, prepared
-from emoprune.problems.networks.channels.refusals import check_prunable
+from emoprune.problems.compute.device import seeded
+from emoprune.problems.networks.channels.inspection import check_prunable
+from emoprune.problems.networks.channels.prepare import NONE, ChannelsPrepared, Method, prepared_channels
 from emoprune.problems.networks.channels.slicer import Slicer
 from emoprune.problems.networks.channels.widths import WidthLevels
 from emoprune.problems.networks.coupling.structure import Kept
@@ -30,9 +31,8 @@ from emoprune.problems.networks.subnetworks.part import PartProblem
 from emoprune.problems.networks.subnetworks.parts import Crossing, Cut, Parts, Rest
 from emoprune.problems.networks.subnetworks.training import Constraint, Order
 from emoprune.problems.networks.subnetworks.turns import Turns
-from emoprune.problems.networks.task import NetworkTask, Options, Precision, Proxy, Worker
+from emoprune.problems.networks.task import Loaded, NetworkTask, Options, Precision, Proxy
 from emoprune.problems.networks.unpruned.by_name import network_named
-from emoprune.problems.networks.unpruned.training import seeded
 from emoprune.problems.networks.variant import Variant
 from emoprune.problems.storage.found_references import measuring
 from emoprune.records import Candidate, Split
@@ -153,11 +153,11 @@ class Subnetworks:
             made = network_named(network).eval()
         form = GeneForm(genes, widths, round_to, smallest)
         self._parts = Parts.of(self._task, made, form, Cut(parts, cuts, crossing, rest))
-        self._kept: Prepared | None = None
+        self._kept: ChannelsPrepared | None = None
         self._problems: dict[str, PartProblem] = {}
         self._choices: Choices | None = None
         self._searched_at_last: Joint | None = None
-        self._worker: Worker | None = None
+        self._held: Loaded | None = None
         self._slicer: Slicer | None = None
         self.objectives = self._task.measures.objectives
         self.constraints = self._task.measures.constraints
@@ -185,7 +185,7 @@ class Subnetworks:
     def prepare(self, folder: Path, seed: int) -> None:
         """Train or load the unpruned network into `folder`, rank its units, and take up what the parts led to."""
         self._task.prepare(folder, seed)
-        self._kept = prepared(self._task, self._levels, self._method, folder, seed)
+        self._kept = prepared_channels(self._task, self._levels, self._method, folder, seed)
         self._problems = self._parts.problems(self._kept.scores, self._named)
         if (folder / CHOICES).exists():
             self._take_up(Choices.load(folder / CHOICES))
@@ -248,34 +248,34 @@ class Subnetworks:
 
     def setup(self, device: str, threads: int) -> None:
         """Load network and images to `device`, for all parts together."""
-        self._worker = self._task.worker(device, threads, self._prepared.precision)
+        self._held = self._task.load(device, threads, self._prepared.precision)
         self._slicer = Slicer(
-            self._worker.bench, self._prepared.scores, self._method.compensation, self._prepared.statistics
+            self._held.bench, self._prepared.scores, self._method.compensation, self._prepared.statistics
         )
-        parts_worker = self._on_fewer_images(self._worker)
+        for_parts = self._on_fewer_images(self._held)
         for part in self._problems.values():
-            part.attach(parts_worker, self._slicer)
+            part.attach(for_parts, self._slicer)
 
-    def _on_fewer_images(self, worker: Worker) -> Worker:
+    def _on_fewer_images(self, loaded: Loaded) -> Loaded:
         """Return what parts are measured with: some of the search images, and everything else as it is."""
         if self._part_images is None:
-            return worker
-        fewer = {Split.SEARCH: worker.bench.images[Split.SEARCH].spread(self._part_images)}
-        return self._task.worker_of(
-            replace(worker.bench, images={**worker.bench.images, **fewer}), self._prepared.precision
+            return loaded
+        fewer = {Split.SEARCH: loaded.bench.images[Split.SEARCH].spread(self._part_images)}
+        return self._task.loaded_on(
+            replace(loaded.bench, images={**loaded.bench.images, **fewer}), self._prepared.precision
         )
 
     @property
-    def _prepared(self) -> Prepared:
+    def _prepared(self) -> ChannelsPrepared:
         if self._kept is None:
             raise ContractError("the units are not ranked yet; call prepare(folder, seed) first")
         return self._kept
 
     @property
-    def _loaded(self) -> tuple[Worker, Slicer]:
-        if self._worker is None or self._slicer is None:
+    def _loaded(self) -> tuple[Loaded, Slicer]:
+        if self._held is None or self._slicer is None:
             raise ContractError("network and images are not loaded yet; call setup(device, threads) first")
-        return self._worker, self._slicer
+        return self._held, self._slicer
 
     def _units(self, genome: IntArray) -> Kept:
         return self._joint.kept(genome, self._task.structure.full)
@@ -382,16 +382,16 @@ class Subnetworks:
             shift: Move each image by up to so many pixels.
             formats: What is written, as of an export: safetensors and a program if none is named.
         """
-        worker, variant = self._loaded[0], self._variant(genome)
-        wanted = self._task.formats_to_write(worker, formats)
+        loaded, variant = self._loaded[0], self._variant(genome)
+        wanted = self._task.formats_to_write(loaded, formats)
         if method == "constrained":
             plan = Plan(epochs, rate, batch, flips=flips, shift=shift)
-            turns = Turns(self._task, self._parts.chain, self._parts.parts, worker, self._loaded[1])
+            turns = Turns(self._task, self._parts.chain, self._parts.parts, loaded, self._loaded[1])
             network = turns.trained(self._units(genome), plan, Constraint(feature_weight, order), seed)
         else:
             network = recovered_network(
-                worker.runner.settled(variant),
-                worker.bench,
+                loaded.runner.settled(variant),
+                loaded.bench,
                 self._task.data.train,
                 epochs=epochs,
                 method=method,
@@ -403,7 +403,7 @@ class Subnetworks:
                 flips=flips,
                 shift=shift,
             )
-        values = self._task.measured(worker, network, self._counted(genome))
+        values = self._task.measured(loaded, network, self._counted(genome))
         described = self._written(
             Variant(network, {}, adapted=False),
             genome,
@@ -420,4 +420,4 @@ class Subnetworks:
 
     def __getstate__(self) -> dict[str, Any]:
         # Workers load for themselves; sending loaded tensors would send everything twice.
-        return {**vars(self), "_worker": None, "_slicer": None}
+        return {**vars(self), "_held": None, "_slicer": None}

@@ -8,14 +8,14 @@ from dataclasses import dataclass, replace
 from torch import nn
 
 from emoprune.problems.networks.channels.slicer import Slicer
-from emoprune.problems.networks.coupling.realising import with_tensors
+from emoprune.problems.networks.coupling.pruned_module import with_tensors
 from emoprune.problems.networks.coupling.structure import Kept
 from emoprune.problems.networks.recovery.images import TrainingImages
 from emoprune.problems.networks.recovery.plan import Plan
 from emoprune.problems.networks.subnetworks.chain import Chain, CutPoint
 from emoprune.problems.networks.subnetworks.division import SubNetwork
 from emoprune.problems.networks.subnetworks.training import Constraint, Held, Order, Turn, constrained
-from emoprune.problems.networks.task import NetworkTask, Worker
+from emoprune.problems.networks.task import Loaded, NetworkTask
 from emoprune.problems.networks.variant import Variant
 from emoprune.space import IntArray
 
@@ -29,7 +29,7 @@ class Turns:
     task: NetworkTask
     chain: Chain
     parts: Sequence[SubNetwork]
-    worker: Worker
+    loaded: Loaded
     slicer: Slicer
 
     @property
@@ -55,11 +55,11 @@ class Turns:
         """
         turns = self.of(kept, constraint.order)
         each = replace(plan, epochs=plan.epochs / len(turns))
-        material = TrainingImages.load(self.task.data.train, self.worker.bench.device)
-        tensors = constrained(turns, self.worker.bench, material, each, constraint, seed=seed)
+        training = TrainingImages.load(self.task.data.train, self.loaded.bench.device)
+        tensors = constrained(turns, self.loaded.bench, training, each, constraint, seed=seed)
         network = with_tensors(self.slicer.variant_of(kept).network, tensors)
         mark = object()  # of this network alone, whatever was trained before it
-        return self.worker.runner.settled(Variant(network, dict.fromkeys(self.chain.called, mark))).network
+        return self.loaded.runner.settled(Variant(network, dict.fromkeys(self.chain.called, mark))).network
 
     def _turn(self, number: int, kept: Kept) -> Turn:
         """Return a part's turn: it and those before it pruned, those behind it not."""
@@ -69,7 +69,7 @@ class Turns:
         for later in chained[number + 1 :]:
             for group in later.groups:
                 mixed[group] = self.task.structure.full[group]
-        base = self.worker.runner.settled(self.slicer.variant_of(mixed)).network
+        base = self.loaded.runner.settled(self.slicer.variant_of(mixed)).network
         own = [path for path in self.chain.called if part.holds(self.chain.ends[path])]
         tensors = [path for path in own if base.get_submodule(path).state_dict()]
         held = () if part.end is None else (Held(part.end.node, self._crossing(part.end, kept)),)

@@ -18,13 +18,18 @@ from emoprune.problems.networks.transformers.criteria.by_name import criterion_n
 from emoprune.problems.networks.transformers.export.folders import PackedLayer
 from emoprune.problems.networks.transformers.genes import Form, GeneLayout, Orders
 from emoprune.problems.networks.transformers.inspection import inspection_of_layers
-from emoprune.problems.networks.transformers.measures import check_reachable
-from emoprune.problems.networks.transformers.prepare import Prepared, Wanted, prepared, smallest_plan
+from emoprune.problems.networks.transformers.prepare import (
+    TransformerPrepared,
+    Wanted,
+    prepared_transformer,
+    smallest_plan,
+)
 from emoprune.problems.networks.transformers.problem import PACKED, SAFETENSORS, TransformerProblem
 from emoprune.problems.networks.transformers.recovery.recover import REWINDING, Budget, Method, Recovering
-from emoprune.problems.networks.transformers.references import METHODS, PERCENTAGES, check_names
+from emoprune.problems.networks.transformers.references import METHODS, PERCENTAGES, check_percentages
 from emoprune.problems.networks.transformers.repair.adjusting import Repair, adjusting, checked_bits, packed_layers
 from emoprune.problems.networks.transformers.tasks.options import Options, Purpose
+from emoprune.problems.storage.kept_references import check_names
 from emoprune.records import Candidate
 from emoprune.space import IntArray
 
@@ -95,7 +100,8 @@ class HeadsAndNeurons(TransformerProblem):
         batch: int = 1,
         cache_megabytes: int = 512,
     ) -> None:
-        check_names(references, percentages)
+        check_percentages(percentages)
+        check_names(list(dict.fromkeys(references)), METHODS)  # a method that is named twice is asked once
         options = Options(
             model=model,
             task=task,
@@ -117,9 +123,9 @@ class HeadsAndNeurons(TransformerProblem):
         super().__init__(options, "bytes" if bits else "parameters")
         anatomy = self.open().anatomy
         self._layout = GeneLayout(anatomy, genes, levels, round_to, smallest, drop_layers, checked_bits(bits))
-        self._kept: Prepared | None = None
+        self._kept: TransformerPrepared | None = None
         self._smallest = self.counted(smallest_plan(self._layout, self._unranked))
-        check_reachable(self._measures, self._smallest, self._unpruned)
+        self._measures.check_reachable(self._smallest)
         self.space = self._layout.space
 
     @property
@@ -135,10 +141,10 @@ class HeadsAndNeurons(TransformerProblem):
         own = self._fit(folder)
         names, percentages = self._wanted
         wanted = Wanted(names, self.cost, percentages)
-        self._kept = prepared(own, self._layout, self._criterion, wanted, folder=folder, seed=seed)
+        self._kept = prepared_transformer(own, self._layout, self._criterion, wanted, folder=folder, seed=seed)
 
     @property
-    def _prepared(self) -> Prepared:
+    def _prepared(self) -> TransformerPrepared:
         if self._kept is None:
             raise ContractError("the units are not ranked yet; call prepare(folder, seed) first")
         return self._kept
@@ -241,10 +247,10 @@ class HeadsAndNeurons(TransformerProblem):
             ContractError: The written model is not the measured one.
         """
         plan = Plan(epochs, rate, weight_decay=0.0, clip=1.0)
-        worker, plans = self.loaded, self.plans(genome)
-        task = Recovering(self.open(), Budget(method, plan, rounds, rank, temperature, weight), worker.device, seed)
+        loaded, plans = self.loaded, self.plans(genome)
+        task = Recovering(self.open(), Budget(method, plan, rounds, rank, temperature, weight), loaded.device, seed)
         if method in REWINDING:
             model, plans = task.rewound(plans, self._criterion)
         else:
-            model = task.recovered(worker.narrower, plans)
+            model = task.recovered(loaded.narrower, plans)
         return self.recovered(model, plans, genome, folder, (method, task.spent))

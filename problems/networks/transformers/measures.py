@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from emoprune.errors import ConfigError
-from emoprune.problems.networks.evaluation.measures import COUNTED, MEASURES, SHARE, TIMED, Measures
+from emoprune.problems.networks.evaluation.measures import MEASURES, Measures
 
-__all__ = ["check_reachable", "measures_of"]
+__all__ = ["measures_of"]
 
 _SCORED = {
     "perplexity": "e to the mean loss of the next token",
@@ -29,21 +28,3 @@ def measures_of(
     """Return the measures of a task that is scored by some of them, checked."""
     known = {name: _SCORED[name] for name in scored} | _COUNTED
     return Measures(tuple(objectives), dict(at_most), unpruned, known)
-
-
-def check_reachable(measures: Measures, smallest: Mapping[str, float], unpruned: Mapping[str, float]) -> None:
-    """Refuse bounds on counted measures that no genome can meet.
-
-    Raises:
-        ConfigError: It says how small the model can get.
-    """
-    for name, bound in measures.at_most.items():
-        measure = name.removesuffix(SHARE)
-        if measure not in COUNTED or measure in TIMED:
-            continue
-        reached = smallest[measure] / (unpruned[measure] if name.endswith(SHARE) else 1.0)
-        if reached > bound:
-            raise ConfigError(
-                f"at_most: {name} of {bound:g} contradicts what stays: the smallest model that the floors allow has "
-                f"{reached:.4g}; lower `smallest`, allow layers to be dropped, or raise the bound"
-            )

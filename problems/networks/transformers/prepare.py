@@ -22,17 +22,25 @@ from emoprune.problems.networks.transformers.references import ReferenceInputs, 
 from emoprune.problems.networks.transformers.running.passing import calls_of
 from emoprune.problems.networks.transformers.tasks.fitting import fit_classifier
 from emoprune.problems.networks.transformers.tasks.opening import Opened
-from emoprune.problems.storage.arrays import Weights
-from emoprune.problems.storage.kept import kept_arrays, kept_json
-from emoprune.problems.storage.kept_references import as_json, from_json
+from emoprune.problems.storage.arrays import Weights, kept_arrays
+from emoprune.problems.storage.kept import kept_json
+from emoprune.problems.storage.kept_references import REFERENCES, as_json, from_json
 
-__all__ = ["Prepared", "Wanted", "fitted", "orders_of", "prepared", "smallest_plan", "unit_costs"]
+__all__ = [
+    "TransformerPrepared",
+    "Wanted",
+    "fitted",
+    "orders_of",
+    "prepared_transformer",
+    "smallest_plan",
+    "unit_costs",
+]
 
-CLASSIFIER, SCORES, REFERENCES = "classifier.safetensors", "scores.safetensors", "references.json"
+CLASSIFIER, SCORES = "classifier.safetensors", "scores.safetensors"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Prepared:
+class TransformerPrepared:
     """The criterion's scores by group of units, and the references."""
 
     scores: tuple[Scores, ...]
@@ -95,7 +103,7 @@ def unit_costs(opened: Opened) -> list[Scores]:
     return costs
 
 
-def prepared(
+def prepared_transformer(
     opened: Opened,
     layout: GeneLayout,
     criterion: TransformerCriterion,
@@ -103,7 +111,7 @@ def prepared(
     *,
     folder: Path,
     seed: int,
-) -> Prepared:
+) -> TransformerPrepared:
     """Make what is not in `folder` yet, and keep it there.
 
     Kept, because a resume on another machine must not rank two nearly equal units the other way round.
@@ -137,7 +145,7 @@ def prepared(
         return as_json(references_of(wanted.names, inputs), {})
 
     references, _ = from_json(kept_json(folder / REFERENCES, referred), layout.space)
-    return Prepared(scores, references)
+    return TransformerPrepared(scores, references)
 
 
 def _influence(opened: Opened) -> Scores:

@@ -1,4 +1,4 @@
-"""What all problems on transformers share: model and data, workers, measuring, writing, and measuring again."""
+"""What all problems on transformers share: model and data, loading, measuring, writing, and measuring again."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from emoprune.contracts import Description, Failure, Recovered, Row
 from emoprune.errors import ConfigError, ContractError
+from emoprune.problems.compute.device import check_device
 from emoprune.problems.networks.evaluation.latency import measured_calls
 from emoprune.problems.networks.evaluation.measures import Measures
 from emoprune.problems.networks.transformers.anatomy.narrowing import Adjust, Narrower
@@ -32,7 +33,7 @@ from emoprune.problems.networks.transformers.tasks.scoring import scores_of_mode
 from emoprune.records import Split
 from emoprune.space import IntArray
 
-__all__ = ["PACKED", "SAFETENSORS", "TransformerProblem", "Worker"]
+__all__ = ["PACKED", "SAFETENSORS", "Loaded", "TransformerProblem"]
 
 MEGABYTE = 2**20
 PACKED, SAFETENSORS = "packed", "safetensors"
@@ -41,8 +42,8 @@ Plans = Sequence[BlockPlan]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Worker:
-    """What `setup` loads once per worker."""
+class Loaded:
+    """What `setup` loads: the layers cut to a genome, what runs and what judges them."""
 
     narrower: Narrower
     runner: Runner
@@ -63,7 +64,7 @@ class TransformerProblem:
         own = opened(options)
         self._opened: Opened | None = own
         self._weights: dict[str, torch.Tensor] = {}
-        self._worker: Worker | None = None
+        self._held: Loaded | None = None
         self._cost_model = own.cost_model
         self._unpruned = self._cost_model.counted([own.anatomy.whole(each) for each in range(len(own.anatomy.blocks))])
         chosen = tuple(options.objectives) or (own.task.default_objective, cost)
@@ -125,34 +126,30 @@ class TransformerProblem:
     def setup(self, device: str, threads: int) -> None:
         """Load model and data to `device`."""
         torch.set_num_threads(threads)
-        if device == "cuda" and not torch.cuda.is_available():
-            raise ConfigError(
-                "a GPU was asked for (evaluation.gpus_per_worker, or --device cuda), but torch finds none here; "
-                "set evaluation.gpus_per_worker to 0, or use --device cpu"
-            )
+        check_device(device)
         own = self.open()
         own.task.model.to(device)
         parts = {part: [batch.on(device) for batch in batches] for part, batches in own.task.parts.items()}
         narrower = own.narrower(self.adjust())
         measured = {part: batches for part, batches in parts.items() if part != CALIBRATION}
         runner = Runner(narrower, measured, self._options.cache_megabytes * MEGABYTE)
-        self._worker = Worker(narrower, runner, own.task.judge(narrower, measured), device)
+        self._held = Loaded(narrower, runner, own.task.judge(narrower, measured), device)
         if "kl" in self._measures.needed:
             for split in Split:
-                self._worker.judge.remember(self._taught(split), split.value)
+                self._held.judge.remember(self._taught(split), split.value)
 
     def _taught(self, split: Split) -> list[torch.Tensor]:
         """Return what the unpruned model's last hidden states are made of, which `kl` is held against."""
-        anatomy, worker = self.open().anatomy, self.loaded
+        anatomy, loaded = self.open().anatomy, self.loaded
         whole = [anatomy.whole(number) for number in range(len(anatomy.blocks))]
-        return worker.judge.finished(worker.runner.hidden(whole, split.value), split.value)
+        return loaded.judge.finished(loaded.runner.hidden(whole, split.value), split.value)
 
     @property
-    def loaded(self) -> Worker:
+    def loaded(self) -> Loaded:
         """What `setup` loaded."""
-        if self._worker is None:
+        if self._held is None:
             raise ContractError("model and data are not loaded yet; call setup(device, threads) first")
-        return self._worker
+        return self._held
 
     def evaluate(
         self,
@@ -164,15 +161,15 @@ class TransformerProblem:
         return [self._row(self.plans(genome), split) for genome in genomes]
 
     def _row(self, plans: Plans, split: Split) -> Row:
-        worker, needed = self.loaded, self._measures.needed
+        loaded, needed = self.loaded, self._measures.needed
         values: dict[str, float] = dict(self.counted(plans))
         scored = frozenset(needed & set(self.open().task.scored))
         if scored:
-            values |= worker.judge.scores(worker.runner.hidden(plans, split.value), split.value, scored)
+            values |= loaded.judge.scores(loaded.runner.hidden(plans, split.value), split.value, scored)
             if not all(np.isfinite(values[name]) for name in scored):
                 return Failure("the model's outputs are not finite")
         if "milliseconds" in needed:
-            values["milliseconds"] = self._milliseconds(worker.narrower.narrowed(plans))
+            values["milliseconds"] = self._milliseconds(loaded.narrower.narrowed(plans))
         return self._measures.row(values)
 
     def _milliseconds(self, model: Any) -> float:
@@ -182,11 +179,11 @@ class TransformerProblem:
 
     def values(self, model: Any, plans: Plans, split: Split) -> dict[str, float]:
         """Return the objectives of a model as it is, on one part of the data."""
-        own, worker, names = self.open(), self.loaded, self._measures.needed
+        own, loaded, names = self.open(), self.loaded, self._measures.needed
         values = dict(self.counted(plans))
         unpruned = self._taught(split) if "kl" in names else None
         scored = frozenset(names & set(own.task.scored))
-        values |= scores_of_model(own, model, split.value, scored, device=worker.device, unpruned=unpruned)
+        values |= scores_of_model(own, model, split.value, scored, device=loaded.device, unpruned=unpruned)
         if "milliseconds" in names:
             values["milliseconds"] = self._milliseconds(model)
         return {name: values[name] for name in self._measures.objective_names}
@@ -226,20 +223,20 @@ class TransformerProblem:
         notes: Sequence[str] = (),
     ) -> Description:
         """Write a model with these plans, its weights as they are in `model`, and return what was measured of it."""
-        own, worker = self.open(), self.loaded
+        own, loaded = self.open(), self.loaded
         whole = [own.anatomy.whole(number) for number in range(len(own.anatomy.blocks))]
         quality = frozenset(set(own.task.scored) - {"kl"})
         measured = []
         for each, counted in ((model, self.counted(plans)), (own.task.model, self._unpruned)):
-            scores = scores_of_model(own, each, "test", quality, device=worker.device)
+            scores = scores_of_model(own, each, "test", quality, device=loaded.device)
             measured.append({**{f"test {name}": value for name, value in scores.items()}, **counted})
-        pruned = Exported(model.cpu(), worker.narrower.plan(plans), own.task.about, layers)
-        unpruned = Exported(own.task.model.cpu(), worker.narrower.plan(whole), own.task.about)
+        pruned = Exported(model.cpu(), loaded.narrower.plan(plans), own.task.about, layers)
+        unpruned = Exported(own.task.model.cpu(), loaded.narrower.plan(whole), own.task.about)
         facts = Facts(self.describe(genome), (measured[0], measured[1]), notes)
         try:
             return export_model(folder, own, (pruned, unpruned), facts, length=self._options.length, check=verify)
         finally:
-            own.task.model.to(worker.device)
+            own.task.model.to(loaded.device)
 
     def recovered(self, model: Any, plans: Plans, genome: IntArray, folder: Path, how: tuple[str, Spent]) -> Recovered:
         """Measure a recovered model again on every split, and write it; `how` is the method and what it took."""
@@ -264,4 +261,4 @@ class TransformerProblem:
 
     def __getstate__(self) -> dict[str, Any]:
         # Workers load for themselves; sending the model would send it once for each of them.
-        return {**vars(self), "_worker": None, "_opened": None}
+        return {**vars(self), "_held": None, "_opened": None}

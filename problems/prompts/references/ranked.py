@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emoprune.problems.prompts.data.examples import Example
-from emoprune.problems.prompts.pieces import Pieces
 from emoprune.problems.prompts.scorers.contract import Scorer
+from emoprune.problems.prompts.spans import Spans
 from emoprune.problems.prompts.template import MASK
 from emoprune.space import IntArray, Space
 
@@ -30,8 +30,8 @@ def random_order(space: Space, rng: np.random.Generator) -> FloatArray:
     return rng.random(len(space))
 
 
-def surprisal_of(pieces: Pieces, example: Example, scorer: Scorer) -> FloatArray:
-    """Return how surprising each piece of a prompt is to the model, shape (pieces,), the prompt being about `example`.
+def surprisal_of(spans: Spans, example: Example, scorer: Scorer) -> FloatArray:
+    """Return how surprising each span of a prompt is to the model, shape (spans,), the prompt being about `example`.
 
     What a model expects anyway carries little, so compression by perplexity deletes the least surprising tokens.
 
@@ -40,11 +40,11 @@ def surprisal_of(pieces: Pieces, example: Example, scorer: Scorer) -> FloatArray
     filled = iter(example.inputs)
     texts = [
         text if not slot else ("" if text == f"{{{MASK}}}" else next(filled))
-        for text, slot in zip(pieces.texts, pieces.slots.tolist(), strict=True)
+        for text, slot in zip(spans.texts, spans.slots.tolist(), strict=True)
     ]
     scores = scorer.token_scores("".join(texts))
     starts = np.cumsum([0, *map(len, texts)])
-    # A token may begin before the space that its piece begins with, or reach over two pieces; its last character says
+    # A token may begin before the space that its span begins with, or reach over two spans; its last character says
     # where it belongs.
     owners = np.searchsorted(starts, np.maximum(scores.spans[:, 1] - 1, 0), side="right") - 1
     surprisal = np.zeros(len(texts))

@@ -16,7 +16,7 @@ from emoprune.problems.tables.racing import spread_of
 from emoprune.problems.tables.splits import Block, folds_of
 from emoprune.problems.tables.table import Table as Data
 from emoprune.problems.tables.table import Task
-from emoprune.problems.tables.task import TableTask, Worker
+from emoprune.problems.tables.task import Loaded, TableTask
 
 __all__ = ["audit_subsets", "guessed"]
 
@@ -27,7 +27,7 @@ CLEARLY = 3.0  # spreads
 
 def audit_subsets(
     task: TableTask,
-    worker: Worker,
+    loaded: Loaded,
     subsets: Sequence[tuple[Term, ...]],
     *,
     repeats: int,
@@ -43,11 +43,11 @@ def audit_subsets(
         raise ConfigError(
             f"expected at least 2 repeats and 1 permutation, found {repeats} and {permutations}; ask for more"
         )
-    led = np.array([_mean_loss(task, worker, task.parts.folds, terms) for terms in subsets])
+    led = np.array([_mean_loss(task, loaded, task.parts.folds, terms) for terms in subsets])
     rows = np.sort(np.concatenate([task.parts.search, task.parts.select.scored]))
     folds = [folds_of(task.table, rows, task.options.splits, seed + turn + 1) for turn in range(repeats)]
-    fresh = np.array([[_mean_loss(task, worker, own, terms) for own in folds] for terms in subsets])
-    held = np.array([_mean_loss(task, worker, (task.parts.test,), terms) for terms in subsets])
+    fresh = np.array([[_mean_loss(task, loaded, own, terms) for own in folds] for terms in subsets])
+    held = np.array([_mean_loss(task, loaded, (task.parts.test,), terms) for terms in subsets])
     findings = [
         _agreement(led, fresh.mean(axis=1), "fresh folds"),
         _agreement(led, held, "the rows to test on"),
@@ -57,12 +57,12 @@ def audit_subsets(
     return Audit(findings, {"subsets": _table(task, subsets, led, fresh, held)})
 
 
-def _mean_loss(task: TableTask, worker: Worker, blocks: Sequence[Block], terms: Sequence[Term]) -> float:
+def _mean_loss(task: TableTask, loaded: Loaded, blocks: Sequence[Block], terms: Sequence[Term]) -> float:
     losses = []
     for block in blocks:
-        model = worker.learner.fitted(worker.computed, block, terms, 0)
-        predictions = model.predict(worker.computed.matrix(terms, block, block.scored))
-        losses.append(task.measures.metric.loss(worker.computed.table.target[block.scored], predictions))
+        model = loaded.learner.fitted(loaded.computed, block, terms, 0)
+        predictions = model.predict(loaded.computed.matrix(terms, block, block.scored))
+        losses.append(task.measures.metric.loss(loaded.computed.table.target[block.scored], predictions))
     return float(np.mean(losses))
 
 
@@ -103,10 +103,10 @@ def _shuffled(task: TableTask, subsets: Sequence[tuple[Term, ...]], permutations
         target = table.target.copy()
         target[task.parts.search] = rng.permutation(target[task.parts.search])
         shuffled = table.with_target(target)
-        worker = Worker(Computed(shuffled), task.plan.made(table.task, 1))
+        loaded = Loaded(Computed(shuffled), task.plan.made(table.task, 1))
         guess, spread = _guessing(task, shuffled)
         for terms in subsets:
-            gain = guess - _mean_loss(task, worker, task.parts.folds, terms)
+            gain = guess - _mean_loss(task, loaded, task.parts.folds, terms)
             gains.append(gain)
             worst = max(worst, gain / spread if spread else 0.0)
     value = float(np.mean(gains))

@@ -12,14 +12,16 @@ from numpy.typing import NDArray
 
 from emoprune.contracts import Audit, Constraint, Description, Inspection, Objective, Reference, Row
 from emoprune.errors import ContractError
+from emoprune.problems.storage.kept_references import REFERENCES, check_names
 from emoprune.problems.tables.formulas.formula import Column, Term, sources
 from emoprune.problems.tables.subsets.audit import audit_subsets
 from emoprune.problems.tables.subsets.export import export_subset
 from emoprune.problems.tables.subsets.genes import SubsetGenes
 from emoprune.problems.tables.subsets.inspection import inspection_of
 from emoprune.problems.tables.subsets.prepare import NewFeatures, kept_features, kept_references, kept_yardsticks
+from emoprune.problems.tables.subsets.references.catalogue import METHODS
 from emoprune.problems.tables.subsets.references.inputs import ReferenceInputs
-from emoprune.problems.tables.task import TableTask, Worker
+from emoprune.problems.tables.task import Loaded, TableTask
 from emoprune.records import Candidate, Split
 from emoprune.space import IntArray, Space
 
@@ -35,13 +37,14 @@ class SubsetProblem:
         references: Names of reference methods.
     """
 
-    def __init__(self, task: TableTask, name: str, references: tuple[str, ...]) -> None:
+    def __init__(self, task: TableTask, name: str, references: Sequence[str]) -> None:
+        check_names(references, METHODS)
         self.task = task
         self._name = name
-        self._methods = references
+        self._methods = tuple(references)
         self._genes: SubsetGenes | None = None
         self._references: tuple[Reference, ...] = ()
-        self._worker: Worker | None = None
+        self._held: Loaded | None = None
 
     def _new_features(self, seed: int) -> NewFeatures:
         """Return the features that there are genes for; called once per run."""
@@ -74,10 +77,10 @@ class SubsetProblem:
         return self._genes
 
     @property
-    def _loaded(self) -> Worker:
-        if self._worker is None:
+    def _loaded(self) -> Loaded:
+        if self._held is None:
             raise ContractError("nothing is set up yet; call setup(device, threads) first")
-        return self._worker
+        return self._held
 
     def inspect(self) -> Inspection:
         """Return what the table holds, how it is split, and how many features can be made of it."""
@@ -90,14 +93,14 @@ class SubsetProblem:
         bits: tuple[Term, ...] = (*self.task.table.terms, *found.survivors)
         self._genes = SubsetGenes(bits, found.others, self._slots)
         subsets = kept_references(
-            folder / "references.json",
+            folder / REFERENCES,
             self._methods,
-            lambda: ReferenceInputs(self.task, making.worker, found.openfe, found.survivors, seed),
+            lambda: ReferenceInputs(self.task, making.loaded, found.openfe, found.survivors, seed),
         )
         self._references = self._each_once([(name, self._genes.encoded(terms)) for name, terms in subsets])
         kept = [self._genes.decoded(reference.genome) for reference in self._references]
         path = folder / "yardsticks.json"
-        self.task.hold_against(kept_yardsticks(path, self.task, lambda: making.worker, kept, seed))
+        self.task.hold_against(kept_yardsticks(path, self.task, lambda: making.loaded, kept, seed))
 
     def _each_once(self, named: Sequence[tuple[str, IntArray]]) -> tuple[Reference, ...]:
         first: dict[bytes, Reference] = {}
@@ -107,7 +110,7 @@ class SubsetProblem:
 
     def setup(self, device: str, threads: int) -> None:  # noqa: ARG002  # there is nothing here for a GPU
         """Make a learner with `threads` threads, and room for what is computed."""
-        self._worker = self.task.worker(threads)
+        self._held = self.task.load(threads)
 
     def evaluate(self, genomes: IntArray, seeds: NDArray[np.uint64], split: Split) -> Sequence[Row]:
         """Return the metric, costs and bounded values of each genome."""
@@ -164,16 +167,16 @@ class SubsetProblem:
 
     def __getstate__(self) -> dict[str, Any]:
         # Workers compute for themselves; what was computed would only make the message larger.
-        return {**vars(self), "_worker": None}
+        return {**vars(self), "_held": None}
 
 
 class _Making:
-    """A worker for the time of preparing, made when something really has to be made."""
+    """What measures while preparing, made when something really has to be made."""
 
     def __init__(self, task: TableTask) -> None:
         self._task = task
 
     @cached_property
-    def worker(self) -> Worker:
-        """The worker; one thread, so that what it finds depends on no machine."""
-        return self._task.worker(1)
+    def loaded(self) -> Loaded:
+        """What measures, on one thread, so that what it finds depends on no machine."""
+        return self._task.load(1)

@@ -10,11 +10,16 @@ import torch
 from numpy.typing import NDArray
 
 from emoprune.errors import ConfigError
-from emoprune.problems.networks.calibration.curvature import check_curvature
 from emoprune.problems.networks.calibration.evidence import Evidence
 from emoprune.problems.networks.calibration.filters import as_filters, as_weight, inputs_of, staying_filters
 from emoprune.problems.networks.calibration.hooks import readers
-from emoprune.problems.networks.calibration.inverse_fisher import blocked, diagonals, jointly_moved, separately_moved
+from emoprune.problems.networks.calibration.inverse_fisher import (
+    blocked,
+    check_curvature,
+    diagonals,
+    jointly_moved,
+    separately_moved,
+)
 from emoprune.problems.networks.calibration.weight_gradients import blocks_of_gradients, gradients_of_weights
 from emoprune.problems.networks.channels.compensations.contract import Statistics
 from emoprune.problems.networks.coupling.structure import Kept, Part

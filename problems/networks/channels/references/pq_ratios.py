@@ -12,7 +12,7 @@ from emoprune.problems.networks.channels.references.inputs import ReferenceInput
 from emoprune.problems.networks.channels.references.layers import Layers
 from emoprune.problems.networks.channels.references.ratios import kept_share_of_pq
 from emoprune.problems.networks.channels.references.target import AtTargets, along
-from emoprune.problems.networks.coupling.realising import realised
+from emoprune.problems.networks.coupling.pruned_module import pruned_module
 from emoprune.problems.networks.criteria.ranking import kept_units
 from emoprune.problems.networks.evaluation.sparsity_index import pq_index
 from emoprune.space import IntArray
@@ -110,7 +110,7 @@ def _kept_of_layers(inputs: ReferenceInputs, layers: Layers, shares: FloatArray,
     narrowest = [widths[0] for widths in inputs.levels.table]
     widths = np.maximum(narrowest, np.ceil(shares * np.array(inputs.levels.full) - 1e-9)).astype(np.int64)
     kept = [kept_units(scores, int(width)) for scores, width in zip(inputs.scores, widths, strict=True)]
-    network = realised(inputs.network, inputs.structure, kept)
+    network = pruned_module(inputs.network, inputs.structure, kept)
     staying = []
     for path in layers.paths:
         weight = network.get_parameter(f"{path}.weight").detach().cpu().double().numpy()

@@ -9,7 +9,7 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from emoprune.errors import ContractError
-from emoprune.problems.networks.coupling.realising import clone, with_tensors
+from emoprune.problems.networks.coupling.pruned_module import clone, with_tensors
 from emoprune.problems.networks.evaluation.proxies.contract import NormEstimate, NormStatistics
 
 __all__ = [

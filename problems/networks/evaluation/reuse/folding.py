@@ -9,7 +9,7 @@ import torch
 from torch import fx, nn
 from torch.nn import functional
 
-from emoprune.problems.networks.coupling.realising import with_tensors
+from emoprune.problems.networks.coupling.pruned_module import with_tensors
 
 __all__ = ["folded", "foldings", "overwriting"]
 

@@ -8,15 +8,14 @@ from typing import Any
 import numpy as np
 import torch
 
-from emoprune.problems.networks.coupling.realising import realised
+from emoprune.problems.networks.coupling.pruned_module import pruned_module
 from emoprune.problems.networks.evaluation.bench import Bench
 from emoprune.problems.networks.evaluation.proxies.contract import NormEstimate, NormStatistics
 from emoprune.problems.networks.evaluation.proxies.estimating import check_batches, statistics_of, with_statistics
-from emoprune.problems.networks.evaluation.reuse.memory import bytes_of
+from emoprune.problems.networks.evaluation.reuse.cache import GDSFCache, bytes_of
 from emoprune.problems.networks.evaluation.reuse.stations import Network, Station
 from emoprune.problems.networks.evaluation.reuse.tracing import NotFollowed, modules_of
 from emoprune.problems.networks.evaluation.reuse.walk import Batch, Walk
-from emoprune.problems.networks.evaluation.reuse.worth import WorthKeeping
 from emoprune.problems.networks.evaluation.scoring import in_precision
 from emoprune.problems.networks.variant import Variant
 from emoprune.records import Split
@@ -46,7 +45,7 @@ class ReusingRunner:
         self._bench = bench
         self._estimate = estimate
         self._precision = precision
-        self._memory = WorthKeeping[Any](cache_bytes)
+        self._cache = GDSFCache[Any](cache_bytes)
         self._network = Network.of(bench.network, bench.structure)
         self._norms = [station for station in self._network.stations if station.norms]
         self._unpruned = modules_of(bench.network, halved=precision == "bfloat16")
@@ -57,7 +56,7 @@ class ReusingRunner:
     @property
     def kept_bytes(self) -> int:
         """How much memory the kept activations and statistics take now."""
-        return self._memory.used
+        return self._cache.used
 
     def outputs(self, variants: Sequence[Variant], split: Split) -> list[torch.Tensor]:
         """Return the outputs of each variant, each of shape (n, classes), in 32 bits; neighbours first share most."""
@@ -85,7 +84,7 @@ class ReusingRunner:
     def _walk(self, variant: Variant) -> Walk:
         halved = self._precision == "bfloat16"
         adapted = self._adapts(variant)
-        return Walk(self._network, self._unpruned, variant, self._memory, adapted=adapted, halved=halved)
+        return Walk(self._network, self._unpruned, variant, self._cache, adapted=adapted, halved=halved)
 
     def _outputs(self, variant: Variant, split: Split) -> torch.Tensor:
         images = self._bench.images[split].batches
@@ -106,7 +105,7 @@ class ReusingRunner:
         known: dict[str, NormStatistics] = {}
         missing: list[Station] = []
         for station in self._adapting(variant):
-            found = self._memory.get(walk.statistics_key(station))
+            found = self._cache.get(walk.statistics_key(station))
             if found is None:
                 missing.append(station)
             else:
@@ -128,7 +127,7 @@ class ReusingRunner:
                 for path in paths
             }
             size = sum(bytes_of([statistics.mean, statistics.variance]) for statistics in own.values())
-            self._memory.put(walk.statistics_key(station), own, size, STATISTICS_WORK * size)
+            self._cache.put(walk.statistics_key(station), own, size, STATISTICS_WORK * size)
             found |= own
         return found
 
@@ -136,12 +135,12 @@ class ReusingRunner:
         """Refuse a network that computes something else step by step: its forward may mix values with fixed sizes."""
         structure, images = self._bench.structure, self._bench.calibration.batches[0][:2]
         kept = [np.arange(0, group.units, 2) for group in structure.groups]
-        pruned = realised(self._bench.network, structure, kept)
+        pruned = pruned_module(self._bench.network, structure, kept)
         versions = {part.path: "halved" for part in structure.parts}
         with torch.inference_mode():
             for variant in (Variant(self._bench.network, {}, adapted=False), Variant(pruned, versions, adapted=False)):
                 expected = variant.network(images)
-                unkept = WorthKeeping[Any](0)
+                unkept = GDSFCache[Any](0)
                 unpruned = modules_of(self._bench.network)
                 walk = Walk(self._network, unpruned, variant, unkept, adapted=False, halved=False)
                 _check_same(_value(walk, images), expected)

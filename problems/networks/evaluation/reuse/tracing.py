@@ -12,7 +12,7 @@ from torch import fx, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from emoprune.errors import EmopruneError
-from emoprune.problems.networks.coupling.realising import clone, with_tensors
+from emoprune.problems.networks.coupling.pruned_module import clone, with_tensors
 
 __all__ = ["Attributes", "Modules", "NotFollowed", "Values", "modules_of", "run", "traced"]
 

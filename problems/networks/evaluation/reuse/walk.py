@@ -12,11 +12,10 @@ from torch import fx, nn
 
 from emoprune.problems.networks.evaluation.proxies.contract import NormStatistics
 from emoprune.problems.networks.evaluation.proxies.estimating import recorded, recording, with_statistics
+from emoprune.problems.networks.evaluation.reuse.cache import GDSFCache, bytes_of
 from emoprune.problems.networks.evaluation.reuse.folding import folded
-from emoprune.problems.networks.evaluation.reuse.memory import bytes_of
 from emoprune.problems.networks.evaluation.reuse.stations import Network, Station
 from emoprune.problems.networks.evaluation.reuse.tracing import Modules, Values, modules_of, run
-from emoprune.problems.networks.evaluation.reuse.worth import WorthKeeping
 from emoprune.problems.networks.variant import Variant
 
 __all__ = ["Batch", "Walk"]
@@ -29,9 +28,9 @@ Batch = tuple[str, int]  # which stream of images, and which of its batches
 
 
 class Walk:
-    """Carries batches through one variant, from what `memory` holds of it to a station that is asked for.
+    """Carries batches through one variant, from what `cache` holds of it to a station that is asked for.
 
-    What is computed depends on nothing but the variant and the batch; `memory` only says whether it must be.
+    What is computed depends on nothing but the variant and the batch; `cache` only says whether it must be.
     """
 
     def __init__(
@@ -39,7 +38,7 @@ class Walk:
         network: Network,
         unpruned: Modules,
         variant: Variant,
-        memory: WorthKeeping[Any],
+        cache: GDSFCache[Any],
         *,
         adapted: bool,
         halved: bool,
@@ -52,7 +51,7 @@ class Walk:
         self._halved = halved
         self._folded: dict[str, nn.Module] = {}
         self._taken = frozenset(network.foldings.values())
-        self._memory = memory
+        self._cache = cache
         norms = {str(norm.target) for station in network.stations for norm in station.norms}
         self._alive = norms - variant.frozen
         self._versions = [self._version(station, adapted=adapted) for station in network.stations]
@@ -77,9 +76,9 @@ class Walk:
         known = [*batches]
         for station in reversed(self._network.stations):
             if station.norms:
-                self._memory.touch(self.statistics_key(station))
+                self._cache.touch(self.statistics_key(station))
             for batch in known:
-                self._memory.touch(self.key(station, batch))
+                self._cache.touch(self.key(station, batch))
 
     def settle(self, statistics: Mapping[str, NormStatistics]) -> None:
         """Let the batch norms of these paths hold these statistics from now on."""
@@ -132,7 +131,7 @@ class Walk:
             if whole:
                 values[number] = found
                 if station.source is None:
-                    self._memory.put(self.key(station, batch), found, bytes_of(found), work + selecting)
+                    self._cache.put(self.key(station, batch), found, bytes_of(found), work + selecting)
                 selecting = 0.0 if station.source is None else work  # not kept itself, so part of what comes after it
         return values
 
@@ -149,7 +148,7 @@ class Walk:
             if number == 0 or number in values or computed.get(number):
                 continue
             station = self._network.stations[number]
-            found = self._memory.get(self.key(station, batch))
+            found = self._cache.get(self.key(station, batch))
             if found is not None:
                 values[number] = found
                 continue

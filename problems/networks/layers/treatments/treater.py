@@ -7,9 +7,9 @@ from collections.abc import Mapping
 import torch
 from torch import nn
 
-from emoprune.problems.networks.coupling.realising import with_tensors
+from emoprune.problems.networks.coupling.pruned_module import with_tensors
 from emoprune.problems.networks.coupling.structure import Part
-from emoprune.problems.networks.evaluation.reuse.memory import RecentlyUsed
+from emoprune.problems.networks.evaluation.reuse.cache import LRUCache
 from emoprune.problems.networks.layers.treatments.levels import LayerLevels
 from emoprune.problems.networks.variant import Variant
 from emoprune.space import IntArray
@@ -18,27 +18,27 @@ __all__ = ["Treater"]
 
 
 class Treater:
-    """Makes the network of any levels; a layer's weight at a level is made once, as long as it fits the memory.
+    """Makes the network of any levels; a layer's weight at a level is made once, as long as it fits the cache.
 
     Args:
         network: The unpruned network on its device; all tensors that are not treated stay shared with it.
         levels: The layers and what each of their levels means.
         ranks: What the treatment made of the layers' scores, by path.
-        memory_bytes: How much memory treated weights may take, beside those of the network that is looked at.
+        cache_bytes: How much memory treated weights may take, beside those of the network that is looked at.
     """
 
     def __init__(
-        self, network: nn.Module, levels: LayerLevels, ranks: Mapping[str, torch.Tensor], memory_bytes: int
+        self, network: nn.Module, levels: LayerLevels, ranks: Mapping[str, torch.Tensor], cache_bytes: int
     ) -> None:
         self._network = network
         self._levels = levels
         self._ranks = ranks
-        self._memory = RecentlyUsed[torch.Tensor](memory_bytes)
+        self._cache = LRUCache[torch.Tensor](cache_bytes)
 
     @property
     def kept_bytes(self) -> int:
         """How much memory treated weights take now."""
-        return self._memory.used
+        return self._cache.used
 
     def variant(self, levels: IntArray) -> Variant:
         """Return the network at levels of the treatment, shape (layers,); at the highest ones the unpruned one."""
@@ -50,10 +50,10 @@ class Treater:
         return Variant(with_tensors(self._network, changed), versions, adapted=bool(changed))
 
     def _treated(self, part: Part, level: int) -> torch.Tensor:
-        known = self._memory.get((part.path, level))
+        known = self._cache.get((part.path, level))
         if known is not None:
             return known
         weight = self._network.get_parameter(f"{part.path}.weight").detach()
         made = self._levels.treatment.treated(part, weight, self._ranks[part.path], level)
-        self._memory.put((part.path, level), made, made.untyped_storage().nbytes())
+        self._cache.put((part.path, level), made, made.untyped_storage().nbytes())
         return made

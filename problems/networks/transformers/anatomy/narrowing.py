@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from emoprune.problems.networks.coupling.realising import clone
+from emoprune.problems.networks.coupling.pruned_module import clone
 from emoprune.problems.networks.transformers.anatomy.structure import Anatomy, Block, BlockPlan
 from emoprune.problems.networks.transformers.standalone.narrowing import counted, narrow_block
 from emoprune.space import IntArray

@@ -7,8 +7,7 @@ from collections.abc import Hashable, Iterator, Mapping, Sequence
 import torch
 from torch import nn
 
-from emoprune.problems.networks.evaluation.reuse.memory import RecentlyUsed
-from emoprune.problems.networks.evaluation.reuse.worth import WorthKeeping
+from emoprune.problems.networks.evaluation.reuse.cache import GDSFCache, LRUCache
 from emoprune.problems.networks.transformers.anatomy.narrowing import Narrower
 from emoprune.problems.networks.transformers.anatomy.structure import BlockPlan
 from emoprune.problems.networks.transformers.data.batches import Batch
@@ -17,7 +16,7 @@ from emoprune.problems.networks.transformers.running.passing import Calls, calls
 __all__ = ["Runner"]
 
 STATIONS = 10  # places in a model after which hidden states are kept
-BLOCKS_SHARE = 4  # one part in so many of the memory is for narrowed layers
+BLOCKS_SHARE = 4  # one part in so many of the cache is for narrowed layers
 
 
 class Runner:
@@ -26,17 +25,17 @@ class Runner:
     Args:
         narrower: Cuts the layers.
         parts: The batches by part, on their device.
-        memory_bytes: How much memory kept hidden states and narrowed layers may take together.
+        cache_bytes: How much memory kept hidden states and narrowed layers may take together.
     """
 
-    def __init__(self, narrower: Narrower, parts: Mapping[str, Sequence[Batch]], memory_bytes: int) -> None:
+    def __init__(self, narrower: Narrower, parts: Mapping[str, Sequence[Batch]], cache_bytes: int) -> None:
         self._narrower = narrower
         self._parts = parts
         self._calls: dict[str, list[Calls]] = {}
-        own = memory_bytes // BLOCKS_SHARE
-        self._blocks = RecentlyUsed[nn.Module](own)
-        self._hidden = WorthKeeping[list[torch.Tensor]](memory_bytes - own)
-        # In deep models not after every layer: the memory then reaches back to more candidates.
+        own = cache_bytes // BLOCKS_SHARE
+        self._blocks = LRUCache[nn.Module](own)
+        self._hidden = GDSFCache[list[torch.Tensor]](cache_bytes - own)
+        # In deep models not after every layer: the cache then reaches back to more candidates.
         self._every = max(1, len(narrower.anatomy.blocks) // STATIONS)
         self.layers_run = 0
         self.layers_asked = 0

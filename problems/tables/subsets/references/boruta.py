@@ -22,8 +22,8 @@ LEVEL = 0.05
 def boruta(inputs: ReferenceInputs) -> list[Subset]:
     """Return the columns that beat the best shuffled copy more often than by chance; none if none does."""
     block, table = inputs.task.parts.select, inputs.task.table
-    matrix = inputs.worker.computed.matrix(inputs.columns, block, block.train)
-    categories = [place for place, term in enumerate(inputs.columns) if inputs.worker.computed.levels(term, block)]
+    matrix = inputs.loaded.computed.matrix(inputs.columns, block, block.train)
+    categories = [place for place, term in enumerate(inputs.columns) if inputs.loaded.computed.levels(term, block)]
     count, rng = len(inputs.columns), inputs.rng("boruta")
     trees = TreeOptions()
     hits = np.zeros(count)

@@ -37,7 +37,7 @@ def _grown(inputs: ReferenceInputs, choice: list[Term], name: str) -> list[Subse
 
 
 def _loss(inputs: ReferenceInputs, terms: list[Term]) -> float:
-    block, computed = inputs.task.parts.folds[0], inputs.worker.computed
-    model = inputs.worker.learner.fitted(computed, block, terms, inputs.seed)
+    block, computed = inputs.task.parts.folds[0], inputs.loaded.computed
+    model = inputs.loaded.learner.fitted(computed, block, terms, inputs.seed)
     predictions = model.predict(computed.matrix(terms, block, block.scored))
     return inputs.task.measures.metric.loss(inputs.task.table.target[block.scored], predictions)

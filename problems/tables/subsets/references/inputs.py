@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from emoprune.problems.tables.formulas.formula import Formula, Term
 from emoprune.problems.tables.subsets.references.information import information
-from emoprune.problems.tables.task import TableTask, Worker
+from emoprune.problems.tables.task import Loaded, TableTask
 
 __all__ = ["ReferenceInputs", "Subset", "sizes"]
 
@@ -23,7 +23,7 @@ class ReferenceInputs:
     """A task on the rows to search on, and new features: OpenFE's plain answer, and those that have a bit each."""
 
     task: TableTask
-    worker: Worker
+    loaded: Loaded
     openfe: Sequence[Formula]
     survivors: Sequence[Formula]
     seed: int
@@ -36,7 +36,7 @@ class ReferenceInputs:
     @cached_property
     def most_informative(self) -> NDArray[np.int64]:
         """The columns' places, those first that tell most of the target alone; found once for all methods."""
-        found = information(self.worker.computed, self.task.parts.select, self.columns, self.seed)
+        found = information(self.loaded.computed, self.task.parts.select, self.columns, self.seed)
         return np.asarray(np.argsort(-found, kind="stable"))
 
     def rng(self, method: str) -> np.random.Generator:

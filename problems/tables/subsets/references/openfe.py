@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from emoprune.problems.tables.subsets.references.inputs import ReferenceInputs, Subset
 
-__all__ = ["openfe"]
+__all__ = ["FEATURES", "openfe"]
 
 FEATURES = 10
 

@@ -20,7 +20,7 @@ def rfe(inputs: ReferenceInputs) -> list[Subset]:
     wanted, found = sizes(len(left)), []
     while wanted:
         terms = [inputs.columns[place] for place in left]
-        model = inputs.worker.learner.fitted(inputs.worker.computed, inputs.task.parts.select, terms, inputs.seed)
+        model = inputs.loaded.learner.fitted(inputs.loaded.computed, inputs.task.parts.select, terms, inputs.seed)
         size = max(wanted[0], len(left) - max(1, int(DROPPED * len(left))))
         order = np.argsort(-model.importances, kind="stable")[:size]
         left = sorted(left[place] for place in order)

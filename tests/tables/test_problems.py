@@ -18,9 +18,8 @@ from emoprune.errors import ConfigError, ContractError, StorageError
 from emoprune.problems.tables.formulas.formula import Column, Formula, plain_of
 from emoprune.problems.tables.streams.problem import TabularStream
 from emoprune.problems.tables.subsets.feature_subset import FeatureSubset
-from emoprune.problems.tables.subsets.features import Features
+from emoprune.problems.tables.subsets.features import Features, FeaturesOptions
 from emoprune.problems.tables.subsets.genes import SubsetGenes
-from emoprune.problems.tables.subsets.references.catalogue import METHODS
 from emoprune.records import Split
 from emoprune.testing import ProblemConformance, legal_genomes
 
@@ -67,7 +66,7 @@ def prepared(problem: Any, folder: Path) -> Any:
 
 
 def test_all_references_are_there_the_whole_table_first(tmp_path: Path) -> None:
-    problem = prepared(small_features(references=list(METHODS)), tmp_path)
+    problem = prepared(small_features(references=FeaturesOptions(data="").references), tmp_path)
     names = [reference.name for reference in problem.references()]
     assert names[0] == "unpruned"
     families = {name.rstrip("0123456789").rstrip("-") for name in names}
@@ -128,11 +127,11 @@ def test_a_config_names_new_features_by_their_formulas() -> None:
         ({"order": 0}, "order: expected at least 1"),
         ({"budget": 0}, "budget: expected at least 1"),
         ({"survivors": -1}, "survivors: expected 0 or more"),
-        ({"references": ["openfee"]}, "no method is called 'openfee'.*'openfe'"),
-        ({"references": ["rfe", "rfe"]}, "each method once"),
+        ({"references": ["openfee"]}, "references: no reference is called 'openfee'.*'openfe'"),
+        ({"references": ["rfe", "rfe"]}, "references: expected each once, found 'rfe' again"),
         ({"metric": "neg_mean_squared_error"}, "none for a binary task"),
         ({"learner": "xgboost"}, "no learner is called 'xgboost'"),
-        ({"costs": ["flops"]}, "no measure is called 'flops'"),
+        ({"costs": ["flops"]}, "costs: no objective is called 'flops'"),
         ({"select": 0.9}, "at most 0.8 together"),
         ({"data": "nothing.csv"}, "no table is called 'nothing.csv'"),
     ],

@@ -20,7 +20,7 @@ from shared.recording import FOLDER, Report, Table, arguments, publish
 from shared.spreads import Spread, digits
 
 from emoprune.config import SearchSettings
-from emoprune.evaluation.serial import InProcess
+from emoprune.evaluation.serial import Serial
 from emoprune.loop.session import Session
 from emoprune.loop.stages import side_by_side
 from emoprune.loop.start import describe_in_manifest, prepare
@@ -88,7 +88,7 @@ def generations(recorder: Recorder, problem: Pruning, settings: SearchSettings) 
     with recorder, Heartbeat(starting(settings.generations), recorder.write_progress) as heartbeat:
         prepare(problem, recorder, settings.seed)
         describe_in_manifest(problem, recorder)
-        backend = InProcess("cpu", threads=1, time_limit=None, chunk=None)
+        backend = Serial("cpu", threads=1, time_limit=None, chunk=None)
         backend.start(problem)
         session = Session(settings, problem, recorder=recorder, heartbeat=heartbeat, stopping=lambda: False)
         yield from side_by_side({None: session.steps()}, lambda tickets: backend.run(tickets, lambda: False))

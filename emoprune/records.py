@@ -165,13 +165,13 @@ class Front:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Generation:
-    """One turn of the loop, as the caller sees it.
+    """One generation of a search, as the caller sees it.
 
-    `front` holds the best of everything evaluated so far, `population` the ids that survived into the next turn, in
-    order; `hypervolume` is measured against the reference point fixed at the start of the run; `evaluated` and `failed`
-    count from the beginning, `born` counts this turn's candidates; `seconds` is the run's time so far; `ended` says why
-    the search stops here, or is None; `stage` says which stage of a larger search this is a turn of, None for the last;
-    `note` is what a person should know of this turn, or None.
+    `front` holds the best of everything evaluated so far, `population` the ids that survived into the next generation,
+    in order; `hypervolume` is measured against the reference point fixed at the start of the run; `evaluated` and
+    `failed` count from the beginning, `born` counts this generation's candidates; `seconds` is the run's time so far;
+    `ended` says why the search stops here, or is None; `stage` says which stage of a larger search this belongs to,
+    None for the last; `note` is what a person should know of this generation, or None.
     """
 
     index: int

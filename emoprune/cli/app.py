@@ -126,14 +126,14 @@ def run(
     check_free(name, runs)  # before a problem is imported, which can take long
     checked = load(config, _overrides(overrides, workers, address, backend))
     if dry_run:
-        from emoprune.cli import output as showing
-        from emoprune.commands import dry_run as planning
+        from emoprune.cli import output
+        from emoprune.commands.dry_run import dry_run as plan_of
 
-        showing.show("plan", planning.dry_run(checked, runs, name), as_json=as_json)
+        output.show("plan", plan_of(checked, runs, name), as_json=as_json)
         return
-    from emoprune.loop import search as searching
+    from emoprune.loop.search import Search
 
-    _follow(searching.Search(checked, runs=runs, name=name), as_json=as_json)
+    _follow(Search(checked, runs=runs, name=name), as_json=as_json)
 
 
 @app.command()
@@ -152,10 +152,10 @@ def resume(
 
     Only its budget (search.generations, search.evaluations, search.time_limit) and evaluation.* may change.
     """
-    from emoprune.loop import search as searching
+    from emoprune.loop.search import resume as resumed
 
     words = _overrides(overrides, workers, address, backend)
-    _follow(searching.resume(_opened(run, runs), overrides=words, trust_code=trust_code), as_json=as_json)
+    _follow(resumed(_opened(run, runs), overrides=words, trust_code=trust_code), as_json=as_json)
 
 
 def _overrides(
@@ -183,9 +183,9 @@ def _opened(run: str, runs: Path) -> Run:
 @app.command()
 def status(run: RunArgument = "latest", *, runs: RunsOption = Path("runs"), as_json: JsonOption = False) -> None:
     """Show where a run stands."""
-    from emoprune.cli import output as showing
+    from emoprune.cli import output
 
-    showing.status(_opened(run, runs), as_json=as_json)
+    output.status(_opened(run, runs), as_json=as_json)
 
 
 @app.command()
@@ -201,18 +201,18 @@ def pareto(
     wide: Annotated[bool, typer.Option("--wide", help="Also show what each candidate keeps, and all of them.")] = False,
 ) -> None:
     """Show the front and the references."""
-    from emoprune.cli import output as showing
+    from emoprune.cli import output
 
     if as_json and as_csv:
         raise typer.BadParameter("expected --json or --csv, found both; leave one out")
     opened = _opened(run, runs)
-    then = opened if generation is None else showing.RunThen(opened.path, generation)
+    then = opened if generation is None else output.RunThen(opened.path, generation)
     if as_json:
-        showing.front_json(then, wide=wide)
+        output.front_json(then, wide=wide)
     elif as_csv:
-        showing.front_csv(then, wide=wide)
+        output.front_csv(then, wide=wide)
     else:
-        showing.front_table(then, wide=wide)
+        output.front_table(then, wide=wide)
 
 
 @app.command()
@@ -227,23 +227,23 @@ def export(
     as_json: JsonOption = False,
 ) -> None:
     """Write a candidate's pruned thing, verified, to disk."""
-    from emoprune.cli import output as showing
-    from emoprune.commands import export as exports
+    from emoprune.cli import output
+    from emoprune.commands.export import export as exported
 
     opened = _opened(run, runs)
-    folder, said = exports.export(opened, candidate, formats=formats or (), verify=verify, trust_code=trust_code)
+    folder, said = exported(opened, candidate, formats=formats or (), verify=verify, trust_code=trust_code)
     written = {"run": opened.name, "candidate": candidate, "path": str(folder)}
-    showing.show("export", {**written, "verified" if verify else "not_verified": said}, as_json=as_json)
+    output.show("export", {**written, "verified" if verify else "not_verified": said}, as_json=as_json)
 
 
 @app.command()
 def groups(config: ConfigArgument, *, overrides: SetOption = None, as_json: JsonOption = False) -> None:
     """Show what can be pruned and how far, before any search."""
-    from emoprune.cli import output as showing
-    from emoprune.commands import inspection as inspecting
+    from emoprune.cli import output
+    from emoprune.commands.inspection import inspect
     from emoprune.config import load
 
-    showing.inspection(inspecting.inspect(load(config, overrides or ())), as_json=as_json)
+    output.inspection(inspect(load(config, overrides or ())), as_json=as_json)
 
 
 @app.command()
@@ -261,20 +261,20 @@ def audit(
     as_json: JsonOption = False,
 ) -> None:
     """Check whether a run's front can be believed."""
-    from emoprune.cli import output as showing
+    from emoprune.cli import output
     from emoprune.cli.follow import notes_on
-    from emoprune.commands import audit as auditing
+    from emoprune.commands.audit import audit as audited
 
     opened = _opened(run, runs)
     with notes_on():
-        found = auditing.audit(
+        found = audited(
             opened,
             candidates=candidates,
             options=own_options(overrides, epochs),
             device=device.value,
             trust_code=trust_code,
         )
-    showing.audit(opened, found, as_json=as_json)
+    output.audit(opened, found, as_json=as_json)
 
 
 @app.command()
@@ -291,15 +291,15 @@ def recover(
     as_json: JsonOption = False,
 ) -> None:
     """Win back what pruning cost a candidate, and measure it again."""
-    from emoprune.cli import output as showing
+    from emoprune.cli import output
     from emoprune.cli.follow import notes_on
-    from emoprune.commands import recovery as recovering
+    from emoprune.commands.recovery import recover as recovered
 
     opened = _opened(run, runs)
     options = own_options(overrides, epochs, formats)
     with notes_on():
-        found = recovering.recover(opened, candidate, options=options, device=device.value, trust_code=trust_code)
-    showing.recovery(opened, found, as_json=as_json)
+        found = recovered(opened, candidate, options=options, device=device.value, trust_code=trust_code)
+    output.recovery(opened, found, as_json=as_json)
 
 
 @app.command()
@@ -314,7 +314,7 @@ def doctor(
     as_json: JsonOption = False,
 ) -> None:
     """Check whether searches can run here, or whether a run's files are whole."""
-    from emoprune.cli import output as showing
+    from emoprune.cli import output
     from emoprune.errors import ResourcesUnavailable, RunCorrupt
 
     if run is None:
@@ -322,19 +322,19 @@ def doctor(
 
         if repair:
             raise typer.BadParameter("--repair needs a run to repair; name one")
-        failed = showing.checks(check_environment(runs, address), as_json=as_json)
+        failed = output.checks(check_environment(runs, address), as_json=as_json)
         code = ResourcesUnavailable.exit_code
     else:
         from emoprune.doctor.run_files import check_run
         from emoprune.run import find_run
 
         folder = find_run(run, runs)
-        failed = showing.checks(check_run(folder), as_json=as_json, name=folder.name)
+        failed = output.checks(check_run(folder), as_json=as_json, name=folder.name)
         code = RunCorrupt.exit_code
         if repair:
-            from emoprune.doctor.repairing import repair as repaired
+            from emoprune.doctor.repairing import repair as copied
 
-            showing.repaired(repaired(folder), as_json=as_json)
+            output.repaired(copied(folder), as_json=as_json)
             return
     if failed:
         raise typer.Exit(code)
@@ -348,9 +348,9 @@ def report(run: RunArgument = "latest", *, runs: RunsOption = Path("runs"), as_j
     opened = _opened(run, runs)
     path = write_page(opened, opened.path / "report.html")
     if as_json:
-        from emoprune.cli import output as showing
+        from emoprune.cli import output
 
-        showing.write_object("report", {"run": opened.name, "path": str(path)})
+        output.write_object("report", {"run": opened.name, "path": str(path)})
     else:
         typer.echo(path)
 
@@ -369,7 +369,7 @@ def list_(
     as_json: JsonOption = False,
 ) -> None:
     """List problems, methods, operators, examples and runs."""
-    from emoprune.cli import output as showing
+    from emoprune.cli import output
     from emoprune.commands import catalogue, methods
 
     if kind is not Kind.METHODS and (tuning_free or serves or paper or markdown):
@@ -381,7 +381,7 @@ def list_(
         found = methods.methods(methods.Wanted(tuning_free=tuning_free, serves=serves, paper=paper))
     else:
         found = catalogue.overview(runs) if kind is None else catalogue.details(kind.value, runs)
-    showing.show("list", found, as_json=as_json)
+    output.show("list", found, as_json=as_json)
 
 
 @app.command()
@@ -399,9 +399,9 @@ def init(
     _write(path, example_text(example), force=force)
     command = f"emoprune run {shlex.quote(str(path))}"
     if as_json:
-        from emoprune.cli import output as showing
+        from emoprune.cli.output import write_object
 
-        showing.write_object("init", {"example": example, "path": str(path), "try": command})
+        write_object("init", {"example": example, "path": str(path), "try": command})
     else:
         typer.echo(f"{path}\nrun it with: {command}")
 

@@ -28,7 +28,7 @@ from emoprune.report.marked import marked_texts
 from emoprune.report.terminal import LiveView, front_table
 from emoprune.run import Run
 
-__all__ = ["NOTICE", "follow", "notes_on", "run_word"]
+__all__ = ["NOTICE", "follow", "notes_on"]
 
 NOTICE = "stopping after the evaluations under way; press again to stop now"
 _EXIT_CODES = {None: 0, signal.SIGHUP: 129, signal.SIGINT: 130, signal.SIGTERM: 143}
@@ -119,7 +119,7 @@ def _run_of(search: Search) -> Run | None:
         return None
 
 
-def run_word(run: Run) -> str:
+def _word_for(run: Run) -> str:
     """Return the run as one word of a command line: its name in the usual folder, else its path."""
     return shlex.quote(run.name if run.path.parent == Path("runs") else str(run.path))
 
@@ -128,7 +128,7 @@ def _say_how_to_resume(search: Search, when: str = "") -> None:
     run = _run_of(search)
     if run is not None:
         kept = "what was evaluated is kept" if run.holds_evaluations else "nothing was evaluated yet"
-        sys.stderr.write(f"{kept}; {when}continue with: emoprune resume {run_word(run)}\n")
+        sys.stderr.write(f"{kept}; {when}continue with: emoprune resume {_word_for(run)}\n")
 
 
 def _write_generation(run: Run, generation: Generation) -> None:
@@ -152,7 +152,7 @@ def _print_end(search: Search) -> None:
         texts = marked_texts(run)
         if texts is not None:
             Paper().print(texts)
-        word = run_word(run)
+        word = _word_for(run)
         next_steps = [f"report   emoprune report {word}"]
         if run.pareto["knee"].any():
             next_steps.append(f"export   emoprune export {word} knee")

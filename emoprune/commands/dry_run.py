@@ -15,7 +15,7 @@ from emoprune.contracts import Prepared, Problem, constraints_of
 from emoprune.contracts.stages import Stage, Staged
 from emoprune.errors import EvaluationsFailed
 from emoprune.evaluation.evaluator import seed_for
-from emoprune.evaluation.serial import InProcess
+from emoprune.evaluation.serial import Serial
 from emoprune.evaluation.tickets import Ticket, measure
 from emoprune.loop.build import build_backend, build_operators, build_problem
 from emoprune.loop.checks import check_problem
@@ -79,7 +79,7 @@ def _plan(
 def _seconds_for_unpruned(whole: Problem, problem: Problem, config: Config, stage: str | None) -> float:
     """Set the whole problem up and measure the unpruned genome of what is searched of it, itself or a stage."""
     check_problem(problem)
-    InProcess(config.evaluation.device, config.evaluation.threads, None, None).start(whole)
+    Serial(config.evaluation.device, config.evaluation.threads, None, None).start(whole)
     genome = np.array(problem.references()[0].genome, dtype=np.int64)
     key = problem.space.key(genome)
     seed = seed_for(config.search.seed, key, Split.SEARCH)

@@ -15,8 +15,8 @@ from pydantic_core import PydanticCustomError
 
 from emoprune import plugins
 from emoprune.config import source as config_source
-from emoprune.config.plugin_options import import_targets, kind_at, name_and_options, plugin_complaints, plugin_paths
-from emoprune.config.source import Given, example_text
+from emoprune.config.plugin_options import kind_at, name_and_options, plugin_complaints, plugin_paths
+from emoprune.config.source import Given
 from emoprune.errors import ConfigError
 from emoprune.plugins.complaints import (
     CONTRADICTION,
@@ -39,8 +39,6 @@ __all__ = [
     "as_yaml",
     "changed",
     "check_resume",
-    "example_text",
-    "import_targets",
     "json_schema",
     "load",
     "resolved",

@@ -1,4 +1,4 @@
-"""From candidates to evaluations: tickets with seeds, a cache, and the in-process backend."""
+"""What every backend promises, and the pace that all of them keep: how much a worker gets, and when it is late."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The backend in this process."""
+"""The serial backend: one evaluation after the other, in this process."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from emoprune.evaluation.backends import Finished, Pace
 from emoprune.evaluation.tickets import Outcome, Ticket, TimeLimitReached, measure, set_up
 from emoprune.records import Ran, Status
 
-__all__ = ["InProcess"]
+__all__ = ["Serial"]
 
 
-class InProcess:
+class Serial:
     """Evaluates in this process, one chunk after the other: for debugging, small problems and notebooks.
 
     The time limit works on Unix in the main thread, and only while Python code runs; use Ray where an evaluation can
@@ -60,7 +60,7 @@ class InProcess:
 
     def _within_limit(self, chunk: list[Ticket]) -> list[Finished]:
         if self._problem is None:
-            raise WorkersLost("the in-process backend was not started; call start(problem) before run()")
+            raise WorkersLost("the serial backend was not started; call start(problem) before run()")
         begun = time.monotonic()
         try:
             with _alarm(self._pace.limit(len(chunk))):
@@ -72,6 +72,7 @@ class InProcess:
         seconds = time.monotonic() - begun
         self._pace.note(seconds, len(chunk))
         each = seconds / len(chunk)
+        # The worker's name is what histories have had from the beginning.
         return [Finished(*pair, Ran("in-process", each)) for pair in zip(chunk, outcomes, strict=True)]
 
     def close(self) -> None:

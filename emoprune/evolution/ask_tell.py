@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from emoprune.contracts import Objective
 from emoprune.contracts.algorithm import NO_PARENT, Algorithm, Measured, Proposed
 from emoprune.errors import ContractError, RunCorrupt
-from emoprune.evolution.duplicates import Novelty
+from emoprune.evolution.duplicates import Duplicates
 from emoprune.evolution.variation import Operators, Variation
 from emoprune.space import IntArray, Space
 
@@ -79,14 +79,14 @@ class Evolution:
         self.next_id = 0
         self._rng = rng
         self._population = population
-        self._variation = Variation(space, operators, Novelty(space), rng, tuple(objectives), population)
+        self._variation = Variation(space, operators, Duplicates(space), rng, tuple(objectives), population)
         self._asked = Offspring.none(len(space))
         self._algorithm = algorithm
         algorithm.check(objectives)
         algorithm.begin(self._variation)
 
     @property
-    def turn(self) -> int | None:
+    def per_generation(self) -> int | None:
         """How many candidates a generation after the first one has while there are new genomes; None if it varies."""
         return self._algorithm.turn
 
@@ -135,11 +135,11 @@ class Evolution:
         """
         if self.ended is not None:
             return Offspring.none(len(self.space))
-        self._variation.novelty.begin_turn()
+        self._variation.duplicates.begin_generation()
         proposed = self._algorithm.ask(self._rng)
         self.space.check(proposed.genomes, self.name)
-        # Every way to new genomes goes through the novelty; what went around it may have been asked for before.
-        strangers = self._variation.novelty.settle(proposed.genomes)
+        # Every way to new genomes goes through the duplicates; what went around them may have been asked for before.
+        strangers = self._variation.duplicates.keep(proposed.genomes)
         if strangers:
             raise ContractError(
                 f"{self.name}: expected genomes that were never proposed before, each of them once, found {strangers} "
@@ -196,4 +196,4 @@ class Evolution:
             self._algorithm.restore(state["state"], history)
         except (KeyError, TypeError, ValueError, IndexError) as error:
             raise RunCorrupt(f"the checkpoint does not hold a state of {self.name}: {error!r}") from error
-        self._variation.novelty.remember(asked)
+        self._variation.duplicates.remember(asked)

@@ -9,19 +9,19 @@ import numpy as np
 
 from emoprune.space import IntArray, Space
 
-__all__ = ["Novelty"]
+__all__ = ["Duplicates"]
 
 ENUMERABLE = 1 << 22  # genomes; spaces of up to so many are searched to the last one
 CHUNK = 1 << 14  # genomes that are unpacked at a time
 
 
 @dataclass(slots=True)
-class Novelty:
-    """Remembers every genome ever asked for, by packed key, and which of them came in this turn."""
+class Duplicates:
+    """Remembers every genome ever asked for, by packed key, and which of them came in this generation."""
 
     space: Space
     _known: set[bytes] = field(default_factory=set)
-    _this_turn: set[bytes] = field(default_factory=set)
+    _this_generation: set[bytes] = field(default_factory=set)
 
     def __len__(self) -> int:
         return len(self._known)
@@ -42,7 +42,7 @@ class Novelty:
         chosen = sorted(rows[key] for key in rows.keys() - self._known)[: max(0, limit)]
         new = [keys[row] for row in chosen]
         self._known.update(new)
-        self._this_turn.update(new)
+        self._this_generation.update(new)
         return np.array(chosen, dtype=np.int64)
 
     @staticmethod
@@ -50,19 +50,20 @@ class Novelty:
         # Of equal ones the first counts: written last, it is what stays.
         return {key: row for row, key in zip(range(len(keys) - 1, -1, -1), reversed(keys), strict=True)}
 
-    def begin_turn(self) -> None:
-        """Note that what is new from here on belongs to another turn."""
-        self._this_turn.clear()
+    def begin_generation(self) -> None:
+        """Note that what is new from here on belongs to another generation."""
+        self._this_generation.clear()
 
-    def settle(self, proposed: IntArray) -> int:
-        """Keep what a turn proposes, shape (n, genes), and forget what it tried besides; return how many were not new.
+    def keep(self, proposed: IntArray) -> int:
+        """Keep what a generation proposes, shape (n, genes), and forget what it tried besides.
 
-        So a search that was interrupted, and remembers only what it proposed, goes on like one that was not.
+        So a search that was interrupted, and remembers only what it proposed, goes on like one that was not. Returns
+        how many of the proposed were not new.
         """
         keys = self.space.keys(proposed)
-        kept = set(keys) & self._this_turn
-        self._known -= self._this_turn - kept
-        self._this_turn = kept
+        kept = set(keys) & self._this_generation
+        self._known -= self._this_generation - kept
+        self._this_generation = kept
         return len(keys) - len(kept)
 
     @property

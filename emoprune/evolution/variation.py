@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from emoprune.contracts import Canonical, Crossover, Mutation, Objective, Repair, Sampling, Seeding
 from emoprune.contracts.algorithm import NO_PARENT, Parents, Proposed
-from emoprune.evolution.duplicates import Novelty
+from emoprune.evolution.duplicates import Duplicates
 from emoprune.space import IntArray, Space
 
 __all__ = ["Operators", "Variation", "tournament"]
@@ -78,7 +78,7 @@ class Variation:
 
     space: Space
     operators: Operators
-    novelty: Novelty
+    duplicates: Duplicates
     rng: np.random.Generator
     objectives: Sequence[Objective] = ()
     population: int = 0
@@ -110,7 +110,7 @@ class Variation:
                 break
             children, ids = self._mate(parents, missing)
             legal = self.operators.repaired(self.space, children, self.rng, "crossover or mutation")
-            rows = self.novelty.first_new(legal, missing)
+            rows = self.duplicates.first_new(legal, missing)
             made.append(legal[rows])
             ancestry.append(ids[rows])
         immigrants = self.sampled(count - sum(map(len, made)))
@@ -135,7 +135,7 @@ class Variation:
 
     def unmeasured(self, genomes: IntArray) -> IntArray:
         """Return the rows of the genomes that are new, equal ones once, without remembering them."""
-        return self.novelty.new_rows(genomes)
+        return self.duplicates.new_rows(genomes)
 
     def mutated(self, genomes: IntArray) -> IntArray:
         """Return mutants of genomes of shape (n, genes), repaired; they may be known already."""
@@ -148,7 +148,7 @@ class Variation:
 
     def first_new(self, genomes: IntArray, limit: int) -> IntArray:
         """Return the rows of the first `limit` genomes that are new, and remember these."""
-        return self.novelty.first_new(genomes, limit)
+        return self.duplicates.first_new(genomes, limit)
 
     def _mate(self, parents: Parents, count: int) -> tuple[IntArray, IntArray]:
         """Select, cross and mutate: at least `count` children and their parents' ids, not yet repaired."""
@@ -161,7 +161,7 @@ class Variation:
 
     def _new(self, genomes: IntArray, limit: int, source: str) -> IntArray:
         legal = self.operators.repaired(self.space, genomes, self.rng, source)
-        return legal[self.novelty.first_new(legal, limit)]
+        return legal[self.duplicates.first_new(legal, limit)]
 
     def _completed(self, made: Sequence[IntArray], count: int) -> IntArray:
         """Join what was made; if that is too little and the space is small, add what is left of it, in random order."""
@@ -172,14 +172,14 @@ class Variation:
     def _remaining(self, limit: int) -> IntArray:
         """Return up to `limit` of what is left of a space that can be gone through; nothing of a larger one."""
         found = self._nothing()
-        if not self.novelty.enumerable:
+        if not self.duplicates.enumerable:
             return found
-        for genomes in self.novelty.rest(self.rng):
+        for genomes in self.duplicates.rest(self.rng):
             legal = genomes[self.space.legal(genomes)]
             # Genomes that their canonical form or a cost bound would move are not candidates of their own.
             fixed = self.operators.repaired(self.space, legal, self.rng, "repair") if len(legal) else legal
             own = legal[(fixed == legal).all(axis=1)]
-            found = np.concatenate([found, own[self.novelty.first_new(own, limit - len(found))]])
+            found = np.concatenate([found, own[self.duplicates.first_new(own, limit - len(found))]])
             if len(found) == limit:
                 return found
         self.exhausted = True

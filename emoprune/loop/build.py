@@ -1,4 +1,4 @@
-"""From a config to the live parts of a search: the problem, the operators, the backend."""
+"""From a config to the live parts of a search: the problem, the operators, the algorithm, the backend."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from emoprune.contracts import Canonical, Problem
 from emoprune.contracts.algorithm import Algorithm
 from emoprune.errors import ConfigError, EmopruneError
 from emoprune.evaluation.backends import Backend
-from emoprune.evaluation.serial import InProcess
+from emoprune.evaluation.serial import Serial
 from emoprune.evolution.ask_tell import Evolution
 from emoprune.evolution.variation import Operators
 
@@ -78,7 +78,7 @@ def build_backend(settings: EvaluationSettings) -> Backend:
     workers = None if settings.workers == "auto" else settings.workers
     chunk = None if settings.chunk == "auto" else settings.chunk
     if settings.backend == "serial":
-        return InProcess(settings.device, settings.threads, settings.time_limit, chunk)
+        return Serial(settings.device, settings.threads, settings.time_limit, chunk)
     from emoprune.cluster import RayActors
 
     return RayActors(

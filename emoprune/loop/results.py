@@ -1,4 +1,4 @@
-"""What comes out of a search: the front measured again on held-out data, its tables, and exported candidates."""
+"""What a search leaves to its readers: who is measured again on held-out data, tables, descriptions, alarms."""
 
 from __future__ import annotations
 

@@ -21,12 +21,12 @@ from emoprune.loop.build import build_backend, build_problem
 from emoprune.loop.session import STOPPED, Session
 from emoprune.loop.stages import STAGES, Staging, side_by_side
 from emoprune.loop.start import check_early, describe_in_manifest, kept_fronts, prepare, sign_in_manifest
+from emoprune.loop.trust import check_trust
 from emoprune.plugins import GIVEN, importable_from, is_given
 from emoprune.records import Generation, Progress, Split
 from emoprune.run import Run, open_run
 from emoprune.run.heartbeat import Heartbeat, continuing, starting, watched
 from emoprune.run.recorder import Recorder, check_free, environment
-from emoprune.run.trust import check_trust
 
 __all__ = ["Search", "resume", "search"]
 
@@ -181,10 +181,10 @@ class Search:
             recorder = self._recorder
             first = continuing(recorder.progress_before, self.config.search.generations)
             heartbeat = self._heartbeat = stack.enter_context(Heartbeat(first, recorder.write_progress))
-            turns = self._turns(problem, backend, recorder, heartbeat)
-            yield from watched(heartbeat, turns, lambda: self._stopping, lambda: self.ended)
+            generations = self._generations(problem, backend, recorder, heartbeat)
+            yield from watched(heartbeat, generations, lambda: self._stopping, lambda: self.ended)
 
-    def _turns(
+    def _generations(
         self, problem: Problem, backend: Backend, recorder: Recorder, heartbeat: Heartbeat
     ) -> Iterator[Generation]:
         """Prepare the problem, start the workers, then run the session."""
@@ -211,7 +211,7 @@ class Search:
                 start=start,
                 measuring=measuring,
             )
-            yield from staging.turns()
+            yield from staging.generations()
             recorder.warnings += staging.warnings
         if self._stopping:
             self.ended = STOPPED

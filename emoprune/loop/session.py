@@ -146,7 +146,7 @@ class Session:
                 f"{len(finished)} of them; restore the history from a copy"
             )
         by_generation = itertools.groupby(finished, key=lambda each: each.candidate.generation)
-        scored = [self._archive.add(turn) for _, turn in by_generation]
+        scored = [self._archive.add(evaluations) for _, evaluations in by_generation]
         if self._archive.digest != body["history_digest"]:
             raise RunCorrupt(
                 f"history.jsonl of {self._recorder.path.name} was altered since its last checkpoint; "
@@ -244,11 +244,11 @@ class Session:
 
     def _born_later(self, index: int, born: int) -> int | None:
         """Return how many candidates come after generation `index`, in which `born` are; None if nobody can know."""
-        turn = self._evolution.turn
-        if turn is None:
+        usual = self._evolution.per_generation
+        if usual is None:
             return None
         later = 0 if self._evolution.exhausted else max(0, self._settings.generations - 1 - index)
-        return later * (min(turn, born) if index else turn)  # near the end of a space no more are born than now
+        return later * (min(usual, born) if index else usual)  # near the end of a space no more are born than now
 
     def _remaining(self, evaluated: int, pending: int, rate: float | None) -> float | None:
         """Return the seconds left at this rate, up to whichever budget ends first; None where nobody can know."""
@@ -271,7 +271,7 @@ class Session:
         if index == 0:
             self._fix_point(scored.objectives)
         self._evolution.tell(scored.ids - offspring.ids[0], scored.objectives, scored.violation)
-        generation = self._turned(index, len(offspring))
+        generation = self._generation(index, len(offspring))
         body = {
             "generation": generation.as_json(),
             "evolution": self._evolution.state(),
@@ -291,7 +291,7 @@ class Session:
         names = [objective.name for objective in self._objectives]
         self._recorder.update_manifest(reference_point=dict(zip(names, natural, strict=True)))
 
-    def _turned(self, index: int, born: int) -> Generation:
+    def _generation(self, index: int, born: int) -> Generation:
         return Generation(
             index=index,
             front=self._archive.front,
@@ -308,7 +308,7 @@ class Session:
 
     def _shortage(self, index: int, born: int) -> str | None:
         """Say that fewer genomes were born than a generation has, if it is so."""
-        wanted = self._evolution.turn if index else self._settings.population
+        wanted = self._evolution.per_generation if index else self._settings.population
         if wanted is None or born >= wanted:
             return None
         return f"nearly exhausted: {born:,} new genomes were found instead of {wanted:,}"

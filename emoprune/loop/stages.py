@@ -34,7 +34,7 @@ Steps = Generator[Work | Generation]
 
 log = logging.getLogger(__name__)
 
-FOLDER = "stages"
+FOLDER = "stages"  # of their runs, in the run of the whole
 STAGES = "stages"  # the phase in which they are measured
 
 
@@ -90,31 +90,27 @@ class Staging:
     measuring: Measuring
     warnings: list[str] = field(default_factory=list)
 
-    def turns(self) -> Iterator[Generation]:
+    def generations(self) -> Iterator[Generation]:
         """Run wave after wave of stages; afterwards the problem itself can be searched, unless `stopping`."""
         concluded: dict[str, Concluded] = {}
         known = Next()
         while not self.stopping():
             self.heartbeat.update(phase="between stages" if concluded else "preparing")
-            known = self._joined(known, self.problem.following(concluded, self._material, self.settings.seed))
+            known = _joined(known, self.problem.following(concluded, self._material, self.settings.seed))
             self._write(known)
             wave = [stage for stage in known.stages if stage.name not in concluded]
             if not wave:
                 return
             yield from self._wave(wave)
             if not self.stopping():
-                concluded |= {stage.name: self._concluded(stage) for stage in wave}
+                concluded |= {stage.name: _concluded(Run(self._folder(stage)), stage.problem) for stage in wave}
 
     @property
     def _material(self) -> Path:
         return self.recorder.path / "problem"
 
-    def _joined(self, known: Next, following: Next) -> Next:
-        return Next(
-            [*known.stages, *following.stages],
-            {**known.tables, **following.tables},
-            [*known.notes, *following.notes],
-        )
+    def _folder(self, stage: Stage) -> Path:
+        return self.recorder.path / FOLDER / stage.name
 
     def _write(self, known: Next) -> None:
         """Keep, for people and reports, which stages there are and what was concluded from them."""
@@ -132,7 +128,7 @@ class Staging:
         with ExitStack() as stack:
             steps: dict[str | None, Steps] = {}
             for stage in wave:
-                folder = self.recorder.path / FOLDER / stage.name
+                folder = self._folder(stage)
                 if (folder / "manifest.json").is_file() and _over(Run(folder)):
                     self._note(stage.name, Run(folder).progress.message or "finished")
                     continue
@@ -179,9 +175,9 @@ class Staging:
             log.warning("%s", self.warnings[-1])
 
     def _recorder(self, stage: Stage) -> Recorder:
-        folder = self.recorder.path / FOLDER
-        if (folder / stage.name / "manifest.json").is_file():
-            return Recorder(folder / stage.name)
+        folder = self._folder(stage)
+        if (folder / "manifest.json").is_file():
+            return Recorder(folder)
         whole = self.recorder.run
         settings = stage_settings(self.settings, stage.settings, stage.name)
         resolved = {**whole.config, "search": settings.model_dump(mode="json")}
@@ -189,14 +185,18 @@ class Staging:
         manifest |= {"problem": whole.manifest["problem"], "stage": stage.name, "seed": settings.seed}
         manifest |= {"references": [], "reference_point": None, "sessions": []}
         files = {"config.resolved.json": json.dumps(resolved, indent=2, allow_nan=False) + "\n"}
-        return Recorder.create(folder, stage.name, stage.name, manifest=manifest, files=files)
-
-    def _concluded(self, stage: Stage) -> Concluded:
-        run = Run(self.recorder.path / FOLDER / stage.name)
-        return _concluded_by(run, stage.problem)
+        return Recorder.create(folder.parent, stage.name, stage.name, manifest=manifest, files=files)
 
     def _note(self, name: str, words: str) -> None:
         self.heartbeat.update(stages={**self.heartbeat.progress.stages, name: words})
+
+
+def _joined(known: Next, following: Next) -> Next:
+    return Next(
+        [*known.stages, *following.stages],
+        {**known.tables, **following.tables},
+        [*known.notes, *following.notes],
+    )
 
 
 def _over(run: Run) -> bool:
@@ -213,7 +213,7 @@ def _words(generation: Generation) -> str:
     )
 
 
-def _concluded_by(run: Run, problem: Problem) -> Concluded:
+def _concluded(run: Run, problem: Problem) -> Concluded:
     """Return what a finished stage found, from its run's folder."""
     genomes = {each.candidate.id: each.candidate.genome for each in run.evaluations()}
     frame = run.pareto

@@ -1,4 +1,4 @@
-"""What happens once, before the first generation: prepare, write down what is searched, seeds, reference point."""
+"""What happens once, in this order: refusals, preparation, the manifest, seeds and references, the reference point."""
 
 from __future__ import annotations
 
@@ -38,37 +38,6 @@ __all__ = [
 ]
 
 
-def prepare(problem: Problem, recorder: Recorder, seed: int) -> None:
-    """Let the problem make what it needs once.
-
-    Raises:
-        ConfigError: It is not the problem that was described when the run was begun.
-    """
-    folder = recorder.path / "problem"
-    folder.mkdir(exist_ok=True)
-    if isinstance(problem, Prepared):
-        problem.prepare(folder, seed)
-    if "genes" in recorder.run.manifest:  # else its stages, if it has some, may still have to say what they are
-        check_unchanged(problem, recorder.run)
-
-
-def sign_in_manifest(recorder: Recorder, session: Mapping[str, Any]) -> None:
-    """Write down who works on the run from now on."""
-    recorder.update_manifest(sessions=[*recorder.run.manifest["sessions"], session])
-
-
-def describe_in_manifest(problem: Problem, recorder: Recorder) -> None:
-    """Check that the problem keeps its promise, and write down what the readers need to know of it.
-
-    Raises:
-        ContractError: It lacks a member, or what it says of itself cannot be.
-        ConfigError: The problem is not the one that the run was begun with.
-    """
-    check_problem(problem)
-    check_unchanged(problem, recorder.run)
-    recorder.update_manifest(**facts_of(problem))
-
-
 def check_early(config: Config, problem: Problem, runs: Path, name: str | None) -> None:
     """Refuse, before any worker is started and any folder made, what can be known to fail.
 
@@ -91,7 +60,80 @@ def check_early(config: Config, problem: Problem, runs: Path, name: str | None) 
     check_problem(problem)
     build_algorithm(config.search).check(problem.objectives)
     for former in formers:
-        check_space_of(former, problem)
+        _check_space_of(former, problem)
+
+
+def sign_in_manifest(recorder: Recorder, session: Mapping[str, Any]) -> None:
+    """Write down who works on the run from now on."""
+    recorder.update_manifest(sessions=[*recorder.run.manifest["sessions"], session])
+
+
+def prepare(problem: Problem, recorder: Recorder, seed: int) -> None:
+    """Let the problem make what it needs once.
+
+    Raises:
+        ConfigError: It is not the problem that was described when the run was begun.
+    """
+    folder = recorder.path / "problem"
+    folder.mkdir(exist_ok=True)
+    if isinstance(problem, Prepared):
+        problem.prepare(folder, seed)
+    if "genes" in recorder.run.manifest:  # else its stages, if it has some, may still have to say what they are
+        check_unchanged(problem, recorder.run)
+
+
+def describe_in_manifest(problem: Problem, recorder: Recorder) -> None:
+    """Check that the problem keeps its promise, and write down what the readers need to know of it.
+
+    Raises:
+        ContractError: It lacks a member, or what it says of itself cannot be.
+        ConfigError: The problem is not the one that the run was begun with.
+    """
+    check_problem(problem)
+    check_unchanged(problem, recorder.run)
+    recorder.update_manifest(**facts_of(problem))
+
+
+def kept_fronts(settings: SearchSettings, problem: Problem, recorder: Recorder) -> dict[str, list[IntArray]]:
+    """Return the fronts that the search starts from as they were when it began, whatever became of those runs since.
+
+    Raises:
+        RunNotFound, ConfigError: As in `former_fronts`, the first time.
+    """
+    known = recorder.kept_starts()
+    if known is None:
+        fronts = former_fronts(settings, problem, recorder.path.parent) if settings.warm_start else {}
+        known = {name: [genome.tolist() for genome in genomes] for name, genomes in fronts.items()}
+        if known:
+            recorder.keep_starts(known)
+    return {name: list(problem.space.as_genomes(genomes)) for name, genomes in known.items() if genomes}
+
+
+def former_fronts(settings: SearchSettings, problem: Problem, runs: Path) -> dict[str, list[IntArray]]:
+    """Return the genomes of the fronts that the search starts from, as they are now.
+
+    Raises:
+        RunNotFound: There is no such run.
+        ConfigError: It searched another space.
+    """
+    return {name: _front_of(Run(find_run(name, runs)), problem) for name in settings.warm_start}
+
+
+def _front_of(former: Run, problem: Problem) -> list[IntArray]:
+    _check_space_of(former, problem)
+    fronts = former.generations["front"]
+    wanted = set(fronts.iloc[-1]) if len(fronts) else set()
+    return [each.candidate.genome for each in former.evaluations() if each.candidate.id in wanted]
+
+
+def _check_space_of(former: Run, problem: Problem) -> None:
+    """Refuse to start from a run of another space.
+
+    Raises:
+        ConfigError: Its genes are not the problem's.
+    """
+    if former.manifest.get("genes") != [asdict(gene) for gene in problem.space.genes]:
+        raise ConfigError(f"search.warm_start: run {former.name} searched another space; its front does not fit")
 
 
 def seeds_and_origins(problem: Problem, fronts: Mapping[str, Sequence[IntArray]]) -> tuple[IntArray, list[str]]:
@@ -114,46 +156,15 @@ def seeds_and_origins(problem: Problem, fronts: Mapping[str, Sequence[IntArray]]
     return np.array(seeds, dtype=np.int64), origins
 
 
-def former_fronts(settings: SearchSettings, problem: Problem, runs: Path) -> dict[str, list[IntArray]]:
-    """Return the genomes of the fronts that the search starts from, as they are now.
-
-    Raises:
-        RunNotFound: There is no such run.
-        ConfigError: It searched another space.
-    """
-    return {name: _front_of(Run(find_run(name, runs)), problem) for name in settings.warm_start}
-
-
-def kept_fronts(settings: SearchSettings, problem: Problem, recorder: Recorder) -> dict[str, list[IntArray]]:
-    """Return the fronts that the search starts from as they were when it began, whatever became of those runs since.
-
-    Raises:
-        RunNotFound, ConfigError: As in `former_fronts`, the first time.
-    """
-    known = recorder.kept_starts()
-    if known is None:
-        fronts = former_fronts(settings, problem, recorder.path.parent) if settings.warm_start else {}
-        known = {name: [genome.tolist() for genome in genomes] for name, genomes in fronts.items()}
-        if known:
-            recorder.keep_starts(known)
-    return {name: list(problem.space.as_genomes(genomes)) for name, genomes in known.items() if genomes}
-
-
-def check_space_of(former: Run, problem: Problem) -> None:
-    """Refuse to start from a run of another space.
-
-    Raises:
-        ConfigError: Its genes are not the problem's.
-    """
-    if former.manifest.get("genes") != [asdict(gene) for gene in problem.space.genes]:
-        raise ConfigError(f"search.warm_start: run {former.name} searched another space; its front does not fit")
-
-
-def _front_of(former: Run, problem: Problem) -> list[IntArray]:
-    check_space_of(former, problem)
-    fronts = former.generations["front"]
-    wanted = set(fronts.iloc[-1]) if len(fronts) else set()
-    return [each.candidate.genome for each in former.evaluations() if each.candidate.id in wanted]
+def name_references(
+    problem: Problem, references: Sequence[Reference], offspring: Offspring, recorder: Recorder
+) -> None:
+    """Tell the readers which candidates are references; equal ones share a candidate and the first one's name."""
+    ids = dict(zip(problem.space.keys(offspring.genomes), offspring.ids.tolist(), strict=True))
+    named: dict[int, str] = {}
+    for reference in references:
+        named.setdefault(ids[problem.space.key(reference.genome)], reference.name)
+    recorder.update_manifest(references=[{"candidate": number, "name": name} for number, name in named.items()])
 
 
 def surveyed(problem: Problem, evaluations: Sequence[Evaluation]) -> list[Reference]:
@@ -178,17 +189,6 @@ def surveyed(problem: Problem, evaluations: Sequence[Evaluation]) -> list[Refere
         ) from error
     check_references(problem, [*problem.references(), *picked])
     return picked
-
-
-def name_references(
-    problem: Problem, references: Sequence[Reference], offspring: Offspring, recorder: Recorder
-) -> None:
-    """Tell the readers which candidates are references; equal ones share a candidate and the first one's name."""
-    ids = dict(zip(problem.space.keys(offspring.genomes), offspring.ids.tolist(), strict=True))
-    named: dict[int, str] = {}
-    for reference in references:
-        named.setdefault(ids[problem.space.key(reference.genome)], reference.name)
-    recorder.update_manifest(references=[{"candidate": number, "name": name} for number, name in named.items()])
 
 
 def fixed_point(

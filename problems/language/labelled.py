@@ -13,7 +13,7 @@ from emoprune.errors import ConfigError
 from emoprune.problems.language.tabular import TabularFile, tabular_file
 from emoprune.problems.storage.located import located
 
-__all__ = ["LabelledTexts", "labelled_texts"]
+__all__ = ["LABEL_COLUMNS", "LabelledTexts", "labelled_texts"]
 
 TEXT_COLUMNS = ("sentence", "text", "review", "title")
 LABEL_COLUMNS = ("label", "labels", "class", "target")

@@ -20,10 +20,10 @@ from emoprune.problems.prompts.measures import TOKENS
 from emoprune.problems.prompts.prepare import Stops, going_on_later, made_stops, worth_of
 from emoprune.problems.prompts.prompt_data import Asked, TaskName
 from emoprune.problems.prompts.references.catalogue import (
+    METHODS,
     USUAL,
     Bench,
     MadeReferences,
-    check_names,
     kept_references,
     made_references,
 )
@@ -35,13 +35,12 @@ from emoprune.problems.prompts.stopping import GiveUp
 from emoprune.problems.prompts.task import Options, Precision, PromptTask
 from emoprune.problems.prompts.tasks.writing import Match, Writing
 from emoprune.problems.prompts.template import Template
-from emoprune.problems.prompts.writing_files import write_json
+from emoprune.problems.storage.kept import write_json
+from emoprune.problems.storage.kept_references import REFERENCES, check_names
 from emoprune.records import Split
 from emoprune.space import Gene, Group, IntArray, Space
 
 __all__ = ["PromptTokens"]
-
-REFERENCES = "references.json"
 
 
 class PromptTokens:
@@ -109,7 +108,7 @@ class PromptTokens:
         test_examples: int | None = None,
         precision: Precision = "float32",
     ) -> None:
-        check_names(references)
+        check_names(references, METHODS)
         if reference_prompts < 1:
             raise ConfigError(f"reference_prompts: expected 1 or more, found {reference_prompts}")
         if halving is not None and not 0 < halving <= 1:

@@ -17,7 +17,7 @@ from emoprune.problems.tables.standalone.features import OPERATORS as COMPUTED
 from emoprune.problems.tables.standalone.features import Values
 from emoprune.problems.tables.table import Table
 
-__all__ = ["Computed", "Kept", "is_category", "learns"]
+__all__ = ["MEGABYTE", "Computed", "Kept", "is_category", "learns"]
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]

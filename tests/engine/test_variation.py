@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from emoprune.contracts.algorithm import Parents
 from emoprune.errors import ContractError
-from emoprune.evolution.duplicates import Novelty
+from emoprune.evolution.duplicates import Duplicates
 from emoprune.evolution.variation import Operators, Variation, tournament
 from emoprune.operators.crossover import UniformCrossover
 from emoprune.operators.mutation import ByKindMutation
@@ -34,7 +34,7 @@ def operators(canonical: WithoutLastGene | None = None, repaired: bool = True) -
 
 
 def variation(space: Space, seed: int = 1, canonical: WithoutLastGene | None = None) -> Variation:
-    return Variation(space, operators(canonical), Novelty(space), np.random.default_rng(seed))
+    return Variation(space, operators(canonical), Duplicates(space), np.random.default_rng(seed))
 
 
 def parents_of(genomes: IntArray, seed: int = 3) -> Parents:
@@ -115,7 +115,7 @@ def test_the_same_generator_state_makes_the_same_offspring(seed: int) -> None:
 
 def test_an_operator_that_makes_illegal_genomes_is_named() -> None:
     space = Space.bits(6, groups=[Group("all", tuple(range(6)), floor=6)])
-    maker = Variation(space, operators(repaired=False), Novelty(space), np.random.default_rng(1))
+    maker = Variation(space, operators(repaired=False), Duplicates(space), np.random.default_rng(1))
     with pytest.raises(ContractError, match=r"sampling.*illegal.*add a repair"):
         maker.initial(np.zeros((0, 6), dtype=np.int64), 5)
 

@@ -50,9 +50,9 @@ def slicer_of(scores: Sequence[Scores]) -> Slicer:
 def arms_of(
     widths: IntArray, *, epochs: float, scratch: FromScratch, images: int | None = None, repeats: int = 2, seed: int = 0
 ) -> list[Arm]:
-    material = TrainingImages.load(digits_data().train, "cpu", images)
+    training = TrainingImages.load(digits_data().train, "cpu", images)
     trials = Trials(Plan(epochs), repeats, seed)
-    return ShapeTrials(digits_scores(), slicer_of, digits_bench(), material, trials, scratch).arms(widths, 0)
+    return ShapeTrials(digits_scores(), slicer_of, digits_bench(), training, trials, scratch).arms(widths, 0)
 
 
 def share_of(widths: IntArray) -> float:

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from networks_for_tests import network, stripes
+from networks_for_tests import network
 from numpy.typing import NDArray
 from pydantic import ValidationError
 from safetensors.torch import load_file, save_file
@@ -236,13 +236,7 @@ def test_weights_made_by_another_recipe_are_refused(folder: Path, seed: int, opt
 
 def test_training_that_diverges_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="training diverged"):
-        small(network="test_channels:diverging", epochs=1).prepare(tmp_path, 1)
-
-
-def diverging() -> torch.nn.Sequential:
-    made = network()
-    torch.nn.init.constant_(made.get_parameter("6.weight"), 1e38)
-    return made
+        small(network="networks_for_tests:diverging", epochs=1).prepare(tmp_path, 1)
 
 
 def test_workers_get_weights_and_images_but_nothing_that_setup_loaded(folder: Path) -> None:
@@ -255,36 +249,22 @@ def test_workers_get_weights_and_images_but_nothing_that_setup_loaded(folder: Pa
 
 def test_the_fingerprint_tells_other_weights_and_other_data_apart(folder: Path, tmp_path: Path) -> None:
     other_weights = prepared(tmp_path / "weights", epochs=1)
-    other_data = prepared(tmp_path / "data", data="test_channels:brighter")
+    other_data = prepared(tmp_path / "data", data="networks_for_tests:brighter")
     prints = {prepared(folder).fingerprint(), other_weights.fingerprint(), other_data.fingerprint()}
     assert len(prints) == 3
-
-
-def brighter() -> ImageData:
-    made = stripes()
-    test = LabelledImages(made.test.images + np.float32(0.5), made.test.labels)
-    return ImageData(made.train, made.search, made.select, test)
 
 
 # what goes wrong
 
 
 def test_outputs_that_are_not_finite_are_a_failure_with_a_reason(tmp_path: Path) -> None:
-    problem = small(data="test_channels:overflowing")
+    problem = small(data="networks_for_tests:overflowing")
     problem.prepare(tmp_path, 1)
     problem.setup("cpu", 1)
     (row,) = problem.evaluate(problem.space.full[np.newaxis], np.zeros(1, dtype=np.uint64), Split.SEARCH)
     assert row == Failure("the network's outputs are not finite")
     with pytest.raises(ContractError, match="the network's outputs for the test images are not finite"):
         problem.export(problem.space.full, tmp_path / "export")
-
-
-def overflowing() -> ImageData:
-    made = stripes()
-    search, test = (
-        LabelledImages(part.images.clip(-1, 1) * np.float32(3e38), part.labels) for part in (made.search, made.test)
-    )
-    return ImageData(made.train, search, made.select, test)
 
 
 def test_what_needs_weights_says_so_before_prepare() -> None:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy import stats
 
+from emoprune.contracts import FloatArray
 from emoprune.errors import ContractError
 from emoprune.problems.networks.channels.audits.fidelity import (
     Ranked,
@@ -20,7 +21,6 @@ from emoprune.problems.networks.channels.audits.fidelity import (
 )
 from emoprune.problems.networks.evaluation.chance import guessing, indistinguishable_from_guessing
 from emoprune.problems.networks.statistics.correlations import (
-    FloatArray,
     Statistic,
     anomaly_ratio,
     kendall_tau,

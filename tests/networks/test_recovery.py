@@ -41,7 +41,7 @@ def one_thread_for_scoring() -> Iterator[None]:
     torch.set_num_threads(threads)
 
 
-def material(count: int = 96, seed: int = 0) -> TrainingImages:
+def training(count: int = 96, seed: int = 0) -> TrainingImages:
     generator = torch.Generator().manual_seed(seed)
     images = torch.randn((count, *IMAGES), generator=generator)
     return TrainingImages(images, torch.randint(10, (count,), generator=generator))
@@ -64,7 +64,7 @@ def halved(name: str) -> nn.Module:
 def test_every_pruned_network_can_be_trained_and_stays_as_it_was_itself(name: str) -> None:
     network = halved(name)
     before = state_of(network)
-    found = trained(network, material(), SHORT, seed=1)
+    found = trained(network, training(), SHORT, seed=1)
     after = found.network.state_dict()
     assert equal(before, state_of(network))
     assert {key: tensor.shape for key, tensor in after.items()} == {key: tensor.shape for key, tensor in before.items()}
@@ -79,7 +79,7 @@ def test_equal_seeds_train_equal_weights_on_any_number_of_threads() -> None:
     network, made = halved("resnet"), []
     for seed, threads in ((1, 1), (1, 2), (2, 1)):
         torch.set_num_threads(threads)
-        made.append(state_of(trained(network, material(), SHORT, seed=seed).network))
+        made.append(state_of(trained(network, training(), SHORT, seed=seed).network))
         assert torch.get_num_threads() == threads
     assert equal(made[0], made[1])
     assert not equal(made[0], made[2])
@@ -87,14 +87,14 @@ def test_equal_seeds_train_equal_weights_on_any_number_of_threads() -> None:
 
 def test_the_layout_in_which_candidates_are_scored_does_not_change_the_training() -> None:
     network = halved("resnet")
-    one = state_of(trained(network, material(), SHORT, seed=1).network)
+    one = state_of(trained(network, training(), SHORT, seed=1).network)
     network.to(memory_format=torch.channels_last)
-    assert equal(one, state_of(trained(network, material(), SHORT, seed=1).network))
+    assert equal(one, state_of(trained(network, training(), SHORT, seed=1).network))
 
 
 def test_torchs_own_generator_is_left_as_it_was() -> None:
     before = torch.get_rng_state()
-    trained(trained_digits_network(), digits_material(64), SHORT, seed=1)  # has dropout
+    trained(trained_digits_network(), digits_training(64), SHORT, seed=1)  # has dropout
     drawn_anew(zoo("resnet"), 3)
     assert torch.equal(before, torch.get_rng_state())
 
@@ -105,7 +105,7 @@ def test_tensors_made_in_inference_mode_can_be_trained() -> None:
         for module in network.modules():
             if isinstance(module, nn.BatchNorm2d) and module.running_mean is not None:
                 module.running_mean = module.running_mean * 1.5
-    assert trained(network, material(32), SHORT, seed=0).seen == 32
+    assert trained(network, training(32), SHORT, seed=0).seen == 32
 
 
 def test_one_tensor_under_two_names_stays_one() -> None:
@@ -116,7 +116,7 @@ def test_one_tensor_under_two_names_stays_one() -> None:
     assert made[0].weight is not tied[0].weight
 
 
-def digits_material(count: int | None = None) -> TrainingImages:
+def digits_training(count: int | None = None) -> TrainingImages:
     return TrainingImages.load(digits_data().train, "cpu", count)
 
 
@@ -138,7 +138,7 @@ def test_a_pruned_network_wins_back_much_of_what_it_lost(method: str) -> None:
 
 def test_with_all_its_weight_on_the_teacher_a_network_follows_it_whatever_the_labels_say() -> None:
     bench, start = digits_bench(), pruned().network
-    own = digits_material()
+    own = digits_training()
     wrong = TrainingImages(own.images, torch.roll(own.labels, 1))
     target = Distilled.by(bench.network, own.images, varied=False, weight=1.0)
     taught = trained(start, wrong, Plan(4), seed=0, target=target).network
@@ -160,7 +160,7 @@ def test_the_distilling_loss_is_the_one_worked_out_by_hand() -> None:
 
 
 def test_without_weight_on_the_teacher_distilling_is_fine_tuning() -> None:
-    own, network = material(64), halved("vgg")
+    own, network = training(64), halved("vgg")
     target = Distilled.by(zoo("vgg"), own.images, varied=False, weight=0.0)
     one, other = (trained(network, own, SHORT, seed=2, target=each).network for each in (target, Labels()))
     for name, tensor in one.state_dict().items():
@@ -168,7 +168,7 @@ def test_without_weight_on_the_teacher_distilling_is_fine_tuning() -> None:
 
 
 def test_a_teacher_that_is_asked_again_for_each_batch_teaches_the_same() -> None:
-    own, network = material(64), halved("vgg")
+    own, network = training(64), halved("vgg")
     losses = [
         trained(network, own, SHORT, seed=2, target=Distilled.by(zoo("vgg"), own.images, varied=varied)).losses
         for varied in (False, True)
@@ -189,10 +189,10 @@ def test_the_weights_of_the_best_epoch_on_held_out_images_are_the_ones_returned(
     bench = digits_bench()
     start, select = pruned().network, bench.images[Split.SELECT]
     plan = Plan(4, 0.3, weight_decay=0.0)
-    found = trained(start, digits_material(), plan, seed=3, held_out=select)
-    again = trained(start, digits_material(), plan, seed=3, held_out=select)
+    found = trained(start, digits_training(), plan, seed=3, held_out=select)
+    again = trained(start, digits_training(), plan, seed=3, held_out=select)
     assert 1 <= found.epoch <= 4
-    last = trained(start, digits_material(), plan, seed=3)
+    last = trained(start, digits_training(), plan, seed=3)
     assert last.epoch == 4
     errors = [values_on(own.network, bench.network, select)["error"] for own in (found, last)]
     assert errors[0] <= errors[1]
@@ -211,7 +211,7 @@ def test_weights_that_are_frozen_at_zero_stay_exactly_zero_and_the_others_move()
     network = zoo("resnet")
     weight = network.get_parameter("block1.first.0.weight")
     mask = weight.abs() < weight.abs().median()
-    found = trained(network, material(), Plan(2, 0.1, 32), seed=0, frozen_zeros={"block1.first.0.weight": mask})
+    found = trained(network, training(), Plan(2, 0.1, 32), seed=0, frozen_zeros={"block1.first.0.weight": mask})
     after = found.network.get_parameter("block1.first.0.weight")
     assert int(mask.sum()) > 0
     assert (after[mask] == 0).all()
@@ -220,15 +220,15 @@ def test_weights_that_are_frozen_at_zero_stay_exactly_zero_and_the_others_move()
 
 def test_a_mask_that_does_not_fit_is_refused() -> None:
     with pytest.raises(ContractError, match="no such parameter"):
-        trained(zoo("vgg"), material(), SHORT, 0, frozen_zeros={"nowhere.weight": torch.ones(2, dtype=torch.bool)})
+        trained(zoo("vgg"), training(), SHORT, 0, frozen_zeros={"nowhere.weight": torch.ones(2, dtype=torch.bool)})
     with pytest.raises(ContractError, match=r"boolean mask of the parameter's shape \(\(8, 1, 3, 3\)\)"):
-        trained(zoo("vgg"), material(), SHORT, 0, frozen_zeros={"0.0.weight": torch.ones(8, dtype=torch.bool)})
+        trained(zoo("vgg"), training(), SHORT, 0, frozen_zeros={"0.0.weight": torch.ones(8, dtype=torch.bool)})
     with pytest.raises(ContractError, match=r"found torch\.float32"):
-        trained(zoo("vgg"), material(), SHORT, 0, frozen_zeros={"0.0.weight": torch.ones(8, 1, 3, 3)})
+        trained(zoo("vgg"), training(), SHORT, 0, frozen_zeros={"0.0.weight": torch.ones(8, 1, 3, 3)})
 
 
 def test_a_training_that_diverges_says_what_to_lower() -> None:
-    own = material(64)
+    own = training(64)
     broken = TrainingImages(own.images * 1e30, own.labels)
     with pytest.raises(ConfigError, match=r"retraining: diverged in epoch 1 of 2 .*lower the learning rate below 1000"):
         trained(zoo("convnext"), broken, Plan(2, 1000.0), seed=0, label="retraining")
@@ -263,7 +263,7 @@ def test_options_that_cannot_be_used_are_refused(options: dict[str, object], com
 
 def test_each_epoch_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO, logger="emoprune"):
-        trained(halved("vgg"), material(32), Plan(2), seed=0, label="recovery")
+        trained(halved("vgg"), training(32), Plan(2), seed=0, label="recovery")
     lines = [record.getMessage() for record in caplog.records]
     assert [line.split(": loss")[0] for line in lines] == ["recovery: epoch 1 of 2", "recovery: epoch 2 of 2"]
 
@@ -286,7 +286,7 @@ def test_the_rate_rises_and_falls_within_its_peak_and_a_longer_plan_is_the_same_
 
 
 def test_a_fraction_of_an_epoch_is_so_many_steps() -> None:
-    own = material(96)
+    own = training(96)
     assert trained(halved("vgg"), own, Plan(0.5, batch=16), seed=0).seen == 48
     assert trained(halved("vgg"), own, Plan(1.5, batch=16), seed=0).seen == 144
 

@@ -12,8 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from torch import Tensor, nn
-from torch.nn import functional
+from torch import nn
 
 import emoprune
 from emoprune.commands.export import export
@@ -333,8 +332,8 @@ def test_constraint_training_trains_every_part_and_nothing_that_lies_outside_of_
     kept = problem._units(genome)
     turns = turns_of(problem).of(kept, order)
     loaded = problem._loaded[0]
-    material = TrainingImages.load(problem._task.data.train, "cpu")
-    found = constrained(turns, loaded.bench, material, Plan(1.0, 0.05, 16), Constraint(1.0, order), seed=3)
+    training = TrainingImages.load(problem._task.data.train, "cpu")
+    found = constrained(turns, loaded.bench, training, Plan(1.0, 0.05, 16), Constraint(1.0, order), seed=3)
     names = [{name.rpartition(".")[0] for name in turn.modules} for turn in turns]
     assert {name.rpartition(".")[0] for name in found} == {path for turn in turns for path in turn.modules}
     assert names
@@ -344,37 +343,19 @@ def test_constraint_training_trains_every_part_and_nothing_that_lies_outside_of_
         assert any(name.rpartition(".")[0] in turn.modules for name in changed)
 
 
-class TwoBlocks(nn.Module):
-    """Its second block reads what its first puts out."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.first = nn.Sequential(nn.Conv2d(2, 8, 3, padding=1), nn.ReLU(), nn.Conv2d(8, 6, 3, padding=1), nn.ReLU())
-        self.second = nn.Sequential(nn.Conv2d(6, 8, 3, padding=1), nn.ReLU(), nn.Flatten(), nn.Linear(8 * 36, 3))
-
-    def forward(self, images: Tensor) -> Tensor:
-        return self.second(self.first(images))
-
-
-def two_blocks() -> nn.Module:
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(1)
-        return TwoBlocks()
-
-
 def distance(problem: Subnetworks, weight: float, order: Any) -> float:
     """Return how far the first part's features are from the unpruned ones after training with this weight."""
     loaded, slicer = problem._loaded
     part = problem.stage("part-1")
     kept = part.kept(part.of_widths(np.array([3, 6, 8])))
     turns = turns_of(problem).of(kept, order)
-    material = TrainingImages.load(problem._task.data.train, "cpu")
+    training = TrainingImages.load(problem._task.data.train, "cpu")
     plan = Plan(20.0, 0.02, 16)
-    found = constrained(turns, loaded.bench, material, plan, Constraint(weight, order), seed=3)
+    found = constrained(turns, loaded.bench, training, plan, Constraint(weight, order), seed=3)
     trained = slicer.variant_of(kept).network
     for name, tensor in found.items():
         trained.get_submodule(name.rpartition(".")[0])._parameters[name.rpartition(".")[2]] = nn.Parameter(tensor)
-    images = material.images
+    images = training.images
     with torch.no_grad():
         gap = trained.get_submodule("first")(images) - loaded.bench.network.get_submodule("first")(images)
     return float(gap.square().mean())
@@ -382,7 +363,7 @@ def distance(problem: Subnetworks, weight: float, order: Any) -> float:
 
 @pytest.mark.parametrize("order", ["together", "forward"])
 def test_the_feature_weight_holds_a_part_to_what_the_unpruned_part_puts_out(order: Any, tmp_path: Path) -> None:
-    options: dict[str, Any] = {**SMALL, "network": "test_subnetworks:two_blocks", "epochs": 4, "cuts": ["first"]}
+    options: dict[str, Any] = {**SMALL, "network": "networks_for_tests:two_blocks", "epochs": 4, "cuts": ["first"]}
     made = Subnetworks(**options)
     made.prepare(tmp_path, 1)
     made.setup("cpu", 1)
@@ -415,45 +396,9 @@ def test_the_pre_flight_says_where_it_can_be_cut() -> None:
     assert "keep their full width until every gene is searched, because they cross a cut" in free["notes"][0]
 
 
-class Block(nn.Module):
-    """Attention and a feed-forward layer, each beside a shortcut."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.norm1, self.norm2 = nn.LayerNorm(width), nn.LayerNorm(width)
-        self.query, self.key, self.value = (nn.Linear(width, width) for _ in range(3))
-        self.widen, self.narrow = nn.Linear(width, 3 * width), nn.Linear(3 * width, width)
-
-    def forward(self, tokens: Tensor) -> Tensor:
-        normed = self.norm1(tokens)
-        tokens = tokens + functional.scaled_dot_product_attention(
-            self.query(normed), self.key(normed), self.value(normed)
-        )
-        return tokens + self.narrow(functional.gelu(self.widen(self.norm2(tokens))))
-
-
-class Encoder(nn.Module):
-    """A small encoder over the pixels of an image."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.embed = nn.Conv2d(2, 8, 2, 2)
-        self.blocks = nn.Sequential(Block(8), Block(8), Block(8))
-        self.head = nn.Linear(8, 3)
-
-    def forward(self, images: Tensor) -> Tensor:
-        return self.head(self.blocks(self.embed(images).flatten(2).transpose(1, 2)).mean(1))
-
-
-def encoder() -> nn.Module:
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(1)
-        return Encoder()
-
-
 def test_an_encoder_is_divided_between_its_blocks(tmp_path: Path) -> None:
     settings = config(
-        network="test_subnetworks:encoder",
+        network="networks_for_tests:encoder",
         parts=3,
         crossing="whole",
         ignore=["*.query", "*.key", "*.value"],

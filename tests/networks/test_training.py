@@ -13,20 +13,22 @@ import pytest
 import torch
 from safetensors.torch import save_file
 from torch import nn
+from training_for_tests import data, part, tiny
 
 from emoprune.errors import ConfigError
-from emoprune.problems.networks.data.images import ImageData, LabelledImages
+from emoprune.problems.compute.device import one_thread, seeded
+from emoprune.problems.networks.data.images import ImageData
 from emoprune.problems.networks.unpruned import kept_weights
 from emoprune.problems.networks.unpruned.augmentation import augmented
 from emoprune.problems.networks.unpruned.built_in.catalogue import NETWORKS
 from emoprune.problems.networks.unpruned.by_name import data_named
 from emoprune.problems.networks.unpruned.kept_weights import kept_or_made
 from emoprune.problems.networks.unpruned.recipe import Recipe, unpruned_weights
-from emoprune.problems.networks.unpruned.training import Schedule, one_thread, seeded, train
+from emoprune.problems.networks.unpruned.training import Schedule, train
 from emoprune.problems.storage.arrays import Weights, load_weights, save_weights
 from emoprune.problems.storage.cache import cache_folder
 
-OWN = "test_networks_training"
+OWN = "training_for_tests"
 QUICK = Recipe("digits", "digits", None, 1)
 
 
@@ -41,57 +43,6 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def small() -> ImageData:
     """A few of the digits, so that training takes a blink."""
     return data_named("digits", images_per_part=64)
-
-
-def part(count: int = 48) -> LabelledImages:
-    rng = np.random.default_rng(1)
-    labels = rng.integers(0, 2, count)
-    images = rng.normal(size=(count, 1, 4, 4)).astype(np.float32)
-    images[labels == 1, 0, 1] += 2
-    return LabelledImages(images, labels)
-
-
-def data(count: int = 48) -> ImageData:
-    whole = part(4 * count)
-    return ImageData(*(whole.rows(np.arange(start, 4 * count, 4)) for start in range(4)))
-
-
-def tiny() -> nn.Module:
-    return nn.Sequential(
-        nn.Conv2d(1, 4, 3, padding=1), nn.BatchNorm2d(4), nn.ReLU(), nn.Flatten(), nn.Dropout(), nn.Linear(64, 2)
-    )
-
-
-def one_output() -> nn.Module:
-    return nn.Sequential(nn.Flatten(), nn.Linear(16, 1))
-
-
-def feature_maps() -> nn.Module:
-    return nn.Conv2d(1, 2, 3)
-
-
-def larger_images() -> nn.Module:
-    return nn.Sequential(nn.Flatten(), nn.Linear(99, 2))
-
-
-def two_outputs() -> nn.Module:
-    class Two(nn.Module):
-        def forward(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-            return images, images
-
-    return Two()
-
-
-def overflowing() -> nn.Module:
-    made = nn.Sequential(nn.Flatten(), nn.Linear(16, 2))
-    nn.init.constant_(made[1].weight, 3e38)
-    return made
-
-
-def tied() -> nn.Module:
-    made = nn.Sequential(nn.Flatten(), nn.Linear(16, 16), nn.ReLU(), nn.Linear(16, 16))
-    made[3].weight = made[1].weight
-    return made
 
 
 def trained(schedule: Schedule | int, seed: int = 1, threads: int = 1) -> nn.Module:

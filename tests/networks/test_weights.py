@@ -14,7 +14,8 @@ from torch import nn
 from torch.nn.utils import parametrizations, prune, weight_norm
 
 from emoprune.errors import ConfigError
-from emoprune.problems.networks.unpruned.weights import load_into, weights_of
+from emoprune.problems.networks.unpruned.checkpoints import load_into
+from emoprune.problems.networks.unpruned.weights import weights_of
 from emoprune.problems.storage.arrays import load_weights, save_weights, weights_origin
 
 

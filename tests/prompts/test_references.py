@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from prompts_for_tests import causal_folder, parts, prompt_tokens, told, written
 
 from emoprune.contracts import Direction, Objective
-from emoprune.errors import ConfigError, ContractError, RunCorrupt
+from emoprune.errors import ContractError, RunCorrupt
 from emoprune.problems.prompts.references.accepting import accepting
-from emoprune.problems.prompts.references.catalogue import METHODS, USUAL, Bench, check_names, made_references
+from emoprune.problems.prompts.references.catalogue import METHODS, USUAL, Bench, made_references
 from emoprune.problems.prompts.references.ranked import kept_by
 from emoprune.problems.prompts.scoring import Scoring
 from emoprune.problems.prompts.stopping import Halving, Yardsticks, best_mean, blocks
@@ -158,13 +158,6 @@ def test_deletion_in_runs_is_a_reference_and_one_of_the_usual_ones() -> None:
 def test_runs_are_measured_no_more_often_than_may_be(most: int) -> None:
     worth = Worth(*[0.02] * 40)
     assert accepting(worth, space(40), runs=8, most=most).evaluations == worth.asked == most
-
-
-def test_a_method_that_there_is_not_is_refused() -> None:
-    with pytest.raises(ConfigError, match=r"no method is called 'perplexty'; .* did you mean 'perplexity'"):
-        check_names(["perplexty"])
-    with pytest.raises(ConfigError, match="expected each method once"):
-        check_names(["random", "random"])
 
 
 @given(st.integers(1, 300), st.integers(1, 50))

@@ -20,7 +20,7 @@ from emoprune.contracts import Problem
 from emoprune.errors import ConfigError
 from emoprune.evaluation.backends import Finished
 from emoprune.evaluation.evaluator import seed_for
-from emoprune.evaluation.serial import InProcess
+from emoprune.evaluation.serial import Serial
 from emoprune.evaluation.tickets import Outcome, Ticket
 from emoprune.records import Candidate, Split
 from emoprune.space import IntArray
@@ -64,7 +64,7 @@ def outcomes(pieces: Iterator[list[Finished]]) -> dict[int, Outcome]:
 
 def in_process(problem: Problem, tickets: Sequence[Ticket]) -> dict[int, Outcome]:
     """Return the outcomes that every backend must give."""
-    backend = InProcess("cpu", 1, None, None)
+    backend = Serial("cpu", 1, None, None)
     backend.start(problem)
     return outcomes(backend.run(tickets, never))
 

@@ -6,7 +6,8 @@ from itertools import pairwise
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.nn import functional
 
 from emoprune.problems.networks.data.images import ImageData, LabelledImages
 
@@ -56,3 +57,77 @@ def three_outputs_too_few() -> nn.Sequential:
 def not_a_network() -> str:
     """Return what no option of a problem can use."""
     return "neither a network nor images"
+
+
+def diverging() -> nn.Sequential:
+    made = network()
+    nn.init.constant_(made.get_parameter("6.weight"), 1e38)
+    return made
+
+
+def brighter() -> ImageData:
+    made = stripes()
+    test = LabelledImages(made.test.images + np.float32(0.5), made.test.labels)
+    return ImageData(made.train, made.search, made.select, test)
+
+
+def overflowing() -> ImageData:
+    made = stripes()
+    search, test = (
+        LabelledImages(part.images.clip(-1, 1) * np.float32(3e38), part.labels) for part in (made.search, made.test)
+    )
+    return ImageData(made.train, search, made.select, test)
+
+
+class TwoBlocks(nn.Module):
+    """Its second block reads what its first puts out."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Sequential(nn.Conv2d(2, 8, 3, padding=1), nn.ReLU(), nn.Conv2d(8, 6, 3, padding=1), nn.ReLU())
+        self.second = nn.Sequential(nn.Conv2d(6, 8, 3, padding=1), nn.ReLU(), nn.Flatten(), nn.Linear(8 * 36, 3))
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.second(self.first(images))
+
+
+def two_blocks() -> nn.Module:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(1)
+        return TwoBlocks()
+
+
+class Block(nn.Module):
+    """Attention and a feed-forward layer, each beside a shortcut."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.norm1, self.norm2 = nn.LayerNorm(width), nn.LayerNorm(width)
+        self.query, self.key, self.value = (nn.Linear(width, width) for _ in range(3))
+        self.widen, self.narrow = nn.Linear(width, 3 * width), nn.Linear(3 * width, width)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        normed = self.norm1(tokens)
+        tokens = tokens + functional.scaled_dot_product_attention(
+            self.query(normed), self.key(normed), self.value(normed)
+        )
+        return tokens + self.narrow(functional.gelu(self.widen(self.norm2(tokens))))
+
+
+class Encoder(nn.Module):
+    """A small encoder over the pixels of an image."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embed = nn.Conv2d(2, 8, 2, 2)
+        self.blocks = nn.Sequential(Block(8), Block(8), Block(8))
+        self.head = nn.Linear(8, 3)
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.head(self.blocks(self.embed(images).flatten(2).transpose(1, 2)).mean(1))
+
+
+def encoder() -> nn.Module:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(1)
+        return Encoder()

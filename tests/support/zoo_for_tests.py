@@ -11,6 +11,7 @@ from torch.nn import functional
 
 from emoprune.problems.networks.coupling.structure import Structure
 from emoprune.problems.networks.coupling.tracing import trace
+from emoprune.problems.networks.data.images import ImageData, LabelledImages
 from emoprune.problems.networks.evaluation.bench import Bench
 from emoprune.problems.networks.evaluation.scoring import LoadedImages
 from emoprune.records import Split
@@ -286,3 +287,11 @@ def network(name: str = "resnet") -> nn.Module:
 def shuffled() -> nn.Module:
     """Return the network whose coupling groups cannot be sliced."""
     return zoo("shuffled")
+
+
+def images_in_parts() -> ImageData:
+    """Return random images for the networks of the zoo."""
+    loaded = images_for(96, 1)
+    images, labels = torch.cat(loaded.batches).numpy(), loaded.labels.numpy()
+    parts = [LabelledImages(images[a:b], labels[a:b]) for a, b in ((0, 40), (40, 60), (60, 76), (76, 96))]
+    return ImageData(*parts)

@@ -1,4 +1,4 @@
-"""What a criterion may look at, and what it promises."""
+"""What criteria and compensations may look at, and the scores that criteria give."""
 
 from __future__ import annotations
 

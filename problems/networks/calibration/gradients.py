@@ -9,8 +9,9 @@ import numpy as np
 import torch
 from torch import nn
 
+from emoprune.errors import ContractError
 from emoprune.problems.networks.calibration.evidence import Evidence, Scores
-from emoprune.problems.networks.calibration.hooks import Watcher, by_place, labels_of_batches, readers, watched
+from emoprune.problems.networks.calibration.hooks import Watcher, by_place, readers, watched
 from emoprune.problems.networks.calibration.remembering import remembering_the_last
 from emoprune.problems.networks.coupling.structure import FIXED, Part, Structure
 
@@ -40,13 +41,27 @@ def gate_gradients_of(evidence: Evidence) -> GateGradients:
     columns = {part.path: _columns(structure, part) for part in readers(structure)}
     sizes, squares = np.zeros(sum(structure.units)), np.zeros(sum(structure.units))
     for batch, labels in zip(
-        calibration.batches, labels_of_batches(calibration.batches, calibration.labels), strict=True
+        calibration.batches, _labels_of_batches(calibration.batches, calibration.labels), strict=True
     ):
         derivatives = _derivatives(evidence, columns, batch, labels)
         sizes += derivatives.abs().sum(dim=0).cpu().numpy()
         squares += derivatives.square().sum(dim=0).cpu().numpy()
     images = max(1, len(calibration.labels))
     return GateGradients(_by_group(structure, sizes / images), _by_group(structure, squares / images))
+
+
+def _labels_of_batches(batches: Sequence[torch.Tensor], labels: torch.Tensor) -> tuple[torch.Tensor, ...]:
+    """Return the labels of each batch.
+
+    Raises:
+        ContractError: There are not as many labels as images.
+    """
+    sizes = [len(batch) for batch in batches]
+    if sum(sizes) != len(labels):
+        raise ContractError(
+            f"calibration: expected one label per image, found {sum(sizes)} images, {len(labels)} labels"
+        )
+    return torch.split(labels, sizes)
 
 
 def _derivatives(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -12,7 +12,7 @@ from torch import nn
 from emoprune.errors import ContractError
 from emoprune.problems.networks.coupling.structure import FIXED, Part, Structure
 
-__all__ = ["Watcher", "by_place", "consumers", "labels_of_batches", "readers", "watched"]
+__all__ = ["Watcher", "by_place", "consumers", "readers", "watched"]
 
 # Sees a part's input; what it returns is what the part takes in instead.
 Watcher = Callable[[torch.Tensor], torch.Tensor]
@@ -48,20 +48,6 @@ def by_place(part: Part, values: torch.Tensor, images: int) -> torch.Tensor:
         )
     last = values if part.kind == "Linear" else values.movedim(1, -1)
     return last.reshape(images, -1, last.shape[-1])
-
-
-def labels_of_batches(batches: Sequence[torch.Tensor], labels: torch.Tensor) -> tuple[torch.Tensor, ...]:
-    """Return the labels of each batch.
-
-    Raises:
-        ContractError: There are not as many labels as images.
-    """
-    sizes = [len(batch) for batch in batches]
-    if sum(sizes) != len(labels):
-        raise ContractError(
-            f"calibration: expected one label per image, found {sum(sizes)} images, {len(labels)} labels"
-        )
-    return torch.split(labels, sizes)
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from emoprune.problems.networks.coupling.kinds import KNOWN, PARAMETER, kind_of,
 from emoprune.problems.networks.coupling.linking import Links, Side
 from emoprune.problems.networks.coupling.observing import Observed
 
-__all__ = ["Linked", "linked"]
+__all__ = ["CAUSE", "UNFOLLOWED", "Linked", "linked"]
 
 UNFOLLOWED = "the ways of its channels cannot be followed"
 CAUSE = "splitting, shuffling or reshaping channels is the usual cause"

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from emoprune.errors import ConfigError
 from emoprune.problems.networks.data.images import ImageData, LabelledImages
 
-__all__ = ["cut", "four_parts", "stratified"]
+__all__ = ["SEED", "cut", "four_parts", "stratified"]
 
 Rows = NDArray[np.int64]
 

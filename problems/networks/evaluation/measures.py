@@ -12,7 +12,7 @@ from torch import nn
 from emoprune.contracts import Constraint, Objective
 from emoprune.errors import ConfigError
 
-__all__ = ["COUNTED", "MEASURES", "SCORED", "SPREAD", "TIMED", "Measures", "scores_of"]
+__all__ = ["COUNTED", "MEASURES", "SCORED", "SHARE", "SPREAD", "TIMED", "Measures", "scores_of"]
 
 SCORED = ("error", "loss", "kl")  # from the network's outputs
 COUNTED = ("macs", "parameters", "bytes")  # from its widths or bits

@@ -12,13 +12,13 @@ import torch
 from torch import nn
 
 from emoprune.errors import ConfigError, ContractError
+from emoprune.problems.compute.device import one_thread, seeded
 from emoprune.problems.networks.evaluation.scoring import LoadedImages, outputs_of
 from emoprune.problems.networks.recovery.copying import trainable
 from emoprune.problems.networks.recovery.images import TrainingImages
 from emoprune.problems.networks.recovery.plan import Plan
 from emoprune.problems.networks.recovery.targets import Labels, Target
 from emoprune.problems.networks.unpruned.augmentation import augmented
-from emoprune.problems.networks.unpruned.training import one_thread, seeded
 
 __all__ = ["Trained", "trained"]
 
@@ -66,7 +66,7 @@ class _Best:
 
 def trained(
     network: nn.Module,
-    material: TrainingImages,
+    training: TrainingImages,
     plan: Plan,
     seed: int,
     *,
@@ -82,7 +82,7 @@ def trained(
 
     Args:
         network: Stays as it was; of any classes, with tensors of any sizes.
-        material: What it is trained on.
+        training: What it is trained on.
         plan: How long and how fast.
         seed: Fixes the order of the images, how they are varied, and dropout.
         target: What it is trained towards, the labels by default.
@@ -96,7 +96,7 @@ def trained(
         ContractError: A mask names no parameter or has another shape.
     """
     made, best = trainable(network), _Best(held_out)
-    descent = _Descent.of(made, material, plan, seed, target=target or Labels(), masks=frozen_zeros or {})
+    descent = _Descent.of(made, training, plan, seed, target=target or Labels(), masks=frozen_zeros or {})
     losses, seen = [], 0
     with seeded(seed), one_thread():
         if from_start:
@@ -119,7 +119,7 @@ class _Descent:
     """A network on its way down, and all that each step takes."""
 
     network: nn.Module
-    material: TrainingImages
+    training: TrainingImages
     plan: Plan
     target: Target
     frozen: list[tuple[nn.Parameter, torch.Tensor]]
@@ -128,14 +128,14 @@ class _Descent:
 
     @classmethod
     def of(
-        cls, network: nn.Module, material: TrainingImages, plan: Plan, seed: int, *, target: Target, masks: Masks
+        cls, network: nn.Module, training: TrainingImages, plan: Plan, seed: int, *, target: Target, masks: Masks
     ) -> _Descent:
         parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
         optimiser = torch.optim.SGD(
             parameters, lr=plan.peak_rate, momentum=0.9, weight_decay=plan.weight_decay, nesterov=True
         )
         made = cls(
-            network, material, plan, target, _frozen(network, masks), torch.Generator().manual_seed(seed), optimiser
+            network, training, plan, target, _frozen(network, masks), torch.Generator().manual_seed(seed), optimiser
         )
         made.empty()
         return made
@@ -152,12 +152,12 @@ class _Descent:
 
     def epochs(self, label: str) -> Iterator[tuple[int, float]]:
         """Train on, epoch by epoch; after each one yield how many images it took and their mean loss."""
-        steps, each = self.plan.steps(len(self.material)), self.plan.batches(len(self.material))
+        steps, each = self.plan.steps(len(self.training)), self.plan.batches(len(self.training))
         epochs = math.ceil(steps / each)
         for epoch in range(epochs):
             begun, total, count = time.perf_counter(), 0.0, 0
             self.network.train()
-            batches = torch.randperm(len(self.material), generator=self.order).tensor_split(each)
+            batches = torch.randperm(len(self.training), generator=self.order).tensor_split(each)
             for step, rows in enumerate(batches[: steps - epoch * each], start=epoch * each):
                 total += len(rows) * self.step(rows, self.plan.rate(step, steps))
                 count += len(rows)
@@ -174,8 +174,8 @@ class _Descent:
         """Train on some images, and return their mean loss before the step."""
         for group in self.optimiser.param_groups:
             group["lr"] = rate
-        batch = augmented(self.material.images[rows], flips=self.plan.flips, shift=self.plan.shift, order=self.order)
-        loss = self.target(self.network(batch), self.material.labels[rows], batch, rows)
+        batch = augmented(self.training.images[rows], flips=self.plan.flips, shift=self.plan.shift, order=self.order)
+        loss = self.target(self.network(batch), self.training.labels[rows], batch, rows)
         self.optimiser.zero_grad()
         torch.autograd.backward(loss)
         nn.utils.clip_grad_norm_(self.network.parameters(), self.plan.clip)

@@ -69,14 +69,14 @@ def recovered_network(
     if method not in get_args(Method):
         raise ConfigError(f"method: expected {' or '.join(get_args(Method))}, found {method!r}")
     plan = Plan(epochs, rate, batch, weight_decay, flips=flips, shift=shift)
-    material = TrainingImages.load(part, bench.device)
+    training = TrainingImages.load(part, bench.device)
     target: Target = Labels()
     if method == "distil":
         varied = plan.flips or plan.shift > 0
-        target = Distilled.by(bench.network, material.images, varied=varied, temperature=temperature, weight=weight)
+        target = Distilled.by(bench.network, training.images, varied=varied, temperature=temperature, weight=weight)
     found = trained(
         variant.network,
-        material,
+        training,
         plan,
         seed,
         target=target,

@@ -11,12 +11,12 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
+from emoprune.contracts import FloatArray
 from emoprune.errors import ContractError
+from emoprune.space import IntArray
 
-__all__ = ["FloatArray", "Statistic", "anomaly_ratio", "kendall_tau", "partial_tau", "regret", "spearman"]
+__all__ = ["Statistic", "anomaly_ratio", "kendall_tau", "partial_tau", "regret", "spearman"]
 
-FloatArray = NDArray[np.float64]
-IntArray = NDArray[np.int64]
 Statistic = Callable[[FloatArray], FloatArray]  # counts (samples, n) -> values (samples,), NaN where undefined
 
 

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from emoprune.contracts import FloatArray
 from emoprune.errors import ContractError
-from emoprune.problems.networks.statistics.correlations import FloatArray, IntArray, Statistic
+from emoprune.problems.networks.statistics.correlations import Statistic
+from emoprune.space import IntArray
 
 __all__ = ["LEVEL", "RESAMPLES", "Estimate", "bootstrapped", "wilson"]
 
@@ -45,7 +47,7 @@ def bootstrapped(
     Source: Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapter 13.
 
     Args:
-        statistic: Over the candidates' counts, as in `statistics`.
+        statistic: Over the candidates' counts, as in `correlations`.
         count: How many candidates there are.
         rng: Draws the resamples.
         bands: Shape (count,); candidates are drawn within their bands. None draws from all.

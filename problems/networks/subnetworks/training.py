@@ -168,7 +168,7 @@ class _Target:
 def constrained(
     turns: Sequence[Turn],
     bench: Bench,
-    material: TrainingImages,
+    training: TrainingImages,
     plan: Plan,
     constraint: Constraint,
     *,
@@ -182,7 +182,7 @@ def constrained(
     Args:
         turns: The parts, in the order of the network, or one turn for all of them.
         bench: Holds the unpruned network and the select part of the data.
-        material: What they are trained on.
+        training: What they are trained on.
         plan: Of each turn.
         constraint: How features are held to the unpruned part's, and in which order parts have their turns.
         seed: Fixes the order of the images.
@@ -195,7 +195,7 @@ def constrained(
         known = {name: tensor for name, tensor in found.items() if name.rpartition(".")[0] in before}
         made = trained(
             _Constrained(with_tensors(turn.base, known), bench.network, graph, turn),
-            material,
+            training,
             plan,
             seed + number,
             target=_Target(constraint.weight),

@@ -55,8 +55,8 @@ class Turns:
         """
         turns = self.of(kept, constraint.order)
         each = replace(plan, epochs=plan.epochs / len(turns))
-        material = TrainingImages.load(self.task.data.train, self.loaded.bench.device)
-        tensors = constrained(turns, self.loaded.bench, material, each, constraint, seed=seed)
+        training = TrainingImages.load(self.task.data.train, self.loaded.bench.device)
+        tensors = constrained(turns, self.loaded.bench, training, each, constraint, seed=seed)
         network = with_tensors(self.slicer.variant_of(kept).network, tensors)
         mark = object()  # of this network alone, whatever was trained before it
         return self.loaded.runner.settled(Variant(network, dict.fromkeys(self.chain.called, mark))).network

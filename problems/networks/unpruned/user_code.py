@@ -40,9 +40,9 @@ def watched(option: str, target: str) -> Iterator[None]:
 
 
 def _place(error: Exception) -> str:
-    """Return the innermost line that is neither in an installed library nor in this package."""
+    """Return the innermost line that is neither in an installed library nor in this domain."""
     frames = traceback.extract_tb(error.__traceback__)
-    foreign = {Path(sys.prefix), Path(sys.base_prefix), Path(__file__).parent}
+    foreign = {Path(sys.prefix), Path(sys.base_prefix), Path(__file__).parents[1]}
     own = [frame for frame in frames if not foreign & set(Path(frame.filename).parents)]
     last = (own or frames)[-1]
     return f"{last.filename}:{last.lineno}, in {last.name}"

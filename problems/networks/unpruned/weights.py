@@ -1,4 +1,4 @@
-"""A network's weights as arrays, and as safetensors files that show whether they are still what was written."""
+"""A network's weights as arrays, if all of them can be pruned and kept."""
 
 from __future__ import annotations
 
@@ -13,11 +13,9 @@ from torch.nn.parameter import is_lazy
 from torch.nn.utils.parametrize import is_parametrized
 
 from emoprune.errors import ConfigError
-from emoprune.problems.networks.unpruned.checkpoints import load_into
 from emoprune.problems.storage.arrays import Weights
 
-__all__ = ["load_into", "weights_of"]
-
+__all__ = ["weights_of"]
 
 _SUFFIXES = ("_orig", "_g", "_v")  # of what torch's older parametrisations keep in a weight's place
 

@@ -14,13 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emoprune.contracts import Reference
-from emoprune.errors import ConfigError, ContractError, RunCorrupt
-from emoprune.plugins import nearest
 from emoprune.problems.prompts.references.accepting import RUNS, Accepted, accepting
 from emoprune.problems.prompts.references.ranked import kept_by, random_order
+from emoprune.problems.storage.kept_references import genomes_as_json, genomes_from_json, readable
 from emoprune.space import IntArray, Space
 
-__all__ = ["METHODS", "USUAL", "Bench", "MadeReferences", "check_names", "kept_references", "made_references"]
+__all__ = ["METHODS", "USUAL", "Bench", "MadeReferences", "kept_references", "made_references"]
 
 _log = logging.getLogger("emoprune")
 FloatArray = NDArray[np.float64]
@@ -56,24 +55,7 @@ class MadeReferences:
 
     def as_json(self) -> dict[str, Any]:
         """Return plain data that `kept_references` reads back."""
-        genomes = {reference.name: reference.genome.tolist() for reference in self.references}
-        return {"genomes": genomes, "evaluations": dict(self.evaluations)}
-
-
-def check_names(names: Sequence[str]) -> None:
-    """Refuse methods that there are not.
-
-    Raises:
-        ConfigError: A name is unknown, or there twice.
-    """
-    unknown = next((name for name in names if name not in METHODS), None)
-    if unknown is not None:
-        raise ConfigError(
-            f"references: no method is called {unknown!r}; expected some of {', '.join(METHODS)}"
-            f"{nearest(unknown, METHODS)}"
-        )
-    if len(set(names)) != len(names):
-        raise ConfigError(f"references: expected each method once, found {list(names)}")
+        return {"genomes": genomes_as_json(self.references), "evaluations": dict(self.evaluations)}
 
 
 def made_references(names: Sequence[str], bench: Bench, most: int, seed: int) -> MadeReferences:
@@ -121,14 +103,7 @@ def kept_references(path: Path, space: Space) -> MadeReferences | None:
     """
     if not path.exists():
         return None
-    try:
+    with readable("another prompt"):
         plain = json.loads(path.read_text(encoding="utf-8"))
-        references = [
-            Reference(name, space.check([genome], f"reference {name}")[0]) for name, genome in plain["genomes"].items()
-        ]
-        return MadeReferences(references, {name: int(count) for name, count in plain["evaluations"].items()})
-    except (OSError, AttributeError, ContractError, KeyError, TypeError, ValueError) as error:
-        raise RunCorrupt(
-            f"{path.name} cannot be read ({error}); it was made for another prompt, or changed by hand. Delete it, and "
-            "it is made again"
-        ) from error
+        evaluations = {name: int(count) for name, count in plain["evaluations"].items()}
+        return MadeReferences(genomes_from_json(plain["genomes"], space), evaluations)

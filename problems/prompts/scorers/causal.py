@@ -7,8 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
+from emoprune.contracts import FloatArray
 from emoprune.problems.prompts.scorers.continuing import CausalPrompted
-from emoprune.problems.prompts.scorers.contract import Choices, Filled, FloatArray, TokenScores
+from emoprune.problems.prompts.scorers.contract import Choices, Filled, TokenScores
 from emoprune.problems.prompts.scorers.reading import CannotRead, LocalModel
 
 __all__ = ["CausalScorer"]

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 import torch
 
+from emoprune.contracts import FloatArray
 from emoprune.problems.prompts.scorers.batching import batches
-from emoprune.problems.prompts.scorers.contract import Choices, FloatArray
+from emoprune.problems.prompts.scorers.contract import Choices
 from emoprune.problems.prompts.scorers.packing import Packed, packed_attention
 from emoprune.problems.prompts.scorers.reading import CannotRead, LocalModel, too_long
 from emoprune.space import IntArray

@@ -5,15 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
-import numpy as np
-from numpy.typing import NDArray
-
+from emoprune.contracts import FloatArray
 from emoprune.problems.prompts.template import Template
 from emoprune.space import IntArray
 
 __all__ = ["Choices", "Filled", "Prompted", "Scorer", "TokenScores"]
-
-FloatArray = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)

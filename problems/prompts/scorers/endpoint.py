@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 
+from emoprune.contracts import FloatArray
 from emoprune.errors import ConfigError
 from emoprune.problems.prompts.scorers.calling import Caller, Endpoint, EndpointFailed, EndpointRefused
-from emoprune.problems.prompts.scorers.contract import Choices, Filled, FloatArray, TokenScores
+from emoprune.problems.prompts.scorers.contract import Choices, Filled, TokenScores
 from emoprune.space import IntArray
 
 __all__ = ["EndpointScorer"]

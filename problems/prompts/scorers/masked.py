@@ -7,9 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
+from emoprune.contracts import FloatArray
 from emoprune.errors import ConfigError
 from emoprune.problems.prompts.scorers.batching import batches
-from emoprune.problems.prompts.scorers.contract import Choices, Filled, FloatArray, TokenScores
+from emoprune.problems.prompts.scorers.contract import Choices, Filled, TokenScores
 from emoprune.problems.prompts.scorers.reading import LocalModel, too_long
 from emoprune.space import IntArray
 

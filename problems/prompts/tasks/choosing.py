@@ -9,9 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from emoprune.contracts import FloatArray
 from emoprune.errors import ConfigError
 from emoprune.problems.prompts.data.examples import Example
-from emoprune.problems.prompts.scorers.contract import Choices, FloatArray, Prompted
+from emoprune.problems.prompts.scorers.contract import Choices, Prompted
 from emoprune.problems.prompts.tasks.contract import Judged
 from emoprune.space import IntArray
 

@@ -8,7 +8,7 @@ from typing import Any
 from emoprune.errors import ConfigError
 from emoprune.problems.prompts.scorers.contract import Choices
 
-__all__ = ["choices_after", "spaced"]
+__all__ = ["LETTERS", "choices_after", "spaced"]
 
 LETTERS = "ABCDEFGHIJ"
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from emoprune import plugins
 from emoprune.contracts import Audit, Constraint, Description, Inspection, Objective, Reference, Row
 from emoprune.errors import ContractError
+from emoprune.problems.storage.kept_references import REFERENCES
 from emoprune.problems.tables.formulas.formula import Column, Term, sources
 from emoprune.problems.tables.options import SubsetOptions
 from emoprune.problems.tables.subsets.audits.contract import SubsetFront
@@ -91,7 +92,7 @@ class SubsetProblem:
         bits: tuple[Term, ...] = (*self.task.table.terms, *found.survivors)
         self._genes = genes = SubsetGenes(bits, found.others, self._slots)
         subsets = kept_references(
-            folder / "references.json",
+            folder / REFERENCES,
             self._methods,
             lambda: ReferenceInputs.of(
                 self.task, making.loaded, genes, openfe=found.openfe, survivors=found.survivors, seed=seed

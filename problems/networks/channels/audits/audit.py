@@ -90,19 +90,19 @@ def audit_networks(
     _check(widths, bench, bands, siblings, scratch_points)
     model = CostModel.of(bench.network, bench.structure)
     trials = Trials(Plan(epochs, rate, batch), repeats, seed, measure)
-    material = TrainingImages.load(part, bench.device, training_images)
+    training = TrainingImages.load(part, bench.device, training_images)
     every = [np.arange(1, units + 1) for units in bench.structure.units] if table is None else table
     slicer = slicer_of(scores)
     anchors = widths[_inner(len(widths), bands)] if siblings else widths[:0]
     rows, numbers = _equal_cost(model, every, anchors, siblings, np.random.default_rng(seed))
     front, matched = (_subjects(slicer, model, own) for own in (widths, rows))
-    found = audit_proxy(front, Matched(matched, numbers), Setting(bench, runner, material, trials))
+    found = audit_proxy(front, Matched(matched, numbers), Setting(bench, runner, training, trials))
     if siblings and not len(rows):
         found = Audit([*found.findings, _none_of_equal_cost()], found.tables)
     if not scratch:
         return found
     from_scratch = FromScratch(scratch_epochs, scratch_rate, scratch_cap)
-    shapes = ShapeTrials(scores, slicer_of, bench, material, trials, from_scratch)
+    shapes = ShapeTrials(scores, slicer_of, bench, training, trials, from_scratch)
     return _joined(found, shapes, model, widths[_spread(len(widths), scratch_points)])
 
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from emoprune.contracts import FloatArray
 from emoprune.errors import ContractError
-from emoprune.problems.networks.statistics.correlations import FloatArray
 
 __all__ = ["STANDARD_ERRORS", "Arm", "Difference", "lower_error", "pooled"]
 

@@ -11,19 +11,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from emoprune.contracts import Finding
+from emoprune.contracts import Finding, FloatArray
 from emoprune.errors import ContractError
 from emoprune.problems.networks.evaluation.chance import guessing, indistinguishable_from_guessing
-from emoprune.problems.networks.statistics.correlations import (
-    FloatArray,
-    IntArray,
-    anomaly_ratio,
-    kendall_tau,
-    partial_tau,
-    regret,
-    spearman,
-)
+from emoprune.problems.networks.statistics.correlations import anomaly_ratio, kendall_tau, partial_tau, regret, spearman
 from emoprune.problems.networks.statistics.intervals import RESAMPLES, Estimate, bootstrapped
+from emoprune.space import IntArray
 
 __all__ = ["Ranked", "chance_finding", "fidelity_findings"]
 

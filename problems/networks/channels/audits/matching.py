@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from emoprune.contracts import FloatArray
 from emoprune.errors import ConfigError
 from emoprune.problems.networks.evaluation.cost import CostModel
-from emoprune.problems.networks.statistics.correlations import FloatArray
 from emoprune.space import IntArray
 
 __all__ = ["TOLERANCE", "matched_widths"]

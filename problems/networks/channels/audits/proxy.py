@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from emoprune.contracts import Audit, Cell, Table
+from emoprune.contracts import Audit, Cell, FloatArray, Table
 from emoprune.errors import ConfigError
 from emoprune.problems.networks.channels.audits.fidelity import Ranked, chance_finding, fidelity_findings
 from emoprune.problems.networks.channels.audits.trials import Measure, Setting, Subject
-from emoprune.problems.networks.statistics.correlations import FloatArray, IntArray
 from emoprune.records import Split
+from emoprune.space import IntArray
 
 __all__ = ["Matched", "audit_proxy"]
 

@@ -73,7 +73,7 @@ class ShapeTrials:
     scores: Sequence[Scores]
     slicer_of: Callable[[Sequence[Scores]], Slicer]
     bench: Bench
-    material: TrainingImages
+    training: TrainingImages
     trials: Trials
     scratch: FromScratch
 
@@ -87,7 +87,7 @@ class ShapeTrials:
         macs, full = (float(model.macs(np.atleast_2d(own))[0]) for own in (widths, self.bench.structure.units))
         tuned, stretch = self.trials.plan, min(full / macs, self.scratch.cap)
         plans = (tuned, self.scratch.plan(tuned), self.scratch.plan(tuned, stretch), tuned, tuned)
-        own_training = self.scratch.epochs * len(self.material) * full
+        own_training = self.scratch.epochs * len(self.training) * full
         made = []
         for arm, (name, plan) in enumerate(zip(ARMS, plans, strict=True)):
             wrong, seen = [], 0
@@ -96,7 +96,7 @@ class ShapeTrials:
                 label = f"audit: shape {number + 1}, {name}, training {repeat + 1} of {self.trials.repeats}"
                 found = trained(
                     self._start(name, widths, seed),
-                    self.material,
+                    self.training,
                     plan,
                     seed,
                     held_out=self.bench.images[Split.SELECT],
@@ -104,7 +104,7 @@ class ShapeTrials:
                 )
                 wrong.append(self._wrong(found.network))
                 seen = found.seen
-            made.append(Arm(name, np.stack(wrong), seen / len(self.material), seen * macs / own_training))
+            made.append(Arm(name, np.stack(wrong), seen / len(self.training), seen * macs / own_training))
         return made
 
     def _start(self, name: str, widths: IntArray, seed: int) -> nn.Module:

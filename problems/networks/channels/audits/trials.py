@@ -9,6 +9,7 @@ from typing import Literal, get_args
 import numpy as np
 import torch
 
+from emoprune.contracts import FloatArray
 from emoprune.errors import ConfigError, ContractError
 from emoprune.problems.networks.evaluation.bench import Bench
 from emoprune.problems.networks.evaluation.measures import scores_of
@@ -18,7 +19,6 @@ from emoprune.problems.networks.recovery.images import TrainingImages
 from emoprune.problems.networks.recovery.loop import trained
 from emoprune.problems.networks.recovery.plan import Plan
 from emoprune.problems.networks.recovery.recover import values_on
-from emoprune.problems.networks.statistics.correlations import FloatArray
 from emoprune.problems.networks.variant import Variant
 from emoprune.records import Split
 
@@ -66,7 +66,7 @@ class Setting:
 
     bench: Bench
     runner: Runner
-    material: TrainingImages
+    training: TrainingImages
     trials: Trials
 
     def proxy_values(self, subjects: Sequence[Subject]) -> dict[Measure, FloatArray]:
@@ -96,7 +96,7 @@ class Setting:
                 which = f"{number + 1} of {len(subjects)}, training {repeat + 1} of {self.trials.repeats}"
                 found = trained(
                     start,
-                    self.material,
+                    self.training,
                     self.trials.plan,
                     drawn_seed(self.trials.seed, number, repeat),
                     held_out=self.bench.images[Split.SELECT],

@@ -13,7 +13,7 @@ from torch import nn
 
 from emoprune.errors import EmopruneError
 
-__all__ = ["NotDefinable", "expression", "is_leaf", "is_plain_sequence"]
+__all__ = ["STEP", "NotDefinable", "call", "expression", "is_leaf", "is_plain_sequence"]
 
 LINE = 88  # characters after which an expression is broken into lines; the name it is assigned to comes on top
 STEP = "    "

@@ -11,7 +11,7 @@ from torch import nn
 from emoprune.problems.networks.export.definition.layers import STEP, call, expression
 from emoprune.problems.networks.export.definition.words import is_name
 
-__all__ = ["Tree", "constructor_lines", "spoken", "tree_of"]
+__all__ = ["INDENT", "Tree", "constructor_lines", "spoken", "tree_of"]
 
 INDENT = 2 * STEP
 

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from emoprune.contracts import Finding
-from emoprune.problems.networks.statistics.correlations import FloatArray, kendall_tau
+from emoprune.contracts import Finding, FloatArray
+from emoprune.problems.networks.statistics.correlations import kendall_tau
 from emoprune.problems.networks.statistics.intervals import bootstrapped
 
 __all__ = ["domain_findings", "ranking_finding"]

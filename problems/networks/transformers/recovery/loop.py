@@ -13,11 +13,11 @@ import torch
 from torch import nn
 
 from emoprune.errors import ConfigError
+from emoprune.problems.compute.device import one_thread, seeded
 from emoprune.problems.networks.recovery.plan import Plan
 from emoprune.problems.networks.transformers.data.batches import Batch
-from emoprune.problems.networks.unpruned.training import one_thread, seeded
 
-__all__ = ["Masks", "Spent", "train_model"]
+__all__ = ["Loss", "Masks", "Spent", "train_model"]
 
 Masks = Mapping[str, torch.Tensor]  # by a parameter's name, true where it is zero and stays so
 Loss = Callable[[Any, Batch], tuple[torch.Tensor, int]]  # the summed loss of a batch, and over how many it is summed

@@ -22,7 +22,7 @@ from emoprune.problems.networks.transformers.repair.least_squares import Repaire
 from emoprune.problems.networks.transformers.repair.nested import NestedRepairer
 from emoprune.problems.networks.transformers.tasks.opening import Opened
 
-__all__ = ["Repair", "adjusting", "checked_bits", "packed_layers"]
+__all__ = ["Repair", "adjusting", "checked_bits", "packed_layers", "rounded"]
 
 Repair = Literal["none", "least-squares"]
 

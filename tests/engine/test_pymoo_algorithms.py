@@ -162,7 +162,7 @@ def test_no_landscape_ends_a_search(name: str, objectives: int, landscape: str, 
             evolved.tell(np.arange(len(offspring)), values, missed)
             json.dumps(evolved.state(), allow_nan=False)
             offspring = evolved.ask()
-            assert len(offspring) == evolved.turn
+            assert len(offspring) == evolved.per_generation
     assert len(evolved.population) == len(set(evolved.population.tolist())) == 16
 
 

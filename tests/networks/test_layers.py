@@ -21,7 +21,6 @@ from zoo_for_tests import IMAGES, SOUND, bench_of, images_for, zoo
 from emoprune.contracts import Failure
 from emoprune.errors import ConfigError, ContractError
 from emoprune.problems.networks.coupling.structure import Part
-from emoprune.problems.networks.data.images import ImageData, LabelledImages
 from emoprune.problems.networks.evaluation.cost import CostModel
 from emoprune.problems.networks.layers.bit_widths import BitWidths
 from emoprune.problems.networks.layers.packed import Treated, verify_packed, write_packed
@@ -36,15 +35,7 @@ from emoprune.records import Split
 from emoprune.space import IntArray
 
 SMALL = {"network": "networks_for_tests:network", "data": "networks_for_tests:stripes", "calibration_images": 64}
-ZOO = {"network": "zoo_for_tests:network", "data": "test_networks_layerwise:zoo_images", "calibration_images": 32}
-
-
-def zoo_images() -> ImageData:
-    """Return random images for the networks of the zoo."""
-    loaded = images_for(96, 1)
-    images, labels = torch.cat(loaded.batches).numpy(), loaded.labels.numpy()
-    parts = [LabelledImages(images[a:b], labels[a:b]) for a, b in ((0, 40), (40, 60), (60, 76), (76, 96))]
-    return ImageData(*parts)
+ZOO = {"network": "zoo_for_tests:network", "data": "zoo_for_tests:images_in_parts", "calibration_images": 32}
 
 
 def residual(**options: Any) -> WeightRatios:  # the options under test, of whatever type

@@ -18,7 +18,7 @@ from emoprune.contracts import Failure
 from emoprune.errors import WorkersLost
 from emoprune.evaluation.backends import Pace
 from emoprune.evaluation.evaluator import Evaluator, seed_for
-from emoprune.evaluation.serial import InProcess
+from emoprune.evaluation.serial import Serial
 from emoprune.evaluation.tickets import Ticket, measure
 from emoprune.records import Candidate, Evaluation, Split, Status
 from emoprune.space import IntArray
@@ -42,7 +42,7 @@ def evaluated(
     limit: float | None = None,
     known: Sequence[Evaluation] = (),
 ) -> dict[int, Evaluation]:
-    backend = InProcess("cpu", 1, limit, chunk)
+    backend = Serial("cpu", 1, limit, chunk)
     backend.start(problem)
     keys = {(problem.space.key(each.candidate.genome), each.split): each for each in known}
     evaluator = Evaluator(problem, 1, keys)
@@ -269,7 +269,7 @@ def test_the_values_do_not_depend_on_how_the_work_is_cut(chunk: int | None) -> N
 
 
 def test_after_a_stop_no_new_chunk_is_begun() -> None:
-    backend = InProcess("cpu", 1, None, 5)
+    backend = Serial("cpu", 1, None, 5)
     backend.start(Knapsack12())
     done: list[int] = []
     _, tickets = Evaluator(Knapsack12(), 1, {}).recalled_and_due(candidates_of(Knapsack12(), 50), Split.SEARCH)
@@ -286,7 +286,7 @@ class Unready(Knapsack12):
 
 def test_a_setup_that_fails_says_why() -> None:
     with pytest.raises(WorkersLost, match="setup failed: OSError: the data set is not there"):
-        InProcess("cpu", 1, None, None).start(Unready())
+        Serial("cpu", 1, None, None).start(Unready())
 
 
 class Leaving(Knapsack12):
@@ -296,7 +296,7 @@ class Leaving(Knapsack12):
 
 def test_a_setup_that_would_end_the_program_does_not() -> None:
     with pytest.raises(WorkersLost, match=r"setup failed: RuntimeError: it called sys\.exit\(3\)"):
-        InProcess("cpu", 1, None, None).start(Leaving())
+        Serial("cpu", 1, None, None).start(Leaving())
 
 
 class RingingLate(Knapsack12):
@@ -318,7 +318,7 @@ def test_an_alarm_at_the_last_moment_leaves_no_alarm_behind() -> None:
 def test_a_backend_that_was_not_started_says_so() -> None:
     ticket = Ticket(candidates_of(Knapsack12(), 1)[0], Split.SEARCH, 1, b"k")
     with pytest.raises(WorkersLost, match=r"call start\(problem\) before run"):
-        list(InProcess("cpu", 1, None, None).run([ticket], never))
+        list(Serial("cpu", 1, None, None).run([ticket], never))
 
 
 def test_measuring_names_the_place_of_the_error() -> None:

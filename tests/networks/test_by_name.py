@@ -10,69 +10,11 @@ import pytest
 import torch
 from PIL import Image
 from torch import nn
-from torch.utils.data import DataLoader, Dataset, TensorDataset
 
 from emoprune.errors import ConfigError
 from emoprune.plugins import importable_from
 from emoprune.problems.networks.unpruned.by_name import data_named, is_built_in, network_named
 from emoprune.problems.storage.located import located
-
-Pairs = tuple[tuple[torch.Tensor, torch.Tensor], tuple[torch.Tensor, torch.Tensor]]
-
-
-def pairs() -> Pairs:
-    images = torch.from_numpy(np.random.default_rng(1).normal(size=(80, 1, 4, 4)).astype(np.float32))
-    labels = torch.arange(80) % 2
-    return (images[:60], labels[:60]), (images[60:], labels[60:])
-
-
-def tiny() -> nn.Sequential:
-    return nn.Sequential(nn.Flatten(), nn.Linear(16, 4), nn.ReLU(), nn.Linear(4, 2))
-
-
-def leaking() -> Pairs:
-    (images, labels), (_, test_labels) = pairs()
-    return (images, labels), (images[:20], test_labels)
-
-
-def raising() -> None:
-    missing: dict[str, int] = {}
-    missing["no such key"]
-
-
-def raising_inside_a_library() -> None:
-    torch.zeros(2, 3) @ torch.zeros(2, 3)
-
-
-def refusing() -> None:
-    raise ConfigError("data: my own paragraph")
-
-
-def needing(argument: int) -> int:
-    return argument
-
-
-NUMBER = 3
-
-
-class Breaking(Dataset[tuple[torch.Tensor, int]]):
-    def __len__(self) -> int:
-        return 20
-
-    def __getitem__(self, row: int) -> tuple[torch.Tensor, int]:
-        if row == 7:
-            raise OSError("image 7 is gone")
-        return torch.full((1, 4, 4), float(row)), row % 2
-
-
-def shuffling() -> tuple[DataLoader[tuple[torch.Tensor, ...]], DataLoader[tuple[torch.Tensor, ...]]]:
-    train, test = (TensorDataset(*each) for each in pairs())
-    return DataLoader(train, batch_size=8, shuffle=True), DataLoader(test, batch_size=8)
-
-
-def breaking() -> tuple[DataLoader[tuple[torch.Tensor, int]], DataLoader[tuple[torch.Tensor, int]]]:
-    return DataLoader(Breaking(), batch_size=4), DataLoader(Breaking(), batch_size=4)
-
 
 # built-in names
 
@@ -85,7 +27,7 @@ def test_built_in_networks_are_made_anew_by_name(name: str) -> None:
 
 def test_built_in_data_are_known_by_name_and_others_are_not() -> None:
     assert all(map(is_built_in, ("digits", "fashion", "mnist-5k")))
-    assert not is_built_in("test_networks_sources:pairs")
+    assert not is_built_in("user_code_for_tests:pairs")
     assert not is_built_in("resnet")
 
 
@@ -100,8 +42,8 @@ def test_built_in_data_can_be_framed_and_made_fewer() -> None:
 
 
 def test_a_users_functions_are_called() -> None:
-    assert isinstance(network_named("test_networks_sources:tiny"), nn.Sequential)
-    data = data_named("test_networks_sources:pairs", images_per_part=50)
+    assert isinstance(network_named("user_code_for_tests:tiny"), nn.Sequential)
+    data = data_named("user_code_for_tests:pairs", images_per_part=50)
     assert [len(part) for part in data.parts.values()] == [40, 5, 5, 20]
 
 
@@ -110,19 +52,23 @@ def test_a_users_functions_are_called() -> None:
     ("target", "complaint"),
     [
         ("no_such_module:build", "cannot import 'no_such_module' for 'no_such_module:build'"),
-        ("test_networks_sources:nothing", "'test_networks_sources' has no function 'nothing'"),
-        ("test_networks_sources:", "has no function ''"),
-        ("test_networks_sources:NUMBER", "has no function 'NUMBER'"),
+        ("user_code_for_tests:nothing", "'user_code_for_tests' has no function 'nothing'"),
+        ("user_code_for_tests:", "has no function ''"),
+        ("user_code_for_tests:NUMBER", "has no function 'NUMBER'"),
         ("../evil:build", "expected an import target package.module:function, found '../evil:build'"),
         (
-            "test_networks_sources:raising",
-            r"raised KeyError: 'no such key' \(.*test_networks_sources\.py:\d+, in raising\)",
+            "user_code_for_tests:raising",
+            r"raised KeyError: 'no such key' \(.*user_code_for_tests\.py:\d+, in raising\)",
         ),
         (
-            "test_networks_sources:raising_inside_a_library",
-            r"raised RuntimeError: .*test_networks_sources\.py:\d+, in raising_inside_a_library\)",
+            "user_code_for_tests:raising_inside_a_library",
+            r"raised RuntimeError: .*user_code_for_tests\.py:\d+, in raising_inside_a_library\)",
         ),
-        ("test_networks_sources:needing", "raised TypeError: .*missing 1 required positional argument: 'argument'"),
+        (
+            "user_code_for_tests:raising_inside_this_domain",
+            r"raised TypeError: .*user_code_for_tests\.py:\d+, in raising_inside_this_domain\)",
+        ),
+        ("user_code_for_tests:needing", "raised TypeError: .*missing 1 required positional argument: 'argument'"),
     ],
 )
 def test_a_function_that_cannot_be_called_is_named_with_the_place(option: str, target: str, complaint: str) -> None:
@@ -134,36 +80,36 @@ def test_a_function_that_cannot_be_called_is_named_with_the_place(option: str, t
 
 def test_a_loader_that_shuffles_gives_the_same_data_every_time_and_leaves_torchs_generator_alone() -> None:
     state = torch.get_rng_state()
-    first = data_named("test_networks_sources:shuffling")
+    first = data_named("user_code_for_tests:shuffling")
     torch.rand(7)
     torch.manual_seed(99)
-    second = data_named("test_networks_sources:shuffling")
+    second = data_named("user_code_for_tests:shuffling")
     assert first.digest() == second.digest()
     assert first.train.labels.tolist() != sorted(first.train.labels.tolist())
     torch.set_rng_state(state)
-    data_named("test_networks_sources:shuffling")
+    data_named("user_code_for_tests:shuffling")
     assert torch.equal(torch.get_rng_state(), state)
 
 
 def test_a_functions_own_config_error_stays_as_it_is() -> None:
     with pytest.raises(ConfigError, match=r"^data: my own paragraph$"):
-        data_named("test_networks_sources:refusing")
+        data_named("user_code_for_tests:refusing")
 
 
 def test_a_loader_that_breaks_while_it_is_read_is_named_with_the_place() -> None:
     with pytest.raises(ConfigError, match=r"raised OSError: image 7 is gone \(.*:\d+, in __getitem__\)") as caught:
-        data_named("test_networks_sources:breaking")
+        data_named("user_code_for_tests:breaking")
     assert isinstance(caught.value.__cause__, OSError)
 
 
 def test_a_function_that_returns_no_network_is_refused() -> None:
     with pytest.raises(ConfigError, match=r"to return a torch\.nn\.Module, found tuple"):
-        network_named("test_networks_sources:pairs")
+        network_named("user_code_for_tests:pairs")
 
 
 def test_a_users_data_are_checked_for_images_in_two_parts() -> None:
     with pytest.raises(ConfigError, match=r"share .* identical images"):
-        data_named("test_networks_sources:leaking")
+        data_named("user_code_for_tests:leaking")
 
 
 # what is not there
@@ -189,7 +135,7 @@ def test_numbers_below_one_are_refused(option: str) -> None:
 
 def test_a_users_own_function_has_to_resize_by_itself() -> None:
     with pytest.raises(ConfigError, match="image_size: expected a folder of images as data"):
-        data_named("test_networks_sources:pairs", image_size=8)
+        data_named("user_code_for_tests:pairs", image_size=8)
 
 
 # folders

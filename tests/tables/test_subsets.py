@@ -79,6 +79,15 @@ def test_all_references_are_there_the_whole_table_first(tmp_path: Path) -> None:
     assert set(openfe) > set(problem.task.table.terms)
 
 
+@pytest.mark.parametrize("slots", [0, 2])
+def test_of_the_plain_answer_as_much_is_a_reference_as_one_genome_can_keep(tmp_path: Path, slots: int) -> None:
+    problem = Features(data="iris", budget=30, survivors=6, others=20, slots=slots, folds=2, references=["openfe"])
+    problem.prepare(tmp_path, 3)
+    terms = set(problem.kept(problem.references()[1].genome))
+    assert terms > set(problem.task.table.terms)
+    assert len(terms - set(problem._known.bits)) == slots
+
+
 def test_what_was_prepared_is_found_again_and_not_made_again(tmp_path: Path) -> None:
     first = prepared(small_features(), tmp_path)
     files = {path.name: path.read_bytes() for path in tmp_path.iterdir()}

@@ -104,8 +104,10 @@ class FeatureSearch(SubsetProblem):
         ranked = _in_turns([boosted.ranked, constant.ranked, constant.others, boosted.others])
         kept = frozenset(survivors)
         others = [formula for formula in ranked if formula not in kept][: self._options.others]
+        held = [formula for formula in plain if formula in others][: self._slots]
+        openfe = tuple(formula for formula in plain if formula in kept or formula in held)
         considered, possible = boosted.considered + constant.considered, boosted.possible
-        return NewFeatures(tuple(survivors), tuple(others), plain, considered, possible)
+        return NewFeatures(tuple(survivors), tuple(others), openfe, considered, possible)
 
 
 def _in_turns(lists: Sequence[Sequence[Formula]]) -> list[Formula]:

@@ -27,8 +27,8 @@ _log = logging.getLogger("emoprune")
 class NewFeatures:
     """New features that a search may choose: by a bit each, or through slots that can hold any of the others.
 
-    `openfe` is the plain answer, the most important first; `considered` counts the formulas that were looked at, and
-    `possible` those there are.
+    `openfe` is the plain answer, as much of it as one genome can keep, the most important first; `considered` counts
+    the formulas that were looked at, and `possible` those there are.
     """
 
     survivors: tuple[Formula, ...] = ()

@@ -57,7 +57,8 @@ class EvolvedFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]  #
     Args:
         task: classification or regression; auto takes texts and few different whole numbers for classes.
         learner: What is trained on each subset: lightgbm, logistic, ridge, random-forest, or an import target.
-        metric: error, or a name of scikit-learn's; auto is the error, or the root of the mean squared error.
+        metric: error, a name of scikit-learn's, or a scorer's import target; auto is the error, or the root of the mean
+            squared error.
         costs: What is minimised besides: columns, sources, price, milliseconds, or an objective's import target.
         categorical: Names of columns of numbers that are categories.
         operators: Which of the 23 operators formulas are made of; all of them if none is named.

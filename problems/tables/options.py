@@ -26,7 +26,8 @@ class TableOptions:
         ignore: Patterns of columns that are left out.
         time: A column to sort the rows by; later rows are held out.
         learner: lightgbm, logistic, ridge, random-forest, or an estimator's import target; with options as a mapping.
-        metric: error, or a name of scikit-learn's; auto is the error, or the root of the mean squared error.
+        metric: error, a name of scikit-learn's, or a scorer's import target; auto is the error, or the root of the mean
+            squared error.
         costs: What is minimised besides: objectives by name, such as columns and milliseconds (`emoprune list
             objectives`), or as mappings of a name and options.
         select: The share of rows to choose from the front on.

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from sklearn import metrics as sk
 from tables_for_tests import mixed, numbers, table
 
-from emoprune.contracts import Direction, Failure, Sense
+from emoprune.contracts import Direction, Failure, Objective, Sense
 from emoprune.errors import ConfigError
 from emoprune.problems.tables.computing import Computed
 from emoprune.problems.tables.formulas.formula import Column, Formula
@@ -69,9 +69,18 @@ def test_a_metric_has_its_natural_sign_and_says_which_way_is_better() -> None:
     assert metric_named("error", Task.BINARY).loss(np.array([1.0]), np.array([[1.0, 0.0]])) == 1.0
 
 
+def test_a_scorer_of_ones_own_is_a_metric_of_which_more_is_better() -> None:
+    metric = metric_named("tables_for_tests:error", Task.BINARY)
+    assert metric.objective == Objective("error", Direction.MAXIMISE)
+    assert metric(np.array([1.0, 0.0]), np.array([[0.3, 0.7], [0.5, 0.5]])) == 0.5
+    assert metric.loss(np.array([1.0]), np.array([[0.3, 0.7]])) == -1.0
+
+
 @pytest.mark.parametrize(
     ("name", "task", "complaint"),
     [
+        ("tables_for_tests:scorer", Task.BINARY, "no class or function 'scorer'"),
+        ("tables_for_tests:error", Task.REGRESSION, "'error' cannot judge a regression task"),
         ("acuracy", Task.BINARY, "no metric is called 'acuracy'.*'accuracy'"),
         ("roc_auc", Task.REGRESSION, "none for a regression task"),
         ("neg_mean_squared_error", Task.BINARY, "none for a binary task"),

@@ -1,7 +1,8 @@
 """What a measure sees of a subset of columns, and what one promises that needs no model.
 
-The metric is none of these measures: it judges predictions, leads the search, its races and its references, and has
-scikit-learn's names. A measure is called with what was chosen, and, unless it is counted, with what was trained on it.
+The metric is none of these measures: it is a scorer of predictions, with scikit-learn's names, and leads the search,
+its races, references and audits. A measure is called with what was chosen, and, unless it is counted, with what was
+trained on it.
 """
 
 from __future__ import annotations

@@ -16,6 +16,7 @@ from torch import nn
 
 from emoprune.contracts import Description, Failure, FloatArray, Row
 from emoprune.errors import ConfigError, ContractError
+from emoprune.problems.compute.device import check_device, seeded
 from emoprune.problems.networks.coupling.process import structure_of
 from emoprune.problems.networks.coupling.structure import Kept, Structure
 from emoprune.problems.networks.data.images import ImageData
@@ -36,7 +37,6 @@ from emoprune.problems.networks.export.formats import chosen_formats
 from emoprune.problems.networks.recovery.recover import values_by_split
 from emoprune.problems.networks.unpruned.by_name import data_named, network_named
 from emoprune.problems.networks.unpruned.recipe import Recipe, check_recipe, unpruned_weights
-from emoprune.problems.networks.unpruned.training import seeded
 from emoprune.problems.networks.variant import Variant
 from emoprune.problems.storage.arrays import Weights
 from emoprune.records import Candidate, Split
@@ -196,12 +196,8 @@ class NetworkTask:
             ConfigError: There is no such device here.
         """
         torch.set_num_threads(threads)
+        check_device(device)
         if device == "cuda":  # repeatable kernels, at full precision: the same genome must give the same floats
-            if not torch.cuda.is_available():
-                raise ConfigError(
-                    "a GPU was asked for (evaluation.gpus_per_worker, or --device cuda), but torch finds none here; "
-                    "set evaluation.gpus_per_worker to 0, or use --device cpu"
-                )
             torch.backends.cudnn.deterministic = True
             torch.backends.cudnn.allow_tf32 = False
         return self.loaded_on(self.bench(device), precision)

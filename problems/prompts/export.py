@@ -20,7 +20,7 @@ from emoprune.problems.prompts.task import PromptTask, chat_around
 from emoprune.problems.prompts.tasks.choosing import Choosing
 from emoprune.problems.prompts.tasks.words import choices_after
 from emoprune.problems.prompts.template import Template
-from emoprune.problems.prompts.writing_files import write_json
+from emoprune.problems.storage.kept import write_json
 from emoprune.records import Split
 
 __all__ = ["FORMATS", "export_prompt"]
@@ -53,12 +53,13 @@ def export_prompt(
         (folder / "prompt.txt").write_text(template.text + "\n", encoding="utf-8")
         written["text"] = "prompt.txt"
     if "json" in formats:
-        write_json(folder / "prompt.json", _as_json(task, template, facts))
+        write_json(folder / "prompt.json", _as_json(task, template, facts), ensure_ascii=False)
         written["json"] = "prompt.json"
     if "chat" in formats:
         around = task.around if task.options.chat else chat_around(task.tokenizer)
         message = {"role": "user", "content": template.text}
-        write_json(folder / "chat.json", {"messages": [message], "rendered": template.between(*around).text})
+        plain = {"messages": [message], "rendered": template.between(*around).text}
+        write_json(folder / "chat.json", plain, ensure_ascii=False)
         written |= {"chat": "chat.json", **_as_chat(task, template, around)}
     if verify:
         written |= _verified(task, template, folder, formats)

@@ -23,7 +23,7 @@ from emoprune.problems.prompts.scoring import Scoring
 from emoprune.problems.prompts.stopping import GiveUp, Halving, Yardsticks, best_mean
 from emoprune.problems.prompts.task import PromptTask
 from emoprune.problems.prompts.template import Template
-from emoprune.problems.prompts.writing_files import write_json
+from emoprune.problems.storage.kept import write_json
 from emoprune.problems.storage.kept_numbers import KeptNumbers
 from emoprune.records import Split
 
@@ -147,7 +147,7 @@ def made_stops(
                 values.append(objectives)  # what breaks a bound dominates nothing
             texts.append(template.text)
         made = {"values": values, "texts": texts, "floor": floor, "evaluations": len(texts)}
-        write_json(path, made)
+        write_json(path, made, ensure_ascii=False)
     plain = json.loads(path.read_text(encoding="utf-8"))
     rows = np.array(plain["values"], dtype=np.float64).reshape(-1, len(task.objectives))
     yardsticks = None

@@ -90,6 +90,9 @@ class Scoring:
                 break
         means = {name: _mean(self.measures.per_example[name], own, len(examples)) for name, own in known.items()}
         values = {**means, **self.measures.of_prompt(seen[0]), **self.measures.of_answers(seen)}
+        strange = next((name for name, value in values.items() if not np.isfinite(value)), None)
+        if strange is not None:
+            return Failure(f"{strange}: expected a finite number, found {values[strange]}")
         return Scored(known, values, len(examples))
 
 

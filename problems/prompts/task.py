@@ -10,10 +10,9 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-import torch
-
 from emoprune.contracts import Constraint, Failure, Objective, Row
 from emoprune.errors import ConfigError, ContractError
+from emoprune.problems.compute.device import check_device
 from emoprune.problems.language.loading import config_of, pretrained, tokenizer_of
 from emoprune.problems.prompts.measures import measures_of
 from emoprune.problems.prompts.objectives.contract import Answers, Seen
@@ -32,7 +31,7 @@ from emoprune.problems.prompts.stopping import GiveUp
 from emoprune.problems.prompts.tasks.choosing import Choosing
 from emoprune.problems.prompts.tasks.writing import Writing
 from emoprune.problems.prompts.template import Template
-from emoprune.problems.prompts.writing_files import write_json
+from emoprune.problems.storage.kept import write_json
 from emoprune.records import Split
 
 __all__ = ["PromptTask", "chat_around"]
@@ -158,11 +157,7 @@ class PromptTask:
         Raises:
             ConfigError: There is no such device here, or no such model, or the prompt does not fit into its context.
         """
-        if device == "cuda" and not torch.cuda.is_available():
-            raise ConfigError(
-                "a GPU was asked for (evaluation.gpus_per_worker, or --device cuda), but torch finds none here; "
-                "set evaluation.gpus_per_worker to 0, or use --device cpu"
-            )
+        check_device(device)
         if self._scorer is None or (isinstance(self._scorer, CausalScorer | MaskedScorer) and
                                     self._scorer.local.device != device):  # fmt: skip
             self._scorer = self._loaded(device, self._precision)

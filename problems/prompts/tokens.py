@@ -26,14 +26,14 @@ from emoprune.problems.prompts.spans import Spans
 from emoprune.problems.prompts.stopping import GiveUp
 from emoprune.problems.prompts.task import PromptTask
 from emoprune.problems.prompts.template import Template
-from emoprune.problems.prompts.writing_files import write_json
+from emoprune.problems.storage.kept import write_json
+from emoprune.problems.storage.kept_references import REFERENCES
 from emoprune.records import Split
 from emoprune.space import Gene, Group, IntArray, Space
 
 __all__ = ["PromptTokens"]
 
 NAME = "prompt-tokens"
-REFERENCES = "references.json"
 
 
 @about(

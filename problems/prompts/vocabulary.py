@@ -27,7 +27,7 @@ from emoprune.problems.prompts.tasks.choosing import Choosing
 from emoprune.problems.prompts.template import Template
 from emoprune.problems.prompts.words.influence import Influence, WordEvidence, most_influential
 from emoprune.problems.prompts.words.whole import clustered, given_words, whole_words
-from emoprune.problems.prompts.writing_files import write_json
+from emoprune.problems.storage.kept import write_json
 from emoprune.problems.storage.kept_numbers import KeptNumbers
 from emoprune.records import Split
 from emoprune.space import Gene, GeneKind, IntArray, Space
@@ -91,7 +91,7 @@ class PromptVocabulary:
                 "influence": influences[kept].tolist(),
                 "measured": len(words) + 1 if self._influence.measures else 0,
             }
-            write_json(path, plain)
+            write_json(path, plain, ensure_ascii=False)
         known = json.loads(path.read_text(encoding="utf-8"))
         self._vocabulary, self._measured = tuple(known["words"]), int(known["measured"])
 

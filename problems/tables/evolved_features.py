@@ -34,7 +34,6 @@ from emoprune.problems.tables.splits import Block, SplitKind, Splits
 from emoprune.problems.tables.standalone.features import load_features, plain
 from emoprune.problems.tables.subsets.export import write_features
 from emoprune.problems.tables.subsets.features import FeatureSearch, NewOptions
-from emoprune.problems.tables.subsets.references.catalogue import check_methods
 from emoprune.problems.tables.table import Table
 from emoprune.problems.tables.task import Options, TableTask
 
@@ -178,7 +177,7 @@ class EvolvedFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]  #
     def _searched(self, table: Table) -> tuple[tuple[Term, ...], pd.DataFrame]:
         from emoprune.loop.search import search
 
-        problem = FeatureSearch(self._task(table), "data", self._new(), check_methods(self.references))
+        problem = FeatureSearch(self._task(table), "data", self._new(), self.references)
         config: dict[str, Any] = {
             "search": {
                 "population": self.population,

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -95,10 +97,16 @@ def test_a_damaged_file_in_the_run_is_named(tmp_path: Path, content: str) -> Non
         small_features().prepare(tmp_path, 1)
 
 
-def test_a_full_disk_is_named(tmp_path: Path) -> None:
-    folder = tmp_path / "gone"
-    with pytest.raises(StorageError, match=r"cannot write new-features.json"):
-        small_features().prepare(folder, 1)
+def test_a_folder_that_is_gone_is_named(tmp_path: Path) -> None:
+    with pytest.raises(StorageError, match=r"cannot write .*gone/new-features.json: the folder is gone; restore it"):
+        small_features().prepare(tmp_path / "gone", 1)
+
+
+def test_tables_load_neither_torch_nor_safetensors_which_their_extra_does_not_install() -> None:
+    names = ", ".join(f"emoprune.problems.tables.{each}" for each in ("subsets.features", "streams.problem"))
+    code = f"import sys, {names}; print(*sorted({{'torch', 'safetensors'}} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=100, check=True)
+    assert done.stdout.split() == []
 
 
 def test_nothing_is_asked_of_a_problem_before_its_time() -> None:

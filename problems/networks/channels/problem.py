@@ -21,7 +21,7 @@ from emoprune.problems.networks.channels.prepare import (
     prepared_channels,
     reference_inputs,
 )
-from emoprune.problems.networks.channels.references.catalogue import BY_DEFAULT, measuring, surveyed
+from emoprune.problems.networks.channels.references.catalogue import BY_DEFAULT
 from emoprune.problems.networks.channels.slicer import Slicer
 from emoprune.problems.networks.channels.widths import WidthLevels
 from emoprune.problems.networks.coupling.structure import Kept
@@ -30,6 +30,7 @@ from emoprune.problems.networks.recovery.recover import Method as RecoveryMethod
 from emoprune.problems.networks.recovery.recover import recovered_network
 from emoprune.problems.networks.task import Loaded, NetworkTask, Options, Precision, Proxy
 from emoprune.problems.networks.variant import Variant
+from emoprune.problems.storage.found_references import measuring, picked_by
 from emoprune.records import Candidate, Split
 from emoprune.space import IntArray
 
@@ -217,7 +218,7 @@ class Channels:
             return np.array([errors.get(key, np.inf) for key in self.space.keys(wanted)])
 
         inputs = reference_inputs(self._task, self._levels, self._prepared.scores, self._seed)
-        return surveyed(self._method.references, inputs, self._prepared.starts, measured)
+        return picked_by(self._method.references, inputs, self._prepared.starts, measured)
 
     def describe(self, genome: IntArray) -> Description:
         """Say how wide each coupling group stays and what that costs."""

@@ -10,15 +10,16 @@ import numpy as np
 import torch
 
 from emoprune.contracts import Reference
+from emoprune.problems.compute.precision import PrecisionChoice
 from emoprune.problems.networks.calibration.evidence import Evidence
 from emoprune.problems.networks.evaluation.bench import Bench
-from emoprune.problems.networks.evaluation.precision import PrecisionChoice, choose_precision, precision_made_once
+from emoprune.problems.networks.evaluation.precision import choose_precision, kept_precision
 from emoprune.problems.networks.layers.treatments.levels import LayerLevels
 from emoprune.problems.networks.layers.treatments.treater import Treater
 from emoprune.problems.networks.task import NetworkTask
-from emoprune.problems.storage.arrays import Weights
-from emoprune.problems.storage.kept import arrays_made_once, plain_made_once
-from emoprune.problems.storage.kept_references import as_json, from_json
+from emoprune.problems.storage.arrays import Weights, sealed_arrays
+from emoprune.problems.storage.kept import sealed_json
+from emoprune.problems.storage.kept_references import REFERENCES, as_json, from_json
 
 __all__ = ["LayersPrepared", "Method", "prepared_layers"]
 
@@ -54,7 +55,7 @@ def prepared_layers(task: NetworkTask, levels: LayerLevels, method: Method, fold
     bench = task.bench("cpu")
     evidence = Evidence(bench.network, bench.structure, bench.calibration, seed)
     ranks = _ranks(levels, method, evidence, folder / f"ranks-{method.name}.safetensors")
-    kept = plain_made_once(folder / "references.json", lambda: as_json(method.referred(levels, evidence), {}))
+    kept = sealed_json(folder / REFERENCES, lambda: as_json(method.referred(levels, evidence), {}))
     references, _ = from_json(kept, levels.space)
     return LayersPrepared(ranks, references, _precision(task, bench, levels, ranks, folder / "precision.json"))
 
@@ -65,7 +66,7 @@ def _ranks(levels: LayerLevels, method: Method, evidence: Evidence, path: Path) 
         ranked = {part.path: levels.treatment.ranked(part, scores[part.path]) for part in levels.parts if scores}
         return {layer: own.numpy() for layer, own in ranked.items()}
 
-    kept = {layer: torch.from_numpy(own) for layer, own in arrays_made_once(path, made).items()}
+    kept = {layer: torch.from_numpy(own) for layer, own in sealed_arrays(path, made).items()}
     return {part.path: kept.get(part.path, torch.empty(0)) for part in levels.parts}
 
 
@@ -77,7 +78,7 @@ def _precision(task: NetworkTask, bench: Bench, levels: LayerLevels, ranks: Tens
         tried = [np.full(len(levels.layers), level) for level in _spread(levels.highest)]
         return choose_precision(bench, [treater.variant(own) for own in tried], task.estimate)
 
-    return precision_made_once(path, task.options.precision, chosen)
+    return kept_precision(path, task.options.precision, chosen)
 
 
 def _spread(highest: int) -> Sequence[int]:

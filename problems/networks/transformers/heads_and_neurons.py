@@ -26,9 +26,10 @@ from emoprune.problems.networks.transformers.prepare import (
 )
 from emoprune.problems.networks.transformers.problem import PACKED, SAFETENSORS, TransformerProblem
 from emoprune.problems.networks.transformers.recovery.recover import REWINDING, Budget, Method, Recovering
-from emoprune.problems.networks.transformers.references import METHODS, PERCENTAGES, check_names
+from emoprune.problems.networks.transformers.references import METHODS, PERCENTAGES, check_percentages
 from emoprune.problems.networks.transformers.repair.adjusting import Repair, adjusting, checked_bits, packed_layers
 from emoprune.problems.networks.transformers.tasks.options import Options, Purpose
+from emoprune.problems.storage.kept_references import check_names
 from emoprune.records import Candidate
 from emoprune.space import IntArray
 
@@ -99,7 +100,8 @@ class HeadsAndNeurons(TransformerProblem):
         batch: int = 1,
         cache_megabytes: int = 512,
     ) -> None:
-        check_names(references, percentages)
+        check_percentages(percentages)
+        check_names(list(dict.fromkeys(references)), METHODS)  # a method that is named twice is asked once
         options = Options(
             model=model,
             task=task,

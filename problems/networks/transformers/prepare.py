@@ -22,9 +22,9 @@ from emoprune.problems.networks.transformers.references import ReferenceInputs, 
 from emoprune.problems.networks.transformers.running.passing import calls_of
 from emoprune.problems.networks.transformers.tasks.fitting import fit_classifier
 from emoprune.problems.networks.transformers.tasks.opening import Opened
-from emoprune.problems.storage.arrays import Weights
-from emoprune.problems.storage.kept import kept_arrays, kept_json
-from emoprune.problems.storage.kept_references import as_json, from_json
+from emoprune.problems.storage.arrays import Weights, kept_arrays
+from emoprune.problems.storage.kept import kept_json
+from emoprune.problems.storage.kept_references import REFERENCES, as_json, from_json
 
 __all__ = [
     "TransformerPrepared",
@@ -36,7 +36,7 @@ __all__ = [
     "unit_costs",
 ]
 
-CLASSIFIER, SCORES, REFERENCES = "classifier.safetensors", "scores.safetensors", "references.json"
+CLASSIFIER, SCORES = "classifier.safetensors", "scores.safetensors"
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from emoprune.contracts import Description, Failure, Recovered, Row
 from emoprune.errors import ConfigError, ContractError
+from emoprune.problems.compute.device import check_device
 from emoprune.problems.networks.evaluation.latency import measured_calls
 from emoprune.problems.networks.evaluation.measures import Measures
 from emoprune.problems.networks.transformers.anatomy.narrowing import Adjust, Narrower
@@ -125,11 +126,7 @@ class TransformerProblem:
     def setup(self, device: str, threads: int) -> None:
         """Load model and data to `device`."""
         torch.set_num_threads(threads)
-        if device == "cuda" and not torch.cuda.is_available():
-            raise ConfigError(
-                "a GPU was asked for (evaluation.gpus_per_worker, or --device cuda), but torch finds none here; "
-                "set evaluation.gpus_per_worker to 0, or use --device cpu"
-            )
+        check_device(device)
         own = self.open()
         own.task.model.to(device)
         parts = {part: [batch.on(device) for batch in batches] for part, batches in own.task.parts.items()}

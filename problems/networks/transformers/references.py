@@ -9,14 +9,13 @@ import numpy as np
 
 from emoprune.contracts import Reference
 from emoprune.errors import ConfigError
-from emoprune.plugins import nearest
 from emoprune.problems.networks.calibration.evidence import Scores
 from emoprune.problems.networks.criteria.ranking import normalised
 from emoprune.problems.networks.transformers.cost import CostModel
 from emoprune.problems.networks.transformers.genes import GeneLayout, Orders
 from emoprune.space import IntArray
 
-__all__ = ["METHODS", "PERCENTAGES", "ReferenceInputs", "check_names", "references_of"]
+__all__ = ["METHODS", "PERCENTAGES", "ReferenceInputs", "check_percentages", "references_of"]
 
 PERCENTAGES = (90, 80, 70, 50)
 HALVINGS = 24
@@ -155,17 +154,14 @@ METHODS: Mapping[str, Callable[[ReferenceInputs], Found]] = {
 }
 
 
-def check_names(names: Sequence[str], percentages: Sequence[int] = PERCENTAGES) -> None:
-    """Refuse names that no method has, and percentages that are none.
+def check_percentages(percentages: Sequence[int]) -> None:
+    """Refuse percentages that are none, or all.
 
     Raises:
-        ConfigError: It says which name is meant.
+        ConfigError: There is one.
     """
     if any(not 0 < percentage < 100 for percentage in percentages):
         raise ConfigError(f"percentages: expected whole numbers from 1 to 99, found {list(percentages)}")
-    for name in names:
-        if name not in METHODS:
-            raise ConfigError(f"references: no method is called {name!r}{nearest(name, tuple(METHODS))}")
 
 
 def references_of(names: Sequence[str], inputs: ReferenceInputs) -> tuple[Reference, ...]:

@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 
 from emoprune.contracts import Found, Reference
-from emoprune.errors import ContractError, RunCorrupt
+from emoprune.errors import ContractError
 from emoprune.problems.prompts.references.contract import PromptReference, ReferenceInputs, Worth
+from emoprune.problems.storage.kept_references import genomes_as_json, genomes_from_json, readable
 from emoprune.space import IntArray, Space
 
 __all__ = ["MadeReferences", "kept_references", "made_references"]
@@ -33,8 +34,7 @@ class MadeReferences:
 
     def as_json(self) -> dict[str, Any]:
         """Return plain data that `kept_references` reads back."""
-        genomes = {reference.name: reference.genome.tolist() for reference in self.references}
-        return {"genomes": genomes, "evaluations": dict(self.evaluations)}
+        return {"genomes": genomes_as_json(self.references), "evaluations": dict(self.evaluations)}
 
 
 class _Counted:
@@ -108,14 +108,7 @@ def kept_references(path: Path, space: Space) -> MadeReferences | None:
     """
     if not path.exists():
         return None
-    try:
+    with readable("another prompt"):
         plain = json.loads(path.read_text(encoding="utf-8"))
-        references = [
-            Reference(name, space.check([genome], f"reference {name}")[0]) for name, genome in plain["genomes"].items()
-        ]
-        return MadeReferences(references, {name: int(count) for name, count in plain["evaluations"].items()})
-    except (OSError, AttributeError, ContractError, KeyError, TypeError, ValueError) as error:
-        raise RunCorrupt(
-            f"{path.name} cannot be read ({error}); it was made for another prompt, or changed by hand. Delete it, and "
-            "it is made again"
-        ) from error
+        evaluations = {name: int(count) for name, count in plain["evaluations"].items()}
+        return MadeReferences(genomes_from_json(plain["genomes"], space), evaluations)

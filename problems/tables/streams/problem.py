@@ -18,7 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emoprune.contracts import Description, Direction, Failure, Inspection, Objective, Reference, Row
-from emoprune.errors import ConfigError, ContractError, StorageError
+from emoprune.errors import ConfigError, ContractError
+from emoprune.problems.storage.exported import about_folder
 from emoprune.problems.tables.computing import Computed
 from emoprune.problems.tables.formulas.formula import Column
 from emoprune.problems.tables.learners.by_name import learner_plan
@@ -223,14 +224,12 @@ class TabularStream:
             kept=chosen[start - 1].tolist(),
             **asdict(policy),
         )
-        try:
+        with about_folder(folder):
             folder.mkdir(parents=True, exist_ok=True)
             plan = json.dumps({"format": FORMAT, **asdict(reselector)}, indent=1, ensure_ascii=False)
             (folder / "stream.json").write_text(plan, encoding="utf-8")
             with as_file(files("emoprune.problems.tables.standalone") / "stream.py") as script:
                 shutil.copyfile(script, folder / "stream.py")
-        except OSError as error:
-            raise StorageError(f"export: cannot write {folder.name!r}: {error}; free space and try again") from error
         compared = self._verify(folder, chosen, start)
         names = ", ".join(str(self._columns[place]) for place in chosen[start - 1])
         return {**self.describe(genome), "kept now": names, "verified": f"same columns in {compared} later windows"}

@@ -13,7 +13,6 @@ from emoprune.problems.tables.reading.sources import Source
 from emoprune.problems.tables.splits import SplitKind, Splits
 from emoprune.problems.tables.subsets.prepare import NewFeatures
 from emoprune.problems.tables.subsets.problem import SubsetProblem
-from emoprune.problems.tables.subsets.references.catalogue import check_methods
 from emoprune.problems.tables.table import Table
 from emoprune.problems.tables.task import table_task
 
@@ -91,7 +90,7 @@ class FeatureSubset(SubsetProblem):
             cache_megabytes=cache_megabytes,
         )
         self._formulas = tuple(_checked(each, task_of_table.table) for each in formulas)
-        super().__init__(task_of_table, data, check_methods(references))
+        super().__init__(task_of_table, data, references)
 
     def _new_features(self, seed: int) -> NewFeatures:  # noqa: ARG002  # nothing is searched for
         return NewFeatures(survivors=self._formulas)

@@ -20,7 +20,7 @@ from emoprune.problems.tables.reading.sources import Source
 from emoprune.problems.tables.splits import SplitKind, Splits
 from emoprune.problems.tables.subsets.prepare import NewFeatures
 from emoprune.problems.tables.subsets.problem import SubsetProblem
-from emoprune.problems.tables.subsets.references.catalogue import METHODS, check_methods
+from emoprune.problems.tables.subsets.references.catalogue import METHODS
 from emoprune.problems.tables.subsets.references.openfe import FEATURES
 from emoprune.problems.tables.task import TableTask, table_task
 
@@ -47,7 +47,7 @@ class NewOptions:
 class FeatureSearch(SubsetProblem):
     """The same search on a table in memory."""
 
-    def __init__(self, task: TableTask, name: str, new: NewOptions, references: tuple[str, ...]) -> None:
+    def __init__(self, task: TableTask, name: str, new: NewOptions, references: Sequence[str]) -> None:
         super().__init__(task, name, references)
         self._new = new
 
@@ -144,4 +144,4 @@ class Features(FeatureSearch):
             cache_megabytes=cache_megabytes,
         )
         new = NewOptions(generation, survivors, slots, others)
-        super().__init__(task_of_table, data, new, check_methods(references))
+        super().__init__(task_of_table, data, new, references)

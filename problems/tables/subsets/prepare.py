@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from emoprune.errors import ConfigError, StorageError
+from emoprune.errors import ConfigError
+from emoprune.problems.storage.kept import kept_json, write_json
 from emoprune.problems.tables.formulas.formula import Formula, Term, from_plain, plain_of
 from emoprune.problems.tables.racing import Yardstick, plain_yardsticks, read_yardsticks
 from emoprune.problems.tables.subsets.references.catalogue import found_by
@@ -35,7 +35,7 @@ class NewFeatures:
 
 def kept_features(path: Path, make: Callable[[], NewFeatures]) -> NewFeatures:
     """Return the new features that lie in a file, or make them and write them there."""
-    plain = _kept(path, lambda: _plain_features(make()))
+    plain = kept_json(path, lambda: _plain_features(make()), refuse_torn=True, end="")
     survivors, others, openfe = (
         tuple(_formula(each, path) for each in plain[part]) for part in ("survivors", "others", "openfe")
     )
@@ -62,7 +62,8 @@ def kept_references(path: Path, names: Sequence[str], inputs: Callable[[], Refer
         found = found_by(names, inputs())
         return [{"name": name, "terms": [plain_of(term) for term in terms]} for name, terms in found]
 
-    return [(str(each["name"]), tuple(from_plain(term) for term in each["terms"])) for each in _kept(path, made)]
+    plain = kept_json(path, made, refuse_torn=True, end="")
+    return [(str(each["name"]), tuple(from_plain(term) for term in each["terms"])) for each in plain]
 
 
 def kept_yardsticks(
@@ -71,24 +72,5 @@ def kept_yardsticks(
     """Return the yardsticks that lie in a file, or measure them and write them there."""
     if not path.exists():
         loaded = load()
-        _write(path, plain_yardsticks([task.yardstick(loaded, terms, seed) for terms in subsets]))
+        write_json(path, plain_yardsticks([task.yardstick(loaded, terms, seed) for terms in subsets]), end="")
     return read_yardsticks(path)
-
-
-def _kept(path: Path, make: Callable[[], Any]) -> Any:
-    if not path.exists():
-        _write(path, make())
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ConfigError(f"{path.name} cannot be read ({error}); remove it and it is made again") from error
-
-
-def _write(path: Path, plain: Any) -> None:
-    """Write JSON that is there as a whole or not at all, so that a killed run finds no half of it."""
-    partial = path.with_suffix(".partial")
-    try:
-        partial.write_text(json.dumps(plain, indent=1, allow_nan=False), encoding="utf-8")
-        partial.replace(path)
-    except OSError as error:
-        raise StorageError(f"cannot write {path.name}: {error}; free space and try again") from error

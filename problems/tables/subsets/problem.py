@@ -12,12 +12,14 @@ from numpy.typing import NDArray
 
 from emoprune.contracts import Audit, Constraint, Description, Inspection, Objective, Reference, Row
 from emoprune.errors import ContractError
+from emoprune.problems.storage.kept_references import REFERENCES, check_names
 from emoprune.problems.tables.formulas.formula import Column, Term, sources
 from emoprune.problems.tables.subsets.audit import audit_subsets
 from emoprune.problems.tables.subsets.export import export_subset
 from emoprune.problems.tables.subsets.genes import SubsetGenes
 from emoprune.problems.tables.subsets.inspection import inspection_of
 from emoprune.problems.tables.subsets.prepare import NewFeatures, kept_features, kept_references, kept_yardsticks
+from emoprune.problems.tables.subsets.references.catalogue import METHODS
 from emoprune.problems.tables.subsets.references.inputs import ReferenceInputs
 from emoprune.problems.tables.task import Loaded, TableTask
 from emoprune.records import Candidate, Split
@@ -35,10 +37,11 @@ class SubsetProblem:
         references: Names of reference methods.
     """
 
-    def __init__(self, task: TableTask, name: str, references: tuple[str, ...]) -> None:
+    def __init__(self, task: TableTask, name: str, references: Sequence[str]) -> None:
+        check_names(references, METHODS)
         self.task = task
         self._name = name
-        self._methods = references
+        self._methods = tuple(references)
         self._genes: SubsetGenes | None = None
         self._references: tuple[Reference, ...] = ()
         self._held: Loaded | None = None
@@ -90,7 +93,7 @@ class SubsetProblem:
         bits: tuple[Term, ...] = (*self.task.table.terms, *found.survivors)
         self._genes = SubsetGenes(bits, found.others, self._slots)
         subsets = kept_references(
-            folder / "references.json",
+            folder / REFERENCES,
             self._methods,
             lambda: ReferenceInputs(self.task, making.loaded, found.openfe, found.survivors, seed),
         )

@@ -22,8 +22,7 @@ from emoprune.problems.networks.transformers.weights.layers import Ranks
 from emoprune.problems.networks.transformers.weights.problem import LayerProblem
 from emoprune.problems.networks.transformers.weights.recovery import SparseMethod, recovered_sparse
 from emoprune.problems.networks.transformers.weights.saliency import SALIENCIES, input_norms, scores_of
-from emoprune.problems.storage.arrays import Weights
-from emoprune.problems.storage.kept import kept_arrays
+from emoprune.problems.storage.arrays import Weights, kept_arrays
 from emoprune.space import IntArray
 
 __all__ = ["TransformerWeightRatios"]

@@ -6,8 +6,6 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 
-from emoprune.errors import ConfigError
-from emoprune.plugins import nearest
 from emoprune.problems.tables.subsets.references.boruta import boruta
 from emoprune.problems.tables.subsets.references.forward import forward, forward_new
 from emoprune.problems.tables.subsets.references.inputs import ReferenceInputs, Subset
@@ -15,7 +13,7 @@ from emoprune.problems.tables.subsets.references.mutual_information import mutua
 from emoprune.problems.tables.subsets.references.openfe import openfe
 from emoprune.problems.tables.subsets.references.rfe import rfe
 
-__all__ = ["METHODS", "check_methods", "found_by"]
+__all__ = ["METHODS", "found_by"]
 
 _log = logging.getLogger("emoprune")
 
@@ -31,24 +29,10 @@ METHODS: Mapping[str, Callable[[ReferenceInputs], list[Subset]]] = MappingProxyT
 )
 
 
-def check_methods(names: Sequence[str]) -> tuple[str, ...]:
-    """Return the names, each of them a method's and each there once.
-
-    Raises:
-        ConfigError: It says which one is wrong.
-    """
-    for name in names:
-        if name not in METHODS:
-            raise ConfigError(f"references: no method is called {name!r}{nearest(name, tuple(METHODS))}")
-    if len(set(names)) != len(names):
-        raise ConfigError(f"references: expected each method once, found {list(names)}")
-    return tuple(names)
-
-
 def found_by(names: Sequence[str], inputs: ReferenceInputs) -> list[Subset]:
     """Return all columns, called `unpruned`, and then what each method picks."""
     found: list[Subset] = [("unpruned", inputs.columns)]
-    for name in check_methods(names):
+    for name in names:
         own = METHODS[name](inputs)
         found += own
         if not own:

@@ -6,8 +6,6 @@ import multiprocessing
 import os
 import resource
 import signal
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -144,10 +142,3 @@ def test_what_could_not_be_written_is_not_there(
     assert ended(what, once, path) == code
     assert not path.exists()
     assert list(once(path, numbers(path, 2))["a"]) == [2]
-
-
-def test_json_is_kept_where_safetensors_is_not_installed(tmp_path: Path) -> None:
-    code = "import sys; from pathlib import Path; sys.modules['safetensors'] = sys.modules['torch'] = None\n"
-    code += "from emoprune.problems.storage.kept import kept_json; kept_json(Path(sys.argv[1]), dict)"
-    subprocess.run([sys.executable, "-c", code, str(tmp_path / "p.json")], timeout=60, check=True)
-    assert kept_json(tmp_path / "p.json", never) == {}

@@ -25,7 +25,7 @@ from emoprune.problems.networks.evaluation.chance import alarms_about, no_better
 from emoprune.problems.networks.evaluation.cost import CostModel
 from emoprune.problems.networks.evaluation.latency import LATENCY, Latency, measure_milliseconds
 from emoprune.problems.networks.evaluation.measures import SCORED, SHARE, SPREAD, TIMED, Measures, scores_of
-from emoprune.problems.networks.evaluation.proxies.adaptive_batch_norm import proxy_named
+from emoprune.problems.networks.evaluation.proxies.by_name import Proxy, proxy_named
 from emoprune.problems.networks.evaluation.proxies.contract import NormEstimate
 from emoprune.problems.networks.evaluation.reuse.tracing import NotFollowed, traced
 from emoprune.problems.networks.evaluation.runner import Runner, runner_of
@@ -50,7 +50,6 @@ _log = logging.getLogger("emoprune")
 MEGABYTE = 2**20
 
 Precision = Literal["float32", "bfloat16", "auto"]
-Proxy = Literal["adaptive-batch-norm", "adaptive-batch-norm-published", "none"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -293,7 +293,7 @@ def test_the_engine_builds_it_from_checked_options_and_refuses_unknown_ones() ->
     assert isinstance(plugins.build("problem", target, {**SMALL, "widths": 4}), Channels)
     with pytest.raises(ValidationError, match="widht"):
         plugins.build("problem", target, {**SMALL, "widht": 4})
-    with pytest.raises(ValidationError, match="proxy"):
+    with pytest.raises(ConfigError, match="proxy: no proxy is called 'seconds'"):
         plugins.build("problem", target, {**SMALL, "proxy": "seconds"})
 
 

@@ -11,8 +11,6 @@ import numpy as np
 
 from emoprune import plugins
 from emoprune.contracts import Reference, Starts
-from emoprune.errors import ConfigError
-from emoprune.plugins import made
 from emoprune.problems.networks.calibration.evidence import Evidence, Scores
 from emoprune.problems.networks.channels.compensations.contract import Compensation, Statistics
 from emoprune.problems.networks.channels.references.catalogue import first_references
@@ -59,7 +57,7 @@ class Method:
             ConfigError: There is none of that name, or it does not take these options.
         """
         picking = plugins.methods("reference", references, CHANNELS, option="references")
-        compensating = None if compensation == NONE else _plugin("compensation", compensation)
+        compensating = None if compensation == NONE else plugins.method("compensation", compensation, CHANNELS)
         return cls(criterion_named(criterion, CHANNELS), compensating, picking)
 
 
@@ -128,12 +126,3 @@ def _cost(task: NetworkTask) -> Cost:
     """Return the counted objective that references aim at; multiply-accumulates if none is counted."""
     counted: tuple[Cost, ...] = ("macs", "parameters", "bytes")
     return next((cost for cost in counted if cost in task.measures.objective_names), "macs")
-
-
-def _plugin(kind: str, given: str | Mapping[str, Any]) -> Any:
-    """Build a plug-in from its name, or from a mapping of its name and options."""
-    options = {"name": given} if isinstance(given, str) else dict(given)
-    name = options.pop("name", None)
-    if not isinstance(name, str):
-        raise ConfigError(f"{kind}: expected a name, or a mapping with a name and options, found {given!r}")
-    return made(kind, name, options)

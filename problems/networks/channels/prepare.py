@@ -9,12 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from emoprune.contracts import Reference
+from emoprune import plugins
+from emoprune.contracts import Reference, Starts
 from emoprune.errors import ConfigError
 from emoprune.plugins import made
 from emoprune.problems.networks.calibration.evidence import Evidence, Scores
 from emoprune.problems.networks.channels.compensations.contract import Compensation, Statistics
-from emoprune.problems.networks.channels.references.catalogue import Methods, first_references, methods_of
+from emoprune.problems.networks.channels.references.catalogue import first_references
 from emoprune.problems.networks.channels.references.inputs import Cost, ReferenceInputs
 from emoprune.problems.networks.channels.slicer import Slicer
 from emoprune.problems.networks.channels.widths import WidthLevels
@@ -25,8 +26,9 @@ from emoprune.problems.networks.evaluation.precision import choose_precision, ke
 from emoprune.problems.networks.task import NetworkTask
 from emoprune.problems.networks.variant import Variant
 from emoprune.problems.storage.arrays import sealed_arrays
+from emoprune.problems.storage.found_references import Methods
 from emoprune.problems.storage.kept import sealed_json
-from emoprune.problems.storage.kept_references import REFERENCES, Starts, as_json, from_json
+from emoprune.problems.storage.kept_references import REFERENCES, as_json, from_json
 
 __all__ = ["NONE", "ChannelsPrepared", "Method", "prepared_channels", "reference_inputs"]
 
@@ -56,7 +58,7 @@ class Method:
         Raises:
             ConfigError: There is none of that name, or it does not take these options.
         """
-        picking = methods_of(references)
+        picking = plugins.methods("reference", references, CHANNELS, option="references")
         compensating = None if compensation == NONE else _plugin("compensation", compensation)
         return cls(criterion_named(criterion, CHANNELS), compensating, picking)
 

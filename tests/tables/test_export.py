@@ -137,7 +137,7 @@ def _double_statistics(folder: Path) -> None:
     [
         (
             lambda folder: (folder / "features.py").write_text("raise SystemExit('broken')"),
-            "cannot load what was written: broken",
+            "cannot load it: broken",
         ),
         (_double_statistics, "what was reloaded is not what was evaluated"),
     ],

@@ -6,14 +6,13 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from emoprune.contracts import Reference
+from emoprune.contracts import Reference, Starts
 from emoprune.errors import ConfigError, ContractError, RunCorrupt
 from emoprune.plugins import nearest
 from emoprune.space import IntArray, Space
 
 __all__ = [
     "REFERENCES",
-    "Starts",
     "as_json",
     "check_names",
     "from_json",
@@ -23,8 +22,6 @@ __all__ = [
 ]
 
 REFERENCES = "references.json"  # in a run's folder
-
-Starts = Mapping[str, IntArray]  # genomes to measure, (n, genes), by what a method calls them
 
 
 def check_names(given: Sequence[str], known: Collection[str]) -> None:

@@ -95,12 +95,8 @@ class PromptTokens:
         path = folder / REFERENCES
         if not path.exists():
             worth = worth_of(self._task, scoring, self._template, folder / "worth.jsonl")
-
-            def inputs() -> ReferenceInputs:
-                return ReferenceInputs(
-                    self.space, np.random.default_rng([seed, 20]), worth, self._own.reference_prompts, self._surprisal
-                )
-
+            rng, most = np.random.default_rng([seed, 20]), self._own.reference_prompts
+            inputs = ReferenceInputs(self.space, rng, worth, most, self._surprisal)
             write_json(path, made_references(self._methods, inputs, self.canonical).as_json())
         self._made = kept_references(path, self.space)
         self._stops = made_stops(

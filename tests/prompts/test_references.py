@@ -141,9 +141,7 @@ def named(name: str) -> Any:
 def made_of(methods: dict[str, Any], worth: Worth) -> MadeReferences:
     bits = len(worth.harm)
 
-    def inputs() -> ReferenceInputs:
-        return ReferenceInputs(space(bits), np.random.default_rng(1), worth, 100, lambda: np.arange(float(bits)))
-
+    inputs = ReferenceInputs(space(bits), np.random.default_rng(1), worth, 100, lambda: np.arange(float(bits)))
     return made_references(methods, inputs, lambda genomes: genomes)
 
 

@@ -127,13 +127,19 @@ def neighbours(domain: str) -> set[str]:
     return NEUTRAL.get(domain, set(NEUTRAL))
 
 
-def test_every_file_of_the_engine_has_a_seat_in_the_house() -> None:
-    parts = {module.part for module in modules(ROOT)} - {"problems", "operators"}
+@pytest.fixture(scope="module")
+def product() -> list[Module]:
+    """The product's source, read once."""
+    return modules(ROOT)
+
+
+def test_every_file_of_the_engine_has_a_seat_in_the_house(product: list[Module]) -> None:
+    parts = {module.part for module in product} - {"problems", "operators"}
     assert parts <= set(HOUSE), f"add a row to HOUSE, and a line to docs/architecture.md: {sorted(parts - set(HOUSE))}"
 
 
-def test_every_seat_in_the_house_is_taken() -> None:
-    parts = {module.part for module in modules(ROOT)}
+def test_every_seat_in_the_house_is_taken(product: list[Module]) -> None:
+    parts = {module.part for module in product}
     assert set(HOUSE) <= parts, f"remove these rows from HOUSE: {sorted(set(HOUSE) - parts)}"
 
 
@@ -141,8 +147,8 @@ def test_the_house_has_no_circle() -> None:
     assert set(TopologicalSorter(HOUSE).static_order()) == set(HOUSE)
 
 
-def test_every_import_of_the_product_is_allowed() -> None:
-    broken = list(wrong_imports(modules(ROOT)))
+def test_every_import_of_the_product_is_allowed(product: list[Module]) -> None:
+    broken = list(wrong_imports(product))
     assert not broken, "\n" + "\n".join(broken)
 
 
@@ -168,10 +174,10 @@ def test_a_planted_import_is_found_with_its_place(tmp_path: Path, place: str, so
     assert complaint in found[0]
 
 
-@pytest.mark.parametrize("statement", ["import emoprune", "import emoprune.cli.app", "import emoprune.__main__"])
-def test_the_command_line_starts_without_the_heavy_libraries(statement: str) -> None:
+def test_the_command_line_starts_without_the_heavy_libraries() -> None:
     heavy = {"ray", "torch", "transformers", "pymoo", "pandas", "plotly", "sklearn", "scipy", "matplotlib"}
-    program = f"import sys; {statement}; print(*sorted({heavy!r} & set(sys.modules)))"
+    statements = "import emoprune, emoprune.cli.app, emoprune.__main__"
+    program = f"import sys; {statements}; print(*sorted({heavy!r} & set(sys.modules)))"
     started = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False, cwd=ROOT.anchor
     )

@@ -119,7 +119,6 @@ def test_the_layers_of_a_network_of_ones_own_become_genes() -> None:
     [
         ({"bits": [8, 4, 32]}, "bits: expected rising numbers from 2 to 8 and then 32"),
         ({"bits": [1, 32]}, "bits: expected rising numbers from 2 to 8 and then 32"),
-        ({"ignore": ["nowhere"]}, "ignore: no layer of the network matches 'nowhere'"),
     ],
 )
 def test_an_option_that_cannot_be_used_is_named(options: dict[str, Any], complaint: str) -> None:

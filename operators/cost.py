@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from emoprune.contracts import about
 from emoprune.errors import ConfigError
 from emoprune.operators.options import check_share
 from emoprune.operators.repair import order_slots
@@ -22,6 +23,7 @@ FloatArray = NDArray[np.float64]
 MARGIN = 1e-9
 
 
+@about("search", ["genomes"], cost="a few sorts of random numbers per genome above the bound")
 @dataclass(frozen=True, slots=True)
 class CostBound:
     """Lower randomly chosen free genes until a genome costs at most `share` of the space's full genome.

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from emoprune.contracts import Paper, about
 from emoprune.operators.options import check_share
 from emoprune.space import IntArray, Space
 
@@ -14,7 +15,15 @@ __all__ = ["OnePointCrossover", "TwoPointCrossover", "UniformCrossover"]
 
 BoolArray = NDArray[np.bool_]
 
+DE_JONG = Paper("An analysis of the behavior of a class of genetic adaptive systems", appeared="De Jong, 1975")
 
+
+@about(
+    "search",
+    ["genomes"],
+    cost="a random number per gene",
+    papers=[Paper("Uniform crossover in genetic algorithms", appeared="Syswerda, 1989")],
+)
 @dataclass(frozen=True, slots=True)
 class UniformCrossover:
     """Exchange each gene with probability `share`, in a pair that is crossed at all with probability `rate`.
@@ -35,6 +44,12 @@ class UniformCrossover:
         return _children(parents, exchanged, self.rate, rng)
 
 
+@about(
+    "search",
+    ["genomes"],
+    cost="a random cut per pair",
+    papers=[Paper("Adaptation in natural and artificial systems", appeared="Holland, 1975")],
+)
 @dataclass(frozen=True, slots=True)
 class OnePointCrossover:
     """Exchange everything behind one cut, in a pair that is crossed at all with probability `rate`.
@@ -57,6 +72,7 @@ class OnePointCrossover:
         return _children(parents, np.arange(genes) >= cut, self.rate, rng)
 
 
+@about("search", ["genomes"], cost="two random cuts per pair", papers=[DE_JONG])
 @dataclass(frozen=True, slots=True)
 class TwoPointCrossover:
     """Exchange the piece between two cuts of the genome seen as a ring, in a pair crossed with probability `rate`.

@@ -13,13 +13,17 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from emoprune.contracts import Paper, about
 from emoprune.errors import ConfigError
 from emoprune.operators.options import check_share
 from emoprune.space import IntArray, Space
 
 __all__ = ["DeletionMutation", "DeletionSampling"]
 
+PROMPTQUINE = Paper("Evolving Prompts In-Context: An Open-ended, Self-replicating Perspective", "2506.17930")
 
+
+@about("search", ["genomes"], cost="a sort of random numbers per genome", papers=[PROMPTQUINE])
 @dataclass(frozen=True, slots=True)
 class DeletionMutation:
     """Turn off 1 to `most` genes that are on, any number of them equally likely as long as one stays on.
@@ -42,6 +46,7 @@ class DeletionMutation:
         return _deleted(space, genomes, count, rng)
 
 
+@about("search", ["genomes"], cost="a sort of random numbers per genome", papers=[PROMPTQUINE])
 @dataclass(frozen=True, slots=True)
 class DeletionSampling:
     """The full genome with some of its genes turned off, each genome with a rate of its own.

@@ -15,14 +15,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from emoprune.contracts import Paper, about
 from emoprune.operators.options import check_reach, check_share
 from emoprune.space import GeneKind, IntArray, Space
 
 __all__ = ["ByKindMutation", "FlipMutation", "ResampleMutation", "StepMutation"]
 
+AT_LEAST_ONE = Paper("Towards a more practice-aware runtime analysis of evolutionary algorithms", "1812.00493")
 DENSE = 0.1  # from this rate on, a random number per gene costs less than one per mutation
 
 
+@about("search", ["genomes"], cost="a random number per mutation", papers=[AT_LEAST_ONE])
 @dataclass(frozen=True, slots=True)
 class FlipMutation:
     """Flip bits, each with probability `rate`; None means one bit per genome on average."""
@@ -39,6 +42,7 @@ class FlipMutation:
         return _Moves(bits, np.ones_like(bits), self.rate, self.at_least_one).applied(space, genomes, rng)
 
 
+@about("search", ["genomes"], cost="a random number per mutation", papers=[AT_LEAST_ONE])
 @dataclass(frozen=True, slots=True)
 class StepMutation:
     """Move ordered levels up or down by 1 to `reach`, each with probability `rate`; None: one per genome on average.
@@ -62,6 +66,7 @@ class StepMutation:
         return _Moves(ordered, reach, self.rate, self.at_least_one).applied(space, genomes, rng)
 
 
+@about("search", ["genomes"], cost="a random number per mutation", papers=[AT_LEAST_ONE])
 @dataclass(frozen=True, slots=True)
 class ResampleMutation:
     """Replace categories by any other one, each with probability `rate`; None means one per genome on average."""
@@ -79,6 +84,7 @@ class ResampleMutation:
         return moves.applied(space, genomes, rng)
 
 
+@about("search", ["genomes"], cost="a random number per mutation", papers=[AT_LEAST_ONE])
 @dataclass(frozen=True, slots=True)
 class ByKindMutation:
     """Flip bits, step ordered levels and resample categories, each gene with probability `rate`.

@@ -7,11 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from emoprune.contracts import about
 from emoprune.space import GeneKind, Group, IntArray, Space
 
 __all__ = ["Floors", "Legal", "LockedGenes", "SlotOrder", "order_slots"]
 
 
+@about("search", ["genomes"], cost="a write per locked gene")
 @dataclass(frozen=True, slots=True)
 class LockedGenes:
     """Set every locked gene to its lock."""
@@ -23,6 +25,7 @@ class LockedGenes:
         return repaired
 
 
+@about("search", ["genomes"], cost="a random number per gene of a group below its floor")
 @dataclass(frozen=True, slots=True)
 class Floors:
     """Turn on randomly chosen free genes of a group until its floor holds; nothing is ever turned off.
@@ -38,6 +41,7 @@ class Floors:
         return repaired
 
 
+@about("search", ["genomes"], cost="a sort per genome")
 @dataclass(frozen=True, slots=True)
 class SlotOrder:
     """Sort interchangeable slots by level: the one form that all genomes with the same set of levels share."""
@@ -49,6 +53,7 @@ class SlotOrder:
         return repaired
 
 
+@about("search", ["genomes"], cost="a sort per genome, and a random number per gene of a group below its floor")
 @dataclass(frozen=True, slots=True)
 class Legal:
     """Everything a genome needs to be legal, in the order in which no step undoes another.

@@ -12,12 +12,19 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from emoprune.contracts import Paper, about
 from emoprune.operators.options import check_share
 from emoprune.space import GeneKind, IntArray, Space
 
 __all__ = ["LatinSampling", "RandomSampling"]
 
+SAMPLED = Paper(
+    "A comparison of three methods for selecting values of input variables", appeared="McKay, Beckman, Conover, 1979"
+)
+RANKED = Paper("A distribution-free approach to inducing rank correlation", appeared="Iman, Conover, 1982")
 
+
+@about("search", ["genomes"], cost="a random number per gene")
 @dataclass(frozen=True, slots=True)
 class RandomSampling:
     """Independent genomes, each with a density drawn uniformly from 0 to 1, or all with the given `density`.
@@ -40,6 +47,7 @@ class RandomSampling:
         return np.where(space.free, _levels(position, space.levels), space.full)
 
 
+@about("search", ["genomes"], cost="a sort per gene", papers=[SAMPLED, RANKED])
 @dataclass(frozen=True, slots=True)
 class LatinSampling:
     """A sample spread evenly: over all sizes of genome, and over all levels of each gene.

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from emoprune.contracts import about
 from emoprune.operators.mutation import ByKindMutation
 from emoprune.operators.options import check_reach, check_share
 from emoprune.space import IntArray, Space
@@ -13,6 +14,7 @@ from emoprune.space import IntArray, Space
 __all__ = ["Neighbours", "Plain"]
 
 
+@about("search", ["genomes"], cost="nothing")
 @dataclass(frozen=True, slots=True)
 class Plain:
     """Only the seeds themselves; the rest of generation 0 is the sample."""
@@ -22,6 +24,7 @@ class Plain:
         return sampled.copy()
 
 
+@about("search", ["genomes"], cost="a mutation per copy")
 @dataclass(frozen=True, slots=True)
 class Neighbours:
     """Replace a `share` of the sample by mutated copies of the seeds, taken in turn.

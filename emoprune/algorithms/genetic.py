@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from emoprune.algorithms.single_objective import SingleObjective
+from emoprune.algorithms.single_objective import CLAPS, SingleObjective
+from emoprune.contracts import about
 from emoprune.contracts.algorithm import NO_PARENT, Measured, Proposed
 from emoprune.errors import ConfigError
 from emoprune.space import IntArray
@@ -17,6 +18,7 @@ __all__ = ["Genetic"]
 TRIES = 30  # of making new children, before a short generation is accepted
 
 
+@about("search", ["genomes"], cost="a sort by one objective per generation", papers=[CLAPS])
 class Genetic(SingleObjective):
     """Keep the best tenth; half of the rest are mutants of it, half are children of two of it, gene by gene.
 

@@ -7,13 +7,15 @@ from typing import Any
 
 import numpy as np
 
-from emoprune.algorithms.single_objective import SingleObjective
+from emoprune.algorithms.single_objective import CLAPS, SingleObjective
+from emoprune.contracts import about
 from emoprune.contracts.algorithm import NO_PARENT, Measured, Proposed
 from emoprune.space import IntArray
 
 __all__ = ["Greedy"]
 
 
+@about("search", ["genomes"], cost="an evaluation per level of every gene", papers=[CLAPS])
 class Greedy(SingleObjective):
     """Try every level above zero of the first gene, keep the best, go on with the next gene.
 

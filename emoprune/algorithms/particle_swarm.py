@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from emoprune.algorithms.single_objective import SingleObjective
+from emoprune.algorithms.single_objective import CLAPS, SingleObjective
+from emoprune.contracts import Paper, about
 from emoprune.contracts.algorithm import NO_PARENT, Measured, Proposed
 from emoprune.errors import ConfigError
 from emoprune.space import IntArray
@@ -17,11 +18,14 @@ __all__ = ["ParticleSwarm"]
 
 FloatArray = NDArray[np.float64]
 
+SWARM = (CLAPS, Paper("Word-level Textual Adversarial Attacking as Combinatorial Optimization", appeared="ACL 2020"))
+
 HIGH, LOW = 0.8, 0.2  # inertia and the pull of a particle's own best fall from high to low, the swarm's pull rises
 PULL = 3.0  # what one difference adds to a gene's velocity
 IDLE = 50  # moves in a row that bring nothing new before the search counts as exhausted
 
 
+@about("search", ["genomes"], cost="a few random numbers per gene and move", papers=SWARM)
 class ParticleSwarm(SingleObjective):
     """Let every particle copy genes of its own best and of the swarm's best, the sooner the faster it is, and mutate.
 

@@ -8,15 +8,18 @@ from typing import Any, Literal
 import numpy as np
 
 from emoprune.algorithms.single_objective import SingleObjective
+from emoprune.contracts import Paper, about
 from emoprune.contracts.algorithm import NO_PARENT, Measured, Proposed
 from emoprune.errors import ConfigError
 from emoprune.space import IntArray
 
 __all__ = ["PromptQuine"]
 
+PROMPTQUINE = Paper("Evolving Prompts In-Context: An Open-ended, Self-replicating Perspective", "2506.17930")
 IDLE = 30  # generations in a row that bring nothing new before the search counts as exhausted
 
 
+@about("search", ["genomes"], cost="tournaments and mutations", papers=[PROMPTQUINE])
 class PromptQuine(SingleObjective):
     """Let mutants of tournament winners replace the population; parents die even if they are better.
 

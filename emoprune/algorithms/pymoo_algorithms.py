@@ -16,7 +16,7 @@ from pymoo.core.problem import Problem as PymooProblem
 
 from emoprune.algorithms.pymoo_setup import age_moea2_class, made, pymoo_warnings_fenced
 from emoprune.algorithms.pymoo_survival import Rows, Standing
-from emoprune.contracts import Objective
+from emoprune.contracts import Objective, Paper, about
 from emoprune.contracts.algorithm import Algorithm, Breeding, Measured, Parents, Proposed
 from emoprune.errors import ContractError
 from emoprune.space import IntArray, plain_genome, read_genome
@@ -24,6 +24,24 @@ from emoprune.space import IntArray, plain_genome, read_genome
 __all__ = ["MultiObjective", "age_moea2", "nsga2", "nsga3", "random", "sms_emoa"]
 
 FloatArray = NDArray[np.float64]
+
+NSGA2 = Paper(
+    "A Fast and Elitist Multiobjective Genetic Algorithm: NSGA-II",
+    appeared="IEEE Transactions on Evolutionary Computation 6, 2002",
+)
+NSGA3 = Paper(
+    "An Evolutionary Many-Objective Optimization Algorithm Using Reference-Point-Based Nondominated "
+    "Sorting Approach, Part I",
+    appeared="IEEE Transactions on Evolutionary Computation 18, 2014",
+)
+AGE_MOEA2 = Paper(
+    "An Improved Pareto Front Modeling Algorithm for Large-scale Many-Objective Optimization",
+    appeared="GECCO 2022",
+)
+SMS_EMOA = Paper(
+    "SMS-EMOA: Multiobjective Selection Based on Dominated Hypervolume",
+    appeared="European Journal of Operational Research 181, 2007",
+)
 
 
 @dataclass(slots=True, eq=False)
@@ -150,26 +168,31 @@ class MultiObjective:
             setattr(self._pymoo.survival.inner.norm, name, array)
 
 
+@about("search", ["genomes"], cost="a sort by dominance and crowding per generation", papers=[NSGA2])
 def nsga2() -> Algorithm:
     """NSGA-II: dominance, then crowding distance."""
     return MultiObjective("nsga2")
 
 
+@about("search", ["genomes"], cost="a sort by dominance and reference directions per generation", papers=[NSGA3])
 def nsga3() -> Algorithm:
     """NSGA-III: dominance, then reference directions; for three and more objectives."""
     return MultiObjective("nsga3")
 
 
+@about("search", ["genomes"], cost="a sort by dominance and the front's geometry per generation", papers=[AGE_MOEA2])
 def age_moea2() -> Algorithm:
     """AGE-MOEA-II: dominance, then the front's own geometry; needs the extra `age-moea2`."""
     return MultiObjective("age-moea2")
 
 
+@about("search", ["genomes"], cost="a sort by dominance and hypervolumes per generation", papers=[SMS_EMOA])
 def sms_emoa() -> Algorithm:
     """SMS-EMOA: dominance, then each member's share of the hypervolume."""
     return MultiObjective("sms-emoa")
 
 
+@about("search", ["genomes"], cost="a sample per generation")
 def random() -> Algorithm:
     """New genomes from the sampling operator alone: the control."""
     return MultiObjective("random")

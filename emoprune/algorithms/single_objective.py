@@ -7,12 +7,14 @@ from collections.abc import Sequence
 import numpy as np
 
 from emoprune.algorithms.ledger import Ledger
-from emoprune.contracts import Objective
+from emoprune.contracts import Objective, Paper
 from emoprune.contracts.algorithm import Breeding, Proposed
 from emoprune.errors import ConfigError, ContractError
 from emoprune.plugins import nearest
 
-__all__ = ["SingleObjective"]
+__all__ = ["CLAPS", "SingleObjective"]
+
+CLAPS = Paper("Survival of the Most Influential Prompts", "2310.12774")  # three of the loops are its own
 
 
 class SingleObjective:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from emoprune.algorithms.gaussian_process import GaussianProcess, coordinates
 from emoprune.algorithms.pymoo_algorithms import MultiObjective
-from emoprune.contracts import Objective, as_minimised
+from emoprune.contracts import Objective, Paper, about, as_minimised
 from emoprune.contracts.algorithm import Breeding, Measured, Proposed
 from emoprune.errors import ContractError
 from emoprune.front import depths, hypervolume, non_dominated
@@ -26,9 +26,17 @@ __all__ = ["Surrogate", "added"]
 
 FloatArray = NDArray[np.float64]
 
+SMS_EGO = Paper(
+    "Multiobjective Optimization on a Limited Budget of Evaluations Using Model-Assisted S-Metric Selection (SMS-EGO)",
+    appeared="Ponweiser et al., 2008",
+)
+
 MARGIN = 0.1  # by which the reference point lies beyond what is compared, in shares of its range
 
 
+@about(
+    "search", ["genomes"], cost="fitted Gaussian processes and many children screened per generation", papers=[SMS_EGO]
+)
 class Surrogate:
     """NSGA-II whose children are screened by Gaussian processes: fewer evaluations, each of them dearer.
 

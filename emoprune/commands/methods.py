@@ -70,7 +70,7 @@ def described(kind: str, name: str, own: About) -> dict[str, Any]:
     return {
         "family": own.family,
         "granularity": ", ".join(own.granularity),
-        "serves": ", ".join(_served(kind, name, own)),
+        "serves": ", ".join(own.serves or _owner(kind, name)) or "all problems",
         "needs": ", ".join(needs) or "neither gradients nor training",
         "cost": own.cost,
         **({"papers": "; ".join(map(str, own.papers))} if own.papers else {}),
@@ -113,8 +113,12 @@ def _every() -> Iterator[tuple[str, str, Callable[..., Any] | EmopruneError]]:
 
 def _served(kind: str, name: str, own: About) -> tuple[str, ...]:
     """Return the problems that can ask for a method: those that it names, or the one whose name it bears, or all."""
+    return own.serves or _owner(kind, name) or tuple(plugins.available("problem"))
+
+
+def _owner(kind: str, name: str) -> tuple[str, ...]:
     owner = name if kind == "problem" else name.rpartition(".")[0]
-    return (owner,) if owner else own.serves or tuple(plugins.available("problem"))
+    return (owner,) if owner else ()
 
 
 def _plural(kind: str) -> str:

@@ -13,10 +13,10 @@ from emoprune.contracts import Prepared, Problem
 from emoprune.errors import ConfigError, RunNotFound
 from emoprune.loop.build import build_problem
 from emoprune.loop.checks import check_unchanged
+from emoprune.loop.trust import check_trust
 from emoprune.plugins import importable_from, is_given, nearest
 from emoprune.records import Evaluation
 from emoprune.run import Run
-from emoprune.run.trust import check_trust
 
 __all__ = ["chosen", "ready", "reopened", "seed_of"]
 

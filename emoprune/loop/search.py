@@ -21,12 +21,12 @@ from emoprune.loop.build import build_backend, build_problem
 from emoprune.loop.session import STOPPED, Session
 from emoprune.loop.stages import STAGES, Staging, side_by_side
 from emoprune.loop.start import check_early, describe_in_manifest, kept_fronts, prepare, sign_in_manifest
+from emoprune.loop.trust import check_trust
 from emoprune.plugins import GIVEN, importable_from, is_given
 from emoprune.records import Generation, Progress, Split
 from emoprune.run import Run, open_run
 from emoprune.run.heartbeat import Heartbeat, continuing, starting, watched
 from emoprune.run.recorder import Recorder, check_free, environment
-from emoprune.run.trust import check_trust
 
 __all__ = ["Search", "resume", "search"]
 
@@ -87,8 +87,11 @@ def resume(
     before = opened.config
     check_trust(opened, trust_code=trust_code)
     given = problem is not None
-    config = configs.load(before, overrides, beside=opened.code_folders, problem_given=given)
-    configs.check_resume(before, configs.resolved(config))
+    config, unchanged = (
+        configs.load(before, changes, beside=opened.code_folders, problem_given=given) for changes in (overrides, ())
+    )
+    # Loaded as well, so that an option which there was not yet when the run began has its default on both sides.
+    configs.check_resume(configs.resolved(unchanged), configs.resolved(config))
     done = len(opened.generations)
     if config.search.generations < done:
         raise ConfigError(

@@ -1,8 +1,8 @@
 """One folder per run.
 
 `reader` looks into it, also while it is written; `recorder` is its one writer and holds its lock, and `heartbeat` says
-where the search stands. `frames` are the tables that people work with. `locks` lets one process at a time add an
-export or an audit, and `trust` refuses code that a run from elsewhere names.
+where the search stands. `frames` are the tables that people work with, and `locks` lets one process at a time add an
+export or an audit.
 """
 
 from __future__ import annotations

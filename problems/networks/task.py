@@ -14,8 +14,9 @@ import numpy as np
 import torch
 from torch import nn
 
-from emoprune.contracts import Description, Failure, FloatArray, Row
+from emoprune.contracts import Description, Failure, FloatArray, MeasuredErrors, Row
 from emoprune.errors import ConfigError, ContractError
+from emoprune.problems.compute.device import check_device, seeded
 from emoprune.problems.networks.coupling.process import structure_of
 from emoprune.problems.networks.coupling.structure import Kept, Structure
 from emoprune.problems.networks.data.images import ImageData
@@ -36,11 +37,11 @@ from emoprune.problems.networks.export.formats import chosen_formats
 from emoprune.problems.networks.recovery.recover import values_by_split
 from emoprune.problems.networks.unpruned.by_name import data_named, network_named
 from emoprune.problems.networks.unpruned.recipe import Recipe, check_recipe, unpruned_weights
-from emoprune.problems.networks.unpruned.training import seeded
 from emoprune.problems.networks.variant import Variant
 from emoprune.problems.storage.arrays import Weights
+from emoprune.problems.storage.found_references import Methods, measuring
 from emoprune.records import Candidate, Split
-from emoprune.space import IntArray
+from emoprune.space import IntArray, Space
 
 __all__ = ["MEGABYTE", "Loaded", "NetworkTask", "Options", "Precision", "Proxy"]
 
@@ -138,6 +139,26 @@ class NetworkTask:
                 f"found {self.structure.classes}"
             )
 
+    def check_references(self, methods: Methods) -> None:
+        """Refuse methods that pick from what was measured where nothing says how good outputs are.
+
+        Raises:
+            ConfigError: It names the first of them.
+        """
+        names, objectives = measuring(methods), self.measures.objective_names
+        if names and self.measures.quality not in objectives:
+            raise ConfigError(
+                f"references: {names[0]!r} picks by how good outputs are, which none of the objectives "
+                f"{', '.join(objectives)} says; add error, loss or kl, or leave it out"
+            )
+
+    def measured_errors(self, space: Space, genomes: IntArray, values: FloatArray) -> MeasuredErrors:
+        """Return what answers for the errors of genomes, by what was measured of some: (n, genes) and (n, columns)."""
+        column = self.measures.objective_names.index(self.measures.quality)
+        scored = np.nan_to_num(values[:, column], nan=np.inf)
+        errors = dict(zip(space.keys(genomes), scored.tolist(), strict=True))
+        return lambda wanted: np.array([errors.get(key, np.inf) for key in space.keys(wanted)])
+
     def ignored(self, path: str) -> bool:
         """Whether the config wants a layer to stay as it is."""
         return self.recipe.whole(path)
@@ -196,12 +217,8 @@ class NetworkTask:
             ConfigError: There is no such device here.
         """
         torch.set_num_threads(threads)
+        check_device(device)
         if device == "cuda":  # repeatable kernels, at full precision: the same genome must give the same floats
-            if not torch.cuda.is_available():
-                raise ConfigError(
-                    "a GPU was asked for (evaluation.gpus_per_worker, or --device cuda), but torch finds none here; "
-                    "set evaluation.gpus_per_worker to 0, or use --device cpu"
-                )
             torch.backends.cudnn.deterministic = True
             torch.backends.cudnn.allow_tf32 = False
         return self.loaded_on(self.bench(device), precision)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +16,11 @@ from emoprune.errors import ConfigError, ContractError
 from emoprune.problems.prompts.scorers.calling import EndpointFailed
 from emoprune.problems.prompts.scorers.causal import CausalScorer
 from emoprune.problems.prompts.scorers.contract import Filled
-from emoprune.problems.prompts.scoring import Scoring
 from emoprune.problems.prompts.task import PromptTask, chat_around
 from emoprune.problems.prompts.tasks.choosing import Choosing
 from emoprune.problems.prompts.tasks.words import choices_after
 from emoprune.problems.prompts.template import Template
-from emoprune.problems.prompts.writing_files import write_json
+from emoprune.problems.storage.kept import write_json
 from emoprune.records import Split
 
 __all__ = ["FORMATS", "export_prompt"]
@@ -53,12 +53,13 @@ def export_prompt(
         (folder / "prompt.txt").write_text(template.text + "\n", encoding="utf-8")
         written["text"] = "prompt.txt"
     if "json" in formats:
-        write_json(folder / "prompt.json", _as_json(task, template, facts))
+        write_json(folder / "prompt.json", _as_json(task, template, facts), ensure_ascii=False)
         written["json"] = "prompt.json"
     if "chat" in formats:
         around = task.around if task.options.chat else chat_around(task.tokenizer)
         message = {"role": "user", "content": template.text}
-        write_json(folder / "chat.json", {"messages": [message], "rendered": template.between(*around).text})
+        plain = {"messages": [message], "rendered": template.between(*around).text}
+        write_json(folder / "chat.json", plain, ensure_ascii=False)
         written |= {"chat": "chat.json", **_as_chat(task, template, around)}
     if verify:
         written |= _verified(task, template, folder, formats)
@@ -89,7 +90,7 @@ def _as_chat(task: PromptTask, template: Template, around: tuple[str, str]) -> W
         return {"as_a_chat": f"not measured: {error}"}
     choosing = Choosing(task.data.task.labels, choices)
     try:
-        scored = Scoring(task.scorer, choosing, task.data.parts, around).scored(template, Split.TEST)
+        scored = replace(task.scoring(), task=choosing, around=around).scored(template, Split.TEST)
     except EndpointFailed as error:
         return {"as_a_chat": f"not measured: {error}"}  # what is exported is whole without it
     if isinstance(scored, Failure):

@@ -1,44 +1,62 @@
-"""Arrays as safetensors files that show whether they are still what was written."""
+"""Arrays in safetensors files: made once and kept, and with a checksum where any change has to show."""
 
 from __future__ import annotations
 
 import hashlib
-import os
-import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import safetensors
 from numpy.typing import NDArray
-from safetensors.numpy import load_file, save
+from safetensors.numpy import load, load_file, save
 
 from emoprune.errors import ConfigError
+from emoprune.problems.storage.kept import kept
+from emoprune.storage import write_atomically
 
-__all__ = ["Weights", "load_weights", "save_weights", "weights_origin", "write_whole"]
+__all__ = ["Weights", "kept_arrays", "load_weights", "save_weights", "sealed_arrays", "weights_origin"]
 
 Weights = Mapping[str, NDArray[Any]]
-
 
 _CHECKSUM = "sha256"
 
 
-def save_weights(path: Path, weights: Weights, origin: Mapping[str, str]) -> None:
-    """Write weights and where they come from as safetensors; the file appears whole or not at all."""
-    write_whole(path, save(dict(weights), {**origin, _CHECKSUM: _checksum(weights, origin)}))
+def kept_arrays(path: Path, make: Callable[[], Weights]) -> Weights:
+    """Return the arrays at `path`, without a checksum; made and kept there at first, and where they were torn.
+
+    Raises:
+        StorageError: The disk is full, read-only or gone.
+    """
+    return kept(path, lambda: write_atomically(path, save(dict(make()))), _loaded)
 
 
-def write_whole(path: Path, content: bytes) -> None:
-    """Write a file that appears whole or not at all, whatever ends the process meanwhile."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.partial")
+def _loaded(content: bytes) -> Weights:
     try:
-        with partial.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+        return load(content)
+    except safetensors.SafetensorError as error:
+        raise ValueError(str(error)) from error
+
+
+def sealed_arrays(path: Path, make: Callable[[], Weights]) -> Weights:
+    """Return the arrays at `path`, with a checksum; made and kept there at first.
+
+    Raises:
+        ConfigError: The file is damaged.
+        StorageError: The disk is full, read-only or gone.
+    """
+    if not path.exists():
+        save_weights(path, make(), {})
+    return load_weights(path)
+
+
+def save_weights(path: Path, weights: Weights, origin: Mapping[str, str]) -> None:
+    """Write weights with a checksum and where they come from; the file appears whole or not at all.
+
+    Raises:
+        StorageError: The disk is full, read-only or gone.
+    """
+    write_atomically(path, save(dict(weights), {**origin, _CHECKSUM: _checksum(weights, origin)}))
 
 
 def load_weights(path: Path) -> Weights:

@@ -1,4 +1,4 @@
-"""What a run makes once and keeps in its folder: files that are there whole or not at all, and show any change."""
+"""What a run makes once and keeps in its folder: files that are there whole or not at all."""
 
 from __future__ import annotations
 
@@ -7,72 +7,73 @@ import json
 import logging
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
-
-from safetensors import SafetensorError
-from safetensors.numpy import load, save
+from typing import Any, TypeVar
 
 from emoprune.errors import ConfigError
-from emoprune.problems.storage.arrays import Weights, load_weights, save_weights, write_whole
+from emoprune.storage import write_atomically
 
-__all__ = ["arrays_made_once", "kept_arrays", "kept_json", "plain_made_once", "read_plain"]
+__all__ = ["kept", "kept_json", "read_sealed", "sealed_json", "write_json"]
+
+Read = TypeVar("Read")
 
 _CHECKSUM = "sha256"
 _log = logging.getLogger(__name__)
 
 
-def kept_json(path: Path, make: Callable[[], Mapping[str, Any]]) -> dict[str, Any]:
-    """Return the JSON object at `path`, without a checksum; made and kept there at first, and where it was torn."""
+def write_json(path: Path, plain: Any, *, ensure_ascii: bool = True, end: str = "\n") -> None:
+    """Write plain data as JSON; NaN is refused because JSON has none.
 
-    def written() -> bytes:
-        return (json.dumps(make(), indent=1) + "\n").encode()
-
-    found: dict[str, Any] = _whole(path, written, json.loads)
-    return found
-
-
-def kept_arrays(path: Path, make: Callable[[], Weights]) -> Weights:
-    """Return the arrays at `path`, without a checksum; made and kept there at first, and where they were torn."""
-    found: Weights = _whole(path, lambda: save(dict(make())), load)
-    return found
+    Raises:
+        StorageError: The disk is full, read-only or gone.
+    """
+    text = json.dumps(plain, indent=1, ensure_ascii=ensure_ascii, allow_nan=False)
+    write_atomically(path, text + end)
 
 
-def _whole(path: Path, written: Callable[[], bytes], read: Callable[[bytes], Any]) -> Any:
-    """Read what lies at `path`; a torn file, which a kill left before files were replaced as a whole, is made again."""
+def kept_json(path: Path, make: Callable[[], Any], *, refuse_torn: bool = False, end: str = "\n") -> Any:
+    """Return the plain data at `path`, without a checksum; made and kept there at first, and where they were torn.
+
+    Raises:
+        ConfigError: They were torn, and that is to be refused.
+        StorageError: The disk is full, read-only or gone.
+    """
+    return kept(path, lambda: write_json(path, make(), end=end), json.loads, refuse_torn=refuse_torn)
+
+
+def kept(path: Path, write: Callable[[], None], read: Callable[[bytes], Read], *, refuse_torn: bool = False) -> Read:
+    """Return what lies at `path`, written there at first; `read` raises a ValueError of a file that was torn.
+
+    A kill could tear files before they were replaced as a whole. They are made again, or refused.
+
+    Raises:
+        ConfigError: The file was torn, and that is to be refused.
+    """
     if path.exists():
         try:
             return read(path.read_bytes())
-        except (ValueError, SafetensorError) as error:
+        except ValueError as error:
+            if refuse_torn:
+                raise ConfigError(f"{path.name} cannot be read ({error}); remove it and it is made again") from error
             _log.warning("%s was torn (%s) and is made again", path.name, error)
-    write_whole(path, written())
+    write()
     return read(path.read_bytes())
 
 
-def arrays_made_once(path: Path, make: Callable[[], Weights]) -> Weights:
-    """Return the arrays that are kept at `path`, made and kept there at first.
+def sealed_json(path: Path, make: Callable[[], Mapping[str, Any]]) -> dict[str, Any]:
+    """Return the plain data at `path`, with a checksum; made and kept there at first.
 
     Raises:
         ConfigError: The file is damaged.
-    """
-    if not path.exists():
-        save_weights(path, make(), {})
-    return load_weights(path)
-
-
-def plain_made_once(path: Path, make: Callable[[], Mapping[str, Any]]) -> dict[str, Any]:
-    """Return the plain data that are kept at `path` as JSON, made and kept there at first.
-
-    Raises:
-        ConfigError: The file is damaged.
+        StorageError: The disk is full, read-only or gone.
     """
     if not path.exists():
         content = dict(make())
-        write_whole(path, (json.dumps({**content, _CHECKSUM: _checksum(content)}, indent=1) + "\n").encode())
-    return read_plain(path)
+        write_json(path, {**content, _CHECKSUM: _checksum(content)})
+    return read_sealed(path)
 
 
-def read_plain(path: Path) -> dict[str, Any]:
-    """Return the plain data that `plain_made_once` wrote.
+def read_sealed(path: Path) -> dict[str, Any]:
+    """Return the plain data that `sealed_json` wrote.
 
     Raises:
         ConfigError: The file is damaged.

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 
 from emoprune.errors import RunCorrupt
+from emoprune.storage import guarded, write_atomically
 
 __all__ = ["KeptNumbers"]
 
@@ -28,21 +30,28 @@ class KeptNumbers:
         self._known = _known(path)
 
     def number(self, name: str, measure: Callable[[], float | None]) -> float | None:
-        """Return the number of a name, measured now if it is not known."""
+        """Return the number of a name, measured now if it is not known.
+
+        Raises:
+            StorageError: It cannot be written down.
+        """
         if name not in self._known:
             self._known[name] = measure()
-            with self._path.open("a", encoding="utf-8") as file:
-                file.write(json.dumps([name, self._known[name]]) + "\n")
+            self._append(json.dumps([name, self._known[name]]) + "\n")
         return self._known[name]
+
+    def _append(self, line: str) -> None:
+        with guarded(self._path, len(line)), self._path.open("a", encoding="utf-8") as file:
+            file.write(line)
+            file.flush()
+            os.fsync(file.fileno())
 
 
 def _known(path: Path) -> dict[str, float | None]:
-    if not path.exists():
-        return {}
-    text = path.read_text(encoding="utf-8")
-    whole, _, rest = text.rpartition("\n")
-    if rest:
-        path.write_text(f"{whole}\n" if whole else "", encoding="utf-8")
+    text = path.read_text(encoding="utf-8") if path.exists() else ""
+    whole = text[: text.rfind("\n") + 1]
+    if whole != text:
+        write_atomically(path, whole)
     known = {}
     for number, line in enumerate(whole.splitlines(), start=1):
         try:

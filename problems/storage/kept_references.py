@@ -1,23 +1,46 @@
-"""References as plain data, so that they are made once per run."""
+"""References: the names of their methods, and what they are as plain data, so that they are made once per run."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
-from emoprune.contracts import Reference
-from emoprune.errors import ContractError, RunCorrupt
+from emoprune.contracts import Reference, Starts
+from emoprune.errors import ConfigError, ContractError, RunCorrupt
+from emoprune.plugins import nearest
 from emoprune.space import IntArray, Space
 
-__all__ = ["as_json", "from_json"]
+__all__ = [
+    "REFERENCES",
+    "as_json",
+    "check_names",
+    "from_json",
+    "genomes_as_json",
+    "genomes_from_json",
+    "readable",
+]
 
-Starts = Mapping[str, IntArray]  # genomes to measure, (n, genes), by what a method calls them
+REFERENCES = "references.json"  # in a run's folder
+
+
+def check_names(given: Sequence[str], known: Collection[str]) -> None:
+    """Refuse methods that there are not.
+
+    Raises:
+        ConfigError: A name is unknown, or there twice.
+    """
+    for place, name in enumerate(given):
+        if name not in known:
+            raise ConfigError(f"references: no method is called {name!r}{nearest(name, tuple(known))}")
+        if name in given[:place]:
+            raise ConfigError(f"references: expected each method once, found {name!r} again")
 
 
 def as_json(references: Sequence[Reference], starts: Mapping[str, Starts]) -> dict[str, Any]:
     """Return plain data that `from_json` reads back: genomes by name, in order, and those to measure by method."""
     plain = {method: {label: each.tolist() for label, each in own.items()} for method, own in starts.items()}
-    return {"genomes": {own.name: own.genome.tolist() for own in references}, "starts": plain}
+    return {"genomes": genomes_as_json(references), "starts": plain}
 
 
 def from_json(plain: Mapping[str, Any], space: Space) -> tuple[tuple[Reference, ...], dict[str, dict[str, IntArray]]]:
@@ -26,17 +49,35 @@ def from_json(plain: Mapping[str, Any], space: Space) -> tuple[tuple[Reference, 
     Raises:
         RunCorrupt: The data is of another form or of another network.
     """
-    try:
-        references = tuple(
-            Reference(name, space.check([genome], f"reference {name}")[0]) for name, genome in plain["genomes"].items()
-        )
+    with readable("other widths or another network"):
         starts = {
             method: {label: space.check(genomes, label) for label, genomes in own.items()}
             for method, own in plain["starts"].items()
         }
-        return references, starts
-    except (AttributeError, ContractError, KeyError, TypeError, ValueError) as error:
+        return genomes_from_json(plain["genomes"], space), starts
+
+
+def genomes_as_json(references: Sequence[Reference]) -> dict[str, list[int]]:
+    """Return the genomes by name, in order."""
+    return {own.name: own.genome.tolist() for own in references}
+
+
+def genomes_from_json(plain: Mapping[str, Any], space: Space) -> tuple[Reference, ...]:
+    """Return the references that `genomes_as_json` wrote, all genomes legal in `space`; to be called in `readable`."""
+    return tuple(Reference(name, space.check([own], f"reference {name}")[0]) for name, own in plain.items())
+
+
+@contextmanager
+def readable(others: str) -> Iterator[None]:
+    """Refuse kept references that are read within the block and are of another form, or made for something else.
+
+    Raises:
+        RunCorrupt: They are.
+    """
+    try:
+        yield
+    except (OSError, AttributeError, ContractError, KeyError, TypeError, ValueError) as error:
         raise RunCorrupt(
-            f"kept references cannot be read ({error}); they were made for other widths or another network, or were "
-            "changed by hand. Delete the file, and they are made again"
+            f"{REFERENCES} cannot be read ({error}); it was made for {others}, or was changed by hand. Delete it, and "
+            "it is made again"
         ) from error

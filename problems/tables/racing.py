@@ -41,10 +41,13 @@ class Yardstick:
 
 @dataclass(frozen=True, slots=True)
 class Race:
-    """Who is held against what; `margin` is how many spreads behind a subset must lie to be stopped."""
+    """Who is held against what; `margin` is how many spreads behind a subset must lie to be stopped.
+
+    `costs` are names, each with 1 where less is better, -1 where more is.
+    """
 
     yardsticks: tuple[Yardstick, ...]
-    costs: tuple[str, ...]
+    costs: Mapping[str, float]
     margin: float
 
     def verdict(self, losses: Sequence[float], costs: Mapping[str, float]) -> float | None:
@@ -52,7 +55,7 @@ class Race:
         count = len(losses)
         behind: list[tuple[float, float]] = []
         for each in self.yardsticks:
-            if any(each.costs[name] > costs[name] for name in self.costs):
+            if any(sign * each.costs[name] > sign * costs[name] for name, sign in self.costs.items()):
                 continue
             difference = float(np.mean(np.subtract(losses, each.losses[:count])))
             spread = float(np.sqrt(np.square(each.spreads[:count]).sum())) / count

@@ -1,4 +1,4 @@
-"""Who may import whom, and which library lives where: read from the source, not from a run.
+"""Who may import whom, which library lives where, and how the folders stand: read from the source, not from a run.
 
 Imports inside functions and under TYPE_CHECKING count like all others: an import is a dependency whenever it happens.
 """
@@ -12,9 +12,22 @@ from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
-from source_for_tests import ROOT, Module, imports, modules, part_of, planted
+from source_for_tests import (
+    ROOT,
+    Module,
+    arrows,
+    chain,
+    circle,
+    entries,
+    folders,
+    graph,
+    imports,
+    modules,
+    part_of,
+    planted,
+)
 
-VOCABULARY = {"errors", "space", "records", "contracts", "front"}
+VOCABULARY = {"errors", "space", "records", "contracts", "front", "storage"}
 
 # A new part of the engine takes a seat here: its name, and which parts of the engine it may import.
 HOUSE: dict[str, set[str]] = {
@@ -30,13 +43,13 @@ HOUSE: dict[str, set[str]] = {
     "algorithms": VOCABULARY | {"plugins"},
     "evaluation": VOCABULARY,
     "cluster": VOCABULARY | {"evaluation"},
-    "run": VOCABULARY | {"storage", "config", "plugins"},
-    "loop": VOCABULARY | {"config", "plugins", "evolution", "evaluation", "cluster", "run", "storage"},
-    "commands": VOCABULARY | {"config", "plugins", "evaluation", "run", "loop", "storage"},
-    "doctor": VOCABULARY | {"evolution", "run", "storage"},
-    "report": VOCABULARY | {"run", "storage"},
+    "run": VOCABULARY,
+    "loop": VOCABULARY | {"config", "plugins", "evolution", "evaluation", "cluster", "run"},
+    "commands": VOCABULARY | {"config", "plugins", "evaluation", "run", "loop"},
+    "doctor": VOCABULARY | {"evolution", "run"},
+    "report": VOCABULARY | {"run"},
     "testing": VOCABULARY | {"evolution", "plugins"},
-    "cli": VOCABULARY | {"__init__", "commands", "config", "doctor", "loop", "report", "run", "storage"},
+    "cli": VOCABULARY | {"__init__", "commands", "config", "doctor", "loop", "report", "run"},
     "__init__": {"errors", "run", "loop"},
     "__main__": {"errors", "storage", "cli"},
 }
@@ -52,6 +65,14 @@ NEUTRAL: dict[str, set[str]] = {
 FRONT_DOORS: dict[str, set[str]] = {
     "emoprune.problems.tables.evolved_features": {"loop"},  # a scikit-learn estimator's `fit` is a search
 }
+
+# How much lies side by side: what one sees in the folder, `__init__.py` and py.typed among it.
+MOST_ENTRIES = {"emoprune": 22, "problems/networks": 18}
+# The longest chain of imports from one entry of emoprune/ to the next, counted in entries.
+MOST_FLOORS = 10
+
+# The families in problems/networks stand on one foundation: a family may import the rest of the folder, the rest none.
+FAMILIES = {"channels", "layers", "subnetworks", "transformers"}
 
 # Import name of a library -> the only parts that may touch it. What is not named here may be used anywhere.
 LIBRARIES: dict[str, set[str]] = {
@@ -128,18 +149,17 @@ def neighbours(domain: str) -> set[str]:
 
 
 @pytest.fixture(scope="module")
-def product() -> list[Module]:
-    """The product's source, read once."""
+def tree() -> list[Module]:
     return modules(ROOT)
 
 
-def test_every_file_of_the_engine_has_a_seat_in_the_house(product: list[Module]) -> None:
-    parts = {module.part for module in product} - {"problems", "operators"}
+def test_every_file_of_the_engine_has_a_seat_in_the_house(tree: list[Module]) -> None:
+    parts = {module.part for module in tree} - {"problems", "operators"}
     assert parts <= set(HOUSE), f"add a row to HOUSE, and a line to docs/architecture.md: {sorted(parts - set(HOUSE))}"
 
 
-def test_every_seat_in_the_house_is_taken(product: list[Module]) -> None:
-    parts = {module.part for module in product}
+def test_every_seat_in_the_house_is_taken(tree: list[Module]) -> None:
+    parts = {module.part for module in tree}
     assert set(HOUSE) <= parts, f"remove these rows from HOUSE: {sorted(set(HOUSE) - parts)}"
 
 
@@ -147,9 +167,32 @@ def test_the_house_has_no_circle() -> None:
     assert set(TopologicalSorter(HOUSE).static_order()) == set(HOUSE)
 
 
-def test_every_import_of_the_product_is_allowed(product: list[Module]) -> None:
-    broken = list(wrong_imports(product))
+def test_every_import_of_the_product_is_allowed(tree: list[Module]) -> None:
+    broken = list(wrong_imports(tree))
     assert not broken, "\n" + "\n".join(broken)
+
+
+def test_in_no_folder_do_entries_import_each_other_in_a_circle(tree: list[Module]) -> None:
+    found = arrows(tree)
+    circles = {folder: circle(graph(found, folder)) for folder in folders(tree)}
+    assert not any(circles.values()), "\n".join(str(arrow) for around in circles.values() for arrow in around)
+
+
+def test_the_engine_has_few_floors(tree: list[Module]) -> None:
+    floors = chain(graph(arrows(tree), "emoprune"))
+    assert len(floors) <= MOST_FLOORS, " -> ".join(floors)
+
+
+@pytest.mark.parametrize("folder", MOST_ENTRIES)
+def test_no_more_lies_side_by_side_than_one_can_keep_in_mind(folder: str) -> None:
+    seen = entries(ROOT / folder)
+    assert len(seen) <= MOST_ENTRIES[folder], f"find a folder for one of these: {', '.join(seen)}"
+
+
+def test_the_foundation_of_the_networks_imports_no_family(tree: list[Module]) -> None:
+    edges = graph(arrows(tree), "problems/networks")
+    upwards = [edges[entry][other] for entry in edges.keys() - FAMILIES for other in edges[entry].keys() & FAMILIES]
+    assert not upwards, "\n".join(map(str, upwards))
 
 
 @pytest.mark.parametrize(
@@ -172,6 +215,43 @@ def test_a_planted_import_is_found_with_its_place(tmp_path: Path, place: str, so
     assert len(found) == 1
     assert found[0].startswith(f"{place}:{line}: ")
     assert complaint in found[0]
+
+
+def test_a_planted_circle_between_folders_is_found_with_its_imports(tmp_path: Path) -> None:
+    planted(tmp_path, "emoprune/run/reader.py", "def late():\n    from emoprune.loop import search")
+    planted(tmp_path, "emoprune/loop/search.py", "from emoprune.records import Front")
+    planted(tmp_path, "emoprune/loop/deep/__init__.py", "")
+    tree = planted(tmp_path, "emoprune/loop/deep/inside.py", "import emoprune.run.reader")
+    found = arrows(tree)
+    assert folders(tree)[:4] == ["emoprune", "emoprune/loop", "emoprune/loop/deep", "emoprune/run"]
+    assert sorted(map(str, circle(graph(found, "emoprune")))) == [
+        "emoprune/loop/deep/inside.py:1 imports emoprune/run/reader.py",
+        "emoprune/run/reader.py:2 imports emoprune/loop/search.py",
+    ]
+    assert circle(graph(found, "emoprune/loop")) == [], "its entries do not import each other"
+
+
+def test_a_package_is_its_own_init_from_inside_and_one_entry_from_outside(tmp_path: Path) -> None:
+    planted(tmp_path, "problems/networks/__init__.py", "from emoprune.problems.networks import task")
+    tree = planted(tmp_path, "problems/networks/task.py", "import emoprune.problems.networks")
+    assert [arrow.line for arrow in circle(graph(arrows(tree), "problems/networks"))] == [1, 1]
+    assert graph(arrows(tree), "problems") == {}
+
+
+def test_the_longest_chain_is_counted_in_entries(tmp_path: Path) -> None:
+    planted(tmp_path, "emoprune/front.py", "from emoprune.contracts import Front\nimport emoprune.space")
+    planted(tmp_path, "emoprune/contracts/objectives.py", "from emoprune.space import Space, keys")
+    planted(tmp_path, "emoprune/contracts/__init__.py", "")
+    tree = planted(tmp_path, "emoprune/space.py", "import numpy")
+    assert chain(graph(arrows(tree), "emoprune")) == ["front", "contracts", "space"]
+    assert chain(graph(arrows(tree), "problems")) == []
+
+
+def test_what_is_hidden_empty_or_made_by_python_is_not_counted(tmp_path: Path) -> None:
+    for made in ("__pycache__/a.pyc", ".cache/b", "gone/__pycache__/c.pyc", "kept/d.py", "py.typed", "e.py"):
+        (tmp_path / made).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / made).touch()
+    assert entries(tmp_path) == ["e.py", "kept", "py.typed"]
 
 
 def test_the_command_line_starts_without_the_heavy_libraries() -> None:

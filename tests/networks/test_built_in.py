@@ -6,11 +6,11 @@ import pytest
 import torch
 from torch import fx, nn
 
+from emoprune.problems.compute.device import seeded
 from emoprune.problems.networks.unpruned.built_in.catalogue import NETWORKS
 from emoprune.problems.networks.unpruned.built_in.fashion_mobilenet import InvertedResidual
 from emoprune.problems.networks.unpruned.built_in.fashion_resnet import ResidualBlock
 from emoprune.problems.networks.unpruned.built_in.lenet5_mini import lenet5_mini
-from emoprune.problems.networks.unpruned.training import seeded
 
 SIDES = {"digits": 8, "lenet5-mini": 32}
 

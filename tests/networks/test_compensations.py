@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from zoo_for_tests import SOUND, bench_of
 
 from emoprune.errors import ConfigError
+from emoprune.problems.compute.device import one_thread
 from emoprune.problems.networks.calibration.evidence import Evidence
 from emoprune.problems.networks.calibration.filters import as_filters, as_weight, inputs_of
 from emoprune.problems.networks.calibration.hooks import readers
@@ -29,7 +30,6 @@ from emoprune.problems.networks.criteria.taxonomy import LEAVES
 from emoprune.problems.networks.evaluation.bench import Bench
 from emoprune.problems.networks.evaluation.scoring import LoadedImages
 from emoprune.problems.networks.unpruned.built_in.fashion_vgg import fashion_vgg
-from emoprune.problems.networks.unpruned.training import one_thread
 
 COMPENSATIONS: dict[str, Compensation] = {
     "least-squares": LeastSquares(),

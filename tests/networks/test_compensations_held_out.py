@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from torch import Tensor, nn
 
+from emoprune.problems.compute.device import one_thread, seeded
 from emoprune.problems.networks.calibration.evidence import Evidence
 from emoprune.problems.networks.channels.compensations.contract import Compensation
 from emoprune.problems.networks.channels.compensations.least_squares import LeastSquares
@@ -24,7 +25,7 @@ from emoprune.problems.networks.criteria.ranking import kept_units
 from emoprune.problems.networks.data.digits import digits
 from emoprune.problems.networks.evaluation.bench import Bench
 from emoprune.problems.networks.evaluation.scoring import outputs_of
-from emoprune.problems.networks.unpruned.training import Schedule, one_thread, seeded, train
+from emoprune.problems.networks.unpruned.training import Schedule, train
 from emoprune.records import Split
 
 SEEDS = (0, 1)

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from torch import nn
 from zoo_for_tests import SOUND, bench_of
 
+from emoprune.problems.compute.device import one_thread
 from emoprune.problems.networks.calibration.evidence import Evidence
 from emoprune.problems.networks.calibration.filters import inputs_of
 from emoprune.problems.networks.calibration.hooks import readers, watched
@@ -27,7 +28,6 @@ from emoprune.problems.networks.criteria.lasso import Lasso
 from emoprune.problems.networks.criteria.ranking import kept_units
 from emoprune.problems.networks.evaluation.bench import Bench
 from emoprune.problems.networks.evaluation.scoring import LoadedImages
-from emoprune.problems.networks.unpruned.training import one_thread
 
 EVERYWHERE = LeastSquares(rows_per_weight=1e6)  # every place of every image
 

@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import nn
 
+from emoprune.problems.compute.device import seeded
 from emoprune.problems.networks.calibration.evidence import Evidence
 from emoprune.problems.networks.channels.compensations.contract import Compensation
 from emoprune.problems.networks.channels.compensations.merge import Merge
@@ -18,7 +19,6 @@ from emoprune.problems.networks.criteria.kmeans import KMeans
 from emoprune.problems.networks.criteria.norms import L1
 from emoprune.problems.networks.criteria.ranking import kept_units
 from emoprune.problems.networks.evaluation.scoring import LoadedImages
-from emoprune.problems.networks.unpruned.training import seeded
 
 TRUE = 5  # different units in each of the first two layers; three more repeat some of them
 COPIES = [0, 1, 2, 3, 4, 1, 1, 3]

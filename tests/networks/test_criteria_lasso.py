@@ -13,13 +13,13 @@ from torch import nn
 from zoo_for_tests import SOUND, bench_of
 
 from emoprune.errors import ConfigError
+from emoprune.problems.compute.device import seeded
 from emoprune.problems.networks.calibration.evidence import Evidence
 from emoprune.problems.networks.coupling.tracing import trace
 from emoprune.problems.networks.criteria.conformance import CriterionConformance
 from emoprune.problems.networks.criteria.contract import Criterion
 from emoprune.problems.networks.criteria.lasso import Lasso, entering
 from emoprune.problems.networks.evaluation.scoring import LoadedImages
-from emoprune.problems.networks.unpruned.training import seeded
 
 
 class TestLasso(CriterionConformance):

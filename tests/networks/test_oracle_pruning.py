@@ -19,6 +19,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from emoprune.problems.compute.device import seeded
 from emoprune.problems.networks.coupling.pruned_module import pruned_module
 from emoprune.problems.networks.coupling.structure import Structure
 from emoprune.problems.networks.coupling.tracing import trace
@@ -29,7 +30,6 @@ from emoprune.problems.networks.recovery.plan import Plan
 from emoprune.problems.networks.statistics.correlations import kendall_tau
 from emoprune.problems.networks.statistics.intervals import Estimate, bootstrapped
 from emoprune.problems.networks.unpruned.built_in.lenet5_mini import lenet5_mini
-from emoprune.problems.networks.unpruned.training import seeded
 
 SEEDS = (1, 2, 3)  # of the networks
 DENSE = Plan(20, 0.05, 64, 1e-4, warm_up=0.2)

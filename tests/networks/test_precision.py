@@ -12,7 +12,7 @@ from zoo_for_tests import bench_of
 
 from emoprune.errors import ContractError
 from emoprune.problems.networks.channels.slicer import Slicer
-from emoprune.problems.networks.evaluation.precision import PrecisionChoice, _judged, choose_precision
+from emoprune.problems.networks.evaluation.precision import choose_precision
 from emoprune.problems.networks.evaluation.proxies.adaptive_batch_norm import averaged
 from emoprune.problems.networks.evaluation.proxies.estimating import estimating_norms
 from emoprune.problems.networks.evaluation.reuse.runner import ReusingRunner
@@ -77,19 +77,6 @@ def test_the_choice_counts_every_prediction_of_every_variant() -> None:
     if found.precision == "bfloat16":
         assert found.differing == 0
         assert found.speedup > 1
-
-
-def test_one_changed_prediction_rules_it_out() -> None:
-    assert _judged(100, 1, 3.0) == PrecisionChoice("float32", "bfloat16 changes 1 of 100 predictions", 100, 1, 3.0)
-
-
-def test_no_gain_rules_it_out() -> None:
-    assert _judged(100, 0, 0.8).precision == "float32"
-    assert _judged(100, 0, 0.8).reason == "bfloat16 is not faster here: 0.80 times as fast as float32"
-
-
-def test_the_same_predictions_faster_are_taken() -> None:
-    assert _judged(1000, 0, 2.4).precision == "bfloat16"
 
 
 def test_nothing_to_try_is_refused() -> None:

@@ -16,6 +16,7 @@ from torch import nn
 from training_for_tests import data, part, tiny
 
 from emoprune.errors import ConfigError
+from emoprune.problems.compute.device import one_thread, seeded
 from emoprune.problems.networks.data.images import ImageData
 from emoprune.problems.networks.unpruned import kept_weights
 from emoprune.problems.networks.unpruned.augmentation import augmented
@@ -23,7 +24,7 @@ from emoprune.problems.networks.unpruned.built_in.catalogue import NETWORKS
 from emoprune.problems.networks.unpruned.by_name import data_named
 from emoprune.problems.networks.unpruned.kept_weights import kept_or_made
 from emoprune.problems.networks.unpruned.recipe import Recipe, unpruned_weights
-from emoprune.problems.networks.unpruned.training import Schedule, one_thread, seeded, train
+from emoprune.problems.networks.unpruned.training import Schedule, train
 from emoprune.problems.storage.arrays import Weights, load_weights, save_weights
 from emoprune.problems.storage.cache import cache_folder
 

@@ -16,12 +16,11 @@ from prompts_for_tests import VERBALISERS, causal_folder, parts
 import emoprune
 from emoprune.commands.export import export
 from emoprune.contracts import Problem
-from emoprune.errors import ConfigError, ContractError, RunCorrupt
+from emoprune.errors import ConfigError, ContractError
 from emoprune.problems.language.loading import language_model, tokenizer_of
 from emoprune.problems.prompts.vocabulary import PromptVocabulary
-from emoprune.problems.prompts.words.influence import influence_of, most_influential
+from emoprune.problems.prompts.words.influence import Divergence, RandomWords, Reward, WordEvidence, most_influential
 from emoprune.problems.prompts.words.whole import clustered, given_words, whole_words
-from emoprune.problems.storage.kept_numbers import KeptNumbers
 from emoprune.records import Split
 from emoprune.testing import ProblemConformance
 
@@ -85,43 +84,19 @@ def test_influence_is_what_a_word_changes_worked_out_by_hand() -> None:
     def logits(*share: float) -> np.ndarray[Any, Any]:
         return np.array([[math.log(each), math.log(1 - each)] for each in share]) + 3.0
 
-    gold = np.array([0, 1])
-    reward = influence_of("reward", logits(0.9, 0.5), logits(0.6, 0.5), gold)
-    assert reward == pytest.approx(math.log(0.9 / 0.6))
-    divergence = influence_of("kl", logits(0.9, 0.5), logits(0.6, 0.5), gold)
-    assert divergence == pytest.approx(0.9 * math.log(0.9 / 0.6) + 0.1 * math.log(0.1 / 0.4))
-    with pytest.raises(ConfigError, match="influence: expected one of reward, kl, random, found 'luck'"):
-        influence_of("luck", logits(0.5), logits(0.5), gold[:1])  # type: ignore[arg-type]  # what is to be refused
+    def of_each(influence: Any) -> Any:
+        return np.array([influence(logits(0.9, 0.5), logits(0.6, 0.5))])
+
+    evidence = WordEvidence(("word",), np.array([0, 1]), of_each, np.random.default_rng(1))
+    assert Reward()(evidence) == pytest.approx(math.log(0.9 / 0.6))
+    assert Divergence()(evidence) == pytest.approx(0.9 * math.log(0.9 / 0.6) + 0.1 * math.log(0.1 / 0.4))
+    assert RandomWords()(evidence) == np.random.default_rng(1).random(1)
 
 
 def test_what_lies_above_the_percentile_is_kept_the_most_influential_first() -> None:
     assert most_influential(np.array([1.0, 5.0, 3.0, 2.0]), 50).tolist() == [1, 2]
     assert most_influential(np.array([0.0, 0.0, 0.0]), 90).tolist() == [0, 1, 2], "all alike: none is better"
     assert most_influential(np.array([0.0, 2.0, 2.0]), 90).tolist() == [1, 2], "the highest are alike"
-
-
-def test_what_is_measured_is_written_down_at_once_and_never_measured_again(tmp_path: Path) -> None:
-    path, asked = tmp_path / "numbers.jsonl", list[str]()
-
-    def found(*names: str) -> list[float | None]:
-        kept = KeptNumbers(path)
-        return [kept.number(name, lambda name=name: measure(name)) for name in names]  # type: ignore[misc]  # its default
-
-    def measure(name: str) -> float | None:
-        asked.append(name)
-        if name == "c" and len(asked) < 4:
-            raise KeyboardInterrupt
-        return None if name == "d" else float(len(asked))
-
-    with pytest.raises(KeyboardInterrupt):
-        found("a", "b", "c", "d")
-    with path.open("a") as file:
-        file.write('["c", 9')  # what a kill leaves behind
-    assert found("a", "b", "c", "d") == found("a", "b", "c", "d") == [1.0, 2.0, 4.0, None]
-    assert asked == ["a", "b", "c", "c", "d"]
-    path.write_text('["a", 1.0]\nnonsense\n')
-    with pytest.raises(RunCorrupt, match=r"numbers\.jsonl, line 2: expected a name and a number"):
-        found("a")
 
 
 def test_the_vocabulary_is_pruned_once_and_kept(model: Path, examples: dict[str, str], tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from functools import cache
 
 from torch import nn
 
+from emoprune.problems.compute.device import one_thread, seeded
 from emoprune.problems.networks.calibration.evidence import Evidence, Scores
 from emoprune.problems.networks.channels.slicer import Slicer
 from emoprune.problems.networks.coupling.tracing import trace
@@ -14,7 +15,7 @@ from emoprune.problems.networks.data.digits import digits
 from emoprune.problems.networks.data.images import ImageData
 from emoprune.problems.networks.evaluation.bench import Bench
 from emoprune.problems.networks.unpruned.built_in.digits import digits_network
-from emoprune.problems.networks.unpruned.training import one_thread, seeded, train
+from emoprune.problems.networks.unpruned.training import train
 
 EPOCHS = 10
 

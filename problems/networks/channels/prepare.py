@@ -9,30 +9,33 @@ from typing import Any
 
 import numpy as np
 
-from emoprune.contracts import Reference
+from emoprune import plugins
+from emoprune.contracts import Reference, Starts
 from emoprune.errors import ConfigError
 from emoprune.plugins import made
 from emoprune.problems.networks.calibration.evidence import Evidence, Scores
 from emoprune.problems.networks.channels.compensations.contract import Compensation, Statistics
-from emoprune.problems.networks.channels.references.catalogue import Methods, first_references, methods_of
-from emoprune.problems.networks.channels.references.inputs import Cost, ReferenceInputs, Starts
+from emoprune.problems.networks.channels.references.catalogue import first_references
+from emoprune.problems.networks.channels.references.inputs import Cost, ReferenceInputs
 from emoprune.problems.networks.channels.slicer import Slicer
 from emoprune.problems.networks.channels.widths import WidthLevels
 from emoprune.problems.networks.criteria.by_name import CHANNELS, criterion_named
 from emoprune.problems.networks.criteria.contract import Criterion
 from emoprune.problems.networks.evaluation.bench import Bench, unpruned_network
-from emoprune.problems.networks.evaluation.precision import choose_precision, precision_made_once
+from emoprune.problems.networks.evaluation.precision import choose_precision, kept_precision
 from emoprune.problems.networks.task import NetworkTask
 from emoprune.problems.networks.variant import Variant
-from emoprune.problems.storage.kept import arrays_made_once, plain_made_once
-from emoprune.problems.storage.kept_references import as_json, from_json
+from emoprune.problems.storage.arrays import sealed_arrays
+from emoprune.problems.storage.found_references import Methods
+from emoprune.problems.storage.kept import sealed_json
+from emoprune.problems.storage.kept_references import REFERENCES, as_json, from_json
 
 __all__ = ["NONE", "ChannelsPrepared", "Method", "prepared_channels", "reference_inputs"]
 
 NONE = "none"
 
 SCORES, STATISTICS = "scores.safetensors", "statistics.safetensors"
-REFERENCES, PRECISION = "references.json", "precision.json"
+PRECISION = "precision.json"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -55,7 +58,7 @@ class Method:
         Raises:
             ConfigError: There is none of that name, or it does not take these options.
         """
-        picking = methods_of(references)
+        picking = plugins.methods("reference", references, CHANNELS, option="references")
         compensating = None if compensation == NONE else _plugin("compensation", compensation)
         return cls(criterion_named(criterion, CHANNELS), compensating, picking)
 
@@ -88,7 +91,7 @@ def prepared_channels(
     slicer = Slicer(bench, scores, method.compensation, statistics)
     precision = _precision(task, bench, slicer, levels, folder / PRECISION)
     inputs = reference_inputs(task, levels, scores, seed)
-    kept = plain_made_once(folder / REFERENCES, lambda: as_json(*first_references(method.references, inputs)))
+    kept = sealed_json(folder / REFERENCES, lambda: as_json(*first_references(method.references, inputs)))
     references, starts = from_json(kept, levels.space)
     return ChannelsPrepared(scores, statistics, references, starts, precision)
 
@@ -101,7 +104,7 @@ def reference_inputs(task: NetworkTask, levels: WidthLevels, scores: Sequence[Sc
 
 
 def _scores(criterion: Criterion, evidence: Evidence, path: Path) -> tuple[Scores, ...]:
-    kept = arrays_made_once(
+    kept = sealed_arrays(
         path, lambda: {f"{number:04}": np.asarray(own, np.float64) for number, own in enumerate(criterion(evidence))}
     )
     return tuple(kept[name] for name in sorted(kept))
@@ -110,7 +113,7 @@ def _scores(criterion: Criterion, evidence: Evidence, path: Path) -> tuple[Score
 def _statistics(compensation: Compensation | None, evidence: Evidence, path: Path) -> Statistics:
     if compensation is None:
         return {}
-    return arrays_made_once(path, lambda: compensation.statistics(evidence))
+    return sealed_arrays(path, lambda: compensation.statistics(evidence))
 
 
 def _precision(task: NetworkTask, bench: Bench, slicer: Slicer, levels: WidthLevels, path: Path) -> str:
@@ -118,7 +121,7 @@ def _precision(task: NetworkTask, bench: Bench, slicer: Slicer, levels: WidthLev
         full = np.array(levels.full)
         return [slicer.variant(np.maximum(1, full * share // 100)) for share in (100, 75, 50, 25)]
 
-    return precision_made_once(path, task.options.precision, lambda: choose_precision(bench, tried(), task.estimate))
+    return kept_precision(path, task.options.precision, lambda: choose_precision(bench, tried(), task.estimate))
 
 
 def _cost(task: NetworkTask) -> Cost:

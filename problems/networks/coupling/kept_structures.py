@@ -17,10 +17,10 @@ from typing import Any
 import torch
 from torch import nn
 
-from emoprune.errors import ConfigError
+from emoprune.errors import ConfigError, StorageError
 from emoprune.problems.networks.coupling.structure import Structure
 from emoprune.problems.storage.cache import cache_folder
-from emoprune.problems.storage.kept import plain_made_once, read_plain
+from emoprune.problems.storage.kept import read_sealed, sealed_json
 
 __all__ = ["digest_of_code", "keep", "kept"]
 
@@ -83,7 +83,7 @@ def kept(network: str, digest: str) -> Structure | None:
     if not path.exists():
         return None
     try:
-        return Structure.from_json(read_plain(path))
+        return Structure.from_json(read_sealed(path))
     except (ConfigError, OSError, KeyError, TypeError, ValueError) as error:
         _log.warning("a kept structure is found again: %s", error)
         path.unlink(missing_ok=True)
@@ -95,9 +95,10 @@ def keep(network: str, digest: str, structure: Structure) -> None:
     path = _path(network, digest)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        plain_made_once(path, lambda: json.loads(json.dumps(structure.as_json())))
-    except OSError as error:
-        _log.warning("%s cannot be kept in %s (%s)", path.name, path.parent, error)
+        sealed_json(path, lambda: json.loads(json.dumps(structure.as_json())))
+    except (OSError, StorageError) as error:
+        cause = error.__cause__ or error  # the rest of a StorageError is said of a run that ends
+        _log.warning("%s cannot be kept in %s (%s)", path.name, path.parent, cause)
 
 
 def _path(network: str, digest: str) -> Path:

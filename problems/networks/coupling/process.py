@@ -9,10 +9,10 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 from emoprune.errors import ConfigError, ContractError
+from emoprune.problems.compute.device import seeded
 from emoprune.problems.networks.coupling.kept_structures import digest_of_code, keep, kept
 from emoprune.problems.networks.coupling.structure import Structure
 from emoprune.problems.networks.unpruned.by_name import network_named
-from emoprune.problems.networks.unpruned.training import seeded
 
 __all__ = ["structure_of"]
 

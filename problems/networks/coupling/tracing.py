@@ -141,8 +141,8 @@ def _functional_macs(network: nn.Module, structure: Structure) -> int:
 
 
 def _answer(request: Mapping[str, Any]) -> dict[str, Any]:
+    from emoprune.problems.compute.device import seeded
     from emoprune.problems.networks.unpruned.by_name import network_named
-    from emoprune.problems.networks.unpruned.training import seeded
 
     sys.path[:] = request["path"]
     try:

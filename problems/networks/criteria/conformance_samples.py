@@ -9,11 +9,11 @@ import numpy as np
 import torch
 from torch import nn
 
+from emoprune.problems.compute.device import seeded
 from emoprune.problems.networks.calibration.evidence import Evidence
 from emoprune.problems.networks.coupling.pruned_module import tensors_of, with_tensors
 from emoprune.problems.networks.coupling.structure import Part, Structure, Wiring
 from emoprune.problems.networks.evaluation.scoring import LoadedImages
-from emoprune.problems.networks.unpruned.training import seeded
 from emoprune.space import IntArray
 
 __all__ = ["permuted", "sample_evidences"]

@@ -9,11 +9,11 @@ import numpy as np
 import torch
 from torch import nn
 
+from emoprune.problems.compute.device import seeded
 from emoprune.problems.networks.coupling.structure import Structure
 from emoprune.problems.networks.data.images import ImageData
 from emoprune.problems.networks.evaluation.scoring import LoadedImages, calibration_images
 from emoprune.problems.networks.unpruned.by_name import network_named
-from emoprune.problems.networks.unpruned.training import seeded
 from emoprune.problems.storage.arrays import Weights
 from emoprune.records import Split
 

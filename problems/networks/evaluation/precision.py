@@ -4,42 +4,27 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Literal
 
 import torch
 
 from emoprune.errors import ContractError
+from emoprune.problems.compute.precision import PrecisionChoice, chosen_precision
 from emoprune.problems.networks.evaluation.bench import Bench
 from emoprune.problems.networks.evaluation.proxies.contract import NormEstimate
 from emoprune.problems.networks.evaluation.runner import PlainRunner
 from emoprune.problems.networks.variant import Variant
-from emoprune.problems.storage.kept import plain_made_once
+from emoprune.problems.storage.kept import sealed_json
 from emoprune.records import Split
 
-__all__ = ["PrecisionChoice", "choose_precision", "precision_made_once"]
+__all__ = ["choose_precision", "kept_precision"]
 
 # Names under which torch reports native bfloat16 arithmetic, on x86 and on ARM.
 _NATIVE = ("avx512_bf16", "amx_bf16", "arm_bf16", "sve_bf16", "bf16")
 
 
-@dataclass(frozen=True, slots=True)
-class PrecisionChoice:
-    """What `auto` came to: the precision, why, and what was found.
-
-    `differing` of `predictions` classes were predicted differently in bfloat16; `speedup` is how many times faster it
-    was, by the processor's time. Both are 0 where nothing was tried.
-    """
-
-    precision: Literal["float32", "bfloat16"]
-    reason: str
-    predictions: int = 0
-    differing: int = 0
-    speedup: float = 0.0
-
-
-def precision_made_once(path: Path, wanted: str, choose: Callable[[], PrecisionChoice]) -> str:
+def kept_precision(path: Path, wanted: str, choose: Callable[[], PrecisionChoice]) -> str:
     """Return the precision that a config wants; what `auto` came to is kept at `path`."""
     if wanted != "auto":
         return wanted
@@ -48,7 +33,7 @@ def precision_made_once(path: Path, wanted: str, choose: Callable[[], PrecisionC
         choice = choose()
         return {"precision": choice.precision, "why": choice.reason}
 
-    return str(plain_made_once(path, chosen)["precision"])
+    return str(sealed_json(path, chosen)["precision"])
 
 
 def choose_precision(bench: Bench, variants: Sequence[Variant], estimate: NormEstimate | None) -> PrecisionChoice:
@@ -79,18 +64,7 @@ def choose_precision(bench: Bench, variants: Sequence[Variant], estimate: NormEs
         predicted[precision] = torch.stack([each.argmax(dim=1) for each in outputs])
     differing = int((predicted["float32"] != predicted["bfloat16"]).sum())
     speedup = seconds["float32"] / max(seconds["bfloat16"], 1e-9)
-    return _judged(predicted["float32"].numel(), differing, speedup)
-
-
-def _judged(predictions: int, differing: int, speedup: float) -> PrecisionChoice:
-    if differing:
-        reason = f"bfloat16 changes {differing} of {predictions:,} predictions"
-        return PrecisionChoice("float32", reason, predictions, differing, speedup)
-    if speedup <= 1:
-        reason = f"bfloat16 is not faster here: {speedup:.2f} times as fast as float32"
-        return PrecisionChoice("float32", reason, predictions, differing, speedup)
-    reason = f"bfloat16 changes none of {predictions:,} predictions and is {speedup:.2f} times as fast"
-    return PrecisionChoice("bfloat16", reason, predictions, differing, speedup)
+    return chosen_precision(predicted["float32"].numel(), differing, speedup)
 
 
 def _native() -> bool:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
@@ -14,7 +13,7 @@ import torch
 from torch import nn
 
 from emoprune.contracts import Description
-from emoprune.errors import ContractError, StorageError
+from emoprune.errors import ContractError
 from emoprune.problems.networks.coupling.structure import Kept, Structure, Wiring
 from emoprune.problems.networks.evaluation.scoring import LoadedImages, outputs_of
 from emoprune.problems.networks.export.card import Measured, model_card
@@ -23,6 +22,7 @@ from emoprune.problems.networks.export.verify import Verified
 from emoprune.problems.networks.export.verify import verify as verified_in_fresh_process
 from emoprune.problems.networks.export.writable import NarrowedOriginal, Writable, on_cpu, writable
 from emoprune.problems.networks.variant import Variant
+from emoprune.problems.storage.exported import about_folder
 
 __all__ = ["export"]
 
@@ -77,7 +77,7 @@ def export(
     ready = writable(pruned, unpruned, source, test.batches[0][:TRIED])
     rows = [Measured("test error", *errors), *(_counted(name, counted) for name in counted[0])]
     plan = {"source": source, "made_with": _versions(), **_kept(structure, kept), "measured": _by_label(rows)}
-    with _about(folder):
+    with about_folder(folder):
         write_network(folder, ready, formats, plan)
         verified: tuple[Verified, ...] = ()
         if verify:
@@ -102,17 +102,6 @@ def _where_it_is_reloaded(
         return pruned, unpruned, test
     images = LoadedImages(tuple(batch.cpu() for batch in test.batches), test.labels.cpu())
     return on_cpu(pruned), on_cpu(unpruned), images
-
-
-@contextmanager
-def _about(folder: Path) -> Iterator[None]:
-    """Turn the disk's errors into one that names the folder."""
-    try:
-        yield
-    except OSError as error:
-        raise StorageError(
-            f"export: cannot write {folder.name!r}: {error}; free space, or export to a place that can be written"
-        ) from error
 
 
 def _counted(name: str, counted: tuple[Counted, Counted]) -> Measured:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import sys
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import as_file, files
@@ -15,7 +12,7 @@ import torch
 from safetensors.torch import save_file
 
 from emoprune.errors import ContractError
-from emoprune.problems.compute.fresh_process import run_fresh
+from emoprune.problems.compute.fresh_process import run_script
 from emoprune.problems.networks.evaluation.latency import REPEATS, WARM_UP, Timing
 from emoprune.problems.networks.evaluation.scoring import LoadedImages
 
@@ -135,12 +132,6 @@ def _fresh_process(
         "unpruned": outputs[1].cpu().clone(),
     }
     places = dict(zip(("pruned", "unpruned"), (str(folder.resolve()) for folder in folders), strict=True))
-    scripts = files("emoprune.problems.networks.standalone")
-    with tempfile.TemporaryDirectory() as scratch, as_file(scripts) as place:
-        inputs, asked, answer = (Path(scratch) / name for name in ("inputs.safetensors", "asked.json", "answer.json"))
-        save_file(tensors, inputs)
-        asked.write_text(json.dumps({**request, "inputs": str(inputs), "folders": places}), encoding="utf-8")
-        # -P keeps the script's own folder off the path: only what is installed can be imported.
-        run_fresh([sys.executable, "-P", str(place / "verify.py"), str(asked), str(answer)], scratch, TIME_LIMIT)
-        found: dict[str, Any] = json.loads(answer.read_text(encoding="utf-8"))
-    return found
+    with as_file(files("emoprune.problems.networks.standalone")) as scripts:
+        asked = {**request, "folders": places}
+        return run_script(scripts / "verify.py", asked, lambda path: save_file(tensors, path), TIME_LIMIT)

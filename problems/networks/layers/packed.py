@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -20,7 +18,7 @@ from safetensors.torch import save_file as save_tensors
 from torch import nn
 
 from emoprune.errors import ContractError
-from emoprune.problems.compute.fresh_process import run_fresh
+from emoprune.problems.compute.fresh_process import run_script
 from emoprune.problems.networks.coupling.pruned_module import with_tensors
 from emoprune.problems.networks.export.definition.definition import NotDefinable, definition_of
 from emoprune.problems.networks.layers.treatments.levels import LayerLevels
@@ -133,13 +131,10 @@ def verify_packed(folder: Path, network: nn.Module, images: torch.Tensor) -> dic
         outputs = network(images).cpu()
     state = network.state_dict()
     given = {f"state::{name}": tensor for name, tensor in state.items()} | {"images": images, "outputs": outputs}
-    script = files("emoprune.problems.networks.standalone") / "verify_packed.py"
-    with tempfile.TemporaryDirectory() as scratch, as_file(script) as path:
-        expected = Path(scratch) / "expected.safetensors"
-        save_tensors({name: tensor.detach().cpu().contiguous().clone() for name, tensor in given.items()}, expected)
-        # -P keeps the script's own folder off the path: only what is installed can be imported.
-        said = run_fresh([sys.executable, "-P", str(path), str(folder), str(expected)], None, TIME_LIMIT)
-    answer: dict[str, Any] = json.loads(said.splitlines()[-1])
+    given = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in given.items()}
+    request = {"folder": str(folder.resolve())}
+    with as_file(files("emoprune.problems.networks.standalone") / "verify_packed.py") as script:
+        answer = run_script(script, request, lambda path: save_tensors(given, path), TIME_LIMIT)
     if answer["different"]:
         named = ", ".join(answer["different"][:3])
         raise ContractError(

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import nn
 
+from emoprune.problems.compute.device import seeded
 from emoprune.problems.networks.coupling.pruned_module import clone
-from emoprune.problems.networks.unpruned.training import seeded
 
 __all__ = ["drawn_anew", "trainable"]
 

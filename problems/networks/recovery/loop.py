@@ -12,13 +12,13 @@ import torch
 from torch import nn
 
 from emoprune.errors import ConfigError, ContractError
+from emoprune.problems.compute.device import one_thread, seeded
 from emoprune.problems.networks.evaluation.scoring import LoadedImages, outputs_of
 from emoprune.problems.networks.recovery.copying import trainable
 from emoprune.problems.networks.recovery.images import TrainingImages
 from emoprune.problems.networks.recovery.plan import Plan
 from emoprune.problems.networks.recovery.targets import Labels, Target
 from emoprune.problems.networks.unpruned.augmentation import augmented
-from emoprune.problems.networks.unpruned.training import one_thread, seeded
 
 __all__ = ["Trained", "trained"]
 

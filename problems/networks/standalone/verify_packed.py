@@ -1,7 +1,7 @@
-"""Compare a packed network, unfolded by its own unpack.py, with what it must be; prints one JSON object.
+"""Compare a packed network, unfolded by its own unpack.py, with what it must be.
 
-Usage: python verify_packed.py FOLDER EXPECTED.safetensors, where EXPECTED holds the state_dict, each name after
-`state::`, and `images` with the `outputs` that they must give.
+Usage: python -P verify_packed.py ASKED.json ANSWER.json; the `inputs` that are asked about hold the state_dict, each
+name after `state::`, and `images` with the `outputs` that they must give.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ sys.modules["emoprune"] = None  # type: ignore[assignment]  # the language allow
 import json  # noqa: E402  # nothing may be imported before the line above
 import runpy  # noqa: E402  # as above
 from pathlib import Path  # noqa: E402  # as above
+from typing import Any  # noqa: E402  # as above
 
 import torch  # noqa: E402  # as above
 from safetensors.torch import load_file  # noqa: E402  # as above
@@ -28,9 +29,10 @@ def same(one: torch.Tensor, other: torch.Tensor) -> bool:
     return one.contiguous().numpy().tobytes() == other.contiguous().numpy().tobytes()
 
 
-def main(folder: Path, expected_file: Path) -> None:
-    """Unfold the network, run it if it has a model.py, and print what is not as expected."""
-    given, unpacking = load_file(expected_file), runpy.run_path(str(folder / "unpack.py"))
+def answered(request: dict[str, Any]) -> dict[str, int | float | list[str]]:
+    """Unfold the network, run it if it has a model.py, and return what is not as expected."""
+    folder = Path(request["folder"])
+    given, unpacking = load_file(request["inputs"]), runpy.run_path(str(folder / "unpack.py"))
     expected = {name.removeprefix(STATE): tensor for name, tensor in given.items() if name.startswith(STATE)}
     found = unpacking["unpack"](folder)
     different = [name for name, tensor in expected.items() if name not in found or not same(found[name], tensor)]
@@ -40,8 +42,9 @@ def main(folder: Path, expected_file: Path) -> None:
         with torch.no_grad():
             outputs = unpacking["load_network"](folder)(given["images"])
         result["difference"] = (outputs - given["outputs"]).abs().max().item()
-    print(json.dumps(result))
+    return result
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]))
+    asked, answer = (Path(argument) for argument in sys.argv[1:3])
+    answer.write_text(json.dumps(answered(json.loads(asked.read_text(encoding="utf-8")))), encoding="utf-8")

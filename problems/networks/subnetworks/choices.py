@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +12,7 @@ import numpy as np
 
 from emoprune.errors import RunCorrupt
 from emoprune.problems.networks.coupling.structure import Kept
+from emoprune.problems.storage.kept import write_json
 from emoprune.space import Gene, GeneKind, IntArray, Space
 
 __all__ = ["Choices", "Member"]
@@ -72,15 +71,7 @@ class Choices:
 
     def save(self, path: Path) -> None:
         """Write the choices; the file appears whole or not at all."""
-        partial = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.partial")
-        try:
-            with partial.open("w", encoding="utf-8") as file:
-                json.dump(self._as_json(), file, indent=1, allow_nan=False)
-                file.flush()
-                os.fsync(file.fileno())
-            partial.replace(path)
-        finally:
-            partial.unlink(missing_ok=True)
+        write_json(path, self._as_json(), end="")
 
     def _as_json(self) -> dict[str, Any]:
         return {

@@ -10,6 +10,7 @@ from torch import nn
 
 from emoprune.errors import ConfigError
 from emoprune.plugins import nearest
+from emoprune.problems.compute.device import seeded
 from emoprune.problems.networks.data.checking import checked
 from emoprune.problems.networks.data.digits import digits
 from emoprune.problems.networks.data.fashion import fashion
@@ -19,7 +20,6 @@ from emoprune.problems.networks.data.image_folder import image_folder
 from emoprune.problems.networks.data.images import ImageData
 from emoprune.problems.networks.data.mnist_5k import mnist_5k
 from emoprune.problems.networks.unpruned.built_in.catalogue import NETWORKS
-from emoprune.problems.networks.unpruned.training import seeded
 from emoprune.problems.networks.unpruned.user_code import called, watched
 from emoprune.problems.storage.located import located
 

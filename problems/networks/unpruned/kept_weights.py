@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from emoprune.errors import ConfigError
+from emoprune.errors import ConfigError, StorageError
 from emoprune.problems.storage.arrays import Weights, load_weights, save_weights, weights_origin
 from emoprune.problems.storage.cache import cache_folder, writing_alone
 
@@ -63,5 +63,6 @@ def _found(path: Path, origin: Mapping[str, str]) -> Weights | None:
 def _keep(path: Path, weights: Weights, origin: Mapping[str, str]) -> None:
     try:
         save_weights(path, weights, origin)
-    except OSError as error:  # minutes of training are not thrown away for a full disk
-        _log.warning("weights cannot be kept as %s (%s); the run has its own copy", path, error)
+    except StorageError as error:  # minutes of training are not thrown away for a full disk
+        cause = error.__cause__  # the rest of it is said of a run that ends
+        _log.warning("weights cannot be kept as %s (%s); the run has its own copy", path, cause)

@@ -12,12 +12,13 @@ import torch
 from torch import nn
 
 from emoprune.errors import ConfigError
+from emoprune.problems.compute.device import one_thread, seeded
 from emoprune.problems.networks.data.images import ImageData
 from emoprune.problems.networks.unpruned.built_in.catalogue import NETWORKS
 from emoprune.problems.networks.unpruned.by_name import network_named
 from emoprune.problems.networks.unpruned.checkpoints import load_into
 from emoprune.problems.networks.unpruned.kept_weights import kept_or_made
-from emoprune.problems.networks.unpruned.training import Schedule, one_thread, seeded, train
+from emoprune.problems.networks.unpruned.training import Schedule, train
 from emoprune.problems.networks.unpruned.weights import weights_of
 from emoprune.problems.storage.arrays import Weights, load_weights, save_weights, weights_origin
 from emoprune.problems.storage.located import located

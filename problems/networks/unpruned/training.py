@@ -5,8 +5,6 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -16,7 +14,7 @@ from emoprune.errors import ConfigError
 from emoprune.problems.networks.data.images import LabelledImages
 from emoprune.problems.networks.unpruned.augmentation import augmented
 
-__all__ = ["Schedule", "one_thread", "seeded", "train"]
+__all__ = ["Schedule", "train"]
 
 _log = logging.getLogger("emoprune")
 
@@ -48,25 +46,6 @@ class Schedule:
             raise ConfigError(f"batch: expected at least 2 images, found {self.batch}; batch norm needs them")
         if self.shift < 0:
             raise ConfigError(f"shift: expected 0 or more pixels, found {self.shift}")
-
-
-@contextmanager
-def seeded(seed: int) -> Iterator[None]:
-    """Draw initial weights and dropout from `seed`, and leave torch's own generator as it was."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        yield
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Compute on one thread: sums over several come out differently with their number."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
 
 
 def train(network: nn.Module, part: LabelledImages, schedule: Schedule | int, seed: int) -> None:

@@ -4,23 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from emoprune.problems.compute.precision import PrecisionChoice, chosen_precision
 from emoprune.problems.prompts.scorers.contract import Choices, Filled, Scorer
 
-__all__ = ["PrecisionChoice", "choose_precision"]
-
-
-@dataclass(frozen=True, slots=True)
-class PrecisionChoice:
-    """What `auto` came to, and why."""
-
-    precision: Literal["float32", "bfloat16"]
-    reason: str
+__all__ = ["choose_precision"]
 
 
 def choose_precision(
@@ -39,13 +30,8 @@ def choose_precision(
     expected, slow = _predicted(wide, prompts, choices)
     narrow = load("bfloat16")
     predicted, fast = _predicted(narrow, prompts, choices)
-    differing, speedup = int((expected != predicted).sum()), slow / max(fast, 1e-9)
-    if differing:
-        return PrecisionChoice("float32", f"bfloat16 changes {differing} of {len(expected)} predictions"), wide
-    if speedup <= 1:
-        return PrecisionChoice("float32", f"bfloat16 is not faster here: {speedup:.2f} times as fast"), wide
-    reason = f"bfloat16 changes none of {len(expected)} predictions and is {speedup:.2f} times as fast"
-    return PrecisionChoice("bfloat16", reason), narrow
+    choice = chosen_precision(len(expected), int((expected != predicted).sum()), slow / max(fast, 1e-9))
+    return choice, narrow if choice.precision == "bfloat16" else wide
 
 
 def _predicted(scorer: Scorer, prompts: Sequence[Filled], choices: Choices) -> tuple[NDArray[np.int64], float]:

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
-import sys
-import tempfile
 from collections.abc import Sequence
 from importlib.metadata import version
 from importlib.resources import as_file, files
@@ -17,7 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emoprune.contracts import Description
-from emoprune.errors import ContractError, StorageError
+from emoprune.errors import ContractError
+from emoprune.problems.compute.fresh_process import run_script
+from emoprune.problems.storage.exported import about_folder
 from emoprune.problems.tables.fitting import features_of, frame_of
 from emoprune.problems.tables.formulas.formula import Term
 from emoprune.problems.tables.standalone.features import Features
@@ -47,7 +46,7 @@ def export_subset(
     expected = loaded.computed.matrix(terms, block, block.scored)
     predictions = model.predict(expected)
     score = metric(task.table.target[block.scored], predictions)
-    try:
+    with about_folder(folder):
         folder.mkdir(parents=True, exist_ok=True)
         write_features(folder, features)
         written = model.write(folder)
@@ -56,10 +55,6 @@ def export_subset(
         said |= {"difference of features": answer["difference"], "verified": "in a fresh process without emoprune"}
         card = feature_card(features, task, said, written)
         (folder / "README.md").write_text(card, encoding="utf-8")
-    except OSError as error:
-        raise StorageError(
-            f"export: cannot write {folder.name!r}: {error}; free space, or export to a place that can be written"
-        ) from error
     return said
 
 
@@ -85,14 +80,14 @@ def _verified(
             arrays[f"column {number}"] = np.array(["" if value is None else str(value) for value in column])
     if model is not None:
         arrays["predictions"] = predictions[:, 1] if task.table.task == "binary" else predictions
-    with tempfile.TemporaryDirectory() as scratch:
-        inputs, asked, answer = (Path(scratch) / name for name in ("inputs.npz", "asked.json", "answer.json"))
-        np.savez(inputs, **arrays)  # type: ignore[arg-type]  # its stub takes allow_pickle for an array
-        question = {"folder": str(folder.resolve()), "inputs": str(inputs), "columns": list(frame), "model": model}
-        asked.write_text(json.dumps(question), encoding="utf-8")
-        with as_file(files("emoprune.problems.tables.standalone") / "verify.py") as script:
-            _run([sys.executable, "-P", str(script), str(asked), str(answer)], scratch)
-        found: dict[str, Any] = json.loads(answer.read_text(encoding="utf-8"))
+
+    def write_inputs(path: Path) -> None:
+        with path.open("wb") as file:
+            np.savez(file, **arrays)  # type: ignore[arg-type]  # its stub takes allow_pickle for an array
+
+    request = {"folder": str(folder.resolve()), "columns": list(frame), "model": model}
+    with as_file(files("emoprune.problems.tables.standalone") / "verify.py") as script:
+        found = run_script(script, request, write_inputs, TIME_LIMIT)
     for what in ("difference", "alone", "predictions"):
         if found.get(what, 0.0) > ALLOWED:
             raise ContractError(
@@ -102,14 +97,3 @@ def _verified(
     if found["emoprune"]:
         raise ContractError("export: the exported loader imported emoprune, expected it to need numpy alone")
     return found
-
-
-def _run(command: list[str], folder: str) -> None:
-    try:
-        done = subprocess.run(  # noqa: S603  # our own script, on files that were just written
-            command, cwd=folder, capture_output=True, text=True, timeout=TIME_LIMIT, check=False
-        )
-    except subprocess.TimeoutExpired as error:
-        raise ContractError(f"export: the fresh process did not answer within {TIME_LIMIT:.0f} s; try again") from error
-    if done.returncode:
-        raise ContractError(f"export: a fresh process cannot load what was written: {done.stderr.strip()[-500:]}")

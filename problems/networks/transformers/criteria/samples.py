@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from emoprune.problems.compute.device import seeded
 from emoprune.problems.language.loading import LoadedModel, Source
 from emoprune.problems.networks.transformers.anatomy.finding import anatomy_of
 from emoprune.problems.networks.transformers.anatomy.structure import Anatomy
@@ -14,7 +15,6 @@ from emoprune.problems.networks.transformers.criteria.contract import Scores, Tr
 from emoprune.problems.networks.transformers.data.batches import CALIBRATION, Batch
 from emoprune.problems.networks.transformers.standalone.narrowing import unfused
 from emoprune.problems.networks.transformers.tasks.language import LanguageTask
-from emoprune.problems.networks.unpruned.training import seeded
 
 __all__ = ["sample_evidences"]
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -12,12 +11,12 @@ from typing import Any
 import torch
 
 from emoprune.contracts import Description
-from emoprune.errors import StorageError
 from emoprune.problems.networks.export.card import Measured, compared, markdown_table
 from emoprune.problems.networks.export.files import write_json
 from emoprune.problems.networks.transformers.export.folders import Exported, weights_bytes, write_folder
 from emoprune.problems.networks.transformers.export.verify import Verified, verify
 from emoprune.problems.networks.transformers.tasks.opening import Opened
+from emoprune.problems.storage.exported import about_folder
 
 __all__ = ["Facts", "export_model"]
 
@@ -77,7 +76,7 @@ def export_model(
     """
     measured = {row.label: {"pruned": row.pruned, "unpruned": row.unpruned} for row in facts.rows}
     more = {"kept": dict(facts.described), "measured": measured}
-    with _about(folder):
+    with about_folder(folder):
         write_folder(folder, exported[0], opened.loaded, more)
         rows = list(facts.rows)
         found: Verified | None = None
@@ -92,16 +91,6 @@ def export_model(
             rows.append(Measured("weights file bytes", weights_bytes(folder), None))
         (folder / "README.md").write_text(_card(opened, facts, rows, found, exported[0]), encoding="utf-8")
     return _said(rows, found)
-
-
-@contextmanager
-def _about(folder: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise StorageError(
-            f"export: cannot write {folder.name!r}: {error}; free space, or export to a place that can be written"
-        ) from error
 
 
 def _verified(folders: tuple[Path, Path], opened: Opened, model: Any, length: int) -> Verified:

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import json
-import sys
-import tempfile
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass
 from importlib.resources import as_file, files
 from pathlib import Path
@@ -16,7 +12,7 @@ import torch
 from safetensors.torch import save_file
 
 from emoprune.errors import ContractError
-from emoprune.problems.compute.fresh_process import run_fresh
+from emoprune.problems.compute.fresh_process import run_script
 from emoprune.problems.networks.evaluation.latency import REPEATS, WARM_UP, Timing
 from emoprune.problems.networks.transformers.data.batches import Batch
 from emoprune.problems.networks.transformers.tasks.contract import Task
@@ -107,15 +103,8 @@ def _expected(model: Any, task: Task, batches: Sequence[Batch]) -> tuple[dict[st
 
 
 def _fresh_process(request: Mapping[str, Any], tensors: dict[str, torch.Tensor]) -> dict[str, Any]:
-    scripts = files("emoprune.problems.networks.transformers.standalone") / "verify_model.py"
+    verifying = files("emoprune.problems.networks.transformers.standalone") / "verify_model.py"
     timing = files("emoprune.problems.networks.standalone") / "timing.py"
-    with ExitStack() as stack:
-        scratch = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        script, clock = stack.enter_context(as_file(scripts)), stack.enter_context(as_file(timing))
-        inputs, asked, answer = (scratch / name for name in ("inputs.safetensors", "asked.json", "answer.json"))
-        save_file(tensors, inputs)
-        asked.write_text(json.dumps({**request, "inputs": str(inputs), "timing": str(clock)}), encoding="utf-8")
-        # -P keeps the script's own folder off the path: only what is installed can be imported.
-        run_fresh([sys.executable, "-P", str(script), str(asked), str(answer)], scratch, TIME_LIMIT)
-        found: dict[str, Any] = json.loads(answer.read_text(encoding="utf-8"))
-    return found
+    with as_file(verifying) as script, as_file(timing) as clock:
+        asked = {**request, "timing": str(clock.resolve())}
+        return run_script(script, asked, lambda path: save_file(tensors, path), TIME_LIMIT)

@@ -8,9 +8,9 @@ from typing import Any
 from torch import nn
 
 from emoprune.errors import ConfigError
+from emoprune.problems.compute.device import seeded
 from emoprune.problems.language.quiet import quiet
 from emoprune.problems.networks.transformers.standalone.narrowing import Repeated
-from emoprune.problems.networks.unpruned.training import seeded
 
 __all__ = ["with_adapters"]
 

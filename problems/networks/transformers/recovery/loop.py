@@ -13,9 +13,9 @@ import torch
 from torch import nn
 
 from emoprune.errors import ConfigError
+from emoprune.problems.compute.device import one_thread, seeded
 from emoprune.problems.networks.recovery.plan import Plan
 from emoprune.problems.networks.transformers.data.batches import Batch
-from emoprune.problems.networks.unpruned.training import one_thread, seeded
 
 __all__ = ["Loss", "Masks", "Spent", "train_model"]
 

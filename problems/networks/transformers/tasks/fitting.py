@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import torch
 from torch.nn import functional
 
+from emoprune.problems.compute.device import one_thread
 from emoprune.problems.networks.transformers.data.batches import Batch
 from emoprune.problems.networks.transformers.standalone.pooling import PooledClassifier
-from emoprune.problems.networks.unpruned.training import one_thread
 
 __all__ = ["fit_classifier"]
 

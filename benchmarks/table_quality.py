@@ -17,15 +17,11 @@ from shared.table_sets import KEEL, SETS, table_named
 
 from emoprune.problems.tables.choosing import Choice
 from emoprune.problems.tables.formulas.formula import Column, Formula
-from emoprune.problems.tables.formulas.operators import OPERATORS
-from emoprune.problems.tables.openfe.two_stage import Generation
-from emoprune.problems.tables.splits import Splits
-from emoprune.problems.tables.subsets.audit import guessed
-from emoprune.problems.tables.subsets.features import FeatureSearch, NewOptions
-from emoprune.problems.tables.subsets.references.catalogue import METHODS
+from emoprune.problems.tables.subsets.audits.folds_and_permutations import guessed
+from emoprune.problems.tables.subsets.features import FeatureSearch, FeaturesOptions
 from emoprune.problems.tables.table import Table as Data
 from emoprune.problems.tables.table import Task
-from emoprune.problems.tables.task import Options, TableTask
+from emoprune.problems.tables.task import TableTask
 from emoprune.records import Split
 
 OURS = "emoprune"
@@ -65,15 +61,10 @@ class Outcome:
     columns: int
 
 
-def task_of(data: Data, seed: int) -> TableTask:
-    """Return the task of a table: AUC for two classes, the default metric otherwise."""
-    metric = "roc_auc" if data.task is Task.BINARY else "auto"
-    return TableTask(data, Options(splits=Splits(seed=seed), metric=metric))
-
-
 def problem_of(data: Data, seed: int) -> FeatureSearch:
-    """Return the search of a table's columns and new features, with the defaults of `features`."""
-    return FeatureSearch(task_of(data, seed), "benchmark", NewOptions(Generation(tuple(OPERATORS))), tuple(METHODS))
+    """Return the search with the defaults of `features`, for two classes by their AUC."""
+    metric = "roc_auc" if data.task is Task.BINARY else "auto"
+    return FeatureSearch(data, FeaturesOptions(data="benchmark", split_seed=seed, metric=metric))
 
 
 def outcomes(found: Searched) -> dict[str, Outcome]:

@@ -22,13 +22,11 @@ from emoprune.front import hypervolume, non_dominated
 from emoprune.problems.tables.choosing import Choice
 from emoprune.problems.tables.computing import Computed
 from emoprune.problems.tables.formulas.formula import Term
-from emoprune.problems.tables.formulas.operators import OPERATORS
 from emoprune.problems.tables.learners.lightgbm import BoostedTrees, TreeOptions
-from emoprune.problems.tables.openfe.two_stage import Generation
-from emoprune.problems.tables.splits import Block, Splits
+from emoprune.problems.tables.splits import Block
 from emoprune.problems.tables.subsets.feature_subset import FeatureSubset
-from emoprune.problems.tables.subsets.features import Features, FeatureSearch, NewOptions
-from emoprune.problems.tables.task import Options, TableTask
+from emoprune.problems.tables.subsets.features import Features, FeatureSearch, FeaturesOptions
+from emoprune.problems.tables.task import TableTask
 from emoprune.records import Split
 
 MADE = ("breast-cancer", "pima")
@@ -54,9 +52,10 @@ NOTES = """\
 """
 
 
-def task_of(name: str, seed: int) -> TableTask:
-    """Return a classification task, cut by a seed."""
-    return TableTask(table_named(name), Options(splits=Splits(seed=seed), metric="error"))
+def problem_of(name: str, seed: int) -> FeatureSearch:
+    """Return a search on a classification task, cut by a seed."""
+    options = FeaturesOptions(data=name, split_seed=seed, metric="error", references=REFERENCES)
+    return FeatureSearch(table_named(name), options)
 
 
 def judged(computed: Computed, block: Block, terms: Sequence[Term], task: TableTask) -> float:
@@ -68,14 +67,14 @@ def judged(computed: Computed, block: Block, terms: Sequence[Term], task: TableT
 
 def features_by(way: str, name: str, seed: int, generations: int) -> dict[str, dict[str, float]]:
     """Return the CPU seconds, test error and inputs of one way to new features; by its two choices for emoprune."""
-    task = task_of(name, seed)
+    problem = problem_of(name, seed)
+    task = problem.task
     if way.startswith("openfe"):
         seconds, data, block = openfe(task, FEATURES, boosting="boosting" in way)
         error = judged(Computed(data), block, data.terms, task)
         return {way: {"seconds": seconds, "error": error, "inputs": len(data.columns)}}
     if way == "all columns":
         return {way: _judged_on_known(task, task.table.terms, 0.0)}
-    problem = FeatureSearch(task, name, NewOptions(Generation(tuple(OPERATORS))), REFERENCES)
     found = searched(problem, population=20, generations=generations, seed=seed)
     members = [*found.front(), *(reference.genome for reference in problem.references())]
     return {

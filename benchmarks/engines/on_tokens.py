@@ -13,8 +13,9 @@ from emoprune.contracts.algorithm import Algorithm
 from emoprune.evolution.ask_tell import Evolution
 from emoprune.evolution.variation import Operators
 from emoprune.plugins import build
-from emoprune.problems.prompts.references.accepting import RUNS, Worth, accepting
-from emoprune.problems.prompts.references.catalogue import SHARES
+from emoprune.problems.prompts.references.accepting import RUNS, accepting
+from emoprune.problems.prompts.references.contract import Worth
+from emoprune.problems.prompts.references.ranked import SHARES
 from emoprune.space import IntArray
 from engines.ours import default_operators
 

@@ -87,8 +87,11 @@ def resume(
     before = opened.config
     check_trust(opened, trust_code=trust_code)
     given = problem is not None
-    config = configs.load(before, overrides, beside=opened.code_folders, problem_given=given)
-    configs.check_resume(before, configs.resolved(config))
+    config, unchanged = (
+        configs.load(before, changes, beside=opened.code_folders, problem_given=given) for changes in (overrides, ())
+    )
+    # Loaded as well, so that an option which there was not yet when the run began has its default on both sides.
+    configs.check_resume(configs.resolved(unchanged), configs.resolved(config))
     done = len(opened.generations)
     if config.search.generations < done:
         raise ConfigError(

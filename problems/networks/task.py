@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from emoprune.contracts import Description, Failure, FloatArray, Row
+from emoprune.contracts import Description, Failure, FloatArray, MeasuredErrors, Row
 from emoprune.errors import ConfigError, ContractError
 from emoprune.problems.compute.device import check_device, seeded
 from emoprune.problems.networks.coupling.process import structure_of
@@ -25,7 +25,7 @@ from emoprune.problems.networks.evaluation.chance import alarms_about, no_better
 from emoprune.problems.networks.evaluation.cost import CostModel
 from emoprune.problems.networks.evaluation.latency import LATENCY, Latency, measure_milliseconds
 from emoprune.problems.networks.evaluation.measures import SCORED, SHARE, SPREAD, TIMED, Measures, scores_of
-from emoprune.problems.networks.evaluation.proxies.adaptive_batch_norm import proxy_named
+from emoprune.problems.networks.evaluation.proxies.by_name import Proxy, proxy_named
 from emoprune.problems.networks.evaluation.proxies.contract import NormEstimate
 from emoprune.problems.networks.evaluation.reuse.tracing import NotFollowed, traced
 from emoprune.problems.networks.evaluation.runner import Runner, runner_of
@@ -39,8 +39,9 @@ from emoprune.problems.networks.unpruned.by_name import data_named, network_name
 from emoprune.problems.networks.unpruned.recipe import Recipe, check_recipe, unpruned_weights
 from emoprune.problems.networks.variant import Variant
 from emoprune.problems.storage.arrays import Weights
+from emoprune.problems.storage.found_references import Methods, measuring
 from emoprune.records import Candidate, Split
-from emoprune.space import IntArray
+from emoprune.space import IntArray, Space
 
 __all__ = ["MEGABYTE", "Loaded", "NetworkTask", "Options", "Precision", "Proxy"]
 
@@ -49,7 +50,6 @@ _log = logging.getLogger("emoprune")
 MEGABYTE = 2**20
 
 Precision = Literal["float32", "bfloat16", "auto"]
-Proxy = Literal["adaptive-batch-norm", "adaptive-batch-norm-published", "none"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +137,26 @@ class NetworkTask:
                 f"network: expected at least {self.data.highest_label + 1} outputs, one per label, "
                 f"found {self.structure.classes}"
             )
+
+    def check_references(self, methods: Methods) -> None:
+        """Refuse methods that pick from what was measured where nothing says how good outputs are.
+
+        Raises:
+            ConfigError: It names the first of them.
+        """
+        names, objectives = measuring(methods), self.measures.objective_names
+        if names and self.measures.quality not in objectives:
+            raise ConfigError(
+                f"references: {names[0]!r} picks by how good outputs are, which none of the objectives "
+                f"{', '.join(objectives)} says; add error, loss or kl, or leave it out"
+            )
+
+    def measured_errors(self, space: Space, genomes: IntArray, values: FloatArray) -> MeasuredErrors:
+        """Return what answers for the errors of genomes, by what was measured of some: (n, genes) and (n, columns)."""
+        column = self.measures.objective_names.index(self.measures.quality)
+        scored = np.nan_to_num(values[:, column], nan=np.inf)
+        errors = dict(zip(space.keys(genomes), scored.tolist(), strict=True))
+        return lambda wanted: np.array([errors.get(key, np.inf) for key in space.keys(wanted)])
 
     def ignored(self, path: str) -> bool:
         """Whether the config wants a layer to stay as it is."""

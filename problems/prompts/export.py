@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,6 @@ from emoprune.errors import ConfigError, ContractError
 from emoprune.problems.prompts.scorers.calling import EndpointFailed
 from emoprune.problems.prompts.scorers.causal import CausalScorer
 from emoprune.problems.prompts.scorers.contract import Filled
-from emoprune.problems.prompts.scoring import Scoring
 from emoprune.problems.prompts.task import PromptTask, chat_around
 from emoprune.problems.prompts.tasks.choosing import Choosing
 from emoprune.problems.prompts.tasks.words import choices_after
@@ -90,7 +90,7 @@ def _as_chat(task: PromptTask, template: Template, around: tuple[str, str]) -> W
         return {"as_a_chat": f"not measured: {error}"}
     choosing = Choosing(task.data.task.labels, choices)
     try:
-        scored = Scoring(task.scorer, choosing, task.data.parts, around).scored(template, Split.TEST)
+        scored = replace(task.scoring(), task=choosing, around=around).scored(template, Split.TEST)
     except EndpointFailed as error:
         return {"as_a_chat": f"not measured: {error}"}  # what is exported is whole without it
     if isinstance(scored, Failure):

@@ -1,93 +1,72 @@
-"""What can be measured of a prompt, by name: objectives to make better and bounds to keep."""
+"""What is measured of a prompt, by name: objectives to make better and bounds to keep."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from types import MappingProxyType
 
+import numpy as np
+from numpy.typing import NDArray
+
+from emoprune import plugins
 from emoprune.contracts import Constraint, Direction, Objective, Sense
-from emoprune.errors import ConfigError
-from emoprune.plugins import nearest
+from emoprune.errors import ConfigError, ContractError
+from emoprune.problems.prompts.objectives.contract import Measure, PerExample, Seen, needs
+from emoprune.problems.prompts.options import Given, PromptOptions
 
-__all__ = ["MEASURES", "TOKENS", "Measure", "Measures"]
+__all__ = ["ACCURACY", "Measures", "measures_of"]
 
-TOKENS = "tokens"
-
-
-@dataclass(frozen=True, slots=True)
-class Measure:
-    """A number per example whose mean is reported: what it says, its direction, its best and worst per example."""
-
-    says: str
-    direction: Direction
-    best: float = 0.0
-    worst: float | None = None
-    unit: str = ""
+ACCURACY = "accuracy"
+# Measured of every prompt, asked for or not, as far as its task has it: halving and baselines go by them.
+ALWAYS = (ACCURACY, "balanced-accuracy", "reward", "cross-entropy", "entropy", "tokens")
 
 
-MEASURES: Mapping[str, Measure] = MappingProxyType(
-    {
-        "accuracy": Measure("share of examples that are answered rightly", Direction.MAXIMISE, 1.0, 0.0),
-        "balanced-accuracy": Measure(
-            "mean over the classes of the share answered rightly", Direction.MAXIMISE, 1.0, 0.0
-        ),
-        "reward": Measure(
-            "mean gap between the right answer's probability and the best wrong one's, times 200, or 180 below 0",
-            Direction.MAXIMISE,
-            200.0,
-            -180.0,
-        ),
-        "cross-entropy": Measure(
-            "mean surprise at the right answer among the choices", Direction.MINIMISE, unit="nats"
-        ),
-        "entropy": Measure("mean uncertainty about the choices", Direction.MINIMISE, unit="nats"),
-    }
-)
-
-
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Measures:
-    """Which measures are objectives, and which bounds hold; `longest` is how many tokens the unpruned prompt has."""
+    """All that is measured of a prompt: which are objectives, and which bounds hold; `unpruned` is the whole prompt.
+
+    Raises:
+        ConfigError: There is no objective, or one of them twice.
+    """
 
     objective_names: tuple[str, ...]
     at_most: Mapping[str, float]
     at_least: Mapping[str, float]
-    available: Sequence[str]
-    longest: float
+    per_example: Mapping[str, PerExample]
+    others: Mapping[str, Measure]
+    unpruned: Seen
 
     def __post_init__(self) -> None:
         names = self.objective_names
         if len(names) < 1 or len(set(names)) != len(names):
             raise ConfigError(f"objectives: expected one or more, each once, found {list(names)}")
-        for option, given in (("objectives", names), ("at_most", self.at_most), ("at_least", self.at_least)):
-            for name in given:
-                self._check_known(option, name)
 
-    def _check_known(self, option: str, name: str) -> None:
-        known = [*self.available, TOKENS]
-        if name not in known:
-            raise ConfigError(
-                f"{option}: no measure of this task is called {name!r}; expected one of {', '.join(known)}"
-                f"{nearest(name, known)}"
-            )
+    def of(self, name: str) -> PerExample | Measure:
+        """Return a measure."""
+        return self.per_example[name] if name in self.per_example else self.others[name]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What is measured, what is known per example first."""
+        return (*self.per_example, *self.others)
 
     @property
     def objectives(self) -> tuple[Objective, ...]:
-        """The objectives; the number of tokens is worst at the unpruned prompt."""
+        """The objectives; what is measured of the prompt alone is worst at the unpruned one."""
         return tuple(self._objective(name) for name in self.objective_names)
 
     def _objective(self, name: str) -> Objective:
-        if name == TOKENS:
-            return Objective(TOKENS, worst=max(1.0, self.longest))
-        measure = MEASURES[name]
-        return Objective(name, measure.direction, measure.unit, measure.worst)
+        measure = self.of(name)
+        worst: float | None = getattr(measure, "worst", None)
+        if needs(measure) == "prompt" and measure.direction is Direction.MINIMISE:
+            worst = self.of_prompt(self.unpruned)[name] or 1.0
+        return Objective(name, measure.direction, measure.unit, worst)
 
     @property
     def constraints(self) -> tuple[Constraint, ...]:
         """The bounds as constraints, named after their measures."""
         return tuple(
-            Constraint(f"{name}-{word}", bound, MEASURES[name].unit if name in MEASURES else "", sense)
+            Constraint(f"{name}-{word}", bound, self.of(name).unit, sense)
             for word, sense, bounds in (
                 ("bound", Sense.AT_MOST, self.at_most),
                 ("floor", Sense.AT_LEAST, self.at_least),
@@ -96,11 +75,97 @@ class Measures:
         )
 
     @property
-    def needed(self) -> tuple[str, ...]:
-        """The measures of answers that a row takes, each once."""
-        names = dict.fromkeys([*self.objective_names, *self.at_most, *self.at_least])
-        return tuple(name for name in names if name != TOKENS)
+    def quality(self) -> str:
+        """The first objective that says how good answers are; accuracy if none does."""
+        return next((name for name in self.objective_names if needs(self.of(name)) != "prompt"), ACCURACY)
+
+    def of_examples(self, seen: Seen) -> dict[str, NDArray[np.float64]]:
+        """Return what is measured per example, shape (rows,) each."""
+        rows, found = seen.answers.right.shape, {}
+        for name, measure in self.per_example.items():
+            found[name] = np.asarray(measure(seen), dtype=np.float64)
+            if found[name].shape != rows:
+                raise ContractError(
+                    f"objective {name!r}: expected a number per example, shape {rows}, found {found[name].shape}"
+                )
+        return found
+
+    def of_prompt(self, seen: Seen) -> dict[str, float]:
+        """Return what is measured of the prompt alone, whatever it was put to."""
+        return {name: measure(seen) for name, measure in self.others.items() if needs(measure) == "prompt"}
+
+    def of_answers(self, parts: Sequence[Seen]) -> dict[str, float]:
+        """Return what is measured of all answers together, which are seen in parts, in order."""
+        own = {name: measure for name, measure in self.others.items() if needs(measure) != "prompt"}
+        if not own:
+            return {}
+        answers = parts[0].answers
+        for part in parts[1:]:
+            answers = answers.joined(part.answers)
+        seen = Seen(parts[0].prompt, parts[0].tokens, answers)
+        return {name: float(measure(seen)) for name, measure in own.items()}
 
     def row(self, values: Mapping[str, float]) -> list[float]:
-        """Return objectives and then what the constraints are held against, from the values of the needed measures."""
+        """Return objectives and then what the constraints are held against, from the values of all measures."""
         return [values[name] for name in (*self.objective_names, *self.at_most, *self.at_least)]
+
+
+def measures_of(options: PromptOptions, problem: str, *, chosen: bool, unpruned: Seen) -> Measures:
+    """Return what is measured, of what the options name.
+
+    Args:
+        options: Objectives and bounds, by name; a measure that is given by an import target is called by its attribute.
+        problem: The name of the problem that asks.
+        chosen: Whether answers are chosen, so that choices have probabilities.
+        unpruned: The whole prompt, put to no example.
+
+    Raises:
+        ConfigError: A measure is unknown, its options are wrong, the task has no such, or two are called the same.
+    """
+    made = _Made(problem, chosen)
+    for name in ALWAYS:
+        made.add_if_possible(name)
+    names = tuple(made.named("objectives", own) for own in options.objectives)
+    at_most, at_least = (
+        {made.named(option, own): bound for own, bound in (given or {}).items()}
+        for option, given in (("at_most", options.at_most), ("at_least", options.at_least))
+    )
+    per_example = {name: own for name, own in made.measures.items() if isinstance(own, PerExample)}
+    others = {name: own for name, own in made.measures.items() if not isinstance(own, PerExample)}
+    return Measures(names, at_most, at_least, per_example, others, unpruned)
+
+
+class _Made:
+    """Measures by what they are called, and the names that they were found by."""
+
+    def __init__(self, problem: str, chosen: bool) -> None:
+        self._problem, self._chosen = problem, chosen
+        self.measures: dict[str, PerExample | Measure] = {}
+        self._names: dict[str, str] = {}
+
+    def add_if_possible(self, name: str) -> None:
+        """Make a measure, unless the task has no such."""
+        measure = plugins.method("objective", name, self._problem)
+        if self._has(measure):
+            self.measures[name], self._names[name] = measure, name
+
+    def _has(self, measure: object) -> bool:
+        return self._chosen or needs(measure) != "choices"
+
+    def named(self, option: str, given: Given) -> str:
+        """Make a measure, unless it is there already, and return what it is called."""
+        name, own = plugins.named(option, given)
+        called = name.rpartition(":")[2]
+        if called not in self.measures or own:
+            measure = plugins.method("objective", given, self._problem, option=option)
+            if not self._has(measure):
+                raise ConfigError(
+                    f"{option}: {called!r} is no measure of this task, whose answers are not chosen; expected one of "
+                    f"{', '.join(self.measures)}"
+                )
+            self.measures[called], self._names[called] = measure, name
+        elif name not in (called, self._names[called]):
+            raise ConfigError(
+                f"{option}: {name!r} would be called {called!r}, as {self._names[called]!r} is; rename its class"
+            )
+        return called

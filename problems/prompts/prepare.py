@@ -1,4 +1,4 @@
-"""What is done once per run: the model's precision, the references, and the yardsticks that searching stops by."""
+"""What is done once per run: the model's precision, the references, and the baselines that searching stops by."""
 
 from __future__ import annotations
 
@@ -14,19 +14,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from emoprune.contracts import Failure, violations
+from emoprune.contracts import Direction, Failure, violations
 from emoprune.errors import ConfigError
-from emoprune.problems.prompts.measures import TOKENS
+from emoprune.problems.prompts.measures import ACCURACY
+from emoprune.problems.prompts.objectives.contract import Measure, PerExample
 from emoprune.problems.prompts.scorers.calling import EndpointFailed, EndpointRefused
 from emoprune.problems.prompts.scoring import Scoring
-from emoprune.problems.prompts.stopping import GiveUp, Halving, Yardsticks, best_mean
+from emoprune.problems.prompts.stopping import Baselines, GiveUp, Halving, best_mean
 from emoprune.problems.prompts.task import PromptTask
 from emoprune.problems.prompts.template import Template
 from emoprune.problems.storage.kept import write_json
 from emoprune.problems.storage.kept_numbers import KeptNumbers
 from emoprune.records import Split
 
-__all__ = ["Stops", "going_on_later", "made_stops", "quality_of", "worth_of"]
+__all__ = ["Stops", "going_on_later", "made_stops", "worth_of"]
 
 FloatArray = NDArray[np.float64]
 
@@ -54,21 +55,16 @@ def going_on_later(made: str) -> Iterator[None]:
         ) from error
 
 
-def quality_of(task: PromptTask) -> str:
-    """Return the first objective that says how good answers are; accuracy if none does."""
-    return next((name for name in task.measures.objective_names if name != TOKENS), "accuracy")
-
-
-def _as_worth(name: str) -> Callable[[float], float]:
-    """Return what turns a measure's mean into a number above zero that is larger for a better prompt.
+def _as_worth(measure: PerExample | Measure) -> Callable[[float], float]:
+    """Return what turns a measure's value into a number above zero that is larger for a better prompt.
 
     A share of the best so far means nothing for numbers that can be negative, as the reward, or that fall.
     """
-    if name == "reward":
-        return lambda value: (value + 180) / 380
-    if name in {"cross-entropy", "entropy"}:
-        return lambda value: float(np.exp(-value))
-    return lambda value: value
+    best, worst = getattr(measure, "best", None), getattr(measure, "worst", None)
+    if best is not None and worst is not None and np.isfinite(best - worst):
+        return lambda value: (value - worst) / (best - worst)
+    sign = 1.0 if measure.direction is Direction.MAXIMISE else -1.0
+    return lambda value: float(np.exp(sign * value))
 
 
 def worth_of(
@@ -79,12 +75,12 @@ def worth_of(
     What was measured is kept at `path`, so that whoever is interrupted goes on from there. A failure of the endpoint is
     raised and not kept: it says nothing of the genome.
     """
-    name, kept = quality_of(task), KeptNumbers(path)
-    as_worth = _as_worth(name)
+    name, kept = task.measures.quality, KeptNumbers(path)
+    as_worth, per_example = _as_worth(task.measures.of(name)), task.measures.per_example.get(name)
 
     def measured(prompt: Template, needed: float) -> float | None:
         def too_little(known: Mapping[str, FloatArray], rows: int) -> bool:
-            return as_worth(best_mean(name, known[name], rows)) < needed
+            return per_example is not None and as_worth(best_mean(per_example, known[name], rows)) < needed
 
         scored = scoring.scored(prompt, Split.SEARCH, too_little)
         if isinstance(scored, Failure) or scored.rows < scored.of:
@@ -102,13 +98,13 @@ def worth_of(
 class Stops:
     """What a prompt is given up by during the search, and how many prompts were measured to know it."""
 
-    yardsticks: Yardsticks | None
+    baselines: Baselines | None
     halving: Halving | None
     evaluations: int
 
-    def against(self, text: str, tokens: float) -> GiveUp | None:
-        """Return when a prompt of so many tokens is given up; None for never."""
-        hopeless = None if self.yardsticks is None else self.yardsticks.against(text, tokens)
+    def against(self, text: str, of_prompt: Mapping[str, float]) -> GiveUp | None:
+        """Return when a prompt is given up, from what is measured of it alone; None for never."""
+        hopeless = None if self.baselines is None else self.baselines.against(text, of_prompt)
         rules = [rule for rule in (hopeless, self.halving) if rule is not None]
         return (lambda known, rows: any(rule(known, rows) for rule in rules)) if rules else None
 
@@ -154,9 +150,11 @@ def made_stops(
         write_json(path, made, ensure_ascii=False)
     plain = json.loads(path.read_text(encoding="utf-8"))
     rows = np.array(plain["values"], dtype=np.float64).reshape(-1, len(task.objectives))
-    yardsticks = Yardsticks(task.objectives, rows, frozenset(plain["texts"])) if dominated else None
-    half = None if plain["floor"] is None else Halving("accuracy", float(plain["floor"]))
-    return Stops(yardsticks, half, int(plain["evaluations"]))
+    baselines = None
+    if dominated:
+        baselines = Baselines(task.objectives, rows, frozenset(plain["texts"]), task.measures.per_example)
+    half = None if plain["floor"] is None else Halving(ACCURACY, float(plain["floor"]))
+    return Stops(baselines, half, int(plain["evaluations"]))
 
 
 def _measured(task: PromptTask, scoring: Scoring, template: Template, kept: KeptNumbers) -> dict[str, float] | None:
@@ -168,13 +166,13 @@ def _measured(task: PromptTask, scoring: Scoring, template: Template, kept: Kept
         if isinstance(scored, Failure):
             _log.warning("no prompt is given up for the sake of %r: %s", template.text, scored.reason)
             return {}
-        half = scored.measured["accuracy"][: scored.of // 2]
-        return {**task.values(scored, template), HALF: float(half.mean())}
+        half = scored.measured[ACCURACY][: scored.of // 2]
+        return {**scored.values, HALF: float(half.mean())}
 
     def number(name: str) -> float | None:
         return kept.number(f"{name}: {template.text}", lambda: values().get(name))
 
-    numbers = {name: number(name) for name in (*task.data.task.measures, TOKENS, HALF)}
+    numbers = {name: number(name) for name in (*task.measures.names, HALF)}
     found = {name: each for name, each in numbers.items() if each is not None}
     return found if len(found) == len(numbers) else None
 

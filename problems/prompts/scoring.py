@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from emoprune.contracts import Failure
 from emoprune.problems.prompts.data.examples import Parts
-from emoprune.problems.prompts.measures import MEASURES
+from emoprune.problems.prompts.measures import Measures
+from emoprune.problems.prompts.objectives.contract import PerExample, Seen
 from emoprune.problems.prompts.scorers.calling import EndpointRefused
 from emoprune.problems.prompts.scorers.contract import Filled, Prompted, Scorer
 from emoprune.problems.prompts.stopping import GiveUp, blocks
@@ -27,13 +28,15 @@ FloatArray = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Scored:
-    """What came of the examples that a prompt was put to, by measure, one number each; `of` counts all there are.
+    """What was measured of a prompt: `measured` per example that it was put to, and `values` of all measures.
 
     A prompt that was given up counts the examples that it was not put to as answered as wrongly as can be, where there
-    is a worst: what is recorded of it is what it reaches at least. Elsewhere the mean is that of the others.
+    is a worst: what is recorded of it is what it reaches at least. Elsewhere the mean is that of the others. `of` is
+    how many examples there are.
     """
 
     measured: Mapping[str, FloatArray]
+    values: Mapping[str, float]
     of: int
 
     @property
@@ -41,25 +44,19 @@ class Scored:
         """How many examples it was put to."""
         return len(next(iter(self.measured.values())))
 
-    @property
-    def values(self) -> dict[str, float]:
-        """The mean of each measure."""
-        return {name: self._mean(name, own) for name, own in self.measured.items()}
-
-    def _mean(self, name: str, known: FloatArray) -> float:
-        worst = MEASURES[name].worst
-        if worst is None or len(known) == self.of:
-            return float(known.mean())
-        return float((known.sum() + worst * (self.of - len(known))) / self.of)
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Scoring:
-    """A scorer, a task and examples in three parts; `around` are the texts of a chat before and after a prompt."""
+    """A scorer, a task, examples in three parts, and what is measured of answers.
+
+    `length` counts a prompt's tokens; `around` are the texts of a chat before and after a prompt.
+    """
 
     scorer: Scorer
     task: Task
     parts: Parts
+    measures: Measures
+    length: Callable[[Template], int]
     around: tuple[str, str] = ("", "")
 
     def prompted(self, template: Template, split: Split) -> Prompted:
@@ -79,14 +76,27 @@ class Scoring:
         refusal = prompted.refusal(self.task.answer_tokens)
         if refusal is not None:
             return Failure(refusal)
-        examples = self.parts[split]
+        examples, text, tokens = self.parts[split], template.text, self.length(template)
         known: dict[str, FloatArray] = {}
+        seen: list[Seen] = []
         for rows in [np.arange(len(examples))] if give_up is None else blocks(len(examples), FIRST):
             try:
-                judged = self.task.judged(prompted, examples, rows)
+                seen.append(Seen(text, tokens, self.task.answers(prompted, examples, rows)))
             except (FloatingPointError, EndpointRefused) as error:  # the prompt's own
                 return Failure(str(error))
-            known = {name: np.concatenate([known.get(name, own[:0]), own]) for name, own in judged.items()}
+            measured = self.measures.of_examples(seen[-1])
+            known = {name: np.concatenate([known.get(name, own[:0]), own]) for name, own in measured.items()}
             if give_up is not None and give_up(known, len(examples)):
                 break
-        return Scored(known, len(examples))
+        means = {name: _mean(self.measures.per_example[name], own, len(examples)) for name, own in known.items()}
+        values = {**means, **self.measures.of_prompt(seen[0]), **self.measures.of_answers(seen)}
+        strange = next((name for name, value in values.items() if not np.isfinite(value)), None)
+        if strange is not None:
+            return Failure(f"{strange}: expected a finite number, found {values[strange]}")
+        return Scored(known, values, len(examples))
+
+
+def _mean(measure: PerExample, known: FloatArray, of: int) -> float:
+    if measure.worst is None or len(known) == of:
+        return float(known.mean())
+    return float((known.sum() + measure.worst * (of - len(known))) / of)

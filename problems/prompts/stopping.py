@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emoprune.contracts import Direction, Objective, as_minimised
-from emoprune.problems.prompts.measures import MEASURES
+from emoprune.problems.prompts.objectives.contract import PerExample
 from emoprune.space import IntArray
 
-__all__ = ["GiveUp", "Halving", "Yardsticks", "best_mean", "blocks"]
+__all__ = ["Baselines", "GiveUp", "Halving", "best_mean", "blocks"]
 
 FloatArray = NDArray[np.float64]
 GiveUp = Callable[[Mapping[str, FloatArray], int], bool]  # what is known so far by measure, how many examples in all
@@ -26,37 +26,41 @@ def blocks(rows: int, first: int) -> list[IntArray]:
     return [np.arange(begin, end) for begin, end in zip([0, *ends[:-1]], ends, strict=True)]
 
 
-def best_mean(name: str, known: FloatArray, rows: int) -> float:
+def best_mean(measure: PerExample, known: FloatArray, rows: int) -> float:
     """Return the best mean that a measure can still have if every example that is left goes as well as can be."""
-    measure = MEASURES[name]
-    if name == "balanced-accuracy":  # a class's weight can make a single hit worth more than 1
-        return np.inf if measure.direction is Direction.MAXIMISE else -np.inf
-    return float((known.sum() + measure.best * (rows - len(known))) / rows)
+    best: float = getattr(measure, "best_of_one", measure.best)
+    return float((known.sum() + best * (rows - len(known))) / rows) if np.isfinite(best) else best
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Yardsticks:
+class Baselines:
     """Prompts that were measured once in full, before the search: `values` in natural signs, shape (n, objectives).
 
-    A prompt is given up as soon as a yardstick is at least as good in every objective, and better in one, whatever
-    comes of the examples that are left. The yardsticks' own `texts` are always measured in full.
+    A prompt is given up as soon as a baseline is at least as good in every objective, and better in one, whatever
+    comes of the examples that are left. The baselines' own `texts` are always measured in full. `measures` are those
+    that are known per example.
     """
 
     objectives: Sequence[Objective]
     values: FloatArray
     texts: frozenset[str]
+    measures: Mapping[str, PerExample]
 
-    def against(self, text: str, tokens: float) -> GiveUp | None:
-        """Return when to give up a prompt of so many tokens; None for never."""
+    def against(self, text: str, of_prompt: Mapping[str, float]) -> GiveUp | None:
+        """Return when to give up a prompt, from what is measured of it alone; None for never."""
         if text in self.texts or len(self.values) == 0:
             return None
-        yardsticks = as_minimised(self.values, self.objectives)
+        baselines = as_minimised(self.values, self.objectives)
+
+        def reachable_in(objective: Objective, known: Mapping[str, FloatArray], rows: int) -> float:
+            if objective.name in known:
+                return best_mean(self.measures[objective.name], known[objective.name], rows)
+            return of_prompt.get(objective.name, np.inf if objective.direction is Direction.MAXIMISE else -np.inf)
 
         def hopeless(known: Mapping[str, FloatArray], rows: int) -> bool:
-            best = np.array([best_mean(each.name, known[each.name], rows) if each.name in known else tokens
-                             for each in self.objectives])  # fmt: skip
+            best = np.array([reachable_in(each, known, rows) for each in self.objectives])
             reachable = as_minimised(best, self.objectives)
-            return bool(((yardsticks <= reachable).all(axis=1) & (yardsticks < reachable).any(axis=1)).any())
+            return bool(((baselines <= reachable).all(axis=1) & (baselines < reachable).any(axis=1)).any())
 
         return hopeless
 

@@ -6,25 +6,26 @@ import hashlib
 import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import Any
 
 from emoprune.contracts import Constraint, Failure, Objective, Row
 from emoprune.errors import ConfigError, ContractError
 from emoprune.problems.compute.device import check_device
 from emoprune.problems.language.loading import config_of, pretrained, tokenizer_of
-from emoprune.problems.prompts.measures import TOKENS, Measures
-from emoprune.problems.prompts.prompt_data import Asked, PromptData, prompt_data_of
-from emoprune.problems.prompts.scorers.calling import Endpoint, EndpointFailed
+from emoprune.problems.prompts.measures import measures_of
+from emoprune.problems.prompts.objectives.contract import Answers, Seen
+from emoprune.problems.prompts.options import Precision, PromptOptions
+from emoprune.problems.prompts.prompt_data import PromptData, prompt_data_of
+from emoprune.problems.prompts.scorers.calling import EndpointFailed
 from emoprune.problems.prompts.scorers.causal import CausalScorer
 from emoprune.problems.prompts.scorers.contract import Filled, Scorer
 from emoprune.problems.prompts.scorers.endpoint import EndpointScorer
 from emoprune.problems.prompts.scorers.masked import MaskedScorer
 from emoprune.problems.prompts.scorers.precision import choose_precision
 from emoprune.problems.prompts.scorers.reading import LocalModel, check_fast, limit_of, too_long
-from emoprune.problems.prompts.scoring import Scored, Scoring
+from emoprune.problems.prompts.scoring import Scoring
 from emoprune.problems.prompts.spans import ByToken, ByWord, Splitter
 from emoprune.problems.prompts.stopping import GiveUp
 from emoprune.problems.prompts.tasks.choosing import Choosing
@@ -33,26 +34,10 @@ from emoprune.problems.prompts.template import Template
 from emoprune.problems.storage.kept import write_json
 from emoprune.records import Split
 
-__all__ = ["Options", "Precision", "PromptTask", "chat_around"]
-
-Precision = Literal["float32", "bfloat16", "auto"]
+__all__ = ["PromptTask", "chat_around"]
 
 _CONTENT = "\x00content\x00"
 _log = logging.getLogger("emoprune")
-
-
-@dataclass(frozen=True, slots=True)
-class Options:
-    """What a config says about model, prompt, examples and measuring; the problems' own options come on top."""
-
-    asked: Asked
-    model: str | None = None
-    endpoint: Endpoint | None = None
-    chat: bool = False
-    objectives: Sequence[str] = ("accuracy", TOKENS)
-    at_most: Mapping[str, float] = field(default_factory=dict)
-    at_least: Mapping[str, float] = field(default_factory=dict)
-    precision: Precision = "float32"
 
 
 class PromptTask:
@@ -60,16 +45,15 @@ class PromptTask:
 
     Args:
         options: What the config says.
+        problem: The name of the problem, for which measures are found.
         special: Placeholders that no example fills, and the longest text that the problem puts there.
 
     Raises:
         ConfigError: Something of it cannot be used.
     """
 
-    def __init__(self, options: Options, special: Mapping[str, str] = MappingProxyType({})) -> None:
+    def __init__(self, options: PromptOptions, problem: str, special: Mapping[str, str] = MappingProxyType({})) -> None:
         self.options = options
-        if options.model is not None and options.endpoint is not None:
-            raise ConfigError("model: expected a model here or an endpoint, found both; leave one out")
         self.model_name = "smollm2" if options.model is None else options.model
         self.tokenizer = self._tokenizer()
         self.splitter: Splitter = ByWord() if self.tokenizer is None else ByToken(self.tokenizer)
@@ -78,13 +62,8 @@ class PromptTask:
         self.longest = self.data.template
         for slot, text in special.items():
             self.longest = self.longest.with_text(slot, text)
-        self.measures = Measures(
-            tuple(options.objectives),
-            dict(options.at_most),
-            dict(options.at_least),
-            self.data.task.measures,
-            self.length(self.longest),
-        )
+        chosen = isinstance(self.data.task, Choosing)
+        self.measures = measures_of(options, problem, chosen=chosen, unpruned=self._unanswered(self.longest))
         self._precision = options.precision
         self._scorer: Scorer | None = None
         self._check()
@@ -122,6 +101,13 @@ class PromptTask:
     def length(self, template: Template) -> int:
         """Return how many tokens a prompt has without its input, to which the spaces before it belong."""
         return sum(map(self.splitter.count, [*(text.rstrip(" ") for text in template.texts[:-1]), template.texts[-1]]))
+
+    def _unanswered(self, template: Template) -> Seen:
+        return Seen(template.text, self.length(template), Answers.none())
+
+    def of_prompt(self, template: Template) -> dict[str, float]:
+        """Return what is measured of a prompt alone, which is known before it is put to an example."""
+        return self.measures.of_prompt(self._unanswered(template))
 
     def filled(self, template: Template, split: Split) -> Filled:
         """Return a prompt about the examples of a part, as it is put to the model."""
@@ -206,7 +192,7 @@ class PromptTask:
 
     def scoring(self) -> Scoring:
         """Return what puts prompts to the examples."""
-        return Scoring(self.scorer, self.data.task, self.data.parts, self.around)
+        return Scoring(self.scorer, self.data.task, self.data.parts, self.measures, self.length, self.around)
 
     def _check_fits(self, scorer: Scorer, split: Split) -> None:
         task = self.data.task
@@ -242,11 +228,7 @@ class PromptTask:
             scored = scoring.scored(template, split, give_up)
         except EndpointFailed as error:
             return Failure(str(error))
-        return scored if isinstance(scored, Failure) else self.measures.row(self.values(scored, template))
-
-    def values(self, scored: Scored, template: Template) -> dict[str, float]:
-        """Return all measures of a prompt."""
-        return {**scored.values, TOKENS: float(self.length(template))}
+        return scored if isinstance(scored, Failure) else self.measures.row(scored.values)
 
     def fingerprint(self) -> str:
         """Return a digest of the model, the prompt, all examples and the words for their answers."""

@@ -4,140 +4,61 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from emoprune.contracts import Description, Inspection, Passage, Reference, Row
+from emoprune import plugins
+from emoprune.contracts import Description, Inspection, Paper, Passage, Reference, Row, about
 from emoprune.errors import ConfigError, ContractError
-from emoprune.problems.prompts.data.few_shot import FewShot
-from emoprune.problems.prompts.data.splitting import Sizes
 from emoprune.problems.prompts.export import FORMATS, export_prompt
 from emoprune.problems.prompts.inspection import inspection_of_prompt
-from emoprune.problems.prompts.measures import TOKENS
+from emoprune.problems.prompts.options import TokenOptions
 from emoprune.problems.prompts.prepare import Stops, going_on_later, made_stops, worth_of
-from emoprune.problems.prompts.prompt_data import Asked, TaskName
-from emoprune.problems.prompts.references.catalogue import (
-    METHODS,
-    USUAL,
-    Bench,
-    MadeReferences,
-    kept_references,
-    made_references,
-)
-from emoprune.problems.prompts.references.ranked import kept_by, random_order, surprisal_of
-from emoprune.problems.prompts.scorers.calling import Endpoint
+from emoprune.problems.prompts.references.contract import ReferenceInputs
+from emoprune.problems.prompts.references.made import MadeReferences, kept_references, made_references
+from emoprune.problems.prompts.references.perplexity import surprisal_of
+from emoprune.problems.prompts.references.ranked import kept_by, random_order
 from emoprune.problems.prompts.scoring import Scoring
 from emoprune.problems.prompts.spans import Spans
 from emoprune.problems.prompts.stopping import GiveUp
-from emoprune.problems.prompts.task import Options, Precision, PromptTask
-from emoprune.problems.prompts.tasks.writing import Match, Writing
+from emoprune.problems.prompts.task import PromptTask
 from emoprune.problems.prompts.template import Template
 from emoprune.problems.storage.kept import write_json
-from emoprune.problems.storage.kept_references import REFERENCES, check_names
+from emoprune.problems.storage.kept_references import REFERENCES
 from emoprune.records import Split
 from emoprune.space import Gene, Group, IntArray, Space
 
 __all__ = ["PromptTokens"]
 
+NAME = "prompt-tokens"
 
+
+@about(
+    "pruning",
+    ["tokens"],
+    cost="one answer per example, for which what examples share of the prompt is read once",
+    papers=[Paper("Evolving Prompts In-Context: An Open-ended, Self-replicating Perspective", "2506.17930")],
+)
 class PromptTokens:
     """Prune the tokens of a prompt: one bit per token; placeholders stay, and the order does.
 
     What is left is put to the model as text, so it is what anybody gets who uses the text.
 
     Source: Evolving Prompts In-Context: An Open-ended, Self-replicating Perspective (PromptQuine, arXiv 2506.17930).
-
-    Args:
-        prompt: The text, with placeholders such as `{sentence}` named after columns of the examples; a .txt file that
-            holds it; or shots, template, instruction and separator of a prompt made of some of the examples. With
-            `{mask_token}` in it, a masked language model fills in the answer.
-        model: A Hugging Face folder or name, a GGUF file, or smollm2, which is taken if no endpoint is given.
-        endpoint: url, model and limits of an OpenAI-compatible endpoint that returns log-probabilities.
-        chat: Put the prompt as a user's message through the model's chat template.
-        examples: One CSV, TSV or JSONL file, or one each for search, select and test; or film-reviews.
-        verbalisers: The word that stands for each answer of the examples: one token, as it follows the prompt.
-        task: classification, multiple-choice or generation.
-        answer: The column that holds the answers; by default label, class, target, answer or gold.
-        answer_tokens: How long a written answer may become.
-        answer_end: The text that ends a written answer; empty for none.
-        match: What of a written answer must match: its last number, or all of its text.
-        keep: Texts of the prompt that stay whole.
-        objectives: What is made better: accuracy, balanced-accuracy, reward, cross-entropy, entropy, tokens.
-        at_most: Upper bounds by measure, as in tokens: 40.
-        at_least: Lower bounds by measure, as in accuracy: 0.7.
-        references: What a user would have picked without a search: perplexity, random, accepting-in-runs,
-            threshold-accepting, hill-climbing.
-        reference_prompts: How many prompts the last three may measure, each.
-        stop_early: Stop measuring a prompt on the search part when a reference dominates it whatever comes.
-        halving: Stop after half of the search part below this share of the unpruned prompt's accuracy there.
-        search_examples: How many examples the search part has at most; all of them for null.
-        select_examples: How many the select part has at most.
-        test_examples: How many the test part has at most.
-        precision: What the model computes in; auto takes bfloat16 where it predicts the same.
     """
 
+    options: ClassVar = TokenOptions
     formats: tuple[str, ...] = FORMATS
 
-    def __init__(
-        self,
-        *,
-        prompt: str | FewShot,
-        model: str | None = None,
-        endpoint: Endpoint | None = None,
-        chat: bool = False,
-        examples: str | Mapping[str, str] = "film-reviews",
-        verbalisers: Mapping[str, str] | None = None,
-        task: TaskName = "classification",
-        answer: str | None = None,
-        answer_tokens: int = 64,
-        answer_end: str = "\n",
-        match: Match = "number",
-        keep: Sequence[str] = (),
-        objectives: Sequence[str] = ("accuracy", TOKENS),
-        at_most: Mapping[str, float] | None = None,
-        at_least: Mapping[str, float] | None = None,
-        references: Sequence[str] = USUAL,
-        reference_prompts: int = 200,
-        stop_early: bool = True,
-        halving: float | None = None,
-        search_examples: int | None = 32,
-        select_examples: int | None = 200,
-        test_examples: int | None = None,
-        precision: Precision = "float32",
-    ) -> None:
-        check_names(references, METHODS)
-        if reference_prompts < 1:
-            raise ConfigError(f"reference_prompts: expected 1 or more, found {reference_prompts}")
-        if halving is not None and not 0 < halving <= 1:
-            raise ConfigError(f"halving: expected a share above 0 and at most 1, found {halving}")
-        self._methods, self._most = tuple(references), reference_prompts
-        self._stop_early, self._halving = stop_early, halving
-        asked = Asked(
-            prompt,
-            examples,
-            task,
-            answer,
-            verbalisers,
-            Writing(answer_tokens, answer_end, match),
-            Sizes(search_examples, select_examples, test_examples),
-        )
-        self._task = PromptTask(
-            Options(
-                asked,
-                model=model,
-                endpoint=endpoint,
-                chat=chat,
-                objectives=tuple(objectives),
-                at_most=dict(at_most or {}),
-                at_least=dict(at_least or {}),
-                precision=precision,
-            )
-        )
+    def __init__(self, **given: Any) -> None:
+        self._own = TokenOptions(**given)
+        self._methods = plugins.methods("reference", self._own.references, NAME, option="references")
+        self._task = PromptTask(self._own, NAME)
         self._spans = Spans.of(self._task.data.template, self._task.splitter)
-        self._locked = self._locked_spans(keep)
+        self._locked = self._locked_spans(self._own.keep)
         self.space = self._space()
         self.objectives = self._task.objectives
         self.constraints = self._task.constraints
@@ -165,25 +86,26 @@ class PromptTokens:
         return Space(tuple(genes), (Group("text", text, floor=1),), costs)
 
     def prepare(self, folder: Path, seed: int) -> None:
-        """Load the model, check that the prompt fits into it, and make the references and yardsticks once."""
+        """Load the model, check that the prompt fits into it, and make the references and baselines once."""
         self._task.prepare(folder, lambda: self._varied(seed))
-        with going_on_later("references and yardsticks"):
+        with going_on_later("references and baselines"):
             self._make(folder, seed, self._task.scoring())
 
     def _make(self, folder: Path, seed: int, scoring: Scoring) -> None:
         path = folder / REFERENCES
         if not path.exists():
             worth = worth_of(self._task, scoring, self._template, folder / "worth.jsonl")
-            bench = Bench(self.space, self.canonical, worth, self._surprisal)
-            write_json(path, made_references(self._methods, bench, self._most, seed).as_json())
+            rng, most = np.random.default_rng([seed, 20]), self._own.reference_prompts
+            inputs = ReferenceInputs(self.space, rng, worth, most, self._surprisal)
+            write_json(path, made_references(self._methods, inputs, self.canonical).as_json())
         self._made = kept_references(path, self.space)
         self._stops = made_stops(
             self._task,
             scoring,
             [self._template(reference.genome) for reference in self.references()],
             path=folder / "yardsticks.json",
-            dominated=self._stop_early,
-            halving=self._halving,
+            dominated=self._own.stop_early,
+            halving=self._own.halving,
         )
 
     def _varied(self, seed: int) -> list[Template]:
@@ -219,7 +141,7 @@ class PromptTokens:
         """Return when a prompt is given up: on the search part alone, by what was fixed before the search."""
         if split is not Split.SEARCH or self._stops is None:
             return None
-        return self._stops.against(template.text, float(self._task.length(template)))
+        return self._stops.against(template.text, self._task.of_prompt(template))
 
     def _template(self, genome: IntArray) -> Template:
         return self._spans.template(genome > 0)
@@ -236,7 +158,7 @@ class PromptTokens:
 
     @property
     def evaluations_of_references(self) -> Mapping[str, int]:
-        """How many prompts were measured to make the references, by method, and for the yardsticks."""
+        """How many prompts were measured to make the references, by method, and for the baselines."""
         made = {} if self._made is None else dict(self._made.evaluations)
         return made | ({} if self._stops is None else {"yardsticks": self._stops.evaluations})
 

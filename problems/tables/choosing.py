@@ -41,7 +41,8 @@ def chosen(front: pd.DataFrame, problem: SubsetProblem, choice: Choice) -> int:
     led, held = _losses(scored, problem)
     spread = problem.task.spread
     near = np.flatnonzero(led <= led.min() + spread)
-    costs = [scored[f"obj.{name}"].to_numpy(dtype=np.float64)[near] for name in problem.task.measures.costs]
+    signs = problem.task.measures.signs.items()
+    costs = [sign * scored[f"obj.{name}"].to_numpy(dtype=np.float64)[near] for name, sign in signs]
     keys = [*costs, held[near]] if choice == "sparse" else [held[near], *costs]
     place = int(near[np.lexsort(keys[::-1])[0]])
     whole = np.flatnonzero(scored["name"] == ALL_COLUMNS)

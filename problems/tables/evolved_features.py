@@ -25,17 +25,14 @@ from emoprune.errors import ConfigError
 from emoprune.problems.tables.choosing import Choice, chosen
 from emoprune.problems.tables.computing import Computed
 from emoprune.problems.tables.fitting import features_of
-from emoprune.problems.tables.formulas.catalogue import check_operators
 from emoprune.problems.tables.formulas.formula import Term
-from emoprune.problems.tables.openfe.two_stage import Generation
 from emoprune.problems.tables.reading.frames import plain_columns
 from emoprune.problems.tables.reading.making import TaskName, Wanted, table_of
-from emoprune.problems.tables.splits import Block, SplitKind, Splits
+from emoprune.problems.tables.splits import Block, SplitKind
 from emoprune.problems.tables.standalone.features import load_features, plain
 from emoprune.problems.tables.subsets.export import write_features
-from emoprune.problems.tables.subsets.features import FeatureSearch, NewOptions
+from emoprune.problems.tables.subsets.features import FeatureSearch, FeaturesOptions
 from emoprune.problems.tables.table import Table
-from emoprune.problems.tables.task import Options, TableTask
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -60,8 +57,9 @@ class EvolvedFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]  #
     Args:
         task: classification or regression; auto takes texts and few different whole numbers for classes.
         learner: What is trained on each subset: lightgbm, logistic, ridge, random-forest, or an import target.
-        metric: error, or a name of scikit-learn's; auto is the error, or the root of the mean squared error.
-        costs: What is minimised besides: columns, sources, price, milliseconds.
+        metric: error, a name of scikit-learn's, or a scorer's import target; auto is the error, or the root of the mean
+            squared error.
+        costs: What is minimised besides: columns, sources, price, milliseconds, or an objective's import target.
         categorical: Names of columns of numbers that are categories.
         operators: Which of the 23 operators formulas are made of; all of them if none is named.
         order: How many operators may lie on top of each other.
@@ -69,8 +67,8 @@ class EvolvedFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]  #
         survivors: How many new features have a bit.
         slots: How many other new features a subset can have at once.
         others: How many formulas the slots can hold.
-        references: What stands beside the search: openfe, rfe, mutual-information, boruta, forward,
-            forward-new.
+        references: What stands beside the search: openfe, rfe, mutual-information, boruta, forward, forward-new, or a
+            method's import target.
         population: How many subsets survive a generation.
         generations: How many generations.
         time_limit: Seconds after which no new generation begins; None for no limit.
@@ -98,7 +96,7 @@ class EvolvedFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]  #
         task: TaskName = "auto",
         learner: str | Mapping[str, Any] = "lightgbm",
         metric: str = "auto",
-        costs: Sequence[str] = ("columns",),
+        costs: Sequence[str | Mapping[str, Any]] = ("columns",),
         categorical: Sequence[str] = (),
         operators: Sequence[str] = (),
         order: int = 1,
@@ -106,7 +104,7 @@ class EvolvedFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]  #
         survivors: int = 40,
         slots: int = 4,
         others: int = 200,
-        references: Sequence[str] = REFERENCES,
+        references: Sequence[str | Mapping[str, Any]] = REFERENCES,
         population: int = 40,
         generations: int = 20,
         time_limit: float | None = None,
@@ -177,7 +175,7 @@ class EvolvedFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]  #
     def _searched(self, table: Table) -> tuple[tuple[Term, ...], pd.DataFrame]:
         from emoprune.loop.search import search
 
-        problem = FeatureSearch(self._task(table), "data", self._new(), self.references)
+        problem = FeatureSearch(table, self._options(len(table)))
         config: dict[str, Any] = {
             "search": {
                 "population": self.population,
@@ -197,20 +195,25 @@ class EvolvedFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]  #
         number = chosen(front, problem, self.choose)
         return problem.kept(genomes[number]), front
 
-    def _task(self, table: Table) -> TableTask:
-        searched = int(len(table) * (1 - self.select - self.test))
-        folds = max(1, min(self.folds, searched // ROWS_PER_FOLD))
-        options = Options(
-            splits=Splits(self.splits, self.select, self.test, folds),
+    def _options(self, rows: int) -> FeaturesOptions:
+        searched = int(rows * (1 - self.select - self.test))
+        return FeaturesOptions(
+            data="data",
             learner=self.learner,
             metric=self.metric,
-            costs=tuple(self.costs),
+            costs=self.costs,
+            select=self.select,
+            test=self.test,
+            splits=self.splits,
+            folds=max(1, min(self.folds, searched // ROWS_PER_FOLD)),
+            references=self.references,
+            operators=self.operators,
+            order=self.order,
+            budget=self.budget,
+            survivors=self.survivors,
+            slots=self.slots,
+            others=self.others,
         )
-        return TableTask(table, options)
-
-    def _new(self) -> NewOptions:
-        generation = Generation(check_operators(tuple(self.operators)), self.order, self.budget)
-        return NewOptions(generation, self.survivors, self.slots, self.others)
 
     def transform(self, X: Any) -> NDArray[np.float64]:  # noqa: N803  # scikit-learn's name
         """Return the chosen features of new rows, shape (rows, features); one row is as good as many.

@@ -1,4 +1,4 @@
-"""How good predictions are: by scikit-learn's names, in natural signs."""
+"""How good predictions are: by scikit-learn's names, in natural signs, or by a scorer of one's own."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from emoprune.contracts import Direction, Objective
 from emoprune.errors import ConfigError
-from emoprune.plugins import nearest
+from emoprune.plugins import find, is_import_target, nearest
 from emoprune.problems.tables.table import Task
 
 __all__ = ["Metric", "metric_named"]
@@ -23,7 +23,10 @@ Score = Callable[[FloatArray, FloatArray], float]  # target and predictions, sha
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """A score of predictions under the name that people read: `neg_` is left out, and less is then better."""
+    """A score of predictions under the name that people read: `neg_` is left out, and less is then better.
+
+    Of a scorer that is imported, `scorer` is the import target, and more is better, as with all scorers.
+    """
 
     name: str
     task: Task
@@ -32,17 +35,17 @@ class Metric:
     @property
     def maximised(self) -> bool:
         """Whether more is better."""
-        return self.name == self.scorer and self.name != "error"
+        return self.scorer != "error" and not self.scorer.startswith("neg_")
 
     @property
     def objective(self) -> Objective:
         """The metric as an objective."""
-        worst = {"error": 1.0, "accuracy": 0.0, "roc_auc": 0.0, "balanced_accuracy": 0.0, "f1": 0.0}.get(self.name)
+        worst = {"error": 1.0, "accuracy": 0.0, "roc_auc": 0.0, "balanced_accuracy": 0.0, "f1": 0.0}.get(self.scorer)
         return Objective(self.name, Direction.MAXIMISE if self.maximised else Direction.MINIMISE, worst=worst)
 
     def __call__(self, target: FloatArray, predictions: FloatArray) -> float:
         """Return the score of predictions: numbers, shape (n,), or probabilities of classes, shape (n, classes)."""
-        own = _OWN.get(self.name)
+        own = None if is_import_target(self.scorer) else _OWN.get(self.name)
         if own is not None and (self.name != "roc_auc" or self.task is Task.BINARY):
             return own(target, predictions)
         return _by_scorer(self.scorer, target, predictions)
@@ -54,14 +57,22 @@ class Metric:
 
 
 def metric_named(name: str, task: Task) -> Metric:
-    """Return a metric by scikit-learn's name, or `error`; `auto` is the error, or the root of the mean squared error.
+    """Return a metric by scikit-learn's name, `error`, or the import target of a scorer.
+
+    `auto` is the error, or the root of the mean squared error. A scorer is what scikit-learn's `make_scorer` makes: it
+    is called with an estimator, inputs and the target; the estimator has made its predictions already, and the inputs
+    are blank.
 
     Raises:
         ConfigError: There is no such metric, or it is none for this task.
     """
     if name == "auto":
         name = "root_mean_squared_error" if task is Task.REGRESSION else "error"
-    metric = Metric(name.removeprefix("neg_"), task, _scorer(name))
+    if is_import_target(name):
+        find("metric", name)  # refused here, before anything is trained, if it cannot be imported
+        metric = Metric(name.rpartition(":")[2], task, name)
+    else:
+        metric = Metric(name.removeprefix("neg_"), task, _scorer(name))
     _tried(metric)
     return metric
 
@@ -83,7 +94,9 @@ def _tried(metric: Metric) -> None:
     count = 2 if metric.task is not Task.MULTICLASS else 3
     target = np.arange(2 * count, dtype=np.float64) % count
     predictions = target.copy() if regression else np.eye(count)[target.astype(np.int64)] * 0.8 + 0.2 / count
-    of_others = metric.name in _OWN and regression is not (metric.name in _OF_NUMBERS)
+    of_others = (
+        metric.name in _OWN and not is_import_target(metric.scorer) and regression is not (metric.name in _OF_NUMBERS)
+    )
     try:
         score = float("nan") if of_others else metric(target, predictions)
     except (ValueError, TypeError, AttributeError) as error:
@@ -136,11 +149,11 @@ _OWN: Mapping[str, Score] = MappingProxyType(
 
 
 def _by_scorer(name: str, target: FloatArray, predictions: FloatArray) -> float:
-    """Let scikit-learn's scorer of that name judge predictions that were made already."""
+    """Let a scorer of that name or import target judge predictions that were made already."""
     from sklearn.metrics import get_scorer
 
-    given = _given(predictions)
-    score = float(get_scorer(name)(given, np.zeros((len(target), 1)), target))
+    scorer = find("metric", name) if is_import_target(name) else get_scorer(name)
+    score = float(scorer(_given(predictions), np.zeros((len(target), 1)), target))
     return -score if name.startswith("neg_") else score
 
 

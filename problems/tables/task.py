@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import statistics
-import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from emoprune.contracts import Constraint, Failure, Objective, Row, Split
+from emoprune.contracts import Constraint, Objective, Row, Split
 from emoprune.errors import ConfigError
+from emoprune.plugins import nearest
 from emoprune.problems.tables.computing import Computed
 from emoprune.problems.tables.fitting import features_of, row_frame
 from emoprune.problems.tables.formulas.formula import Term
@@ -20,37 +18,17 @@ from emoprune.problems.tables.learners.by_name import LearnerPlan, learner_plan
 from emoprune.problems.tables.learners.contract import Learner, Model
 from emoprune.problems.tables.measures import Measures
 from emoprune.problems.tables.metrics import metric_named
-from emoprune.problems.tables.racing import Race, Yardstick, spread_of, stations
-from emoprune.problems.tables.reading.sources import Source, read_table
-from emoprune.problems.tables.splits import Block, Parts, Splits, split
+from emoprune.problems.tables.objectives.contract import Seen, Trained
+from emoprune.problems.tables.options import SubsetOptions
+from emoprune.problems.tables.racing import Baseline, Race, spread_of, stations
+from emoprune.problems.tables.splits import Block, Parts, split
 from emoprune.problems.tables.table import Table
 
-__all__ = ["Loaded", "Options", "TableTask", "table_task"]
+__all__ = ["Loaded", "TableTask"]
 
 FloatArray = NDArray[np.float64]
 
-WARM_UP = 5
-TIMED = 31  # predictions of one row
-
-
-@dataclass(frozen=True, slots=True)
-class Options:
-    """How subsets are measured, as the config has it."""
-
-    splits: Splits = field(default_factory=Splits)
-    learner: str | Mapping[str, Any] = "lightgbm"
-    metric: str = "auto"
-    costs: tuple[str, ...] = ("columns",)
-    prices: Mapping[str, float] = field(default_factory=dict)
-    at_most: Mapping[str, float] = field(default_factory=dict)
-    race: float = 2.0
-    cache_megabytes: int = 512
-
-    def __post_init__(self) -> None:
-        if self.race < 0:
-            raise ConfigError(f"race: expected 0 (no races) or more, found {self.race}")
-        if self.cache_megabytes < 1:
-            raise ConfigError(f"cache_megabytes: expected at least 1, found {self.cache_megabytes}")
+COUNTED = ("columns", "sources", "price")  # what a run's baselines hold, whatever its costs are
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -61,6 +39,16 @@ class Loaded:
     learner: Learner
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Scored:
+    """A block, the model that learnt on it, and what that predicts for the rows to score."""
+
+    block: Block
+    model: Model
+    predictions: FloatArray
+    loss: float
+
+
 class TableTask:
     """Measures subsets of columns and features of one table.
 
@@ -68,128 +56,121 @@ class TableTask:
         ConfigError: The table is too small to be split, or an option does not fit it.
     """
 
-    def __init__(self, table: Table, options: Options) -> None:
+    def __init__(self, table: Table, options: SubsetOptions) -> None:
         self.table = table
         self.options = options
-        self.parts: Parts = split(table, options.splits)
+        self.parts: Parts = split(table, options.cut)
         self.plan: LearnerPlan = learner_plan(options.learner, table.task)
-        metric = metric_named(options.metric, table.task)
-        self.measures = Measures(metric, options.costs, options.prices, options.at_most)
-        self.measures.check_prices(table)
+        prices = dict(options.prices or {})
+        _check_prices(prices, table)
+        self.measures = Measures.of(
+            metric_named(options.metric, table.task),
+            options.costs,
+            options.problem,
+            at_most=options.at_most,
+            counted=COUNTED,
+            shared={"prices": prices},
+        )
         self._stations, self._extra = stations(self.parts.folds)
         self._race: Race | None = None
-        self._yardsticks: tuple[Yardstick, ...] = ()
+        self._baselines: tuple[Baseline, ...] = ()
 
     @property
     def constraints(self) -> tuple[Constraint, ...]:
         """The bounds."""
         return self.measures.constraints
 
-    def objectives(self, terms: Sequence[Term]) -> tuple[Objective, ...]:
-        """Return the objectives where these are all inputs there can be."""
-        return self.measures.objectives(self.measures.counted(terms))
+    @property
+    def objectives(self) -> tuple[Objective, ...]:
+        """The metric and the costs."""
+        return self.measures.objectives(self._seen(self.table.terms))
+
+    def _seen(self, terms: Sequence[Term]) -> Seen:
+        return Seen(self.table, tuple(terms))
 
     def load(self, threads: int) -> Loaded:
         """Return what measuring takes."""
         half = self.options.cache_megabytes / 2
         return Loaded(Computed(self.table, half), self.plan.made(self.table.task, threads, half))
 
-    def hold_against(self, yardsticks: Sequence[Yardstick]) -> None:
+    def hold_against(self, baselines: Sequence[Baseline]) -> None:
         """Let subsets race against references from now on, of which the first is all columns.
 
         Measured times cannot be foreseen, so with them nobody is stopped.
         """
-        self._yardsticks = tuple(yardsticks)
-        if self.options.race and not self.measures.timed:
-            self._race = Race(self._yardsticks, self.measures.costs, self.options.race)
+        self._baselines = tuple(baselines)
+        if self.options.race and self.measures.all_counted:
+            self._race = Race(self._baselines, self.measures.signs, self.options.race)
 
     @property
     def spread(self) -> float:
         """The standard deviation that the score of all columns has in the search, by resampling rows."""
-        spreads = self._yardsticks[0].spreads[self._extra :] if self._yardsticks else (0.0,)
+        spreads = self._baselines[0].spreads[self._extra :] if self._baselines else (0.0,)
         return float(np.sqrt(np.square(spreads).sum())) / len(spreads)
 
-    def yardstick(self, loaded: Loaded, terms: Sequence[Term], seed: int) -> Yardstick:
+    def baseline(self, loaded: Loaded, terms: Sequence[Term], seed: int) -> Baseline:
         """Return what a reference costs and loses at every station."""
         losses, spreads = [], []
         for block in self._stations:
-            _, predictions = self._predicted(loaded, block, terms, seed)
-            target = self.table.target[block.scored]
-            losses.append(self.measures.metric.loss(target, predictions))
-            spreads.append(spread_of(self.measures.metric, target, predictions))
+            scored = self._scored(loaded, block, terms, seed)
+            losses.append(scored.loss)
+            spreads.append(spread_of(self.measures.metric, self.table.target[block.scored], scored.predictions))
         whole = float(np.mean(losses[self._extra :]))
-        return Yardstick(self.measures.counted(terms), tuple(losses), tuple(spreads), whole)
+        return Baseline(self.measures.counted(self._seen(terms)), tuple(losses), tuple(spreads), whole)
 
     def row(self, loaded: Loaded, terms: Sequence[Term], seed: int, split_name: Split) -> Row:
         """Return objectives and bounded values of a subset."""
-        values = self.measures.counted(terms)
+        seen = self._seen(terms)
+        values = self.measures.counted(seen)
         if Split(split_name) is Split.SEARCH:
-            loss, model, block = self._raced(loaded, terms, seed, values)
+            loss, scored = self._raced(loaded, terms, seed, values)
         else:
             block = self.parts.select if Split(split_name) is Split.SELECT else self.parts.test
-            model, predictions = self._predicted(loaded, block, terms, seed)
-            loss = self.measures.metric.loss(self.table.target[block.scored], predictions)
+            scored = [self._scored(loaded, block, terms, seed)]
+            loss = scored[0].loss
         metric = self.measures.metric
         values[metric.name] = -loss if metric.maximised else loss
-        if self.measures.timed:
-            values["milliseconds"] = self._milliseconds(loaded, model, block, terms)
-        row = self.measures.row(values)
-        return row if np.isfinite(row).all() else Failure(f"{metric.name} is {values[metric.name]} for these columns")
+        if not self.measures.all_counted:
+            values |= self.measures.measured(replace(seen, after=self._trained(loaded, terms, scored)))
+        return self.measures.row(values, "for these columns")
 
     def _raced(
         self, loaded: Loaded, terms: Sequence[Term], seed: int, costs: Mapping[str, float]
-    ) -> tuple[float, Model, Block]:
-        losses: list[float] = []
+    ) -> tuple[float, list[_Scored]]:
+        """Return the loss, and what it is the mean of unless the subset was stopped."""
+        scored: list[_Scored] = []
         for block in self._stations:
-            model, predictions = self._predicted(loaded, block, terms, seed)
-            losses.append(self.measures.metric.loss(self.table.target[block.scored], predictions))
+            scored.append(self._scored(loaded, block, terms, seed))
+            losses = [each.loss for each in scored]
             stopped = self._race.verdict(losses, costs) if self._race and len(losses) < len(self._stations) else None
             if stopped is not None:
-                return stopped, model, block
-        return float(np.mean(losses[self._extra :])), model, block
+                return stopped, scored
+        return float(np.mean(losses[self._extra :])), scored[self._extra :]
 
-    def _predicted(self, loaded: Loaded, block: Block, terms: Sequence[Term], seed: int) -> tuple[Model, FloatArray]:
+    def _scored(self, loaded: Loaded, block: Block, terms: Sequence[Term], seed: int) -> _Scored:
         model = loaded.learner.fitted(loaded.computed, block, terms, seed)
-        return model, model.predict(loaded.computed.matrix(terms, block, block.scored))
+        predictions = model.predict(loaded.computed.matrix(terms, block, block.scored))
+        loss = self.measures.metric.loss(self.table.target[block.scored], predictions)
+        return _Scored(block, model, predictions, loss)
 
-    def _milliseconds(self, loaded: Loaded, model: Model, block: Block, terms: Sequence[Term]) -> float:
-        """Return the median time from one row of plain columns to its prediction, after a few that do not count."""
-        features = features_of(loaded.computed, block, terms)
-        frame = row_frame(self.table, int(block.scored[0]))
-        spent = []
-        for _ in range(WARM_UP + TIMED):
-            begun = time.perf_counter()
-            model.predict(features.transform(frame))
-            spent.append(1000 * (time.perf_counter() - begun))
-        return statistics.median(spent[WARM_UP:])
+    def _trained(self, loaded: Loaded, terms: Sequence[Term], scored: Sequence[_Scored]) -> Trained:
+        last = scored[-1]
+
+        def by_row() -> Callable[[int], FloatArray]:
+            features = features_of(loaded.computed, last.block, terms)
+            frame = row_frame(self.table, int(last.block.scored[0]))
+            return lambda _: last.model.predict(features.transform(frame))
+
+        return Trained(
+            target=self.table.target[np.concatenate([each.block.scored for each in scored])],
+            predictions=np.concatenate([each.predictions for each in scored]),
+            model=last.model,
+            by_row=by_row,
+        )
 
 
-def table_task(
-    source: Source,
-    splits: Splits,
-    *,
-    learner: str | Mapping[str, Any],
-    metric: str,
-    costs: Sequence[str],
-    prices: Mapping[str, float] | None,
-    at_most: Mapping[str, float] | None,
-    race: float,
-    cache_megabytes: int,
-) -> TableTask:
-    """Return the task that a config's options describe; a `time` column makes `auto` splits go by it.
-
-    Raises:
-        ConfigError: The table cannot be read or used, or an option does not fit it.
-    """
-    by_time = source.time is not None and splits.kind == "auto"
-    options = Options(
-        splits=replace(splits, kind="time") if by_time else splits,
-        learner=learner,
-        metric=metric,
-        costs=tuple(costs),
-        prices=dict(prices or {}),
-        at_most=dict(at_most or {}),
-        race=race,
-        cache_megabytes=cache_megabytes,
-    )
-    return TableTask(read_table(source), options)
+def _check_prices(prices: Mapping[str, float], table: Table) -> None:
+    """Refuse prices of columns that there are none of."""
+    for name in prices:
+        if name not in table.names:
+            raise ConfigError(f"prices: there is no column {name!r}{nearest(name, table.names)}")

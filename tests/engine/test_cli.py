@@ -3,6 +3,7 @@ from __future__ import annotations
 import csv
 import json
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -22,10 +23,20 @@ def emoprune(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captu
     return entry_point(monkeypatch, capsys)
 
 
+@pytest.fixture(scope="module")
+def searched(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder of a finished run, which tests get copies of."""
+    folder = tmp_path_factory.mktemp("searched")
+    with pytest.MonkeyPatch.context() as patch:
+        prepared(folder, patch)
+    assert finished_process(folder, "-m", "emoprune", "run", "knapsack.yaml", "--name", "done").returncode == 0
+    return folder / "runs" / "done"
+
+
 @pytest.fixture
-def finished(emoprune: Command) -> str:
+def finished(searched: Path, folder: Path) -> str:
     """Return the name of a finished run."""
-    assert emoprune("run", "knapsack.yaml", "--name", "done").code == 0
+    shutil.copytree(searched, folder / "runs" / "done")
     return "done"
 
 
@@ -50,7 +61,10 @@ class TestHelp:
         codes = [int(code) for code in re.findall(r"^    (\d+) ", shown.out, re.MULTILINE)]
         assert codes == [*range(9), 129, 130, 141, 143]
 
-    @pytest.mark.parametrize("command", ["run", "resume", "status", "pareto", "export", "report", "list", "init"])
+    @pytest.mark.parametrize(
+        "command",
+        ["run", "resume", "status", "pareto", "export", "report", "list", "init", "groups", "audit", "recover"],
+    )
     def test_every_command_explains_itself(self, emoprune: Command, command: str) -> None:
         shown = emoprune(command, "-h")
         assert shown.code == 0

@@ -351,13 +351,6 @@ class TestMistakes:
         with Recorder(runs / "done"):
             assert emoprune(*words).code == 0
 
-    @pytest.mark.parametrize("command", ["groups", "audit", "recover"])
-    def test_every_command_explains_itself(self, emoprune: Command, command: str) -> None:
-        shown = emoprune(command, "-h")
-        assert shown.code == 0
-        assert shown.out.startswith(f"Usage: emoprune {command} ")
-        assert re.search(rf"^  {command} ", emoprune("--help").out, re.MULTILINE)
-
     def test_everything_that_lies_in_a_run_afterwards_is_described(self, emoprune: Command, runs: Path) -> None:
         for words in (*COMMANDS, ("report", "done")):
             assert emoprune(*words).code == 0

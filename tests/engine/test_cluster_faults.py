@@ -70,11 +70,10 @@ def victim(count: int = 24) -> int:
     return sorted(tickets_of(Knapsack12(), count), key=lambda ticket: ticket.key)[count // 2].candidate.id
 
 
-@pytest.mark.parametrize("chunk", [1, 6])
-def test_a_killed_worker_costs_nothing_but_time(started: Start, marks: Path, chunk: int) -> None:
+def test_a_killed_worker_costs_nothing_but_time(started: Start, marks: Path) -> None:
     problem = Fatal(marks, "kill", [victim()], times=1)
     tickets = tickets_of(problem, 24)
-    finished = [each for piece in started(problem, chunk=chunk).run(tickets, never) for each in piece]
+    finished = [each for piece in started(problem, chunk=6).run(tickets, never) for each in piece]
     assert {each.ticket.candidate.id: each.outcome for each in finished} == in_process(Knapsack12(), tickets)
     assert len(finished) == 24
     assert {each.ticket.candidate.id: each.ran.attempts for each in finished}[victim()] == 2
@@ -138,7 +137,7 @@ def test_a_setup_that_raises_everywhere_shows_its_traceback(cluster: Cluster, ma
 
 
 def test_a_setup_that_leaves_everywhere_shows_its_traceback(cluster: Cluster, marks: Path) -> None:
-    backend = actors()
+    backend = actors(workers=1)
     backend.open()
     with pytest.raises(WorkersLost, match=r"it called sys\.exit\(3\)"):
         backend.start(NoSetup(marks, "leave"))
@@ -146,7 +145,7 @@ def test_a_setup_that_leaves_everywhere_shows_its_traceback(cluster: Cluster, ma
 
 
 def test_a_setup_that_ends_its_process_everywhere_is_noticed(cluster: Cluster, marks: Path) -> None:
-    backend = actors()
+    backend = actors(workers=1)
     backend.open()
     with pytest.raises(WorkersLost, match=r"failed to start \d times in a row: .*process has died"):
         backend.start(NoSetup(marks, "exit"))

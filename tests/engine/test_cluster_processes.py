@@ -143,9 +143,9 @@ UNREACHABLE = """
     for address in ["127.0.0.1:1", "no-such-host.invalid:6379", f"127.0.0.1:{silent.getsockname()[1]}"]:
         begun = time.monotonic()
         try:
-            actors(address=address, start_limit=6.0).open()
+            actors(address=address, start_limit=3.0).open()
         except EmopruneError as error:
-            print(error.exit_code, time.monotonic() - begun < 12, str(error).replace("\\n", " "))
+            print(error.exit_code, time.monotonic() - begun < 9, str(error).replace("\\n", " "))
 """
 
 

@@ -116,6 +116,8 @@ class TestImportTargets:
             "search": {"crossover": "mine:Swap", "repair": [{"name": "legal"}, {"name": "mine:Mend"}], "name": "no:No"},
         }
         assert configs.import_targets(plain) == ["mine:Mend", "mine:Swap", "my.networks:make"]
+        bounded = {"problem": {"name": "channels", "at_most": {"my.measures:Energy": 3}}}
+        assert configs.import_targets(bounded) == ["my.measures:Energy"]
         assert configs.import_targets({"problem": "given:Thing"}) == []
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import pytest
 
 import emoprune
 from emoprune.commands.export import export
+from emoprune.errors import ConfigError
 from emoprune.report.page import write_page
 from emoprune.run import Run
 
@@ -38,3 +40,13 @@ def test_a_killed_run_of_an_earlier_version_resumes_reports_and_exports(
     assert write_page(run, tmp_path / "report.html").stat().st_size > 100_000
     folder, _ = export(run, "knee")
     assert (folder / written).is_file()
+
+
+def test_a_run_that_was_begun_before_there_was_an_option_has_its_default(tmp_path: Path) -> None:
+    path = Path(shutil.copytree(RUNS / "digits", tmp_path / "digits"))
+    resolved = json.loads((path / "config.resolved.json").read_text())
+    del resolved["problem"]["round_to"]
+    (path / "config.resolved.json").write_text(json.dumps(resolved))
+    assert emoprune.resume(path).config.problem.name == "channels"
+    with pytest.raises(ConfigError, match=r"problem\.round_to: 1 -> 8"):
+        emoprune.resume(path, overrides=["problem.round_to=8"])

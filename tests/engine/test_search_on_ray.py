@@ -11,10 +11,11 @@ from typing import Any
 import pandas as pd
 import pytest
 import ray
-from problems_for_tests import Knapsack12
+from problems_for_tests import HalvedKnapsack, Knapsack12, SurveyingKnapsack12
 from ray.cluster_utils import Cluster
 
 import emoprune
+from emoprune.contracts import Problem
 from emoprune.errors import ResourcesUnavailable
 from emoprune.run import Run
 
@@ -28,7 +29,10 @@ def settings(**evaluation: Any) -> dict[str, Any]:
     }
 
 
-def run_of(runs: Path, name: str, problem: Knapsack12, **evaluation: Any) -> Run:
+SERIAL: dict[str, Any] = {"backend": "serial", "workers": "auto"}
+
+
+def run_of(runs: Path, name: str, problem: Problem, **evaluation: Any) -> Run:
     searching = emoprune.search(settings(**evaluation), problem=problem, runs=runs, name=name)
     for _ in searching:
         pass
@@ -38,14 +42,18 @@ def run_of(runs: Path, name: str, problem: Knapsack12, **evaluation: Any) -> Run
 def assert_equal_but_for_who_ran_it(one: Run, other: Run) -> None:
     ran = ["worker", "seconds", "attempts"]
     pd.testing.assert_frame_equal(one.history.drop(columns=ran), other.history.drop(columns=ran))
+    pd.testing.assert_frame_equal(one.generations.drop(columns="seconds"), other.generations.drop(columns="seconds"))
     pd.testing.assert_frame_equal(
         one.pareto.drop(columns=["worker", "wall_s"]), other.pareto.drop(columns=["worker", "wall_s"])
     )
+    assert one.references == other.references
+    for stage, same in zip(one.stages.values(), other.stages.values(), strict=True):
+        assert_equal_but_for_who_ran_it(stage, same)
 
 
 @pytest.fixture(scope="module")
 def in_process(tmp_path_factory: pytest.TempPathFactory) -> Run:
-    return run_of(tmp_path_factory.mktemp("serial"), "serial", Knapsack12(noise=0.1), backend="serial", workers="auto")
+    return run_of(tmp_path_factory.mktemp("serial"), "serial", Knapsack12(noise=0.1), **SERIAL)
 
 
 @pytest.fixture
@@ -58,25 +66,35 @@ def two_nodes() -> Iterator[Cluster]:
         cluster.shutdown()
 
 
-def test_the_number_of_workers_and_the_size_of_chunks_change_nothing_in_the_history(
-    tmp_path: Path, in_process: Run
-) -> None:
-    ray.init("local", num_cpus=2, include_dashboard=False, log_to_driver=False)
-    try:
-        for workers, chunk in ((1, "auto"), (2, "auto"), (3, 1), (2, 16)):
-            run = run_of(tmp_path, f"r{workers}{chunk}", Knapsack12(noise=0.1), workers=workers, chunk=chunk)
-            assert_equal_but_for_who_ran_it(in_process, run)
-            assert len(set(run.history["worker"])) <= workers
+class TestOnARayAtHand:
+    @pytest.fixture(autouse=True, scope="class")
+    def two_cpus(self) -> Iterator[None]:
+        """A Ray that searches find in this process, and leave to it."""
+        ray.init("local", num_cpus=2, include_dashboard=False, log_to_driver=False)
+        yield
         assert ray.is_initialized()
-    finally:
         ray.shutdown()
+
+    @pytest.mark.parametrize(("workers", "chunk"), [(1, "auto"), (2, "auto"), (3, 1), (2, 16)])
+    def test_the_number_of_workers_and_the_size_of_chunks_change_nothing_in_the_history(
+        self, tmp_path: Path, in_process: Run, workers: int, chunk: str | int
+    ) -> None:
+        run = run_of(tmp_path, "here", Knapsack12(noise=0.1), workers=workers, chunk=chunk)
+        assert_equal_but_for_who_ran_it(in_process, run)
+        assert len(set(run.history["worker"])) <= workers
+
+    @pytest.mark.parametrize("kind", [HalvedKnapsack, SurveyingKnapsack12])
+    def test_stages_and_surveys_have_the_same_history_as_in_process(
+        self, tmp_path: Path, kind: type[HalvedKnapsack | SurveyingKnapsack12]
+    ) -> None:
+        here = run_of(tmp_path, "here", kind(noise=0.02))
+        assert_equal_but_for_who_ran_it(run_of(tmp_path, "serial", kind(noise=0.02), **SERIAL), here)
+        assert bool(here.stages) == (kind is HalvedKnapsack)
 
 
 def test_a_run_begun_in_process_goes_on_on_ray_and_ends_the_same(tmp_path: Path, in_process: Run) -> None:
     problem = Knapsack12(noise=0.1)
-    searching = emoprune.search(
-        settings(backend="serial", workers="auto"), problem=problem, runs=tmp_path, name="mixed"
-    )
+    searching = emoprune.search(settings(**SERIAL), problem=problem, runs=tmp_path, name="mixed")
     for generation in searching:
         if generation.index == 1:
             searching.stop()

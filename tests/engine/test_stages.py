@@ -30,16 +30,16 @@ HALVED = "problems_for_tests:HalvedKnapsack"
 RAN = ["worker", "seconds", "attempts"]
 
 
-def config(evaluation: Mapping[str, Any] | None = None, **options: Any) -> dict[str, Any]:
+def config(**options: Any) -> dict[str, Any]:
     return {
         "problem": {"name": HALVED, "noise": 0.02, **options},
         "search": {"population": 8, "generations": 5, "seed": 3},
-        "evaluation": evaluation or {"backend": "serial", "chunk": 3},
+        "evaluation": {"backend": "serial", "chunk": 3},
     }
 
 
-def finished(runs: Path, name: str, settings: Mapping[str, Any] | None = None) -> Run:
-    searching = emoprune.search(settings or config(), runs=runs, name=name)
+def finished(runs: Path, name: str) -> Run:
+    searching = emoprune.search(config(), runs=runs, name=name)
     for _ in searching:
         pass
     return searching.run
@@ -119,12 +119,6 @@ def test_a_finished_stage_stays_as_it_is_when_the_search_gets_more_generations(t
         pass
     assert [facts(run)[1:]] == [facts(whole)[1:]]
     assert run.history["generation"].max() > whole.history["generation"].max()
-
-
-@pytest.mark.timeout(240)
-def test_on_ray_the_history_is_the_same(tmp_path: Path, whole: Run) -> None:
-    run = finished(tmp_path, "ray", config({"backend": "ray", "workers": 2, "cpus_per_worker": 0.5}))
-    assert facts(run) == facts(whole)
 
 
 def test_a_stage_that_fails_as_a_whole_does_not_end_the_search(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,16 +23,16 @@ RAN = ["worker", "seconds", "attempts"]
 NAMES = ["unpruned", "uniform", "lightest", "without-1", "without-3", "without-6"]
 
 
-def config(evaluation: Mapping[str, Any] | None = None, **options: Any) -> dict[str, Any]:
+def config(**options: Any) -> dict[str, Any]:
     return {
         "problem": {"name": SURVEYING, "noise": 0.02, **options},
         "search": {"population": 20, "generations": 3, "seed": 3},
-        "evaluation": evaluation or {"backend": "serial", "chunk": 3},
+        "evaluation": {"backend": "serial", "chunk": 3},
     }
 
 
-def finished(runs: Path, name: str, settings: Mapping[str, Any] | None = None) -> Run:
-    searching = emoprune.search(settings or config(), runs=runs, name=name)
+def finished(runs: Path, name: str) -> Run:
+    searching = emoprune.search(config(), runs=runs, name=name)
     for _ in searching:
         pass
     return searching.run
@@ -136,12 +136,6 @@ def test_a_stop_inside_a_survey_can_be_resumed(tmp_path: Path, whole: Run) -> No
     for _ in emoprune.resume(searching.run, problem=SurveyingKnapsack12(noise=0.02)):
         pass
     assert facts(searching.run) == facts(whole)
-
-
-@pytest.mark.timeout(240)
-def test_on_ray_the_history_is_the_same(tmp_path: Path, whole: Run) -> None:
-    run = finished(tmp_path, "ray", config({"backend": "ray", "workers": 2, "cpus_per_worker": 0.5}))
-    assert facts(run) == facts(whole)
 
 
 def test_references_picked_under_a_name_that_is_taken_are_refused(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ SCRIPTS = {
     "engine": ["20", "emoprune"],
     "engine_quality": ["same fair bits", "emoprune"],
     "memory": ["emoprune, whole search", "80"],
+    "mutants": ["2"],
     "narrowed_transformers": ["emoprune, sharing"],
     "networks": ["masked, full size"],
     "overhead": ["emoprune, population 16", "disk"],
@@ -42,6 +43,7 @@ def test_every_benchmark_is_run_by_these_tests_and_named_in_the_readme() -> None
 
 SLOW = {
     "criteria",
+    "mutants",
     "narrowed_transformers",
     "networks",
     "prompt_quality",
@@ -52,7 +54,7 @@ SLOW = {
     "table_quality",
     "tables",
     "transformer_quality",
-}  # networks, tables and prompts take minutes; two Rays
+}  # networks, tables and prompts take minutes; two Rays; mutants runs tests itself
 
 
 @pytest.mark.timeout(LIMIT + 20)

@@ -9,16 +9,15 @@ import pytest
 import torch
 from networks_for_tests import network
 
+from emoprune import plugins
 from emoprune.contracts import Failure, Problem, Recovering
 from emoprune.errors import ConfigError
 from emoprune.problems.networks.coupling.structure import Part
 from emoprune.problems.networks.layers.bit_widths import BitWidths
-from emoprune.problems.networks.layers.treatments.bit_references import (
-    bit_references,
-    first_order_harm,
-    largest_first,
-    least_harm_first,
-)
+from emoprune.problems.networks.layers.references.catalogue import OF_BITS, first_references
+from emoprune.problems.networks.layers.references.first_order import first_order_harm, least_harm_first
+from emoprune.problems.networks.layers.references.inputs import LayerReferenceInputs
+from emoprune.problems.networks.layers.references.largest_first import largest_first
 from emoprune.problems.networks.layers.treatments.bits import Rounding
 from emoprune.problems.networks.layers.treatments.levels import LayerLevels
 from emoprune.records import Split
@@ -89,7 +88,9 @@ def test_a_layer_on_which_the_loss_does_not_depend_is_rounded_before_all_others(
     assert harm[0].tolist() == [0, 0, 0]
     assert harm[1][0] > harm[1][1] > harm[1][2] == 0
     assert least_harm_first(levels, harm).tolist() == [[2, 2], [1, 2], [0, 2], [0, 1], [0, 0]]
-    names = [reference.name for reference in bit_references(levels, weights, gradients)]
+    inputs = LayerReferenceInputs.of(levels, weights, lambda: gradients, np.random.default_rng(1))
+    references, _ = first_references(plugins.methods("reference", OF_BITS, "bit-widths"), inputs)
+    names = [reference.name for reference in references]
     assert names[:3] == ["unpruned", "uniform-8-bits", "uniform-4-bits"]
 
 
@@ -119,7 +120,6 @@ def test_the_layers_of_a_network_of_ones_own_become_genes() -> None:
     [
         ({"bits": [8, 4, 32]}, "bits: expected rising numbers from 2 to 8 and then 32"),
         ({"bits": [1, 32]}, "bits: expected rising numbers from 2 to 8 and then 32"),
-        ({"ignore": ["nowhere"]}, "ignore: no layer of the network matches 'nowhere'"),
     ],
 )
 def test_an_option_that_cannot_be_used_is_named(options: dict[str, Any], complaint: str) -> None:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import gc
-import importlib
-import sys
 import weakref
 from collections.abc import Iterator
 from pathlib import Path
@@ -316,8 +314,8 @@ def build():
 def test_a_network_that_takes_for_ever_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "endless_network.py").write_text(FORWARD.format(does="time.sleep(600)"), encoding="utf-8")
     monkeypatch.syspath_prepend(tmp_path)
-    with pytest.raises(ConfigError, match=r"its coupling groups were not found within 8 s.*raise trace_limit"):
-        structure_of("endless_network:build", IMAGES, [], 8.0)
+    with pytest.raises(ConfigError, match=r"its coupling groups were not found within 2 s.*raise trace_limit"):
+        structure_of("endless_network:build", IMAGES, [], 2.0)
 
 
 @pytest.mark.timeout(100)
@@ -328,19 +326,3 @@ def test_a_network_that_takes_its_process_down_is_a_refusal_and_not_our_end(
     monkeypatch.syspath_prepend(tmp_path)
     with pytest.raises(ConfigError, match="the process that traced it ended with code 9"):
         structure_of("deadly_network:build", IMAGES, [], 90.0)
-
-
-def test_a_second_question_about_the_same_network_costs_no_process_and_another_network_is_asked_about_anew(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.syspath_prepend(tmp_path)
-    module = tmp_path / "changing_network.py"
-    sequence = "from torch import nn\ndef build():\n    return nn.Sequential(nn.Conv2d(1, {width}, 28), nn.Flatten(), "
-    sequence += "nn.Linear({width}, 10))\n"
-    module.write_text(sequence.format(width=4), encoding="utf-8")
-    first = structure_of("changing_network:build", IMAGES, [], 90.0)
-    assert structure_of("changing_network:build", IMAGES, [], 90.0) is first
-    module.write_text(sequence.format(width=16), encoding="utf-8")
-    del sys.modules["changing_network"]
-    importlib.invalidate_caches()
-    assert structure_of("changing_network:build", IMAGES, [], 90.0).units == (16,)

@@ -19,7 +19,7 @@ from emoprune.problems.networks.channels.audits.fidelity import (
     chance_finding,
     fidelity_findings,
 )
-from emoprune.problems.networks.evaluation.chance import guessing, indistinguishable_from_guessing
+from emoprune.problems.networks.evaluation.chance import indistinguishable_from_guessing
 from emoprune.problems.networks.statistics.correlations import (
     Statistic,
     anomaly_ratio,
@@ -184,10 +184,6 @@ def test_the_score_interval_is_scipys(wrong: int, images: int) -> None:
     low, high = wilson(of(wrong), images)
     expected = stats.binomtest(wrong, images).proportion_ci(method="wilson")
     assert (low[0], high[0]) == (pytest.approx(expected.low, abs=1e-12), pytest.approx(expected.high, abs=1e-12))
-
-
-def test_guessing_is_saying_the_largest_class() -> None:
-    assert guessing(np.array([0, 0, 0, 1, 2])) == pytest.approx(2 / 5)
 
 
 def test_scores_at_chance_level_raise_an_alarm_and_are_named() -> None:

@@ -14,34 +14,32 @@ import pytest
 import torch
 from zoo_for_tests import SOUND, structure_of_zoo, zoo
 
+from emoprune import plugins
 from emoprune.config import SearchSettings
-from emoprune.contracts import FloatArray, Reference
+from emoprune.contracts import FloatArray, Found, MeasuredErrors, Reference, ReferenceMethod, SurveyingMethod
 from emoprune.errors import ConfigError, ContractError
-from emoprune.problems.networks.channels.references.catalogue import (
-    BY_DEFAULT,
-    METHODS,
-    first_references,
-    measuring,
-    methods_of,
-    surveyed,
-)
+from emoprune.problems.networks.channels.references.catalogue import BY_DEFAULT, first_references
 from emoprune.problems.networks.channels.references.eagle_eye import BAND, EagleEye
 from emoprune.problems.networks.channels.references.global_magnitude import GlobalMagnitude
-from emoprune.problems.networks.channels.references.inputs import (
-    Cost,
-    Found,
-    Measured,
-    Measuring,
-    Method,
-    ReferenceInputs,
-)
+from emoprune.problems.networks.channels.references.inputs import Cost, ReferenceInputs
 from emoprune.problems.networks.channels.references.layers import Layers
 from emoprune.problems.networks.channels.widths import WidthLevels
 from emoprune.problems.networks.evaluation.cost import CostModel
+from emoprune.problems.storage.found_references import measuring, picked_by
 from emoprune.problems.storage.kept_references import as_json, from_json
 from emoprune.space import IntArray
 
 MEASURING = ("sensitivity", "eagle-eye")
+METHODS = plugins.serving("reference", "channels")
+
+
+def methods_of(given: Sequence[str | dict[str, Any]]) -> dict[str, ReferenceMethod[ReferenceInputs]]:
+    return plugins.methods("reference", given, "channels", option="references")
+
+
+def made(name: str, **options: Any) -> Any:
+    """Return a method, made with options."""
+    return methods_of([{"name": name, **options}])[name]
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -80,22 +78,24 @@ def inputs_of(
     return ReferenceInputs(structure, model, levels, norms_of(network, name), network, rng=rng, cost=cost)
 
 
-def picked(method: Method, inputs: ReferenceInputs, measure: Measured | None = None) -> Found:
+def picked(
+    method: ReferenceMethod[ReferenceInputs], inputs: ReferenceInputs, measure: MeasuredErrors | None = None
+) -> Found:
     """Return what a method picks at once and after measuring what it wants measured."""
     first = method.found(inputs)
-    if not isinstance(method, Measuring):
+    if not isinstance(method, SurveyingMethod):
         return first
     then = method.picked(inputs, first.starts, measure or narrowness(inputs.levels))
     return Found((*first.references, *then.references), notes=(*first.notes, *then.notes))
 
 
 def every_reference(
-    given: Sequence[str | dict[str, Any]], inputs: ReferenceInputs, measure: Measured | None = None
+    given: Sequence[str | dict[str, Any]], inputs: ReferenceInputs, measure: MeasuredErrors | None = None
 ) -> list[Reference]:
     """Return the references of methods that a config names, those that are measured for included."""
     methods = methods_of(given)
     first, starts = first_references(methods, inputs)
-    return [*first, *surveyed(methods, inputs, starts, measure or narrowness(inputs.levels))]
+    return [*first, *picked_by(methods, inputs, starts, measure or narrowness(inputs.levels))]
 
 
 def narrowness(levels: WidthLevels) -> Callable[[IntArray], FloatArray]:
@@ -150,7 +150,7 @@ def test_every_reference_is_legal_and_costs_at_most_its_target_or_says_so(name: 
 def test_targets_are_shares_of_the_chosen_cost(cost: Cost) -> None:
     inputs = inputs_of("resnet", cost=cost)
     for name in BY_DEFAULT:
-        shares = shares_of(inputs, METHODS[name](percentages=(60, 30)).found(inputs))
+        shares = shares_of(inputs, made(name, percentages=[60, 30]).found(inputs))
         assert list(shares) == [f"{name}-60", f"{name}-30"]
         assert shares[f"{name}-30"] <= 0.3
         assert 0.3 < shares[f"{name}-60"] <= 0.6
@@ -159,7 +159,7 @@ def test_targets_are_shares_of_the_chosen_cost(cost: Cost) -> None:
 @pytest.mark.parametrize("name", ["vgg", "mobilenet", "regnet"])
 def test_a_uniform_genome_is_the_widest_uniform_one_within_its_target(name: str) -> None:
     inputs = inputs_of(name)
-    for reference in METHODS["uniform"]().found(inputs).references:
+    for reference in made("uniform").found(inputs).references:
         percentage = int(reference.name.removeprefix("uniform-"))
         full = np.array(inputs.levels.full)
         every = inputs.genomes_of_shares(np.repeat(np.linspace(0, 1, 2001)[:, np.newaxis], len(full), axis=1))
@@ -182,7 +182,7 @@ def test_the_same_generator_gives_the_same_references_and_another_one_other_rand
 
 def test_random_ratios_are_drawn_anew_for_each_target() -> None:
     inputs = inputs_of("mobilenet")
-    first, second = METHODS["random"](percentages=(50, 49)).found(inputs).references
+    first, second = made("random", percentages=[50, 49]).found(inputs).references
     assert (second.genome > first.genome).any()  # along one draw, the smaller target would keep no more anywhere
 
 
@@ -234,7 +234,7 @@ def test_a_group_keeps_the_mean_of_the_layers_that_put_it_out_weighted_by_their_
 
 def test_erk_spares_the_small_layers_and_a_pyramid_the_first_ones() -> None:
     inputs = inputs_of("vgg")
-    found = {name: METHODS[name](percentages=(40,)).found(inputs) for name in ("erk", "pyramidal")}
+    found = {name: made(name, percentages=[40]).found(inputs) for name in ("erk", "pyramidal")}
     shares = {name: np.array(widths_of(inputs, own)[f"{name}-40"]) for name, own in found.items()}
     erk, pyramidal = shares["erk"] / (8, 12, 12, 16), shares["pyramidal"] / (8, 12, 12, 16)
     assert erk[0] == 1
@@ -250,7 +250,7 @@ def test_pq_ratios_prune_most_where_a_few_weights_hold_everything() -> None:
         weight[:2] = 1.0
     planted = replace(inputs, scores=norms_of(inputs.network, "vgg"))
     for name in ("pq-0_5-1", "pq-1-2"):
-        widths = np.array(widths_of(planted, METHODS[name](percentages=(60,)).found(planted))[f"{name}-60"])
+        widths = np.array(widths_of(planted, made(name, percentages=[60]).found(planted))[f"{name}-60"])
         shares = widths / (8, 12, 12, 16)
         assert shares[1] < min(shares[0], *shares[2:]) - 0.2
 
@@ -260,7 +260,7 @@ def test_pq_ratios_of_a_network_whose_weights_are_all_alike_are_left_out_with_a_
     with torch.no_grad():
         for parameter in inputs.network.parameters():
             parameter.fill_(0.5)
-    found = METHODS["pq-1-2"]().found(inputs)
+    found = made("pq-1-2").found(inputs)
     assert found.references == ()
     assert found.notes == ("pq-1-2: left out, because all weights of each layer have one size; nothing ranks them",)
 
@@ -271,7 +271,7 @@ def test_a_group_whose_pruning_costs_nothing_is_pruned_first() -> None:
         inputs.network.get_parameter("4.0.weight")[:, 6:] = 0
     scores = (*inputs.scores[:1], np.arange(12.0, 0.0, -1.0), *inputs.scores[2:])
     planted = replace(inputs, scores=scores)
-    found = picked(METHODS["sensitivity"](percentages=(80,)), planted, change_of_outputs(inputs, scores))
+    found = picked(made("sensitivity", percentages=[80]), planted, change_of_outputs(inputs, scores))
     widths = widths_of(planted, found)["sensitivity-80"]
     assert widths[1] < 12
     assert [widths[0], *widths[2:]] == [8, 12, 16]
@@ -296,7 +296,7 @@ def change_of_outputs(inputs: ReferenceInputs, scores: tuple[np.ndarray, ...]) -
 @pytest.mark.parametrize("name", ["vgg", "regnet"])
 def test_sensitivity_wants_each_width_of_each_group_measured_alone(name: str) -> None:
     inputs = inputs_of(name)
-    (alone,) = METHODS["sensitivity"]().found(inputs).starts.values()
+    (alone,) = made("sensitivity").found(inputs).starts.values()
     expected = sum(len(widths) - 1 for widths in inputs.levels.table)
     assert len(alone) == len({tuple(genome) for genome in alone.tolist()}) == expected
     assert ((alone < inputs.unpruned).sum(axis=1) == 1).all()
@@ -311,7 +311,7 @@ def test_sensitivity_takes_a_width_only_after_all_wider_ones_of_its_group() -> N
         first = np.select([widths[:, 0] == 8, widths[:, 0] == 7], [0.0, 0.5], 0.1)
         return first + 0.4 * (widths[:, 1:] < (12, 12, 16)).any(axis=1)
 
-    widths = widths_of(inputs, picked(METHODS["sensitivity"](percentages=(90,)), inputs, measure))["sensitivity-90"]
+    widths = widths_of(inputs, picked(made("sensitivity", percentages=[90]), inputs, measure))["sensitivity-90"]
     assert widths[0] == 8
 
 
@@ -323,7 +323,7 @@ def test_sensitivity_calls_a_width_free_if_a_narrower_one_is() -> None:
         spike = np.where(widths[:, 1] == 10, 0.9, 0.0)
         return spike + (widths[:, [0, 2, 3]] < (8, 12, 16)).any(axis=1)
 
-    widths = widths_of(inputs, picked(METHODS["sensitivity"](percentages=(85,)), inputs, measure))["sensitivity-85"]
+    widths = widths_of(inputs, picked(made("sensitivity", percentages=[85]), inputs, measure))["sensitivity-85"]
     assert widths == [8, 9, 12, 16]
 
 
@@ -334,9 +334,9 @@ def test_sensitivity_never_prefers_a_width_that_cannot_be_measured() -> None:
     def measure(genomes: IntArray) -> FloatArray:
         return np.where(inputs.levels.decode(genomes)[:, 0] < 8, np.inf, plain(genomes))
 
-    widths = widths_of(inputs, picked(METHODS["sensitivity"](percentages=(60,)), inputs, measure))["sensitivity-60"]
+    widths = widths_of(inputs, picked(made("sensitivity", percentages=[60]), inputs, measure))["sensitivity-60"]
     assert widths[0] == 8
-    nothing = picked(METHODS["sensitivity"](), inputs, lambda genomes: np.full(len(genomes), np.inf))
+    nothing = picked(made("sensitivity"), inputs, lambda genomes: np.full(len(genomes), np.inf))
     assert nothing.references == ()
     assert nothing.notes == ("sensitivity: left out, because the unpruned network could not be measured",)
 
@@ -380,16 +380,16 @@ def test_eagle_eye_leaves_out_what_cannot_be_measured() -> None:
 
 
 def test_only_methods_that_are_named_measure_and_those_by_default_fit_a_generation() -> None:
-    assert measuring(methods_of(tuple(METHODS))) == list(MEASURING)
+    assert sorted(measuring(methods_of(tuple(METHODS)))) == sorted(MEASURING)
     references, starts = first_references(methods_of(BY_DEFAULT), inputs_of("vgg"))
     assert starts == {}
     assert len(references) <= SearchSettings().population
 
 
 def test_an_unknown_or_repeated_method_or_option_is_refused_before_anything_is_made() -> None:
-    with pytest.raises(ConfigError, match="no method is called 'pyramid'; did you mean 'pyramidal'"):
+    with pytest.raises(ConfigError, match="references: no reference is called 'pyramid'; did you mean 'pyramidal'"):
         methods_of(("sensitivity", "pyramid"))
-    with pytest.raises(ConfigError, match="expected each method once, found 'erk' again"):
+    with pytest.raises(ConfigError, match="expected each once, found 'erk' again"):
         methods_of(("erk", {"name": "erk", "percentages": [30]}))
     with pytest.raises(ConfigError, match="expected a name, or a mapping with a name and options"):
         methods_of(({"candidates": 3},))

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from emoprune.contracts import Failure, Problem
 from emoprune.errors import ConfigError
-from emoprune.problems.networks.layers.treatments.share_references import FLOOR, global_magnitude_counts, pq_counts
+from emoprune.problems.networks.layers.references.global_magnitude import FLOOR, global_magnitude_counts
+from emoprune.problems.networks.layers.references.pq_ratios import pq_counts
 from emoprune.problems.networks.layers.weight_ratios import WeightRatios
 from emoprune.problems.networks.standalone.unpack import unpack
 from emoprune.records import Split

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -14,13 +15,17 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from prompts_for_tests import causal_folder, parts, prompt_tokens, told, written
 
-from emoprune.contracts import Direction, Objective
+from emoprune import plugins
+from emoprune.contracts import Direction, Found, Objective, Reference
 from emoprune.errors import ContractError, RunCorrupt
+from emoprune.problems.prompts.objectives.accuracy import Accuracy
+from emoprune.problems.prompts.options import TokenOptions
 from emoprune.problems.prompts.references.accepting import accepting
-from emoprune.problems.prompts.references.catalogue import METHODS, USUAL, Bench, made_references
+from emoprune.problems.prompts.references.contract import ReferenceInputs
+from emoprune.problems.prompts.references.made import MadeReferences, made_references
 from emoprune.problems.prompts.references.ranked import kept_by
 from emoprune.problems.prompts.scoring import Scoring
-from emoprune.problems.prompts.stopping import Halving, Yardsticks, best_mean, blocks
+from emoprune.problems.prompts.stopping import Baselines, Halving, best_mean, blocks
 from emoprune.problems.prompts.template import Template
 from emoprune.records import Split
 from emoprune.space import Gene, Group, IntArray, Space
@@ -56,7 +61,6 @@ def test_threshold_accepting_leaves_out_what_hardly_matters_from_left_to_right()
     # The first goes for 0.97 of the best; the third would make 0.94 of it; the last costs nothing.
     assert found.genome.tolist() == [0, 1, 1, 0]
     assert found.worth == 1.0
-    assert found.evaluations == worth.asked
 
 
 def test_the_best_so_far_only_rises_and_decides_what_is_good_enough() -> None:
@@ -91,14 +95,12 @@ def test_runs_are_left_out_whole_then_in_halves_down_to_single_tokens() -> None:
     assert found.genome.tolist() == [0, 0, 0, 0, 0, 1, 0, 0]
     # The other half would leave nothing, and is not tried; of its quarters only the second can go.
     assert tried == [[], [0, 1, 2, 3], [0, 1, 2, 3, 4, 5], [0, 1, 2, 3, 6, 7], [0, 1, 2, 3, 4, 6, 7]]
-    assert found.evaluations == len(tried)
 
 
 @given(st.lists(st.floats(-0.2, 0.5), min_size=1, max_size=24), st.integers(1, 30))
 def test_runs_of_any_length_end_where_no_single_token_can_go(harm: list[float], runs: int) -> None:
     worth = Worth(*harm)
     found = accepting(worth, space(len(harm)), runs=runs)
-    assert found.evaluations == worth.asked
     for gene in np.flatnonzero(found.genome):
         without = found.genome.copy()
         without[gene] = 0
@@ -106,10 +108,11 @@ def test_runs_of_any_length_end_where_no_single_token_can_go(harm: list[float], 
 
 
 def test_no_genome_is_measured_twice_and_no_more_than_may_be() -> None:
-    worth = Worth(*[0.5] * 10)
-    assert accepting(worth, space(10)).evaluations == worth.asked == 11
-    few = Worth(*[0.0] * 10)
-    assert accepting(few, space(10), most=4).evaluations == few.asked == 4
+    worth, few = Worth(*[0.5] * 10), Worth(*[0.0] * 10)
+    accepting(worth, space(10))
+    assert worth.asked == 11
+    accepting(few, space(10), most=4)
+    assert few.asked == 4
 
 
 def test_the_way_there_is_kept_where_it_first_keeps_no_more_than_a_share() -> None:
@@ -131,9 +134,20 @@ def test_the_highest_scores_stay_at_a_share() -> None:
     assert kept_by(scores, locked, 0.0).tolist() == [1, 1, 0, 0, 0]
 
 
+def named(name: str) -> Any:
+    return plugins.method("reference", name, "prompt-tokens")
+
+
+def made_of(methods: dict[str, Any], worth: Worth) -> MadeReferences:
+    bits = len(worth.harm)
+
+    inputs = ReferenceInputs(space(bits), np.random.default_rng(1), worth, 100, lambda: np.arange(float(bits)))
+    return made_references(methods, inputs, lambda genomes: genomes)
+
+
 def test_references_are_named_random_ones_also_at_the_rate_of_the_costly_ones() -> None:
-    bench = Bench(space(8), lambda genomes: genomes, Worth(*[0.0] * 4, *[0.5] * 4), lambda: np.arange(8.0))
-    made = made_references(["perplexity", "random", "threshold-accepting"], bench, 100, 1)
+    worth = Worth(*[0.0] * 4, *[0.5] * 4)
+    made = made_of({name: named(name) for name in ("random", "threshold-accepting", "perplexity")}, worth)
     genomes = {reference.name: reference.genome for reference in made.references}
     assert list(genomes)[:2] == ["unpruned", "threshold-accepting"]
     assert genomes["threshold-accepting"].tolist() == [0, 0, 0, 0, 1, 1, 1, 1]
@@ -141,23 +155,81 @@ def test_references_are_named_random_ones_also_at_the_rate_of_the_costly_ones() 
     assert genomes["random-as-threshold-accepting"].sum() == 4
     assert genomes["perplexity-25"].tolist() == [0, 0, 0, 0, 0, 0, 1, 1]
     assert [genomes[f"random-{share}"].sum() for share in (75, 50, 25)] == [6, 4, 2]
-    assert set(made.evaluations) == {"threshold-accepting"}
+    assert made.evaluations == {"threshold-accepting": worth.asked}
 
 
 def test_deletion_in_runs_is_a_reference_and_one_of_the_usual_ones() -> None:
     worth = Worth(*[0.0] * 16, *[0.5] * 16)
-    made = made_references(["accepting-in-runs"], Bench(space(32), lambda genomes: genomes, worth, list), 100, 1)
+    made = made_of({"accepting-in-runs": named("accepting-in-runs")}, worth)
     genomes = {reference.name: reference.genome for reference in made.references}
     assert genomes["accepting-in-runs"].tolist() == [0] * 16 + [1] * 16
     assert made.evaluations["accepting-in-runs"] == worth.asked
-    assert "accepting-in-runs" in USUAL
-    assert set(USUAL) < set(METHODS)
+    assert "accepting-in-runs" in TokenOptions(prompt="").references
 
 
 @pytest.mark.parametrize("most", [1, 5, 12])
 def test_runs_are_measured_no_more_often_than_may_be(most: int) -> None:
     worth = Worth(*[0.02] * 40)
-    assert accepting(worth, space(40), runs=8, most=most).evaluations == worth.asked == most
+    accepting(worth, space(40), runs=8, most=most)
+    assert worth.asked == most
+
+
+class Halves:
+    """Measures both halves, after all others."""
+
+    order = 10
+
+    def found(self, inputs: ReferenceInputs) -> Found:
+        full = inputs.space.full
+        halves = [np.where(np.arange(len(full)) < len(full) // 2, full, 0)]
+        halves.append(full - halves[0])
+        halves.sort(key=lambda half: -(inputs.worth(half, 0.0) or 0.0))
+        ended = "-".join(reference.name for reference in inputs.ended)
+        return Found(tuple(Reference(f"half-{n}-after-{ended}", half) for n, half in enumerate(halves)))
+
+
+def test_what_methods_that_measure_end_with_comes_first_and_is_seen_by_those_after_them() -> None:
+    worth = Worth(*[0.0] * 4, *[0.1] * 4)
+    made = made_of({"mine:Halves": Halves(), "hill-climbing": named("hill-climbing"), "random": named("random")}, worth)
+    names = [reference.name for reference in made.references]
+    assert names[:4] == [
+        "unpruned",
+        "hill-climbing",
+        "half-0-after-hill-climbing",
+        "half-1-after-hill-climbing",
+    ]
+    assert made.references[2].genome.tolist() == [0, 0, 0, 0, 1, 1, 1, 1]
+    assert made.evaluations["mine:Halves"] == 2
+    assert "random-as-hill-climbing" in names, "random deletion goes before a method that is to see it"
+
+
+@dataclass(frozen=True)
+class Says:
+    """Finds what it is told to."""
+
+    what: Found
+
+    def found(self, inputs: ReferenceInputs) -> Found:
+        return self.what
+
+
+@pytest.mark.parametrize(
+    ("found", "complaint"),
+    [
+        (Found(starts={"mine": np.ones((1, 4), dtype=np.int64)}), r"reference 'mine': expected .* `inputs\.worth`"),
+        (Found((Reference("mine", np.zeros(4, dtype=np.int64)),)), "reference mine: 1 of 1 genomes are illegal"),
+        (Found((Reference("unpruned", np.ones(4, dtype=np.int64)),)), "different names, found 'unpruned' twice"),
+    ],
+)
+def test_a_method_that_breaks_its_contract_is_refused(found: Found, complaint: str) -> None:
+    with pytest.raises(ContractError, match=complaint):
+        made_of({"mine": Says(found)}, Worth(*[0.0] * 4))
+
+
+def test_what_a_person_should_know_of_references_is_said(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", logger="emoprune")
+    made_of({"mine": Says(Found(notes=("nothing was found",)))}, Worth(0.0, 0.0))
+    assert "references: nothing was found" in caplog.messages
 
 
 @given(st.integers(1, 300), st.integers(1, 50))
@@ -172,34 +244,40 @@ def test_blocks_hold_every_row_once_and_end_at_half_of_what_is_left_to_halve(row
 @given(st.lists(st.booleans(), min_size=1, max_size=40), st.integers(0, 40))
 def test_the_best_mean_is_never_below_what_comes_of_it(hits: list[bool], seen: int) -> None:
     known = np.array(hits[: max(1, seen)], dtype=np.float64)
-    assert best_mean("accuracy", known, len(hits)) >= np.mean(hits) - 1e-12
+    assert best_mean(Accuracy(), known, len(hits)) >= np.mean(hits) - 1e-12
 
 
-def yardsticks(*values: tuple[float, float]) -> Yardsticks:
-    return Yardsticks(OBJECTIVES, np.array(values), frozenset({"itself"}))
+def baselines(*values: tuple[float, float]) -> Baselines:
+    return Baselines(OBJECTIVES, np.array(values), frozenset({"itself"}), {"accuracy": Accuracy()})
 
 
 @pytest.mark.parametrize(
     ("hits", "tokens", "given_up"),
     [
         ([0, 0, 0, 0], 30, True),  # at best 0.5 at more tokens than 0.75 at 20
-        ([0, 0, 0, 0], 10, False),  # shorter than the yardstick
-        ([1, 1, 0, 0], 30, True),  # at best 0.75, as good as the yardstick, and longer
-        ([1, 1, 0, 0], 20, False),  # may become what the yardstick is
+        ([0, 0, 0, 0], 10, False),  # shorter than the baseline
+        ([1, 1, 0, 0], 30, True),  # at best 0.75, as good as the baseline, and longer
+        ([1, 1, 0, 0], 20, False),  # may become what the baseline is
         ([1, 1, 1, 0], 30, False),
     ],
 )
-def test_a_prompt_is_given_up_only_where_a_yardstick_is_better_whatever_comes(
+def test_a_prompt_is_given_up_only_where_a_baseline_is_better_whatever_comes(
     hits: list[int], tokens: float, given_up: bool
 ) -> None:
-    rule = yardsticks((0.75, 20.0)).against("a prompt", tokens)
+    rule = baselines((0.75, 20.0)).against("a prompt", {"tokens": tokens})
     assert rule is not None
     assert rule({"accuracy": np.array(hits, dtype=np.float64)}, 8) is given_up
 
 
-def test_a_yardstick_itself_is_always_measured_in_full() -> None:
-    assert yardsticks((0.75, 20.0), (0.9, 10.0)).against("itself", 20.0) is None
-    assert Yardsticks(OBJECTIVES, np.zeros((0, 2)), frozenset()).against("x", 1.0) is None
+def test_no_prompt_is_given_up_while_an_objective_is_unknown_until_the_end() -> None:
+    rule = baselines((0.75, 20.0)).against("a prompt", {})
+    assert rule is not None
+    assert not rule({"accuracy": np.zeros(4)}, 8), "how long it is, is said at the end"
+
+
+def test_a_baseline_itself_is_always_measured_in_full() -> None:
+    assert baselines((0.75, 20.0), (0.9, 10.0)).against("itself", {"tokens": 20.0}) is None
+    assert Baselines(OBJECTIVES, np.zeros((0, 2)), frozenset(), {}).against("x", {"tokens": 1.0}) is None
 
 
 def test_halving_looks_at_the_first_half_alone() -> None:
@@ -270,13 +348,13 @@ def test_a_prompt_that_is_given_up_has_a_row_that_is_dominated_all_the_same(mode
     seeds = np.zeros(len(genomes), dtype=np.uint64)
     stopped, whole = (np.array(each.evaluate(genomes, seeds, Split.SEARCH)) for each in (early, full))
     references = np.stack([each.genome for each in early.references()])
-    yardsticks = np.array(early.evaluate(references, seeds[: len(references)], Split.SEARCH))
+    baselines = np.array(early.evaluate(references, seeds[: len(references)], Split.SEARCH))
     changed = np.flatnonzero(stopped[:, 0] != whole[:, 0])
     assert len(changed) > 1, "some of them are given up"
     for row in changed.tolist():
         for values in (stopped[row], whole[row]):
-            as_good = (yardsticks[:, 0] >= values[0]) & (yardsticks[:, 1] <= values[1])
-            assert (as_good & (yardsticks != values).any(axis=1)).any()
+            as_good = (baselines[:, 0] >= values[0]) & (baselines[:, 1] <= values[1])
+            assert (as_good & (baselines != values).any(axis=1)).any()
     on_select = [np.array(each.evaluate(genomes, seeds, Split.SELECT)) for each in (early, full)]
     assert np.array_equal(*on_select)
 

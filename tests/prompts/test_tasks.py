@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from decimal import Decimal
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -14,11 +16,14 @@ from language_for_tests import tokenizer
 from numpy.typing import NDArray
 
 from emoprune.contracts import Direction, Sense
-from emoprune.errors import ConfigError
+from emoprune.errors import ConfigError, ContractError
 from emoprune.problems.prompts.data.examples import Example
-from emoprune.problems.prompts.measures import Measures
+from emoprune.problems.prompts.measures import Measures, measures_of
+from emoprune.problems.prompts.objectives.contract import Answers, Seen
+from emoprune.problems.prompts.options import TokenOptions
 from emoprune.problems.prompts.scorers.contract import Choices
 from emoprune.problems.prompts.tasks.choosing import Choosing
+from emoprune.problems.prompts.tasks.contract import Task
 from emoprune.problems.prompts.tasks.words import choices_after
 from emoprune.problems.prompts.tasks.writing import Writing, last_number
 
@@ -45,10 +50,25 @@ def examples(*answers: str, options: int | None = None) -> list[Example]:
     return [Example((f"text {row}",), answer, f"row {row}", options) for row, answer in enumerate(answers)]
 
 
+def judged_by(
+    task: Task, said: Said, asked: Sequence[Example], rows: NDArray[np.int64]
+) -> dict[str, NDArray[np.float64]]:
+    """Return what is measured of some of the examples, each by itself."""
+    return measures(["accuracy"], task=task).of_examples(Seen("a prompt", 2, task.answers(said, asked, rows)))
+
+
+def measures(
+    names: Sequence[Any], at_most: Any = None, at_least: Any = None, *, task: Task = TWO, tokens: int = 55
+) -> Measures:
+    options = TokenOptions(prompt="", objectives=names, at_most=at_most, at_least=at_least)
+    unpruned = Seen("a whole prompt", tokens, Answers.none())
+    return measures_of(options, "prompt-tokens", chosen=isinstance(task, Choosing), unpruned=unpruned)
+
+
 def test_the_measures_of_chosen_answers_are_what_they_say() -> None:
     # Probabilities of yes: 0.8, 0.25, 0.5.
     said = Said([[0.0, math.log(4)], [math.log(3), 0.0], [1.0, 1.0]])
-    judged = TWO.judged(said, examples("yes", "yes", "no"), np.arange(3))
+    judged = judged_by(TWO, said, examples("yes", "yes", "no"), np.arange(3))
     assert judged["accuracy"].tolist() == [1.0, 0.0, 0.0], "a tie is no answer"
     assert judged["reward"] == pytest.approx([200 * 0.6, 180 * -0.5, 0.0])
     assert judged["cross-entropy"] == pytest.approx([-math.log(0.8), -math.log(0.25), math.log(2)])
@@ -59,7 +79,7 @@ def test_the_measures_of_chosen_answers_are_what_they_say() -> None:
 
 def test_only_some_of_the_examples_are_judged_by_their_own_answers() -> None:
     said = Said([[1.0, 0.0], [1.0, 0.0], [1.0, 0.0]])
-    judged = TWO.judged(said, examples("yes", "no", "no"), np.array([2, 0]))
+    judged = judged_by(TWO, said, examples("yes", "no", "no"), np.array([2, 0]))
     assert judged["accuracy"].tolist() == [1.0, 0.0]
 
 
@@ -67,7 +87,7 @@ def test_an_option_that_a_question_does_not_have_is_never_chosen() -> None:
     letters = Choosing(("A", "B", "C"), Choices((" A", " B", " C"), (1, 2, 3)))
     said = Said([[1.0, 0.0, 9.0], [1.0, 0.0, 9.0]])
     questions = [*examples("A", options=2), *examples("C", options=3)]
-    judged = letters.judged(said, questions, np.arange(2))
+    judged = judged_by(letters, said, questions, np.arange(2))
     assert judged["accuracy"].tolist() == [1.0, 1.0]
     assert judged["cross-entropy"][0] == pytest.approx(math.log(1 + math.exp(-1)))
     assert np.isfinite(np.concatenate(list(judged.values()))).all()
@@ -76,7 +96,7 @@ def test_an_option_that_a_question_does_not_have_is_never_chosen() -> None:
 @given(st.lists(st.lists(st.floats(-30, 30), min_size=2, max_size=2), min_size=1, max_size=12))
 def test_measures_are_finite_and_within_their_bounds(logits: list[list[float]]) -> None:
     answers = ["yes" if row % 2 else "no" for row in range(len(logits))]
-    judged = TWO.judged(Said(logits), examples(*answers), np.arange(len(logits)))
+    judged = judged_by(TWO, Said(logits), examples(*answers), np.arange(len(logits)))
     assert ((judged["reward"] >= -180) & (judged["reward"] <= 200)).all()
     assert (judged["cross-entropy"] >= 0).all()
     assert ((judged["entropy"] >= -1e-12) & (judged["entropy"] <= math.log(2) + 1e-12)).all()
@@ -90,7 +110,7 @@ def test_measures_are_finite_and_within_their_bounds(logits: list[list[float]]) 
 
 def test_answers_that_are_not_numbers_are_no_answers() -> None:
     with pytest.raises(FloatingPointError, match="not finite"):
-        TWO.judged(Said([[math.nan, 1.0]]), examples("yes"), np.arange(1))
+        TWO.answers(Said([[math.nan, 1.0]]), examples("yes"), np.arange(1))
 
 
 @pytest.mark.parametrize(
@@ -110,10 +130,11 @@ def test_the_last_number_of_a_text_is_found(text: str, number: str | None) -> No
 
 def test_a_written_answer_is_right_if_its_last_number_or_all_of_its_text_matches() -> None:
     wanted = examples("2 + 2 is #### 4", "10")
-    by_number = Writing().judged(Said(texts=["I say 4.0", "9 or 1"]), wanted, np.arange(2))
-    assert by_number["accuracy"].tolist() == [1.0, 0.0]
-    by_text = Writing(match="text").judged(Said(texts=["  Paris ", "Rome"]), examples("paris", "Oslo"), np.arange(2))
-    assert by_text["accuracy"].tolist() == [1.0, 0.0]
+    by_number = Writing().answers(Said(texts=["I say 4.0", "9 or 1"]), wanted, np.arange(2))
+    assert by_number.right.tolist() == [1.0, 0.0]
+    by_text = Writing(match="text").answers(Said(texts=["  Paris ", "Rome"]), examples("paris", "Oslo"), np.arange(2))
+    assert by_text.right.tolist() == [1.0, 0.0]
+    assert by_text.written == ("  Paris ", "Rome")
 
 
 def test_written_answers_that_cannot_be_judged_are_refused() -> None:
@@ -159,30 +180,105 @@ def test_a_word_that_grows_together_with_the_prompt_is_refused() -> None:
 
 
 def test_measures_become_objectives_and_bounds() -> None:
-    available = TWO.measures
-    measures = Measures(("accuracy", "tokens"), {"tokens": 40.0}, {"reward": 10.0}, available, 55)
-    assert [(each.name, each.direction, each.worst) for each in measures.objectives] == [
+    found = measures(["accuracy", "tokens"], {"tokens": 40.0}, {"reward": 10.0})
+    assert [(each.name, each.direction, each.worst) for each in found.objectives] == [
         ("accuracy", Direction.MAXIMISE, 0.0),
         ("tokens", Direction.MINIMISE, 55),
     ]
-    assert [(each.name, each.bound, each.sense) for each in measures.constraints] == [
+    assert [(each.name, each.bound, each.sense) for each in found.constraints] == [
         ("tokens-bound", 40.0, Sense.AT_MOST),
         ("reward-floor", 10.0, Sense.AT_LEAST),
     ]
-    assert measures.row({"accuracy": 0.5, "tokens": 30.0, "reward": -3.0}) == [0.5, 30.0, 30.0, -3.0]
+    assert found.row({"accuracy": 0.5, "tokens": 30.0, "reward": -3.0}) == [0.5, 30.0, 30.0, -3.0]
+    assert found.quality == measures(["tokens", "accuracy"]).quality == measures(["tokens"]).quality == "accuracy"
+
+
+class Letters:
+    """How many letters the prompt has."""
+
+    unit = "letters"
+    direction = Direction.MINIMISE
+    needs = "prompt"
+
+    def __call__(self, seen: Seen) -> float:
+        return float(len(seen.prompt))
+
+
+@dataclass(frozen=True)
+class Spread:
+    """How much what answers are worth differs, in all examples together."""
+
+    power: float = 1.0
+    unit: ClassVar[str] = ""
+    direction: ClassVar[Direction] = Direction.MINIMISE
+
+    def __call__(self, seen: Seen) -> float:
+        return float(np.ptp(seen.answers.right) ** self.power)
+
+
+@dataclass(frozen=True)
+class Hits:
+    """Right answers, in hundreds."""
+
+    unit: ClassVar[str] = "%"
+    direction: ClassVar[Direction] = Direction.MAXIMISE
+    best: ClassVar[float] = 100.0
+    worst: ClassVar[float | None] = 0.0
+    many: bool = False
+
+    def __call__(self, seen: Seen) -> NDArray[np.float64]:
+        return 100 * (seen.answers.right[:, None] if self.many else seen.answers.right)
+
+
+def seen(*right: float) -> Seen:
+    """Return a prompt with answers of which some are right, to examples of one class of two."""
+    gold = np.zeros(len(right), dtype=np.int64)
+    return Seen("a prompt", 2, Answers(np.array(right), np.zeros((len(right), 2)), gold, np.array([3, 1])))
+
+
+def test_measures_of_a_stranger_are_of_the_prompt_of_each_example_or_of_all_answers_together() -> None:
+    given = [f"{__name__}:Letters", {"name": f"{__name__}:Spread", "power": 2}, f"{__name__}:Hits"]
+    found = measures(given, {"Letters": 9.0, f"{__name__}:Spread": 1.0})
+    assert [(each.name, each.unit, each.worst) for each in found.objectives] == [
+        ("Letters", "letters", 14.0),
+        ("Spread", "", None),
+        ("Hits", "%", 0.0),
+    ]
+    assert [each.name for each in found.constraints] == ["Letters-bound", "Spread-bound"]
+    assert found.quality == "Spread"
+    parts = [seen(1.0, 1.0), seen(0.0)]
+    assert found.of_examples(parts[0])["Hits"].tolist() == [100.0, 100.0]
+    assert found.of_prompt(parts[0])["Letters"] == 8.0
+    assert found.of_answers(parts[:1]) == {"Spread": 0.0}
+    assert found.of_answers(parts) == {"Spread": 1.0}
+
+
+def test_a_number_per_example_that_is_none_is_refused() -> None:
+    found = measures([{"name": f"{__name__}:Hits", "many": True}])
+    with pytest.raises(ContractError, match=r"objective 'Hits': expected a number per example, shape \(2,\), found"):
+        found.of_examples(seen(1.0, 1.0))
+
+
+accuracy = Letters  # called as one that there is
 
 
 @pytest.mark.parametrize(
     ("names", "bounds", "complaint"),
     [
-        ((), {}, r"objectives: expected one or more, each once, found \[\]"),
-        (("tokens", "tokens"), {}, "objectives: expected one or more, each once"),
-        (("acuracy",), {}, "no measure of this task is called 'acuracy'; .* did you mean 'accuracy'"),
-        (("accuracy",), {"speed": 1.0}, "at_most: no measure of this task is called 'speed'"),
+        ([], {}, r"objectives: expected one or more, each once, found \[\]"),
+        (["tokens", "tokens"], {}, "objectives: expected one or more, each once"),
+        (["acuracy"], {}, "objectives: no objective is called 'acuracy'; did you mean 'accuracy'"),
+        (["accuracy"], {"speed": 1.0}, r"at_most: no objective is called 'speed' \(there are: accuracy, "),
+        ([f"{__name__}:accuracy"], {}, "'.*:accuracy' would be called 'accuracy', as 'accuracy' is; rename its class"),
+        ([{"name": f"{__name__}:Spread", "pover": 2}], {}, "pover: unknown option .* did you mean 'power'"),
     ],
 )
-def test_measures_that_there_are_not_are_refused(
-    names: tuple[str, ...], bounds: dict[str, float], complaint: str
-) -> None:
+def test_measures_that_there_are_not_are_refused(names: list[Any], bounds: dict[str, float], complaint: str) -> None:
     with pytest.raises(ConfigError, match=complaint):
-        Measures(names, bounds, {}, TWO.measures, 10)
+        measures(names, bounds)
+
+
+def test_what_takes_probabilities_of_choices_is_no_measure_of_written_answers() -> None:
+    with pytest.raises(ConfigError, match=r"'entropy' is no measure of this task, .* expected one of accuracy, tokens"):
+        measures(["entropy"], task=Writing())
+    assert measures(["accuracy"], task=Writing()).names == ("accuracy", "tokens")

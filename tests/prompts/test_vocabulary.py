@@ -19,7 +19,7 @@ from emoprune.contracts import Problem
 from emoprune.errors import ConfigError, ContractError
 from emoprune.problems.language.loading import language_model, tokenizer_of
 from emoprune.problems.prompts.vocabulary import PromptVocabulary
-from emoprune.problems.prompts.words.influence import influence_of, most_influential
+from emoprune.problems.prompts.words.influence import Divergence, RandomWords, Reward, WordEvidence, most_influential
 from emoprune.problems.prompts.words.whole import clustered, given_words, whole_words
 from emoprune.records import Split
 from emoprune.testing import ProblemConformance
@@ -84,13 +84,13 @@ def test_influence_is_what_a_word_changes_worked_out_by_hand() -> None:
     def logits(*share: float) -> np.ndarray[Any, Any]:
         return np.array([[math.log(each), math.log(1 - each)] for each in share]) + 3.0
 
-    gold = np.array([0, 1])
-    reward = influence_of("reward", logits(0.9, 0.5), logits(0.6, 0.5), gold)
-    assert reward == pytest.approx(math.log(0.9 / 0.6))
-    divergence = influence_of("kl", logits(0.9, 0.5), logits(0.6, 0.5), gold)
-    assert divergence == pytest.approx(0.9 * math.log(0.9 / 0.6) + 0.1 * math.log(0.1 / 0.4))
-    with pytest.raises(ConfigError, match="influence: expected one of reward, kl, random, found 'luck'"):
-        influence_of("luck", logits(0.5), logits(0.5), gold[:1])  # type: ignore[arg-type]  # what is to be refused
+    def of_each(influence: Any) -> Any:
+        return np.array([influence(logits(0.9, 0.5), logits(0.6, 0.5))])
+
+    evidence = WordEvidence(("word",), np.array([0, 1]), of_each, np.random.default_rng(1))
+    assert Reward()(evidence) == pytest.approx(math.log(0.9 / 0.6))
+    assert Divergence()(evidence) == pytest.approx(0.9 * math.log(0.9 / 0.6) + 0.1 * math.log(0.1 / 0.4))
+    assert RandomWords()(evidence) == np.random.default_rng(1).random(1)
 
 
 def test_what_lies_above_the_percentile_is_kept_the_most_influential_first() -> None:

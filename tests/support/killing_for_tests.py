@@ -1,6 +1,6 @@
 """Runs a search in child processes that get killed, resumes them, and prints whether each ends like the whole one.
 
-A process of its own, because it forks: imported once, killed often.
+A process of its own, because it forks: a search in it first imports all that the children need, which are killed often.
 Usage: python killing_for_tests.py RUNS (moments COUNT SEED | commits EVERY) [staged | surveying]
 """
 
@@ -135,6 +135,8 @@ def doomed(runs: Path, name: str, call: int, when: str) -> None:
 
 
 if __name__ == "__main__":
+    search(Path(sys.argv[1]), "first")
+    facts(Path(sys.argv[1]) / "first")
     if sys.argv[2] == "moments":
         at_moments(Path(sys.argv[1]), int(sys.argv[3]), int(sys.argv[4]))
     else:

@@ -59,12 +59,6 @@ def not_a_network() -> str:
     return "neither a network nor images"
 
 
-def diverging() -> nn.Sequential:
-    made = network()
-    nn.init.constant_(made.get_parameter("6.weight"), 1e38)
-    return made
-
-
 def brighter() -> ImageData:
     made = stripes()
     test = LabelledImages(made.test.images + np.float32(0.5), made.test.labels)

@@ -215,7 +215,7 @@ def test_a_frame_that_does_not_fit_is_refused(change: Any, complaint: str) -> No
         ({"choose": 0}, None, "choose: expected best, sparse, knee or a number"),
         ({"learner": "none"}, None, "no learner is called 'none'"),
         ({"operators": ("modulo",)}, None, "no operator is called 'modulo'"),
-        ({"references": ("all",)}, None, "no method is called 'all'"),
+        ({"references": ("all",)}, None, "references: no reference is called 'all'"),
         ({"population": 1}, None, "search.population: expected an integer from 4"),
         ({"task": "regression"}, None, "expected numbers for a regression"),
     ],
@@ -253,7 +253,7 @@ def test_a_choice_is_made_where_held_out_rows_do_not_confirm_the_winner() -> Non
         name, maximised = "error", False
 
     class Measures:
-        metric, costs = Metric, ("columns",)
+        metric, signs = Metric, {"columns": 1.0}
 
     class Task:
         measures, spread = Measures, 0.02

@@ -20,7 +20,8 @@ from emoprune.problems.tables.formulas.formula import Column, Formula, Term, pla
 from emoprune.problems.tables.standalone.features import load_features
 from emoprune.problems.tables.streams.problem import TabularStream
 from emoprune.problems.tables.subsets import export as exporting
-from emoprune.problems.tables.subsets.audit import audit_subsets
+from emoprune.problems.tables.subsets.audits.contract import SubsetFront
+from emoprune.problems.tables.subsets.audits.folds_and_permutations import FoldsAndPermutations
 from emoprune.problems.tables.subsets.feature_subset import FeatureSubset
 from emoprune.records import Candidate, Split
 
@@ -137,7 +138,7 @@ def _double_statistics(folder: Path) -> None:
     [
         (
             lambda folder: (folder / "features.py").write_text("raise SystemExit('broken')"),
-            "cannot load what was written: broken",
+            "cannot load it: broken",
         ),
         (_double_statistics, "what was reloaded is not what was evaluated"),
     ],
@@ -201,13 +202,14 @@ def test_an_audit_sounds_the_alarm_where_an_input_tells_the_target_of_held_out_r
             return values
 
     monkeypatch.setattr(np.random, "default_rng", lambda seed=None: Unshuffled() if seed == 77 else Real(seed))
-    found = audit_subsets(problem.task, problem._loaded, [KEPT], repeats=2, permutations=1, seed=77)
+    front = SubsetFront(problem.task, problem._loaded, (KEPT,), Path(), seed=77)
+    found = FoldsAndPermutations(repeats=2, permutations=1)(front)
     assert {finding.name: finding.alarm for finding in found.findings}["gain on a shuffled target"]
 
 
 def test_an_audit_of_nothing_is_refused(problem: FeatureSubset) -> None:
     with pytest.raises(ConfigError, match="at least 2 repeats and 1 permutation, found 1 and 0"):
-        audit_subsets(problem.task, problem._loaded, [KEPT], repeats=1, permutations=0, seed=1)
+        problem.audit([], Path(), 1, repeats=1, permutations=0)
 
 
 def test_a_stream_is_exported_and_goes_on_from_where_it_was(tmp_path: Path) -> None:

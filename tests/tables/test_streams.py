@@ -128,7 +128,7 @@ def test_a_policy_of_all_columns_has_one_canonical_form() -> None:
     ("options", "complaint"),
     [
         ({"window": 400}, "at least 8 windows, found 6 of 400 rows in 2400 rows"),
-        ({"costs": ["macs"]}, "costs: expected some of milliseconds"),
+        ({"costs": ["macs"]}, "costs: .*'macs'"),
         ({"costs": ["columns", "columns"]}, "each once"),
         ({"ignore": ["c*"]}, "expected at least one column"),
         ({"metric": "auc"}, "no metric is called 'auc'"),

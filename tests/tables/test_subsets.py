@@ -20,9 +20,8 @@ from emoprune.errors import ConfigError, ContractError, StorageError
 from emoprune.problems.tables.formulas.formula import Column, Formula, plain_of
 from emoprune.problems.tables.streams.problem import TabularStream
 from emoprune.problems.tables.subsets.feature_subset import FeatureSubset
-from emoprune.problems.tables.subsets.features import Features
+from emoprune.problems.tables.subsets.features import Features, FeaturesOptions
 from emoprune.problems.tables.subsets.genes import SubsetGenes
-from emoprune.problems.tables.subsets.references.catalogue import METHODS
 from emoprune.records import Split
 from emoprune.testing import ProblemConformance, legal_genomes
 
@@ -69,7 +68,7 @@ def prepared(problem: Any, folder: Path) -> Any:
 
 
 def test_all_references_are_there_the_whole_table_first(tmp_path: Path) -> None:
-    problem = prepared(small_features(references=list(METHODS)), tmp_path)
+    problem = prepared(small_features(references=FeaturesOptions(data="").references), tmp_path)
     names = [reference.name for reference in problem.references()]
     assert names[0] == "unpruned"
     families = {name.rstrip("0123456789").rstrip("-") for name in names}
@@ -78,6 +77,15 @@ def test_all_references_are_there_the_whole_table_first(tmp_path: Path) -> None:
     assert kept["unpruned"] == problem.task.table.terms
     openfe = next(terms for name, terms in kept.items() if name.startswith("openfe"))
     assert set(openfe) > set(problem.task.table.terms)
+
+
+@pytest.mark.parametrize("slots", [0, 2])
+def test_of_the_plain_answer_as_much_is_a_reference_as_one_genome_can_keep(tmp_path: Path, slots: int) -> None:
+    problem = Features(data="iris", budget=30, survivors=6, others=20, slots=slots, folds=2, references=["openfe"])
+    problem.prepare(tmp_path, 3)
+    terms = set(problem.kept(problem.references()[1].genome))
+    assert terms > set(problem.task.table.terms)
+    assert len(terms - set(problem._known.bits)) == slots
 
 
 def test_what_was_prepared_is_found_again_and_not_made_again(tmp_path: Path) -> None:
@@ -136,11 +144,11 @@ def test_a_config_names_new_features_by_their_formulas() -> None:
         ({"order": 0}, "order: expected at least 1"),
         ({"budget": 0}, "budget: expected at least 1"),
         ({"survivors": -1}, "survivors: expected 0 or more"),
-        ({"references": ["openfee"]}, "no method is called 'openfee'.*'openfe'"),
-        ({"references": ["rfe", "rfe"]}, "each method once"),
+        ({"references": ["openfee"]}, "references: no reference is called 'openfee'.*'openfe'"),
+        ({"references": ["rfe", "rfe"]}, "references: expected each once, found 'rfe' again"),
         ({"metric": "neg_mean_squared_error"}, "none for a binary task"),
         ({"learner": "xgboost"}, "no learner is called 'xgboost'"),
-        ({"costs": ["flops"]}, "no measure is called 'flops'"),
+        ({"costs": ["flops"]}, "costs: no objective is called 'flops'"),
         ({"select": 0.9}, "at most 0.8 together"),
         ({"data": "nothing.csv"}, "no table is called 'nothing.csv'"),
     ],

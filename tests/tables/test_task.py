@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import lightgbm
 import numpy as np
 import pytest
@@ -10,7 +12,7 @@ from hypothesis import strategies as st
 from sklearn import metrics as sk
 from tables_for_tests import mixed, numbers, table
 
-from emoprune.contracts import Direction, Sense
+from emoprune.contracts import Direction, Failure, Objective, Sense
 from emoprune.errors import ConfigError
 from emoprune.problems.tables.computing import Computed
 from emoprune.problems.tables.formulas.formula import Column, Formula
@@ -19,10 +21,12 @@ from emoprune.problems.tables.learners.contract import balanced_weights
 from emoprune.problems.tables.learners.lightgbm import BoostedTrees, TreeOptions, parameters
 from emoprune.problems.tables.measures import Measures
 from emoprune.problems.tables.metrics import metric_named
-from emoprune.problems.tables.racing import Race, Yardstick, spread_of, stations
+from emoprune.problems.tables.objectives.contract import Seen
+from emoprune.problems.tables.racing import Baseline, Race, spread_of, stations
 from emoprune.problems.tables.splits import Block, Splits, split
+from emoprune.problems.tables.subsets.features import FeaturesOptions
 from emoprune.problems.tables.table import Table, Task
-from emoprune.problems.tables.task import Options, TableTask
+from emoprune.problems.tables.task import TableTask
 from emoprune.records import Split
 
 
@@ -65,9 +69,18 @@ def test_a_metric_has_its_natural_sign_and_says_which_way_is_better() -> None:
     assert metric_named("error", Task.BINARY).loss(np.array([1.0]), np.array([[1.0, 0.0]])) == 1.0
 
 
+def test_a_scorer_of_ones_own_is_a_metric_of_which_more_is_better() -> None:
+    metric = metric_named("tables_for_tests:error", Task.BINARY)
+    assert metric.objective == Objective("error", Direction.MAXIMISE)
+    assert metric(np.array([1.0, 0.0]), np.array([[0.3, 0.7], [0.5, 0.5]])) == 0.5
+    assert metric.loss(np.array([1.0]), np.array([[0.3, 0.7]])) == -1.0
+
+
 @pytest.mark.parametrize(
     ("name", "task", "complaint"),
     [
+        ("tables_for_tests:scorer", Task.BINARY, "no class or function 'scorer'"),
+        ("tables_for_tests:error", Task.REGRESSION, "'error' cannot judge a regression task"),
         ("acuracy", Task.BINARY, "no metric is called 'acuracy'.*'accuracy'"),
         ("roc_auc", Task.REGRESSION, "none for a regression task"),
         ("neg_mean_squared_error", Task.BINARY, "none for a binary task"),
@@ -79,39 +92,45 @@ def test_a_metric_that_cannot_judge_the_task_is_refused(name: str, task: Task, c
         metric_named(name, task)
 
 
-def measures(**options: object) -> Measures:
-    return Measures(metric_named("auto", Task.BINARY), **options)  # type: ignore[arg-type]
+DATA = table(mixed())
+
+
+def measures(*costs: Any, metric: str = "auto", **given: Any) -> Measures:
+    return Measures.of(metric_named(metric, Task.BINARY), costs, "features", **given)
 
 
 def test_costs_count_inputs_the_columns_behind_them_and_their_prices() -> None:
     made = Formula("divide", (Column("a"), Column("b")))
-    counted = measures(costs=("columns", "sources", "price"), prices={"a": 5.0}).counted([made, Column("a")])
-    assert counted == {"columns": 2.0, "sources": 2.0, "price": 6.0}
+    taken = measures("columns", "sources", "price", shared={"prices": {"a": 5.0}})
+    assert taken.counted(Seen(DATA, (made, Column("a")))) == {"columns": 2.0, "sources": 2.0, "price": 6.0}
 
 
 def test_a_bound_on_a_metric_of_which_more_is_better_is_one_from_below() -> None:
-    accuracy = Measures(metric_named("accuracy", Task.BINARY), ("columns",), {}, {"accuracy": 0.9, "columns": 5.0})
+    accuracy = measures("columns", metric="accuracy", at_most={"accuracy": 0.9, "columns": 5.0})
     assert [each.sense for each in accuracy.constraints] == [Sense.AT_LEAST, Sense.AT_MOST]
-    assert accuracy.row({"accuracy": 0.8, "columns": 3.0}) == [0.8, 3.0, 0.8, 3.0]
+    assert accuracy.row({"accuracy": 0.8, "columns": 3.0}, "here") == [0.8, 3.0, 0.8, 3.0]
+    assert accuracy.row({"accuracy": np.nan, "columns": 3.0}, "here") == Failure("accuracy is nan here")
 
 
 @pytest.mark.parametrize(
-    ("options", "complaint"),
+    ("costs", "given", "complaint"),
     [
-        ({"costs": ("columns", "columns")}, "costs: expected each once"),
-        ({"costs": ("colums",)}, "no measure is called 'colums'.*'columns'"),
-        ({"costs": (), "at_most": {"bytes": 3}}, "no measure is called 'bytes'"),
-        ({"costs": (), "prices": {"a": -1.0}}, "prices: expected numbers from 0 on"),
+        (("columns", "columns"), {}, "costs: expected each once, found 'columns' again"),
+        (("error",), {}, "costs: expected each once, found 'error' again"),
+        (("colums",), {}, "costs: no objective is called 'colums'.*'columns'"),
+        (("changes",), {}, "costs: 'changes' serves tabular-stream, not features"),
+        ((), {"at_most": {"bytes": 3}}, "at_most: no objective is called 'bytes'.*the metric is called 'error'"),
+        (("price",), {"shared": {"prices": {"a": -1.0}}}, "prices: expected numbers from 0 on"),
     ],
 )
-def test_measures_that_do_not_exist_are_refused(options: dict[str, object], complaint: str) -> None:
+def test_measures_that_do_not_exist_are_refused(costs: Any, given: dict[str, Any], complaint: str) -> None:
     with pytest.raises(ConfigError, match=complaint):
-        measures(**options)
+        measures(*costs, **given)
 
 
 def test_prices_of_columns_that_there_are_none_of_are_refused() -> None:
     with pytest.raises(ConfigError, match=r"prices: there is no column 'siez'.*'size'"):
-        TableTask(table(mixed()), Options(prices={"siez": 2.0}))
+        TableTask(DATA, FeaturesOptions(data="mixed", prices={"siez": 2.0}))
 
 
 LEARNERS = ["lightgbm", "logistic", "random-forest", "sklearn.neighbors:KNeighborsClassifier"]
@@ -230,11 +249,11 @@ def test_a_classifier_without_probabilities_is_refused() -> None:
         learner.fitted(Computed(data), split(data, Splits()).test, data.terms, 0)
 
 
-YARDSTICK = Yardstick({"columns": 3.0}, (0.2, 0.2, 0.2), (0.02, 0.02, 0.02), 0.2)
+BASELINE = Baseline({"columns": 3.0}, (0.2, 0.2, 0.2), (0.02, 0.02, 0.02), 0.2)
 
 
 def test_a_race_stops_what_a_reference_of_no_higher_cost_clearly_beats() -> None:
-    race = Race((YARDSTICK,), ("columns",), 2.0)
+    race = Race((BASELINE,), {"columns": 1.0}, 2.0)
     assert race.verdict([0.3], {"columns": 5.0}) == pytest.approx(0.3)
     assert race.verdict([0.23], {"columns": 5.0}) is None  # within the spread
     assert race.verdict([0.3], {"columns": 2.0}) is None  # smaller than any reference
@@ -244,8 +263,8 @@ def test_a_race_stops_what_a_reference_of_no_higher_cost_clearly_beats() -> None
 @settings(deadline=None, max_examples=25)
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=3), st.integers(1, 6))
 def test_what_stops_is_dominated_by_the_reference_that_stopped_it(losses: list[float], columns: int) -> None:
-    verdict = Race((YARDSTICK,), ("columns",), 2.0).verdict(losses, {"columns": float(columns)})
-    assert verdict is None or (verdict > YARDSTICK.whole and columns >= 3)
+    verdict = Race((BASELINE,), {"columns": 1.0}, 2.0).verdict(losses, {"columns": float(columns)})
+    assert verdict is None or (verdict > BASELINE.whole and columns >= 3)
 
 
 def test_many_rows_race_on_a_quarter_of_them_first() -> None:
@@ -272,9 +291,9 @@ def test_races_change_no_row_of_the_front() -> None:
     data: Table = table(mixed(300))
     rows = []
     for margin in (0.0, 2.0):
-        task = TableTask(data, Options(race=margin))
+        task = TableTask(data, FeaturesOptions(data="mixed", race=margin))
         loaded = task.load(1)
-        task.hold_against([task.yardstick(loaded, data.terms, 0)])
+        task.hold_against([task.baseline(loaded, data.terms, 0)])
         subsets = [data.terms, data.terms[:2], data.terms[3:], data.terms[5:]]
         rows.append([task.row(loaded, terms, 0, Split.SEARCH) for terms in subsets])
     assert rows[0][0] == rows[1][0]
@@ -287,4 +306,4 @@ def test_races_change_no_row_of_the_front() -> None:
 )
 def test_options_out_of_range_are_refused(options: dict[str, float], complaint: str) -> None:
     with pytest.raises(ConfigError, match=complaint):
-        Options(**options)  # type: ignore[arg-type]
+        FeaturesOptions(data="mixed", **options)  # type: ignore[arg-type]

@@ -9,12 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from emoprune.contracts import Reference
-from emoprune.errors import ConfigError
-from emoprune.plugins import made
+from emoprune import plugins
+from emoprune.contracts import Reference, Starts
 from emoprune.problems.networks.calibration.evidence import Evidence, Scores
 from emoprune.problems.networks.channels.compensations.contract import Compensation, Statistics
-from emoprune.problems.networks.channels.references.catalogue import Methods, first_references, methods_of
+from emoprune.problems.networks.channels.references.catalogue import first_references
 from emoprune.problems.networks.channels.references.inputs import Cost, ReferenceInputs
 from emoprune.problems.networks.channels.slicer import Slicer
 from emoprune.problems.networks.channels.widths import WidthLevels
@@ -25,8 +24,9 @@ from emoprune.problems.networks.evaluation.precision import choose_precision, ke
 from emoprune.problems.networks.task import NetworkTask
 from emoprune.problems.networks.variant import Variant
 from emoprune.problems.storage.arrays import sealed_arrays
+from emoprune.problems.storage.found_references import Methods
 from emoprune.problems.storage.kept import sealed_json
-from emoprune.problems.storage.kept_references import REFERENCES, Starts, as_json, from_json
+from emoprune.problems.storage.kept_references import REFERENCES, as_json, from_json
 
 __all__ = ["NONE", "ChannelsPrepared", "Method", "prepared_channels", "reference_inputs"]
 
@@ -56,8 +56,8 @@ class Method:
         Raises:
             ConfigError: There is none of that name, or it does not take these options.
         """
-        picking = methods_of(references)
-        compensating = None if compensation == NONE else _plugin("compensation", compensation)
+        picking = plugins.methods("reference", references, CHANNELS, option="references")
+        compensating = None if compensation == NONE else plugins.method("compensation", compensation, CHANNELS)
         return cls(criterion_named(criterion, CHANNELS), compensating, picking)
 
 
@@ -126,12 +126,3 @@ def _cost(task: NetworkTask) -> Cost:
     """Return the counted objective that references aim at; multiply-accumulates if none is counted."""
     counted: tuple[Cost, ...] = ("macs", "parameters", "bytes")
     return next((cost for cost in counted if cost in task.measures.objective_names), "macs")
-
-
-def _plugin(kind: str, given: str | Mapping[str, Any]) -> Any:
-    """Build a plug-in from its name, or from a mapping of its name and options."""
-    options = {"name": given} if isinstance(given, str) else dict(given)
-    name = options.pop("name", None)
-    if not isinstance(name, str):
-        raise ConfigError(f"{kind}: expected a name, or a mapping with a name and options, found {given!r}")
-    return made(kind, name, options)

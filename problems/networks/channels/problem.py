@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emoprune.contracts import Audit, Description, FloatArray, Inspection, Recovered, Reference, Row
-from emoprune.errors import ConfigError, ContractError
+from emoprune.errors import ContractError
 from emoprune.problems.networks.calibration.evidence import Scores
 from emoprune.problems.networks.channels.audits.audit import audit_networks
 from emoprune.problems.networks.channels.inspection import check_prunable, inspection_of_channels
@@ -21,7 +21,7 @@ from emoprune.problems.networks.channels.prepare import (
     prepared_channels,
     reference_inputs,
 )
-from emoprune.problems.networks.channels.references.catalogue import BY_DEFAULT, measuring, surveyed
+from emoprune.problems.networks.channels.references.catalogue import BY_DEFAULT
 from emoprune.problems.networks.channels.slicer import Slicer
 from emoprune.problems.networks.channels.widths import WidthLevels
 from emoprune.problems.networks.coupling.structure import Kept
@@ -30,6 +30,7 @@ from emoprune.problems.networks.recovery.recover import Method as RecoveryMethod
 from emoprune.problems.networks.recovery.recover import recovered_network
 from emoprune.problems.networks.task import Loaded, NetworkTask, Options, Precision, Proxy
 from emoprune.problems.networks.variant import Variant
+from emoprune.problems.storage.found_references import picked_by
 from emoprune.records import Candidate, Split
 from emoprune.space import IntArray
 
@@ -120,7 +121,7 @@ class Channels:
             )
         )
         check_prunable(self._task.structure)
-        self._check_references()
+        self._task.check_references(self._method.references)
         self._levels = WidthLevels.of(self._task.structure.groups, widths, round_to, smallest)
         self._kept: ChannelsPrepared | None = None
         self._seed = 0
@@ -130,14 +131,6 @@ class Channels:
         self.objectives = self._task.measures.objectives
         self.constraints = self._task.measures.constraints
         self.formats = self._task.formats
-
-    def _check_references(self) -> None:
-        names = measuring(self._method.references)
-        if names and self._task.measures.quality not in self._task.measures.objective_names:
-            raise ConfigError(
-                f"references: {names[0]!r} picks by how good outputs are, which none of the objectives "
-                f"{', '.join(self._task.measures.objective_names)} says; add error, loss or kl, or leave it out"
-            )
 
     def inspect(self) -> Inspection:
         """Return the coupling groups, the sizes that can be reached, and whether the bounds can be met."""
@@ -209,15 +202,9 @@ class Channels:
         """Return the references that are picked from what was measured of genomes, shape (n, groups)."""
         if not self._prepared.starts:
             return []
-        column = self._task.measures.objective_names.index(self._task.measures.quality)
-        scored = np.nan_to_num(values[:, column], nan=np.inf)
-        errors = dict(zip(self.space.keys(genomes), scored.tolist(), strict=True))
-
-        def measured(wanted: IntArray) -> FloatArray:
-            return np.array([errors.get(key, np.inf) for key in self.space.keys(wanted)])
-
+        measured = self._task.measured_errors(self.space, genomes, values)
         inputs = reference_inputs(self._task, self._levels, self._prepared.scores, self._seed)
-        return surveyed(self._method.references, inputs, self._prepared.starts, measured)
+        return picked_by(self._method.references, inputs, self._prepared.starts, measured)
 
     def describe(self, genome: IntArray) -> Description:
         """Say how wide each coupling group stays and what that costs."""

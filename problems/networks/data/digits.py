@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from sklearn.datasets import load_digits
 
 from emoprune.problems.networks.data.images import ImageData, LabelledImages
 from emoprune.problems.networks.data.scaling import padded
@@ -25,6 +24,8 @@ def digits(image_size: int | None = None) -> ImageData:
     Raises:
         ConfigError: `image_size` is smaller than the images.
     """
+    from sklearn.datasets import load_digits  # most networks are traced and run without scikit-learn
+
     bunch = load_digits()
     images = (padded(bunch.images, image_size) / 16.0).astype(np.float32)[:, np.newaxis]
     labels = bunch.target.astype(np.int64)

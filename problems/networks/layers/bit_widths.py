@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 
-from emoprune.contracts import Reference
+from emoprune import plugins
 from emoprune.problems.networks.calibration.evidence import Evidence
 from emoprune.problems.networks.evaluation.latency import LATENCY, Latency
 from emoprune.problems.networks.layers.prepare import Method
 from emoprune.problems.networks.layers.problem import Layerwise, for_activations
-from emoprune.problems.networks.layers.saliencies.of_networks import weight_gradients
-from emoprune.problems.networks.layers.treatments.bit_references import bit_references
+from emoprune.problems.networks.layers.references.catalogue import OF_BITS
 from emoprune.problems.networks.layers.treatments.bits import BITS, Rounding
-from emoprune.problems.networks.layers.treatments.levels import LayerLevels
 from emoprune.problems.networks.task import NetworkTask, Options, Precision, Proxy
 
 __all__ = ["BitWidths"]
@@ -23,12 +22,6 @@ __all__ = ["BitWidths"]
 def _unscored(_evidence: Evidence) -> dict[str, torch.Tensor]:
     """Return no scores: rounding treats all weights of a layer alike."""
     return {}
-
-
-def _referred(levels: LayerLevels, evidence: Evidence) -> tuple[Reference, ...]:
-    network = evidence.network
-    weights = {part.path: network.get_parameter(f"{part.path}.weight").detach() for part in levels.parts}
-    return bit_references(levels, weights, weight_gradients(evidence))
 
 
 class BitWidths(Layerwise):
@@ -45,6 +38,7 @@ class BitWidths(Layerwise):
         epochs: How long to train on top, once per run; None trains a built-in network if it got no weights.
         ignore: Patterns of layers that stay 32-bit floats.
         bits: The numbers of bits to choose from, rising; the last is 32, the floats themselves.
+        references: What a user would have picked without a search: uniform, largest-first, first-order.
         objectives: What is minimised: error, loss, kl, macs, parameters, bytes, milliseconds, pq-index.
         at_most: Bounds by measure, or as `bytes-share` in shares of the unpruned network.
         proxy: How batch-norm statistics are estimated anew: adaptive-batch-norm, adaptive-batch-norm-published, none.
@@ -66,6 +60,7 @@ class BitWidths(Layerwise):
         epochs: int | None = None,
         ignore: Sequence[str] = (),
         bits: Sequence[int] = BITS,
+        references: Sequence[str | Mapping[str, Any]] = OF_BITS,
         objectives: Sequence[str] = ("error", "bytes"),
         at_most: Mapping[str, float] | None = None,
         proxy: Proxy = "adaptive-batch-norm",
@@ -96,4 +91,5 @@ class BitWidths(Layerwise):
                 latency=latency,
             )
         )
-        super().__init__(task, Rounding.of(bits), Method("none", _unscored, _referred), cache_megabytes)
+        methods = plugins.methods("reference", references, "bit-widths", option="references")
+        super().__init__(task, Rounding.of(bits), Method("none", _unscored, methods), cache_megabytes)

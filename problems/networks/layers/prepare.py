@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from emoprune.contracts import Reference
+from emoprune.contracts import Reference, Starts
 from emoprune.problems.compute.precision import PrecisionChoice
 from emoprune.problems.networks.calibration.evidence import Evidence
 from emoprune.problems.networks.evaluation.bench import Bench
 from emoprune.problems.networks.evaluation.precision import choose_precision, kept_precision
+from emoprune.problems.networks.layers.references.catalogue import first_references
+from emoprune.problems.networks.layers.references.inputs import LayerReferenceInputs
+from emoprune.problems.networks.layers.saliencies.of_networks import weight_gradients
 from emoprune.problems.networks.layers.treatments.levels import LayerLevels
 from emoprune.problems.networks.layers.treatments.treater import Treater
 from emoprune.problems.networks.task import NetworkTask
 from emoprune.problems.storage.arrays import Weights, sealed_arrays
+from emoprune.problems.storage.found_references import Methods
 from emoprune.problems.storage.kept import sealed_json
 from emoprune.problems.storage.kept_references import REFERENCES, as_json, from_json
 
-__all__ = ["LayersPrepared", "Method", "prepared_layers"]
+__all__ = ["LayersPrepared", "Method", "prepared_layers", "reference_inputs"]
 
 Tensors = dict[str, torch.Tensor]
 
@@ -30,20 +34,24 @@ Tensors = dict[str, torch.Tensor]
 class Method:
     """What ranks the weights of a layer, by its name and as a function, and what makes the references.
 
-    `scored` returns the scores of each layer's weights by the layer's path, or none; `referred` returns references.
+    `scored` returns the scores of each layer's weights by the layer's path, or none.
     """
 
     name: str
     scored: Callable[[Evidence], Tensors]
-    referred: Callable[[LayerLevels, Evidence], tuple[Reference, ...]]
+    references: Methods
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LayersPrepared:
-    """What the treatment made of the scores, by the layer's path, the references, and the precision to run in."""
+    """What the treatment made of the scores, by the layer's path, the references, and the precision to run in.
+
+    `starts` are what has to be measured for more references, by method.
+    """
 
     ranks: Tensors
     references: tuple[Reference, ...]
+    starts: Mapping[str, Starts]
     precision: str
 
 
@@ -53,11 +61,24 @@ def prepared_layers(task: NetworkTask, levels: LayerLevels, method: Method, fold
     Kept, because a resume on another machine must not rank two nearly equal weights the other way round.
     """
     bench = task.bench("cpu")
-    evidence = Evidence(bench.network, bench.structure, bench.calibration, seed)
+    evidence = _evidence(bench, seed)
     ranks = _ranks(levels, method, evidence, folder / f"ranks-{method.name}.safetensors")
-    kept = sealed_json(folder / REFERENCES, lambda: as_json(method.referred(levels, evidence), {}))
-    references, _ = from_json(kept, levels.space)
-    return LayersPrepared(ranks, references, _precision(task, bench, levels, ranks, folder / "precision.json"))
+    inputs = reference_inputs(bench, levels, seed)
+    kept = sealed_json(folder / REFERENCES, lambda: as_json(*first_references(method.references, inputs)))
+    references, starts = from_json(kept, levels.space)
+    precision = _precision(task, bench, levels, ranks, folder / "precision.json")
+    return LayersPrepared(ranks, references, starts, precision)
+
+
+def reference_inputs(bench: Bench, levels: LayerLevels, seed: int) -> LayerReferenceInputs:
+    """Return what references are made from; `bench` is one on the CPU."""
+    weights = {part.path: bench.network.get_parameter(f"{part.path}.weight").detach() for part in levels.parts}
+    evidence, rng = _evidence(bench, seed), np.random.default_rng(seed)
+    return LayerReferenceInputs.of(levels, weights, lambda: weight_gradients(evidence), rng)
+
+
+def _evidence(bench: Bench, seed: int) -> Evidence:
+    return Evidence(bench.network, bench.structure, bench.calibration, seed)
 
 
 def _ranks(levels: LayerLevels, method: Method, evidence: Evidence, path: Path) -> Tensors:

@@ -14,12 +14,13 @@ from emoprune.errors import ConfigError, ContractError
 from emoprune.problems.networks.layers.export import export_packed
 from emoprune.problems.networks.layers.inspection import inspection_of_layers
 from emoprune.problems.networks.layers.packed import PACKED, Treated
-from emoprune.problems.networks.layers.prepare import LayersPrepared, Method, prepared_layers
+from emoprune.problems.networks.layers.prepare import LayersPrepared, Method, prepared_layers, reference_inputs
 from emoprune.problems.networks.layers.treatments.contract import Treatment
 from emoprune.problems.networks.layers.treatments.levels import LayerLevels
 from emoprune.problems.networks.layers.treatments.treater import Treater
 from emoprune.problems.networks.task import MEGABYTE, Loaded, NetworkTask
 from emoprune.problems.networks.variant import Variant
+from emoprune.problems.storage.found_references import picked_by
 from emoprune.records import Candidate, Split
 from emoprune.space import IntArray
 
@@ -65,7 +66,9 @@ class Layerwise:
                 f"network: none of its layers ({', '.join(self._levels.untouched)}) can be changed at any of the "
                 f"levels {', '.join(treatment.labels)}; choose others"
             )
+        task.check_references(method.references)
         self._kept: LayersPrepared | None = None
+        self._seed = 0
         self._held: Loaded | None = None
         self._treater: Treater | None = None
         self.space = self._levels.space
@@ -85,6 +88,7 @@ class Layerwise:
         """Train or load the unpruned network into `folder`, rank its weights, and make the references."""
         self._task.prepare(folder, seed)
         self._kept = prepared_layers(self._task, self._levels, self._method, folder, seed)
+        self._seed = seed
 
     def setup(self, device: str, threads: int) -> None:
         """Load network and images to `device`."""
@@ -127,6 +131,19 @@ class Layerwise:
     def references(self) -> tuple[Reference, ...]:
         """Return the unpruned network, then what a user would have picked without a search."""
         return self._prepared.references
+
+    def starts(self) -> IntArray:
+        """Return what has to be measured for the references that measure, shape (n, layers)."""
+        found = [genomes for own in self._prepared.starts.values() for genomes in own.values()]
+        return np.concatenate([np.zeros((0, len(self.space)), dtype=np.int64), *found])
+
+    def surveyed(self, genomes: IntArray, values: NDArray[np.float64]) -> list[Reference]:
+        """Return the references that are picked from what was measured of genomes, shape (n, layers)."""
+        if not self._prepared.starts:
+            return []
+        measured = self._task.measured_errors(self.space, genomes, values)
+        inputs = reference_inputs(self._task.bench("cpu"), self._levels, self._seed)
+        return picked_by(self._method.references, inputs, self._prepared.starts, measured)
 
     def describe(self, genome: IntArray) -> Description:
         """Say what is left of each layer and what that costs."""

@@ -10,18 +10,16 @@ from typing import Any, Literal
 import numpy as np
 
 from emoprune import plugins
-from emoprune.contracts import Recovered, Reference
-from emoprune.problems.networks.calibration.evidence import Evidence
+from emoprune.contracts import Recovered
 from emoprune.problems.networks.coupling.pruned_module import with_tensors
 from emoprune.problems.networks.evaluation.latency import LATENCY, Latency
 from emoprune.problems.networks.layers.prepare import Method
 from emoprune.problems.networks.layers.problem import Layerwise, for_activations
+from emoprune.problems.networks.layers.references.catalogue import OF_SHARES
 from emoprune.problems.networks.layers.saliencies.of_networks import network_scores
 from emoprune.problems.networks.layers.treatments.contract import Treatment
-from emoprune.problems.networks.layers.treatments.levels import LayerLevels
 from emoprune.problems.networks.layers.treatments.patterns import Patterns
 from emoprune.problems.networks.layers.treatments.ratios import SHARES, WeightShares
-from emoprune.problems.networks.layers.treatments.share_references import share_references
 from emoprune.problems.networks.recovery.recover import Method as RecoveryMethod
 from emoprune.problems.networks.recovery.recover import recovered_network
 from emoprune.problems.networks.task import NetworkTask, Options, Precision, Proxy
@@ -29,11 +27,6 @@ from emoprune.problems.networks.variant import Variant
 from emoprune.space import IntArray
 
 __all__ = ["WeightRatios"]
-
-
-def _referred(levels: LayerLevels, evidence: Evidence) -> tuple[Reference, ...]:
-    weights = {name: tensor.numpy() for name, tensor in evidence.network.state_dict().items()}
-    return share_references(levels, weights)
 
 
 class WeightRatios(Layerwise):
@@ -52,6 +45,8 @@ class WeightRatios(Layerwise):
         shares: The shares that can stay, rising up to 1; for pattern unstructured.
         m: The M of N:M; N runs from 1 to M.
         saliency: What ranks weights; `emoprune list saliencies` names those that serve weight-ratios.
+        references: What a user would have picked without a search: uniform, global-magnitude, erk, balanced,
+            pyramidal, pq-0_5-1, pq-1-2. Names, or mappings of a name and options, as in {name: erk, percentages: [30]}.
         objectives: What is minimised: error, loss, kl, macs, parameters, bytes, milliseconds, pq-index.
         at_most: Bounds by measure, or as `bytes-share` in shares of the unpruned network.
         proxy: How batch-norm statistics are estimated anew: adaptive-batch-norm, adaptive-batch-norm-published, none.
@@ -76,6 +71,7 @@ class WeightRatios(Layerwise):
         shares: Sequence[float] = SHARES,
         m: int = 4,
         saliency: str | Mapping[str, Any] = "magnitude",
+        references: Sequence[str | Mapping[str, Any]] = OF_SHARES,
         objectives: Sequence[str] = ("error", "parameters"),
         at_most: Mapping[str, float] | None = None,
         proxy: Proxy = "adaptive-batch-norm",
@@ -109,7 +105,8 @@ class WeightRatios(Layerwise):
                 latency=latency,
             )
         )
-        super().__init__(task, treatment, Method(name, partial(network_scores, ranking), _referred), cache_megabytes)
+        methods = plugins.methods("reference", references, "weight-ratios", option="references")
+        super().__init__(task, treatment, Method(name, partial(network_scores, ranking), methods), cache_megabytes)
 
     def recover(
         self,

@@ -16,7 +16,6 @@ from emoprune.errors import ConfigError, ContractError
 from emoprune.problems.compute.device import seeded
 from emoprune.problems.networks.channels.inspection import check_prunable
 from emoprune.problems.networks.channels.prepare import NONE, ChannelsPrepared, Method, prepared_channels
-from emoprune.problems.networks.channels.references.catalogue import measuring
 from emoprune.problems.networks.channels.slicer import Slicer
 from emoprune.problems.networks.channels.widths import WidthLevels
 from emoprune.problems.networks.coupling.structure import Kept
@@ -35,6 +34,7 @@ from emoprune.problems.networks.subnetworks.turns import Turns
 from emoprune.problems.networks.task import Loaded, NetworkTask, Options, Precision, Proxy
 from emoprune.problems.networks.unpruned.by_name import network_named
 from emoprune.problems.networks.variant import Variant
+from emoprune.problems.storage.found_references import measuring
 from emoprune.records import Candidate, Split
 from emoprune.space import IntArray, Space
 

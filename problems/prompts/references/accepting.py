@@ -2,28 +2,115 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
+from emoprune.contracts import Found, Paper, Reference, about
+from emoprune.errors import ConfigError
+from emoprune.problems.prompts.references.contract import ReferenceInputs, Worth
+from emoprune.problems.prompts.references.ranked import SHARES, at_share
 from emoprune.space import IntArray, Space
 
-__all__ = ["RUNS", "Accepted", "Worth", "accepting"]
+__all__ = ["RUNS", "Accepted", "AcceptingInRuns", "HillClimbing", "ThresholdAccepting", "accepting"]
 
 THRESHOLD = 0.96
 RUNS = 8  # in how many a prompt is cut at first
 
-Worth = Callable[[IntArray, float], float | None]
+PROMPTQUINE = Paper("Evolving Prompts In-Context: An Open-ended, Self-replicating Perspective", "2506.17930")
+DELTA_DEBUGGING = Paper("Simplifying and Isolating Failure-Inducing Input", appeared="Zeller and Hildebrandt, 2002")
+COST = "as many prompts as reference_prompts says, on the search part"
+
+_log = logging.getLogger("emoprune")
+
+
+@about("pruning", ["tokens"], serves=["prompt-tokens"], cost=COST, papers=[PROMPTQUINE, DELTA_DEBUGGING])
+@dataclass(frozen=True, slots=True)
+class AcceptingInRuns:
+    """Delete whole runs of tokens, then halves of them down to single ones, each if what is left is good enough.
+
+    Source: TAPruning of PromptQuine (arXiv 2506.17930), with runs that get shorter as in delta debugging.
+
+    Args:
+        threshold: Which share of the best so far is good enough.
+        runs: In how many runs the prompt is cut at first.
+    """
+
+    threshold: float = THRESHOLD
+    runs: int = RUNS
+    order: ClassVar[int] = 1
+
+    def __post_init__(self) -> None:
+        _check(self.threshold)
+        if self.runs < 1:
+            raise ConfigError(f"runs: expected 1 or more, found {self.runs}")
+
+    def found(self, inputs: ReferenceInputs) -> Found:
+        """Return where it ended, and where it first kept no more than each share of the tokens."""
+        return _found("accepting-in-runs", inputs, threshold=self.threshold, runs=self.runs)
+
+
+@about("pruning", ["tokens"], serves=["prompt-tokens"], cost=COST, papers=[PROMPTQUINE])
+@dataclass(frozen=True, slots=True)
+class ThresholdAccepting:
+    """Delete one token after the other, each if what is left is good enough.
+
+    Source: TAPruning of PromptQuine (arXiv 2506.17930).
+
+    Args:
+        threshold: Which share of the best so far is good enough.
+    """
+
+    threshold: float = THRESHOLD
+    order: ClassVar[int] = 2
+
+    def __post_init__(self) -> None:
+        _check(self.threshold)
+
+    def found(self, inputs: ReferenceInputs) -> Found:
+        """Return where it ended, and where it first kept no more than each share of the tokens."""
+        return _found("threshold-accepting", inputs, threshold=self.threshold)
+
+
+@about("pruning", ["tokens"], serves=["prompt-tokens"], cost=COST, papers=[PROMPTQUINE])
+@dataclass(frozen=True, slots=True)
+class HillClimbing:
+    """Delete one token after the other, each if what is left is better.
+
+    Source: SAHCPruner of PromptQuine (arXiv 2506.17930).
+    """
+
+    order: ClassVar[int] = 3
+
+    def found(self, inputs: ReferenceInputs) -> Found:
+        """Return where it ended, and where it first kept no more than each share of the tokens."""
+        return _found("hill-climbing", inputs, strict=True)
+
+
+def _check(threshold: float) -> None:
+    if not 0 < threshold <= 1:
+        raise ConfigError(f"threshold: expected a share above 0 and at most 1, found {threshold}")
+
+
+def _found(
+    name: str, inputs: ReferenceInputs, *, strict: bool = False, threshold: float = THRESHOLD, runs: int | None = None
+) -> Found:
+    _log.info("references: %s measures up to %d prompts", name, inputs.most)
+    ended = accepting(inputs.worth, inputs.space, strict=strict, threshold=threshold, runs=runs, most=inputs.most)
+    halts = ended.halts(inputs.space, SHARES)
+    on_the_way = [Reference(at_share(name, share), genome) for share, genome in halts.items()]
+    return Found((Reference(name, ended.genome), *on_the_way))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Accepted:
-    """What deletion accepted in turn, the whole one first, what the best was worth, how many genomes were measured."""
+    """What deletion accepted in turn, the whole one first, and what the best was worth."""
 
     path: Sequence[IntArray]
     worth: float
-    evaluations: int
 
     @property
     def genome(self) -> IntArray:
@@ -84,7 +171,7 @@ def accepting(
         changed = False
         for run in _runs(np.flatnonzero(space.free & (path[-1] > 0)), length, rng):
             if most is not None and len(measured) >= most:
-                return Accepted(path, best, len(measured))
+                return Accepted(path, best)
             tried = path[-1].copy()
             tried[run] = 0
             if not space.legal(tried)[0]:
@@ -95,7 +182,7 @@ def accepting(
                 best, changed = max(best, found), True
         ended = length == 1 and not changed
         length = max(1, length // 2)
-    return Accepted(path, best, len(measured))
+    return Accepted(path, best)
 
 
 def _runs(genes: IntArray, length: int, rng: np.random.Generator | None) -> list[IntArray]:

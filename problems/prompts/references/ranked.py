@@ -1,19 +1,18 @@
-"""Deletion at a rate: of the least surprising tokens, or of random ones."""
+"""Deletion at a rate: what is scored highest stays."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
 
-from emoprune.problems.prompts.data.examples import Example
-from emoprune.problems.prompts.scorers.contract import Scorer
-from emoprune.problems.prompts.spans import Spans
-from emoprune.problems.prompts.template import MASK
+from emoprune.contracts import Reference
 from emoprune.space import IntArray, Space
 
-__all__ = ["kept_by", "random_order", "surprisal_of"]
+__all__ = ["SHARES", "at_share", "at_shares", "kept_by", "random_order"]
 
 FloatArray = NDArray[np.float64]
+
+SHARES = (0.75, 0.5, 0.25)  # of the tokens that stay
 
 
 def kept_by(scores: FloatArray, space: Space, share: float) -> IntArray:
@@ -30,24 +29,11 @@ def random_order(space: Space, rng: np.random.Generator) -> FloatArray:
     return rng.random(len(space))
 
 
-def surprisal_of(spans: Spans, example: Example, scorer: Scorer) -> FloatArray:
-    """Return how surprising each span of a prompt is to the model, shape (spans,), the prompt being about `example`.
+def at_share(name: str, share: float) -> str:
+    """Return what the reference of a method is called that keeps a share of the tokens."""
+    return f"{name}-{round(100 * share)}"
 
-    What a model expects anyway carries little, so compression by perplexity deletes the least surprising tokens.
 
-    Source: LLMLingua (arXiv 2310.05736), without its budgets for parts of a prompt.
-    """
-    filled = iter(example.inputs)
-    texts = [
-        text if not slot else ("" if text == f"{{{MASK}}}" else next(filled))
-        for text, slot in zip(spans.texts, spans.slots.tolist(), strict=True)
-    ]
-    scores = scorer.token_scores("".join(texts))
-    starts = np.cumsum([0, *map(len, texts)])
-    # A token may begin before the space that its span begins with, or reach over two spans; its last character says
-    # where it belongs.
-    owners = np.searchsorted(starts, np.maximum(scores.spans[:, 1] - 1, 0), side="right") - 1
-    surprisal = np.zeros(len(texts))
-    finite = np.where(np.isfinite(scores.surprisal), scores.surprisal, 1e3)
-    np.add.at(surprisal, np.minimum(owners, len(texts) - 1), finite)
-    return surprisal
+def at_shares(name: str, scores: FloatArray, space: Space) -> tuple[Reference, ...]:
+    """Return a reference for each of `SHARES`, in which the tokens with the highest scores, shape (genes,), stay."""
+    return tuple(Reference(at_share(name, share), kept_by(scores, space, share)) for share in SHARES)

@@ -2,29 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Protocol
 
-import numpy as np
-from numpy.typing import NDArray
-
 from emoprune.problems.prompts.data.examples import Example
+from emoprune.problems.prompts.objectives.contract import Answers
 from emoprune.problems.prompts.scorers.contract import Choices, Prompted
 from emoprune.space import IntArray
 
-__all__ = ["Judged", "Task"]
-
-FloatArray = NDArray[np.float64]
-Judged = Mapping[str, FloatArray]  # by measure, one number per example asked about
+__all__ = ["Task"]
 
 
 class Task(Protocol):
     """What a prompt is put to examples for."""
-
-    @property
-    def measures(self) -> Sequence[str]:
-        """The names of what it can measure, the usual one first."""
-        ...
 
     @property
     def choices(self) -> Choices:
@@ -52,8 +42,8 @@ class Task(Protocol):
         """
         ...
 
-    def judged(self, prompted: Prompted, examples: Sequence[Example], rows: IntArray) -> Judged:
-        """Put the prompt to some of the examples, and return what came of each, by measure, shape (rows,).
+    def answers(self, prompted: Prompted, examples: Sequence[Example], rows: IntArray) -> Answers:
+        """Put the prompt to some of a part's examples, and return what came of each.
 
         Raises:
             FloatingPointError: The model answers with numbers that are not finite.

@@ -12,8 +12,8 @@ import numpy as np
 
 from emoprune.errors import ConfigError
 from emoprune.problems.prompts.data.examples import Example
+from emoprune.problems.prompts.objectives.contract import Answers
 from emoprune.problems.prompts.scorers.contract import Choices, Prompted
-from emoprune.problems.prompts.tasks.contract import Judged
 from emoprune.space import IntArray
 
 __all__ = ["Match", "Writing", "last_number"]
@@ -38,11 +38,6 @@ class Writing:
     def __post_init__(self) -> None:
         if self.limit < 1:
             raise ConfigError(f"answer_tokens: expected 1 or more, found {self.limit}")
-
-    @property
-    def measures(self) -> tuple[str, ...]:
-        """What can be measured of written answers."""
-        return ("accuracy",)
 
     @property
     def choices(self) -> Choices:
@@ -72,12 +67,12 @@ class Writing:
             )
         return []
 
-    def judged(self, prompted: Prompted, examples: Sequence[Example], rows: IntArray) -> Judged:
+    def answers(self, prompted: Prompted, examples: Sequence[Example], rows: IntArray) -> Answers:
         """Write an answer to some of the examples, and compare it with the wanted one."""
         said = prompted.continuations(rows, self.limit, self.stop)
         wanted = [self._essence(examples[row].answer) for row in rows.tolist()]
         hits = [self._essence(text) == answer for text, answer in zip(said, wanted, strict=True)]
-        return {"accuracy": np.array(hits, dtype=np.float64)}
+        return Answers.freely(np.array(hits, dtype=np.float64), said)
 
     def _essence(self, text: str) -> str | Decimal | None:
         return last_number(text) if self.match == "number" else " ".join(text.casefold().split())

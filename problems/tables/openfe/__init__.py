@@ -3,3 +3,11 @@
 Source: Zhang, Zhang, Fan, Luo, Liu, Liu, Cao, Jian, OpenFE: Automated Feature Generation with Expert-level Performance,
 arXiv:2211.12507.
 """
+
+from __future__ import annotations
+
+from emoprune.contracts import Paper
+
+__all__ = ["OPENFE"]
+
+OPENFE = Paper("OpenFE: Automated Feature Generation with Expert-level Performance", "2211.12507")

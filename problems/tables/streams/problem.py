@@ -5,28 +5,27 @@ from __future__ import annotations
 import json
 import runpy
 import shutil
-import statistics
-import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from importlib.resources import as_file, files
-from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from emoprune.contracts import Description, Direction, Failure, Inspection, Objective, Reference, Row
+from emoprune.contracts import Description, Inspection, Objective, Reference, Row, about
 from emoprune.errors import ConfigError, ContractError
 from emoprune.problems.storage.exported import about_folder
 from emoprune.problems.tables.computing import Computed
 from emoprune.problems.tables.formulas.formula import Column
 from emoprune.problems.tables.learners.by_name import learner_plan
-from emoprune.problems.tables.learners.contract import Learner, Model
+from emoprune.problems.tables.learners.contract import Learner
+from emoprune.problems.tables.measures import Measures
 from emoprune.problems.tables.metrics import metric_named
-from emoprune.problems.tables.reading.making import TaskName, Wanted
-from emoprune.problems.tables.reading.sources import Source, read_table
+from emoprune.problems.tables.objectives.contract import Seen, Trained
+from emoprune.problems.tables.options import TableOptions
+from emoprune.problems.tables.reading.sources import read_table
 from emoprune.problems.tables.standalone.stream import FORMAT, Reselector
 from emoprune.problems.tables.streams.windows import Policy, Steps, Windows
 from emoprune.problems.tables.table import Task
@@ -38,60 +37,50 @@ __all__ = ["TabularStream"]
 CLUSTERS = tuple(range(2, 11))
 THRESHOLDS = (0.0, 0.3, 0.5, 0.7, 0.9, 1.01)  # 0 never chooses anew, above 1 every window does
 WEIGHTS = (0.0, 0.25, 0.5, 0.75, 1.0)
-COSTS = ("milliseconds", "columns", "changes")
-WARM_UP, TIMED = 5, 31
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StreamOptions(TableOptions):
+    """What a search for policies takes.
+
+    Args:
+        time: A column to sort the rows by; without one they are in order already.
+        ignore: Patterns of columns that are left out; categories always are.
+        costs: What is minimised besides: objectives by name, such as milliseconds, columns and changes (`emoprune list
+            objectives`), or as mappings of a name and options.
+        select: The share of windows to choose from the front on, after those to search on.
+        test: The share of windows to report on, the last ones.
+        window: Rows of a window.
+    """
+
+    problem: ClassVar[str] = "tabular-stream"
+
+    costs: Sequence[str | Mapping[str, Any]] = ("milliseconds",)
+    window: int = 256
+
+
+@about("pruning", ["columns"], cost="one model for each window of each policy", training=True)
 class TabularStream:
     """Choose columns of a stream in windows: how many, by which weights, and at which drift anew.
 
     Rows are taken in their order. In each window columns are weighted by how tight they are inside the clusters of its
     rows, and by mutual information with the target; the heaviest stay. What is learnt on a window with the columns that
     are kept then is scored on the next window.
-
-    Args:
-        data: A built-in table, a .csv, .tsv or .parquet file, or `package.module:function`.
-        target: The column to predict, unless the data brings its target.
-        time: A column to sort the rows by; without one they are in order already.
-        task: classification or regression; auto takes texts and few different whole numbers for classes.
-        ignore: Patterns of columns that are left out; categories always are.
-        window: Rows of a window.
-        learner: lightgbm, logistic, ridge, random-forest, or an estimator's import target; with options as a mapping.
-        metric: error, or a name of scikit-learn's; auto is the error, or the root of the mean squared error.
-        costs: What is minimised besides: milliseconds (median for the prediction of one row), columns, changes (how
-            often columns are chosen anew).
-        select: The share of windows to choose from the front on, after those to search on.
-        test: The share of windows to report on, the last ones.
     """
 
-    def __init__(
-        self,
-        *,
-        data: str,
-        target: str | None = None,
-        time: str | None = None,
-        task: TaskName = "auto",
-        ignore: Sequence[str] = (),
-        window: int = 256,
-        learner: str | Mapping[str, Any] = "lightgbm",
-        metric: str = "auto",
-        costs: Sequence[str] = ("milliseconds",),
-        select: float = 0.2,
-        test: float = 0.2,
-    ) -> None:
-        unknown = [name for name in costs if name not in COSTS]
-        if unknown or len(set(costs)) != len(costs):
-            raise ConfigError(f"costs: expected some of {', '.join(COSTS)}, each once, found {list(costs)}")
-        self._name = data
-        self._costs = tuple(costs)
-        self._table = read_table(Source(data, target, None, time, Wanted(task, (), tuple(ignore))))
+    options: ClassVar[type[StreamOptions]] = StreamOptions
+
+    def __init__(self, **given: Any) -> None:
+        options = StreamOptions(**given)
+        self._name = options.data
+        self._table = read_table(options.source)
         numbers = [str(term) for term in self._table.kinds.numbers]
         if not numbers:
             raise ConfigError("data: expected columns of numbers to cluster, found none")
         self._columns = tuple(Column(name) for name in numbers)
-        self._steps = Steps.of(self._table, window, select, test)
-        self._plan = learner_plan(learner, self._table.task)
-        self._metric = metric_named(metric, self._table.task)
+        self._steps = Steps.of(self._table, options.window, options.select, options.test)
+        self._plan = learner_plan(options.learner, self._table.task)
+        self._measures = Measures.of(metric_named(options.metric, self._table.task), options.costs, options.problem)
         self._computed: Computed | None = None
         self._learner: Learner | None = None
         self._windows: Windows | None = None
@@ -110,10 +99,9 @@ class TabularStream:
     @property
     def objectives(self) -> tuple[Objective, ...]:
         """The metric on the next window, and the costs."""
-        worst = {"columns": float(len(self._columns)), "changes": float(len(self._steps.windows))}
-        units = {"milliseconds": "ms"}
-        costs = [Objective(name, Direction.MINIMISE, units.get(name, ""), worst.get(name)) for name in self._costs]
-        return (self._metric.objective, *costs)
+        places = np.arange(len(self._columns))
+        whole = Seen(self._table, self._columns, tuple(places for _ in self._steps.windows))
+        return self._measures.objectives(whole)
 
     def inspect(self) -> Inspection:
         """Return how many windows there are for what, and which columns are left out."""
@@ -163,15 +151,17 @@ class TabularStream:
             inputs = computed.matrix(terms, block, block.scored)
             predictions.append(model.predict(inputs))
         rows = np.concatenate([self._steps.windows[number] for number in steps])
-        score = self._metric(self._table.target[rows], np.concatenate(predictions))
-        values = {
-            "columns": float(policy.keep),
-            "changes": float(sum(not np.array_equal(*pair) for pair in pairwise(kept))),
-        }
-        if "milliseconds" in self._costs:
-            values["milliseconds"] = _milliseconds(model, inputs)
-        row = [score, *(values[name] for name in self._costs)]
-        return row if np.isfinite(row).all() else Failure(f"{self._metric.name} is {score} with this policy")
+        trained = Trained(
+            target=self._table.target[rows],
+            predictions=np.concatenate(predictions),
+            model=model,
+            by_row=lambda: lambda turn: model.predict(inputs[turn % len(inputs)][np.newaxis]),
+        )
+        seen = Seen(self._table, tuple(terms), tuple(kept), trained)
+        metric = self._measures.metric
+        values = {metric.name: metric(trained.target, trained.predictions)}
+        values |= self._measures.counted(seen) | self._measures.measured(seen)
+        return self._measures.row(values, "with this policy")
 
     def references(self) -> tuple[Reference, ...]:
         """Return all columns, then half and a quarter of them: chosen once, at drift, and in every window."""
@@ -255,14 +245,3 @@ class TabularStream:
     def __getstate__(self) -> dict[str, Any]:
         # Workers compute for themselves.
         return {**vars(self), "_computed": None, "_learner": None, "_windows": None}
-
-
-def _milliseconds(model: Model, inputs: NDArray[np.float64]) -> float:
-    """Return the median time for the prediction of one row, after a few that do not count."""
-    spent = []
-    for turn in range(WARM_UP + TIMED):
-        row = inputs[turn % len(inputs)][np.newaxis]
-        begun = time.perf_counter()
-        model.predict(row)
-        spent.append(1000 * (time.perf_counter() - begun))
-    return statistics.median(spent[WARM_UP:])

@@ -15,12 +15,12 @@ __all__ = ["inspection_of"]
 SHOWN = 200  # columns
 
 
-def inspection_of(name: str, task: TableTask) -> Inspection:
+def inspection_of(task: TableTask) -> Inspection:
     """Return what a person wants to know of a table before searching its columns."""
     table, parts = task.table, task.parts
     catalogue = Catalogue(table.kinds)
     summary: dict[str, str | int | float | bool] = {
-        "table": name,
+        "table": task.options.data,
         "task": table.task.value,
         "rows": len(table),
         "columns": len(table.columns),

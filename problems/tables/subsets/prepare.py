@@ -2,28 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import logging
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from emoprune.errors import ConfigError
+from emoprune.contracts import Reference, ReferenceMethod
+from emoprune.errors import ConfigError, ContractError
 from emoprune.problems.storage.kept import kept_json, write_json
 from emoprune.problems.tables.formulas.formula import Formula, Term, from_plain, plain_of
-from emoprune.problems.tables.racing import Yardstick, plain_yardsticks, read_yardsticks
-from emoprune.problems.tables.subsets.references.catalogue import found_by
-from emoprune.problems.tables.subsets.references.inputs import ReferenceInputs, Subset
+from emoprune.problems.tables.racing import Baseline, plain_baselines, read_baselines
+from emoprune.problems.tables.subsets.references.inputs import ReferenceInputs, SubsetReference
 from emoprune.problems.tables.task import Loaded, TableTask
 
-__all__ = ["NewFeatures", "kept_features", "kept_references", "kept_yardsticks"]
+__all__ = ["NewFeatures", "kept_baselines", "kept_features", "kept_references"]
+
+Subset = tuple[str, tuple[Term, ...]]  # a name, and what is kept
+
+_log = logging.getLogger("emoprune")
 
 
 @dataclass(frozen=True, slots=True)
 class NewFeatures:
     """New features that a search may choose: by a bit each, or through slots that can hold any of the others.
 
-    `openfe` is the plain answer, the most important first; `considered` counts the formulas that were looked at, and
-    `possible` those there are.
+    `openfe` is the plain answer, as much of it as one genome can keep, the most important first; `considered` counts
+    the formulas that were looked at, and `possible` those there are.
     """
 
     survivors: tuple[Formula, ...] = ()
@@ -55,22 +60,50 @@ def _formula(plain: Any, path: Path) -> Formula:
     return found
 
 
-def kept_references(path: Path, names: Sequence[str], inputs: Callable[[], ReferenceInputs]) -> list[Subset]:
-    """Return the references that lie in a file, or make them and write them there."""
+def kept_references(
+    path: Path, methods: Mapping[str, ReferenceMethod[ReferenceInputs]], inputs: Callable[[], ReferenceInputs]
+) -> list[Subset]:
+    """Return all columns, called `unpruned`, and what the methods pick; found in a file, or made and written there."""
 
     def made() -> list[dict[str, Any]]:
-        found = found_by(names, inputs())
+        found = _found(methods, inputs())
         return [{"name": name, "terms": [plain_of(term) for term in terms]} for name, terms in found]
 
     plain = kept_json(path, made, refuse_torn=True, end="")
     return [(str(each["name"]), tuple(from_plain(term) for term in each["terms"])) for each in plain]
 
 
-def kept_yardsticks(
+def _found(methods: Mapping[str, ReferenceMethod[ReferenceInputs]], inputs: ReferenceInputs) -> list[Subset]:
+    """Let each method pick, with randomness of its own.
+
+    Raises:
+        ContractError: A method wants genomes measured, or picks one that is not legal.
+    """
+    picked: list[Subset] = [("unpruned", inputs.columns)]
+    for name, method in methods.items():
+        found = method.found(inputs.called(name))
+        if found.starts:
+            raise ContractError(f"reference {name!r}: expected no starts, found some; measure with `inputs.loss`")
+        picked += [(each.name, _terms(each, inputs, name)) for each in found.references]
+        if not found.references:
+            _log.info("references: %s found nothing on this table", name)
+        for note in found.notes:
+            _log.info("references: %s", note)
+    return picked
+
+
+def _terms(reference: Reference, inputs: ReferenceInputs, method: str) -> tuple[Term, ...]:
+    if isinstance(reference, SubsetReference):
+        return reference.terms
+    inputs.space.check(reference.genome, f"reference {method!r}")
+    return inputs.genes.decoded(reference.genome)
+
+
+def kept_baselines(
     path: Path, task: TableTask, load: Callable[[], Loaded], subsets: Sequence[tuple[Term, ...]], seed: int
-) -> tuple[Yardstick, ...]:
-    """Return the yardsticks that lie in a file, or measure them and write them there."""
+) -> tuple[Baseline, ...]:
+    """Return the baselines that lie in a file, or measure them and write them there."""
     if not path.exists():
         loaded = load()
-        write_json(path, plain_yardsticks([task.yardstick(loaded, terms, seed) for terms in subsets]), end="")
-    return read_yardsticks(path)
+        write_json(path, plain_baselines([task.baseline(loaded, terms, seed) for terms in subsets]), end="")
+    return read_baselines(path)

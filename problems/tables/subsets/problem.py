@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -10,17 +10,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from emoprune import plugins
 from emoprune.contracts import Audit, Constraint, Description, Inspection, Objective, Reference, Row
 from emoprune.errors import ContractError
-from emoprune.problems.storage.kept_references import REFERENCES, check_names
+from emoprune.problems.storage.kept_references import REFERENCES
 from emoprune.problems.tables.formulas.formula import Column, Term, sources
-from emoprune.problems.tables.subsets.audit import audit_subsets
+from emoprune.problems.tables.options import SubsetOptions
+from emoprune.problems.tables.subsets.audits.contract import SubsetFront
 from emoprune.problems.tables.subsets.export import export_subset
 from emoprune.problems.tables.subsets.genes import SubsetGenes
 from emoprune.problems.tables.subsets.inspection import inspection_of
-from emoprune.problems.tables.subsets.prepare import NewFeatures, kept_features, kept_references, kept_yardsticks
-from emoprune.problems.tables.subsets.references.catalogue import METHODS
+from emoprune.problems.tables.subsets.prepare import NewFeatures, kept_baselines, kept_features, kept_references
 from emoprune.problems.tables.subsets.references.inputs import ReferenceInputs
+from emoprune.problems.tables.table import Table
 from emoprune.problems.tables.task import Loaded, TableTask
 from emoprune.records import Candidate, Split
 from emoprune.space import IntArray, Space
@@ -32,16 +34,13 @@ class SubsetProblem:
     """A search for subsets of a table's columns and of new features.
 
     Args:
-        task: The table, and how subsets of it are measured.
-        name: What a person calls the table.
-        references: Names of reference methods.
+        table: The table.
+        options: What is measured of its subsets, and which references stand beside them.
     """
 
-    def __init__(self, task: TableTask, name: str, references: Sequence[str]) -> None:
-        check_names(references, METHODS)
-        self.task = task
-        self._name = name
-        self._methods = tuple(references)
+    def __init__(self, table: Table, options: SubsetOptions) -> None:
+        self.task = TableTask(table, options)
+        self._methods = plugins.methods("reference", options.references, options.problem, option="references")
         self._genes: SubsetGenes | None = None
         self._references: tuple[Reference, ...] = ()
         self._held: Loaded | None = None
@@ -58,7 +57,7 @@ class SubsetProblem:
     @property
     def objectives(self) -> tuple[Objective, ...]:
         """The metric and the costs."""
-        return self.task.objectives(self.task.table.terms)
+        return self.task.objectives
 
     @property
     def constraints(self) -> tuple[Constraint, ...]:
@@ -84,23 +83,25 @@ class SubsetProblem:
 
     def inspect(self) -> Inspection:
         """Return what the table holds, how it is split, and how many features can be made of it."""
-        return inspection_of(self._name, self.task)
+        return inspection_of(self.task)
 
     def prepare(self, folder: Path, seed: int) -> None:
         """Find new features and references in `folder`, or make them and keep them there."""
         making = _Making(self.task)
         found = kept_features(folder / "new-features.json", lambda: self._new_features(seed))
         bits: tuple[Term, ...] = (*self.task.table.terms, *found.survivors)
-        self._genes = SubsetGenes(bits, found.others, self._slots)
+        self._genes = genes = SubsetGenes(bits, found.others, self._slots)
         subsets = kept_references(
             folder / REFERENCES,
             self._methods,
-            lambda: ReferenceInputs(self.task, making.loaded, found.openfe, found.survivors, seed),
+            lambda: ReferenceInputs.of(
+                self.task, making.loaded, genes, openfe=found.openfe, survivors=found.survivors, seed=seed
+            ),
         )
-        self._references = self._each_once([(name, self._genes.encoded(terms)) for name, terms in subsets])
-        kept = [self._genes.decoded(reference.genome) for reference in self._references]
+        self._references = self._each_once([(name, genes.encoded(terms)) for name, terms in subsets])
+        kept = [genes.decoded(reference.genome) for reference in self._references]
         path = folder / "yardsticks.json"
-        self.task.hold_against(kept_yardsticks(path, self.task, lambda: making.loaded, kept, seed))
+        self.task.hold_against(kept_baselines(path, self.task, lambda: making.loaded, kept, seed))
 
     def _each_once(self, named: Sequence[tuple[str, IntArray]]) -> tuple[Reference, ...]:
         first: dict[bytes, Reference] = {}
@@ -151,15 +152,31 @@ class SubsetProblem:
     def audit(
         self,
         candidates: Sequence[Candidate],
-        folder: Path,  # noqa: ARG002  # the contract's; nothing here takes long enough to be kept
+        folder: Path,
         seed: int,
         *,
+        method: str | Mapping[str, Any] = "folds-and-permutations",
         repeats: int = 5,
         permutations: int = 3,
     ) -> Audit:
-        """Say whether the front can be believed: on fresh splits, on held-out rows, and with a shuffled target."""
-        subsets = [self._known.decoded(candidate.genome) for candidate in candidates]
-        return audit_subsets(self.task, self._loaded, subsets, repeats=repeats, permutations=permutations, seed=seed)
+        """Say whether the front can be believed: on fresh splits, on held-out rows, and with a shuffled target.
+
+        Args:
+            candidates: Members of the front.
+            folder: Where a method may keep what takes long.
+            seed: All randomness.
+            method: How: an audit's name or import target, or a mapping of that and options.
+            repeats: How often the rows are cut into fresh folds.
+            permutations: How often the target is shuffled.
+
+        Raises:
+            ConfigError: There is no such audit, or an option is wrong.
+        """
+        shared = {"repeats": repeats, "permutations": permutations}
+        chosen = plugins.method("audit", method, self.task.options.problem, option="method", shared=shared)
+        subsets = tuple(self._known.decoded(candidate.genome) for candidate in candidates)
+        answer: Audit = chosen(SubsetFront(self.task, self._loaded, subsets, folder, seed))
+        return answer
 
     def fingerprint(self) -> str:
         """Return a digest of the table."""

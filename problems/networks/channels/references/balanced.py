@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from emoprune.problems.networks.channels.references.inputs import Found, ReferenceInputs
+from emoprune.contracts import Found, Paper, about
+from emoprune.problems.networks.channels.references.inputs import ReferenceInputs
 from emoprune.problems.networks.channels.references.layers import Layers, proportional_curve
 from emoprune.problems.networks.channels.references.ratios import balanced_preferences
 from emoprune.problems.networks.channels.references.target import AtTargets, along
@@ -12,6 +13,13 @@ from emoprune.problems.networks.channels.references.target import AtTargets, alo
 __all__ = ["Balanced"]
 
 
+@about(
+    "pruning",
+    ["channels"],
+    serves=("channels", "subnetworks"),
+    cost="counting the costs of genomes; nothing is run",
+    papers=[Paper("Why Random Pruning Is All We Need to Start Sparse", "2210.02412")],
+)
 @dataclass(frozen=True, slots=True)
 class Balanced(AtTargets):
     """Genomes of balanced densities: every layer keeps as many weights as any other, or all it has.

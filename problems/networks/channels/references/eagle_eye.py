@@ -6,12 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from emoprune.contracts import Reference
+from emoprune.contracts import Found, MeasuredErrors, Paper, Reference, Starts, about
 from emoprune.errors import ConfigError
-from emoprune.problems.networks.channels.references.inputs import Found, Measured, ReferenceInputs
+from emoprune.problems.networks.channels.references.inputs import ReferenceInputs
 from emoprune.problems.networks.channels.references.target import AtTargets, widest_within
 from emoprune.problems.networks.channels.references.uniform import uniform_curve
-from emoprune.problems.storage.kept_references import Starts
 from emoprune.space import IntArray
 
 __all__ = ["EagleEye"]
@@ -30,6 +29,13 @@ class _Drawn:
     tries: int
 
 
+@about(
+    "pruning",
+    ["channels"],
+    serves=["channels"],
+    cost="50 evaluations for each target",
+    papers=[Paper("EagleEye: Fast Sub-net Evaluation for Efficient Neural Network Pruning", "2007.02491")],
+)
 @dataclass(frozen=True, slots=True)
 class EagleEye(AtTargets):
     """For each target the best of some random genomes whose cost is within 0.005 of it, above or below.
@@ -69,7 +75,7 @@ class EagleEye(AtTargets):
                 references.append(Reference(f"{label}-off-band", drawn.nearest))
         return Found(tuple(references), starts, tuple(notes))
 
-    def picked(self, inputs: ReferenceInputs, starts: Starts, measured: Measured) -> Found:
+    def picked(self, inputs: ReferenceInputs, starts: Starts, measured: MeasuredErrors) -> Found:
         """Return the best candidate of each target, the cheapest of equally good ones."""
         references, notes = [], []
         for label, inside in starts.items():

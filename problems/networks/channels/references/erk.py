@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from emoprune.problems.networks.channels.references.inputs import Found, ReferenceInputs
+from emoprune.contracts import Found, Paper, about
+from emoprune.problems.networks.channels.references.inputs import ReferenceInputs
 from emoprune.problems.networks.channels.references.layers import Layers, proportional_curve
 from emoprune.problems.networks.channels.references.ratios import erk_preferences
 from emoprune.problems.networks.channels.references.target import AtTargets, along
@@ -12,6 +13,13 @@ from emoprune.problems.networks.channels.references.target import AtTargets, alo
 __all__ = ["Erk"]
 
 
+@about(
+    "pruning",
+    ["channels"],
+    serves=("channels", "subnetworks"),
+    cost="counting the costs of genomes; nothing is run",
+    papers=[Paper("Rigging the Lottery: Making All Tickets Winners", "1911.11134")],
+)
 @dataclass(frozen=True, slots=True)
 class Erk(AtTargets):
     """Genomes of ERK densities: a layer keeps in proportion to its dimensions' sum over its number of weights.

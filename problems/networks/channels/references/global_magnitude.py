@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from emoprune.contracts import FloatArray
+from emoprune.contracts import FloatArray, Found, Paper, about
 from emoprune.errors import ConfigError
-from emoprune.problems.networks.channels.references.inputs import Found, ReferenceInputs
+from emoprune.problems.networks.channels.references.inputs import ReferenceInputs
 from emoprune.problems.networks.channels.references.target import AtTargets, along
 from emoprune.problems.networks.criteria.ranking import normalised
 from emoprune.space import IntArray
@@ -16,6 +16,18 @@ from emoprune.space import IntArray
 __all__ = ["GlobalMagnitude"]
 
 
+@about(
+    "pruning",
+    ["channels"],
+    serves=("channels", "subnetworks"),
+    cost="the scores of the criterion; nothing is run",
+    papers=[
+        Paper("Pruning Convolutional Neural Networks for Resource Efficient Inference", "1611.06440"),
+        Paper(
+            "Is Complexity Required for Neural Network Pruning? A Case Study on Global Magnitude Pruning", "2209.14624"
+        ),
+    ],
+)
 @dataclass(frozen=True, slots=True)
 class GlobalMagnitude(AtTargets):
     """Genomes whose units have the highest scores of the whole network, with a floor for each coupling group.

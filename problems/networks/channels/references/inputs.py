@@ -1,35 +1,34 @@
-"""What a method may look at to pick genomes, and what it hands back."""
+"""What a method may look at to pick the widths of coupling groups."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Literal, Protocol, get_args, runtime_checkable
+from dataclasses import dataclass
+from typing import Literal, get_args
 
 import numpy as np
 from torch import nn
 
-from emoprune.contracts import FloatArray, Reference
+from emoprune.contracts import FloatArray
 from emoprune.errors import ConfigError, ContractError
 from emoprune.plugins import nearest
 from emoprune.problems.networks.calibration.evidence import Scores
 from emoprune.problems.networks.channels.widths import WidthLevels
 from emoprune.problems.networks.coupling.structure import Structure
 from emoprune.problems.networks.evaluation.cost import CostModel
-from emoprune.problems.storage.kept_references import Starts
-from emoprune.space import IntArray
+from emoprune.space import IntArray, Space
 
-__all__ = ["Cost", "Found", "Measured", "Measuring", "Method", "ReferenceInputs"]
+__all__ = ["Cost", "ReferenceInputs"]
 
 Cost = Literal["macs", "parameters", "bytes"]
-Measured = Callable[[IntArray], FloatArray]  # genomes (n, groups) to errors (n,), infinite where nothing was measured
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ReferenceInputs:
-    """A network, the widths that its coupling groups can take, and what they cost.
+    """A network, the widths that its coupling groups can take, and what they cost: what a reference method is given.
 
-    `scores` rank each group's units, shape (units,) each. Targets are shares of the unpruned network's `cost`.
+    `network` is the unpruned one, in eval mode on the CPU, and stays as it is. `scores` rank each group's units, shape
+    (units,) each, the best ones highest. Targets are shares of the unpruned network's `cost`. All randomness comes from
+    `rng`.
 
     Raises:
         ConfigError: Nothing is counted as `cost`.
@@ -61,6 +60,11 @@ class ReferenceInputs:
         return counted(self.levels.decode(genomes))
 
     @property
+    def space(self) -> Space:
+        """One ordered gene per coupling group: the widths that it can take, narrow ones first."""
+        return self.levels.space
+
+    @property
     def unpruned(self) -> IntArray:
         """The genome of the unpruned network, shape (groups,)."""
         return self.levels.encode(np.array(self.levels.full))
@@ -82,29 +86,3 @@ class ReferenceInputs:
     def genomes_of_shares(self, shares: FloatArray) -> IntArray:
         """Return the genomes nearest to `shares` of each group's units, both (n, groups)."""
         return self.genomes_near(shares * np.array(self.levels.full))
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """The references of one method, what has to be measured for more of them, and what a person should know."""
-
-    references: tuple[Reference, ...] = ()
-    starts: Starts = field(default_factory=dict)
-    notes: tuple[str, ...] = ()
-
-
-class Method(Protocol):
-    """Picks genomes without a search; its options are its own."""
-
-    def found(self, inputs: ReferenceInputs) -> Found:
-        """Return the references that nothing has to be measured for, and what has to be for others."""
-        ...
-
-
-@runtime_checkable
-class Measuring(Method, Protocol):
-    """Picks some of its genomes from what was measured."""
-
-    def picked(self, inputs: ReferenceInputs, starts: Starts, measured: Measured) -> Found:
-        """Return more references, from the errors of `starts`, which `found` returned."""
-        ...

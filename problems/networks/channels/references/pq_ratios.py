@@ -7,8 +7,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from emoprune.contracts import FloatArray
-from emoprune.problems.networks.channels.references.inputs import Found, ReferenceInputs
+from emoprune.contracts import FloatArray, Found, Paper, about
+from emoprune.problems.networks.channels.references.inputs import ReferenceInputs
 from emoprune.problems.networks.channels.references.layers import Layers
 from emoprune.problems.networks.channels.references.ratios import kept_share_of_pq
 from emoprune.problems.networks.channels.references.target import AtTargets, along
@@ -73,6 +73,13 @@ class PqRatios(AtTargets):
             shares.append(shares[-1] * staying)
 
 
+@about(
+    "pruning",
+    ["channels"],
+    serves=("channels", "subnetworks"),
+    cost="the PQ index of all weights in each round; nothing is run",
+    papers=[Paper("Pruning Deep Neural Networks from a Sparsity Perspective", "2302.05601")],
+)
 @dataclass(frozen=True, slots=True)
 class PqHalfAndOne(PqRatios):
     """Genomes of PQ ratios for p = 0.5 and q = 1."""
@@ -82,6 +89,13 @@ class PqHalfAndOne(PqRatios):
     q: ClassVar[float] = 1.0
 
 
+@about(
+    "pruning",
+    ["channels"],
+    serves=("channels", "subnetworks"),
+    cost="the PQ index of all weights in each round; nothing is run",
+    papers=[Paper("Pruning Deep Neural Networks from a Sparsity Perspective", "2302.05601")],
+)
 @dataclass(frozen=True, slots=True)
 class PqOneAndTwo(PqRatios):
     """Genomes of PQ ratios for p = 1 and q = 2."""

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from emoprune.contracts import FloatArray
-from emoprune.problems.networks.channels.references.inputs import Found, ReferenceInputs
+from emoprune.contracts import FloatArray, Found, Paper, about
+from emoprune.problems.networks.channels.references.inputs import ReferenceInputs
 from emoprune.problems.networks.channels.references.layers import Layers
 from emoprune.problems.networks.channels.references.target import AtTargets, along
 from emoprune.space import IntArray
@@ -15,6 +15,13 @@ from emoprune.space import IntArray
 __all__ = ["Pyramidal"]
 
 
+@about(
+    "pruning",
+    ["channels"],
+    serves=("channels", "subnetworks"),
+    cost="counting the costs of genomes; nothing is run",
+    papers=[Paper("Why Random Pruning Is All We Need to Start Sparse", "2210.02412")],
+)
 @dataclass(frozen=True, slots=True)
 class Pyramidal(AtTargets):
     """Genomes of pyramidal densities: the l-th layer keeps r^l, for an r between 0 and 1.

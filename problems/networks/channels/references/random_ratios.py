@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from emoprune.contracts import FloatArray
-from emoprune.problems.networks.channels.references.inputs import Found, ReferenceInputs
+from emoprune.contracts import FloatArray, Found, about
+from emoprune.problems.networks.channels.references.inputs import ReferenceInputs
 from emoprune.problems.networks.channels.references.ratios import proportional
 from emoprune.problems.networks.channels.references.target import AtTargets, Curve, along
 from emoprune.space import IntArray
@@ -13,6 +13,12 @@ from emoprune.space import IntArray
 __all__ = ["RandomRatios"]
 
 
+@about(
+    "pruning",
+    ["channels"],
+    serves=("channels", "subnetworks"),
+    cost="counting the costs of genomes; nothing is run",
+)
 @dataclass(frozen=True, slots=True)
 class RandomRatios(AtTargets):
     """Genomes whose shares are proportional to numbers drawn uniformly per coupling group and target."""

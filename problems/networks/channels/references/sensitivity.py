@@ -6,10 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from emoprune.contracts import FloatArray
-from emoprune.problems.networks.channels.references.inputs import Found, Measured, ReferenceInputs
+from emoprune.contracts import FloatArray, Found, MeasuredErrors, Paper, Starts, about
+from emoprune.problems.networks.channels.references.inputs import ReferenceInputs
 from emoprune.problems.networks.channels.references.target import AtTargets, along
-from emoprune.problems.storage.kept_references import Starts
 from emoprune.space import IntArray
 
 __all__ = ["Sensitivity"]
@@ -18,6 +17,13 @@ ALONE = "alone"
 FREE = 1e-5  # a rise of the error below this is none
 
 
+@about(
+    "pruning",
+    ["channels"],
+    serves=["channels"],
+    cost="one evaluation for each width of each coupling group",
+    papers=[Paper("FastNAS", appeared="NVIDIA Model Optimizer, as its code does it")],
+)
 @dataclass(frozen=True, slots=True)
 class Sensitivity(AtTargets):
     """Genomes in which each coupling group is as narrow as a rise t of the error allows when it is alone.
@@ -32,7 +38,7 @@ class Sensitivity(AtTargets):
         """Return what has to be measured: every group at every width with all others full."""
         return Found(starts={ALONE: _each_alone(inputs)})
 
-    def picked(self, inputs: ReferenceInputs, starts: Starts, measured: Measured) -> Found:
+    def picked(self, inputs: ReferenceInputs, starts: Starts, measured: MeasuredErrors) -> Found:
         """Return a reference for each target."""
         unpruned = float(measured(inputs.unpruned[np.newaxis])[0])
         if not np.isfinite(unpruned):

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from emoprune.contracts import FloatArray, Reference
+from emoprune.contracts import FloatArray, Found, Reference
 from emoprune.errors import ConfigError
-from emoprune.problems.networks.channels.references.inputs import Found, ReferenceInputs
+from emoprune.problems.networks.channels.references.inputs import ReferenceInputs
 from emoprune.space import IntArray
 
 __all__ = ["AtTargets", "Curve", "Meeting", "along", "widest_within"]

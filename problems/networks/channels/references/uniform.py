@@ -6,14 +6,20 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from emoprune.contracts import FloatArray
-from emoprune.problems.networks.channels.references.inputs import Found, ReferenceInputs
+from emoprune.contracts import FloatArray, Found, about
+from emoprune.problems.networks.channels.references.inputs import ReferenceInputs
 from emoprune.problems.networks.channels.references.target import AtTargets, Curve, along
 from emoprune.space import IntArray
 
 __all__ = ["Uniform", "uniform_curve"]
 
 
+@about(
+    "pruning",
+    ["channels"],
+    serves=("channels", "subnetworks"),
+    cost="counting the costs of genomes; nothing is run",
+)
 @dataclass(frozen=True, slots=True)
 class Uniform(AtTargets):
     """Genomes that keep the same share of each coupling group, as near as its widths allow."""

@@ -13,7 +13,7 @@ from emoprune.problems.networks.coupling.structure import Part
 from emoprune.problems.networks.layers.treatments.contract import Treatment
 from emoprune.space import IntArray, Space
 
-__all__ = ["LayerLevels"]
+__all__ = ["LayerLevels", "going_down"]
 
 Shape = tuple[int, ...]
 
@@ -100,6 +100,18 @@ class LayerLevels:
         positions = np.array([part.positions for part in self.parts], dtype=np.int64)
         columns = {"macs": (gone * positions).sum(axis=1), "parameters": gone.sum(axis=1), "bytes": saved.sum(axis=1)}
         return [{name: unpruned[name] - float(own[row]) for name, own in columns.items()} for row in range(len(levels))]
+
+
+def going_down(levels: LayerLevels, steps: Sequence[int]) -> IntArray:
+    """Return the genomes from unpruned on, each with one layer a level lower: shape (steps + 1, layers).
+
+    Args:
+        levels: The layers and their levels.
+        steps: Which layer goes down in each step.
+    """
+    down = np.zeros((len(steps) + 1, len(levels.layers)), dtype=np.int64)
+    down[np.arange(1, len(steps) + 1), steps] = 1
+    return levels.space.full - np.cumsum(down, axis=0)
 
 
 def _left(part: Part, shape: Shape, treatment: Treatment) -> list[list[int]]:

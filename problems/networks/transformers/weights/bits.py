@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+import numpy as np
+
+from emoprune import plugins
 from emoprune.contracts import Reference
-from emoprune.problems.networks.layers.treatments.bit_references import bit_references
+from emoprune.problems.networks.layers.references.catalogue import OF_BITS, first_references
+from emoprune.problems.networks.layers.references.inputs import LayerReferenceInputs
 from emoprune.problems.networks.layers.treatments.bits import BITS, Rounding
 from emoprune.problems.networks.transformers.tasks.opening import Opened
 from emoprune.problems.networks.transformers.tasks.options import Options, Purpose
@@ -77,7 +81,11 @@ class TransformerBitWidths(LayerProblem):
         weights = {
             part.path: opened.task.model.get_submodule(part.path).weight.detach() for part in self._genes.levels.parts
         }
-        return bit_references(self._genes.levels, weights, weight_gradients(opened, self._genes.levels))
+        levels = self._genes.levels
+        inputs = LayerReferenceInputs.of(
+            levels, weights, lambda: weight_gradients(opened, levels), np.random.default_rng(0)
+        )
+        return first_references(plugins.methods("reference", OF_BITS, "transformer-bit-widths"), inputs)[0]
 
     def ranks(self) -> Ranks:
         """Return nothing: rounding treats all weights of a layer alike."""

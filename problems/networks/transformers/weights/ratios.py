@@ -6,16 +6,18 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import torch
 
 from emoprune import plugins
 from emoprune.contracts import Recovered, Reference
+from emoprune.problems.networks.layers.references.catalogue import OF_SHARES, first_references
+from emoprune.problems.networks.layers.references.inputs import LayerReferenceInputs
 from emoprune.problems.networks.layers.saliencies.contract import Need, ScoredLayer, needs_of, scores_of
 from emoprune.problems.networks.layers.treatments.contract import Treatment
 from emoprune.problems.networks.layers.treatments.levels import LayerLevels
 from emoprune.problems.networks.layers.treatments.patterns import Patterns
 from emoprune.problems.networks.layers.treatments.ratios import SHARES, WeightShares
-from emoprune.problems.networks.layers.treatments.share_references import share_references
 from emoprune.problems.networks.recovery.plan import Plan
 from emoprune.problems.networks.transformers.recovery.recover import Budget
 from emoprune.problems.networks.transformers.tasks.opening import Opened
@@ -119,10 +121,10 @@ class TransformerWeightRatios(LayerProblem):
     def made_references(self, opened: Opened) -> tuple[Reference, ...]:
         """Return uniform shares, and each method's shares at some percentages."""
         weights = {
-            f"{part.path}.weight": opened.task.model.get_submodule(part.path).weight.detach().numpy()
-            for part in self._genes.levels.parts
+            part.path: opened.task.model.get_submodule(part.path).weight.detach() for part in self._genes.levels.parts
         }
-        return share_references(self._genes.levels, weights)
+        inputs = LayerReferenceInputs.of(self._genes.levels, weights, dict, np.random.default_rng(0))
+        return first_references(plugins.methods("reference", OF_SHARES, "transformer-weight-ratios"), inputs)[0]
 
     def ranks(self) -> Ranks:
         """Return the order in which each layer's weights stay."""

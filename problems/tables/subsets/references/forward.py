@@ -2,42 +2,66 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
+from emoprune.contracts import Found, about
+from emoprune.errors import ConfigError
 from emoprune.problems.tables.formulas.formula import Term
-from emoprune.problems.tables.subsets.references.inputs import ReferenceInputs, Subset
+from emoprune.problems.tables.subsets.references.inputs import ReferenceInputs, SubsetReference
 
-__all__ = ["forward", "forward_new"]
+__all__ = ["Forward", "ForwardNew"]
 
-MOST = 6  # columns that are added
-TRIED = 30  # to choose from: the columns with the most mutual information, the new features that come first
-
-
-def forward(inputs: ReferenceInputs) -> list[Subset]:
-    """Return the subsets of two, four and six columns on the way, judged on the first fold."""
-    columns = [inputs.columns[place] for place in inputs.most_informative[:TRIED].tolist()]
-    return _grown(inputs, columns, "forward")
+COST = "a model for each of the columns tried, for each that is added"
 
 
-def forward_new(inputs: ReferenceInputs) -> list[Subset]:
-    """Do the same with new features to choose from as well, the most important ones; nothing if there are none."""
-    if not inputs.survivors:
-        return []
-    columns = [inputs.columns[place] for place in inputs.most_informative[: TRIED // 2].tolist()]
-    return _grown(inputs, [*columns, *inputs.survivors[: TRIED // 2]], "forward-new")
+@about("pruning", ["columns"], serves=["features", "feature-subset"], cost=COST, training=True)
+@dataclass(frozen=True, slots=True)
+class Forward:
+    """The columns that help most when they are added one at a time, judged on the first fold.
+
+    Args:
+        most: How many are added; every second of the subsets on the way is a reference.
+        tried: How many there are to choose from: those with the most mutual information with the target.
+    """
+
+    most: int = 6
+    tried: int = 30
+
+    def __post_init__(self) -> None:
+        if self.most < 2 or self.tried < 2:
+            raise ConfigError(f"forward: expected most and tried from 2 on, found {self.most} and {self.tried}")
+
+    def found(self, inputs: ReferenceInputs) -> Found:
+        """Return the subsets of two, four and more columns on the way."""
+        return Found(self._grown(inputs, _informative(inputs, self.tried), "forward"))
+
+    def _grown(self, inputs: ReferenceInputs, choice: list[Term], name: str) -> tuple[SubsetReference, ...]:
+        open_ones, chosen, found = list(choice), list[Term](), list[SubsetReference]()
+        while open_ones and len(chosen) < self.most:
+            losses = [inputs.loss([*chosen, term]) for term in open_ones]
+            chosen.append(open_ones.pop(losses.index(min(losses))))
+            if len(chosen) % 2 == 0 and open_ones:
+                found.append(inputs.keeping(f"{name}-{len(chosen)}", chosen))
+        return tuple(found)
 
 
-def _grown(inputs: ReferenceInputs, choice: list[Term], name: str) -> list[Subset]:
-    open_ones, chosen = list(choice), list[Term]()
-    found: list[Subset] = []
-    while open_ones and len(chosen) < MOST:
-        losses = [_loss(inputs, [*chosen, term]) for term in open_ones]
-        chosen.append(open_ones.pop(losses.index(min(losses))))
-        if len(chosen) in (2, 4, 6) and len(choice) > len(chosen):
-            found.append((f"{name}-{len(chosen)}", tuple(chosen)))
-    return found
+@about("pruning", ["columns", "formulas"], serves=["features", "feature-subset"], cost=COST, training=True)
+@dataclass(frozen=True, slots=True)
+class ForwardNew(Forward):
+    """The columns and new features that help most when they are added one at a time; nothing without new ones.
+
+    Args:
+        tried: How many there are to choose from: half of them columns, half new features, the most important ones.
+    """
+
+    def found(self, inputs: ReferenceInputs) -> Found:
+        """Return the subsets of two, four and more inputs on the way; nothing if there are no new features."""
+        if not inputs.survivors:
+            return Found()
+        half = self.tried // 2
+        choice = [*_informative(inputs, half), *inputs.survivors[:half]]
+        return Found(self._grown(inputs, choice, "forward-new"))
 
 
-def _loss(inputs: ReferenceInputs, terms: list[Term]) -> float:
-    block, computed = inputs.task.parts.folds[0], inputs.loaded.computed
-    model = inputs.loaded.learner.fitted(computed, block, terms, inputs.seed)
-    predictions = model.predict(computed.matrix(terms, block, block.scored))
-    return inputs.task.measures.metric.loss(inputs.task.table.target[block.scored], predictions)
+def _informative(inputs: ReferenceInputs, most: int) -> list[Term]:
+    return [inputs.columns[place] for place in inputs.most_informative()[:most].tolist()]

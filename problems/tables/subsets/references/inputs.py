@@ -1,54 +1,113 @@
-"""What reference methods work with, and what they find."""
+"""What reference methods of subsets may look at, and what they hand back."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
 
+from emoprune.contracts import Reference
 from emoprune.problems.tables.formulas.formula import Formula, Term
+from emoprune.problems.tables.subsets.genes import SubsetGenes
 from emoprune.problems.tables.subsets.references.information import information
 from emoprune.problems.tables.task import Loaded, TableTask
+from emoprune.space import Space
 
-__all__ = ["ReferenceInputs", "Subset", "sizes"]
+__all__ = ["ReferenceInputs", "SubsetReference", "sizes"]
 
-Subset = tuple[str, tuple[Term, ...]]  # a name, and what is kept
+IntArray = NDArray[np.int64]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False)
+class SubsetReference(Reference):
+    """A reference that also says what it keeps, in the order in which that was found."""
+
+    terms: tuple[Term, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class ReferenceInputs:
-    """A task on the rows to search on, and new features: OpenFE's plain answer, and those that have a bit each."""
+    """A task on the rows to search on, and the columns and new features that there are genes for.
+
+    Args:
+        task: The table, its rows to search on (`parts.search`, cut into `parts.folds`) and the metric.
+        loaded: The learner, and what computes features.
+        genes: What genomes mean.
+        openfe: OpenFE's plain answer, the most important feature first.
+        survivors: The new features that have a bit each.
+        seed: The run's.
+        rng: All randomness of the method.
+        most_informative: Returns the places of the columns, those first that tell most of the target alone, shape
+            (columns,); found once for all methods.
+    """
 
     task: TableTask
     loaded: Loaded
+    genes: SubsetGenes
     openfe: Sequence[Formula]
     survivors: Sequence[Formula]
     seed: int
+    rng: np.random.Generator
+    most_informative: Callable[[], IntArray]
+
+    @classmethod
+    def of(
+        cls,
+        task: TableTask,
+        loaded: Loaded,
+        genes: SubsetGenes,
+        *,
+        openfe: Sequence[Formula],
+        survivors: Sequence[Formula],
+        seed: int,
+    ) -> ReferenceInputs:
+        """Return the inputs of a method that is called nothing in particular."""
+
+        def most_informative() -> IntArray:
+            found = information(loaded.computed, task.parts.select, task.table.terms, seed)
+            return np.asarray(np.argsort(-found, kind="stable"))
+
+        rng = np.random.default_rng(seed)
+        return cls(task, loaded, genes, openfe, survivors, seed, rng, cache(most_informative))
+
+    def called(self, method: str) -> ReferenceInputs:
+        """Return the inputs of a method, with randomness of its own: leaving one out does not change the others."""
+        return replace(self, rng=np.random.default_rng([self.seed, *method.encode()]))
+
+    @property
+    def space(self) -> Space:
+        """Which genomes are legal."""
+        return self.genes.space
 
     @property
     def columns(self) -> tuple[Term, ...]:
         """The table's columns."""
         return self.task.table.terms
 
-    @cached_property
-    def most_informative(self) -> NDArray[np.int64]:
-        """The columns' places, those first that tell most of the target alone; found once for all methods."""
-        found = information(self.loaded.computed, self.task.parts.select, self.columns, self.seed)
-        return np.asarray(np.argsort(-found, kind="stable"))
+    def loss(self, terms: Sequence[Term]) -> float:
+        """Return what a model of these inputs loses on the first fold, in the metric made smaller."""
+        block, computed = self.task.parts.folds[0], self.loaded.computed
+        model = self.loaded.learner.fitted(computed, block, terms, self.seed)
+        predictions = model.predict(computed.matrix(terms, block, block.scored))
+        return self.task.measures.metric.loss(self.task.table.target[block.scored], predictions)
 
-    def rng(self, method: str) -> np.random.Generator:
-        """Return a generator of a method's own, so that leaving one out does not change the others."""
-        return np.random.default_rng([self.seed, *method.encode()])
+    def keeping(self, name: str, terms: Sequence[Term]) -> SubsetReference:
+        """Return the reference that keeps these.
 
-    def named(self, method: str, order: Sequence[int] | NDArray[np.int64]) -> list[Subset]:
+        Raises:
+            ContractError: There are no genes for one of them.
+        """
+        return SubsetReference(name, self.genes.encoded(terms), tuple(terms))
+
+    def first(self, method: str, order: Sequence[int] | IntArray) -> tuple[SubsetReference, ...]:
         """Return the first half, quarter and eighth of the columns in an order, each by a name with its size."""
-        return [
-            (f"{method}-{size}", tuple(self.columns[place] for place in sorted(order[:size])))
+        return tuple(
+            self.keeping(f"{method}-{size}", [self.columns[place] for place in sorted(order[:size])])
             for size in sizes(len(self.columns))
-        ]
+        )
 
 
 def sizes(columns: int) -> list[int]:

@@ -3,58 +3,72 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import bootstrap, kendalltau
 
-from emoprune.contracts import Audit, Finding, Table
+from emoprune.contracts import Audit, Finding, Table, about
 from emoprune.errors import ConfigError
 from emoprune.problems.tables.computing import Computed
 from emoprune.problems.tables.formulas.formula import Term
 from emoprune.problems.tables.racing import spread_of
 from emoprune.problems.tables.splits import Block, folds_of
+from emoprune.problems.tables.subsets.audits.contract import SubsetFront
 from emoprune.problems.tables.table import Table as Data
 from emoprune.problems.tables.table import Task
 from emoprune.problems.tables.task import Loaded, TableTask
 
-__all__ = ["audit_subsets", "guessed"]
+__all__ = ["FoldsAndPermutations", "guessed"]
 
 FloatArray = NDArray[np.float64]
 
 CLEARLY = 3.0  # spreads
 
 
-def audit_subsets(
-    task: TableTask,
-    loaded: Loaded,
-    subsets: Sequence[tuple[Term, ...]],
-    *,
-    repeats: int,
-    permutations: int,
-    seed: int,
-) -> Audit:
-    """Return how far the scores that led the search hold, for subsets along the front.
+@about(
+    "audit",
+    ["columns", "formulas"],
+    serves=["features", "feature-subset"],
+    cost="models of each subset: on all folds again for each repeat and each permutation",
+    training=True,
+)
+@dataclass(frozen=True, slots=True)
+class FoldsAndPermutations:
+    """How far the scores that led the search hold: on fresh folds, on held-out rows, and with a shuffled target.
 
-    Raises:
-        ConfigError: There are no repeats, or no permutations.
+    Args:
+        repeats: How often the rows are cut into fresh folds.
+        permutations: How often the target is shuffled.
     """
-    if repeats < 2 or permutations < 1:
-        raise ConfigError(
-            f"expected at least 2 repeats and 1 permutation, found {repeats} and {permutations}; ask for more"
-        )
-    led = np.array([_mean_loss(task, loaded, task.parts.folds, terms) for terms in subsets])
-    rows = np.sort(np.concatenate([task.parts.search, task.parts.select.scored]))
-    folds = [folds_of(task.table, rows, task.options.splits, seed + turn + 1) for turn in range(repeats)]
-    fresh = np.array([[_mean_loss(task, loaded, own, terms) for own in folds] for terms in subsets])
-    held = np.array([_mean_loss(task, loaded, (task.parts.test,), terms) for terms in subsets])
-    findings = [
-        _agreement(led, fresh.mean(axis=1), "fresh folds"),
-        _agreement(led, held, "the rows to test on"),
-        _optimism(led, held, task),
-        _shuffled(task, subsets, permutations, seed),
-    ]
-    return Audit(findings, {"subsets": _table(task, subsets, led, fresh, held)})
+
+    repeats: int = 5
+    permutations: int = 3
+
+    def __post_init__(self) -> None:
+        if self.repeats < 2 or self.permutations < 1:
+            raise ConfigError(
+                f"expected at least 2 repeats and 1 permutation, found {self.repeats} and {self.permutations}; ask for "
+                "more"
+            )
+
+    def __call__(self, front: SubsetFront) -> Audit:
+        """Return four findings, and a table of the subsets."""
+        task, loaded, subsets = front.task, front.loaded, front.subsets
+        led = np.array([_mean_loss(task, loaded, task.parts.folds, terms) for terms in subsets])
+        rows = np.sort(np.concatenate([task.parts.search, task.parts.select.scored]))
+        seeds = [front.seed + turn + 1 for turn in range(self.repeats)]
+        folds = [folds_of(task.table, rows, task.options.cut, seed) for seed in seeds]
+        fresh = np.array([[_mean_loss(task, loaded, own, terms) for own in folds] for terms in subsets])
+        held = np.array([_mean_loss(task, loaded, (task.parts.test,), terms) for terms in subsets])
+        findings = [
+            _agreement(led, fresh.mean(axis=1), "fresh folds"),
+            _agreement(led, held, "the rows to test on"),
+            _optimism(led, held, task),
+            _shuffled(task, subsets, self.permutations, front.seed),
+        ]
+        return Audit(findings, {"subsets": _table(task, subsets, led, fresh, held)})
 
 
 def _mean_loss(task: TableTask, loaded: Loaded, blocks: Sequence[Block], terms: Sequence[Term]) -> float:

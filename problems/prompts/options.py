@@ -1,0 +1,148 @@
+"""The options of the problems: each written and documented once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from emoprune.errors import ConfigError
+from emoprune.problems.prompts.data.few_shot import FewShot
+from emoprune.problems.prompts.data.splitting import Sizes
+from emoprune.problems.prompts.prompt_data import Asked, TaskName
+from emoprune.problems.prompts.scorers.calling import Endpoint
+from emoprune.problems.prompts.tasks.writing import Match, Writing
+
+__all__ = ["Given", "Precision", "PromptOptions", "TokenOptions", "VocabularyOptions"]
+
+Given = str | Mapping[str, Any]  # a method: its name or import target, or a mapping of `name` and options
+Precision = Literal["float32", "bfloat16", "auto"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PromptOptions:
+    """What is put to which model, and what is measured of it.
+
+    Args:
+        prompt: The text, with placeholders such as `{sentence}` named after columns of the examples; a .txt file that
+            holds it; or shots, template, instruction and separator of a prompt made of some of the examples. With
+            `{mask_token}` in it, a masked language model fills in the answer.
+        model: A Hugging Face folder or name, a GGUF file, or smollm2, which is taken if no endpoint is given.
+        endpoint: url, model and limits of an OpenAI-compatible endpoint that returns log-probabilities.
+        chat: Put the prompt as a user's message through the model's chat template.
+        examples: One CSV, TSV or JSONL file, or one each for search, select and test; or film-reviews.
+        verbalisers: The word that stands for each answer of the examples: one token, as it follows the prompt.
+        answer: The column that holds the answers; by default label, class, target, answer or gold.
+        objectives: What is made better: accuracy, balanced-accuracy, reward, cross-entropy, entropy, tokens.
+        at_most: Upper bounds by measure, as in tokens: 40.
+        at_least: Lower bounds by measure, as in accuracy: 0.7.
+        search_examples: How many examples the search part has at most; all of them for null.
+        select_examples: How many the select part has at most.
+        test_examples: How many the test part has at most.
+        precision: What the model computes in; auto takes bfloat16 where it predicts the same.
+    """
+
+    prompt: str | FewShot
+    model: str | None = None
+    endpoint: Endpoint | None = None
+    chat: bool = False
+    examples: str | Mapping[str, str] = "film-reviews"
+    verbalisers: Mapping[str, str] | None = None
+    answer: str | None = None
+    objectives: Sequence[Given] = ("accuracy", "tokens")
+    at_most: Mapping[str, float] | None = None
+    at_least: Mapping[str, float] | None = None
+    search_examples: int | None = 32
+    select_examples: int | None = 200
+    test_examples: int | None = None
+    precision: Precision = "float32"
+
+    def __post_init__(self) -> None:
+        if self.model is not None and self.endpoint is not None:
+            raise ConfigError("model: expected a model here or an endpoint, found both; leave one out")
+
+    @property
+    def sizes(self) -> Sizes:
+        """How many examples each part has at most."""
+        return Sizes(self.search_examples, self.select_examples, self.test_examples)
+
+    @property
+    def asked(self) -> Asked:
+        """What of it prompt, examples and answers are made of."""
+        return Asked(self.prompt, self.examples, "classification", self.answer, self.verbalisers, sizes=self.sizes)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenOptions(PromptOptions):
+    """What is pruned of the prompt, and when it is given up.
+
+    Args:
+        task: classification, multiple-choice or generation.
+        answer_tokens: How long a written answer may become.
+        answer_end: The text that ends a written answer; empty for none.
+        match: What of a written answer must match: its last number, or all of its text.
+        keep: Texts of the prompt that stay whole.
+        references: What a user would have picked without a search: perplexity, random, accepting-in-runs,
+            threshold-accepting, hill-climbing.
+        reference_prompts: How many prompts the last three may measure, each.
+        stop_early: Stop measuring a prompt on the search part when a reference dominates it whatever comes.
+        halving: Stop after half of the search part below this share of the unpruned prompt's accuracy there.
+    """
+
+    task: TaskName = "classification"
+    answer_tokens: int = 64
+    answer_end: str = "\n"
+    match: Match = "number"
+    keep: Sequence[str] = ()
+    references: Sequence[Given] = ("perplexity", "random", "accepting-in-runs")
+    reference_prompts: int = 200
+    stop_early: bool = True
+    halving: float | None = None
+
+    def __post_init__(self) -> None:
+        PromptOptions.__post_init__(self)
+        if self.reference_prompts < 1:
+            raise ConfigError(f"reference_prompts: expected 1 or more, found {self.reference_prompts}")
+        if self.halving is not None and not 0 < self.halving <= 1:
+            raise ConfigError(f"halving: expected a share above 0 and at most 1, found {self.halving}")
+
+    @property
+    def asked(self) -> Asked:
+        """What of it prompt, examples and answers are made of."""
+        writing = Writing(self.answer_tokens, self.answer_end, self.match)
+        return Asked(self.prompt, self.examples, self.task, self.answer, self.verbalisers, writing, self.sizes)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VocabularyOptions(PromptOptions):
+    """Which words the prompt is written with.
+
+    Args:
+        prompt: The text, with `{words}` where the words go, and placeholders named after columns of the examples.
+        endpoint: url, model and limits of an OpenAI-compatible endpoint that returns log-probabilities; needs `words`.
+        search_examples: How many examples the search part has at most, with which influence is measured too.
+        slots: How many words a prompt has at most.
+        words: Words to choose from, as a list or a file with one a line; the model's own whole words by default.
+        clusters: How many clusters the model's words are reduced to; null for none.
+        influence: What words are kept for: reward, kl, or random, the control.
+        percentile: Words are kept whose influence lies above this percentile.
+    """
+
+    prompt: str
+    objectives: Sequence[Given] = ("cross-entropy", "tokens")
+    slots: int = 5
+    words: str | Sequence[str] | None = None
+    clusters: int | None = 2000
+    influence: Given = "reward"
+    percentile: float = 90.0
+
+    def __post_init__(self) -> None:
+        PromptOptions.__post_init__(self)
+        if self.slots < 1:
+            raise ConfigError(f"slots: expected 1 or more, found {self.slots}")
+        if not 0 <= self.percentile < 100:
+            raise ConfigError(f"percentile: expected 0 or more and less than 100, found {self.percentile}")
+        if self.clusters is not None and self.clusters < 2:
+            raise ConfigError(f"clusters: expected 2 or more, found {self.clusters}")
+        if self.endpoint is not None and self.words is None:
+            raise ConfigError("words: an endpoint does not say which words its model knows; give some")

@@ -20,12 +20,15 @@ RECOVERY = {"shared": {"epochs": 0.1}, "pytestmark": pytest.mark.usefixtures("un
 CHECKED: list[tuple[str, str, Mapping[str, Any]]] = [
     ("reference", HEADS, PART),
     ("saliency", RATIOS, PART),
+    ("audit", HEADS, {}),
     ("recovery", HEADS, RECOVERY),
     ("recovery", RATIOS, RECOVERY),
 ]
 
 for kind, problem, members in CHECKED:
     for name in plugins.serving(kind, problem):
+        if not plugins.serves(plugins.find(kind, name, problem), problem):
+            continue
         globals()[f"Test {kind} {name} of {problem}"] = conformance(kind, name, problem, **members)
 
 

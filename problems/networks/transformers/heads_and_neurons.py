@@ -14,7 +14,7 @@ from emoprune.errors import ContractError
 from emoprune.problems.networks.recovery.plan import Plan
 from emoprune.problems.networks.transformers.anatomy.narrowing import Adjust
 from emoprune.problems.networks.transformers.anatomy.structure import BlockPlan
-from emoprune.problems.networks.transformers.audits.audit import Audited
+from emoprune.problems.networks.transformers.audits.contract import TransformerAudit, TransformerFront
 from emoprune.problems.networks.transformers.criteria.by_name import criterion_named
 from emoprune.problems.networks.transformers.export.folders import PackedLayer
 from emoprune.problems.networks.transformers.genes import Form, GeneLayout, Orders
@@ -221,32 +221,45 @@ class HeadsAndNeurons(TransformerProblem):
     def audit(
         self,
         candidates: Sequence[Candidate],
-        folder: Path,  # noqa: ARG002  # the contract's; all of it is short enough to be repeated
+        folder: Path,
         seed: int,
         *,
+        method: Annotated[str | Mapping[str, Any], plugins.naming("audit", NAME)] = "samples-and-domains",
         samples: int = 2,
         other_data: str | None = None,
         families: bool = False,
     ) -> Audit:
         """Say whether the front can be believed.
 
-        Calibrated on `samples` other samples of the data, and on other data (by default Python's own source code for a
-        language model), would the same units stay? How does the front do on that other data? With `families`, are other
-        families of compression better at equal bytes?
+        Args:
+            candidates: Members of the front.
+            folder: Where a method may keep what takes long.
+            seed: All randomness.
+            method: How: an audit's name or import target, or a mapping of that and options; `emoprune list audits`
+                names those that serve heads-and-neurons.
+            samples: How many other samples of the data the units are ranked on.
+            other_data: Other data that the front is measured and calibrated on; by default Python's own source code
+                for a language model.
+            families: Whether other families of compression are held against the front at equal bytes.
+
+        Raises:
+            ConfigError: There are too few candidates, or an option is wrong.
         """
-        orders = {
-            candidate.id: self._layout.decode(candidate.genome, self._prepared.orders) for candidate in candidates
-        }
-        audited = Audited(self.open(), self._criterion, self.loaded.narrower, self.loaded.device, self._options)
-        return audited.audit(
-            orders,
-            measure=self.quality,
-            seed=seed,
-            samples=samples,
-            other_data=other_data,
-            adjust=adjusting(self.open(), self._repair, (), self._orders) if families else None,
-            families=families,
+        shared = {"samples": samples, "other_data": other_data, "families": families}
+        chosen: TransformerAudit = plugins.method("audit", method, NAME, option="method", shared=shared)
+        front = TransformerFront(
+            {each.id: self._layout.decode(each.genome, self._prepared.orders) for each in candidates},
+            self.open(),
+            self._criterion,
+            self.loaded.narrower,
+            self.loaded.device,
+            self._options,
+            self.quality,
+            seed,
+            folder,
+            lambda: adjusting(self.open(), self._repair, (), self._orders),
         )
+        return chosen(front)
 
     def recover(
         self,

@@ -27,7 +27,7 @@ from emoprune.problems.networks.criteria.by_name import CHANNELS, criterion_name
 from emoprune.problems.networks.criteria.contract import Criterion
 from emoprune.problems.networks.data.images import LabelledImages
 from emoprune.problems.networks.evaluation.bench import Bench
-from emoprune.problems.networks.evaluation.proxies.adaptive_batch_norm import averaged
+from emoprune.problems.networks.evaluation.proxies.adaptive_batch_norm import AdaptiveBatchNorm
 from emoprune.problems.networks.evaluation.runner import PlainRunner, Runner, runner_of
 from emoprune.problems.networks.evaluation.scoring import calibration_images
 from emoprune.problems.networks.unpruned.by_name import data_named
@@ -116,7 +116,7 @@ def errors(bench: Bench, scores: Sequence[Scores]) -> list[float]:
     slicer = Slicer(bench, scores)
     variants = [slicer.variant(np.maximum(1, np.round(full * share)).astype(np.int64)) for share in SHARES]
     labels = bench.images[Split.TEST].labels
-    outputs = PlainRunner(bench, averaged).outputs(variants, Split.TEST)
+    outputs = PlainRunner(bench, AdaptiveBatchNorm()).outputs(variants, Split.TEST)
     return [float((own.argmax(dim=1) != labels).double().mean()) for own in outputs]
 
 
@@ -154,7 +154,7 @@ def main() -> None:
         source = Source.best(folder, quick=chosen.quick)
         bench = source.bench()
     train = data_named(source.data).train
-    runner = runner_of(bench, averaged, MEGABYTES * 2**20, "float32").runner
+    runner = runner_of(bench, AdaptiveBatchNorm(), MEGABYTES * 2**20, "float32").runner
     alone = left_out(bench, runner, count)
     rows = []
     for name, criterion in criteria().items():

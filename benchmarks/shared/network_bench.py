@@ -23,7 +23,7 @@ from emoprune.problems.networks.criteria.norms import L1
 from emoprune.problems.networks.data.images import ImageData, LabelledImages
 from emoprune.problems.networks.evaluation.bench import Bench, unpruned_network
 from emoprune.problems.networks.evaluation.cost import CostModel
-from emoprune.problems.networks.evaluation.proxies.adaptive_batch_norm import averaged
+from emoprune.problems.networks.evaluation.proxies.adaptive_batch_norm import AdaptiveBatchNorm
 from emoprune.problems.networks.evaluation.runner import runner_of
 from emoprune.problems.networks.evaluation.scoring import LoadedImages, calibration_images
 from emoprune.problems.networks.unpruned.by_name import data_named
@@ -103,7 +103,7 @@ class WidthSearch:
         self._levels = levels_of(bench, round_to)
         self._cost = CostModel.of(bench.network, bench.structure)
         self._slicer = Slicer(bench, scores_of(bench))
-        self._runner = runner_of(bench, averaged, 1024 * 2**20, "float32").runner
+        self._runner = runner_of(bench, AdaptiveBatchNorm(), 1024 * 2**20, "float32").runner
         self.asked: list[IntArray] = []
         self.space = self._levels.space
         full = np.array([bench.structure.units], dtype=np.int64)

@@ -16,7 +16,7 @@ from emoprune.problems.networks.channels.slicer import Slicer
 from emoprune.problems.networks.coupling.masking import masked
 from emoprune.problems.networks.coupling.structure import Kept
 from emoprune.problems.networks.evaluation.bench import Bench
-from emoprune.problems.networks.evaluation.proxies.adaptive_batch_norm import averaged
+from emoprune.problems.networks.evaluation.proxies.adaptive_batch_norm import AdaptiveBatchNorm
 from emoprune.problems.networks.evaluation.reuse.runner import ReusingRunner
 from emoprune.problems.networks.evaluation.runner import PlainRunner, Runner
 from emoprune.problems.networks.variant import Variant
@@ -67,7 +67,7 @@ def timed(way: Way, bench: Bench, pieces: list[IntArray]) -> Timed:
 
 def _parts(way: Way, bench: Bench) -> tuple[Made, Runner]:
     slicer = Slicer(bench, scores_of(bench))
-    plain = PlainRunner(bench, averaged, way.precision)
+    plain = PlainRunner(bench, AdaptiveBatchNorm(), way.precision)
     if way.name == MASKED:
         return lambda widths: Variant(masked(bench.network, bench.structure, slicer.kept(widths)), {}), plain
     if way.name == PRUNED:
@@ -75,7 +75,7 @@ def _parts(way: Way, bench: Bench) -> tuple[Made, Runner]:
         return lambda widths: Variant(_pruned(bench, image, slicer.kept(widths)), {}), plain
     if way.megabytes is None:
         return slicer.variant, plain
-    return slicer.variant, ReusingRunner(bench, averaged, way.megabytes * 2**20, way.precision)
+    return slicer.variant, ReusingRunner(bench, AdaptiveBatchNorm(), way.megabytes * 2**20, way.precision)
 
 
 def _pruned(bench: Bench, image: torch.Tensor, kept: Kept) -> nn.Module:

@@ -12,10 +12,14 @@ import torch
 from torch import nn
 from zoo_for_tests import bench_of, images_for, zoo
 
+from emoprune import plugins
 from emoprune.errors import ConfigError, ContractError
 from emoprune.problems.networks.data.digits import digits
 from emoprune.problems.networks.data.images import LabelledImages
-from emoprune.problems.networks.evaluation.proxies.adaptive_batch_norm import PROXIES, averaged, faded, proxy_named
+from emoprune.problems.networks.evaluation.proxies.adaptive_batch_norm import (
+    AdaptiveBatchNorm,
+    PublishedAdaptiveBatchNorm,
+)
 from emoprune.problems.networks.evaluation.proxies.contract import NormStatistics
 from emoprune.problems.networks.evaluation.proxies.estimating import estimated, estimating_norms, statistics_of
 from emoprune.problems.networks.evaluation.runner import PlainRunner
@@ -59,7 +63,7 @@ def assert_same_statistics(found: nn.Module, expected: nn.Module) -> None:
 @pytest.mark.parametrize("name", ["vgg", "resnet", "densenet"])
 def test_the_average_is_torchs_cumulative_one_from_a_reset(name: str) -> None:
     network = zoo(name).double()
-    found = estimated(network, BATCHES, averaged)
+    found = estimated(network, BATCHES, AdaptiveBatchNorm())
     assert_same_statistics(found, trained_by_torch(network, None, reset=True))
 
 
@@ -68,7 +72,7 @@ def test_the_published_form_is_torchs_momentum_of_a_tenth_in_whole_rounds_of_a_h
     network = zoo(name).double()
     for norm in estimating_norms(network).values():
         norm.momentum = None  # whatever the network was trained with
-    found = estimated(network, BATCHES, faded)
+    found = estimated(network, BATCHES, PublishedAdaptiveBatchNorm())
     assert_same_statistics(found, trained_by_torch(network, 0.1, reset=False, rounds=34))
 
 
@@ -78,21 +82,21 @@ def test_nothing_of_the_old_statistics_remains_in_the_average() -> None:
         if path.endswith("running_mean"):
             nn.init.constant_(statistic, 1e6)
     batches = [batch.float() for batch in BATCHES]
-    first, second = (estimated(network, batches, averaged)(batches[0]) for network in (zoo("vgg"), other))
+    first, second = (estimated(network, batches, AdaptiveBatchNorm())(batches[0]) for network in (zoo("vgg"), other))
     assert torch.equal(first, second)
 
 
 @pytest.mark.parametrize("batches", [1, 4, 100, 130])
 def test_the_published_form_keeps_next_to_nothing_of_the_old_statistics_however_few_batches(batches: int) -> None:
     old, seen = (NormStatistics(torch.full((2,), value).double(), torch.ones(2)) for value in (1.0, 0.0))
-    found = faded(old, [seen] * batches).mean
+    found = PublishedAdaptiveBatchNorm()(old, [seen] * batches).mean
     torch.testing.assert_close(found, torch.full((2,), 0.9 ** max(100, batches)).double())
 
 
 def test_the_network_itself_is_not_touched_and_what_comes_back_can_be_trained() -> None:
     network = zoo("vgg")
     before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
-    made = estimated(network, [batch.float() for batch in BATCHES], averaged)
+    made = estimated(network, [batch.float() for batch in BATCHES], AdaptiveBatchNorm())
     assert all(torch.equal(before[name], tensor) for name, tensor in network.state_dict().items())
     assert not any(module.training for module in (*network.modules(), *made.modules()))
     copied = copy.deepcopy(made).train().requires_grad_(requires_grad=True)
@@ -102,7 +106,7 @@ def test_the_network_itself_is_not_touched_and_what_comes_back_can_be_trained() 
 
 def test_dropout_is_off_during_the_estimate() -> None:
     network = nn.Sequential(nn.Flatten(), nn.Dropout(0.9), nn.BatchNorm1d(784).double()).eval()
-    found = statistics_of(estimated(network, [BATCHES[1]], averaged).get_submodule("2"))
+    found = statistics_of(estimated(network, [BATCHES[1]], AdaptiveBatchNorm()).get_submodule("2"))
     torch.testing.assert_close(found.mean, BATCHES[1].flatten(1).mean(dim=0))
     torch.testing.assert_close(found.variance, BATCHES[1].flatten(1).var(dim=0))
 
@@ -120,7 +124,7 @@ class TwoNames(nn.Module):
 
 
 def test_a_batch_norm_with_two_names_is_estimated_under_both() -> None:
-    made = estimated(TwoNames().eval(), BATCHES, averaged)
+    made = estimated(TwoNames().eval(), BATCHES, AdaptiveBatchNorm())
     expected = torch.stack([batch.mean() for batch in BATCHES]).mean()
     torch.testing.assert_close(made.get_buffer("again.running_mean")[0], expected)
     assert made.get_submodule("again") is made.get_submodule("first")
@@ -128,26 +132,31 @@ def test_a_batch_norm_with_two_names_is_estimated_under_both() -> None:
 
 def test_a_network_without_batch_norm_is_given_back_as_it_is() -> None:
     network = zoo("convnext")
-    assert estimated(network, [], averaged) is network
+    assert estimated(network, [], AdaptiveBatchNorm()) is network
 
 
 def test_a_batch_of_one_image_is_refused() -> None:
     with pytest.raises(ContractError, match=r"at least 2 images each, found sizes \[1, 7\]"):
-        estimated(zoo("vgg"), [BATCHES[0][:1], BATCHES[0]], averaged)
+        estimated(zoo("vgg"), [BATCHES[0][:1], BATCHES[0]], AdaptiveBatchNorm())
 
 
 def test_the_unpruned_network_and_the_proxy_none_keep_the_statistics_they_have() -> None:
     bench = bench_of("vgg")
     kept = Variant(bench.network, {}, adapted=False)
-    assert PlainRunner(bench, averaged).settled(kept) is kept
+    assert PlainRunner(bench, AdaptiveBatchNorm()).settled(kept) is kept
     pruned = Variant(bench.network, {"0.0": 1})
-    assert PlainRunner(bench, proxy_named("none")).settled(pruned) is pruned
+    assert PlainRunner(bench, None).settled(pruned) is pruned
 
 
 def test_proxies_go_by_name() -> None:
-    assert [proxy_named(name) for name in PROXIES] == [averaged, faded, None]
-    with pytest.raises(ConfigError, match=r"proxy: expected one of adaptive-batch-norm, .* found 'magic'"):
-        proxy_named("magic")
+    named = {"adaptive-batch-norm": AdaptiveBatchNorm(), "adaptive-batch-norm-published": PublishedAdaptiveBatchNorm()}
+    assert {name: plugins.method("proxy", name, "channels") for name in named} == named
+    slow = {"name": "adaptive-batch-norm-published", "momentum": 0.01}
+    assert plugins.method("proxy", slow, "channels") == PublishedAdaptiveBatchNorm(momentum=0.01)
+    with pytest.raises(ConfigError, match="proxy: no proxy is called 'magic'"):
+        plugins.method("proxy", "magic", "channels")
+    with pytest.raises(ConfigError, match="proxy: expected a momentum above 0 and at most 1"):
+        PublishedAdaptiveBatchNorm(momentum=0.0)
 
 
 def test_statistics_of_unequal_shapes_are_refused() -> None:

@@ -24,7 +24,7 @@ from emoprune.problems.networks.channels.audits.trials import Setting, Subject, 
 from emoprune.problems.networks.channels.slicer import Slicer
 from emoprune.problems.networks.coupling.pruned_module import with_tensors
 from emoprune.problems.networks.evaluation.cost import CostModel
-from emoprune.problems.networks.evaluation.proxies.adaptive_batch_norm import averaged
+from emoprune.problems.networks.evaluation.proxies.adaptive_batch_norm import AdaptiveBatchNorm
 from emoprune.problems.networks.evaluation.runner import PlainRunner, Runner, runner_of
 from emoprune.problems.networks.recovery.images import TrainingImages
 from emoprune.problems.networks.recovery.plan import Plan
@@ -75,7 +75,7 @@ def slicer_of(scores: Sequence[Scores]) -> Slicer:
 
 
 def runner() -> Runner:
-    return PlainRunner(digits_bench(), averaged)
+    return PlainRunner(digits_bench(), AdaptiveBatchNorm())
 
 
 def audit(by: Runner, widths: IntArray = FRONT, **options: object) -> Audit:
@@ -127,7 +127,7 @@ def test_the_proxy_values_are_those_of_the_search(sound: Audit) -> None:
 
 
 def test_the_runner_that_shares_work_between_candidates_gives_the_same_audit(sound: Audit) -> None:
-    chosen = runner_of(digits_bench(), averaged, 2**26, "float32")
+    chosen = runner_of(digits_bench(), AdaptiveBatchNorm(), 2**26, "float32")
     assert chosen.note is None
     found = audit(chosen.runner)
     for one, other in zip(found.findings, sound.findings, strict=True):

@@ -26,7 +26,7 @@ from emoprune.problems.networks.channels.audits.scratch import (
 from emoprune.problems.networks.channels.audits.trials import Trials
 from emoprune.problems.networks.channels.slicer import Slicer
 from emoprune.problems.networks.evaluation.cost import CostModel
-from emoprune.problems.networks.evaluation.proxies.adaptive_batch_norm import averaged
+from emoprune.problems.networks.evaluation.proxies.adaptive_batch_norm import AdaptiveBatchNorm
 from emoprune.problems.networks.evaluation.runner import PlainRunner
 from emoprune.problems.networks.recovery.images import TrainingImages
 from emoprune.problems.networks.recovery.plan import Plan
@@ -157,7 +157,7 @@ def test_an_audit_with_scratch_says_it_of_each_shape_and_shows_every_way() -> No
         digits_scores(),
         slicer_of,
         bench,
-        PlainRunner(bench, averaged),
+        PlainRunner(bench, AdaptiveBatchNorm()),
         part=digits_data().train,
         epochs=0.2,
         repeats=1,

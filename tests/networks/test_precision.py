@@ -13,7 +13,7 @@ from zoo_for_tests import bench_of
 from emoprune.errors import ContractError
 from emoprune.problems.networks.channels.slicer import Slicer
 from emoprune.problems.networks.evaluation.precision import choose_precision
-from emoprune.problems.networks.evaluation.proxies.adaptive_batch_norm import averaged
+from emoprune.problems.networks.evaluation.proxies.adaptive_batch_norm import AdaptiveBatchNorm
 from emoprune.problems.networks.evaluation.proxies.estimating import estimating_norms
 from emoprune.problems.networks.evaluation.reuse.runner import ReusingRunner
 from emoprune.problems.networks.evaluation.runner import PlainRunner
@@ -40,10 +40,12 @@ def variants() -> list[Variant]:
 
 
 def test_half_precision_is_the_same_to_the_bit_whatever_is_kept() -> None:
-    kept = ReusingRunner(BENCH, averaged, 2**28, "bfloat16")
+    kept = ReusingRunner(BENCH, AdaptiveBatchNorm(), 2**28, "bfloat16")
     one = kept.outputs(variants(), Split.SEARCH)
     other = kept.outputs(variants()[::-1], Split.SEARCH)[::-1]
-    alone = [ReusingRunner(BENCH, averaged, 0, "bfloat16").outputs([own], Split.SEARCH)[0] for own in variants()]
+    alone = [
+        ReusingRunner(BENCH, AdaptiveBatchNorm(), 0, "bfloat16").outputs([own], Split.SEARCH)[0] for own in variants()
+    ]
     for first, second, third in zip(one, other, alone, strict=True):
         assert torch.equal(first, second)
         assert torch.equal(first, third)
@@ -51,7 +53,7 @@ def test_half_precision_is_the_same_to_the_bit_whatever_is_kept() -> None:
 
 @pytest.mark.parametrize("kind", [PlainRunner, ReusingRunner])
 def test_half_precision_really_computes_in_it_and_gives_32_bits_back(kind: type) -> None:
-    arguments = (BENCH, averaged) if kind is PlainRunner else (BENCH, averaged, 2**28)
+    arguments = (BENCH, AdaptiveBatchNorm()) if kind is PlainRunner else (BENCH, AdaptiveBatchNorm(), 2**28)
     exact = kind(*arguments, "float32").outputs(variants(), Split.SEARCH)
     rough = kind(*arguments, "bfloat16").outputs(variants(), Split.SEARCH)
     for own, other in zip(exact, rough, strict=True):
@@ -62,8 +64,8 @@ def test_half_precision_really_computes_in_it_and_gives_32_bits_back(kind: type)
 
 def test_statistics_stay_in_32_bits_and_are_those_of_the_plain_runner() -> None:
     variant = variants()[1]
-    fast = ReusingRunner(BENCH, averaged, 2**28, "bfloat16").settled(variant).network
-    plain = PlainRunner(BENCH, averaged, "bfloat16").settled(variant).network
+    fast = ReusingRunner(BENCH, AdaptiveBatchNorm(), 2**28, "bfloat16").settled(variant).network
+    plain = PlainRunner(BENCH, AdaptiveBatchNorm(), "bfloat16").settled(variant).network
     for path in estimating_norms(fast):
         own, other = fast.get_buffer(f"{path}.running_var"), plain.get_buffer(f"{path}.running_var")
         assert own.dtype == torch.float32
@@ -72,7 +74,7 @@ def test_statistics_stay_in_32_bits_and_are_those_of_the_plain_runner() -> None:
 
 
 def test_the_choice_counts_every_prediction_of_every_variant() -> None:
-    found = choose_precision(BENCH, variants(), averaged)
+    found = choose_precision(BENCH, variants(), AdaptiveBatchNorm())
     assert found.predictions in {0, 3 * 56}  # none on a processor without bfloat16
     if found.precision == "bfloat16":
         assert found.differing == 0
@@ -81,4 +83,4 @@ def test_the_choice_counts_every_prediction_of_every_variant() -> None:
 
 def test_nothing_to_try_is_refused() -> None:
     with pytest.raises(ContractError, match="found none"):
-        choose_precision(replace(BENCH), [], averaged)
+        choose_precision(replace(BENCH), [], AdaptiveBatchNorm())

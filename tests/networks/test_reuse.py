@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from functools import cache
 from itertools import pairwise
@@ -18,7 +18,11 @@ from zoo_for_tests import SOUND, bench_of
 from emoprune.errors import ContractError
 from emoprune.problems.networks.channels.slicer import Slicer
 from emoprune.problems.networks.evaluation.bench import Bench
-from emoprune.problems.networks.evaluation.proxies.adaptive_batch_norm import PROXIES, averaged
+from emoprune.problems.networks.evaluation.proxies.adaptive_batch_norm import (
+    AdaptiveBatchNorm,
+    PublishedAdaptiveBatchNorm,
+)
+from emoprune.problems.networks.evaluation.proxies.contract import NormEstimate
 from emoprune.problems.networks.evaluation.proxies.estimating import estimating_norms, statistics_of
 from emoprune.problems.networks.evaluation.reuse.cache import GDSFCache, LRUCache, bytes_of
 from emoprune.problems.networks.evaluation.reuse.folding import folded, foldings, overwriting
@@ -38,6 +42,11 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(before)
 
 
+PROXIES: Mapping[str, NormEstimate | None] = {
+    "adaptive-batch-norm": AdaptiveBatchNorm(),
+    "adaptive-batch-norm-published": PublishedAdaptiveBatchNorm(),
+    "none": None,
+}
 NETWORKS = ("vgg", "resnet", "densenet", "regnet", "convnext")
 COUNT = 5
 
@@ -105,7 +114,7 @@ def test_outputs_are_the_plain_runners_within_float_noise_with_the_same_predicti
 @pytest.mark.parametrize("limit", [0, 2**28])
 def test_a_settled_variant_run_plainly_gives_the_outputs_it_was_scored_with(name: str, limit: int) -> None:
     bench = ready(name)
-    runner = ReusingRunner(bench, averaged, limit, "float32")
+    runner = ReusingRunner(bench, AdaptiveBatchNorm(), limit, "float32")
     variants = variants_of(name, [[1, 2], [1, 0], [3]])
     scored = runner.outputs(variants, Split.SEARCH)
     settled = [runner.settled(variant) for variant in variants]
@@ -117,7 +126,7 @@ def test_a_settled_variant_run_plainly_gives_the_outputs_it_was_scored_with(name
 
 def test_a_settled_variant_is_not_taken_for_the_one_before_it_settled() -> None:
     bench = ready("vgg")
-    runner = ReusingRunner(bench, averaged, 2**28, "float32")
+    runner = ReusingRunner(bench, AdaptiveBatchNorm(), 2**28, "float32")
     (variant,) = variants_of("vgg", [[1, 2]])
     sliced_only = Variant(variant.network, variant.versions, adapted=False, rows=variant.rows)
     settled = runner.settled(variant)
@@ -128,7 +137,7 @@ def test_a_settled_variant_is_not_taken_for_the_one_before_it_settled() -> None:
 
 def test_the_unpruned_network_is_scored_with_its_own_statistics() -> None:
     bench = ready("resnet")
-    runner = ReusingRunner(bench, averaged, 2**28, "float32")
+    runner = ReusingRunner(bench, AdaptiveBatchNorm(), 2**28, "float32")
     pruned, unpruned = variants_of("resnet", [[1, 3], [3]])
     found = runner.outputs([pruned, unpruned], Split.SEARCH)[1]
     expected = torch.cat([bench.network(batch) for batch in bench.images[Split.SEARCH].batches])
@@ -137,12 +146,12 @@ def test_the_unpruned_network_is_scored_with_its_own_statistics() -> None:
 
 def test_weights_that_differ_without_any_width_do_not_share() -> None:
     bench = ready("vgg")
-    runner = ReusingRunner(bench, averaged, 2**28, "float32")
+    runner = ReusingRunner(bench, AdaptiveBatchNorm(), 2**28, "float32")
     other = bench_of("vgg", images=56)
     other.network.get_parameter("0.0.weight").mul_(-1.5)
     variants = [Variant(bench.network, {}), Variant(other.network, {"0.0": "scaled"})]
     found = runner.outputs(variants, Split.SEARCH)
-    plain = PlainRunner(bench, averaged).outputs(variants, Split.SEARCH)
+    plain = PlainRunner(bench, AdaptiveBatchNorm()).outputs(variants, Split.SEARCH)
     for own, expected in zip(found, plain, strict=True):
         torch.testing.assert_close(own, expected, rtol=1e-3, atol=1e-4)
     assert not torch.equal(found[0], found[1])
@@ -150,16 +159,16 @@ def test_weights_that_differ_without_any_width_do_not_share() -> None:
 
 def test_splits_are_kept_apart() -> None:
     bench = ready("vgg")
-    runner = ReusingRunner(bench, averaged, 2**28, "float32")
+    runner = ReusingRunner(bench, AdaptiveBatchNorm(), 2**28, "float32")
     variants = variants_of("vgg", [[1]])
     search, test = (runner.outputs(variants, split)[0] for split in (Split.SEARCH, Split.TEST))
     assert not torch.equal(search, test)
-    torch.testing.assert_close(test, PlainRunner(bench, averaged).outputs(variants, Split.TEST)[0])
+    torch.testing.assert_close(test, PlainRunner(bench, AdaptiveBatchNorm()).outputs(variants, Split.TEST)[0])
 
 
 def test_what_neighbours_share_is_not_computed_again() -> None:
     bench = ready("vgg")
-    runner = ReusingRunner(bench, averaged, 2**28, "float32")
+    runner = ReusingRunner(bench, AdaptiveBatchNorm(), 2**28, "float32")
     first, last = variants_of("vgg", [[1, 1, 1, 1], [1, 1, 1, 2]])
     ran: list[str] = []
     for path in ("0.0", "2.0", "4.0", "6"):
@@ -173,7 +182,7 @@ def test_what_neighbours_share_is_not_computed_again() -> None:
 
 def test_outputs_can_be_kept_and_changed_without_spoiling_what_is_kept() -> None:
     bench = ready("resnet")
-    runner = ReusingRunner(bench, averaged, 2**28, "float32")
+    runner = ReusingRunner(bench, AdaptiveBatchNorm(), 2**28, "float32")
     variants = variants_of("resnet", [[1, 2]])
     first = runner.outputs(variants, Split.SEARCH)[0]
     expected = first.clone()
@@ -312,7 +321,7 @@ def test_frozen_batch_norms_keep_their_statistics_whoever_came_before(
     free = variants_of(name, levels)
     partly = [replace(variant, frozen=frozen) for variant in free]
     alone = [unkept(name, "adaptive-batch-norm").outputs([variant], Split.SEARCH)[0] for variant in partly]
-    runner = ReusingRunner(bench, averaged, limit, "float32")
+    runner = ReusingRunner(bench, AdaptiveBatchNorm(), limit, "float32")
     mixed = [each for pair in zip(free, partly, strict=True) for each in pair]
     found = runner.outputs(mixed, Split.SEARCH)[1::2]
     assert all(torch.equal(own, other) for own, other in zip(found, alone, strict=True))
@@ -327,7 +336,7 @@ def test_with_frozen_batch_norms_both_runners_agree(name: str) -> None:
     bench = ready(name)
     frozen = frozenset(sorted(estimating_norms(bench.network))[1::2])
     variants = [replace(variant, frozen=frozen) for variant in variants_of(name, [[0, 2], [1, 3, 2]])]
-    fast = ReusingRunner(bench, averaged, 2**28, "float32").outputs(variants, Split.TEST)
-    plain = PlainRunner(bench, averaged).outputs(variants, Split.TEST)
+    fast = ReusingRunner(bench, AdaptiveBatchNorm(), 2**28, "float32").outputs(variants, Split.TEST)
+    plain = PlainRunner(bench, AdaptiveBatchNorm()).outputs(variants, Split.TEST)
     for own, other in zip(fast, plain, strict=True):
         torch.testing.assert_close(own, other, rtol=1e-3, atol=1e-4 * float(other.abs().max()))

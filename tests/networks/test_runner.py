@@ -14,7 +14,7 @@ from zoo_for_tests import CLASSES, IMAGES, SOUND, bench_of, images_for
 from emoprune.errors import ContractError
 from emoprune.problems.networks.coupling.tracing import trace
 from emoprune.problems.networks.evaluation.bench import Bench
-from emoprune.problems.networks.evaluation.proxies.adaptive_batch_norm import averaged
+from emoprune.problems.networks.evaluation.proxies.adaptive_batch_norm import AdaptiveBatchNorm
 from emoprune.problems.networks.evaluation.reuse.runner import ReusingRunner
 from emoprune.problems.networks.evaluation.runner import PlainRunner, runner_of
 from emoprune.problems.networks.evaluation.scoring import in_precision
@@ -110,7 +110,7 @@ def test_a_forward_that_cannot_be_taken_apart_is_run_as_a_whole_and_the_note_say
     between: Callable[[nn.Module, Tensor], Tensor], reason: str
 ) -> None:
     bench = bench_with(between)
-    chosen = runner_of(bench, averaged, 2**24, "float32")
+    chosen = runner_of(bench, AdaptiveBatchNorm(), 2**24, "float32")
     assert isinstance(chosen.runner, PlainRunner)
     assert chosen.note is not None
     assert re.search(reason, chosen.note), chosen.note
@@ -119,25 +119,25 @@ def test_a_forward_that_cannot_be_taken_apart_is_run_as_a_whole_and_the_note_say
 
 
 def assert_like_plain(bench: Bench, *, expect_fast: bool) -> None:
-    chosen = runner_of(bench, averaged, 2**24, "float32")
+    chosen = runner_of(bench, AdaptiveBatchNorm(), 2**24, "float32")
     assert isinstance(chosen.runner, ReusingRunner) == expect_fast, chosen.note
     variant = Variant(bench.network, {"second": 1})
     found, again = (chosen.runner.outputs([variant], Split.SEARCH)[0] for _ in range(2))
     assert torch.equal(found, again)
     torch.testing.assert_close(
-        found, PlainRunner(bench, averaged).outputs([variant], Split.SEARCH)[0], rtol=1e-4, atol=1e-5
+        found, PlainRunner(bench, AdaptiveBatchNorm()).outputs([variant], Split.SEARCH)[0], rtol=1e-4, atol=1e-5
     )
 
 
 @pytest.mark.parametrize("name", SOUND)
 def test_every_sound_network_of_the_zoo_is_taken_apart(name: str) -> None:
-    assert runner_of(bench_of(name), averaged, 0, "float32").note is None
+    assert runner_of(bench_of(name), AdaptiveBatchNorm(), 0, "float32").note is None
 
 
 def test_calibration_batches_of_one_image_are_refused_where_there_are_statistics_to_estimate() -> None:
     bench = bench_of("vgg", images=49)  # in batches of 48 and 1
     with pytest.raises(ContractError, match=r"at least 2 images each, found sizes \[48, 1\]"):
-        runner_of(bench, averaged, 0, "float32")
+        runner_of(bench, AdaptiveBatchNorm(), 0, "float32")
     assert runner_of(bench, None, 0, "float32").note is None
 
 

@@ -20,7 +20,7 @@ from emoprune.problems.networks.channels.audits.trials import Trials, drawn_seed
 from emoprune.problems.networks.channels.slicer import Slicer
 from emoprune.problems.networks.evaluation.bench import Bench
 from emoprune.problems.networks.evaluation.cost import CostModel
-from emoprune.problems.networks.evaluation.proxies.adaptive_batch_norm import averaged
+from emoprune.problems.networks.evaluation.proxies.adaptive_batch_norm import AdaptiveBatchNorm
 from emoprune.problems.networks.evaluation.runner import PlainRunner
 from emoprune.problems.networks.evaluation.scoring import outputs_of
 from emoprune.problems.networks.recovery.copying import drawn_anew
@@ -117,7 +117,7 @@ class ShapeTrials:
         variant = self.slicer_of(scores).variant(widths)
         if name in {SCRATCH, EQUAL_COMPUTE}:
             return drawn_anew(variant.network, seed)
-        return PlainRunner(self.bench, averaged).settled(variant).network
+        return PlainRunner(self.bench, AdaptiveBatchNorm()).settled(variant).network
 
     def _scored(self, name: str, rng: np.random.Generator) -> Sequence[Scores]:
         if name == RANDOM:

@@ -87,7 +87,7 @@ class Session:
         self.ended: str | None = None
 
     def steps(self) -> Iterator[Work | Generation]:
-        """Turn the loop until something ends it, then measure the front again on data it was not searched on.
+        """Search generation by generation until something ends it, then measure the front on data not searched on.
 
         Yields work, which must be done before the next step is asked for, and each generation when it is finished.
         """

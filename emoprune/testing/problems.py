@@ -97,7 +97,7 @@ class ProblemConformance:
         require(said[0] == said[1], f"describe: expected {said[0]} after setup too", said[1])
 
     def test_references_are_there_legal_and_named_differently(self) -> None:
-        """They are generation 0 and the yardstick of every table."""
+        """They are generation 0 and the baseline of every table."""
         problem = self._prepared()
         references = problem.references()
         require(len(references) > 0, "references: expected at least the unpruned genome", "none")

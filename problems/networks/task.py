@@ -13,7 +13,6 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 import torch
 
-from emoprune import plugins
 from emoprune.contracts import Description, Failure, FloatArray, MeasuredErrors
 from emoprune.errors import ConfigError, ContractError
 from emoprune.problems.compute.device import check_device, seeded
@@ -26,6 +25,7 @@ from emoprune.problems.networks.evaluation.cost import CostModel
 from emoprune.problems.networks.evaluation.latency import LATENCY, Latency
 from emoprune.problems.networks.evaluation.loaded import Loaded
 from emoprune.problems.networks.evaluation.measures import Measures
+from emoprune.problems.networks.evaluation.proxies.by_name import Proxy, proxy_named
 from emoprune.problems.networks.evaluation.proxies.contract import NormEstimate
 from emoprune.problems.networks.evaluation.reuse.tracing import NotFollowed, traced
 from emoprune.problems.networks.evaluation.runner import Runner, runner_of
@@ -46,7 +46,6 @@ __all__ = ["MEGABYTE", "NetworkOptions", "NetworkTask"]
 _log = logging.getLogger("emoprune")
 
 MEGABYTE = 2**20
-KEPT = "none"  # the proxy that keeps statistics as they are
 
 Precision = Literal["float32", "bfloat16", "auto"]
 
@@ -85,7 +84,7 @@ class NetworkOptions:
     ignore: Sequence[str] = ()
     objectives: Sequence[str | Mapping[str, Any]] = ("error", "macs")
     at_most: Mapping[str, float] | None = None
-    proxy: str | Mapping[str, Any] = "adaptive-batch-norm"
+    proxy: Proxy = "adaptive-batch-norm"
     calibration_images: int = 256
     precision: Precision = "float32"
     cache_megabytes: int = 1024
@@ -119,9 +118,7 @@ class NetworkTask:
         self.measures = Measures.of(options.objectives, options.at_most or {}, unpruned, options.problem)
         self._weights: Weights | None = None
         # How batch-norm statistics are estimated anew; None keeps the sliced ones.
-        self.estimate: NormEstimate | None = None
-        if options.proxy != KEPT:
-            self.estimate = plugins.method("proxy", options.proxy, options.problem)
+        self.estimate: NormEstimate | None = proxy_named(options.proxy, options.problem)
         self._check()
 
     def counted(self, widths: IntArray) -> dict[str, float]:

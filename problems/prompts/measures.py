@@ -17,7 +17,7 @@ from emoprune.problems.prompts.options import Given, PromptOptions
 __all__ = ["ACCURACY", "Measures", "measures_of"]
 
 ACCURACY = "accuracy"
-# Measured of every prompt, asked for or not, as far as its task has it: halving and yardsticks go by them.
+# Measured of every prompt, asked for or not, as far as its task has it: halving and baselines go by them.
 ALWAYS = (ACCURACY, "balanced-accuracy", "reward", "cross-entropy", "entropy", "tokens")
 
 

@@ -1,4 +1,4 @@
-"""What is done once per run: the model's precision, the references, and the yardsticks that searching stops by."""
+"""What is done once per run: the model's precision, the references, and the baselines that searching stops by."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from emoprune.problems.prompts.measures import ACCURACY
 from emoprune.problems.prompts.objectives.contract import Measure, PerExample
 from emoprune.problems.prompts.scorers.calling import EndpointFailed, EndpointRefused
 from emoprune.problems.prompts.scoring import Scoring
-from emoprune.problems.prompts.stopping import GiveUp, Halving, Yardsticks, best_mean
+from emoprune.problems.prompts.stopping import Baselines, GiveUp, Halving, best_mean
 from emoprune.problems.prompts.task import PromptTask
 from emoprune.problems.prompts.template import Template
 from emoprune.problems.storage.kept import write_json
@@ -98,13 +98,13 @@ def worth_of(
 class Stops:
     """What a prompt is given up by during the search, and how many prompts were measured to know it."""
 
-    yardsticks: Yardsticks | None
+    baselines: Baselines | None
     halving: Halving | None
     evaluations: int
 
     def against(self, text: str, of_prompt: Mapping[str, float]) -> GiveUp | None:
         """Return when a prompt is given up, from what is measured of it alone; None for never."""
-        hopeless = None if self.yardsticks is None else self.yardsticks.against(text, of_prompt)
+        hopeless = None if self.baselines is None else self.baselines.against(text, of_prompt)
         rules = [rule for rule in (hopeless, self.halving) if rule is not None]
         return (lambda known, rows: any(rule(known, rows) for rule in rules)) if rules else None
 
@@ -150,11 +150,11 @@ def made_stops(
         write_json(path, made, ensure_ascii=False)
     plain = json.loads(path.read_text(encoding="utf-8"))
     rows = np.array(plain["values"], dtype=np.float64).reshape(-1, len(task.objectives))
-    yardsticks = None
+    baselines = None
     if dominated:
-        yardsticks = Yardsticks(task.objectives, rows, frozenset(plain["texts"]), task.measures.per_example)
+        baselines = Baselines(task.objectives, rows, frozenset(plain["texts"]), task.measures.per_example)
     half = None if plain["floor"] is None else Halving(ACCURACY, float(plain["floor"]))
-    return Stops(yardsticks, half, int(plain["evaluations"]))
+    return Stops(baselines, half, int(plain["evaluations"]))
 
 
 def _measured(task: PromptTask, scoring: Scoring, template: Template, kept: KeptNumbers) -> dict[str, float] | None:

@@ -12,7 +12,7 @@ from emoprune.contracts import Direction, Objective, as_minimised
 from emoprune.problems.prompts.objectives.contract import PerExample
 from emoprune.space import IntArray
 
-__all__ = ["GiveUp", "Halving", "Yardsticks", "best_mean", "blocks"]
+__all__ = ["Baselines", "GiveUp", "Halving", "best_mean", "blocks"]
 
 FloatArray = NDArray[np.float64]
 GiveUp = Callable[[Mapping[str, FloatArray], int], bool]  # what is known so far by measure, how many examples in all
@@ -33,11 +33,11 @@ def best_mean(measure: PerExample, known: FloatArray, rows: int) -> float:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Yardsticks:
+class Baselines:
     """Prompts that were measured once in full, before the search: `values` in natural signs, shape (n, objectives).
 
-    A prompt is given up as soon as a yardstick is at least as good in every objective, and better in one, whatever
-    comes of the examples that are left. The yardsticks' own `texts` are always measured in full. `measures` are those
+    A prompt is given up as soon as a baseline is at least as good in every objective, and better in one, whatever
+    comes of the examples that are left. The baselines' own `texts` are always measured in full. `measures` are those
     that are known per example.
     """
 
@@ -50,7 +50,7 @@ class Yardsticks:
         """Return when to give up a prompt, from what is measured of it alone; None for never."""
         if text in self.texts or len(self.values) == 0:
             return None
-        yardsticks = as_minimised(self.values, self.objectives)
+        baselines = as_minimised(self.values, self.objectives)
 
         def reachable_in(objective: Objective, known: Mapping[str, FloatArray], rows: int) -> float:
             if objective.name in known:
@@ -60,7 +60,7 @@ class Yardsticks:
         def hopeless(known: Mapping[str, FloatArray], rows: int) -> bool:
             best = np.array([reachable_in(each, known, rows) for each in self.objectives])
             reachable = as_minimised(best, self.objectives)
-            return bool(((yardsticks <= reachable).all(axis=1) & (yardsticks < reachable).any(axis=1)).any())
+            return bool(((baselines <= reachable).all(axis=1) & (baselines < reachable).any(axis=1)).any())
 
         return hopeless
 

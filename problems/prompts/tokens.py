@@ -86,21 +86,17 @@ class PromptTokens:
         return Space(tuple(genes), (Group("text", text, floor=1),), costs)
 
     def prepare(self, folder: Path, seed: int) -> None:
-        """Load the model, check that the prompt fits into it, and make the references and yardsticks once."""
+        """Load the model, check that the prompt fits into it, and make the references and baselines once."""
         self._task.prepare(folder, lambda: self._varied(seed))
-        with going_on_later("references and yardsticks"):
+        with going_on_later("references and baselines"):
             self._make(folder, seed, self._task.scoring())
 
     def _make(self, folder: Path, seed: int, scoring: Scoring) -> None:
         path = folder / REFERENCES
         if not path.exists():
             worth = worth_of(self._task, scoring, self._template, folder / "worth.jsonl")
-
-            def inputs() -> ReferenceInputs:
-                return ReferenceInputs(
-                    self.space, np.random.default_rng([seed, 20]), worth, self._own.reference_prompts, self._surprisal
-                )
-
+            rng, most = np.random.default_rng([seed, 20]), self._own.reference_prompts
+            inputs = ReferenceInputs(self.space, rng, worth, most, self._surprisal)
             write_json(path, made_references(self._methods, inputs, self.canonical).as_json())
         self._made = kept_references(path, self.space)
         self._stops = made_stops(
@@ -162,7 +158,7 @@ class PromptTokens:
 
     @property
     def evaluations_of_references(self) -> Mapping[str, int]:
-        """How many prompts were measured to make the references, by method, and for the yardsticks."""
+        """How many prompts were measured to make the references, by method, and for the baselines."""
         made = {} if self._made is None else dict(self._made.evaluations)
         return made | ({} if self._stops is None else {"yardsticks": self._stops.evaluations})
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -25,10 +25,10 @@ from emoprune.problems.prompts.scoring import Scoring
 from emoprune.problems.prompts.task import PromptTask
 from emoprune.problems.prompts.tasks.choosing import Choosing
 from emoprune.problems.prompts.template import Template
-from emoprune.problems.prompts.words.influence import Influence, WordEvidence, most_influential
+from emoprune.problems.prompts.words.influence import Influence, most_influential
+from emoprune.problems.prompts.words.measured import influences
 from emoprune.problems.prompts.words.whole import clustered, given_words, whole_words
 from emoprune.problems.storage.kept import write_json
-from emoprune.problems.storage.kept_numbers import KeptNumbers
 from emoprune.records import Split
 from emoprune.space import Gene, GeneKind, IntArray, Space
 
@@ -37,9 +37,6 @@ __all__ = ["PromptVocabulary"]
 NAME = "prompt-vocabulary"
 SLOT = "words"
 VOCABULARY = "vocabulary.json"
-SAID = 100  # words, after which it is said how many are measured
-
-FloatArray = NDArray[np.float64]
 
 _log = logging.getLogger("emoprune")
 
@@ -82,13 +79,13 @@ class PromptVocabulary:
         self._task.prepare(folder, lambda: [template, self._task.longest])
         path = folder / VOCABULARY
         if not path.exists():
-            words = self._candidates()
+            words, numbers, rng = self._candidates(), folder / "influence.jsonl", np.random.default_rng([seed, 22])
             with going_on_later("the words' influences"):
-                influences = self._influences(words, folder / "influence.jsonl", seed)
-            kept = most_influential(influences, self._own.percentile)
+                found = influences(self._influence, words, self._gold, self._logits, path=numbers, rng=rng)
+            kept = most_influential(found, self._own.percentile)
             plain = {
                 "words": [words[place] for place in kept.tolist()],
-                "influence": influences[kept].tolist(),
+                "influence": found[kept].tolist(),
                 "measured": len(words) + 1 if self._influence.measures else 0,
             }
             write_json(path, plain, ensure_ascii=False)
@@ -108,38 +105,14 @@ class PromptVocabulary:
         own = embeddings[list(words.values())]  # before it is widened: most rows are of no whole word
         return clustered(list(words), own.double().cpu().numpy(), self._own.clusters)
 
-    def _influences(self, words: Sequence[str], path: Path, seed: int) -> NDArray[np.float64]:
-        """Return the influence of each word on the answers of the search part, against no word at all."""
-        examples = self._task.data.parts[Split.SEARCH]
-        labels = self._choosing.labels
-        gold = np.array([labels.index(example.answer) for example in examples], dtype=np.int64)
-
-        def of_each(influence: Callable[[FloatArray, FloatArray], float]) -> FloatArray:
-            _log.info("measuring the influence of %d words, each on %d examples", len(words), len(examples))
-            without, kept = self._logits(()), KeptNumbers(path)
-
-            def measured(number: int, word: str) -> float | None:
-                found = kept.number(word, lambda: influence(self._logits([word]), without))
-                if number % SAID == 0:
-                    _log.info("measured the influence of %d of %d words", number, len(words))
-                return found
-
-            return np.array([measured(number, word) for number, word in enumerate(words, start=1)], dtype=np.float64)
-
-        rng = np.random.default_rng([seed, 22])
-        found = self._influence(WordEvidence(tuple(words), gold, of_each, rng))
-        if np.shape(found) != (len(words),) or not np.isfinite(found).all():
-            raise ContractError(
-                f"influence: expected {len(words)} finite numbers, one per word, found {np.shape(found)}: {found}"
-            )
-        return found
-
     @property
-    def _choosing(self) -> Choosing:
+    def _gold(self) -> NDArray[np.int64]:
+        """The place of the right choice of each search example."""
         task = self._task.data.task
         if not isinstance(task, Choosing):
             raise ContractError("expected answers that are chosen")
-        return task
+        answers = [example.answer for example in self._task.data.parts[Split.SEARCH]]
+        return np.array([task.labels.index(answer) for answer in answers], dtype=np.int64)
 
     def _logits(self, words: Sequence[str]) -> NDArray[np.float64]:
         prompted = self._task.scoring().prompted(self._template_of(words), Split.SEARCH)

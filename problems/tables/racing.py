@@ -20,7 +20,7 @@ from emoprune.errors import ConfigError
 from emoprune.problems.tables.metrics import Metric
 from emoprune.problems.tables.splits import Block
 
-__all__ = ["Race", "Yardstick", "plain_yardsticks", "read_yardsticks", "spread_of", "stations"]
+__all__ = ["Baseline", "Race", "plain_baselines", "read_baselines", "spread_of", "stations"]
 
 FloatArray = NDArray[np.float64]
 
@@ -30,7 +30,7 @@ PART = 4
 
 
 @dataclass(frozen=True, slots=True)
-class Yardstick:
+class Baseline:
     """What a reference costs and loses: at the stations of a race, with the spread of each, and over all folds."""
 
     costs: Mapping[str, float]
@@ -46,7 +46,7 @@ class Race:
     `costs` are names, each with 1 where less is better, -1 where more is.
     """
 
-    yardsticks: tuple[Yardstick, ...]
+    baselines: tuple[Baseline, ...]
     costs: Mapping[str, float]
     margin: float
 
@@ -54,7 +54,7 @@ class Race:
         """Return the loss of a subset that need not go on, from its losses so far; None for one that must."""
         count = len(losses)
         behind: list[tuple[float, float]] = []
-        for each in self.yardsticks:
+        for each in self.baselines:
             if any(sign * each.costs[name] > sign * costs[name] for name, sign in self.costs.items()):
                 continue
             difference = float(np.mean(np.subtract(losses, each.losses[:count])))
@@ -88,13 +88,13 @@ def spread_of(metric: Metric, target: FloatArray, predictions: FloatArray) -> fl
     return max(found, 0.5 / len(target)) if predictions.ndim == 2 else found
 
 
-def plain_yardsticks(yardsticks: Sequence[Yardstick]) -> list[dict[str, Any]]:
-    """Return yardsticks as JSON keeps them."""
-    return [asdict(each) for each in yardsticks]
+def plain_baselines(baselines: Sequence[Baseline]) -> list[dict[str, Any]]:
+    """Return baselines as JSON keeps them."""
+    return [asdict(each) for each in baselines]
 
 
-def read_yardsticks(path: Path) -> tuple[Yardstick, ...]:
-    """Read what `plain_yardsticks` made.
+def read_baselines(path: Path) -> tuple[Baseline, ...]:
+    """Read what `plain_baselines` made.
 
     Raises:
         ConfigError: The file holds something else.
@@ -102,7 +102,7 @@ def read_yardsticks(path: Path) -> tuple[Yardstick, ...]:
     try:
         plain: list[dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))
         return tuple(
-            Yardstick(dict(each["costs"]), tuple(each["losses"]), tuple(each["spreads"]), float(each["whole"]))
+            Baseline(dict(each["costs"]), tuple(each["losses"]), tuple(each["spreads"]), float(each["whole"]))
             for each in plain
         )
     except (ValueError, KeyError, TypeError) as error:

@@ -20,7 +20,7 @@ from emoprune.problems.tables.measures import Measures
 from emoprune.problems.tables.metrics import metric_named
 from emoprune.problems.tables.objectives.contract import Seen, Trained
 from emoprune.problems.tables.options import SubsetOptions
-from emoprune.problems.tables.racing import Race, Yardstick, spread_of, stations
+from emoprune.problems.tables.racing import Baseline, Race, spread_of, stations
 from emoprune.problems.tables.splits import Block, Parts, split
 from emoprune.problems.tables.table import Table
 
@@ -28,7 +28,7 @@ __all__ = ["Loaded", "TableTask"]
 
 FloatArray = NDArray[np.float64]
 
-COUNTED = ("columns", "sources", "price")  # what a run's yardsticks hold, whatever its costs are
+COUNTED = ("columns", "sources", "price")  # what a run's baselines hold, whatever its costs are
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -73,7 +73,7 @@ class TableTask:
         )
         self._stations, self._extra = stations(self.parts.folds)
         self._race: Race | None = None
-        self._yardsticks: tuple[Yardstick, ...] = ()
+        self._baselines: tuple[Baseline, ...] = ()
 
     @property
     def constraints(self) -> tuple[Constraint, ...]:
@@ -93,22 +93,22 @@ class TableTask:
         half = self.options.cache_megabytes / 2
         return Loaded(Computed(self.table, half), self.plan.made(self.table.task, threads, half))
 
-    def hold_against(self, yardsticks: Sequence[Yardstick]) -> None:
+    def hold_against(self, baselines: Sequence[Baseline]) -> None:
         """Let subsets race against references from now on, of which the first is all columns.
 
         Measured times cannot be foreseen, so with them nobody is stopped.
         """
-        self._yardsticks = tuple(yardsticks)
+        self._baselines = tuple(baselines)
         if self.options.race and self.measures.all_counted:
-            self._race = Race(self._yardsticks, self.measures.signs, self.options.race)
+            self._race = Race(self._baselines, self.measures.signs, self.options.race)
 
     @property
     def spread(self) -> float:
         """The standard deviation that the score of all columns has in the search, by resampling rows."""
-        spreads = self._yardsticks[0].spreads[self._extra :] if self._yardsticks else (0.0,)
+        spreads = self._baselines[0].spreads[self._extra :] if self._baselines else (0.0,)
         return float(np.sqrt(np.square(spreads).sum())) / len(spreads)
 
-    def yardstick(self, loaded: Loaded, terms: Sequence[Term], seed: int) -> Yardstick:
+    def baseline(self, loaded: Loaded, terms: Sequence[Term], seed: int) -> Baseline:
         """Return what a reference costs and loses at every station."""
         losses, spreads = [], []
         for block in self._stations:
@@ -116,7 +116,7 @@ class TableTask:
             losses.append(scored.loss)
             spreads.append(spread_of(self.measures.metric, self.table.target[block.scored], scored.predictions))
         whole = float(np.mean(losses[self._extra :]))
-        return Yardstick(self.measures.counted(self._seen(terms)), tuple(losses), tuple(spreads), whole)
+        return Baseline(self.measures.counted(self._seen(terms)), tuple(losses), tuple(spreads), whole)
 
     def row(self, loaded: Loaded, terms: Sequence[Term], seed: int, split_name: Split) -> Row:
         """Return objectives and bounded values of a subset."""

@@ -54,7 +54,8 @@ def test_what_a_problem_finds_before_a_search_leaves_no_run_behind(tmp_path: Pat
     with pytest.raises(ConfigError, match="scales: expected some, found none"):
         finished(tmp_path, Alarmed(missing=True))
     assert list(tmp_path.iterdir()) == []
-    config = load({"problem": {"name": "test_alarms_and_checks:Alarmed", "missing": True}})
+    named = {"problem": {"name": "test_alarms_and_checks:Alarmed", "missing": True}}
+    config = load(named, beside=[Path(__file__).parent])
     with pytest.raises(ConfigError, match="scales: expected some, found none"):
         inspect(config)
 

@@ -110,7 +110,9 @@ class TestAuditing:
     def test_the_problem_gets_front_members_the_runs_seed_and_a_folder_that_stays(self, tmp_path: Path) -> None:
         problem = Prying()
         given = finished(tmp_path, problem=problem)
-        with pytest.raises(ConfigError, match=r"audit from Python: emoprune\.auditing\.audit\(run, problem=\.\.\.\)"):
+        with pytest.raises(
+            ConfigError, match=r"audit from Python: emoprune\.commands\.audit\.audit\(run, problem=\.\.\.\)"
+        ):
             audit(given)
         audit(given, candidates=3, problem=problem)
         assert problem.seen == (3, [], 1)

@@ -18,7 +18,7 @@ from pymoo.core.problem import Problem as PymooProblem
 from pymoo.operators.survival.rank_and_crowding import RankAndCrowding
 
 from emoprune.algorithms.pymoo_survival import Rows, StableRankAndCrowding, Standing
-from emoprune.contracts import LARGEST, Objective
+from emoprune.contracts import LARGEST, Objective, about_of
 from emoprune.contracts.algorithm import Algorithm, Measured
 from emoprune.errors import ConfigError, ContractError, RunCorrupt
 from emoprune.evolution.ask_tell import Evolution
@@ -35,7 +35,8 @@ from emoprune.testing import AlgorithmConformance
 
 SPACE = Space.bits(24)
 ALGORITHMS = ("nsga2", "nsga3", "age-moea2", "sms-emoa", "random")  # pymoo's
-OWN = (*ALGORITHMS, "surrogate")  # which has more promises, in its own file
+# These have more promises, in files of their own.
+OWN = (*ALGORITHMS, "surrogate", "promptquine", "greedy", "genetic", "particle-swarm")
 WEIGHTS = np.random.default_rng(4).random((3, 24))
 
 
@@ -95,9 +96,12 @@ class TestRandom(AlgorithmConformance):
         return built
 
 
-def test_every_algorithm_of_the_engine_is_tried_here() -> None:
-    own = {each.name for each in entry_points(group="emoprune.algorithms") if "problems" not in each.module}
-    assert own == set(OWN)
+def test_every_algorithm_of_ours_is_tried_and_says_what_it_is() -> None:
+    own = [each for each in entry_points(group="emoprune.algorithms") if each.module.startswith("emoprune.")]
+    assert {each.name for each in own} == set(OWN)
+    said = [about_of(each.load()) for each in own]
+    assert {(each.family, each.granularity, each.serves) for each in said if each} == {("search", ("genomes",), ())}
+    assert None not in said
 
 
 CASES = [(name, n) for name in ALGORITHMS for n in (1, 2, 3) if not (name == "age-moea2" and n == 1)]

@@ -125,7 +125,7 @@ def test_a_run_that_was_given_its_problem_needs_it_again(tmp_path: Path) -> None
     search = emoprune.search(SETTINGS, runs=tmp_path, name="r", problem=OfferingKnapsack12())
     for _ in search:
         pass
-    with pytest.raises(ConfigError, match=r"recover from Python: emoprune\.recovering\.recover\(run, candidate, prob"):
+    with pytest.raises(ConfigError, match=r"recover from Python: emoprune\.commands\.recovery\.recover\(run"):
         recover(search.run, "0")
     assert recover(search.run, "0", problem=OfferingKnapsack12())["candidate"] == 0
 

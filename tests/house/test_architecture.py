@@ -149,17 +149,18 @@ def neighbours(domain: str) -> set[str]:
 
 
 @pytest.fixture(scope="module")
-def tree() -> list[Module]:
+def product() -> list[Module]:
+    """The product's source, read once."""
     return modules(ROOT)
 
 
-def test_every_file_of_the_engine_has_a_seat_in_the_house(tree: list[Module]) -> None:
-    parts = {module.part for module in tree} - {"problems", "operators"}
+def test_every_file_of_the_engine_has_a_seat_in_the_house(product: list[Module]) -> None:
+    parts = {module.part for module in product} - {"problems", "operators"}
     assert parts <= set(HOUSE), f"add a row to HOUSE, and a line to docs/architecture.md: {sorted(parts - set(HOUSE))}"
 
 
-def test_every_seat_in_the_house_is_taken(tree: list[Module]) -> None:
-    parts = {module.part for module in tree}
+def test_every_seat_in_the_house_is_taken(product: list[Module]) -> None:
+    parts = {module.part for module in product}
     assert set(HOUSE) <= parts, f"remove these rows from HOUSE: {sorted(set(HOUSE) - parts)}"
 
 
@@ -167,19 +168,19 @@ def test_the_house_has_no_circle() -> None:
     assert set(TopologicalSorter(HOUSE).static_order()) == set(HOUSE)
 
 
-def test_every_import_of_the_product_is_allowed(tree: list[Module]) -> None:
-    broken = list(wrong_imports(tree))
+def test_every_import_of_the_product_is_allowed(product: list[Module]) -> None:
+    broken = list(wrong_imports(product))
     assert not broken, "\n" + "\n".join(broken)
 
 
-def test_in_no_folder_do_entries_import_each_other_in_a_circle(tree: list[Module]) -> None:
-    found = arrows(tree)
-    circles = {folder: circle(graph(found, folder)) for folder in folders(tree)}
+def test_in_no_folder_do_entries_import_each_other_in_a_circle(product: list[Module]) -> None:
+    found = arrows(product)
+    circles = {folder: circle(graph(found, folder)) for folder in folders(product)}
     assert not any(circles.values()), "\n".join(str(arrow) for around in circles.values() for arrow in around)
 
 
-def test_the_engine_has_few_floors(tree: list[Module]) -> None:
-    floors = chain(graph(arrows(tree), "emoprune"))
+def test_the_engine_has_few_floors(product: list[Module]) -> None:
+    floors = chain(graph(arrows(product), "emoprune"))
     assert len(floors) <= MOST_FLOORS, " -> ".join(floors)
 
 
@@ -189,8 +190,8 @@ def test_no_more_lies_side_by_side_than_one_can_keep_in_mind(folder: str) -> Non
     assert len(seen) <= MOST_ENTRIES[folder], f"find a folder for one of these: {', '.join(seen)}"
 
 
-def test_the_foundation_of_the_networks_imports_no_family(tree: list[Module]) -> None:
-    edges = graph(arrows(tree), "problems/networks")
+def test_the_foundation_of_the_networks_imports_no_family(product: list[Module]) -> None:
+    edges = graph(arrows(product), "problems/networks")
     upwards = [edges[entry][other] for entry in edges.keys() - FAMILIES for other in edges[entry].keys() & FAMILIES]
     assert not upwards, "\n".join(map(str, upwards))
 
@@ -254,10 +255,10 @@ def test_what_is_hidden_empty_or_made_by_python_is_not_counted(tmp_path: Path) -
     assert entries(tmp_path) == ["e.py", "kept", "py.typed"]
 
 
-@pytest.mark.parametrize("statement", ["import emoprune", "import emoprune.cli.app", "import emoprune.__main__"])
-def test_the_command_line_starts_without_the_heavy_libraries(statement: str) -> None:
+def test_the_command_line_starts_without_the_heavy_libraries() -> None:
     heavy = {"ray", "torch", "transformers", "pymoo", "pandas", "plotly", "sklearn", "scipy", "matplotlib"}
-    program = f"import sys; {statement}; print(*sorted({heavy!r} & set(sys.modules)))"
+    statements = "import emoprune, emoprune.cli.app, emoprune.__main__"
+    program = f"import sys; {statements}; print(*sorted({heavy!r} & set(sys.modules)))"
     started = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False, cwd=ROOT.anchor
     )

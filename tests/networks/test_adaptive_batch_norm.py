@@ -12,7 +12,6 @@ import torch
 from torch import nn
 from zoo_for_tests import bench_of, images_for, zoo
 
-from emoprune import plugins
 from emoprune.errors import ConfigError, ContractError
 from emoprune.problems.networks.data.digits import digits
 from emoprune.problems.networks.data.images import LabelledImages
@@ -20,6 +19,7 @@ from emoprune.problems.networks.evaluation.proxies.adaptive_batch_norm import (
     AdaptiveBatchNorm,
     PublishedAdaptiveBatchNorm,
 )
+from emoprune.problems.networks.evaluation.proxies.by_name import proxy_named
 from emoprune.problems.networks.evaluation.proxies.contract import NormStatistics
 from emoprune.problems.networks.evaluation.proxies.estimating import estimated, estimating_norms, statistics_of
 from emoprune.problems.networks.evaluation.runner import PlainRunner
@@ -145,18 +145,18 @@ def test_the_unpruned_network_and_the_proxy_none_keep_the_statistics_they_have()
     kept = Variant(bench.network, {}, adapted=False)
     assert PlainRunner(bench, AdaptiveBatchNorm()).settled(kept) is kept
     pruned = Variant(bench.network, {"0.0": 1})
-    assert PlainRunner(bench, None).settled(pruned) is pruned
+    assert PlainRunner(bench, proxy_named("none", "channels")).settled(pruned) is pruned
 
 
 def test_proxies_go_by_name() -> None:
-    named = {"adaptive-batch-norm": AdaptiveBatchNorm(), "adaptive-batch-norm-published": PublishedAdaptiveBatchNorm()}
-    assert {name: plugins.method("proxy", name, "channels") for name in named} == named
-    slow = {"name": "adaptive-batch-norm-published", "momentum": 0.01}
-    assert plugins.method("proxy", slow, "channels") == PublishedAdaptiveBatchNorm(momentum=0.01)
-    with pytest.raises(ConfigError, match="proxy: no proxy is called 'magic'"):
-        plugins.method("proxy", "magic", "channels")
-    with pytest.raises(ConfigError, match="proxy: expected a momentum above 0 and at most 1"):
-        PublishedAdaptiveBatchNorm(momentum=0.0)
+    names = ("adaptive-batch-norm", {"name": "adaptive-batch-norm-published"}, "none")
+    assert [proxy_named(name, "channels") for name in names] == [
+        AdaptiveBatchNorm(),
+        PublishedAdaptiveBatchNorm(),
+        None,
+    ]
+    with pytest.raises(ConfigError, match=r"proxy: no proxy is called .magic. \(there are: adaptive-batch-norm, "):
+        proxy_named("magic", "channels")
 
 
 def test_statistics_of_unequal_shapes_are_refused() -> None:

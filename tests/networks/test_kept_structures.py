@@ -72,13 +72,14 @@ def asked_in_a_new_process(target: str, ignored: tuple[str, ...] = ()) -> Struct
 def test_a_second_question_in_one_process_is_answered_from_memory_and_another_network_is_asked_about_anew(
     tmp_path: Path, counted: list[str]
 ) -> None:
+    structure_of(write(tmp_path, "kept_net_before"), (1, 8, 8), [], 90.0)  # tracing imports libraries, here for once
     target = write(tmp_path, "kept_net_again", APART)
     first = structure_of(target, (1, 8, 8), [], 90.0)
     assert structure_of(target, (1, 8, 8), [], 90.0) is first
-    assert counted == [target]
+    assert len(counted) == 2
     write(tmp_path, "kept_net_again", SUMMED)
     assert structure_of(target, (1, 8, 8), [], 90.0).units == (8,)
-    assert len(counted) == 2
+    assert len(counted) == 3
 
 
 @pytest.mark.timeout(120)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import replace
 from functools import cache
 from itertools import pairwise
@@ -18,11 +18,8 @@ from zoo_for_tests import SOUND, bench_of
 from emoprune.errors import ContractError
 from emoprune.problems.networks.channels.slicer import Slicer
 from emoprune.problems.networks.evaluation.bench import Bench
-from emoprune.problems.networks.evaluation.proxies.adaptive_batch_norm import (
-    AdaptiveBatchNorm,
-    PublishedAdaptiveBatchNorm,
-)
-from emoprune.problems.networks.evaluation.proxies.contract import NormEstimate
+from emoprune.problems.networks.evaluation.proxies.adaptive_batch_norm import AdaptiveBatchNorm
+from emoprune.problems.networks.evaluation.proxies.by_name import proxy_named
 from emoprune.problems.networks.evaluation.proxies.estimating import estimating_norms, statistics_of
 from emoprune.problems.networks.evaluation.reuse.cache import GDSFCache, LRUCache, bytes_of
 from emoprune.problems.networks.evaluation.reuse.folding import folded, foldings, overwriting
@@ -42,11 +39,6 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(before)
 
 
-PROXIES: Mapping[str, NormEstimate | None] = {
-    "adaptive-batch-norm": AdaptiveBatchNorm(),
-    "adaptive-batch-norm-published": PublishedAdaptiveBatchNorm(),
-    "none": None,
-}
 NETWORKS = ("vgg", "resnet", "densenet", "regnet", "convnext")
 COUNT = 5
 
@@ -73,7 +65,7 @@ LEVELS = st.lists(st.lists(st.integers(0, 3), min_size=3, max_size=6), min_size=
 @cache
 def unkept(name: str, proxy: str) -> ReusingRunner:
     """Return a runner that keeps nothing, so that whatever it is asked stands alone."""
-    return ReusingRunner(ready(name), PROXIES[proxy], 0, "float32")
+    return ReusingRunner(ready(name), proxy_named(proxy, "channels"), 0, "float32")
 
 
 @given(
@@ -82,7 +74,7 @@ def unkept(name: str, proxy: str) -> ReusingRunner:
     st.permutations(range(COUNT)),
     st.sets(st.integers(1, COUNT - 1)),
     st.sampled_from([0, 20_000, 300_000, 2**30]),
-    st.sampled_from(sorted(PROXIES)),
+    st.sampled_from(["adaptive-batch-norm", "adaptive-batch-norm-published", "none"]),
 )
 @settings(max_examples=50, deadline=None)  # each runs networks
 def test_results_are_the_same_to_the_bit_whatever_is_kept_and_whoever_came_before(  # noqa: PLR0917  # one per strategy
@@ -90,7 +82,7 @@ def test_results_are_the_same_to_the_bit_whatever_is_kept_and_whoever_came_befor
 ) -> None:
     variants, bench = variants_of(name, levels), ready(name)
     alone = [unkept(name, proxy).outputs([variant], Split.SEARCH)[0] for variant in variants]
-    runner = ReusingRunner(bench, PROXIES[proxy], limit, "float32")
+    runner = ReusingRunner(bench, proxy_named(proxy, "channels"), limit, "float32")
     for start, end in pairwise([0, *sorted(cuts), COUNT]):
         places = order[start:end]
         found = runner.outputs([variants[place] for place in places], Split.SEARCH)
@@ -103,8 +95,8 @@ def test_results_are_the_same_to_the_bit_whatever_is_kept_and_whoever_came_befor
 def test_outputs_are_the_plain_runners_within_float_noise_with_the_same_predictions(name: str, proxy: str) -> None:
     bench = ready(name)
     variants = variants_of(name, [[3], [0, 2], [0, 1, 3], [2]])
-    fast = ReusingRunner(bench, PROXIES[proxy], 2**28, "float32").outputs(variants, Split.TEST)
-    plain = PlainRunner(bench, PROXIES[proxy]).outputs(variants, Split.TEST)
+    fast = ReusingRunner(bench, proxy_named(proxy, "channels"), 2**28, "float32").outputs(variants, Split.TEST)
+    plain = PlainRunner(bench, proxy_named(proxy, "channels")).outputs(variants, Split.TEST)
     for own, other in zip(fast, plain, strict=True):
         torch.testing.assert_close(own, other, rtol=1e-3, atol=1e-4 * float(other.abs().max()))
         assert torch.equal(own.argmax(dim=1), other.argmax(dim=1))

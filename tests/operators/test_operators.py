@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from emoprune.contracts import about_of
 from emoprune.operators import cost, crossover, deletion, mutation, repair, sampling, seeding
 from emoprune.plugins import OPERATOR_KINDS, available, build, checked_options
 
@@ -55,6 +56,13 @@ def test_an_operator_cannot_change_and_survives_pickling(operator: Callable[...,
     for field in fields(built):
         with pytest.raises(FrozenInstanceError, match=f"cannot assign to field '{field.name}'"):
             setattr(built, field.name, None)
+
+
+@pytest.mark.parametrize("operator", OPERATORS)
+def test_an_operator_says_what_it_is_and_serves_all_problems(operator: Callable[..., Any]) -> None:
+    own = about_of(operator)
+    assert own is not None
+    assert (own.family, own.granularity, own.serves) == ("search", ("genomes",), ())
 
 
 def test_every_operator_is_installed_under_a_name() -> None:

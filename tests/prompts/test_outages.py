@@ -18,7 +18,7 @@ from emoprune.problems.prompts.vocabulary import PromptVocabulary
 
 PROMPT = "the cat sees a dog red {sentence} is"
 GOES_ON = r"answered 500.*while {} were made\. What was measured .* is kept .* resume the run when the endpoint answers"
-REFERENCES = GOES_ON.format("references and yardsticks")
+REFERENCES = GOES_ON.format("references and baselines")
 CHECKED = 4  # calls that see whether an endpoint can be used
 
 

@@ -25,7 +25,7 @@ from emoprune.problems.prompts.references.contract import ReferenceInputs
 from emoprune.problems.prompts.references.made import MadeReferences, made_references
 from emoprune.problems.prompts.references.ranked import kept_by
 from emoprune.problems.prompts.scoring import Scoring
-from emoprune.problems.prompts.stopping import Halving, Yardsticks, best_mean, blocks
+from emoprune.problems.prompts.stopping import Baselines, Halving, best_mean, blocks
 from emoprune.problems.prompts.template import Template
 from emoprune.records import Split
 from emoprune.space import Gene, Group, IntArray, Space
@@ -141,9 +141,7 @@ def named(name: str) -> Any:
 def made_of(methods: dict[str, Any], worth: Worth) -> MadeReferences:
     bits = len(worth.harm)
 
-    def inputs() -> ReferenceInputs:
-        return ReferenceInputs(space(bits), np.random.default_rng(1), worth, 100, lambda: np.arange(float(bits)))
-
+    inputs = ReferenceInputs(space(bits), np.random.default_rng(1), worth, 100, lambda: np.arange(float(bits)))
     return made_references(methods, inputs, lambda genomes: genomes)
 
 
@@ -249,37 +247,37 @@ def test_the_best_mean_is_never_below_what_comes_of_it(hits: list[bool], seen: i
     assert best_mean(Accuracy(), known, len(hits)) >= np.mean(hits) - 1e-12
 
 
-def yardsticks(*values: tuple[float, float]) -> Yardsticks:
-    return Yardsticks(OBJECTIVES, np.array(values), frozenset({"itself"}), {"accuracy": Accuracy()})
+def baselines(*values: tuple[float, float]) -> Baselines:
+    return Baselines(OBJECTIVES, np.array(values), frozenset({"itself"}), {"accuracy": Accuracy()})
 
 
 @pytest.mark.parametrize(
     ("hits", "tokens", "given_up"),
     [
         ([0, 0, 0, 0], 30, True),  # at best 0.5 at more tokens than 0.75 at 20
-        ([0, 0, 0, 0], 10, False),  # shorter than the yardstick
-        ([1, 1, 0, 0], 30, True),  # at best 0.75, as good as the yardstick, and longer
-        ([1, 1, 0, 0], 20, False),  # may become what the yardstick is
+        ([0, 0, 0, 0], 10, False),  # shorter than the baseline
+        ([1, 1, 0, 0], 30, True),  # at best 0.75, as good as the baseline, and longer
+        ([1, 1, 0, 0], 20, False),  # may become what the baseline is
         ([1, 1, 1, 0], 30, False),
     ],
 )
-def test_a_prompt_is_given_up_only_where_a_yardstick_is_better_whatever_comes(
+def test_a_prompt_is_given_up_only_where_a_baseline_is_better_whatever_comes(
     hits: list[int], tokens: float, given_up: bool
 ) -> None:
-    rule = yardsticks((0.75, 20.0)).against("a prompt", {"tokens": tokens})
+    rule = baselines((0.75, 20.0)).against("a prompt", {"tokens": tokens})
     assert rule is not None
     assert rule({"accuracy": np.array(hits, dtype=np.float64)}, 8) is given_up
 
 
 def test_no_prompt_is_given_up_while_an_objective_is_unknown_until_the_end() -> None:
-    rule = yardsticks((0.75, 20.0)).against("a prompt", {})
+    rule = baselines((0.75, 20.0)).against("a prompt", {})
     assert rule is not None
     assert not rule({"accuracy": np.zeros(4)}, 8), "how long it is, is said at the end"
 
 
-def test_a_yardstick_itself_is_always_measured_in_full() -> None:
-    assert yardsticks((0.75, 20.0), (0.9, 10.0)).against("itself", {"tokens": 20.0}) is None
-    assert Yardsticks(OBJECTIVES, np.zeros((0, 2)), frozenset(), {}).against("x", {"tokens": 1.0}) is None
+def test_a_baseline_itself_is_always_measured_in_full() -> None:
+    assert baselines((0.75, 20.0), (0.9, 10.0)).against("itself", {"tokens": 20.0}) is None
+    assert Baselines(OBJECTIVES, np.zeros((0, 2)), frozenset(), {}).against("x", {"tokens": 1.0}) is None
 
 
 def test_halving_looks_at_the_first_half_alone() -> None:
@@ -350,13 +348,13 @@ def test_a_prompt_that_is_given_up_has_a_row_that_is_dominated_all_the_same(mode
     seeds = np.zeros(len(genomes), dtype=np.uint64)
     stopped, whole = (np.array(each.evaluate(genomes, seeds, Split.SEARCH)) for each in (early, full))
     references = np.stack([each.genome for each in early.references()])
-    yardsticks = np.array(early.evaluate(references, seeds[: len(references)], Split.SEARCH))
+    baselines = np.array(early.evaluate(references, seeds[: len(references)], Split.SEARCH))
     changed = np.flatnonzero(stopped[:, 0] != whole[:, 0])
     assert len(changed) > 1, "some of them are given up"
     for row in changed.tolist():
         for values in (stopped[row], whole[row]):
-            as_good = (yardsticks[:, 0] >= values[0]) & (yardsticks[:, 1] <= values[1])
-            assert (as_good & (yardsticks != values).any(axis=1)).any()
+            as_good = (baselines[:, 0] >= values[0]) & (baselines[:, 1] <= values[1])
+            assert (as_good & (baselines != values).any(axis=1)).any()
     on_select = [np.array(each.evaluate(genomes, seeds, Split.SELECT)) for each in (early, full)]
     assert np.array_equal(*on_select)
 

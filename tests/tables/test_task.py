@@ -22,7 +22,7 @@ from emoprune.problems.tables.learners.lightgbm import BoostedTrees, TreeOptions
 from emoprune.problems.tables.measures import Measures
 from emoprune.problems.tables.metrics import metric_named
 from emoprune.problems.tables.objectives.contract import Seen
-from emoprune.problems.tables.racing import Race, Yardstick, spread_of, stations
+from emoprune.problems.tables.racing import Baseline, Race, spread_of, stations
 from emoprune.problems.tables.splits import Block, Splits, split
 from emoprune.problems.tables.subsets.features import FeaturesOptions
 from emoprune.problems.tables.table import Table, Task
@@ -249,11 +249,11 @@ def test_a_classifier_without_probabilities_is_refused() -> None:
         learner.fitted(Computed(data), split(data, Splits()).test, data.terms, 0)
 
 
-YARDSTICK = Yardstick({"columns": 3.0}, (0.2, 0.2, 0.2), (0.02, 0.02, 0.02), 0.2)
+BASELINE = Baseline({"columns": 3.0}, (0.2, 0.2, 0.2), (0.02, 0.02, 0.02), 0.2)
 
 
 def test_a_race_stops_what_a_reference_of_no_higher_cost_clearly_beats() -> None:
-    race = Race((YARDSTICK,), {"columns": 1.0}, 2.0)
+    race = Race((BASELINE,), {"columns": 1.0}, 2.0)
     assert race.verdict([0.3], {"columns": 5.0}) == pytest.approx(0.3)
     assert race.verdict([0.23], {"columns": 5.0}) is None  # within the spread
     assert race.verdict([0.3], {"columns": 2.0}) is None  # smaller than any reference
@@ -263,8 +263,8 @@ def test_a_race_stops_what_a_reference_of_no_higher_cost_clearly_beats() -> None
 @settings(deadline=None, max_examples=25)
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=3), st.integers(1, 6))
 def test_what_stops_is_dominated_by_the_reference_that_stopped_it(losses: list[float], columns: int) -> None:
-    verdict = Race((YARDSTICK,), {"columns": 1.0}, 2.0).verdict(losses, {"columns": float(columns)})
-    assert verdict is None or (verdict > YARDSTICK.whole and columns >= 3)
+    verdict = Race((BASELINE,), {"columns": 1.0}, 2.0).verdict(losses, {"columns": float(columns)})
+    assert verdict is None or (verdict > BASELINE.whole and columns >= 3)
 
 
 def test_many_rows_race_on_a_quarter_of_them_first() -> None:
@@ -293,7 +293,7 @@ def test_races_change_no_row_of_the_front() -> None:
     for margin in (0.0, 2.0):
         task = TableTask(data, FeaturesOptions(data="mixed", race=margin))
         loaded = task.load(1)
-        task.hold_against([task.yardstick(loaded, data.terms, 0)])
+        task.hold_against([task.baseline(loaded, data.terms, 0)])
         subsets = [data.terms, data.terms[:2], data.terms[3:], data.terms[5:]]
         rows.append([task.row(loaded, terms, 0, Split.SEARCH) for terms in subsets])
     assert rows[0][0] == rows[1][0]

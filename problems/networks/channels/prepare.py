@@ -5,14 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from emoprune import plugins
 from emoprune.contracts import Reference, Starts
-from emoprune.errors import ConfigError
-from emoprune.plugins import made
 from emoprune.problems.networks.calibration.evidence import Evidence, Scores
 from emoprune.problems.networks.channels.compensations.contract import Compensation, Statistics
 from emoprune.problems.networks.channels.options import NONE, ChannelOptions
@@ -53,7 +50,9 @@ class Method:
             ConfigError: There is none of that name, or it does not take these options.
         """
         picking = plugins.methods("reference", options.references, CHANNELS, option="references")
-        compensating = None if options.compensation == NONE else _plugin("compensation", options.compensation)
+        compensating = None
+        if options.compensation != NONE:
+            compensating = plugins.method("compensation", options.compensation, CHANNELS)
         return cls(criterion_named(options.criterion, CHANNELS), compensating, picking)
 
 
@@ -122,12 +121,3 @@ def _cost(task: NetworkTask) -> Cost:
     """Return the counted objective that references aim at; multiply-accumulates if none is counted."""
     counted: tuple[Cost, ...] = ("macs", "parameters", "bytes")
     return next((cost for cost in counted if cost in task.measures.objective_names), "macs")
-
-
-def _plugin(kind: str, given: str | Mapping[str, Any]) -> Any:
-    """Build a plug-in from its name, or from a mapping of its name and options."""
-    options = {"name": given} if isinstance(given, str) else dict(given)
-    name = options.pop("name", None)
-    if not isinstance(name, str):
-        raise ConfigError(f"{kind}: expected a name, or a mapping with a name and options, found {given!r}")
-    return made(kind, name, options)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from emoprune.contracts import Paper, about
 from emoprune.problems.networks.calibration.activations import activations_of
 from emoprune.problems.networks.calibration.evidence import Evidence, Scores
 from emoprune.problems.networks.criteria.per_unit import averaged, shares, units_by_part
@@ -11,6 +12,13 @@ from emoprune.problems.networks.criteria.per_unit import averaged, shares, units
 __all__ = ["ActivationMean"]
 
 
+@about(
+    "pruning",
+    ["channels"],
+    serves=["channels", "subnetworks"],
+    cost="one pass over the calibration images",
+    papers=[Paper("Pruning Convolutional Neural Networks for Resource Efficient Inference", "1611.06440")],
+)
 class ActivationMean:
     """Mean absolute activation of a unit's channels where they are consumed, over all images and places.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from emoprune.contracts import Paper, about
 from emoprune.problems.networks.calibration.activations import activations_of
 from emoprune.problems.networks.calibration.evidence import Evidence, Scores
 from emoprune.problems.networks.criteria.per_unit import averaged, units_by_part
@@ -11,6 +12,17 @@ from emoprune.problems.networks.criteria.per_unit import averaged, units_by_part
 __all__ = ["APoZ"]
 
 
+@about(
+    "pruning",
+    ["channels"],
+    serves=["channels", "subnetworks"],
+    cost="one pass over the calibration images",
+    papers=[
+        Paper(
+            "Network Trimming: A Data-Driven Neuron Pruning Approach towards Efficient Deep Architectures", "1607.03250"
+        )
+    ],
+)
 class APoZ:
     """1 minus the average percentage of zeros of a unit's channels where they are consumed.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from emoprune.contracts import Paper, about
 from emoprune.problems.networks.calibration.evidence import Evidence, Scores
 from emoprune.problems.networks.coupling.pruned_module import family_of
 from emoprune.problems.networks.criteria.norms import L1
@@ -14,6 +15,13 @@ __all__ = ["BatchNormScale"]
 _NORMS = frozenset({"BatchNorm", "GroupNorm", "LayerNorm"})
 
 
+@about(
+    "pruning",
+    ["channels"],
+    serves=["channels", "subnetworks"],
+    cost="one pass over the scales",
+    papers=[Paper("Learning Efficient Convolutional Networks through Network Slimming", "1708.06519")],
+)
 class BatchNormScale:
     """Absolute scale of a unit's channels in the normalisations that they pass, batch norms above all.
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from emoprune import plugins
+from emoprune.contracts import about_of
 from emoprune.errors import ConfigError
-from emoprune.plugins import made
 
 __all__ = ["CHANNELS", "criterion_named"]
 
@@ -19,15 +20,14 @@ def criterion_named(given: str | Mapping[str, Any], served: str) -> Any:
     Raises:
         ConfigError: There is none of that name, its options are wrong, or it does not rank what is `served`.
     """
-    options = {"name": given} if isinstance(given, str) else dict(given)
-    name = options.pop("name", None)
-    if not isinstance(name, str):
-        raise ConfigError(f"criterion: expected a name, or a mapping with a name and options, found {given!r}")
-    criterion = made("criterion", name, options)
-    serves = tuple(getattr(criterion, "serves", (CHANNELS,)))
-    if served not in serves:
-        raise ConfigError(
-            f"criterion: {name!r} ranks units of {', '.join(serves)}, not {served}; `emoprune list criteria` says "
-            "which serve what"
-        )
+    criterion = plugins.method("criterion", given, served)
+    if about_of(criterion) is None:
+        # Criteria were plug-ins before methods said what they are; these have `serves`, or rank channels.
+        serves = tuple(getattr(criterion, "serves", (CHANNELS,)))
+        if served not in serves:
+            name, _ = plugins.named("criterion", given)
+            raise ConfigError(
+                f"criterion: {name!r} serves {', '.join(serves)}, not {served}; `emoprune list criteria` says which "
+                "serve what"
+            )
     return criterion

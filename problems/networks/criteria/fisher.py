@@ -4,12 +4,24 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from emoprune.contracts import Paper, about
 from emoprune.problems.networks.calibration.evidence import Evidence, Scores
 from emoprune.problems.networks.calibration.gradients import gate_gradients_of
 
 __all__ = ["Fisher"]
 
 
+@about(
+    "pruning",
+    ["channels"],
+    serves=["channels", "subnetworks"],
+    cost="one pass forward and backward over the calibration images",
+    papers=[
+        Paper("Faster gaze prediction with dense networks and Fisher pruning", "1801.05787"),
+        Paper("Group Fisher Pruning for Practical Network Compression", "2108.00708"),
+    ],
+    gradients=True,
+)
 class Fisher:
     """Half the mean over the images of the squared derivative of an image's loss by the unit's gate.
 

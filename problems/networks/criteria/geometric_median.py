@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from emoprune.contracts import Paper, about
 from emoprune.problems.networks.calibration.evidence import Evidence, Scores
 from emoprune.problems.networks.criteria.per_unit import weights_of_parts
 
@@ -16,6 +17,15 @@ __all__ = ["GeometricMedian", "removal_heights"]
 FloatArray = NDArray[np.float64]
 
 
+@about(
+    "pruning",
+    ["channels"],
+    serves=["channels", "subnetworks"],
+    cost="distances between all units of a group",
+    papers=[
+        Paper("Filter Pruning via Geometric Median for Deep Convolutional Neural Networks Acceleration", "1811.00250")
+    ],
+)
 class GeometricMedian:
     """Mean distance of a unit's filters from all others still there; a duplicate far from the rest is not found.
 

@@ -7,6 +7,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from emoprune.contracts import Paper, about
 from emoprune.problems.networks.calibration.evidence import Evidence, Scores
 from emoprune.problems.networks.coupling.structure import CouplingGroup, Part
 from emoprune.problems.networks.criteria.per_unit import weights_of_parts
@@ -16,6 +17,13 @@ __all__ = ["KMeans", "heights_of_merging"]
 FloatArray = NDArray[np.float64]
 
 
+@about(
+    "pruning",
+    ["channels"],
+    serves=["channels", "subnetworks"],
+    cost="a clustering of each group's units",
+    papers=[Paper("Methods for Pruning Deep Neural Networks", "2011.00241")],
+)
 class KMeans:
     """The distance at which a unit is merged into a cluster that another unit stands for.
 

@@ -7,12 +7,20 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from emoprune.contracts import Paper, about
 from emoprune.problems.networks.calibration.evidence import Evidence, Scores
 from emoprune.problems.networks.criteria.per_unit import summed_over_units, weights_of_parts
 
 __all__ = ["LAMP", "lamp_scores"]
 
 
+@about(
+    "pruning",
+    ["channels"],
+    serves=["channels", "subnetworks"],
+    cost="one sort of each layer's weights",
+    papers=[Paper("Layer-adaptive sparsity for the Magnitude-based Pruning", "2010.07611")],
+)
 class LAMP:
     """LAMP scores of a unit's weights, summed over all parts that put its channels out.
 

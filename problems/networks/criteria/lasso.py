@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from emoprune.contracts import Paper, about
 from emoprune.errors import ConfigError
 from emoprune.problems.networks.calibration.evidence import Evidence, Scores
 from emoprune.problems.networks.calibration.filters import as_filters
@@ -32,6 +33,13 @@ _RIDGE = 1e-4  # as a share of each input's mean square
 _EQUAL = 1e-6  # how far from 1 the correlation of two contributions may be that are the same one
 
 
+@about(
+    "pruning",
+    ["channels"],
+    serves=["channels", "subnetworks"],
+    cost="one pass over the calibration images, and a path of the lasso for each layer",
+    papers=[Paper("Channel Pruning for Accelerating Very Deep Neural Networks", "1707.06168")],
+)
 class Lasso:
     """The penalty up to which the layers that read a unit still want it.
 

@@ -6,6 +6,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from emoprune.contracts import Paper, about
 from emoprune.problems.networks.calibration.evidence import Evidence, Scores
 from emoprune.problems.networks.calibration.filters import as_filters
 from emoprune.problems.networks.calibration.inverse_fisher import blocked, check_curvature, diagonals
@@ -15,6 +16,14 @@ from emoprune.problems.networks.criteria.per_unit import summed_over_units
 __all__ = ["MFAC"]
 
 
+@about(
+    "pruning",
+    ["channels"],
+    serves=["channels", "subnetworks"],
+    cost="gradients of small batches of the calibration images, and an inverse for each block of weights",
+    papers=[Paper("M-FAC: Efficient Matrix-Free Approximations of Second-Order Information", "2107.03356")],
+    gradients=True,
+)
 class MFAC:
     """Sum over a unit's weights of w^2 / (2 [F^-1]), what each weight's removal costs in a quadratic model of the loss.
 

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from emoprune.contracts import Paper, about
 from emoprune.problems.networks.calibration.contributions import Blocks, Contributions, blocks_of, contributions
 from emoprune.problems.networks.calibration.evidence import Evidence, Scores
 from emoprune.problems.networks.calibration.hooks import Watcher, readers, watched
@@ -18,6 +19,13 @@ from emoprune.problems.networks.criteria.per_unit import averaged, shares
 __all__ = ["NextLayerReconstruction"]
 
 
+@about(
+    "pruning",
+    ["channels"],
+    serves=["channels", "subnetworks"],
+    cost="one pass over the calibration images",
+    papers=[Paper("ThiNet: A Filter Level Pruning Method for Deep Neural Network Compression", "1707.06342")],
+)
 class NextLayerReconstruction:
     """Mean square of what a unit adds to the outputs of the layers that read it, over all images and places.
 

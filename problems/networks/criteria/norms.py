@@ -6,12 +6,20 @@ from typing import ClassVar
 
 import numpy as np
 
+from emoprune.contracts import Paper, about
 from emoprune.problems.networks.calibration.evidence import Evidence, Scores
 from emoprune.problems.networks.criteria.per_unit import summed_over_units, weights_of_parts
 
 __all__ = ["L1", "L2"]
 
 
+@about(
+    "pruning",
+    ["channels"],
+    serves=["channels", "subnetworks"],
+    cost="one pass over the weights",
+    papers=[Paper("Pruning Filters for Efficient ConvNets", "1608.08710")],
+)
 class L1:
     """Sum of the absolute weights of all filters that put a unit's channels out.
 
@@ -27,6 +35,13 @@ class L1:
         return summed_over_units(evidence.structure, elements)
 
 
+@about(
+    "pruning",
+    ["channels"],
+    serves=["channels", "subnetworks"],
+    cost="one pass over the weights",
+    papers=[Paper("Pruning Convolutional Neural Networks for Resource Efficient Inference", "1611.06440")],
+)
 class L2:
     """Root of the sum of the squared weights of all filters that put a unit's channels out, as if they were one.
 

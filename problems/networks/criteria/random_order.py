@@ -6,16 +6,22 @@ from typing import ClassVar
 
 import numpy as np
 
+from emoprune.contracts import about
 from emoprune.problems.networks.calibration.evidence import Evidence, Scores
 
 __all__ = ["RandomOrder"]
 
 
+@about(
+    "pruning",
+    ["channels", "heads", "neurons"],
+    serves=["channels", "subnetworks", "heads-and-neurons"],
+    cost="nothing is run",
+)
 class RandomOrder:
     """Scores drawn evenly from 0 to 1 by the evidence's seed, without a look at the network."""
 
     leaf: ClassVar[str] = "control/random"
-    serves: ClassVar[tuple[str, ...]] = ("channels", "heads-and-neurons")
 
     def __call__(self, evidence: Evidence) -> list[Scores]:
         """Return the drawn scores."""

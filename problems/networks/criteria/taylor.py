@@ -4,12 +4,21 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from emoprune.contracts import Paper, about
 from emoprune.problems.networks.calibration.evidence import Evidence, Scores
 from emoprune.problems.networks.calibration.gradients import gate_gradients_of
 
 __all__ = ["Taylor"]
 
 
+@about(
+    "pruning",
+    ["channels"],
+    serves=["channels", "subnetworks"],
+    cost="one pass forward and backward over the calibration images",
+    papers=[Paper("Pruning Convolutional Neural Networks for Resource Efficient Inference", "1611.06440")],
+    gradients=True,
+)
 class Taylor:
     """Mean over the images of the absolute first-order change of an image's loss when a unit's gate closes.
 

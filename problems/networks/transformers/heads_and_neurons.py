@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from emoprune.contracts import Audit, Description, Inspection, Recovered, Reference
+from emoprune import plugins
+from emoprune.contracts import Audit, Description, FloatArray, Inspection, Recovered, Reference
 from emoprune.errors import ContractError
 from emoprune.problems.networks.recovery.plan import Plan
 from emoprune.problems.networks.transformers.anatomy.narrowing import Adjust
@@ -22,18 +23,22 @@ from emoprune.problems.networks.transformers.prepare import (
     TransformerPrepared,
     Wanted,
     prepared_transformer,
+    reference_inputs,
     smallest_plan,
 )
 from emoprune.problems.networks.transformers.problem import PACKED, SAFETENSORS, TransformerProblem
 from emoprune.problems.networks.transformers.recovery.recover import REWINDING, Budget, Method, Recovering
-from emoprune.problems.networks.transformers.references import METHODS, PERCENTAGES, check_percentages
+from emoprune.problems.networks.transformers.references.inputs import PERCENTAGES, check_percentages
 from emoprune.problems.networks.transformers.repair.adjusting import Repair, adjusting, checked_bits, packed_layers
 from emoprune.problems.networks.transformers.tasks.options import Options, Purpose
-from emoprune.problems.storage.kept_references import check_names
+from emoprune.problems.storage.found_references import picked_by
 from emoprune.records import Candidate
 from emoprune.space import IntArray
 
 __all__ = ["HeadsAndNeurons"]
+
+NAME = "heads-and-neurons"
+REFERENCES = ("uniform", "global-criterion", "global-magnitude", "greedy-heads", "dropped-layers", "random")
 
 
 class HeadsAndNeurons(TransformerProblem):
@@ -93,7 +98,7 @@ class HeadsAndNeurons(TransformerProblem):
         bits: Sequence[int] = (),
         criterion: str | Mapping[str, Any] = "heapr",
         repair: Repair = "least-squares",
-        references: Sequence[str] = tuple(METHODS),
+        references: Sequence[str | Mapping[str, Any]] = REFERENCES,
         percentages: Sequence[int] = PERCENTAGES,
         objectives: Sequence[str] = (),
         at_most: Mapping[str, float] | None = None,
@@ -101,7 +106,10 @@ class HeadsAndNeurons(TransformerProblem):
         cache_megabytes: int = 512,
     ) -> None:
         check_percentages(percentages)
-        check_names(list(dict.fromkeys(references)), METHODS)  # a method that is named twice is asked once
+        # A method that is named twice is asked once.
+        once = [own for place, own in enumerate(references) if own not in references[:place]]
+        self._references = plugins.methods("reference", once, NAME, option="references")
+        self._percentages = tuple(percentages)
         options = Options(
             model=model,
             task=task,
@@ -119,11 +127,11 @@ class HeadsAndNeurons(TransformerProblem):
         )
         self._criterion = criterion_named(criterion)
         self._repair = repair
-        self._wanted = tuple(references), tuple(percentages)
         super().__init__(options, "bytes" if bits else "parameters")
         anatomy = self.open().anatomy
         self._layout = GeneLayout(anatomy, genes, levels, round_to, smallest, drop_layers, checked_bits(bits))
         self._kept: TransformerPrepared | None = None
+        self._seed = 0
         self._smallest = self.counted(smallest_plan(self._layout, self._unranked))
         self._measures.check_reachable(self._smallest)
         self.space = self._layout.space
@@ -139,9 +147,12 @@ class HeadsAndNeurons(TransformerProblem):
     def prepare(self, folder: Path, seed: int) -> None:
         """Fit a classifier if there is none, rank the units, and make the references; all is kept in `folder`."""
         own = self._fit(folder)
-        names, percentages = self._wanted
-        wanted = Wanted(names, self.cost, percentages)
-        self._kept = prepared_transformer(own, self._layout, self._criterion, wanted, folder=folder, seed=seed)
+        self._kept = prepared_transformer(own, self._layout, self._criterion, self._wanted, folder=folder, seed=seed)
+        self._seed = seed
+
+    @property
+    def _wanted(self) -> Wanted:
+        return Wanted(self._references, self.cost, self._percentages)
 
     @property
     def _prepared(self) -> TransformerPrepared:
@@ -178,6 +189,19 @@ class HeadsAndNeurons(TransformerProblem):
     def references(self) -> tuple[Reference, ...]:
         """Return the unpruned model, then what a user would have picked without a search."""
         return self._prepared.references
+
+    def starts(self) -> IntArray:
+        """Return what has to be measured for the references that measure, shape (n, genes)."""
+        found = [genomes for own in self._prepared.starts.values() for genomes in own.values()]
+        return np.concatenate([np.zeros((0, len(self.space)), dtype=np.int64), *found])
+
+    def surveyed(self, genomes: IntArray, values: FloatArray) -> list[Reference]:
+        """Return the references that are picked from what was measured of genomes, shape (n, genes)."""
+        starts = self._prepared.starts
+        if not starts:
+            return []
+        inputs = reference_inputs(self.open(), self._layout, self._prepared.scores, self._wanted, self._seed)
+        return picked_by(self._references, inputs, starts, self.errors(genomes, values))
 
     def describe(self, genome: IntArray) -> Description:
         """Say what each layer keeps and what that costs."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,19 +10,17 @@ from typing import Any
 import numpy as np
 import torch
 
-from emoprune.contracts import Reference
+from emoprune.contracts import Reference, Starts
 from emoprune.problems.networks.calibration.evidence import Scores
 from emoprune.problems.networks.transformers.anatomy.structure import BlockPlan
 from emoprune.problems.networks.transformers.criteria.contract import TransformerCriterion, TransformerEvidence
-from emoprune.problems.networks.transformers.criteria.gates import HeadGates
-from emoprune.problems.networks.transformers.criteria.weights import Magnitude
 from emoprune.problems.networks.transformers.data.batches import CALIBRATION
 from emoprune.problems.networks.transformers.genes import GeneLayout, Orders
-from emoprune.problems.networks.transformers.references import ReferenceInputs, references_of
-from emoprune.problems.networks.transformers.running.passing import calls_of
+from emoprune.problems.networks.transformers.references.inputs import ReferenceInputs
 from emoprune.problems.networks.transformers.tasks.fitting import fit_classifier
 from emoprune.problems.networks.transformers.tasks.opening import Opened
 from emoprune.problems.storage.arrays import Weights, kept_arrays
+from emoprune.problems.storage.found_references import Methods, each_once, found_by
 from emoprune.problems.storage.kept import kept_json
 from emoprune.problems.storage.kept_references import REFERENCES, as_json, from_json
 
@@ -32,6 +30,7 @@ __all__ = [
     "fitted",
     "orders_of",
     "prepared_transformer",
+    "reference_inputs",
     "smallest_plan",
     "unit_costs",
 ]
@@ -41,10 +40,14 @@ CLASSIFIER, SCORES = "classifier.safetensors", "scores.safetensors"
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TransformerPrepared:
-    """The criterion's scores by group of units, and the references."""
+    """The criterion's scores by group of units, and the references.
+
+    `starts` are what has to be measured for more references, by method.
+    """
 
     scores: tuple[Scores, ...]
     references: tuple[Reference, ...]
+    starts: Mapping[str, Starts]
 
     @property
     def orders(self) -> Orders:
@@ -54,9 +57,9 @@ class TransformerPrepared:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """Which references: the methods' names, at which percentages of which cost."""
+    """Which references: the methods by name, at which percentages of which cost."""
 
-    names: Sequence[str]
+    methods: Methods
     cost: str
     percentages: Sequence[int]
 
@@ -116,53 +119,51 @@ def prepared_transformer(
 
     Kept, because a resume on another machine must not rank two nearly equal units the other way round.
     """
-    evidence = TransformerEvidence(
-        opened.task, opened.anatomy, opened.task.parts[CALIBRATION], unit_costs(opened), seed
-    )
+    evidence = evidence_of(opened, seed)
 
     def scored() -> Weights:
         return {f"{number:04}": np.asarray(own, dtype=np.float64) for number, own in enumerate(criterion(evidence))}
 
     kept = kept_arrays(folder / SCORES, scored)
     scores = tuple(kept[name] for name in sorted(kept))
-
-    def referred() -> dict[str, Any]:
-        # What no method looks at is not measured: a pass backwards through a language model takes long.
-        gates = HeadGates()(evidence) if "greedy-heads" in wanted.names else scores
-        inputs = ReferenceInputs(
-            layout,
-            opened.cost_model,
-            orders_of(scores),
-            scores,
-            gates,
-            Magnitude()(evidence) if "global-magnitude" in wanted.names else scores,
-            evidence.costs,
-            _influence(opened) if "dropped-layers" in wanted.names else np.zeros(len(opened.anatomy.blocks)),
-            np.random.default_rng(seed),
-            wanted.cost,
-            wanted.percentages,
-        )
-        return as_json(references_of(wanted.names, inputs), {})
-
-    references, _ = from_json(kept_json(folder / REFERENCES, referred), layout.space)
-    return TransformerPrepared(scores, references)
+    inputs = reference_inputs(opened, layout, scores, wanted, seed)
+    plain = kept_json(folder / REFERENCES, lambda: as_json(*_first(wanted.methods, inputs)))
+    references, starts = from_json(plain, layout.space)
+    return TransformerPrepared(scores, references, starts)
 
 
-def _influence(opened: Opened) -> Scores:
-    """Return by how much each layer turns what flows through it: 1 - cosine of its input and output, on average."""
-    narrower, anatomy = opened.narrower(), opened.anatomy
-    blocks = opened.task.model.get_submodule(anatomy.path)
-    turned, tokens = np.zeros(len(anatomy.blocks)), 0
-    for batch in opened.task.parts[CALIBRATION]:
-        calls = calls_of(narrower, batch.inputs)
-        hidden = calls.hidden
-        for number, block in enumerate(blocks):
-            with torch.no_grad():
-                after = calls.run(number, block, hidden)
-            turned[number] += float((1 - torch.cosine_similarity(hidden, after, dim=-1)).double().sum())
-            hidden = after
-        tokens += hidden[..., 0].numel()
-    return turned / tokens
+def evidence_of(opened: Opened, seed: int) -> TransformerEvidence:
+    """Return what criteria look at."""
+    return TransformerEvidence(opened.task, opened.anatomy, opened.task.parts[CALIBRATION], unit_costs(opened), seed)
+
+
+def reference_inputs(
+    opened: Opened, layout: GeneLayout, scores: Sequence[Scores], wanted: Wanted, seed: int
+) -> ReferenceInputs:
+    """Return what reference methods look at."""
+    return ReferenceInputs(
+        opened,
+        evidence_of(opened, seed),
+        layout,
+        opened.cost_model,
+        scores,
+        orders_of(scores),
+        wanted.cost,
+        wanted.percentages,
+        np.random.default_rng(seed),
+    )
+
+
+def _first(methods: Methods, inputs: ReferenceInputs) -> tuple[tuple[Reference, ...], dict[str, Starts]]:
+    """Return the unpruned genome and what the methods pick; and what is to be measured for more of them."""
+    layout, found = inputs.layout, found_by(methods, inputs)
+    references = [Reference("unpruned", layout.space.full)]
+    for own in found.values():
+        for each in own.references:
+            genome = layout.space.check(each.genome[np.newaxis], f"reference {each.name!r}")
+            references.append(Reference(each.name, layout.canonical(genome)[0]))
+    starts = {name: own.starts for name, own in found.items() if own.starts}
+    return each_once(references, layout.space), starts
 
 
 def smallest_plan(layout: GeneLayout, orders: Orders) -> list[BlockPlan]:

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from emoprune.contracts import Description, Failure, Recovered, Row
+from emoprune.contracts import Description, Failure, FloatArray, MeasuredErrors, Recovered, Row
 from emoprune.errors import ConfigError, ContractError
 from emoprune.problems.compute.device import check_device
 from emoprune.problems.networks.evaluation.latency import measured_calls
@@ -31,7 +31,7 @@ from emoprune.problems.networks.transformers.tasks.opening import Opened, opened
 from emoprune.problems.networks.transformers.tasks.options import Options
 from emoprune.problems.networks.transformers.tasks.scoring import scores_of_model
 from emoprune.records import Split
-from emoprune.space import IntArray
+from emoprune.space import IntArray, Space
 
 __all__ = ["PACKED", "SAFETENSORS", "Loaded", "TransformerProblem"]
 
@@ -58,6 +58,8 @@ class TransformerProblem:
         options: Model, data and measures.
         cost: The counted objective unless objectives are named.
     """
+
+    space: Space
 
     def __init__(self, options: Options, cost: str) -> None:
         self._options = options
@@ -122,6 +124,23 @@ class TransformerProblem:
         """The first objective that says how good a model is; the task's own if none does."""
         task = self.open().task
         return next((name for name in self._measures.objective_names if name in task.scored), task.default_objective)
+
+    def errors(self, genomes: IntArray, values: FloatArray) -> MeasuredErrors:
+        """Return what looks up the first objective that says how good a model is, or else the first of all.
+
+        Args:
+            genomes: What was measured, shape (n, genes).
+            values: Its values, shape (n, objectives + constraints), NaN where nothing could be measured.
+        """
+        names = self._measures.objective_names
+        scored = [column for column, name in enumerate(names) if name in self.open().task.scored]
+        column = np.nan_to_num(values[:, (scored or [0])[0]], nan=np.inf)
+        known = dict(zip(self.space.keys(genomes), column.tolist(), strict=True))
+
+        def measured(wanted: IntArray) -> FloatArray:
+            return np.array([known.get(key, np.inf) for key in self.space.keys(wanted)])
+
+        return measured
 
     def setup(self, device: str, threads: int) -> None:
         """Load model and data to `device`."""

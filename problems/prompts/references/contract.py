@@ -23,7 +23,7 @@ class ReferenceInputs:
 
     Attributes:
         space: A bit per token of the prompt; placeholders are locked, and what is to be kept.
-        rng: Where all randomness comes from; every method gets one from the same seed, whatever others there are.
+        rng: Where all randomness comes from; every method gets the same, whatever others there are.
         worth: What a genome, shape (genes,), is worth on the search part: above zero, and the larger the better; None
             as soon as that is known to be less than the second argument. Each call measures one prompt.
         most: How many prompts a method may measure.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
@@ -50,7 +51,7 @@ class _Counted:
 
 def made_references(
     methods: Mapping[str, PromptReference],
-    inputs: Callable[[], ReferenceInputs],
+    inputs: ReferenceInputs,
     canonical: Callable[[IntArray], IntArray],
 ) -> MadeReferences:
     """Let each method find its references, those first that others look at.
@@ -59,19 +60,19 @@ def made_references(
 
     Args:
         methods: By name.
-        inputs: Returns what a method may look at, with a new generator.
+        inputs: What they may look at; each gets a copy of the generator.
         canonical: Returns the genome that stands for each one's text, both (n, genes).
 
     Raises:
         ContractError: A method breaks its contract.
     """
-    space = inputs().space
+    space = inputs.space
     ended, on_the_way, others = list[Reference](), list[Reference](), list[Reference]()
     evaluations: dict[str, int] = {}
     for name, method in sorted(methods.items(), key=lambda item: getattr(item[1], "order", ORDER)):
-        own = inputs()
-        worth = _Counted(own.worth)
-        found = _checked(name, method.found(replace(own, worth=worth, ended=tuple(ended))), space)
+        worth = _Counted(inputs.worth)
+        own = replace(inputs, rng=copy.deepcopy(inputs.rng), worth=worth, ended=tuple(ended))
+        found = _checked(name, method.found(own), space)
         if worth.asked:
             evaluations[name] = worth.asked
             ended += found[:1]

@@ -12,11 +12,11 @@ from emoprune.contracts import Reference, ReferenceMethod
 from emoprune.errors import ConfigError, ContractError
 from emoprune.problems.storage.kept import kept_json, write_json
 from emoprune.problems.tables.formulas.formula import Formula, Term, from_plain, plain_of
-from emoprune.problems.tables.racing import Yardstick, plain_yardsticks, read_yardsticks
+from emoprune.problems.tables.racing import Baseline, plain_baselines, read_baselines
 from emoprune.problems.tables.subsets.references.inputs import ReferenceInputs, SubsetReference
 from emoprune.problems.tables.task import Loaded, TableTask
 
-__all__ = ["NewFeatures", "kept_features", "kept_references", "kept_yardsticks"]
+__all__ = ["NewFeatures", "kept_baselines", "kept_features", "kept_references"]
 
 Subset = tuple[str, tuple[Term, ...]]  # a name, and what is kept
 
@@ -99,11 +99,11 @@ def _terms(reference: Reference, inputs: ReferenceInputs, method: str) -> tuple[
     return inputs.genes.decoded(reference.genome)
 
 
-def kept_yardsticks(
+def kept_baselines(
     path: Path, task: TableTask, load: Callable[[], Loaded], subsets: Sequence[tuple[Term, ...]], seed: int
-) -> tuple[Yardstick, ...]:
-    """Return the yardsticks that lie in a file, or measure them and write them there."""
+) -> tuple[Baseline, ...]:
+    """Return the baselines that lie in a file, or measure them and write them there."""
     if not path.exists():
         loaded = load()
-        write_json(path, plain_yardsticks([task.yardstick(loaded, terms, seed) for terms in subsets]), end="")
-    return read_yardsticks(path)
+        write_json(path, plain_baselines([task.baseline(loaded, terms, seed) for terms in subsets]), end="")
+    return read_baselines(path)

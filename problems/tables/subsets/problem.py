@@ -20,7 +20,7 @@ from emoprune.problems.tables.subsets.audits.contract import SubsetFront
 from emoprune.problems.tables.subsets.export import export_subset
 from emoprune.problems.tables.subsets.genes import SubsetGenes
 from emoprune.problems.tables.subsets.inspection import inspection_of
-from emoprune.problems.tables.subsets.prepare import NewFeatures, kept_features, kept_references, kept_yardsticks
+from emoprune.problems.tables.subsets.prepare import NewFeatures, kept_baselines, kept_features, kept_references
 from emoprune.problems.tables.subsets.references.inputs import ReferenceInputs
 from emoprune.problems.tables.table import Table
 from emoprune.problems.tables.task import Loaded, TableTask
@@ -101,7 +101,7 @@ class SubsetProblem:
         self._references = self._each_once([(name, genes.encoded(terms)) for name, terms in subsets])
         kept = [genes.decoded(reference.genome) for reference in self._references]
         path = folder / "yardsticks.json"
-        self.task.hold_against(kept_yardsticks(path, self.task, lambda: making.loaded, kept, seed))
+        self.task.hold_against(kept_baselines(path, self.task, lambda: making.loaded, kept, seed))
 
     def _each_once(self, named: Sequence[tuple[str, IntArray]]) -> tuple[Reference, ...]:
         first: dict[bytes, Reference] = {}

@@ -9,6 +9,7 @@ from typing import ClassVar
 import numpy as np
 import torch
 
+from emoprune.contracts import Paper, about
 from emoprune.errors import ConfigError
 from emoprune.problems.networks.calibration.evidence import Evidence
 from emoprune.problems.networks.calibration.filters import as_filters, as_weight, inputs_of, staying_filters
@@ -21,6 +22,13 @@ from emoprune.space import IntArray
 __all__ = ["LeastSquares"]
 
 
+@about(
+    "pruning",
+    ["channels"],
+    serves=["channels", "subnetworks"],
+    cost="moments of one pass over the calibration images, and a solve for each layer and width",
+    papers=[Paper("Channel Pruning for Accelerating Very Deep Neural Networks", "1707.06168")],
+)
 class LeastSquares:
     """Let every layer reproduce its outputs on calibration images from the channels that stay.
 

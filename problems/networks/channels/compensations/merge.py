@@ -8,6 +8,7 @@ from typing import ClassVar
 import numpy as np
 import torch
 
+from emoprune.contracts import Paper, about
 from emoprune.errors import ConfigError
 from emoprune.problems.networks.calibration.evidence import Evidence
 from emoprune.problems.networks.calibration.filters import as_filters, as_weight, inputs_of, staying_filters
@@ -20,6 +21,13 @@ from emoprune.space import IntArray
 __all__ = ["Merge"]
 
 
+@about(
+    "pruning",
+    ["channels"],
+    serves=["channels", "subnetworks"],
+    cost="one pass over the calibration images, and a comparison of all input channels of a layer",
+    papers=[Paper("Methods for Pruning Deep Neural Networks", "2011.00241")],
+)
 class Merge:
     """Add the weights that read a removed unit to those that read the kept unit most like it.
 

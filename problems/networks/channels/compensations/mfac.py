@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from emoprune.contracts import Paper, about
 from emoprune.errors import ConfigError
 from emoprune.problems.networks.calibration.evidence import Evidence
 from emoprune.problems.networks.calibration.filters import as_filters, as_weight, inputs_of, staying_filters
@@ -29,6 +30,14 @@ __all__ = ["MFAC"]
 _AT_ONCE = 1 << 23  # gradients' values in 64 bits at once: 64 MiB
 
 
+@about(
+    "pruning",
+    ["channels"],
+    serves=["channels", "subnetworks"],
+    cost="gradients of small batches of the calibration images, and an inverse for each block of weights",
+    papers=[Paper("M-FAC: Efficient Matrix-Free Approximations of Second-Order Information", "2107.03356")],
+    gradients=True,
+)
 class MFAC:
     """Move the weights that stay to the minimum of a quadratic model of the loss in which the others are 0.
 

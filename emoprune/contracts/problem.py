@@ -1,7 +1,7 @@
 """What a problem promises.
 
-It need not inherit from anything here; it only has to have these members. Check one with `emoprune.testing`. What it may
-offer besides is written in `offers.py`.
+It need not inherit from anything here; it only has to have these members. Check one with `emoprune.testing`. What it
+may offer besides is written in `offers.py`.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ from emoprune.testing import conformance
 
 # Checked once for each problem, with the problem: an export loads what was written in a fresh process.
 UNEXPORTED = {"test_an_export_writes_files_and_leaves_the_problem_as_it_was": None}
-PARTS = [("reference", "heads-and-neurons")]
+PARTS = [("reference", "heads-and-neurons"), ("saliency", "transformer-weight-ratios")]
 
 for kind, problem in PARTS:
     for name in plugins.serving(kind, problem):

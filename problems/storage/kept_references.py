@@ -1,40 +1,18 @@
-"""References: the names of their methods, and what they are as plain data, so that they are made once per run."""
+"""References as plain data, so that they are made once per run."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 from emoprune.contracts import Reference, Starts
-from emoprune.errors import ConfigError, ContractError, RunCorrupt
-from emoprune.plugins import nearest
+from emoprune.errors import ContractError, RunCorrupt
 from emoprune.space import IntArray, Space
 
-__all__ = [
-    "REFERENCES",
-    "as_json",
-    "check_names",
-    "from_json",
-    "genomes_as_json",
-    "genomes_from_json",
-    "readable",
-]
+__all__ = ["REFERENCES", "as_json", "from_json", "genomes_as_json", "genomes_from_json", "readable"]
 
 REFERENCES = "references.json"  # in a run's folder
-
-
-def check_names(given: Sequence[str], known: Collection[str]) -> None:
-    """Refuse methods that there are not.
-
-    Raises:
-        ConfigError: A name is unknown, or there twice.
-    """
-    for place, name in enumerate(given):
-        if name not in known:
-            raise ConfigError(f"references: no method is called {name!r}{nearest(name, tuple(known))}")
-        if name in given[:place]:
-            raise ConfigError(f"references: expected each method once, found {name!r} again")
 
 
 def as_json(references: Sequence[Reference], starts: Mapping[str, Starts]) -> dict[str, Any]:

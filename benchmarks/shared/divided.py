@@ -17,6 +17,7 @@ import emoprune
 from emoprune.contracts import Failure
 from emoprune.errors import ContractError
 from emoprune.front import hypervolume, non_dominated
+from emoprune.problems.networks.channels.options import ChannelOptions
 from emoprune.problems.networks.channels.prepare import Method, prepared_channels
 from emoprune.problems.networks.channels.slicer import Slicer
 from emoprune.problems.networks.channels.widths import WidthLevels
@@ -26,7 +27,7 @@ from emoprune.problems.networks.subnetworks.choices import Choices
 from emoprune.problems.networks.subnetworks.division import SubNetwork
 from emoprune.problems.networks.subnetworks.genes import GeneForm, PartGenes
 from emoprune.problems.networks.subnetworks.parts import Crossing, Cut, Parts, Rest
-from emoprune.problems.networks.task import NetworkTask, Options
+from emoprune.problems.networks.task import NetworkTask
 from emoprune.problems.networks.unpruned.by_name import network_named
 from emoprune.records import Evaluation, Split
 from emoprune.run import Run
@@ -68,7 +69,7 @@ class Judge:
 
     def __init__(self, network: str, data: str, calibrating: int, genes: Genes, seed: int, *, remembers: bool) -> None:
         self.network, self.data, self.genes, self.calibrating, self.seed = network, data, genes, calibrating, seed
-        self._task = NetworkTask(Options(network=network, data=data, calibration_images=calibrating))
+        self._task = NetworkTask(ChannelOptions(network=network, data=data, calibration_images=calibrating))
         structure = self._task.structure
         with tempfile.TemporaryDirectory() as folder:
             self._task.prepare(Path(folder), seed)

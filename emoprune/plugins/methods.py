@@ -50,7 +50,9 @@ def method(
     try:
         factory = find(kind, name, problem)
     except ConfigError as error:
-        raise ConfigError(f"{option or kind}: {error}{_served_elsewhere(kind, name)}") from error
+        raise ConfigError(
+            f"{option or kind}: {error}{_served_elsewhere(kind, name) or _listed(kind, name, error)}"
+        ) from error
     if not serves(factory, problem):
         raise ConfigError(
             f"{option or kind}: {name!r} serves {', '.join(_served(factory))}, not {problem}; `emoprune list "
@@ -112,3 +114,8 @@ def _served(factory: object) -> tuple[str, ...]:
 def _served_elsewhere(kind: str, name: str) -> str:
     owners = [each.rpartition(".")[0] for each in available(kind) if each.rpartition(".")[2] == name]
     return f"; one of that name serves {', '.join(sorted(owners))}" if any(owners) else ""
+
+
+def _listed(kind: str, name: str, error: ConfigError) -> str:
+    """Say where all names stand, after an error that ends with a name that nothing is near to."""
+    return f"; `emoprune list {PLURALS[kind]}` names those there are" if str(error).endswith(repr(name)) else ""

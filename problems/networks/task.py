@@ -6,15 +6,14 @@ import hashlib
 import json
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
-from torch import nn
 
-from emoprune.contracts import Description, Failure, FloatArray, MeasuredErrors, Row
+from emoprune.contracts import Description, Failure, FloatArray, MeasuredErrors
 from emoprune.errors import ConfigError, ContractError
 from emoprune.problems.compute.device import check_device, seeded
 from emoprune.problems.networks.coupling.process import structure_of
@@ -23,18 +22,17 @@ from emoprune.problems.networks.data.images import ImageData
 from emoprune.problems.networks.evaluation.bench import Bench, unpruned_network
 from emoprune.problems.networks.evaluation.chance import alarms_about, no_better_than_guessing
 from emoprune.problems.networks.evaluation.cost import CostModel
-from emoprune.problems.networks.evaluation.latency import LATENCY, Latency, measure_milliseconds
-from emoprune.problems.networks.evaluation.measures import SCORED, SHARE, SPREAD, TIMED, Measures, scores_of
+from emoprune.problems.networks.evaluation.latency import LATENCY, Latency
+from emoprune.problems.networks.evaluation.loaded import Loaded
+from emoprune.problems.networks.evaluation.measures import Measures
 from emoprune.problems.networks.evaluation.proxies.by_name import Proxy, proxy_named
 from emoprune.problems.networks.evaluation.proxies.contract import NormEstimate
 from emoprune.problems.networks.evaluation.reuse.tracing import NotFollowed, traced
 from emoprune.problems.networks.evaluation.runner import Runner, runner_of
 from emoprune.problems.networks.evaluation.scoring import calibration_images, error_of
-from emoprune.problems.networks.evaluation.sparsity_index import pq_index_of
 from emoprune.problems.networks.export.export import export
 from emoprune.problems.networks.export.files import FORMATS
 from emoprune.problems.networks.export.formats import chosen_formats
-from emoprune.problems.networks.recovery.recover import values_by_split
 from emoprune.problems.networks.unpruned.by_name import data_named, network_named
 from emoprune.problems.networks.unpruned.recipe import Recipe, check_recipe, unpruned_weights
 from emoprune.problems.networks.variant import Variant
@@ -43,7 +41,7 @@ from emoprune.problems.storage.found_references import Methods, measuring
 from emoprune.records import Candidate, Split
 from emoprune.space import IntArray, Space
 
-__all__ = ["MEGABYTE", "Loaded", "NetworkTask", "Options", "Precision", "Proxy"]
+__all__ = ["MEGABYTE", "NetworkOptions", "NetworkTask"]
 
 _log = logging.getLogger("emoprune")
 
@@ -52,17 +50,40 @@ MEGABYTE = 2**20
 Precision = Literal["float32", "bfloat16", "auto"]
 
 
-@dataclass(frozen=True, slots=True)
-class Options:
-    """What a config says about network, data and measuring; the problems' own options come on top."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NetworkOptions:
+    """Network, data, and what is measured of pruned networks: what all problems of this domain take.
+
+    Args:
+        network: A built-in network, or `package.module:function` that returns a torch module.
+        data: Built-in images, a folder, or `package.module:function` that returns images.
+        weights: A file with the network's state_dict, safetensors or torch's own format; None takes the weights the
+            network comes with.
+        epochs: How long to train on top, once per run; None trains a built-in network if it got no weights.
+        ignore: Patterns of layers that stay as they are, as in `head.*`.
+        objectives: What is minimised: error, loss, kl, macs, parameters, bytes, milliseconds, pq-index, or others of
+            `emoprune list objectives`; with options as mappings of a name and them.
+        at_most: Bounds by measure, or as `macs-share` in shares of the unpruned network.
+        proxy: How batch-norm statistics are estimated anew: adaptive-batch-norm, adaptive-batch-norm-published, others
+            of `emoprune list proxies`, or none.
+        calibration_images: How many training images the statistics are estimated on.
+        precision: What images are put through in; auto takes bfloat16 where it predicts the same.
+        cache_megabytes: How much memory each worker may use for activations that candidates share.
+        trace_limit: Seconds after which reading the network's structure is given up.
+        image_size: Resize the images of a folder to so many pixels both ways; the built-in sets get a black border.
+        images_per_part: Use at most so many images of each part of the data.
+        latency: How `milliseconds` are measured, as in {batch: 1, repeats: 50, warm_up: 5}.
+    """
+
+    problem: ClassVar[str]  # what configs call the problem that takes them
 
     network: str = "digits"
     data: str = "digits"
     weights: str | None = None
     epochs: int | None = None
     ignore: Sequence[str] = ()
-    objectives: Sequence[str] = ("error", "macs")
-    at_most: Mapping[str, float] = field(default_factory=dict)
+    objectives: Sequence[str | Mapping[str, Any]] = ("error", "macs")
+    at_most: Mapping[str, float] | None = None
     proxy: Proxy = "adaptive-batch-norm"
     calibration_images: int = 256
     precision: Precision = "float32"
@@ -71,20 +92,6 @@ class Options:
     image_size: int | None = None
     images_per_part: int | None = None
     latency: Latency = LATENCY
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Loaded:
-    """What `setup` loads: the bench, the runner, and what candidates are held against.
-
-    `unpruned_outputs` are for `kl`; `unpruned` are the unpruned network's values of all measures of which a share is
-    bounded, its latency measured here.
-    """
-
-    bench: Bench
-    runner: Runner
-    unpruned_outputs: Mapping[Split, torch.Tensor]
-    unpruned: Mapping[str, float]
 
 
 class NetworkTask:
@@ -96,7 +103,7 @@ class NetworkTask:
 
     formats: tuple[str, ...] = tuple(FORMATS)
 
-    def __init__(self, options: Options) -> None:
+    def __init__(self, options: NetworkOptions) -> None:
         self.options = options
         ignored = tuple(options.ignore)
         self.recipe = Recipe.of(options.network, options.data, options.weights, options.epochs, ignored)
@@ -107,13 +114,11 @@ class NetworkTask:
         with seeded(0):
             network = network_named(options.network)
         self.cost_model = CostModel.of(network, self.structure)
-        self.measures = Measures(
-            tuple(options.objectives),
-            dict(options.at_most),
-            self.counted(np.array([self.structure.units], dtype=np.int64)),
-        )
+        unpruned = self.counted(np.array([self.structure.units], dtype=np.int64))
+        self.measures = Measures.of(options.objectives, options.at_most or {}, unpruned, options.problem)
         self._weights: Weights | None = None
-        proxy_named(options.proxy)
+        # How batch-norm statistics are estimated anew; None keeps the sliced ones.
+        self.estimate: NormEstimate | None = proxy_named(options.proxy, options.problem)
         self._check()
 
     def counted(self, widths: IntArray) -> dict[str, float]:
@@ -204,11 +209,6 @@ class NetworkTask:
         network = unpruned_network(self.options.network, self.weights)
         return Bench.load(network, self.structure, self.data, self.options.calibration_images, device)
 
-    @property
-    def estimate(self) -> NormEstimate | None:
-        """How batch-norm statistics are estimated anew; None keeps the sliced ones."""
-        return proxy_named(self.options.proxy)
-
     def load(self, device: str, threads: int, precision: str = "float32") -> Loaded:
         """Load what measuring takes.
 
@@ -224,26 +224,7 @@ class NetworkTask:
 
     def loaded_on(self, bench: Bench, precision: str) -> Loaded:
         """Return what measures on this bench."""
-        runner = self.runner(bench, precision)
-        outputs: dict[Split, torch.Tensor] = {}
-        if "kl" in self.measures.needed:
-            unpruned = Variant(bench.network, {}, adapted=False)
-            outputs = {split: runner.outputs([unpruned], split)[0] for split in Split}
-        return Loaded(bench, runner, outputs, self._unpruned(bench))
-
-    def _unpruned(self, bench: Bench) -> Mapping[str, float]:
-        if not any(name.removesuffix(SHARE) in TIMED for name in self.options.at_most):
-            return self.measures.unpruned
-        return {**self.measures.unpruned, **self.timed(bench, bench.network)}
-
-    def timed(self, bench: Bench, network: nn.Module) -> dict[str, float]:
-        """Return how long a network takes for one batch, always of the same images, and the spread of that."""
-        chosen = self.options.latency
-        images = torch.cat(bench.calibration.batches)
-        rows = torch.arange(chosen.batch, device=images.device) % len(images)
-        batch = images[rows].contiguous(memory_format=torch.channels_last)
-        (timing,) = measure_milliseconds([network], batch, repeats=chosen.repeats, warm_up=chosen.warm_up)
-        return {"milliseconds": timing.median, SPREAD: timing.high - timing.low}
+        return Loaded.of(bench, self.runner(bench, precision), self.measures, self.options.latency)
 
     def runner(self, bench: Bench, precision: str) -> Runner:
         """Return what puts images through variants on this bench."""
@@ -268,53 +249,6 @@ class NetworkTask:
         for name, count in counted.items():
             described |= {name: int(count), f"{name} share": round(count / self.measures.unpruned[name], 4)}
         return described
-
-    def rows(
-        self, loaded: Loaded, variants: Sequence[Variant], counted: Sequence[Mapping[str, float]], split: Split
-    ) -> list[Row]:
-        """Return one row per variant; `counted` holds each one's counted measures."""
-        needed = self.measures.needed
-        outputs = loaded.runner.outputs(variants, split) if needed & {*SCORED} else [None] * len(variants)
-        rows: list[Row] = []
-        for variant, own, costs in zip(variants, outputs, counted, strict=True):
-            rows.append(self._row(loaded, variant, own, costs, split))
-        return rows
-
-    def _row(
-        self,
-        loaded: Loaded,
-        variant: Variant,
-        outputs: torch.Tensor | None,
-        counted: Mapping[str, float],
-        split: Split,
-    ) -> Row:
-        values, needed = dict(counted), self.measures.needed
-        if outputs is not None:
-            if not torch.isfinite(outputs).all():
-                return Failure("the network's outputs are not finite")
-            labels = loaded.bench.images[split].labels
-            values |= scores_of(outputs, labels, loaded.unpruned_outputs.get(split), needed)
-        if "pq-index" in needed:
-            values["pq-index"] = pq_index_of(variant.network)
-        if needed & {*TIMED, SPREAD}:
-            values |= self.timed(loaded.bench, loaded.runner.settled(variant).network)
-        return self.measures.row(values, loaded.unpruned)
-
-    def measured(self, loaded: Loaded, network: nn.Module, counted: Mapping[str, float]) -> dict[str, dict[str, float]]:
-        """Return the objectives of a network in eval mode by split and name, as it is: no statistics are estimated.
-
-        Raises:
-            ContractError: Its outputs are not finite.
-        """
-        found, once = {}, dict(counted)
-        if "pq-index" in self.measures.needed:
-            once["pq-index"] = pq_index_of(network)
-        if self.measures.needed & {*TIMED, SPREAD}:
-            once |= self.timed(loaded.bench, network)
-        for split, scored in values_by_split(network, loaded.bench).items():
-            values = {**scored, **once}
-            found[split] = {name: values[name] for name in self.measures.objective_names}
-        return found
 
     def formats_to_write(self, loaded: Loaded, asked: Sequence[str], there: Sequence[str] = ()) -> tuple[str, ...]:
         """Return which formats are written where these were asked for, or none, and others lie there already.

@@ -145,14 +145,18 @@ def test_the_unpruned_network_and_the_proxy_none_keep_the_statistics_they_have()
     kept = Variant(bench.network, {}, adapted=False)
     assert PlainRunner(bench, AdaptiveBatchNorm()).settled(kept) is kept
     pruned = Variant(bench.network, {"0.0": 1})
-    assert PlainRunner(bench, proxy_named("none")).settled(pruned) is pruned
+    assert PlainRunner(bench, proxy_named("none", "channels")).settled(pruned) is pruned
 
 
 def test_proxies_go_by_name() -> None:
     names = ("adaptive-batch-norm", {"name": "adaptive-batch-norm-published"}, "none")
-    assert [proxy_named(name) for name in names] == [AdaptiveBatchNorm(), PublishedAdaptiveBatchNorm(), None]
+    assert [proxy_named(name, "channels") for name in names] == [
+        AdaptiveBatchNorm(),
+        PublishedAdaptiveBatchNorm(),
+        None,
+    ]
     with pytest.raises(ConfigError, match=r"proxy: no proxy is called .magic. \(there are: adaptive-batch-norm, "):
-        proxy_named("magic")
+        proxy_named("magic", "channels")
 
 
 def test_statistics_of_unequal_shapes_are_refused() -> None:

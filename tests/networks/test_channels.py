@@ -255,9 +255,12 @@ def test_evaluating_before_setup_says_so(folder: Path) -> None:
         ({"calibration_images": 1}, "calibration_images: expected 2 to 64.*found 1"),
         ({"calibration_images": 65}, "calibration_images: expected 2 to 64.*found 65"),
         ({"at_most": {"error": 0.0}}, "at_most: error: expected a bound above 0, found 0.0"),
-        ({"at_most": {"mac": 1}}, "at_most: no measure is called 'mac'"),
+        ({"at_most": {"mac": 1}}, "at_most: no objective is called 'mac'; did you mean 'macs'"),
         ({"at_most": {"error-share": 0.5}}, "at_most: no measure is called 'error-share'"),
-        ({"objectives": ["speed"]}, "objectives: no measure is called 'speed'; expected one of error, loss"),
+        (
+            {"objectives": ["speed"]},
+            "objectives: no objective is called 'speed'; `emoprune list objectives` names those there are",
+        ),
         ({"objectives": []}, "objectives: expected one or more, each once"),
         ({"objectives": ["macs", "macs"]}, "objectives: expected one or more, each once"),
         ({"criterion": "l3"}, "no criterion is called 'l3'"),
@@ -293,6 +296,8 @@ def test_the_engine_builds_it_from_checked_options_and_refuses_unknown_ones() ->
     assert isinstance(plugins.build("problem", target, {**SMALL, "widths": 4}), Channels)
     with pytest.raises(ValidationError, match="widht"):
         plugins.build("problem", target, {**SMALL, "widht": 4})
+    with pytest.raises(ValidationError, match="proxy"):
+        plugins.build("problem", target, {**SMALL, "proxy": 3})
     with pytest.raises(ConfigError, match="proxy: no proxy is called 'seconds'"):
         plugins.build("problem", target, {**SMALL, "proxy": "seconds"})
 

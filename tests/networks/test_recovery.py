@@ -25,7 +25,7 @@ from emoprune.problems.networks.recovery.copying import drawn_anew, trainable
 from emoprune.problems.networks.recovery.images import TrainingImages
 from emoprune.problems.networks.recovery.loop import trained
 from emoprune.problems.networks.recovery.plan import Plan
-from emoprune.problems.networks.recovery.recover import recovered_network, values_by_split, values_on
+from emoprune.problems.networks.recovery.recover import recovered_network, values_on
 from emoprune.problems.networks.recovery.targets import Distilled, Labels
 from emoprune.problems.networks.variant import Variant
 from emoprune.records import Split
@@ -127,13 +127,12 @@ def pruned() -> Variant:
 @pytest.mark.parametrize("method", ["finetune", "distil"])
 def test_a_pruned_network_wins_back_much_of_what_it_lost(method: str) -> None:
     bench, variant = digits_bench(), pruned()
-    before = values_by_split(variant.network, bench)
     network = recovered_network(variant, bench, digits_data().train, epochs=4, method=method, seed=1)
-    after = values_by_split(network, bench)
-    for split in ("search", "select", "test"):
-        assert after[split]["error"] < before[split]["error"] / 2
-        assert after[split]["loss"] < before[split]["loss"]
-        assert after[split]["kl"] < before[split]["kl"]
+    for images in bench.images.values():
+        before, after = (values_on(own, bench.network, images) for own in (variant.network, network))
+        assert after["error"] < before["error"] / 2
+        assert after["loss"] < before["loss"]
+        assert after["kl"] < before["kl"]
 
 
 def test_with_all_its_weight_on_the_teacher_a_network_follows_it_whatever_the_labels_say() -> None:
@@ -178,11 +177,11 @@ def test_a_teacher_that_is_asked_again_for_each_batch_teaches_the_same() -> None
 
 def test_recovery_never_ends_worse_on_select_than_it_began() -> None:
     bench, network = digits_bench(), trained_digits_network()
-    before = values_by_split(network, bench)["select"]["error"]
+    before = values_on(network, bench.network, bench.images[Split.SELECT])["error"]
     unpruned = Variant(network, {}, adapted=False)
     # a rate that spoils the network for good
     after = recovered_network(unpruned, bench, digits_data().train, epochs=1, rate=30.0)
-    assert values_by_split(after, bench)["select"]["error"] <= before
+    assert values_on(after, bench.network, bench.images[Split.SELECT])["error"] <= before
 
 
 def test_the_weights_of_the_best_epoch_on_held_out_images_are_the_ones_returned() -> None:
@@ -239,7 +238,7 @@ def test_a_network_whose_outputs_are_not_finite_is_not_measured() -> None:
     with torch.no_grad():
         network.get_parameter("classifier.bias").fill_(math.inf)
     with pytest.raises(ContractError, match="not finite"):
-        values_by_split(network.eval(), digits_bench())
+        values_on(network.eval(), digits_bench().network, digits_bench().images[Split.TEST])
 
 
 @pytest.mark.parametrize(

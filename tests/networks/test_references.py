@@ -30,7 +30,9 @@ from emoprune.problems.storage.kept_references import as_json, from_json
 from emoprune.space import IntArray
 
 MEASURING = ("sensitivity", "eagle-eye")
-METHODS = plugins.serving("reference", "channels")
+METHODS = tuple(
+    name for name, own in plugins.serving("reference", "channels").items() if plugins.serves(own.load(), "channels")
+)
 
 
 def methods_of(given: Sequence[str | dict[str, Any]]) -> dict[str, ReferenceMethod[ReferenceInputs]]:
@@ -169,7 +171,7 @@ def test_a_uniform_genome_is_the_widest_uniform_one_within_its_target(name: str)
 
 
 def test_the_same_generator_gives_the_same_references_and_another_one_other_random_ratios() -> None:
-    def names_and_genomes(seed: int, names: tuple[str, ...] = tuple(METHODS)) -> dict[str, list[int]]:
+    def names_and_genomes(seed: int, names: tuple[str, ...] = METHODS) -> dict[str, list[int]]:
         references = every_reference(names, inputs_of("vgg", seed))
         return {reference.name: reference.genome.tolist() for reference in references}
 
@@ -380,7 +382,7 @@ def test_eagle_eye_leaves_out_what_cannot_be_measured() -> None:
 
 
 def test_only_methods_that_are_named_measure_and_those_by_default_fit_a_generation() -> None:
-    assert sorted(measuring(methods_of(tuple(METHODS)))) == sorted(MEASURING)
+    assert sorted(measuring(methods_of(METHODS))) == sorted(MEASURING)
     references, starts = first_references(methods_of(BY_DEFAULT), inputs_of("vgg"))
     assert starts == {}
     assert len(references) <= SearchSettings().population

@@ -65,7 +65,7 @@ LEVELS = st.lists(st.lists(st.integers(0, 3), min_size=3, max_size=6), min_size=
 @cache
 def unkept(name: str, proxy: str) -> ReusingRunner:
     """Return a runner that keeps nothing, so that whatever it is asked stands alone."""
-    return ReusingRunner(ready(name), proxy_named(proxy), 0, "float32")
+    return ReusingRunner(ready(name), proxy_named(proxy, "channels"), 0, "float32")
 
 
 @given(
@@ -82,7 +82,7 @@ def test_results_are_the_same_to_the_bit_whatever_is_kept_and_whoever_came_befor
 ) -> None:
     variants, bench = variants_of(name, levels), ready(name)
     alone = [unkept(name, proxy).outputs([variant], Split.SEARCH)[0] for variant in variants]
-    runner = ReusingRunner(bench, proxy_named(proxy), limit, "float32")
+    runner = ReusingRunner(bench, proxy_named(proxy, "channels"), limit, "float32")
     for start, end in pairwise([0, *sorted(cuts), COUNT]):
         places = order[start:end]
         found = runner.outputs([variants[place] for place in places], Split.SEARCH)
@@ -95,8 +95,8 @@ def test_results_are_the_same_to_the_bit_whatever_is_kept_and_whoever_came_befor
 def test_outputs_are_the_plain_runners_within_float_noise_with_the_same_predictions(name: str, proxy: str) -> None:
     bench = ready(name)
     variants = variants_of(name, [[3], [0, 2], [0, 1, 3], [2]])
-    fast = ReusingRunner(bench, proxy_named(proxy), 2**28, "float32").outputs(variants, Split.TEST)
-    plain = PlainRunner(bench, proxy_named(proxy)).outputs(variants, Split.TEST)
+    fast = ReusingRunner(bench, proxy_named(proxy, "channels"), 2**28, "float32").outputs(variants, Split.TEST)
+    plain = PlainRunner(bench, proxy_named(proxy, "channels")).outputs(variants, Split.TEST)
     for own, other in zip(fast, plain, strict=True):
         torch.testing.assert_close(own, other, rtol=1e-3, atol=1e-4 * float(other.abs().max()))
         assert torch.equal(own.argmax(dim=1), other.argmax(dim=1))

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -13,6 +12,7 @@ from emoprune import plugins
 from emoprune.contracts import Reference, Starts
 from emoprune.problems.networks.calibration.evidence import Evidence, Scores
 from emoprune.problems.networks.channels.compensations.contract import Compensation, Statistics
+from emoprune.problems.networks.channels.options import NONE, ChannelOptions
 from emoprune.problems.networks.channels.references.catalogue import first_references
 from emoprune.problems.networks.channels.references.inputs import Cost, ReferenceInputs
 from emoprune.problems.networks.channels.slicer import Slicer
@@ -28,9 +28,7 @@ from emoprune.problems.storage.found_references import Methods
 from emoprune.problems.storage.kept import sealed_json
 from emoprune.problems.storage.kept_references import REFERENCES, as_json, from_json
 
-__all__ = ["NONE", "ChannelsPrepared", "Method", "prepared_channels", "reference_inputs"]
-
-NONE = "none"
+__all__ = ["ChannelsPrepared", "Method", "prepared_channels", "reference_inputs"]
 
 SCORES, STATISTICS = "scores.safetensors", "statistics.safetensors"
 PRECISION = "precision.json"
@@ -45,20 +43,17 @@ class Method:
     references: Methods
 
     @classmethod
-    def of(
-        cls,
-        criterion: str | Mapping[str, Any],
-        compensation: str | Mapping[str, Any],
-        references: Sequence[str | Mapping[str, Any]],
-    ) -> Method:
-        """Make the plug-ins that a config names, or describes by name and options.
+    def of(cls, options: ChannelOptions) -> Method:
+        """Make the plug-ins that the options name, or describe by name and options.
 
         Raises:
             ConfigError: There is none of that name, or it does not take these options.
         """
-        picking = plugins.methods("reference", references, CHANNELS, option="references")
-        compensating = None if compensation == NONE else plugins.method("compensation", compensation, CHANNELS)
-        return cls(criterion_named(criterion, CHANNELS), compensating, picking)
+        picking = plugins.methods("reference", options.references, CHANNELS, option="references")
+        compensating = None
+        if options.compensation != NONE:
+            compensating = plugins.method("compensation", options.compensation, CHANNELS)
+        return cls(criterion_named(options.criterion, CHANNELS), compensating, picking)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

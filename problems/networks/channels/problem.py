@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,21 +14,15 @@ from emoprune.errors import ContractError
 from emoprune.problems.networks.calibration.evidence import Scores
 from emoprune.problems.networks.channels.audits.audit import audit_networks
 from emoprune.problems.networks.channels.inspection import check_prunable, inspection_of_channels
-from emoprune.problems.networks.channels.prepare import (
-    NONE,
-    ChannelsPrepared,
-    Method,
-    prepared_channels,
-    reference_inputs,
-)
-from emoprune.problems.networks.channels.references.catalogue import BY_DEFAULT
+from emoprune.problems.networks.channels.options import ChannelOptions
+from emoprune.problems.networks.channels.prepare import ChannelsPrepared, Method, prepared_channels, reference_inputs
 from emoprune.problems.networks.channels.slicer import Slicer
 from emoprune.problems.networks.channels.widths import WidthLevels
 from emoprune.problems.networks.coupling.structure import Kept
-from emoprune.problems.networks.evaluation.latency import LATENCY, Latency
+from emoprune.problems.networks.evaluation.loaded import Loaded
 from emoprune.problems.networks.recovery.recover import Method as RecoveryMethod
 from emoprune.problems.networks.recovery.recover import recovered_network
-from emoprune.problems.networks.task import Loaded, NetworkTask, Options, Precision, Proxy
+from emoprune.problems.networks.task import NetworkTask
 from emoprune.problems.networks.variant import Variant
 from emoprune.problems.storage.found_references import picked_by
 from emoprune.records import Candidate, Split
@@ -45,84 +39,17 @@ class Channels:
     The units with the highest scores stay; the smaller network is really built and run. Unless it is the unpruned one,
     its batch-norm statistics are estimated anew on images of the training part before it is scored; no weight is
     trained. Networks are always put into eval mode first.
-
-    Args:
-        network: A built-in network, or `package.module:function` that returns a torch module.
-        data: Built-in images, a folder, or `package.module:function` that returns images.
-        weights: A file with the network's state_dict, safetensors or torch's own format; None takes the weights the
-            network comes with.
-        epochs: How long to train on top, once per run; None trains a built-in network if it got no weights.
-        ignore: Patterns of layers whose outgoing channels stay whole, as in `head.*`.
-        widths: How many widths each coupling group can take, evenly spread up to the full one.
-        round_to: Widths are multiples of this many units, or full; 8, 16 or 32 suits most hardware. In front of or in a
-            grouped convolution a unit is one channel of every group.
-        smallest: No coupling group keeps less than this share of its units.
-        criterion: What ranks the units of a coupling group; `emoprune list criteria` names them.
-        compensation: How the weights that stay make up for those that go: none, or a name of `emoprune list
-            compensations`.
-        references: What a user would have picked without a search: uniform, global-magnitude, erk, balanced,
-            pyramidal, pq-1-2, pq-0_5-1, random; and sensitivity and eagle-eye, which measure more than a generation
-            does. Names, or mappings of a name and options, as in {name: eagle-eye, percentages: [50], candidates: 20}.
-        objectives: What is minimised: error, loss, kl, macs, parameters, bytes, milliseconds, pq-index.
-        at_most: Bounds by measure, or as `macs-share` in shares of the unpruned network.
-        proxy: How batch-norm statistics are estimated anew: adaptive-batch-norm, adaptive-batch-norm-published, none.
-        calibration_images: How many training images the statistics are estimated on.
-        precision: What images are put through in; auto takes bfloat16 where it predicts the same.
-        cache_megabytes: How much memory each worker may use for activations that candidates share.
-        trace_limit: Seconds after which finding the coupling groups is given up.
-        image_size: Resize the images of a folder to so many pixels both ways; the built-in sets get a black border.
-        images_per_part: Use at most so many images of each part of the data.
-        latency: How `milliseconds` are measured, as in {batch: 1, repeats: 50, warm_up: 5}.
     """
 
-    def __init__(
-        self,
-        *,
-        network: str = "digits",
-        data: str = "digits",
-        weights: str | None = None,
-        epochs: int | None = None,
-        ignore: Sequence[str] = (),
-        widths: int = 16,
-        round_to: int = 1,
-        smallest: float = 0.0,
-        criterion: str | Mapping[str, Any] = "lasso",
-        compensation: str | Mapping[str, Any] = NONE,
-        references: Sequence[str | Mapping[str, Any]] = BY_DEFAULT,
-        objectives: Sequence[str] = ("error", "macs"),
-        at_most: Mapping[str, float] | None = None,
-        proxy: Proxy = "adaptive-batch-norm",
-        calibration_images: int = 256,
-        precision: Precision = "float32",
-        cache_megabytes: int = 1024,
-        trace_limit: float = 300.0,
-        image_size: int | None = None,
-        images_per_part: int | None = None,
-        latency: Latency = LATENCY,
-    ) -> None:
-        self._method = Method.of(criterion, compensation, references)
-        self._task = NetworkTask(
-            Options(
-                network=network,
-                data=data,
-                weights=weights,
-                epochs=epochs,
-                ignore=tuple(ignore),
-                objectives=tuple(objectives),
-                at_most=dict(at_most or {}),
-                proxy=proxy,
-                calibration_images=calibration_images,
-                precision=precision,
-                cache_megabytes=cache_megabytes,
-                trace_limit=trace_limit,
-                image_size=image_size,
-                images_per_part=images_per_part,
-                latency=latency,
-            )
-        )
+    options: ClassVar[type[ChannelOptions]] = ChannelOptions
+
+    def __init__(self, **given: Any) -> None:
+        own = ChannelOptions(**given)
+        self._method = Method.of(own)
+        self._task = NetworkTask(own)
         check_prunable(self._task.structure)
         self._task.check_references(self._method.references)
-        self._levels = WidthLevels.of(self._task.structure.groups, widths, round_to, smallest)
+        self._levels = WidthLevels.of(self._task.structure.groups, own.widths, own.round_to, own.smallest)
         self._kept: ChannelsPrepared | None = None
         self._seed = 0
         self._held: Loaded | None = None
@@ -187,7 +114,7 @@ class Channels:
         widths = self._levels.decode(genomes)
         variants = [self._variant(own) for own in widths]
         counted = [self._task.counted(own[np.newaxis]) for own in widths]
-        return self._task.rows(self._loaded, variants, counted, split)
+        return self._loaded.rows(variants, counted, split)
 
     def references(self) -> tuple[Reference, ...]:
         """Return the unpruned network, then what a user would have picked without a search."""
@@ -354,7 +281,7 @@ class Channels:
             shift=shift,
         )
         counted = self._task.counted(widths)
-        values = self._task.measured(loaded, network, counted)
+        values = loaded.measured(network, counted)
         described = self._task.export(
             loaded,
             Variant(network, {}, adapted=False),

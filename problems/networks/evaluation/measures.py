@@ -1,119 +1,185 @@
-"""What can be measured of a pruned network, by name: objectives to make better and bounds to keep."""
+"""What is measured of a pruned network, by name: objectives to make better and bounds to keep."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Literal
+from dataclasses import dataclass
+from typing import Any, Literal
 
 import torch
-from torch import nn
 
-from emoprune.contracts import Constraint, Objective
+from emoprune import plugins
+from emoprune.contracts import Constraint, Failure, Measure, Objective, Row
 from emoprune.errors import ConfigError
+from emoprune.problems.networks.evaluation.objectives.contract import COUNTS, Needs, Scored, Seen, needs
+from emoprune.problems.networks.evaluation.objectives.error import Error
+from emoprune.problems.networks.evaluation.objectives.kl import KL
+from emoprune.problems.networks.evaluation.objectives.loss import Loss
 
-__all__ = ["COUNTED", "MEASURES", "SCORED", "SHARE", "SPREAD", "TIMED", "Measures", "scores_of"]
+__all__ = ["COUNTED", "SCORED", "SHARE", "Measures", "scores_of"]
 
 SCORED = ("error", "loss", "kl")  # from the network's outputs
 COUNTED = ("macs", "parameters", "bytes")  # from its widths or bits
-TIMED = ("milliseconds",)  # from running it
-SPREAD = "milliseconds-spread"
-WEIGHED = ("pq-index",)  # from its weights
-
-MEASURES = {
-    "error": "share of images whose highest output is not their label",
-    "loss": "mean cross-entropy in nats",
-    "kl": "mean Kullback-Leibler divergence from the unpruned network's probabilities in nats",
-    "macs": "multiply-accumulates of convolutions and linear layers for one image",
-    "parameters": "trained numbers",
-    "bytes": "bytes of all weights and statistics as stored",
-    "milliseconds": "median time for one batch on the worker's threads",
-    SPREAD: "time between the quartiles of that; give it a high bound to have it recorded",
-    "pq-index": "PQ index of the remaining weights, 0 where all are alike",
-}
-UNITS = {"loss": "nats", "kl": "nats", "bytes": "B", "milliseconds": "ms", SPREAD: "ms"}
 SHARE = "-share"
+
+Given = str | Mapping[str, Any]
+Known = Mapping[str, Measure[Seen]]
 
 
 @dataclass(frozen=True, slots=True)
 class Measures:
     """Which measures are objectives, and at most how large some may be.
 
-    Bounds are by measure, or as `<measure>-share` in shares of the unpruned network's; `unpruned` holds its values of
-    all counted measures. `known` are the measures there are.
+    Bounds are by measure, or as `<measure>-share` in shares of the unpruned network's; `unpruned` holds its macs,
+    parameters and bytes. `known` are the measures that may be asked for.
     """
 
     objective_names: tuple[str, ...]
     at_most: Mapping[str, float]
     unpruned: Mapping[str, float]
-    known: Mapping[str, str] = field(default_factory=lambda: MEASURES)
+    known: Known
 
     def __post_init__(self) -> None:
         names = self.objective_names
         if len(names) < 1 or len(set(names)) != len(names):
             raise ConfigError(f"objectives: expected one or more, each once, found {list(names)}")
         for name in names:
-            _check_known("objectives", name, self.known)
+            self._check_known("objectives", name)
         for name, bound in self.at_most.items():
-            _check_known("at_most", name, [*self.known, *(f"{counted}{SHARE}" for counted in (*COUNTED, *TIMED))])
+            self._check_known("at_most", name)
             if not bound > 0:
                 raise ConfigError(f"at_most: {name}: expected a bound above 0, found {bound}")
 
+    def _check_known(self, option: str, name: str) -> None:
+        shares = [f"{own}{SHARE}" for own, measure in self.known.items() if getattr(measure, "shares", False)]
+        known = [*self.known, *(shares if option == "at_most" else ())]
+        if name not in known:
+            raise ConfigError(f"{option}: no measure is called {name!r}; expected one of {', '.join(known)}")
+
+    @classmethod
+    def of(
+        cls, objectives: Sequence[Given], at_most: Mapping[str, float], unpruned: Mapping[str, float], problem: str
+    ) -> Measures:
+        """Return the measures that a config names; one that is imported is called as its class or function.
+
+        Args:
+            objectives: By name or import target, or mappings of that and options.
+            at_most: Bounds by the names of measures, or by import target.
+            unpruned: The unpruned network's macs, parameters and bytes.
+            problem: The name of the problem that asks.
+
+        Raises:
+            ConfigError: There is no such measure, it does not serve the problem, or an option is wrong.
+        """
+        known: dict[str, Measure[Seen]] = {}
+        sources: dict[str, str] = {}
+
+        def made(option: str, given: Given) -> str:
+            source, options = plugins.named(option, given)
+            name = source.rpartition(":")[2]
+            if name in known and source not in (name, sources[name]):
+                raise ConfigError(f"{option}: {source!r} would be called {name!r}, as {sources[name]!r} is; rename it")
+            if name not in known or options:
+                known[name] = plugins.method("objective", given, problem, option=option)
+                sources[name] = source
+            return name
+
+        names = tuple(made("objectives", given) for given in objectives)
+        bounds = {
+            made("at_most", given.removesuffix(SHARE)) + (SHARE if given.endswith(SHARE) else ""): bound
+            for given, bound in at_most.items()
+        }
+        return cls(names, bounds, unpruned, known)
+
     @property
     def objectives(self) -> tuple[Objective, ...]:
-        """The objectives, all to be minimised; counted ones are worst at the unpruned network."""
+        """The objectives; counted ones are worst at the unpruned network."""
         return tuple(
-            Objective(name, unit=UNITS.get(name, ""), worst=self._worst(name)) for name in self.objective_names
+            Objective(name, self.known[name].direction, self.known[name].unit, self._worst(name))
+            for name in self.objective_names
         )
 
     def _worst(self, name: str) -> float | None:
-        if name == "error":
-            return min(1.0, self.at_most.get("error", 1.0))
-        return self.unpruned.get(name)
+        worst: float | None = getattr(self.known[name], "worst", None)
+        return self.counted(self.unpruned).get(name) if worst is None else min(worst, self.at_most.get(name, worst))
 
     @property
     def constraints(self) -> tuple[Constraint, ...]:
         """The bounds as constraints, named after their measures."""
-        return tuple(
-            Constraint(f"{name}-bound", bound, UNITS.get(name, "of unpruned" if name.endswith(SHARE) else ""))
-            for name, bound in self.at_most.items()
-        )
+        return tuple(Constraint(f"{name}-bound", bound, self._unit(name)) for name, bound in self.at_most.items())
+
+    def _unit(self, name: str) -> str:
+        return self.known[name].unit if name in self.known else "of unpruned"
 
     @property
     def quality(self) -> Literal["error", "loss", "kl"]:
-        """The first objective that says how good the outputs are; the error if none does."""
+        """The first objective of `SCORED`, which say how good the outputs are; the error if none does."""
         scored: tuple[Literal["error", "loss", "kl"], ...] = ("error", "loss", "kl")
         return next((own for name in self.objective_names for own in scored if own == name), "error")
 
     @property
     def needed(self) -> frozenset[str]:
         """The measures that a row takes."""
-        return frozenset(self.objective_names) | {name.removesuffix(SHARE) for name in self.at_most}
+        return frozenset(self.objective_names) | {self._measure(name) for name in self.at_most}
+
+    def need(self, *what: Needs) -> bool:
+        """Whether some measure that a row takes needs one of these."""
+        return any(needs(self.known[name]) in what for name in self.needed)
+
+    def _measure(self, bound: str) -> str:
+        return bound if bound in self.known else bound.removesuffix(SHARE)
+
+    @property
+    def shared(self) -> frozenset[str]:
+        """The measures of which a share is bounded."""
+        return frozenset(self._measure(name) for name in self.at_most if name not in self.known)
 
     @property
     def columns(self) -> list[str]:
         """What each value of a row is: a measure's name, or one that ends in `-share`."""
         return [*self.objective_names, *self.at_most]
 
-    def row(self, values: Mapping[str, float], unpruned: Mapping[str, float] | None = None) -> list[float]:
-        """Return objectives and then what the constraints are held against.
+    def counted(self, counts: Mapping[str, float]) -> dict[str, float]:
+        """Return the values of the measures that can be told from macs, parameters and bytes."""
+        return {name: own(Seen(counts)) for name, own in self.known.items() if needs(own) == COUNTS}
+
+    def values(self, seen: Seen) -> dict[str, float]:
+        """Return the value of each measure that a row takes."""
+        return {name: float(self.known[name](seen)) for name in self.known if name in self.needed}
+
+    def row(self, values: Mapping[str, float], unpruned: Mapping[str, float] | None = None) -> Row:
+        """Return objectives and then what the constraints are held against; a failure where one is no finite number.
 
         Args:
             values: Of the needed measures.
             unpruned: The unpruned network's values of all measures of which a share is bounded; None where all of them
                 are counted.
         """
-        whole = self.unpruned if unpruned is None else unpruned
-        return [values[name] for name in self.objective_names] + [_held(name, values, whole) for name in self.at_most]
+        wrong = [f"{name} is {values[name]}" for name in self.needed if not math.isfinite(values[name])]
+        if wrong:
+            return Failure(min(wrong))
+        whole = self.counted(self.unpruned) if unpruned is None else unpruned
+        return [values[name] for name in self.objective_names] + [
+            self._held(name, values, whole) for name in self.at_most
+        ]
+
+    def _held(self, name: str, values: Mapping[str, float], unpruned: Mapping[str, float]) -> float:
+        measure = self._measure(name)
+        return values[measure] if measure == name else values[measure] / unpruned[measure]
 
     def reachable(self, smallest: Mapping[str, float]) -> list[dict[str, str | float | None]]:
-        """Return for each bound the smallest value that any genome reaches, and whether the bound can be met."""
+        """Return for each bound the smallest value that any genome reaches, and whether the bound can be met.
+
+        Args:
+            smallest: The macs, parameters and bytes of the smallest genome.
+        """
+        values, whole = self.counted(smallest), self.counted(self.unpruned)
         rows: list[dict[str, str | float | None]] = []
         for name, bound in self.at_most.items():
-            measure = name.removesuffix(SHARE)
             row: dict[str, str | float | None] = {"bound": name, "at most": bound, "smallest": None}
-            if measure in COUNTED:
-                reached = _held(name, smallest, self.unpruned)
+            if self._measure(name) in values:
+                reached = self._held(name, values, whole)
                 row |= {"smallest": reached, "can be met": "yes" if reached <= bound else "no"}
             else:
                 row["can be met"] = "not known before measuring"
@@ -135,26 +201,10 @@ class Measures:
             raise ConfigError(f"at_most: no candidate can ever meet {listed}; raise the bound, or allow narrower ones")
 
 
-def _held(name: str, values: Mapping[str, float], unpruned: Mapping[str, float]) -> float:
-    measure = name.removesuffix(SHARE)
-    return values[measure] / unpruned[measure] if name.endswith(SHARE) else values[measure]
-
-
-def _check_known(option: str, name: str, known: Sequence[str] | Mapping[str, str]) -> None:
-    if name not in known:
-        raise ConfigError(f"{option}: no measure is called {name!r}; expected one of {', '.join(known)}")
-
-
 def scores_of(
     outputs: torch.Tensor, labels: torch.Tensor, unpruned: torch.Tensor | None, names: frozenset[str]
 ) -> dict[str, float]:
-    """Return the measures among `names` that outputs of shape (n, classes) give; `kl` needs the unpruned outputs."""
-    values = {}
-    if "error" in names:
-        values["error"] = int((outputs.argmax(dim=1) != labels).sum()) / len(labels)
-    if "loss" in names:
-        values["loss"] = float(nn.functional.cross_entropy(outputs.double(), labels))
-    if "kl" in names and unpruned is not None:
-        own, other = (nn.functional.log_softmax(each.double(), dim=1) for each in (outputs, unpruned))
-        values["kl"] = max(0.0, float((other.exp() * (other - own)).sum(dim=1).mean()))
-    return values
+    """Return the ones of `SCORED` among `names` of outputs of shape (n, classes); `kl` needs the unpruned outputs."""
+    seen = Seen({}, Scored(outputs, labels, unpruned))
+    every: Known = {"error": Error(), "loss": Loss(), **({} if unpruned is None else {"kl": KL()})}
+    return {name: own(seen) for name, own in every.items() if name in names}

@@ -25,7 +25,7 @@ from emoprune.problems.storage.found_references import Methods
 from emoprune.problems.storage.kept import sealed_json
 from emoprune.problems.storage.kept_references import REFERENCES, as_json, from_json
 
-__all__ = ["LayersPrepared", "Method", "prepared_layers", "reference_inputs"]
+__all__ = ["LayersPrepared", "Method", "Tensors", "prepared_layers", "reference_inputs"]
 
 Tensors = dict[str, torch.Tensor]
 

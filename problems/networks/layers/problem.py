@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from emoprune import plugins
 from emoprune.contracts import Description, Inspection, Reference, Row
 from emoprune.errors import ConfigError, ContractError
+from emoprune.problems.networks.calibration.evidence import Evidence
+from emoprune.problems.networks.evaluation.loaded import Loaded
 from emoprune.problems.networks.layers.export import export_packed
 from emoprune.problems.networks.layers.inspection import inspection_of_layers
+from emoprune.problems.networks.layers.options import LayerOptions
 from emoprune.problems.networks.layers.packed import PACKED, Treated
-from emoprune.problems.networks.layers.prepare import LayersPrepared, Method, prepared_layers, reference_inputs
+from emoprune.problems.networks.layers.prepare import LayersPrepared, Method, Tensors, prepared_layers, reference_inputs
 from emoprune.problems.networks.layers.treatments.contract import Treatment
 from emoprune.problems.networks.layers.treatments.levels import LayerLevels
 from emoprune.problems.networks.layers.treatments.treater import Treater
-from emoprune.problems.networks.task import MEGABYTE, Loaded, NetworkTask
+from emoprune.problems.networks.task import MEGABYTE, NetworkTask
 from emoprune.problems.networks.variant import Variant
 from emoprune.problems.storage.found_references import picked_by
 from emoprune.records import Candidate, Split
@@ -43,19 +48,23 @@ class Layerwise:
     """One ordered gene per convolution and linear layer: how strongly a treatment acts on it, the highest not at all.
 
     Args:
-        task: Network, data and measures; its cache is for activations alone.
+        options: Network, data, measures and references.
         treatment: What is done to a layer's weight.
-        method: What ranks weights and makes references.
-        cache_megabytes: How much memory a worker may use for activations and treated weights together.
+        ranking: The name of what ranks weights.
+        scored: Returns the scores of each layer's weights by the layer's path, or none.
 
     Raises:
         ConfigError: No layer can be treated.
     """
 
-    def __init__(self, task: NetworkTask, treatment: Treatment, method: Method, cache_megabytes: int) -> None:
-        self._task = task
-        self._method = method
-        self._weights_bytes = cache_megabytes // WEIGHTS_SHARE * MEGABYTE
+    def __init__(
+        self, options: LayerOptions, treatment: Treatment, ranking: str, scored: Callable[[Evidence], Tensors]
+    ) -> None:
+        references = plugins.methods("reference", options.references, options.problem, option="references")
+        self._method = Method(ranking, scored, references)
+        megabytes = options.cache_megabytes
+        self._task = task = NetworkTask(replace(options, cache_megabytes=for_activations(megabytes)))
+        self._weights_bytes = megabytes // WEIGHTS_SHARE * MEGABYTE
         every = task.cost_model.weight_shapes()
         wanted = [(part, shape) for part, shape in every if not task.ignored(part.path)]
         if not wanted:
@@ -66,7 +75,7 @@ class Layerwise:
                 f"network: none of its layers ({', '.join(self._levels.untouched)}) can be changed at any of the "
                 f"levels {', '.join(treatment.labels)}; choose others"
             )
-        task.check_references(method.references)
+        task.check_references(references)
         self._kept: LayersPrepared | None = None
         self._seed = 0
         self._held: Loaded | None = None
@@ -125,7 +134,7 @@ class Layerwise:
         rows: list[Row] = []
         # One network after the other, so that only one exists at a time, beside what the memory keeps.
         for genome, counted in zip(genomes, self._counted(genomes), strict=True):
-            rows += self._task.rows(self._loaded, [self._variant(genome)], [counted], split)
+            rows += self._loaded.rows([self._variant(genome)], [counted], split)
         return rows
 
     def references(self) -> tuple[Reference, ...]:

@@ -20,7 +20,7 @@ from emoprune.problems.networks.recovery.targets import Distilled, Labels, Targe
 from emoprune.problems.networks.variant import Variant
 from emoprune.records import Split
 
-__all__ = ["Method", "recovered_network", "values_by_split", "values_on"]
+__all__ = ["Method", "recovered_network", "values_on"]
 
 Method = Literal["finetune", "distil"]
 _NAMES = frozenset({"error", "loss", "kl"})
@@ -86,15 +86,6 @@ def recovered_network(
         label=f"recovery by {method}",
     )
     return found.network
-
-
-def values_by_split(network: nn.Module, bench: Bench) -> dict[str, dict[str, float]]:
-    """Return error, loss and kl of a network in eval mode on each split, by their names.
-
-    Raises:
-        ContractError: The network's outputs are not finite.
-    """
-    return {split.value: values_on(network, bench.network, bench.images[split]) for split in Split}
 
 
 def values_on(network: nn.Module, unpruned: nn.Module, images: LoadedImages) -> dict[str, float]:

@@ -14,9 +14,10 @@ from emoprune.contracts import Description, Failure, Objective, Reference, Row
 from emoprune.errors import ConfigError, ContractError
 from emoprune.problems.networks.channels.slicer import Slicer
 from emoprune.problems.networks.coupling.structure import Kept
+from emoprune.problems.networks.evaluation.loaded import Loaded
 from emoprune.problems.networks.subnetworks.division import SubNetwork
 from emoprune.problems.networks.subnetworks.genes import PartGenes
-from emoprune.problems.networks.task import Loaded, NetworkTask
+from emoprune.problems.networks.task import NetworkTask
 from emoprune.records import Split
 from emoprune.space import IntArray, Space
 
@@ -93,7 +94,7 @@ class PartProblem:
             raise ContractError(f"{self.part.name}: network and images are not loaded; call the whole problem's setup")
         variants = [replace(self._slicer.variant_of(self.kept(own)), frozen=self.frozen) for own in genomes]
         counted = [self.counted(own) for own in genomes]
-        rows = self.task.rows(self._held, variants, counted, split)
+        rows = self._held.rows(variants, counted, split)
         return [row if isinstance(row, Failure) else list(row)[: len(self.objectives)] for row in rows]
 
     def of_widths(self, widths: IntArray) -> IntArray:

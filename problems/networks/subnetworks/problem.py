@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,23 +15,24 @@ from emoprune.contracts.stages import Concluded, Next, Stage
 from emoprune.errors import ConfigError, ContractError
 from emoprune.problems.compute.device import seeded
 from emoprune.problems.networks.channels.inspection import check_prunable
-from emoprune.problems.networks.channels.prepare import NONE, ChannelsPrepared, Method, prepared_channels
+from emoprune.problems.networks.channels.prepare import ChannelsPrepared, Method, prepared_channels
 from emoprune.problems.networks.channels.slicer import Slicer
 from emoprune.problems.networks.channels.widths import WidthLevels
 from emoprune.problems.networks.coupling.structure import Kept
-from emoprune.problems.networks.evaluation.latency import LATENCY, Latency
+from emoprune.problems.networks.evaluation.loaded import Loaded
 from emoprune.problems.networks.recovery.plan import Plan
 from emoprune.problems.networks.recovery.recover import recovered_network
 from emoprune.problems.networks.subnetworks.choices import Choices
 from emoprune.problems.networks.subnetworks.every_gene import EveryGene, Joint
 from emoprune.problems.networks.subnetworks.genes import GeneForm
 from emoprune.problems.networks.subnetworks.joining import check_objectives, joined
+from emoprune.problems.networks.subnetworks.options import SubnetworkOptions
 from emoprune.problems.networks.subnetworks.outline import inspection_of_parts, parts_table
 from emoprune.problems.networks.subnetworks.part import PartProblem
-from emoprune.problems.networks.subnetworks.parts import Crossing, Cut, Parts, Rest
+from emoprune.problems.networks.subnetworks.parts import Cut, Parts
 from emoprune.problems.networks.subnetworks.training import Constraint, Order
 from emoprune.problems.networks.subnetworks.turns import Turns
-from emoprune.problems.networks.task import Loaded, NetworkTask, Options, Precision, Proxy
+from emoprune.problems.networks.task import NetworkTask
 from emoprune.problems.networks.unpruned.by_name import network_named
 from emoprune.problems.networks.variant import Variant
 from emoprune.problems.storage.found_references import measuring
@@ -53,106 +54,27 @@ class Subnetworks:
 
     After Shang et al., arXiv 2303.16212 (EMO-PMS). Its code is not public; the measure of a part, the ranking and the
     constraint training are reconstructions.
-
-    Args:
-        network: A built-in network, or `package.module:function` that returns a torch module.
-        data: Built-in images, a folder, or `package.module:function` that returns images.
-        parts: How many, cut so that their search spaces are of about the same size; 1 searches the whole network.
-        cuts: After which modules to cut instead, as in `blocks.3`; `emoprune groups` shows where it can be cut.
-        crossing: Whether channels that cross a cut stay whole, or are searched as small parts of their own.
-        genes: levels (how many of the best units of each coupling group stay) or units (a bit for each unit).
-        rest: Whether the batch norms behind a part are estimated anew while it is searched (adapted), or frozen.
-        joint: What is searched once the parts are: which member of each part's front is taken (members), or every gene
-            of the network, of channels that cross a cut, too, beginning with the schemes along the ranking (genes).
-        part_images: How many of the search images parts are measured on; None for all of them.
-        part_search: What differs from `search` while parts are searched, as in {population: 20, generations: 10}.
-        weights: A file with the network's state_dict; None takes the weights the network comes with.
-        epochs: How long to train on top, once per run; None trains a built-in network if it got no weights.
-        ignore: Patterns of layers whose outgoing channels stay whole.
-        widths: How many widths each coupling group can take, for genes of levels.
-        round_to: Widths are multiples of this many units, or full.
-        smallest: No coupling group keeps less than this share of its units.
-        criterion: What ranks the units of a coupling group.
-        compensation: How the weights that stay make up for those that go.
-        references: What a user would have picked without a search; those that need no measuring.
-        objectives: What is minimised; one that scores outputs and one that is counted are needed.
-        at_most: Bounds by measure; they hold for the whole network, not for parts.
-        proxy: How batch-norm statistics are estimated anew.
-        calibration_images: How many training images the statistics are estimated on.
-        precision: What images are put through in.
-        cache_megabytes: How much memory each worker may use for activations that candidates share.
-        trace_limit: Seconds after which finding the coupling groups is given up.
-        image_size: Resize the images of a folder to so many pixels both ways; the built-in sets get a black border.
-        images_per_part: Use at most so many images of each part of the data.
-        latency: How `milliseconds` are measured, as in {batch: 1, repeats: 50, warm_up: 5}.
     """
 
-    def __init__(
-        self,
-        *,
-        network: str = "digits",
-        data: str = "digits",
-        parts: int = 2,
-        cuts: Sequence[str] = (),
-        crossing: Crossing = "whole",
-        genes: Literal["levels", "units"] = "levels",
-        rest: Rest = "adapted",
-        joint: Literal["members", "genes"] = "members",
-        part_images: int | None = None,
-        part_search: Mapping[str, Any] | None = None,
-        weights: str | None = None,
-        epochs: int | None = None,
-        ignore: Sequence[str] = (),
-        widths: int = 16,
-        round_to: int = 1,
-        smallest: float = 0.0,
-        criterion: str | Mapping[str, Any] = "lasso",
-        compensation: str | Mapping[str, Any] = NONE,
-        references: Sequence[str | Mapping[str, Any]] = ("uniform", "global-magnitude"),
-        objectives: Sequence[str] = ("error", "macs"),
-        at_most: Mapping[str, float] | None = None,
-        proxy: Proxy = "adaptive-batch-norm",
-        calibration_images: int = 256,
-        precision: Precision = "float32",
-        cache_megabytes: int = 1024,
-        trace_limit: float = 300.0,
-        image_size: int | None = None,
-        images_per_part: int | None = None,
-        latency: Latency = LATENCY,
-    ) -> None:
-        self._method = Method.of(criterion, compensation, references)
+    options: ClassVar[type[SubnetworkOptions]] = SubnetworkOptions
+
+    def __init__(self, **given: Any) -> None:
+        own = SubnetworkOptions(**given)
+        self._method = Method.of(own)
         unfit = measuring(self._method.references)
         if unfit:
             raise ConfigError(f"references: {unfit[0]!r} measures the whole network, of which only parts are searched")
-        self._task = NetworkTask(
-            Options(
-                network=network,
-                data=data,
-                weights=weights,
-                epochs=epochs,
-                ignore=tuple(ignore),
-                objectives=tuple(objectives),
-                at_most=dict(at_most or {}),
-                proxy=proxy,
-                calibration_images=calibration_images,
-                precision=precision,
-                cache_megabytes=cache_megabytes,
-                trace_limit=trace_limit,
-                image_size=image_size,
-                images_per_part=images_per_part,
-                latency=latency,
-            )
-        )
+        self._task = NetworkTask(own)
         check_prunable(self._task.structure)
         check_objectives(self._task.measures)
-        self._levels = WidthLevels.of(self._task.structure.groups, widths, round_to, smallest)
-        self._every_gene = joint == "genes"
-        self._part_images = self._checked(part_images)
-        self._part_search = dict(part_search or {})
+        self._levels = WidthLevels.of(self._task.structure.groups, own.widths, own.round_to, own.smallest)
+        self._every_gene = own.joint == "genes"
+        self._part_images = self._checked(own.part_images)
+        self._part_search = dict(own.part_search or {})
         with seeded(0):
-            made = network_named(network).eval()
-        form = GeneForm(genes, widths, round_to, smallest)
-        self._parts = Parts.of(self._task, made, form, Cut(parts, cuts, crossing, rest))
+            made = network_named(own.network).eval()
+        form = GeneForm(own.genes, own.widths, own.round_to, own.smallest)
+        self._parts = Parts.of(self._task, made, form, Cut(own.parts, own.cuts, own.crossing, own.rest))
         self._kept: ChannelsPrepared | None = None
         self._problems: dict[str, PartProblem] = {}
         self._choices: Choices | None = None
@@ -294,7 +216,7 @@ class Subnetworks:
     ) -> Sequence[Row]:
         """Return objectives and bounded values of each genome; all batch norms are estimated anew."""
         variants = [self._variant(own) for own in genomes]
-        return self._task.rows(self._loaded[0], variants, [self._counted(own) for own in genomes], split)
+        return self._loaded[0].rows(variants, [self._counted(own) for own in genomes], split)
 
     def describe(self, genome: IntArray) -> Description:
         """Say which member each part takes, how wide each coupling group stays, and what that costs."""
@@ -403,7 +325,7 @@ class Subnetworks:
                 flips=flips,
                 shift=shift,
             )
-        values = self._task.measured(loaded, network, self._counted(genome))
+        values = loaded.measured(network, self._counted(genome))
         described = self._written(
             Variant(network, {}, adapted=False),
             genome,

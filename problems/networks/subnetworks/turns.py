@@ -10,12 +10,13 @@ from torch import nn
 from emoprune.problems.networks.channels.slicer import Slicer
 from emoprune.problems.networks.coupling.pruned_module import with_tensors
 from emoprune.problems.networks.coupling.structure import Kept
+from emoprune.problems.networks.evaluation.loaded import Loaded
 from emoprune.problems.networks.recovery.images import TrainingImages
 from emoprune.problems.networks.recovery.plan import Plan
 from emoprune.problems.networks.subnetworks.chain import Chain, CutPoint
 from emoprune.problems.networks.subnetworks.division import SubNetwork
 from emoprune.problems.networks.subnetworks.training import Constraint, Held, Order, Turn, constrained
-from emoprune.problems.networks.task import Loaded, NetworkTask
+from emoprune.problems.networks.task import NetworkTask
 from emoprune.problems.networks.variant import Variant
 from emoprune.space import IntArray
 

@@ -15,7 +15,7 @@ Proxy = str | Mapping[str, Any]
 NONE = "none"  # the sliced statistics stay
 
 
-def proxy_named(given: Proxy, problem: str = "channels") -> NormEstimate | None:
+def proxy_named(given: Proxy, problem: str) -> NormEstimate | None:
     """Return how statistics are estimated anew; None keeps the sliced ones.
 
     Raises:

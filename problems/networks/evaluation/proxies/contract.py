@@ -29,7 +29,7 @@ class NormStatistics:
 
 
 class NormEstimate(Protocol):
-    """Says which statistics a batch norm is scored with."""
+    """Says which statistics a batch norm is scored with: what a proxy makes, or is."""
 
     def __call__(self, sliced: NormStatistics, batches: Sequence[NormStatistics]) -> NormStatistics:
         """Return the statistics of one batch norm.

@@ -1,0 +1,97 @@
+"""What measuring takes, loaded once, and what it says of pruned networks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+
+import torch
+from torch import nn
+
+from emoprune.contracts import Failure, Row
+from emoprune.errors import ContractError
+from emoprune.problems.networks.evaluation.bench import Bench
+from emoprune.problems.networks.evaluation.latency import Latency, Timing, measure_milliseconds
+from emoprune.problems.networks.evaluation.measures import Measures
+from emoprune.problems.networks.evaluation.objectives.contract import OUTPUTS, OUTPUTS_OF_BOTH, Built, Scored, Seen
+from emoprune.problems.networks.evaluation.runner import Runner
+from emoprune.problems.networks.evaluation.scoring import outputs_of
+from emoprune.problems.networks.variant import Variant
+from emoprune.records import Split
+
+__all__ = ["Loaded"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Loaded:
+    """What `setup` loads: the bench, the runner, what is measured, and what candidates are held against.
+
+    `unpruned_outputs` are there if a measure asks for them; `unpruned` are the unpruned network's values of what is
+    counted and of all measures of which a share is bounded, its latency measured here.
+    """
+
+    bench: Bench
+    runner: Runner
+    measures: Measures
+    latency: Latency
+    unpruned_outputs: Mapping[Split, torch.Tensor]
+    unpruned: Mapping[str, float]
+
+    @classmethod
+    def of(cls, bench: Bench, runner: Runner, measures: Measures, latency: Latency) -> Loaded:
+        """Measure of the unpruned network what others are held against."""
+        outputs: dict[Split, torch.Tensor] = {}
+        if measures.need(OUTPUTS_OF_BOTH):
+            unpruned = Variant(bench.network, {}, adapted=False)
+            outputs = {split: runner.outputs([unpruned], split)[0] for split in Split}
+        found = measures.counted(measures.unpruned)
+        seen = Seen(measures.unpruned, built=_built(bench, latency, bench.network))
+        others = {name: float(measures.known[name](seen)) for name in sorted(measures.shared - found.keys())}
+        return cls(bench, runner, measures, latency, outputs, found | others)
+
+    def rows(self, variants: Sequence[Variant], counts: Sequence[Mapping[str, float]], split: Split) -> list[Row]:
+        """Return one row per variant; `counts` holds the macs, parameters and bytes of each."""
+        scored = self.measures.need(OUTPUTS, OUTPUTS_OF_BOTH)
+        outputs = self.runner.outputs(variants, split) if scored else [None] * len(variants)
+        return [self._row(*each, split) for each in zip(variants, outputs, counts, strict=True)]
+
+    def _row(self, variant: Variant, outputs: torch.Tensor | None, counts: Mapping[str, float], split: Split) -> Row:
+        scored = None
+        if outputs is not None:
+            if not torch.isfinite(outputs).all():
+                return Failure("the network's outputs are not finite")
+            scored = Scored(outputs, self.bench.images[split].labels, self.unpruned_outputs.get(split))
+        built = _built(self.bench, self.latency, variant.network, lambda: self.runner.settled(variant).network)
+        return self.measures.row(self.measures.values(Seen(counts, scored, built)), self.unpruned)
+
+    def measured(self, network: nn.Module, counts: Mapping[str, float]) -> dict[str, dict[str, float]]:
+        """Return the objectives of a network in eval mode by split and name, as it is: no statistics are estimated.
+
+        Raises:
+            ContractError: Its outputs are not finite.
+        """
+        built, found = _built(self.bench, self.latency, network), dict[str, dict[str, float]]()
+        for split in Split:
+            images = self.bench.images[split]
+            outputs = outputs_of(network, images)
+            if not torch.isfinite(outputs).all():
+                raise ContractError("the network's outputs are not finite; prune less of it or lower the learning rate")
+            scored = Scored(outputs, images.labels, outputs_of(self.bench.network, images))
+            values = self.measures.values(Seen(counts, scored, built))
+            found[split.value] = {name: values[name] for name in self.measures.objective_names}
+        return found
+
+
+def _built(bench: Bench, latency: Latency, pruned: nn.Module, settle: Callable[[], nn.Module] | None = None) -> Built:
+    settled = cache(settle or (lambda: pruned))
+    return Built(pruned, settled, cache(lambda: _timing(bench, latency, settled())))
+
+
+def _timing(bench: Bench, latency: Latency, network: nn.Module) -> Timing:
+    """Return how long a network takes for one batch, always of the same images."""
+    images = torch.cat(bench.calibration.batches)
+    rows = torch.arange(latency.batch, device=images.device) % len(images)
+    batch = images[rows].contiguous(memory_format=torch.channels_last)
+    (timing,) = measure_milliseconds([network], batch, repeats=latency.repeats, warm_up=latency.warm_up)
+    return timing

@@ -1,0 +1,1 @@
+"""What can be measured of a pruned network: one small file for each measure."""

@@ -1,0 +1,24 @@
+"""How often the highest output is wrong."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from emoprune.contracts import Direction, about
+from emoprune.problems.networks.evaluation.objectives.contract import SERVES, Needs, Seen
+
+__all__ = ["Error"]
+
+
+@about("measurement", ["network"], serves=SERVES, cost="one pass over the images")
+class Error:
+    """Share of images whose highest output is not their label."""
+
+    unit = ""
+    direction = Direction.MINIMISE
+    needs: ClassVar[Needs] = "outputs"
+    worst: ClassVar[float] = 1.0
+
+    def __call__(self, seen: Seen) -> float:
+        """Return the share, from 0 to 1; of equal outputs the first counts as the highest."""
+        return int((seen.outputs.argmax(dim=1) != seen.labels).sum()) / len(seen.labels)

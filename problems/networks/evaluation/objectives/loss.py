@@ -1,0 +1,25 @@
+"""How little probability the labels get."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from torch import nn
+
+from emoprune.contracts import Direction, about
+from emoprune.problems.networks.evaluation.objectives.contract import SERVES, Needs, Seen
+
+__all__ = ["Loss"]
+
+
+@about("measurement", ["network"], serves=SERVES, cost="one pass over the images")
+class Loss:
+    """Mean cross-entropy in nats."""
+
+    unit = "nats"
+    direction = Direction.MINIMISE
+    needs: ClassVar[Needs] = "outputs"
+
+    def __call__(self, seen: Seen) -> float:
+        """Return the mean over the images, computed in 64 bits."""
+        return float(nn.functional.cross_entropy(seen.outputs.double(), seen.labels))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from emoprune.contracts import Direction, Measure
 from emoprune.problems.networks.evaluation.measures import Measures
@@ -28,7 +28,7 @@ class Perplexity(Loss):
 
 
 def measures_of(
-    objectives: Sequence[str], at_most: Mapping[str, float], unpruned: Mapping[str, float], scored: Sequence[str]
+    objectives: Sequence[Any], at_most: Mapping[str, float], unpruned: Mapping[str, float], scored: Sequence[str]
 ) -> Measures:
     """Return the measures of a task that is scored by some of them, checked."""
     scores: Mapping[str, Measure[Seen]] = {"perplexity": Perplexity(), "loss": Loss(), "error": Error(), "kl": KL()}

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from emoprune.contracts import Description, Failure, FloatArray, MeasuredErrors, Recovered, Row
+from emoprune.contracts import Description, Failure, FloatArray, MeasuredErrors, Recovered, Reference, Row
 from emoprune.errors import ConfigError, ContractError
 from emoprune.problems.compute.device import check_device
 from emoprune.problems.networks.evaluation.latency import measured_calls
@@ -25,10 +25,11 @@ from emoprune.problems.networks.transformers.export.folders import Exported, Pac
 from emoprune.problems.networks.transformers.measures import measures_of
 from emoprune.problems.networks.transformers.prepare import fitted
 from emoprune.problems.networks.transformers.recovery.contract import RecoveredModel
+from emoprune.problems.networks.transformers.references.kept import KeptReferences
 from emoprune.problems.networks.transformers.running.runner import Runner
 from emoprune.problems.networks.transformers.tasks.contract import Judge
 from emoprune.problems.networks.transformers.tasks.opening import Opened, opened
-from emoprune.problems.networks.transformers.tasks.options import Options
+from emoprune.problems.networks.transformers.tasks.options import TransformerOptions
 from emoprune.problems.networks.transformers.tasks.scoring import scores_of_model
 from emoprune.records import Split
 from emoprune.space import IntArray, Space
@@ -61,8 +62,10 @@ class TransformerProblem:
 
     space: Space
 
-    def __init__(self, options: Options, cost: str) -> None:
+    def __init__(self, options: TransformerOptions, cost: str) -> None:
         self._options = options
+        self._references = KeptReferences(options.references, options.problem)
+        self._seed = 0
         own = opened(options)
         self._opened: Opened | None = own
         self._weights: dict[str, torch.Tensor] = {}
@@ -70,7 +73,7 @@ class TransformerProblem:
         self._cost_model = own.cost_model
         self._unpruned = self._cost_model.counted([own.anatomy.whole(each) for each in range(len(own.anatomy.blocks))])
         chosen = tuple(options.objectives) or (own.task.default_objective, cost)
-        self._measures: Measures = measures_of(chosen, options.at_most, self._unpruned, own.task.scored)
+        self._measures: Measures = measures_of(chosen, options.at_most or {}, self._unpruned, own.task.scored)
         self.objectives = self._measures.objectives
         self.constraints = self._measures.constraints
 
@@ -92,6 +95,10 @@ class TransformerProblem:
 
     def describe(self, genome: IntArray) -> Description:
         """Say what each layer keeps and what that costs."""
+        raise NotImplementedError
+
+    def reference_inputs(self) -> Any:
+        """Return what reference methods look at."""
         raise NotImplementedError
 
     @property
@@ -125,7 +132,19 @@ class TransformerProblem:
         task = self.open().task
         return next((name for name in self._measures.objective_names if name in task.scored), task.default_objective)
 
-    def errors(self, genomes: IntArray, values: FloatArray) -> MeasuredErrors:
+    def references(self) -> tuple[Reference, ...]:
+        """Return the unpruned model, then what a user would have picked without a search."""
+        return self._references.found
+
+    def starts(self) -> IntArray:
+        """Return what has to be measured for the references that measure, shape (n, genes)."""
+        return self._references.starts(len(self.space))
+
+    def surveyed(self, genomes: IntArray, values: FloatArray) -> list[Reference]:
+        """Return the references that are picked from what was measured of genomes, shape (n, genes)."""
+        return self._references.picked(self.reference_inputs, self._errors(genomes, values))
+
+    def _errors(self, genomes: IntArray, values: FloatArray) -> MeasuredErrors:
         """Return what looks up the first objective that says how good a model is, or else the first of all.
 
         Args:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import torch
@@ -19,18 +19,19 @@ from emoprune.problems.networks.layers.treatments.levels import LayerLevels
 from emoprune.problems.networks.layers.treatments.patterns import Patterns
 from emoprune.problems.networks.layers.treatments.ratios import SHARES, WeightShares
 from emoprune.problems.networks.recovery.plan import Plan
-from emoprune.problems.networks.transformers.recovery.recover import Budget
+from emoprune.problems.networks.transformers.recovery.contract import RecoveryCase, TransformerRecovery
 from emoprune.problems.networks.transformers.tasks.opening import Opened
 from emoprune.problems.networks.transformers.tasks.options import Options, Purpose
 from emoprune.problems.networks.transformers.weights.layers import Ranks
 from emoprune.problems.networks.transformers.weights.measured import input_norms, weight_gradients
 from emoprune.problems.networks.transformers.weights.problem import LayerProblem
-from emoprune.problems.networks.transformers.weights.recovery import SparseMethod, recovered_sparse
+from emoprune.problems.networks.transformers.weights.rounds import WeightRounds
 from emoprune.problems.storage.arrays import Weights, kept_arrays
 from emoprune.space import IntArray
 
 __all__ = ["TransformerWeightRatios"]
 
+NAME = "transformer-weight-ratios"
 MEASURED: Mapping[Need, tuple[str, Callable[[Opened, LayerLevels], dict[str, torch.Tensor]]]] = {
     "norms": ("norms.safetensors", input_norms),
     "gradient": ("gradients.safetensors", weight_gradients),
@@ -97,7 +98,7 @@ class TransformerWeightRatios(LayerProblem):
             batch=batch,
             cache_megabytes=cache_megabytes,
         )
-        self._saliency = plugins.method("saliency", saliency, "transformer-weight-ratios")
+        self._saliency = plugins.method("saliency", saliency, NAME)
         treatment: Treatment = WeightShares.of(shares) if pattern == "unstructured" else Patterns(m)
         super().__init__(options, treatment, ignore, "parameters")
         self._measured: dict[Need, dict[str, torch.Tensor]] = {}
@@ -124,7 +125,7 @@ class TransformerWeightRatios(LayerProblem):
             part.path: opened.task.model.get_submodule(part.path).weight.detach() for part in self._genes.levels.parts
         }
         inputs = LayerReferenceInputs.of(self._genes.levels, weights, dict, np.random.default_rng(0))
-        return first_references(plugins.methods("reference", OF_SHARES, "transformer-weight-ratios"), inputs)[0]
+        return first_references(plugins.methods("reference", OF_SHARES, NAME), inputs)[0]
 
     def ranks(self) -> Ranks:
         """Return the order in which each layer's weights stay."""
@@ -144,7 +145,7 @@ class TransformerWeightRatios(LayerProblem):
         folder: Path,
         seed: int,
         *,
-        method: SparseMethod = "finetune",
+        method: Annotated[str | Mapping[str, Any], plugins.naming("recovery", NAME)] = "finetune",
         epochs: float = 1.0,
         rate: float = 1e-4,
         rounds: int = 3,
@@ -153,11 +154,33 @@ class TransformerWeightRatios(LayerProblem):
     ) -> Recovered:
         """Fine-tune, distil or rewind a candidate with its zeros kept, and measure it again.
 
+        Args:
+            genome: The candidate.
+            folder: Where the recovered model is written.
+            seed: Fixes the order of what is trained on.
+            method: How: a recovery's name or import target, or a mapping of that and options; `emoprune list
+                recoveries` names those that serve transformer-weight-ratios.
+            epochs: How often the training part is seen; 0.5 is half of it once.
+            rate: The highest learning rate.
+            rounds: How often something is pruned when rewinding.
+            temperature: How soft the unpruned model's probabilities are made when distilling.
+            weight: Their share of the loss when distilling, from 0 to 1.
+
         Raises:
             ConfigError: An option cannot be used, or training diverged.
             ContractError: The written model is not the measured one.
         """
-        budget = Budget(method, Plan(epochs, rate, weight_decay=0.0, clip=1.0), rounds, 1, temperature, weight)
-        plans = self.plans(genome)
-        model, spent = recovered_sparse(self.open(), self.loaded.narrower, self._genes, plans, budget=budget, seed=seed)
-        return self.recovered(model, plans, genome, folder, (method, spent))
+        shared = {"rounds": rounds, "temperature": temperature, "weight": weight}
+        recovery: TransformerRecovery = plugins.method("recovery", method, NAME, option="method", shared=shared)
+        opened, loaded, plans = self.open(), self.loaded, self.plans(genome)
+        case = RecoveryCase(
+            opened,
+            loaded.narrower,
+            plans,
+            Plan(epochs, rate, weight_decay=0.0, clip=1.0),
+            loaded.device,
+            seed,
+            zeros=lambda model: self._genes.zeros(model, plans),
+            rounds=lambda: WeightRounds(opened, self._genes, plans),
+        )
+        return self.recovered(recovery(case), genome, folder, plugins.named("method", method)[0])

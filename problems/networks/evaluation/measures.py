@@ -17,7 +17,7 @@ from emoprune.problems.networks.evaluation.objectives.error import Error
 from emoprune.problems.networks.evaluation.objectives.kl import KL
 from emoprune.problems.networks.evaluation.objectives.loss import Loss
 
-__all__ = ["COUNTED", "SCORED", "SHARE", "Measures", "scores_of"]
+__all__ = ["COUNTED", "SCORED", "SHARE", "Given", "Measures", "scores_of"]
 
 SCORED = ("error", "loss", "kl")  # from the network's outputs
 COUNTED = ("macs", "parameters", "bytes")  # from its widths or bits

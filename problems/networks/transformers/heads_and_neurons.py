@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 
@@ -79,6 +79,8 @@ class HeadsAndNeurons(TransformerProblem):
         cache_megabytes: How much memory each worker may use for hidden states and layers that candidates share.
     """
 
+    name: ClassVar[str] = NAME
+
     def __init__(
         self,
         *,
@@ -101,7 +103,7 @@ class HeadsAndNeurons(TransformerProblem):
         repair: Repair = "least-squares",
         references: Sequence[str | Mapping[str, Any]] = REFERENCES,
         percentages: Sequence[int] = PERCENTAGES,
-        objectives: Sequence[str] = (),
+        objectives: Sequence[str | Mapping[str, Any]] = (),
         at_most: Mapping[str, float] | None = None,
         batch: int = 1,
         cache_megabytes: int = 512,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from emoprune.errors import ConfigError
 
@@ -27,7 +27,7 @@ class Options:
     select: int = 16
     test: int = 32
     epochs: int = 0
-    objectives: Sequence[str] = ()
+    objectives: Sequence[str | Mapping[str, Any]] = ()
     at_most: Mapping[str, float] = field(default_factory=dict)
     batch: int = 1
     cache_megabytes: int = 384

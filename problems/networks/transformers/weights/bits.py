@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -42,6 +43,8 @@ class TransformerBitWidths(LayerProblem):
         cache_megabytes: How much memory each worker may use for hidden states and layers that candidates share.
     """
 
+    name: ClassVar[str] = "transformer-bit-widths"
+
     def __init__(
         self,
         *,
@@ -55,7 +58,7 @@ class TransformerBitWidths(LayerProblem):
         test: int = 32,
         ignore: Sequence[str] = (),
         bits: Sequence[int] = BITS,
-        objectives: Sequence[str] = (),
+        objectives: Sequence[str | Mapping[str, Any]] = (),
         at_most: Mapping[str, float] | None = None,
         batch: int = 1,
         cache_megabytes: int = 384,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -63,6 +63,8 @@ class TransformerWeightRatios(LayerProblem):
         cache_megabytes: How much memory each worker may use for hidden states and layers that candidates share.
     """
 
+    name: ClassVar[str] = NAME
+
     def __init__(
         self,
         *,
@@ -79,7 +81,7 @@ class TransformerWeightRatios(LayerProblem):
         shares: Sequence[float] = SHARES,
         m: int = 4,
         saliency: str | Mapping[str, Any] = "input-scaled",
-        objectives: Sequence[str] = (),
+        objectives: Sequence[str | Mapping[str, Any]] = (),
         at_most: Mapping[str, float] | None = None,
         batch: int = 1,
         cache_megabytes: int = 384,

@@ -18,6 +18,7 @@ HEADS, RATIOS = "heads-and-neurons", "transformer-weight-ratios"
 PART = {"genomes": 1, "test_an_export_writes_files_and_leaves_the_problem_as_it_was": None}
 RECOVERY = {"shared": {"epochs": 0.1}, "pytestmark": pytest.mark.usefixtures("unverified")}
 CHECKED: list[tuple[str, str, Mapping[str, Any]]] = [
+    ("criterion", HEADS, PART),
     ("reference", HEADS, PART),
     ("saliency", RATIOS, PART),
     ("audit", HEADS, {}),

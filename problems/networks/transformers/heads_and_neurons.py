@@ -11,11 +11,12 @@ import numpy as np
 from emoprune import plugins
 from emoprune.contracts import Audit, Description, FloatArray, Inspection, Recovered, Reference
 from emoprune.errors import ContractError
+from emoprune.problems.networks.criteria.by_name import criterion_named
 from emoprune.problems.networks.recovery.plan import Plan
 from emoprune.problems.networks.transformers.anatomy.narrowing import Adjust
 from emoprune.problems.networks.transformers.anatomy.structure import BlockPlan
 from emoprune.problems.networks.transformers.audits.contract import TransformerAudit, TransformerFront
-from emoprune.problems.networks.transformers.criteria.by_name import criterion_named
+from emoprune.problems.networks.transformers.criteria.contract import TransformerCriterion
 from emoprune.problems.networks.transformers.export.folders import PackedLayer
 from emoprune.problems.networks.transformers.genes import Form, GeneLayout, Orders
 from emoprune.problems.networks.transformers.inspection import inspection_of_layers
@@ -128,7 +129,7 @@ class HeadsAndNeurons(TransformerProblem):
             batch=batch,
             cache_megabytes=cache_megabytes,
         )
-        self._criterion = criterion_named(criterion)
+        self._criterion: TransformerCriterion = criterion_named(criterion, NAME)
         self._repair = repair
         super().__init__(options, "bytes" if bits else "parameters")
         anatomy = self.open().anatomy

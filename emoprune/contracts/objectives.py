@@ -50,7 +50,7 @@ class Objective:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "direction", Direction(self.direction))
-        _check_name(self.name)
+        check_name(self.name)
         if self.worst is not None and not abs(self.worst) <= LARGEST:
             raise ContractError(f"objective {self.name!r}: worst must be within {LARGEST:g}, found {self.worst}")
 
@@ -66,12 +66,17 @@ class Constraint:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "sense", Sense(self.sense))
-        _check_name(self.name)
+        check_name(self.name)
         if not abs(self.bound) <= LARGEST:
             raise ContractError(f"constraint {self.name!r}: the bound must be within {LARGEST:g}, found {self.bound}")
 
 
-def _check_name(name: str) -> None:
+def check_name(name: str) -> None:
+    """Refuse a name that cannot stand in a column's title.
+
+    Raises:
+        ContractError: It is empty, or holds other characters than letters, digits, - and _.
+    """
     if not name or not name.replace("_", "").replace("-", "").isalnum():
         raise ContractError(f"expected a name of letters, digits, - and _, found {name!r}")
 

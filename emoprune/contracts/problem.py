@@ -1,7 +1,7 @@
-"""What a plug-in promises: problems, operators, objectives, constraints.
+"""What a problem promises.
 
-A problem or operator need not inherit from anything here; it only has to have these members. Check one with
-`emoprune.testing`. What it may offer besides is written in `offers.py`.
+It need not inherit from anything here; it only has to have these members. Check one with `emoprune.testing`. What it
+may offer besides is written in `offers.py`.
 """
 
 from __future__ import annotations
@@ -14,10 +14,8 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-from emoprune.contracts.objectives import Constraint, FloatArray, Objective, _check_name
-from emoprune.contracts.offers import (
-    Description,
-)
+from emoprune.contracts.objectives import Constraint, FloatArray, Objective, check_name
+from emoprune.contracts.offers import Description
 from emoprune.records import Split
 from emoprune.space import IntArray, Space
 
@@ -58,7 +56,7 @@ class Reference:
     genome: IntArray
 
     def __post_init__(self) -> None:
-        _check_name(self.name)
+        check_name(self.name)
 
 
 Row = Sequence[float] | FloatArray | Failure

@@ -134,8 +134,8 @@ def _mismatch(run: Run, body: Mapping[str, Any]) -> str | None:
     if len(known) != until:
         return f"the newest checkpoint counts {until:,} candidates, history.jsonl holds {len(known):,} of them"
     archive = Archive(run.objectives, run.constraints, len(run.manifest["genes"]))
-    for _, turn in groupby(known, key=lambda each: each.candidate.generation):
-        archive.add(turn)
+    for _, generation in groupby(known, key=lambda each: each.candidate.generation):
+        archive.add(generation)
     return None if archive.digest == body["history_digest"] else "history.jsonl was altered since its last checkpoint"
 
 

@@ -36,7 +36,7 @@ MADE: dict[str, Problem] = {}
 
 
 def copied(cls: type[MethodConformance], **options: Any) -> Problem:
-    """Return a copy of the problem's sample, which nothing was called on; made anew, its network would be traced each time."""
+    """Return a copy of the problem's sample: each new one would read all source files for its network's structure."""
     key = f"{cls.served()} {options}"
     if key not in MADE:
         MADE[key] = plugins.find("sample", cls.served())(**options)

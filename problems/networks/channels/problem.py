@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from emoprune import plugins
 from emoprune.contracts import Audit, Description, FloatArray, Inspection, Recovered, Reference, Row, about
 from emoprune.errors import ContractError
+from emoprune.plugins import naming
 from emoprune.problems.networks.calibration.evidence import Scores
 from emoprune.problems.networks.channels.audits.contract import ChannelFront
 from emoprune.problems.networks.channels.inspection import check_prunable, inspection_of_channels
@@ -176,7 +177,7 @@ class Channels:
         folder: Path,  # noqa: ARG002  # the contract's; fine-tuning is short enough to be repeated
         seed: int,
         *,
-        method: str | Mapping[str, Any] = "fine-tuned",
+        method: Annotated[str | Mapping[str, Any], naming("audit", "channels")] = "fine-tuned",
         epochs: float = 3.0,
         repeats: int = 3,
         rate: float = 0.02,
@@ -247,7 +248,7 @@ class Channels:
         seed: int,
         *,
         epochs: float = 10.0,
-        method: str | Mapping[str, Any] = "finetune",
+        method: Annotated[str | Mapping[str, Any], naming("recovery", "channels")] = "finetune",
         rate: float = 0.02,
         batch: int = 64,
         temperature: float = 4.0,

@@ -5,20 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 
 from emoprune import plugins
 from emoprune.contracts import Paper, Recovered, about
-from emoprune.errors import ConfigError
+from emoprune.plugins import naming
 from emoprune.problems.networks.coupling.pruned_module import with_tensors
 from emoprune.problems.networks.layers.options import WeightRatioOptions
 from emoprune.problems.networks.layers.problem import Layerwise
+from emoprune.problems.networks.layers.saliencies.of_networks import network_scores
 from emoprune.problems.networks.layers.treatments.contract import Treatment
 from emoprune.problems.networks.layers.treatments.patterns import Patterns
 from emoprune.problems.networks.layers.treatments.ratios import WeightShares
-from emoprune.problems.networks.layers.treatments.saliency import SALIENCIES, saliencies
 from emoprune.problems.networks.recovery.contract import NetworkCase
 from emoprune.problems.networks.recovery.plan import Plan
 from emoprune.problems.networks.recovery.recover import recovered
@@ -45,10 +45,10 @@ class WeightRatios(Layerwise):
 
     def __init__(self, **given: Any) -> None:
         own = WeightRatioOptions(**given)
-        if own.saliency not in SALIENCIES:
-            raise ConfigError(f"saliency: none is called {own.saliency!r}; expected one of {', '.join(SALIENCIES)}")
+        ranking = plugins.method("saliency", own.saliency, own.problem)
+        name = plugins.named("saliency", own.saliency)[0].rpartition(":")[2]
         treatment: Treatment = WeightShares.of(own.shares) if own.pattern == "unstructured" else Patterns(own.m)
-        super().__init__(own, treatment, own.saliency, partial(saliencies, own.saliency))
+        super().__init__(own, treatment, name, partial(network_scores, ranking))
 
     def recover(
         self,
@@ -57,7 +57,7 @@ class WeightRatios(Layerwise):
         seed: int,
         *,
         epochs: float = 10.0,
-        method: str | Mapping[str, Any] = "finetune",
+        method: Annotated[str | Mapping[str, Any], naming("recovery", "weight-ratios")] = "finetune",
         rate: float = 0.02,
         batch: int = 64,
         temperature: float = 4.0,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,7 @@ from emoprune import plugins
 from emoprune.contracts import Description, Inspection, Paper, Recovered, Reference, Row, about
 from emoprune.contracts.stages import Concluded, Next, Stage
 from emoprune.errors import ConfigError, ContractError
+from emoprune.plugins import naming
 from emoprune.problems.compute.device import seeded
 from emoprune.problems.networks.channels.inspection import check_prunable
 from emoprune.problems.networks.channels.prepare import ChannelsPrepared, Method, prepared_channels
@@ -278,7 +279,7 @@ class Subnetworks:
         seed: int,
         *,
         epochs: float = 10.0,
-        method: str | Mapping[str, Any] = "constrained",
+        method: Annotated[str | Mapping[str, Any], naming("recovery", "subnetworks")] = "constrained",
         feature_weight: float = 10.0,
         order: Order = "together",
         rate: float = 0.02,

@@ -1,0 +1,1 @@
+"""A recovery without training (to be fitted to the contract of recoveries)."""

@@ -1,0 +1,98 @@
+"""A stranger's package with a reference, a saliency, an objective and a recovery works as it is."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[1] / "data" / "stranger"
+LIMIT = 200  # seconds; a command searches a small network
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Install the package into a folder, from a copy, since building leaves files beside the source."""
+    import shutil
+
+    copy = Path(shutil.copytree(PACKAGE, tmp_path_factory.mktemp("source") / "stranger"))
+    target = tmp_path_factory.mktemp("site")
+    words = [
+        "install",
+        "--quiet",
+        "--no-deps",
+        "--no-build-isolation",
+        "--no-index",
+        "--target",
+        str(target),
+        str(copy),
+    ]
+    done = subprocess.run(
+        [sys.executable, "-m", "pip", *words], capture_output=True, text=True, timeout=LIMIT, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return target
+
+
+@pytest.fixture
+def emoprune(place: Path, tmp_path: Path):  # type: ignore[no-untyped-def]  # a function of the command's words
+    def command(*words: str) -> str:
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(place), os.environ.get("PYTHONPATH", "")])}
+        done = subprocess.run(
+            [sys.executable, "-m", "emoprune", *words],
+            cwd=tmp_path,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=LIMIT,
+            check=False,
+        )
+        assert done.returncode == 0, f"$ emoprune {' '.join(words)}\n{done.stdout}{done.stderr}"
+        return done.stdout
+
+    return command
+
+
+SMALL = ("--backend", "serial", "--set", "search.population=4", "--set", "search.generations=1", "--name", "run")
+
+
+def test_its_methods_are_on_the_menu(emoprune) -> None:  # type: ignore[no-untyped-def]  # as above
+    found = json.loads(emoprune("list", "methods", "--serves", "channels", "--json"))
+    assert found["references"]["tapered"]["cost"] == "nothing is run"
+    assert "largest-weight" in found["objectives"]
+    assert "rescaled" in found["recoveries"]
+    weights = json.loads(emoprune("list", "methods", "--serves", "weight-ratios", "--tuning-free", "--json"))
+    assert {"squared", "magnitude"} <= set(weights["saliencies"])
+
+
+def test_its_reference_its_objective_and_its_recovery_serve_channels(emoprune, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]  # as above
+    options = ["problem.references=[{name: tapered, last: 0.5}]", "problem.objectives=[error, largest-weight]"]
+    options += ["problem.at_most={largest-weight-share: 0.9}"]
+    emoprune("run", "digits", *SMALL, *(word for each in options for word in ("--set", each)))
+    table = (tmp_path / "runs" / "run" / "pareto.csv").read_text(encoding="utf-8")
+    assert "obj.largest-weight" in table.splitlines()[0]
+    assert "tapered" in (tmp_path / "runs" / "run" / "problem" / "references.json").read_text(encoding="utf-8")
+    emoprune("recover", "run", "tapered", "--set", "method={name: rescaled, factor: 0.5}")
+    line = json.loads((tmp_path / "runs" / "run" / "recovered.jsonl").read_text(encoding="utf-8").splitlines()[-1])
+    assert line["options"]["method"] == {"name": "rescaled", "factor": 0.5}
+    assert set(line["after"]["test"]) == {"error", "largest-weight"}
+
+
+def test_its_saliency_serves_weight_ratios(emoprune, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]  # as above
+    config = {
+        "problem": {
+            "name": "weight-ratios",
+            "network": "digits",
+            "data": "digits",
+            "saliency": {"name": "squared", "power": 0.5},
+        },
+        "search": {"population": 4, "generations": 1},
+        "evaluation": {"backend": "serial"},
+    }
+    (tmp_path / "weights.yaml").write_text(json.dumps(config), encoding="utf-8")
+    emoprune("run", "weights.yaml", "--name", "weights")
+    assert (tmp_path / "runs" / "weights" / "pareto.csv").is_file()

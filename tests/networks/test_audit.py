@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,7 +18,8 @@ from zoo_for_tests import SOUND, structure_of_zoo, zoo
 from emoprune.contracts import Audit
 from emoprune.errors import ConfigError, ContractError
 from emoprune.problems.networks.calibration.evidence import Scores
-from emoprune.problems.networks.channels.audits.audit import audit_networks
+from emoprune.problems.networks.channels.audits.audit import FineTuned
+from emoprune.problems.networks.channels.audits.contract import ChannelFront
 from emoprune.problems.networks.channels.audits.matching import TOLERANCE, matched_widths
 from emoprune.problems.networks.channels.audits.proxy import Matched, audit_proxy
 from emoprune.problems.networks.channels.audits.trials import Setting, Subject, Trials
@@ -80,7 +82,11 @@ def runner() -> Runner:
 
 def audit(by: Runner, widths: IntArray = FRONT, **options: object) -> Audit:
     bench, part = digits_bench(), digits_data().train
-    return audit_networks(widths, digits_scores(), slicer_of, bench, by, part=part, **{**QUICK, **options})
+    asked: dict[str, Any] = {**QUICK, **options}
+    table = asked.pop("table", None) or [np.arange(1, units + 1) for units in bench.structure.units]
+    seed, measure = asked.pop("seed", 0), asked.pop("measure", "error")
+    front = ChannelFront(widths, digits_scores(), slicer_of, bench, by, part, table, seed, measure)
+    return FineTuned(**asked)(front)
 
 
 def finding(found: Audit, name: str) -> tuple[float, bool, str]:

@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 
 from emoprune.errors import ConfigError, ContractError
 from emoprune.problems.networks.calibration.evidence import Scores
-from emoprune.problems.networks.channels.audits.audit import audit_networks
+from emoprune.problems.networks.channels.audits.audit import FineTuned
 from emoprune.problems.networks.channels.audits.comparison import Arm, Difference, lower_error, pooled
+from emoprune.problems.networks.channels.audits.contract import ChannelFront
 from emoprune.problems.networks.channels.audits.scratch import (
     ARMS,
     FromScratch,
@@ -152,13 +153,10 @@ def test_equal_seeds_train_equal_arms() -> None:
 def test_an_audit_with_scratch_says_it_of_each_shape_and_shows_every_way() -> None:
     widths = np.stack([SHAPE // 2, SHAPE, SHAPE * 2])
     bench = digits_bench()
-    found = audit_networks(
-        widths,
-        digits_scores(),
-        slicer_of,
-        bench,
-        PlainRunner(bench, AdaptiveBatchNorm()),
-        part=digits_data().train,
+    table = [np.arange(1, units + 1) for units in bench.structure.units]
+    runner = PlainRunner(bench, AdaptiveBatchNorm())
+    front = ChannelFront(widths, digits_scores(), slicer_of, bench, runner, digits_data().train, table, seed=0)
+    audit = FineTuned(
         epochs=0.2,
         repeats=1,
         training_images=128,
@@ -168,6 +166,7 @@ def test_an_audit_with_scratch_says_it_of_each_shape_and_shows_every_way() -> No
         scratch_epochs=0.5,
         scratch_cap=2.0,
     )
+    found = audit(front)
     names = [own.name for own in found.findings if own.name.startswith("weights against shape")]
     assert names == [f"weights against shape at {share_of(own):.2f} of the MACs" for own in widths[[0, 2]]]
     rows = found.tables["fine-tuned and from scratch"]

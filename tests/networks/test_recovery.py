@@ -6,6 +6,7 @@ import logging
 import math
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,16 +17,20 @@ from hypothesis import strategies as st
 from torch import nn
 from zoo_for_tests import IMAGES, SOUND, structure_of_zoo, zoo
 
+from emoprune import plugins
 from emoprune.errors import ConfigError, ContractError
 from emoprune.problems.networks.coupling.pruned_module import pruned_module
 from emoprune.problems.networks.data.images import LabelledImages
+from emoprune.problems.networks.evaluation.bench import Bench
+from emoprune.problems.networks.evaluation.measures import values_on
 from emoprune.problems.networks.evaluation.runner import PlainRunner
 from emoprune.problems.networks.evaluation.scoring import LoadedImages
+from emoprune.problems.networks.recovery.contract import NetworkCase
 from emoprune.problems.networks.recovery.copying import drawn_anew, trainable
 from emoprune.problems.networks.recovery.images import TrainingImages
 from emoprune.problems.networks.recovery.loop import trained
 from emoprune.problems.networks.recovery.plan import Plan
-from emoprune.problems.networks.recovery.recover import recovered_network, values_on
+from emoprune.problems.networks.recovery.recover import recovered
 from emoprune.problems.networks.recovery.targets import Distilled, Labels
 from emoprune.problems.networks.variant import Variant
 from emoprune.records import Split
@@ -120,6 +125,15 @@ def digits_training(count: int | None = None) -> TrainingImages:
     return TrainingImages.load(digits_data().train, "cpu", count)
 
 
+def won_back(
+    variant: Variant, bench: Bench, method: str | dict[str, Any] = "finetune", seed: int = 0, **plan: Any
+) -> Any:
+    """Return the network that a recovery by its name and options makes of a variant."""
+    recovery = plugins.method("recovery", method, "channels", option="method")
+    case = NetworkCase(variant.network, bench, digits_data().train, Plan(**{"epochs": 10.0, **plan}), seed)
+    return recovered(recovery, case)
+
+
 def pruned() -> Variant:
     return digits_slicer().variant(np.array([10, 10, 20, 20, 16]))
 
@@ -127,7 +141,7 @@ def pruned() -> Variant:
 @pytest.mark.parametrize("method", ["finetune", "distil"])
 def test_a_pruned_network_wins_back_much_of_what_it_lost(method: str) -> None:
     bench, variant = digits_bench(), pruned()
-    network = recovered_network(variant, bench, digits_data().train, epochs=4, method=method, seed=1)
+    network = won_back(variant, bench, method, seed=1, epochs=4)
     for images in bench.images.values():
         before, after = (values_on(own, bench.network, images) for own in (variant.network, network))
         assert after["error"] < before["error"] / 2
@@ -180,7 +194,7 @@ def test_recovery_never_ends_worse_on_select_than_it_began() -> None:
     before = values_on(network, bench.network, bench.images[Split.SELECT])["error"]
     unpruned = Variant(network, {}, adapted=False)
     # a rate that spoils the network for good
-    after = recovered_network(unpruned, bench, digits_data().train, epochs=1, rate=30.0)
+    after = won_back(unpruned, bench, epochs=1, peak_rate=30.0)
     assert values_on(after, bench.network, bench.images[Split.SELECT])["error"] <= before
 
 
@@ -202,7 +216,7 @@ def test_neither_search_nor_test_images_decide_anything_of_a_recovery() -> None:
     bench = digits_bench()
     unseen = LoadedImages((torch.full((4, 1, 8, 8), math.nan),), torch.zeros(4, dtype=torch.int64))
     blind = replace(bench, images={**bench.images, Split.SEARCH: unseen, Split.TEST: unseen})
-    one, other = (recovered_network(pruned(), each, digits_data().train, epochs=1, seed=5) for each in (bench, blind))
+    one, other = (won_back(pruned(), each, seed=5, epochs=1) for each in (bench, blind))
     assert equal(state_of(one), state_of(other))
 
 
@@ -244,20 +258,20 @@ def test_a_network_whose_outputs_are_not_finite_is_not_measured() -> None:
 @pytest.mark.parametrize(
     ("options", "complaint"),
     [
-        ({"method": "prayer"}, "method: expected finetune or distil, found 'prayer'"),
+        ({"method": "prayer"}, "method: no recovery is called 'prayer'"),
         ({"epochs": 0}, "epochs: expected a number above 0"),
         ({"epochs": math.nan}, "epochs: expected a number above 0"),
-        ({"rate": -1}, "peak_rate: expected a number above 0"),
+        ({"peak_rate": -1}, "peak_rate: expected a number above 0"),
         ({"batch": 1}, "batch: expected at least 2"),
         ({"weight_decay": -1}, "weight_decay"),
         ({"shift": -1}, "shift"),
-        ({"method": "distil", "temperature": 0}, "temperature"),
-        ({"method": "distil", "weight": 1.5}, "weight: expected the teacher's share"),
+        ({"method": {"name": "distil", "temperature": 0}}, "temperature"),
+        ({"method": {"name": "distil", "weight": 1.5}}, "weight: expected the teacher's share"),
     ],
 )
 def test_options_that_cannot_be_used_are_refused(options: dict[str, object], complaint: str) -> None:
     with pytest.raises(ConfigError, match=complaint):
-        recovered_network(pruned(), digits_bench(), digits_data().train, **options)
+        won_back(pruned(), digits_bench(), **options)
 
 
 def test_each_epoch_is_logged(caplog: pytest.LogCaptureFixture) -> None:
@@ -341,5 +355,5 @@ def test_what_no_module_draws_keeps_its_values_in_another_order() -> None:
 def test_a_settled_variant_of_a_runner_can_be_recovered() -> None:
     bench = digits_bench()
     settled = PlainRunner(bench, None).settled(pruned())
-    network = recovered_network(settled, bench, digits_data().train, epochs=0.5)
+    network = won_back(settled, bench, epochs=0.5)
     assert network.get_parameter("conv1.weight").shape == (10, 1, 3, 3)

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from emoprune.contracts import Audit, Description, FloatArray, Inspection, Recovered, Reference, Row
+from emoprune import plugins
+from emoprune.contracts import Audit, Description, FloatArray, Inspection, Recovered, Reference, Row, about
 from emoprune.errors import ContractError
+from emoprune.plugins import naming
 from emoprune.problems.networks.calibration.evidence import Scores
-from emoprune.problems.networks.channels.audits.audit import audit_networks
+from emoprune.problems.networks.channels.audits.contract import ChannelFront
 from emoprune.problems.networks.channels.inspection import check_prunable, inspection_of_channels
 from emoprune.problems.networks.channels.options import ChannelOptions
 from emoprune.problems.networks.channels.prepare import ChannelsPrepared, Method, prepared_channels, reference_inputs
@@ -20,8 +22,9 @@ from emoprune.problems.networks.channels.slicer import Slicer
 from emoprune.problems.networks.channels.widths import WidthLevels
 from emoprune.problems.networks.coupling.structure import Kept
 from emoprune.problems.networks.evaluation.loaded import Loaded
-from emoprune.problems.networks.recovery.recover import Method as RecoveryMethod
-from emoprune.problems.networks.recovery.recover import recovered_network
+from emoprune.problems.networks.recovery.contract import NetworkCase
+from emoprune.problems.networks.recovery.plan import Plan
+from emoprune.problems.networks.recovery.recover import note_of, recovered
 from emoprune.problems.networks.task import NetworkTask
 from emoprune.problems.networks.variant import Variant
 from emoprune.problems.storage.found_references import picked_by
@@ -30,9 +33,8 @@ from emoprune.space import IntArray
 
 __all__ = ["Channels"]
 
-SCRATCH_EPOCHS = 30.0  # where nobody knows how long the unpruned network was trained
 
-
+@about("pruning", ["channels"], cost="one pass over the calibration images and one over those of the search each time")
 class Channels:
     """Prune the channels of a convolutional network: one gene per coupling group says how many of its units stay.
 
@@ -175,6 +177,7 @@ class Channels:
         folder: Path,  # noqa: ARG002  # the contract's; fine-tuning is short enough to be repeated
         seed: int,
         *,
+        method: Annotated[str | Mapping[str, Any], naming("audit", "channels")] = "fine-tuned",
         epochs: float = 3.0,
         repeats: int = 3,
         rate: float = 0.02,
@@ -194,6 +197,7 @@ class Channels:
             candidates: Members of the front.
             folder: Not used.
             seed: All randomness comes from it.
+            method: fine-tuned, another one of `emoprune list audits`, or a mapping of a name and options.
             epochs: How long each network is fine-tuned.
             repeats: How often, with other seeds; fewer than 3 say little about the noise of training.
             rate: The highest learning rate of fine-tuning.
@@ -207,30 +211,35 @@ class Channels:
             scratch_rate: The highest learning rate from scratch.
             scratch_cap: At equal compute a small shape is trained at most so many times longer.
         """
-        widths = self._levels.decode(np.stack([candidate.genome for candidate in candidates]))
-        return audit_networks(
-            widths,
+        shared = {
+            "epochs": epochs,
+            "repeats": repeats,
+            "rate": rate,
+            "batch": batch,
+            "training_images": training_images,
+            "bands": bands,
+            "siblings": siblings,
+            "scratch": scratch,
+            "scratch_points": scratch_points,
+            "scratch_epochs": scratch_epochs,
+            "scratch_rate": scratch_rate,
+            "scratch_cap": scratch_cap,
+        }
+        audit = plugins.method("audit", method, ChannelOptions.problem, option="method", shared=shared)
+        front = ChannelFront(
+            self._levels.decode(np.stack([candidate.genome for candidate in candidates])),
             self._prepared.scores,
             self._slicer_of,
             self._loaded.bench,
             self._loaded.runner,
-            part=self._task.data.train,
-            table=self._levels.table,
-            epochs=epochs,
-            repeats=repeats,
-            seed=seed,
-            rate=rate,
-            batch=batch,
-            training_images=training_images,
-            bands=bands,
-            siblings=siblings,
-            scratch=scratch,
-            scratch_points=scratch_points,
-            scratch_epochs=scratch_epochs or self._task.recipe.epochs or SCRATCH_EPOCHS,
-            scratch_rate=scratch_rate,
-            scratch_cap=scratch_cap,
-            measure=self._task.measures.quality,
+            self._task.data.train,
+            self._levels.table,
+            seed,
+            self._task.measures.quality,
+            self._task.recipe.epochs,
         )
+        found: Audit = audit(front)
+        return found
 
     def recover(
         self,
@@ -239,7 +248,7 @@ class Channels:
         seed: int,
         *,
         epochs: float = 10.0,
-        method: RecoveryMethod = "finetune",
+        method: Annotated[str | Mapping[str, Any], naming("recovery", "channels")] = "finetune",
         rate: float = 0.02,
         batch: int = 64,
         temperature: float = 4.0,
@@ -255,7 +264,8 @@ class Channels:
             folder: Where the recovered network is written.
             seed: Fixes the order of the images, how they are varied, and dropout.
             epochs: How often all training images are seen; 0.5 is half of them once.
-            method: finetune trains towards the labels, distil also towards the unpruned network's outputs.
+            method: finetune trains towards the labels, distil also towards the unpruned network's outputs; or another
+                one of `emoprune list recoveries`, or a mapping of a name and options.
             rate: The highest learning rate.
             batch: Images per step.
             temperature: How soft the unpruned network's probabilities are made when distilling.
@@ -264,22 +274,13 @@ class Channels:
             shift: Move each image by up to so many pixels.
             formats: What is written, as of an export: safetensors and a program if none is named.
         """
+        shared = {"temperature": temperature, "weight": weight}
+        recovery = plugins.method("recovery", method, ChannelOptions.problem, option="method", shared=shared)
+        plan = Plan(epochs, rate, batch, flips=flips, shift=shift)
         loaded, widths = self._loaded, self._levels.decode(genome[np.newaxis])
         wanted = self._task.formats_to_write(loaded, formats)
-        network = recovered_network(
-            loaded.runner.settled(self._variant(widths[0])),
-            loaded.bench,
-            self._task.data.train,
-            epochs=epochs,
-            method=method,
-            seed=seed,
-            rate=rate,
-            batch=batch,
-            temperature=temperature,
-            weight=weight,
-            flips=flips,
-            shift=shift,
-        )
+        pruned = loaded.runner.settled(self._variant(widths[0])).network
+        network = recovered(recovery, NetworkCase(pruned, loaded.bench, self._task.data.train, plan, seed))
         counted = self._task.counted(widths)
         values = loaded.measured(network, counted)
         described = self._task.export(
@@ -291,7 +292,7 @@ class Channels:
             described=self.describe(genome),
             formats=wanted,
             verify=True,
-            notes=[f"After pruning it was trained for {epochs:g} epochs ({method})."],
+            notes=[note_of(recovery, plugins.named("method", method)[0], epochs)],
         )
         return Recovered(values, described)
 

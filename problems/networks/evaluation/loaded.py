@@ -10,13 +10,12 @@ import torch
 from torch import nn
 
 from emoprune.contracts import Failure, Row
-from emoprune.errors import ContractError
 from emoprune.problems.networks.evaluation.bench import Bench
 from emoprune.problems.networks.evaluation.latency import Latency, Timing, measure_milliseconds
 from emoprune.problems.networks.evaluation.measures import Measures
 from emoprune.problems.networks.evaluation.objectives.contract import OUTPUTS, OUTPUTS_OF_BOTH, Built, Scored, Seen
 from emoprune.problems.networks.evaluation.runner import Runner
-from emoprune.problems.networks.evaluation.scoring import outputs_of
+from emoprune.problems.networks.evaluation.scoring import finite_outputs_of, outputs_of
 from emoprune.problems.networks.variant import Variant
 from emoprune.records import Split
 
@@ -74,10 +73,8 @@ class Loaded:
         built, found = _built(self.bench, self.latency, network), dict[str, dict[str, float]]()
         for split in Split:
             images = self.bench.images[split]
-            outputs = outputs_of(network, images)
-            if not torch.isfinite(outputs).all():
-                raise ContractError("the network's outputs are not finite; prune less of it or lower the learning rate")
-            scored = Scored(outputs, images.labels, outputs_of(self.bench.network, images))
+            unpruned = outputs_of(self.bench.network, images)
+            scored = Scored(finite_outputs_of(network, images), images.labels, unpruned)
             values = self.measures.values(Seen(counts, scored, built))
             found[split.value] = {name: values[name] for name in self.measures.objective_names}
         return found

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
+from torch import nn
 
 from emoprune import plugins
 from emoprune.contracts import Constraint, Failure, Measure, Objective, Row
@@ -16,8 +17,9 @@ from emoprune.problems.networks.evaluation.objectives.contract import COUNTS, Ne
 from emoprune.problems.networks.evaluation.objectives.error import Error
 from emoprune.problems.networks.evaluation.objectives.kl import KL
 from emoprune.problems.networks.evaluation.objectives.loss import Loss
+from emoprune.problems.networks.evaluation.scoring import LoadedImages, finite_outputs_of, outputs_of
 
-__all__ = ["COUNTED", "SCORED", "SHARE", "Measures", "scores_of"]
+__all__ = ["COUNTED", "SCORED", "SHARE", "Given", "Measures", "scores_of", "values_on"]
 
 SCORED = ("error", "loss", "kl")  # from the network's outputs
 COUNTED = ("macs", "parameters", "bytes")  # from its widths or bits
@@ -208,3 +210,13 @@ def scores_of(
     seen = Seen({}, Scored(outputs, labels, unpruned))
     every: Known = {"error": Error(), "loss": Loss(), **({} if unpruned is None else {"kl": KL()})}
     return {name: own(seen) for name, own in every.items() if name in names}
+
+
+def values_on(network: nn.Module, unpruned: nn.Module, images: LoadedImages) -> dict[str, float]:
+    """Return error, loss and kl to the unpruned network, both in eval mode, on some images.
+
+    Raises:
+        ContractError: The network's outputs are not finite.
+    """
+    outputs = finite_outputs_of(network, images)
+    return scores_of(outputs, images.labels, outputs_of(unpruned, images), frozenset(SCORED))

@@ -13,7 +13,7 @@ from emoprune.contracts import Failure
 from emoprune.errors import ContractError
 from emoprune.problems.networks.data.images import LabelledImages
 
-__all__ = ["LoadedImages", "calibration_images", "error_of", "in_precision", "outputs_of"]
+__all__ = ["LoadedImages", "calibration_images", "error_of", "finite_outputs_of", "in_precision", "outputs_of"]
 
 # The size of a batch changes which kernels run and so the last bits of a result: it is fixed, never an option.
 SCORED_AT_ONCE = 256
@@ -75,6 +75,18 @@ def outputs_of(network: nn.Module, loaded: LoadedImages, precision: str = "float
     with torch.no_grad(), in_precision(precision, device):
         joined = torch.cat([network(batch) for batch in loaded.batches])
     return joined.float() if joined.dtype == torch.bfloat16 else joined
+
+
+def finite_outputs_of(network: nn.Module, loaded: LoadedImages) -> torch.Tensor:
+    """Return the network's outputs as `outputs_of` does.
+
+    Raises:
+        ContractError: They are not finite.
+    """
+    outputs = outputs_of(network, loaded)
+    if not torch.isfinite(outputs).all():
+        raise ContractError("the network's outputs are not finite; prune less of it or lower the learning rate")
+    return outputs
 
 
 def error_of(network: nn.Module, loaded: LoadedImages) -> float | Failure:

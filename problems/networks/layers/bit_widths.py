@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 
 import torch
 
+from emoprune.contracts import about
 from emoprune.problems.networks.calibration.evidence import Evidence
 from emoprune.problems.networks.layers.options import BitWidthOptions
 from emoprune.problems.networks.layers.problem import Layerwise
@@ -19,6 +20,9 @@ def _unscored(_evidence: Evidence) -> dict[str, torch.Tensor]:
     return {}
 
 
+@about(
+    "quantisation", ["layers"], cost="one pass over the calibration images and one over those of the search each time"
+)
 class BitWidths(Layerwise):
     """Round weights: one gene per layer says with how many bits each of its weights is stored.
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 
 from emoprune import plugins
-from emoprune.contracts import Recovered
+from emoprune.contracts import Paper, Recovered, about
+from emoprune.plugins import naming
 from emoprune.problems.networks.coupling.pruned_module import with_tensors
 from emoprune.problems.networks.layers.options import WeightRatioOptions
 from emoprune.problems.networks.layers.problem import Layerwise
@@ -18,14 +19,21 @@ from emoprune.problems.networks.layers.saliencies.of_networks import network_sco
 from emoprune.problems.networks.layers.treatments.contract import Treatment
 from emoprune.problems.networks.layers.treatments.patterns import Patterns
 from emoprune.problems.networks.layers.treatments.ratios import WeightShares
-from emoprune.problems.networks.recovery.recover import Method as RecoveryMethod
-from emoprune.problems.networks.recovery.recover import recovered_network
+from emoprune.problems.networks.recovery.contract import NetworkCase
+from emoprune.problems.networks.recovery.plan import Plan
+from emoprune.problems.networks.recovery.recover import recovered
 from emoprune.problems.networks.variant import Variant
 from emoprune.space import IntArray
 
 __all__ = ["WeightRatios"]
 
 
+@about(
+    "pruning",
+    ["weights"],
+    cost="one pass over the calibration images and one over those of the search each time",
+    papers=[Paper("Accelerating Sparse Deep Neural Networks", "2104.08378")],
+)
 class WeightRatios(Layerwise):
     """Zero weights: one gene per layer says what share of its weights stays, or which N of every M.
 
@@ -49,7 +57,7 @@ class WeightRatios(Layerwise):
         seed: int,
         *,
         epochs: float = 10.0,
-        method: RecoveryMethod = "finetune",
+        method: Annotated[str | Mapping[str, Any], naming("recovery", "weight-ratios")] = "finetune",
         rate: float = 0.02,
         batch: int = 64,
         temperature: float = 4.0,
@@ -65,7 +73,8 @@ class WeightRatios(Layerwise):
             folder: Where the recovered network is written.
             seed: Fixes the order of the images, how they are varied, and dropout.
             epochs: How often all training images are seen; 0.5 is half of them once.
-            method: finetune trains towards the labels, distil also towards the unpruned network's outputs.
+            method: finetune trains towards the labels, distil also towards the unpruned network's outputs; or another
+                one of `emoprune list recoveries`, or a mapping of a name and options.
             rate: The highest learning rate.
             batch: Images per step.
             temperature: How soft the unpruned network's probabilities are made when distilling.
@@ -78,27 +87,18 @@ class WeightRatios(Layerwise):
             ConfigError: An option cannot be used, or the training diverged.
             ContractError: The written network is not the measured one.
         """
+        shared = {"temperature": temperature, "weight": weight}
+        recovery = plugins.method("recovery", method, WeightRatioOptions.problem, option="method", shared=shared)
+        plan = Plan(epochs, rate, batch, flips=flips, shift=shift)
         wanted = self._possible(formats)
         settled, levels = self._loaded.runner.settled(self._variant(genome)), self._levels.decode(genome[np.newaxis])[0]
         pruned = np.flatnonzero(levels < self._levels.highest)
         names = [f"{self._levels.parts[layer].path}.weight" for layer in pruned]
-        network = recovered_network(
-            settled,
-            self._loaded.bench,
-            self._task.data.train,
-            epochs=epochs,
-            method=method,
-            seed=seed,
-            rate=rate,
-            batch=batch,
-            temperature=temperature,
-            weight=weight,
-            flips=flips,
-            shift=shift,
-            frozen_zeros={name: settled.network.get_parameter(name) == 0 for name in names},
-        )
+        zeros = {name: settled.network.get_parameter(name) == 0 for name in names}
+        case = NetworkCase(settled.network, self._loaded.bench, self._task.data.train, plan, seed, zeros)
+        network = recovered(recovery, case)
         # Packing knows no negative zeros, which training may leave behind.
-        recovered = with_tensors(network, {name: network.get_parameter(name).detach() + 0.0 for name in names})
-        described = self._write(Variant(recovered, {}, adapted=False), genome, folder, wanted, verify=True)
+        packable = with_tensors(network, {name: network.get_parameter(name).detach() + 0.0 for name in names})
+        described = self._write(Variant(packable, {}, adapted=False), genome, folder, wanted, verify=True)
         counted = self._levels.counted(genome[np.newaxis], self._task.measures.unpruned)[0]
-        return Recovered(self._loaded.measured(recovered, counted), described)
+        return Recovered(self._loaded.measured(packable, counted), described)

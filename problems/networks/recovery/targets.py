@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from emoprune.errors import ConfigError
 
-__all__ = ["Distilled", "Labels", "Target"]
+__all__ = ["Distilled", "Labels", "Target", "check_distilling"]
 
 AT_ONCE = 256
 
@@ -61,10 +61,7 @@ class Distilled:
     weight: float = 0.9
 
     def __post_init__(self) -> None:
-        if not 0 < self.temperature < float("inf"):
-            raise ConfigError(f"temperature: expected a number above 0, found {self.temperature}")
-        if not 0 <= self.weight <= 1:
-            raise ConfigError(f"weight: expected the teacher's share, from 0 to 1, found {self.weight}")
+        check_distilling(self.temperature, self.weight)
 
     @classmethod
     def by(
@@ -89,3 +86,15 @@ class Distilled:
         divergence = functional.kl_div(own, soft, reduction="batchmean", log_target=True)
         on_labels = functional.cross_entropy(outputs, labels)
         return (1 - self.weight) * on_labels + self.weight * self.temperature**2 * divergence
+
+
+def check_distilling(temperature: float, weight: float) -> None:
+    """Refuse a temperature or a share of the loss that cannot be.
+
+    Raises:
+        ConfigError: One of them is out of range.
+    """
+    if not 0 < temperature < float("inf"):
+        raise ConfigError(f"temperature: expected a number above 0, found {temperature}")
+    if not 0 <= weight <= 1:
+        raise ConfigError(f"weight: expected the teacher's share, from 0 to 1, found {weight}")

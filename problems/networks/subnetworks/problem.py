@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from emoprune.contracts import Description, Inspection, Recovered, Reference, Row
+from emoprune import plugins
+from emoprune.contracts import Description, Inspection, Paper, Recovered, Reference, Row, about
 from emoprune.contracts.stages import Concluded, Next, Stage
 from emoprune.errors import ConfigError, ContractError
+from emoprune.plugins import naming
 from emoprune.problems.compute.device import seeded
 from emoprune.problems.networks.channels.inspection import check_prunable
 from emoprune.problems.networks.channels.prepare import ChannelsPrepared, Method, prepared_channels
@@ -21,8 +23,9 @@ from emoprune.problems.networks.channels.widths import WidthLevels
 from emoprune.problems.networks.coupling.structure import Kept
 from emoprune.problems.networks.evaluation.loaded import Loaded
 from emoprune.problems.networks.recovery.plan import Plan
-from emoprune.problems.networks.recovery.recover import recovered_network
+from emoprune.problems.networks.recovery.recover import note_of, recovered
 from emoprune.problems.networks.subnetworks.choices import Choices
+from emoprune.problems.networks.subnetworks.constrained import SubnetworkCase
 from emoprune.problems.networks.subnetworks.every_gene import EveryGene, Joint
 from emoprune.problems.networks.subnetworks.genes import GeneForm
 from emoprune.problems.networks.subnetworks.joining import check_objectives, joined
@@ -30,7 +33,7 @@ from emoprune.problems.networks.subnetworks.options import SubnetworkOptions
 from emoprune.problems.networks.subnetworks.outline import inspection_of_parts, parts_table
 from emoprune.problems.networks.subnetworks.part import PartProblem
 from emoprune.problems.networks.subnetworks.parts import Cut, Parts
-from emoprune.problems.networks.subnetworks.training import Constraint, Order
+from emoprune.problems.networks.subnetworks.training import Order
 from emoprune.problems.networks.subnetworks.turns import Turns
 from emoprune.problems.networks.task import NetworkTask
 from emoprune.problems.networks.unpruned.by_name import network_named
@@ -42,9 +45,14 @@ from emoprune.space import IntArray, Space
 __all__ = ["Subnetworks"]
 
 CHOICES = "choices.json"
-RecoveryMethod = Literal["constrained", "finetune", "distil"]
 
 
+@about(
+    "pruning",
+    ["channels", "sub-networks"],
+    cost="one pass over the calibration images and one over those of the search each time",
+    papers=[Paper("An EMO Joint Pruning with Multiple Sub-networks", "2303.16212")],
+)
 class Subnetworks:
     """Prune a network part by part: search each for itself, rank all fronts by impairment, choose among their members.
 
@@ -271,7 +279,7 @@ class Subnetworks:
         seed: int,
         *,
         epochs: float = 10.0,
-        method: RecoveryMethod = "constrained",
+        method: Annotated[str | Mapping[str, Any], naming("recovery", "subnetworks")] = "constrained",
         feature_weight: float = 10.0,
         order: Order = "together",
         rate: float = 0.02,
@@ -293,7 +301,8 @@ class Subnetworks:
             folder: Where the recovered network is written.
             seed: Fixes the order of the images, how they are varied, and dropout.
             epochs: How often all training images are seen; 0.5 is half of them once.
-            method: constrained, finetune or distil.
+            method: constrained, finetune, distil, another one of `emoprune list recoveries`, or a mapping of a name and
+                options.
             feature_weight: How much the unpruned part's features count beside the labels when constrained.
             order: In which order parts are trained: together, forward or backward.
             rate: The highest learning rate.
@@ -304,27 +313,19 @@ class Subnetworks:
             shift: Move each image by up to so many pixels.
             formats: What is written, as of an export: safetensors and a program if none is named.
         """
+        shared = {"temperature": temperature, "weight": weight, "feature_weight": feature_weight, "order": order}
+        recovery = plugins.method("recovery", method, SubnetworkOptions.problem, option="method", shared=shared)
+        plan = Plan(epochs, rate, batch, flips=flips, shift=shift)
         loaded, variant = self._loaded[0], self._variant(genome)
         wanted = self._task.formats_to_write(loaded, formats)
-        if method == "constrained":
-            plan = Plan(epochs, rate, batch, flips=flips, shift=shift)
-            turns = Turns(self._task, self._parts.chain, self._parts.parts, loaded, self._loaded[1])
-            network = turns.trained(self._units(genome), plan, Constraint(feature_weight, order), seed)
-        else:
-            network = recovered_network(
-                loaded.runner.settled(variant),
-                loaded.bench,
-                self._task.data.train,
-                epochs=epochs,
-                method=method,
-                seed=seed,
-                rate=rate,
-                batch=batch,
-                temperature=temperature,
-                weight=weight,
-                flips=flips,
-                shift=shift,
-            )
+        turns = Turns(self._task, self._parts.chain, self._parts.parts, loaded, self._loaded[1])
+        pruned = loaded.runner.settled(variant).network
+        network = recovered(
+            recovery,
+            SubnetworkCase(
+                pruned, loaded.bench, self._task.data.train, plan, seed, turns=turns, kept=self._units(genome)
+            ),
+        )
         values = loaded.measured(network, self._counted(genome))
         described = self._written(
             Variant(network, {}, adapted=False),
@@ -332,7 +333,7 @@ class Subnetworks:
             folder,
             wanted,
             verify=True,
-            notes=[f"After pruning it was trained for {epochs:g} epochs ({method})."],
+            notes=[note_of(recovery, plugins.named("method", method)[0], epochs)],
         )
         return Recovered(values, described)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 from emoprune.contracts import Description, Failure, FloatArray, MeasuredErrors, Recovered, Reference, Row
 from emoprune.errors import ConfigError, ContractError
 from emoprune.problems.compute.device import check_device
-from emoprune.problems.networks.evaluation.latency import measured_calls
+from emoprune.problems.networks.evaluation.latency import Timing, measured_calls
 from emoprune.problems.networks.evaluation.measures import Measures
+from emoprune.problems.networks.evaluation.objectives.contract import Built, Seen
 from emoprune.problems.networks.transformers.anatomy.narrowing import Adjust, Narrower
 from emoprune.problems.networks.transformers.anatomy.structure import BlockPlan
 from emoprune.problems.networks.transformers.data.batches import CALIBRATION, digest_of
@@ -73,7 +74,9 @@ class TransformerProblem:
         self._cost_model = own.cost_model
         self._unpruned = self._cost_model.counted([own.anatomy.whole(each) for each in range(len(own.anatomy.blocks))])
         chosen = tuple(options.objectives) or (own.task.default_objective, cost)
-        self._measures: Measures = measures_of(chosen, options.at_most or {}, self._unpruned, own.task.scored)
+        self._measures: Measures = measures_of(
+            options.problem, chosen, options.at_most or {}, self._unpruned, own.task.scored
+        )
         self.objectives = self._measures.objectives
         self.constraints = self._measures.constraints
 
@@ -206,14 +209,24 @@ class TransformerProblem:
             values |= loaded.judge.scores(loaded.runner.hidden(plans, split.value), split.value, scored)
             if not all(np.isfinite(values[name]) for name in scored):
                 return Failure("the model's outputs are not finite")
-        if "milliseconds" in needed:
-            values["milliseconds"] = self._milliseconds(loaded.narrower.narrowed(plans))
+        if self._unscored(values):
+            values |= self._seen(loaded.narrower.narrowed(plans), plans, values)
         return self._measures.row(values)
 
-    def _milliseconds(self, model: Any) -> float:
+    def _unscored(self, values: Mapping[str, float]) -> list[str]:
+        """Return the measures that a row takes beside these values."""
+        return [name for name in self._measures.known if name in self._measures.needed and name not in values]
+
+    def _seen(self, model: Any, plans: Plans, values: Mapping[str, float]) -> dict[str, float]:
+        """Return what all measures but those of outputs say of a model with these plans."""
+        timing = cache(partial(self._timing, model))
+        seen = Seen(self.counted(plans), None, Built(model, lambda: model, timing))
+        return {name: float(self._measures.known[name](seen)) for name in self._unscored(values)}
+
+    def _timing(self, model: Any) -> Timing:
         inputs = self.open().task.sized(self._options.batch, self._options.length)
         inputs = {name: own.to(self.loaded.device) for name, own in inputs.items()}
-        return measured_calls([partial(model, **inputs)], self._options.batch)[0].median
+        return measured_calls([partial(model, **inputs)], self._options.batch)[0]
 
     def values(self, model: Any, plans: Plans, split: Split) -> dict[str, float]:
         """Return the objectives of a model as it is, on one part of the data."""
@@ -222,8 +235,7 @@ class TransformerProblem:
         unpruned = self._taught(split) if "kl" in names else None
         scored = frozenset(names & set(own.task.scored))
         values |= scores_of_model(own, model, split.value, scored, device=loaded.device, unpruned=unpruned)
-        if "milliseconds" in names:
-            values["milliseconds"] = self._milliseconds(model)
+        values |= self._seen(model, plans, values)
         return {name: values[name] for name in self._measures.objective_names}
 
     def export(self, genome: IntArray, folder: Path) -> Description:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
-from emoprune.contracts import Audit, Finding
+from emoprune.contracts import Audit, Finding, Paper, about
 from emoprune.errors import ConfigError
-from emoprune.problems.networks.calibration.evidence import Scores
 from emoprune.problems.networks.channels.audits.comparison import Arm
+from emoprune.problems.networks.channels.audits.contract import ChannelFront
 from emoprune.problems.networks.channels.audits.matching import TOLERANCE, matched_widths
 from emoprune.problems.networks.channels.audits.proxy import Matched, audit_proxy
 from emoprune.problems.networks.channels.audits.scratch import (
@@ -20,58 +21,39 @@ from emoprune.problems.networks.channels.audits.scratch import (
 )
 from emoprune.problems.networks.channels.audits.trials import Measure, Setting, Subject, Trials
 from emoprune.problems.networks.channels.slicer import Slicer
-from emoprune.problems.networks.data.images import LabelledImages
-from emoprune.problems.networks.evaluation.bench import Bench
 from emoprune.problems.networks.evaluation.cost import CostModel
-from emoprune.problems.networks.evaluation.runner import Runner
 from emoprune.problems.networks.recovery.images import TrainingImages
 from emoprune.problems.networks.recovery.plan import Plan
 from emoprune.space import IntArray
 
-__all__ = ["audit_networks"]
+__all__ = ["FineTuned"]
+
+SCRATCH_EPOCHS = 30.0  # where nobody knows how long the unpruned network was trained
 
 
-def audit_networks(
-    widths: IntArray,
-    scores: Sequence[Scores],
-    slicer_of: Callable[[Sequence[Scores]], Slicer],
-    bench: Bench,
-    runner: Runner,
-    *,
-    part: LabelledImages,
-    table: Sequence[IntArray] | None = None,
-    measure: Measure = "error",
-    epochs: float = 3.0,
-    repeats: int = 3,
-    seed: int = 0,
-    rate: float = 0.02,
-    batch: int = 64,
-    training_images: int | None = 5000,
-    bands: int = 2,
-    siblings: int = 6,
-    scratch: bool = False,
-    scratch_points: int = 3,
-    scratch_epochs: float = 30.0,
-    scratch_rate: float = 0.1,
-    scratch_cap: float = 8.0,
-) -> Audit:
-    """Say whether a front of channel widths can be believed.
+@about(
+    "audit",
+    ["channels"],
+    serves=("channels",),
+    cost="three short trainings for each candidate, and for each network of equal cost",
+    papers=[
+        Paper("Is Oracle Pruning the True Oracle?", "2412.00143"),
+        Paper("Rethinking the Value of Network Pruning", "1810.05270"),
+        Paper("Pruning Neural Networks at Initialization: Why Are We Missing the Mark?", "2009.08576"),
+    ],
+    gradients=True,
+    training=True,
+)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FineTuned:
+    """Hold what the search measured against fine-tuned networks, and inherited weights against fresh ones.
 
     Candidates along the front, and networks of random widths that cost as much as some of them, are fine-tuned; what
     the search measured on `search` is held against what they then score on `test`.
 
     Args:
-        widths: Of the candidates, along the front, without the unpruned network; shape (n, groups).
-        scores: The criterion's, one array per coupling group.
-        slicer_of: Returns what cuts networks out by some scores: `lambda scores: Slicer(bench, scores, ...)`.
-        bench: Network and images.
-        runner: Scores as the search does.
-        part: The training part.
-        table: The rising widths that each coupling group may take; None allows all.
-        measure: What is held against the proxy: error, loss or kl.
         epochs: Of fine-tuning.
         repeats: How often each network is fine-tuned, with other seeds.
-        seed: All randomness comes from it.
         rate: The highest learning rate of fine-tuning.
         batch: Images per step.
         training_images: At most so many are trained on; None takes all.
@@ -79,40 +61,67 @@ def audit_networks(
         siblings: How many of them at each cost, beside the candidate itself; 0 draws none.
         scratch: Also train shapes from scratch, which takes many times as long.
         scratch_points: How many shapes, the front's ends among them.
-        scratch_epochs: As many as the unpruned network was trained for.
+        scratch_epochs: How long from scratch; None takes what the unpruned network was trained for here, or 30.
         scratch_rate: The highest learning rate from scratch.
         scratch_cap: At equal compute a small shape is trained at most so many times longer.
 
     Raises:
-        ConfigError: There are fewer than two candidates, an option cannot be used, or training diverged.
-        ContractError: Outputs are not finite.
+        ConfigError: An option is out of range.
     """
-    _check(widths, bench, bands, siblings, scratch_points)
-    model = CostModel.of(bench.network, bench.structure)
-    trials = Trials(Plan(epochs, rate, batch), repeats, seed, measure)
-    training = TrainingImages.load(part, bench.device, training_images)
-    every = [np.arange(1, units + 1) for units in bench.structure.units] if table is None else table
-    slicer = slicer_of(scores)
-    anchors = widths[_inner(len(widths), bands)] if siblings else widths[:0]
-    rows, numbers = _equal_cost(model, every, anchors, siblings, np.random.default_rng(seed))
-    front, matched = (_subjects(slicer, model, own) for own in (widths, rows))
-    found = audit_proxy(front, Matched(matched, numbers), Setting(bench, runner, training, trials))
-    if siblings and not len(rows):
-        found = Audit([*found.findings, _none_of_equal_cost()], found.tables)
-    if not scratch:
-        return found
-    from_scratch = FromScratch(scratch_epochs, scratch_rate, scratch_cap)
-    shapes = ShapeTrials(scores, slicer_of, bench, training, trials, from_scratch)
-    return _joined(found, shapes, model, widths[_spread(len(widths), scratch_points)])
 
+    epochs: float = 3.0
+    repeats: int = 3
+    rate: float = 0.02
+    batch: int = 64
+    training_images: int | None = 5000
+    bands: int = 2
+    siblings: int = 6
+    scratch: bool = False
+    scratch_points: int = 3
+    scratch_epochs: float | None = None
+    scratch_rate: float = 0.1
+    scratch_cap: float = 8.0
 
-def _check(widths: IntArray, bench: Bench, bands: int, siblings: int, points: int) -> None:
-    groups = len(bench.structure.groups)
-    if widths.ndim != 2 or widths.shape[1] != groups or len(widths) < 2:
-        raise ConfigError(f"audit: expected at least 2 candidates of {groups} widths, found shape {widths.shape}")
-    for name, value, least in (("bands", bands, 1), ("siblings", siblings, 0), ("scratch_points", points, 1)):
-        if value < least:
-            raise ConfigError(f"{name}: expected {least} or more, found {value}")
+    def __post_init__(self) -> None:
+        for name, least in (("bands", 1), ("siblings", 0), ("scratch_points", 1)):
+            if getattr(self, name) < least:
+                raise ConfigError(f"{name}: expected {least} or more, found {getattr(self, name)}")
+        self._trials(0, "error")
+        if self.scratch:
+            self._from_scratch(None)
+
+    def _trials(self, seed: int, measure: Measure) -> Trials:
+        return Trials(Plan(self.epochs, self.rate, self.batch), self.repeats, seed, measure)
+
+    def _from_scratch(self, unpruned: float | None) -> FromScratch:
+        return FromScratch(self.scratch_epochs or unpruned or SCRATCH_EPOCHS, self.scratch_rate, self.scratch_cap)
+
+    def __call__(self, front: ChannelFront) -> Audit:
+        """Return findings on the proxy, on scores at chance level, and, if asked for, on inherited weights.
+
+        Raises:
+            ConfigError: There are fewer than two candidates, or training diverged.
+            ContractError: Outputs are not finite.
+        """
+        widths, bench = front.widths, front.bench
+        groups = len(bench.structure.groups)
+        if widths.ndim != 2 or widths.shape[1] != groups or len(widths) < 2:
+            raise ConfigError(f"audit: expected at least 2 candidates of {groups} widths, found shape {widths.shape}")
+        model, trials = CostModel.of(bench.network, bench.structure), self._trials(front.seed, front.measure)
+        images = TrainingImages.load(front.training, bench.device, self.training_images)
+        slicer, setting = front.slicer_of(front.scores), Setting(bench, front.runner, images, trials)
+        anchors = widths[_inner(len(widths), self.bands)] if self.siblings else widths[:0]
+        rows, numbers = _equal_cost(model, front.table, anchors, self.siblings, np.random.default_rng(front.seed))
+        along, matched = (_subjects(slicer, model, own) for own in (widths, rows))
+        found = audit_proxy(along, Matched(matched, numbers), setting)
+        if self.siblings and not len(rows):
+            found = Audit([*found.findings, _none_of_equal_cost()], found.tables)
+        return self._with_scratch(found, front, model, setting) if self.scratch else found
+
+    def _with_scratch(self, found: Audit, front: ChannelFront, model: CostModel, setting: Setting) -> Audit:
+        plan = self._from_scratch(front.epochs)
+        shapes = ShapeTrials(front.scores, front.slicer_of, front.bench, setting.training, setting.trials, plan)
+        return _joined(found, shapes, model, front.widths[_spread(len(front.widths), self.scratch_points)])
 
 
 def _spread(count: int, wanted: int) -> IntArray:

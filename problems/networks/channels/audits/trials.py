@@ -12,13 +12,12 @@ import torch
 from emoprune.contracts import FloatArray
 from emoprune.errors import ConfigError, ContractError
 from emoprune.problems.networks.evaluation.bench import Bench
-from emoprune.problems.networks.evaluation.measures import scores_of
+from emoprune.problems.networks.evaluation.measures import scores_of, values_on
 from emoprune.problems.networks.evaluation.runner import Runner
 from emoprune.problems.networks.evaluation.scoring import outputs_of
 from emoprune.problems.networks.recovery.images import TrainingImages
 from emoprune.problems.networks.recovery.loop import trained
 from emoprune.problems.networks.recovery.plan import Plan
-from emoprune.problems.networks.recovery.recover import values_on
 from emoprune.problems.networks.variant import Variant
 from emoprune.records import Split
 

@@ -3,12 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from emoprune.errors import ConfigError
 from emoprune.problems.networks.evaluation.measures import Given, Measures
-from emoprune.problems.networks.evaluation.objectives.contract import COUNTS, NETWORK, needs
+from emoprune.problems.networks.evaluation.objectives.contract import COUNTS, NETWORK, Seen, needs
+from emoprune.problems.networks.transformers.data.batches import Batch
+from emoprune.problems.networks.transformers.tasks.contract import Task
 
-__all__ = ["measures_of"]
+__all__ = ["SeenTransformer", "measures_of"]
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class SeenTransformer(Seen):
+    """A pruned transformer on one part of the data, as measures see it that need the network.
+
+    Its outputs are kept nowhere: `seen.task.outputs(seen.network, batch)` computes those of one of `seen.batches`.
+
+    Args:
+        task: Runs models on batches, and knows their loss.
+        batches: Those of the part, on the model's device.
+    """
+
+    task: Task
+    batches: Sequence[Batch]
 
 
 def measures_of(
@@ -35,6 +53,6 @@ def measures_of(
         if name not in scored and needs(found.known[name]) not in (COUNTS, NETWORK):
             raise ConfigError(
                 f"objectives: of outputs this task measures {', '.join(scored)}, not {name}; a measure of your own "
-                f"says with `needs = {NETWORK!r}` that it looks at the model alone"
+                f"says with `needs = {NETWORK!r}` that it runs the model itself"
             )
     return found

@@ -83,7 +83,7 @@ def first_references(methods: Methods, inputs: ReferenceInputs) -> tuple[tuple[R
     """Return the unpruned genome and what the methods pick; and what is to be measured for more of them.
 
     Raises:
-        ContractError: A method picks a genome that is not legal.
+        ContractError: A method picks, or wants measured, a genome that is not legal.
     """
     layout, found = inputs.layout, found_by(methods, inputs)
     references = [Reference("unpruned", layout.space.full)]
@@ -92,4 +92,7 @@ def first_references(methods: Methods, inputs: ReferenceInputs) -> tuple[tuple[R
             genome = layout.space.check(each.genome[np.newaxis], f"reference {each.name!r}")
             references.append(Reference(each.name, layout.canonical(genome)[0]))
     starts = {name: own.starts for name, own in found.items() if own.starts}
+    for name, own_starts in starts.items():
+        for label, genomes in own_starts.items():
+            layout.space.check(genomes, f"reference {name!r}: {label}")
     return each_once(references, layout.space), starts

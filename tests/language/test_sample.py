@@ -9,6 +9,7 @@ from pathlib import Path
 from emoprune.problems.language.loading import language_model
 from emoprune.problems.language.sample import WORDS, sample_model
 
+
 def test_the_sample_is_a_language_model_that_knows_its_words_and_is_made_once() -> None:
     loaded = language_model(str(sample_model()))
     assert loaded.source.architecture == "LlamaForCausalLM"

@@ -12,11 +12,11 @@ import numpy as np
 
 import emoprune
 from emoprune.problems.networks.calibration.evidence import Scores
-from emoprune.problems.networks.recovery.plan import Plan
+from emoprune.problems.networks.recovery.copying import trainable
 from emoprune.problems.networks.transformers.heads_and_neurons import HeadsAndNeurons
 from emoprune.problems.networks.transformers.prepare import unit_costs
-from emoprune.problems.networks.transformers.recovery.recover import Budget, Recovering
 from emoprune.problems.networks.transformers.repair.k_prune import k_pruned
+from emoprune.problems.networks.transformers.repair.sequential import repaired_in_turn
 from emoprune.problems.networks.transformers.tasks.scoring import scores_of_model
 from emoprune.records import Split
 from emoprune.space import IntArray
@@ -171,7 +171,8 @@ def _at(setting: Setting, own: HeadsAndNeurons, genome: IntArray | None, *, in_t
         return None
     plans, narrower = own.plans(genome), own.loaded.narrower
     if in_turn:
-        model = Recovering(own.open(), Budget("least-squares", Plan(1.0)), "cpu", 1).recovered(narrower, plans)
+        model = trainable(narrower.narrowed(plans)).requires_grad_(requires_grad=False)
+        model = repaired_in_turn(own.open(), model, plans, "cpu")
     else:
         model = narrower.narrowed(plans)
     return _shown(setting, own, model)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from emoprune.plugins.documentation import meanings, summary
-from emoprune.plugins.methods import method, methods, named, serves
+from emoprune.plugins.methods import method, methods, named, naming, serves
 from emoprune.plugins.options import (
     build,
     checked_options,
@@ -48,6 +48,7 @@ __all__ = [
     "method",
     "methods",
     "named",
+    "naming",
     "nearest",
     "option_names",
     "options_model",

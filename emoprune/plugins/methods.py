@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from pydantic import AfterValidator
+
 from emoprune.contracts.methods import about_of
 from emoprune.errors import ConfigError
 from emoprune.plugins.options import made_with, option_names
 from emoprune.plugins.registry import PLURALS, available, find
 
-__all__ = ["method", "methods", "named", "serves"]
+__all__ = ["method", "methods", "named", "naming", "serves"]
 
 Given = str | Mapping[str, Any]
 
@@ -74,6 +76,28 @@ def methods(kind: str, given: Sequence[Given], problem: str, *, option: str | No
             raise ConfigError(f"{option or kind}: expected each once, found {name!r} again")
         made[name] = method(kind, own, problem, option=option)
     return made
+
+
+def naming(kind: str, problem: str) -> AfterValidator:
+    """Return what an option that names a method is annotated with, so that its mistakes are refused with the others.
+
+    An option of `audit` or `recover` is read before a run is opened again, which may take long:
+
+        method: Annotated[str | Mapping[str, Any], naming("recovery", "channels")] = "finetune"
+
+    Args:
+        kind: One of METHOD_KINDS.
+        problem: The name of the problem that asks.
+    """
+
+    def checked(given: Given) -> Given:
+        try:
+            method(kind, given, problem)
+        except ConfigError as error:
+            raise ValueError(str(error)) from error
+        return given
+
+    return AfterValidator(checked)
 
 
 def serves(factory: object, problem: str) -> bool:

@@ -10,14 +10,7 @@ from emoprune.contracts import Reference, Starts
 from emoprune.errors import ContractError, RunCorrupt
 from emoprune.space import IntArray, Space
 
-__all__ = [
-    "REFERENCES",
-    "as_json",
-    "from_json",
-    "genomes_as_json",
-    "genomes_from_json",
-    "readable",
-]
+__all__ = ["REFERENCES", "as_json", "from_json", "genomes_as_json", "genomes_from_json", "readable"]
 
 REFERENCES = "references.json"  # in a run's folder
 

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 import pytest
@@ -15,11 +15,13 @@ from commands_for_tests import Command, entry_point
 from problems_for_tests import Knapsack12, OfferingKnapsack12
 
 from emoprune import plugins
+from emoprune.commands.questions import Question
 from emoprune.contracts import Audit, Finding, Found, Paper, Recovered, Reference, about, about_of
 from emoprune.errors import ConfigError, ContractError
 from emoprune.space import IntArray
 from emoprune.testing import conformance
 
+Recovery = Annotated[str | Mapping[str, Any], plugins.naming("recovery", "sack")]
 PAPER = Paper("A Paper", "2302.05601")
 
 
@@ -205,6 +207,26 @@ class TestFinding:
     def test_what_cannot_be_used_is_refused_before_anything_runs(self, given: list[Any], complaint: str) -> None:
         with pytest.raises(ConfigError, match=complaint):
             plugins.build("problem", "sack", {"references": given})
+
+    @pytest.mark.parametrize(
+        ("word", "complaint"),
+        [
+            ("method=put-bakc", r"--set method=put-bakc: .*no recovery is called 'put-bakc'; did you mean 'put-back'"),
+            ("method={name: put-back, itmes: 2}", r"recovery 'put-back': itmes: .*did you mean 'items'"),
+            ("method=[1]", "--set method="),
+        ],
+    )
+    def test_an_option_that_names_a_method_is_refused_when_it_is_read(self, word: str, complaint: str) -> None:
+        def recover(
+            *, method: Annotated[str | Mapping[str, Any], plugins.naming("recovery", "sack")] = "put-back"
+        ) -> None:
+            raise AssertionError(method)
+
+        assert Question.of(recover, ["method={name: put-back, items: 2}"]).given == {
+            "method": {"name": "put-back", "items": 2}
+        }
+        with pytest.raises(ConfigError, match=complaint):
+            Question.of(recover, [word])
 
     def test_a_name_that_only_other_problems_know_says_whose_it_is(self) -> None:
         with pytest.raises(

@@ -13,15 +13,16 @@ from hypothesis import strategies as st
 from safetensors.numpy import save_file
 from zoo_for_tests import bench_of, structure_of_zoo
 
+from emoprune import plugins
 from emoprune.errors import ConfigError, ContractError
 from emoprune.problems.networks.calibration.evidence import Evidence
 from emoprune.problems.networks.coupling.structure import Part
+from emoprune.problems.networks.layers.saliencies.of_networks import network_scores
 from emoprune.problems.networks.layers.treatments.bits import Rounding, codes_and_scales
 from emoprune.problems.networks.layers.treatments.contract import Treatment
 from emoprune.problems.networks.layers.treatments.packing import packed
 from emoprune.problems.networks.layers.treatments.patterns import Patterns
 from emoprune.problems.networks.layers.treatments.ratios import WeightShares
-from emoprune.problems.networks.layers.treatments.saliency import SALIENCIES, saliencies
 from emoprune.problems.networks.standalone.unpack import unpack
 
 CONV = Part("conv", "Conv2d", None, None)
@@ -171,20 +172,24 @@ class Miscounting(WeightShares):
         return type(left)(left.nonzeros, left.stored_bytes - 1)
 
 
-@pytest.mark.parametrize("name", SALIENCIES)
+def scores_by(name: str, evidence: Evidence) -> dict[str, torch.Tensor]:
+    return network_scores(plugins.method("saliency", name, "weight-ratios"), evidence)
+
+
+@pytest.mark.parametrize("name", plugins.serving("saliency", "weight-ratios"))
 @pytest.mark.parametrize("network", ["vgg", "mobilenet", "regnet", "convnext", "multiplied"])
 def test_every_saliency_scores_every_weight_and_leaves_the_network_alone(name: str, network: str) -> None:
     bench = bench_of(network, 8)
     before = {key: tensor.clone() for key, tensor in bench.network.state_dict().items()}
     evidence = Evidence(bench.network, bench.structure, bench.calibration, 3)
-    scores = saliencies(name, evidence)
+    scores = scores_by(name, evidence)
     for part in structure_of_zoo(network).weighted:
         weight = bench.network.get_parameter(f"{part.path}.weight")
         assert scores[part.path].shape == weight.shape
         assert bool(torch.isfinite(scores[part.path]).all())
         assert weight.grad is None
     assert all(torch.equal(before[key], tensor) for key, tensor in bench.network.state_dict().items())
-    again = saliencies(name, evidence)
+    again = scores_by(name, evidence)
     assert all(torch.equal(scores[path], again[path]) for path in scores)
 
 
@@ -193,11 +198,16 @@ def test_an_input_that_is_always_zero_makes_the_weights_that_read_it_worthless()
     bench.network.get_parameter("0.1.weight").data[3] = 0
     bench.network.get_parameter("0.1.bias").data[3] = 0
     evidence = Evidence(bench.network, bench.structure, bench.calibration, 3)
-    assert float(saliencies("input-scaled", evidence)["2.0"][:, 3].abs().max()) == 0
-    assert float(saliencies("magnitude", evidence)["2.0"][:, 3].abs().max()) > 0
+    assert float(scores_by("input-scaled", evidence)["2.0"][:, 3].abs().max()) == 0
+    assert float(scores_by("magnitude", evidence)["2.0"][:, 3].abs().max()) > 0
 
 
-def test_an_unknown_saliency_is_refused() -> None:
+def test_a_saliency_that_is_not_known_or_breaks_its_promise_is_refused() -> None:
     bench = bench_of("vgg", 8)
-    with pytest.raises(ConfigError, match="saliency: none is called 'size'"):
-        saliencies("size", Evidence(bench.network, bench.structure, bench.calibration, 3))
+    evidence = Evidence(bench.network, bench.structure, bench.calibration, 3)
+    with pytest.raises(ConfigError, match="no saliency is called 'magnitud'; did you mean 'magnitude'"):
+        scores_by("magnitud", evidence)
+    with pytest.raises(ContractError, match="looks at a layer's norms without saying so; put 'norms' into its `needs`"):
+        network_scores(lambda layer: layer.norms, evidence)
+    with pytest.raises(ContractError, match=r"expected scores in the shape .* of layer '0\.0', found \(3,\)"):
+        network_scores(lambda _layer: torch.ones(3), evidence)

@@ -192,7 +192,7 @@ def test_recovery_wins_back_what_pruning_broke_and_keeps_every_zero(
 @pytest.mark.parametrize(
     ("options", "complaint"),
     [
-        ({"saliency": "size"}, "saliency: none is called 'size'; expected one of magnitude, input-scaled"),
+        ({"saliency": "size"}, "saliency: no saliency is called 'size'"),
         ({"shares": [0.5, 0.2, 1]}, "shares: expected rising numbers above 0 that end with 1"),
         ({"pattern": "n:m", "m": 1}, "m: expected 2 to 64"),
         ({"at_most": {"size": 1}}, "at_most: no objective is called 'size'"),

@@ -12,9 +12,10 @@ from transformers_for_tests import SMALL, language_folder, sentences_folder
 from emoprune.contracts import Audit
 from emoprune.errors import ConfigError
 from emoprune.problems.networks.transformers.anatomy.structure import BlockPlan
-from emoprune.problems.networks.transformers.audits.calibration import changed_by, sensitivity_findings
+from emoprune.problems.networks.transformers.audits.compressing import Compressed
 from emoprune.problems.networks.transformers.audits.domains import domain_findings, ranking_finding
-from emoprune.problems.networks.transformers.audits.families import Compressed, families_findings
+from emoprune.problems.networks.transformers.audits.families import families_findings
+from emoprune.problems.networks.transformers.audits.samples import changed_by, sensitivity_findings
 from emoprune.problems.networks.transformers.heads_and_neurons import HeadsAndNeurons
 from emoprune.records import Candidate
 

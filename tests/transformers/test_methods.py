@@ -2,23 +2,45 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
 
 from emoprune import plugins
 from emoprune.errors import ConfigError
+from emoprune.problems.networks.transformers.problem import TransformerProblem
 from emoprune.problems.networks.transformers.sample import heads_and_neurons
 from emoprune.testing import conformance
 
-# Checked once for each problem, with the problem: an export loads what was written in a fresh process.
-UNEXPORTED = {"test_an_export_writes_files_and_leaves_the_problem_as_it_was": None}
-PARTS = [("reference", "heads-and-neurons")]
+HEADS, RATIOS = "heads-and-neurons", "transformer-weight-ratios"
+# Exports are checked with the problems: each loads what was written in a fresh process.
+PART = {"genomes": 1, "test_an_export_writes_files_and_leaves_the_problem_as_it_was": None}
+RECOVERY = {"shared": {"epochs": 0.1}, "pytestmark": pytest.mark.usefixtures("unverified")}
+CHECKED: list[tuple[str, str, Mapping[str, Any]]] = [
+    ("reference", HEADS, PART),
+    ("saliency", RATIOS, PART),
+    ("audit", HEADS, {}),
+    ("recovery", HEADS, RECOVERY),
+    ("recovery", RATIOS, RECOVERY),
+]
 
-for kind, problem in PARTS:
+for kind, problem, members in CHECKED:
     for name in plugins.serving(kind, problem):
-        members: dict[str, Any] = {"genomes": 1, **UNEXPORTED}
+        if not plugins.serves(plugins.find(kind, name, problem), problem):
+            continue
         globals()[f"Test {kind} {name} of {problem}"] = conformance(kind, name, problem, **members)
+
+
+@pytest.fixture
+def unverified(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave the fresh process out, which other tests wait for."""
+    write = TransformerProblem.write
+
+    def quick(self: Any, *arguments: Any, **named: Any) -> Any:
+        return write(self, *arguments, **{**named, "verify": False})
+
+    monkeypatch.setattr(TransformerProblem, "write", quick)
 
 
 def test_a_reference_that_is_not_known_is_refused() -> None:

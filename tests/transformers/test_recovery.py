@@ -13,9 +13,7 @@ from transformers_for_tests import SMALL, language_folder
 
 from emoprune.contracts import Recovered
 from emoprune.errors import ConfigError
-from emoprune.problems.networks.recovery.plan import Plan
 from emoprune.problems.networks.transformers.heads_and_neurons import HeadsAndNeurons
-from emoprune.problems.networks.transformers.recovery.recover import Budget
 from emoprune.problems.networks.transformers.recovery.rewinding import rewound
 from emoprune.problems.networks.transformers.weights.ratios import TransformerWeightRatios
 from emoprune.records import Split
@@ -144,21 +142,21 @@ def test_learning_rate_rewinding_keeps_the_signs_that_weight_rewinding_throws_aw
 @pytest.mark.parametrize(
     ("options", "complaint"),
     [
-        ({"method": "prayer"}, "method: expected one of finetune, distil, lora, rewind-rate, rewind-weights"),
+        ({"method": "prayer"}, "method: no recovery is called 'prayer'"),
         ({"method": "rewind-rate", "rounds": 0}, "rounds: expected 1 or more"),
         ({"method": "distil", "weight": 1.5}, "the teacher's share, from 0 to 1"),
+        ({"method": "lora", "rank": 0}, "rank: expected 1 or more, found 0"),
+        ({"epochs": 0}, "epochs: expected a number above 0"),
     ],
 )
-def test_a_budget_that_cannot_be_spent_is_refused(options: dict[str, Any], complaint: str) -> None:
-    with pytest.raises(ConfigError, match=complaint):
-        Budget(**{"plan": Plan(1.0), **options})
-
-
-def test_adapters_without_a_rank_and_training_that_diverges_are_refused(
-    problem: HeadsAndNeurons, tmp_path: Path
+def test_what_no_recovery_can_be_made_of_is_refused(
+    options: dict[str, Any], complaint: str, problem: HeadsAndNeurons, tmp_path: Path
 ) -> None:
+    with pytest.raises(ConfigError, match=complaint):
+        problem.recover(problem.references()[1].genome, tmp_path, 1, **options)
+
+
+def test_training_that_diverges_is_refused(problem: HeadsAndNeurons, tmp_path: Path) -> None:
     genome = problem.references()[1].genome
-    with pytest.raises(ConfigError, match="rank: expected 1 or more, found 0"):
-        recovered(problem, genome, tmp_path / "rank", method="lora", rank=0)
     with pytest.raises(ConfigError, match=r"diverged|not finite"):
         recovered(problem, genome, tmp_path / "rate", method="finetune", rate=1e30, epochs=0.3)

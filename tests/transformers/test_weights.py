@@ -79,7 +79,7 @@ def test_the_output_layer_and_what_is_ignored_stay_as_they_are(tmp_path: Path) -
 @pytest.mark.parametrize(
     ("more", "complaint"),
     [
-        ({"saliency": "charm"}, "saliency: none is called 'charm'; expected one of magnitude, input-scaled, random"),
+        ({"saliency": "charm"}, "saliency: no saliency is called 'charm'"),
         ({"shares": [0.5, 0.2, 1.0]}, "shares: expected rising numbers"),
         ({"ignore": ["*"]}, "all linear layers of the model's stack are in it"),
     ],

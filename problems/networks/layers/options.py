@@ -35,7 +35,7 @@ class WeightRatioOptions(LayerOptions):
         pattern: unstructured (a share of the layer), or n:m (N of every M along the incoming channels).
         shares: The shares that can stay, rising up to 1; for pattern unstructured.
         m: The M of N:M; N runs from 1 to M.
-        saliency: What ranks weights: magnitude, input-scaled, taylor or random.
+        saliency: What ranks weights; `emoprune list saliencies` names those that serve weight-ratios.
     """
 
     problem: ClassVar[str] = "weight-ratios"
@@ -45,7 +45,7 @@ class WeightRatioOptions(LayerOptions):
     pattern: Literal["unstructured", "n:m"] = "unstructured"
     shares: Sequence[float] = SHARES
     m: int = 4
-    saliency: str = "magnitude"
+    saliency: str | Mapping[str, Any] = "magnitude"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

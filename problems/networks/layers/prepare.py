@@ -16,8 +16,8 @@ from emoprune.problems.networks.evaluation.bench import Bench
 from emoprune.problems.networks.evaluation.precision import choose_precision, kept_precision
 from emoprune.problems.networks.layers.references.catalogue import first_references
 from emoprune.problems.networks.layers.references.inputs import LayerReferenceInputs
+from emoprune.problems.networks.layers.saliencies.of_networks import weight_gradients
 from emoprune.problems.networks.layers.treatments.levels import LayerLevels
-from emoprune.problems.networks.layers.treatments.saliency import weight_gradients
 from emoprune.problems.networks.layers.treatments.treater import Treater
 from emoprune.problems.networks.task import NetworkTask
 from emoprune.problems.storage.arrays import Weights, sealed_arrays

@@ -9,15 +9,15 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from emoprune import plugins
 from emoprune.contracts import Recovered
-from emoprune.errors import ConfigError
 from emoprune.problems.networks.coupling.pruned_module import with_tensors
 from emoprune.problems.networks.layers.options import WeightRatioOptions
 from emoprune.problems.networks.layers.problem import Layerwise
+from emoprune.problems.networks.layers.saliencies.of_networks import network_scores
 from emoprune.problems.networks.layers.treatments.contract import Treatment
 from emoprune.problems.networks.layers.treatments.patterns import Patterns
 from emoprune.problems.networks.layers.treatments.ratios import WeightShares
-from emoprune.problems.networks.layers.treatments.saliency import SALIENCIES, saliencies
 from emoprune.problems.networks.recovery.recover import Method as RecoveryMethod
 from emoprune.problems.networks.recovery.recover import recovered_network
 from emoprune.problems.networks.variant import Variant
@@ -37,10 +37,10 @@ class WeightRatios(Layerwise):
 
     def __init__(self, **given: Any) -> None:
         own = WeightRatioOptions(**given)
-        if own.saliency not in SALIENCIES:
-            raise ConfigError(f"saliency: none is called {own.saliency!r}; expected one of {', '.join(SALIENCIES)}")
+        ranking = plugins.method("saliency", own.saliency, own.problem)
+        name = plugins.named("saliency", own.saliency)[0].rpartition(":")[2]
         treatment: Treatment = WeightShares.of(own.shares) if own.pattern == "unstructured" else Patterns(own.m)
-        super().__init__(own, treatment, own.saliency, partial(saliencies, own.saliency))
+        super().__init__(own, treatment, name, partial(network_scores, ranking))
 
     def recover(
         self,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 
@@ -14,7 +14,7 @@ from emoprune.errors import ContractError
 from emoprune.problems.networks.recovery.plan import Plan
 from emoprune.problems.networks.transformers.anatomy.narrowing import Adjust
 from emoprune.problems.networks.transformers.anatomy.structure import BlockPlan
-from emoprune.problems.networks.transformers.audits.audit import Audited
+from emoprune.problems.networks.transformers.audits.contract import TransformerAudit, TransformerFront
 from emoprune.problems.networks.transformers.criteria.by_name import criterion_named
 from emoprune.problems.networks.transformers.export.folders import PackedLayer
 from emoprune.problems.networks.transformers.genes import Form, GeneLayout, Orders
@@ -27,7 +27,8 @@ from emoprune.problems.networks.transformers.prepare import (
     smallest_plan,
 )
 from emoprune.problems.networks.transformers.problem import PACKED, SAFETENSORS, TransformerProblem
-from emoprune.problems.networks.transformers.recovery.recover import REWINDING, Budget, Method, Recovering
+from emoprune.problems.networks.transformers.recovery.contract import RecoveryCase, TransformerRecovery
+from emoprune.problems.networks.transformers.recovery.units import UnitRounds
 from emoprune.problems.networks.transformers.references.inputs import PERCENTAGES, check_percentages
 from emoprune.problems.networks.transformers.repair.adjusting import Repair, adjusting, checked_bits, packed_layers
 from emoprune.problems.networks.transformers.tasks.options import Options, Purpose
@@ -220,32 +221,45 @@ class HeadsAndNeurons(TransformerProblem):
     def audit(
         self,
         candidates: Sequence[Candidate],
-        folder: Path,  # noqa: ARG002  # the contract's; all of it is short enough to be repeated
+        folder: Path,
         seed: int,
         *,
+        method: Annotated[str | Mapping[str, Any], plugins.naming("audit", NAME)] = "samples-and-domains",
         samples: int = 2,
         other_data: str | None = None,
         families: bool = False,
     ) -> Audit:
         """Say whether the front can be believed.
 
-        Calibrated on `samples` other samples of the data, and on other data (by default Python's own source code for a
-        language model), would the same units stay? How does the front do on that other data? With `families`, are other
-        families of compression better at equal bytes?
+        Args:
+            candidates: Members of the front.
+            folder: Where a method may keep what takes long.
+            seed: All randomness.
+            method: How: an audit's name or import target, or a mapping of that and options; `emoprune list audits`
+                names those that serve heads-and-neurons.
+            samples: How many other samples of the data the units are ranked on.
+            other_data: Other data that the front is measured and calibrated on; by default Python's own source code
+                for a language model.
+            families: Whether other families of compression are held against the front at equal bytes.
+
+        Raises:
+            ConfigError: There are too few candidates, or an option is wrong.
         """
-        orders = {
-            candidate.id: self._layout.decode(candidate.genome, self._prepared.orders) for candidate in candidates
-        }
-        audited = Audited(self.open(), self._criterion, self.loaded.narrower, self.loaded.device, self._options)
-        return audited.audit(
-            orders,
-            measure=self.quality,
-            seed=seed,
-            samples=samples,
-            other_data=other_data,
-            adjust=adjusting(self.open(), self._repair, (), self._orders) if families else None,
-            families=families,
+        shared = {"samples": samples, "other_data": other_data, "families": families}
+        chosen: TransformerAudit = plugins.method("audit", method, NAME, option="method", shared=shared)
+        front = TransformerFront(
+            {each.id: self._layout.decode(each.genome, self._prepared.orders) for each in candidates},
+            self.open(),
+            self._criterion,
+            self.loaded.narrower,
+            self.loaded.device,
+            self._options,
+            self.quality,
+            seed,
+            folder,
+            lambda: adjusting(self.open(), self._repair, (), self._orders),
         )
+        return chosen(front)
 
     def recover(
         self,
@@ -253,7 +267,7 @@ class HeadsAndNeurons(TransformerProblem):
         folder: Path,
         seed: int,
         *,
-        method: Method = "finetune",
+        method: Annotated[str | Mapping[str, Any], plugins.naming("recovery", NAME)] = "finetune",
         epochs: float = 1.0,
         rate: float = 1e-4,
         rounds: int = 3,
@@ -263,18 +277,34 @@ class HeadsAndNeurons(TransformerProblem):
     ) -> Recovered:
         """Win back what pruning cost a candidate, within `epochs` over the training part, and measure it again.
 
-        Methods: finetune, distil (towards the unpruned model as well), lora (adapters of `rank`, merged), rewind-rate
-        and rewind-weights (in `rounds`), and least-squares (no training: layer by layer, from first to last).
+        Args:
+            genome: The candidate.
+            folder: Where the recovered model is written.
+            seed: Fixes the order of what is trained on, adapters, and what a criterion draws.
+            method: How: a recovery's name or import target, or a mapping of that and options; `emoprune list
+                recoveries` names those that serve heads-and-neurons.
+            epochs: How often the training part is seen; 0.5 is half of it once.
+            rate: The highest learning rate.
+            rounds: How often something is pruned when rewinding.
+            rank: How many numbers a low-rank adapter passes on.
+            temperature: How soft the unpruned model's probabilities are made when distilling.
+            weight: Their share of the loss when distilling, from 0 to 1.
 
         Raises:
             ConfigError: An option cannot be used, or training diverged.
             ContractError: The written model is not the measured one.
         """
-        plan = Plan(epochs, rate, weight_decay=0.0, clip=1.0)
-        loaded, plans = self.loaded, self.plans(genome)
-        task = Recovering(self.open(), Budget(method, plan, rounds, rank, temperature, weight), loaded.device, seed)
-        if method in REWINDING:
-            model, plans = task.rewound(plans, self._criterion)
-        else:
-            model = task.recovered(loaded.narrower, plans)
-        return self.recovered(model, plans, genome, folder, (method, task.spent))
+        shared = {"rounds": rounds, "rank": rank, "temperature": temperature, "weight": weight}
+        recovery: TransformerRecovery = plugins.method("recovery", method, NAME, option="method", shared=shared)
+        opened, loaded, plans = self.open(), self.loaded, self.plans(genome)
+        case = RecoveryCase(
+            opened,
+            loaded.narrower,
+            plans,
+            Plan(epochs, rate, weight_decay=0.0, clip=1.0),
+            loaded.device,
+            seed,
+            zeros=lambda _model: {},
+            rounds=lambda: UnitRounds(opened, plans, self._criterion, seed),
+        )
+        return self.recovered(recovery(case), genome, folder, plugins.named("method", method)[0])

@@ -24,7 +24,7 @@ from emoprune.problems.networks.transformers.export.export import Facts, export_
 from emoprune.problems.networks.transformers.export.folders import Exported, PackedLayer
 from emoprune.problems.networks.transformers.measures import measures_of
 from emoprune.problems.networks.transformers.prepare import fitted
-from emoprune.problems.networks.transformers.recovery.loop import Spent
+from emoprune.problems.networks.transformers.recovery.contract import RecoveredModel
 from emoprune.problems.networks.transformers.running.runner import Runner
 from emoprune.problems.networks.transformers.tasks.contract import Judge
 from emoprune.problems.networks.transformers.tasks.opening import Opened, opened
@@ -257,9 +257,9 @@ class TransformerProblem:
         finally:
             own.task.model.to(loaded.device)
 
-    def recovered(self, model: Any, plans: Plans, genome: IntArray, folder: Path, how: tuple[str, Spent]) -> Recovered:
-        """Measure a recovered model again on every split, and write it; `how` is the method and what it took."""
-        method, spent = how
+    def recovered(self, found: RecoveredModel, genome: IntArray, folder: Path, method: str) -> Recovered:
+        """Measure a recovered model again on every split, and write it; `method` is what it was recovered by."""
+        model, plans, spent = found.model.requires_grad_(requires_grad=False), found.plans, found.spent
         values = {split.value: self.values(model, plans, split) for split in Split}
         notes = [f"After pruning it was recovered by {method}: {spent}."]
         described = dict(self.write(folder, model, plans, genome, {}, verify=True, notes=notes))

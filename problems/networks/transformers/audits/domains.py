@@ -3,17 +3,46 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 
-from emoprune.contracts import Finding, FloatArray
+from emoprune.contracts import Audit, Finding, FloatArray, about
 from emoprune.problems.networks.statistics.correlations import kendall_tau
 from emoprune.problems.networks.statistics.intervals import bootstrapped
+from emoprune.problems.networks.transformers.audits.contract import TransformerFront
 
-__all__ = ["domain_findings", "ranking_finding"]
+__all__ = ["Domains", "domain_findings", "ranking_finding"]
 
 GAP = 0.05  # of what the unpruned model does: the least that is worth an alarm
 FEWEST = 5  # candidates: four are in one order by chance once in 24
+
+
+@about(
+    "audit",
+    ["heads", "neurons"],
+    serves=["heads-and-neurons"],
+    cost="every candidate measured on the search part, the test part, and other data",
+)
+@dataclass(frozen=True, slots=True)
+class Domains:
+    """Does the search part rank the front as the test part does, and how does the front do on other data?
+
+    Args:
+        other_data: A text, or a table or images with the same classes; by default Python's own source code for a
+            language model, and nothing for a classifier.
+    """
+
+    other_data: str | None = None
+
+    def __call__(self, front: TransformerFront) -> Audit:
+        """Return the rank correlation, and how much of the unpruned model's quality candidates keep elsewhere."""
+        elsewhere = front.elsewhere(self.other_data)
+        search, test = (front.values(part) for part in ("search", "test"))
+        ranking = ranking_finding(search[1:], test[1:], front.measure, np.random.default_rng(front.seed))
+        there = {name: front.values("other", batches) for name, batches in elsewhere.items()}
+        findings, rows = domain_findings(test, there, front.measure)
+        return Audit([ranking, *findings], {"other data": rows} if rows else {})
 
 
 def ranking_finding(search: FloatArray, test: FloatArray, measure: str, rng: np.random.Generator) -> Finding:

@@ -14,8 +14,8 @@ from emoprune.problems.networks.layers.treatments.bits import BITS, Rounding
 from emoprune.problems.networks.transformers.tasks.opening import Opened
 from emoprune.problems.networks.transformers.tasks.options import Options, Purpose
 from emoprune.problems.networks.transformers.weights.layers import Ranks
+from emoprune.problems.networks.transformers.weights.measured import weight_gradients
 from emoprune.problems.networks.transformers.weights.problem import LayerProblem
-from emoprune.problems.networks.transformers.weights.saliency import weight_gradients
 
 __all__ = ["TransformerBitWidths"]
 

@@ -2,33 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import torch
 
 from emoprune import plugins
 from emoprune.contracts import Recovered, Reference
-from emoprune.errors import ConfigError
 from emoprune.problems.networks.layers.references.catalogue import OF_SHARES, first_references
 from emoprune.problems.networks.layers.references.inputs import LayerReferenceInputs
+from emoprune.problems.networks.layers.saliencies.contract import Need, ScoredLayer, needs_of, scores_of
 from emoprune.problems.networks.layers.treatments.contract import Treatment
+from emoprune.problems.networks.layers.treatments.levels import LayerLevels
 from emoprune.problems.networks.layers.treatments.patterns import Patterns
 from emoprune.problems.networks.layers.treatments.ratios import SHARES, WeightShares
 from emoprune.problems.networks.recovery.plan import Plan
-from emoprune.problems.networks.transformers.recovery.recover import Budget
+from emoprune.problems.networks.transformers.recovery.contract import RecoveryCase, TransformerRecovery
 from emoprune.problems.networks.transformers.tasks.opening import Opened
 from emoprune.problems.networks.transformers.tasks.options import Options, Purpose
 from emoprune.problems.networks.transformers.weights.layers import Ranks
+from emoprune.problems.networks.transformers.weights.measured import input_norms, weight_gradients
 from emoprune.problems.networks.transformers.weights.problem import LayerProblem
-from emoprune.problems.networks.transformers.weights.recovery import SparseMethod, recovered_sparse
-from emoprune.problems.networks.transformers.weights.saliency import SALIENCIES, input_norms, scores_of
+from emoprune.problems.networks.transformers.weights.rounds import WeightRounds
 from emoprune.problems.storage.arrays import Weights, kept_arrays
 from emoprune.space import IntArray
 
 __all__ = ["TransformerWeightRatios"]
+
+NAME = "transformer-weight-ratios"
+MEASURED: Mapping[Need, tuple[str, Callable[[Opened, LayerLevels], dict[str, torch.Tensor]]]] = {
+    "norms": ("norms.safetensors", input_norms),
+    "gradient": ("gradients.safetensors", weight_gradients),
+}
 
 
 class TransformerWeightRatios(LayerProblem):
@@ -49,7 +56,7 @@ class TransformerWeightRatios(LayerProblem):
         pattern: unstructured (a share of the layer), or n:m (N of every M along the incoming channels).
         shares: The shares that can stay, rising up to 1; for pattern unstructured.
         m: The M of N:M; N runs from 1 to M.
-        saliency: What ranks weights: magnitude, input-scaled or random.
+        saliency: What ranks weights; `emoprune list saliencies` names those that serve transformer-weight-ratios.
         objectives: What is minimised: perplexity, loss, error, kl, macs, parameters, bytes, milliseconds.
         at_most: Bounds by measure, or as `bytes-share` in shares of the unpruned model.
         batch: How many examples are timed at once for milliseconds.
@@ -71,7 +78,7 @@ class TransformerWeightRatios(LayerProblem):
         pattern: Literal["unstructured", "n:m"] = "unstructured",
         shares: Sequence[float] = SHARES,
         m: int = 4,
-        saliency: str = "input-scaled",
+        saliency: str | Mapping[str, Any] = "input-scaled",
         objectives: Sequence[str] = (),
         at_most: Mapping[str, float] | None = None,
         batch: int = 1,
@@ -91,24 +98,26 @@ class TransformerWeightRatios(LayerProblem):
             batch=batch,
             cache_megabytes=cache_megabytes,
         )
-        if saliency not in SALIENCIES:
-            raise ConfigError(f"saliency: none is called {saliency!r}; expected one of {', '.join(SALIENCIES)}")
+        self._saliency = plugins.method("saliency", saliency, NAME)
         treatment: Treatment = WeightShares.of(shares) if pattern == "unstructured" else Patterns(m)
         super().__init__(options, treatment, ignore, "parameters")
-        self._saliency = saliency
-        self._norms: dict[str, torch.Tensor] = {}
+        self._measured: dict[Need, dict[str, torch.Tensor]] = {}
         self._seed = 0
 
     def prepare(self, folder: Path, seed: int) -> None:
-        """Fit a classifier if there is none, look at what the layers read, and make the references."""
+        """Fit a classifier if there is none, measure what the saliency asks for, and make the references."""
         super().prepare(folder, seed)
         self._seed = seed
+        self._measured = {need: self._made_once(need, folder) for need in needs_of(self._saliency)}
+
+    def _made_once(self, need: Need, folder: Path) -> dict[str, torch.Tensor]:
+        name, measure = MEASURED[need]
 
         def made() -> Weights:
-            return {name: own.numpy() for name, own in input_norms(self.open(), self._genes.levels).items()}
+            return {path: own.numpy() for path, own in measure(self.open(), self._genes.levels).items()}
 
-        kept = kept_arrays(folder / "norms.safetensors", made)
-        self._norms = {name: torch.from_numpy(own.copy()) for name, own in kept.items()}
+        # Kept, because a resume on another machine must not rank two nearly equal weights the other way round.
+        return {path: torch.from_numpy(own.copy()) for path, own in kept_arrays(folder / name, made).items()}
 
     def made_references(self, opened: Opened) -> tuple[Reference, ...]:
         """Return uniform shares, and each method's shares at some percentages."""
@@ -116,15 +125,19 @@ class TransformerWeightRatios(LayerProblem):
             part.path: opened.task.model.get_submodule(part.path).weight.detach() for part in self._genes.levels.parts
         }
         inputs = LayerReferenceInputs.of(self._genes.levels, weights, dict, np.random.default_rng(0))
-        return first_references(plugins.methods("reference", OF_SHARES, "transformer-weight-ratios"), inputs)[0]
+        return first_references(plugins.methods("reference", OF_SHARES, NAME), inputs)[0]
 
     def ranks(self) -> Ranks:
         """Return the order in which each layer's weights stay."""
-        model, treatment = self.open().task.model, self._genes.levels.treatment
-        return {
-            part.path: treatment.ranked(part, scores_of(self._saliency, model, part.path, self._norms, self._seed))
-            for part in self._genes.levels.parts
-        }
+        levels = self._genes.levels
+        return {part.path: levels.treatment.ranked(part, self._scores(part.path)) for part in levels.parts}
+
+    def _scores(self, path: str) -> torch.Tensor:
+        weight = self.open().task.model.get_submodule(path).weight.detach().cpu()
+        # A seed for each layer: the layers are ranked in several processes, and in any order.
+        generator = torch.Generator().manual_seed(self._seed + sum(path.encode()) * 7919)
+        measured = {need: by_path[path] for need, by_path in self._measured.items()}
+        return scores_of(self._saliency, ScoredLayer(path, weight, generator, measured))
 
     def recover(
         self,
@@ -132,7 +145,7 @@ class TransformerWeightRatios(LayerProblem):
         folder: Path,
         seed: int,
         *,
-        method: SparseMethod = "finetune",
+        method: Annotated[str | Mapping[str, Any], plugins.naming("recovery", NAME)] = "finetune",
         epochs: float = 1.0,
         rate: float = 1e-4,
         rounds: int = 3,
@@ -141,11 +154,33 @@ class TransformerWeightRatios(LayerProblem):
     ) -> Recovered:
         """Fine-tune, distil or rewind a candidate with its zeros kept, and measure it again.
 
+        Args:
+            genome: The candidate.
+            folder: Where the recovered model is written.
+            seed: Fixes the order of what is trained on.
+            method: How: a recovery's name or import target, or a mapping of that and options; `emoprune list
+                recoveries` names those that serve transformer-weight-ratios.
+            epochs: How often the training part is seen; 0.5 is half of it once.
+            rate: The highest learning rate.
+            rounds: How often something is pruned when rewinding.
+            temperature: How soft the unpruned model's probabilities are made when distilling.
+            weight: Their share of the loss when distilling, from 0 to 1.
+
         Raises:
             ConfigError: An option cannot be used, or training diverged.
             ContractError: The written model is not the measured one.
         """
-        budget = Budget(method, Plan(epochs, rate, weight_decay=0.0, clip=1.0), rounds, 1, temperature, weight)
-        plans = self.plans(genome)
-        model, spent = recovered_sparse(self.open(), self.loaded.narrower, self._genes, plans, budget=budget, seed=seed)
-        return self.recovered(model, plans, genome, folder, (method, spent))
+        shared = {"rounds": rounds, "temperature": temperature, "weight": weight}
+        recovery: TransformerRecovery = plugins.method("recovery", method, NAME, option="method", shared=shared)
+        opened, loaded, plans = self.open(), self.loaded, self.plans(genome)
+        case = RecoveryCase(
+            opened,
+            loaded.narrower,
+            plans,
+            Plan(epochs, rate, weight_decay=0.0, clip=1.0),
+            loaded.device,
+            seed,
+            zeros=lambda model: self._genes.zeros(model, plans),
+            rounds=lambda: WeightRounds(opened, self._genes, plans),
+        )
+        return self.recovered(recovery(case), genome, folder, plugins.named("method", method)[0])

@@ -1,4 +1,4 @@
-"""How much each single weight of a transformer's linear layers matters."""
+"""What is measured on the calibration batches for the saliencies of a transformer's weights."""
 
 from __future__ import annotations
 
@@ -9,14 +9,12 @@ from typing import Any
 import torch
 from torch import nn
 
-from emoprune.errors import ConfigError
 from emoprune.problems.networks.layers.treatments.levels import LayerLevels
 from emoprune.problems.networks.transformers.data.batches import CALIBRATION
 from emoprune.problems.networks.transformers.tasks.opening import Opened
 
-__all__ = ["SALIENCIES", "input_norms", "scores_of", "weight_gradients"]
+__all__ = ["input_norms", "weight_gradients"]
 
-SALIENCIES = ("magnitude", "input-scaled", "random")
 Tensors = dict[str, torch.Tensor]
 
 
@@ -54,25 +52,6 @@ def _watching(model: Any, paths: list[str], squares: Tensors) -> Iterator[list[t
     finally:
         for handle in handles:
             handle.remove()
-
-
-def scores_of(name: str, model: Any, path: str, norms: Tensors, seed: int) -> torch.Tensor:
-    """Return one score per weight of a layer, in the weight's shape.
-
-    `input-scaled` is |weight| times the norm of the channel that it reads, as in Wanda: Sun et al., arXiv 2306.11695.
-
-    Raises:
-        ConfigError: No saliency has that name.
-    """
-    weight = model.get_submodule(path).weight.detach().abs().cpu()
-    if name == "magnitude":
-        return torch.as_tensor(weight)
-    if name == "input-scaled":
-        return torch.as_tensor(weight * norms[path])
-    if name == "random":
-        own = torch.Generator().manual_seed(seed + sum(path.encode()) * 7919)
-        return torch.rand(weight.shape, generator=own)
-    raise ConfigError(f"saliency: none is called {name!r}; expected one of {', '.join(SALIENCIES)}")
 
 
 def weight_gradients(opened: Opened, levels: LayerLevels) -> Tensors:

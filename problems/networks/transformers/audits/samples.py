@@ -7,13 +7,44 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from emoprune.contracts import Finding
+from emoprune.contracts import Audit, Finding, about
 from emoprune.problems.networks.transformers.anatomy.structure import BlockPlan
+from emoprune.problems.networks.transformers.audits.contract import TransformerFront
+from emoprune.problems.networks.transformers.data.batches import CALIBRATION
 from emoprune.problems.networks.transformers.genes import Orders
 
-__all__ = ["Changed", "changed_by", "sensitivity_findings"]
+__all__ = ["Changed", "Samples", "changed_by", "sensitivity_findings"]
 
 MUCH = 0.5  # of what chance changes: beyond it the calibration sample decides as much as the model does
+
+
+@about(
+    "audit", ["heads", "neurons"], serves=["heads-and-neurons"], cost="one ranking of all units for each sample or text"
+)
+@dataclass(frozen=True, slots=True)
+class Samples:
+    """Would the same units stay if they were calibrated on other samples of the data, or on other data?
+
+    Args:
+        samples: How many other samples of the training part, each as large as the calibration part.
+        other_data: A text, or a table or images with the same classes; by default Python's own source code for a
+            language model, and nothing for a classifier.
+    """
+
+    samples: int = 2
+    other_data: str | None = None
+
+    def __call__(self, front: TransformerFront) -> Audit:
+        """Return for each sample which share of the units that stay would be others."""
+        wanted = len(front.opened.task.parts[CALIBRATION])
+        # A language model's training part begins with the calibration windows themselves.
+        rest = front.opened.train[wanted:] if front.options.task == "language-modelling" else front.opened.train
+        same = [rest[number * wanted : (number + 1) * wanted] for number in range(self.samples)]
+        rankings = [front.orders(own) for own in same if len(own) == wanted]
+        elsewhere = front.elsewhere(self.other_data)
+        other = {name: front.orders(batches[:wanted]) for name, batches in elsewhere.items()}
+        findings, rows = sensitivity_findings(list(front.plans.values()), front.opened.anatomy.units, rankings, other)
+        return Audit(findings, {"other calibration": rows} if rows else {})
 
 
 @dataclass(frozen=True, slots=True)

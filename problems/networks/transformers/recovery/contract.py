@@ -1,0 +1,121 @@
+"""What a recovery of a pruned transformer is given, and what it returns."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
+
+import torch
+
+from emoprune.contracts import Recovery
+from emoprune.problems.networks.recovery.copying import trainable
+from emoprune.problems.networks.recovery.plan import Plan
+from emoprune.problems.networks.transformers.anatomy.narrowing import Narrower
+from emoprune.problems.networks.transformers.anatomy.structure import BlockPlan
+from emoprune.problems.networks.transformers.data.batches import Batch
+from emoprune.problems.networks.transformers.recovery.loop import Loss, Masks, Spent, train_model
+from emoprune.problems.networks.transformers.tasks.opening import Opened
+from emoprune.problems.networks.transformers.tasks.scoring import scores_of_model
+
+__all__ = ["RecoveredModel", "RecoveryCase", "Rounds", "TransformerRecovery"]
+
+
+class Rounds(Protocol):
+    """The unpruned model, pruned in rounds until it keeps as much as a candidate."""
+
+    @property
+    def model(self) -> Any:
+        """The model as it is by now, with tensors of its own that take gradients."""
+        ...
+
+    def masks(self, share: float) -> Masks:
+        """Return what is zero once a share of all pruning, from 0 to 1, is due; decided on the model as it is."""
+        ...
+
+    def recovered(self) -> tuple[Any, Sequence[BlockPlan]]:
+        """Return the model with what is zero taken away, and what each layer keeps."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RecoveryCase:
+    """A pruned candidate, what it may be trained on, and how much that may cost.
+
+    Attributes:
+        opened: The unpruned model in eval mode, its task, its data by part, and batches to train on.
+        narrower: Cuts candidates out of the unpruned model, repaired or with weights zeroed as they are measured.
+        plans: What the candidate keeps, one per layer.
+        plan: How long and how fast is trained: epochs over the training part, and the highest learning rate.
+        device: Where models and batches are put.
+        seed: Where all randomness comes from.
+        zeros: Returns what of a candidate's model is zero and has to stay so.
+        rounds: Returns the unpruned model, to be pruned once more in rounds.
+    """
+
+    opened: Opened
+    narrower: Narrower
+    plans: Sequence[BlockPlan]
+    plan: Plan
+    device: str
+    seed: int
+    zeros: Callable[[Any], Masks]
+    rounds: Callable[[], Rounds]
+
+    def model(self) -> Any:
+        """Return the pruned model in eval mode, with tensors of its own that take gradients."""
+        return trainable(self.narrower.narrowed(self.plans))
+
+    def loss(self, model: Any, batch: Batch) -> tuple[torch.Tensor, int]:
+        """Return the task's own loss of a batch, summed, in nats, and over how many it is summed."""
+        return self.opened.task.loss(model, batch), self.opened.task.numbers(batch)
+
+    def train(
+        self,
+        model: Any,
+        by: str,
+        *,
+        loss: Loss | None = None,
+        masks: Masks | None = None,
+        share: float = 1.0,
+        within: Callable[[Any], Any] = lambda model: model,
+    ) -> Spent:
+        """Train a model in place on the training part; of all its states the one with the least loss on select stays.
+
+        Args:
+            model: Its parameters that take gradients are trained.
+            by: The recovery's name, for log lines.
+            loss: What is minimised; the task's own unless said.
+            masks: What stays zero.
+            share: Of the plan's epochs.
+            within: Returns the transformer that is scored, of a model around it.
+
+        Raises:
+            ConfigError: The loss is no longer finite.
+        """
+        return train_model(
+            model,
+            [batch.on(self.device) for batch in self.opened.train],
+            loss or self.loss,
+            replace(self.plan, epochs=self.plan.epochs * share),
+            self.seed,
+            score=lambda own: self._score(within(own)),
+            masks=masks,
+            label=f"recovery by {by}",
+        )
+
+    def _score(self, model: Any) -> float:
+        return scores_of_model(self.opened, model, "select", frozenset({"loss"}), device=self.device)["loss"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RecoveredModel:
+    """A model in eval mode, what it keeps of each layer, and what it took."""
+
+    model: Any
+    plans: Sequence[BlockPlan]
+    spent: Spent = Spent(0, 0, 0.0)  # noqa: RUF009  # a frozen record
+
+
+class TransformerRecovery(Recovery[RecoveryCase, RecoveredModel], Protocol):
+    """Wins back what pruning a transformer cost; the unpruned model stays as it was."""

@@ -1,0 +1,36 @@
+"""Single weights that are zeroed in rounds, while the model is trained."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from emoprune.problems.networks.recovery.copying import trainable
+from emoprune.problems.networks.transformers.anatomy.structure import BlockPlan
+from emoprune.problems.networks.transformers.recovery.loop import Masks
+from emoprune.problems.networks.transformers.tasks.opening import Opened
+from emoprune.problems.networks.transformers.weights.layers import LayerGenes
+
+__all__ = ["WeightRounds"]
+
+
+class WeightRounds:
+    """Zeroes as many weights of each layer as a candidate; the smallest of the model as it is trained by then.
+
+    Args:
+        opened: The unpruned model.
+        genes: What the plans' levels mean.
+        plans: The candidate's.
+    """
+
+    def __init__(self, opened: Opened, genes: LayerGenes, plans: list[BlockPlan]) -> None:
+        self.model: Any = trainable(opened.task.model)
+        self._genes = genes
+        self._plans = plans
+
+    def masks(self, share: float) -> Masks:
+        """Return where weights are zero."""
+        return self._genes.smallest(self.model, self._plans, share)
+
+    def recovered(self) -> tuple[Any, list[BlockPlan]]:
+        """Return the model, whose zeros stay where they are, and the plans."""
+        return self.model, self._plans

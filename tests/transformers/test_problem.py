@@ -147,7 +147,7 @@ def test_bits_of_a_large_model_are_refused_before_they_are_searched() -> None:
         ({"smallest": 1.5}, "smallest: expected a share from 0 to 1, found 1.5"),
         ({"objectives": ["perplexty"]}, "no measure is called 'perplexty'; expected one of perplexity, loss, error"),
         ({"objectives": ["perplexity", "pq-index"]}, "no measure is called 'pq-index'"),
-        ({"criterion": "l1"}, "ranks units of channels"),
+        ({"criterion": "l1"}, "serves channels, subnetworks, not heads-and-neurons"),
         ({"references": ["unifrom"]}, "references: no reference is called 'unifrom'; did you mean 'uniform'"),
         ({"percentages": [0]}, "percentages: expected whole numbers from 1 to 99"),
         ({"bits": [4, 3, 32]}, "bits: expected rising numbers from 2 to 8 and then 32"),

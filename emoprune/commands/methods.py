@@ -89,12 +89,12 @@ def page() -> str:
 
 
 def _table(rows: Mapping[str, Mapping[str, str]]) -> str:
-    head = ["name", "does", "acts on", "serves", "needs", "cost", "paper"]
+    head = ["name", "does", "family", "acts on", "serves", "needs", "cost", "paper"]
     lines = [_row(head), _row(["---"] * len(head))]
     for name, row in rows.items():
         needs = "" if row["needs"].startswith("neither") else row["needs"]
-        cells = [f"`{name}`", row["does"], row["granularity"], row["serves"], needs, row["cost"], row.get("papers", "")]
-        lines.append(_row(cells))
+        said = [row["family"], row["granularity"], row["serves"], needs, row["cost"], row.get("papers", "")]
+        lines.append(_row([f"`{name}`", row["does"], *said]))
     return "\n".join(lines)
 
 

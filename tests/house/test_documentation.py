@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from emoprune.commands import methods
 from emoprune.config import EvaluationSettings, SearchSettings
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -189,6 +190,16 @@ def headings(page: Path) -> set[str]:
     """Return the names by which the page's headings can be linked to, as GitHub makes them."""
     titles = re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+def test_the_page_of_methods_is_what_every_method_says_of_itself() -> None:
+    written = (ROOT / "docs" / "methods.md").read_text(encoding="utf-8")
+    assert written == methods.page(), "write it anew: emoprune list methods --markdown > docs/methods.md"
+
+
+@pytest.mark.timeout(300)
+def test_the_page_on_methods_of_ones_own_works_from_top_to_bottom(tmp_path: Path) -> None:
+    follow(ROOT / "docs" / "write-a-method.md", tmp_path, 120)
 
 
 def test_the_tree_in_the_architecture_page_is_the_tree() -> None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -17,29 +19,20 @@ LIMIT = 200  # seconds; a command searches a small network
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Install the package into a folder, from a copy, since building leaves files beside the source."""
-    import shutil
-
     copy = Path(shutil.copytree(PACKAGE, tmp_path_factory.mktemp("source") / "stranger"))
     target = tmp_path_factory.mktemp("site")
-    words = [
-        "install",
-        "--quiet",
-        "--no-deps",
-        "--no-build-isolation",
-        "--no-index",
-        "--target",
-        str(target),
-        str(copy),
-    ]
+    words = ["install", "--quiet", "--no-deps", "--no-build-isolation", "--no-index", "--target", str(target)]
     done = subprocess.run(
-        [sys.executable, "-m", "pip", *words], capture_output=True, text=True, timeout=LIMIT, check=False
+        [sys.executable, "-m", "pip", *words, str(copy)], capture_output=True, text=True, timeout=LIMIT, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return target
 
 
 @pytest.fixture
-def emoprune(place: Path, tmp_path: Path):  # type: ignore[no-untyped-def]  # a function of the command's words
+def emoprune(place: Path, tmp_path: Path) -> Callable[..., str]:
+    """Return the command in a process that finds the package."""
+
     def command(*words: str) -> str:
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(place), os.environ.get("PYTHONPATH", "")])}
         done = subprocess.run(
@@ -60,7 +53,7 @@ def emoprune(place: Path, tmp_path: Path):  # type: ignore[no-untyped-def]  # a 
 SMALL = ("--backend", "serial", "--set", "search.population=4", "--set", "search.generations=1", "--name", "run")
 
 
-def test_its_methods_are_on_the_menu(emoprune) -> None:  # type: ignore[no-untyped-def]  # as above
+def test_its_methods_are_on_the_menu(emoprune: Callable[..., str]) -> None:
     found = json.loads(emoprune("list", "methods", "--serves", "channels", "--json"))
     assert found["references"]["tapered"]["cost"] == "nothing is run"
     assert "largest-weight" in found["objectives"]
@@ -69,7 +62,9 @@ def test_its_methods_are_on_the_menu(emoprune) -> None:  # type: ignore[no-untyp
     assert {"squared", "magnitude"} <= set(weights["saliencies"])
 
 
-def test_its_reference_its_objective_and_its_recovery_serve_channels(emoprune, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]  # as above
+def test_its_reference_its_objective_and_its_recovery_serve_channels(
+    emoprune: Callable[..., str], tmp_path: Path
+) -> None:
     options = ["problem.references=[{name: tapered, last: 0.5}]", "problem.objectives=[error, largest-weight]"]
     options += ["problem.at_most={largest-weight-share: 0.9}"]
     emoprune("run", "digits", *SMALL, *(word for each in options for word in ("--set", each)))
@@ -82,7 +77,7 @@ def test_its_reference_its_objective_and_its_recovery_serve_channels(emoprune, t
     assert set(line["after"]["test"]) == {"error", "largest-weight"}
 
 
-def test_its_saliency_serves_weight_ratios(emoprune, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]  # as above
+def test_its_saliency_serves_weight_ratios(emoprune: Callable[..., str], tmp_path: Path) -> None:
     config = {
         "problem": {
             "name": "weight-ratios",

@@ -11,8 +11,8 @@ import torch
 from emoprune import plugins
 from emoprune.errors import ConfigError
 from emoprune.problems.networks.channels.problem import Channels
+from emoprune.problems.networks.criteria.by_name import criterion_named
 from emoprune.problems.networks.criteria.random_order import RandomOrder
-from emoprune.problems.networks.transformers.criteria.by_name import criterion_named
 from emoprune.problems.networks.transformers.criteria.conformance import TransformerCriterionConformance
 from emoprune.problems.networks.transformers.criteria.contract import TransformerCriterion, TransformerEvidence
 from emoprune.problems.networks.transformers.criteria.gates import HeadGates
@@ -144,16 +144,16 @@ def test_every_criterion_that_serves_heads_and_neurons_can_be_had_by_name() -> N
     serving = {
         name
         for name in plugins.available("criterion")
-        if "heads-and-neurons" in getattr(plugins.find("criterion", name), "serves", ())
+        if plugins.serves(plugins.find("criterion", name), "heads-and-neurons")
     }
     assert serving == {"head-gates", "heapr", "heapr-exact", "k-prune", "magnitude", "random", "wanda"}
-    assert all(criterion_named(name) is not None for name in serving)
+    assert all(criterion_named(name, "heads-and-neurons") is not None for name in serving)
 
 
 @pytest.mark.parametrize(
     ("given", "complaint"),
     [
-        ("l1", r"'l1' ranks units of channels, not heads-and-neurons"),
+        ("l1", r"'l1' serves channels.*, not heads-and-neurons"),
         ("heaper", r"no criterion is called 'heaper'; did you mean 'heapr'"),
         ({"name": "k-prune", "head_weight": 0}, "head_weight and temperature above 0"),
         ({"head_weight": 1}, "expected a name"),
@@ -161,9 +161,9 @@ def test_every_criterion_that_serves_heads_and_neurons_can_be_had_by_name() -> N
 )
 def test_a_criterion_that_cannot_be_used_is_refused(given: object, complaint: str) -> None:
     with pytest.raises(ConfigError, match=complaint):
-        criterion_named(given)  # type: ignore[arg-type]  # some are wrong on purpose
+        criterion_named(given, "heads-and-neurons")  # type: ignore[arg-type]  # some are wrong on purpose
 
 
 def test_channels_refuse_a_criterion_that_ranks_heads() -> None:
-    with pytest.raises(ConfigError, match="ranks units of heads-and-neurons, not channels"):
+    with pytest.raises(ConfigError, match="criterion: 'heapr' serves heads-and-neurons, not channels"):
         Channels(criterion="heapr")

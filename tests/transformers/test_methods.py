@@ -2,34 +2,59 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
 
+import numpy as np
 import pytest
+import torch
 
 from emoprune import plugins
-from emoprune.errors import ConfigError
+from emoprune.contracts import Audit, Direction, Finding, Found, MeasuredErrors, Reference, Starts, about
+from emoprune.errors import ConfigError, ContractError
+from emoprune.problems.networks.calibration.evidence import Scores
+from emoprune.problems.networks.layers.saliencies.contract import ScoredLayer
+from emoprune.problems.networks.transformers.audits.contract import TransformerFront
+from emoprune.problems.networks.transformers.criteria.contract import TransformerEvidence
+from emoprune.problems.networks.transformers.measures import SeenTransformer
 from emoprune.problems.networks.transformers.problem import TransformerProblem
-from emoprune.problems.networks.transformers.sample import heads_and_neurons
+from emoprune.problems.networks.transformers.recovery.contract import RecoveredModel, RecoveryCase
+from emoprune.problems.networks.transformers.references.inputs import ReferenceInputs
+from emoprune.problems.networks.transformers.sample import heads_and_neurons, transformer_weight_ratios
+from emoprune.records import Candidate, Split
 from emoprune.testing import conformance
 
-HEADS, RATIOS = "heads-and-neurons", "transformer-weight-ratios"
+HEADS, RATIOS, BITS = "heads-and-neurons", "transformer-weight-ratios", "transformer-bit-widths"
 # Exports are checked with the problems: each loads what was written in a fresh process.
 PART = {"genomes": 1, "test_an_export_writes_files_and_leaves_the_problem_as_it_was": None}
 RECOVERY = {"shared": {"epochs": 0.1}, "pytestmark": pytest.mark.usefixtures("unverified")}
 CHECKED: list[tuple[str, str, Mapping[str, Any]]] = [
+    ("criterion", HEADS, PART),
     ("reference", HEADS, PART),
+    ("reference", BITS, PART),
     ("saliency", RATIOS, PART),
+    ("objective", HEADS, PART),
     ("audit", HEADS, {}),
     ("recovery", HEADS, RECOVERY),
     ("recovery", RATIOS, RECOVERY),
 ]
 
-for kind, problem, members in CHECKED:
-    for name in plugins.serving(kind, problem):
-        if not plugins.serves(plugins.find(kind, name, problem), problem):
-            continue
-        globals()[f"Test {kind} {name} of {problem}"] = conformance(kind, name, problem, **members)
+
+def methods_of(kind: str, problem: str) -> list[str]:
+    """Return the installed methods of a kind that serve a problem."""
+    return [
+        name for name in plugins.serving(kind, problem) if plugins.serves(plugins.find(kind, name, problem), problem)
+    ]
+
+
+for _kind, _problem, _members in CHECKED:
+    for _name in methods_of(_kind, _problem):
+        # What is measured with a clock is another number each time, and has tests of its own.
+        if not _name.startswith("milliseconds"):
+            globals()[f"Test {_kind} {_name} of {_problem}"] = conformance(_kind, _name, _problem, **_members)
 
 
 @pytest.fixture
@@ -43,6 +68,177 @@ def unverified(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(TransformerProblem, "write", quick)
 
 
-def test_a_reference_that_is_not_known_is_refused() -> None:
-    with pytest.raises(ConfigError, match="references: no reference is called 'unifrom'; did you mean 'uniform'"):
-        heads_and_neurons(references=["unifrom"])
+@about("pruning", ["heads", "neurons"], serves=[HEADS], cost="nothing is run")
+class Forwards:
+    """Ranks units by their place."""
+
+    leaf: ClassVar[str] = "control/random"
+
+    def __call__(self, evidence: TransformerEvidence) -> list[Scores]:
+        return [np.arange(units, 0, -1, dtype=np.float64) for units in evidence.structure.units]
+
+
+@about("pruning", ["heads", "neurons"], serves=[HEADS], cost="some genomes to be measured")
+@dataclass(frozen=True)
+class BestOf:
+    """Picks the best of some random genomes.
+
+    Args:
+        count: How many.
+    """
+
+    count: int = 3
+
+    def found(self, inputs: ReferenceInputs) -> Found:
+        units = np.array(inputs.layout.anatomy.units)
+        counts = inputs.rng.integers(1, units, size=(self.count, len(units)), endpoint=True)
+        return Found(starts={"drawn": np.stack([inputs.layout.encode(own, inputs.orders) for own in counts.tolist()])})
+
+    def picked(self, inputs: ReferenceInputs, starts: Starts, measured: MeasuredErrors) -> Found:
+        return Found((Reference("best", starts["drawn"][int(np.argmin(measured(starts["drawn"])))]),))
+
+
+@about("pruning", ["weights"], serves=[RATIOS], cost="nothing is run")
+@dataclass(frozen=True)
+class Powered:
+    """Scores weights by a power of their size.
+
+    Args:
+        power: Which.
+    """
+
+    power: float = 2.0
+
+    def __call__(self, layer: ScoredLayer) -> torch.Tensor:
+        return layer.weight.abs() ** self.power
+
+
+@about("measurement", ["network"], serves=[HEADS, RATIOS], cost="one pass over the batches")
+class Hesitation:
+    """Mean entropy of the outputs in nats."""
+
+    unit = "nats"
+    direction = Direction.MINIMISE
+    needs: ClassVar[str] = "network"
+    shares: ClassVar[bool] = True
+
+    def __call__(self, seen: SeenTransformer) -> float:
+        with torch.no_grad():
+            outputs = torch.cat([seen.task.outputs(seen.network, batch) for batch in seen.batches]).double()
+        return float(torch.distributions.Categorical(logits=outputs).entropy().mean())
+
+
+@about("recovery", ["weights"], serves=[HEADS, RATIOS], cost="nothing is run")
+@dataclass(frozen=True)
+class Shrunken:
+    """Makes all weights smaller.
+
+    Args:
+        factor: By which.
+    """
+
+    factor: float = 0.5
+
+    def __call__(self, case: RecoveryCase) -> RecoveredModel:
+        model = case.model()
+        with torch.no_grad():
+            for parameter in model.parameters():
+                parameter.mul_(self.factor)
+        return RecoveredModel(model, case.plans)
+
+
+@about("audit", ["heads"], serves=[HEADS], cost="nothing is run")
+class Counted:
+    """Counts the heads that are left."""
+
+    def __call__(self, front: TransformerFront) -> Audit:
+        heads = sum(len(plan.heads) for plans in front.plans.values() for plan in plans)
+        return Audit([Finding("heads", heads, None, None, alarm=False, sentence="So many.")])
+
+
+@pytest.fixture
+def _strangers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the classes of this file be imported as a stranger's module."""
+    monkeypatch.setitem(sys.modules, "mine", sys.modules[__name__])
+
+
+@pytest.mark.usefixtures("_strangers")
+def test_a_stranger_s_criterion_reference_and_objective_are_measured_as_built_in_ones_are(tmp_path: Path) -> None:
+    problem = heads_and_neurons(
+        criterion="mine:Forwards",
+        references=["uniform", {"name": "mine:BestOf", "count": 4}],
+        objectives=["perplexity", "mine:Hesitation"],
+        at_most={"mine:Hesitation-share": 1.5, "milliseconds-share": 50.0},
+    )
+    assert [own.name for own in problem.objectives] == ["perplexity", "Hesitation"]
+    problem.prepare(tmp_path, 1)
+    problem.setup("cpu", 1)
+    genomes = np.concatenate([[own.genome for own in problem.references()], problem.starts()])
+    rows = problem.evaluate(genomes, np.zeros(len(genomes), dtype=np.uint64), Split.SEARCH)
+    measured = np.array(rows)
+    assert measured[0, 2] == 1.0
+    (best,) = problem.surveyed(genomes, measured)
+    assert best.name == "best"
+    place = int(measured[-4:, 0].argmin())
+    assert np.array_equal(best.genome, problem.starts()[place])
+    heads = problem.plans(genomes[1])[0].heads
+    assert np.array_equal(heads, np.arange(len(heads)))
+
+
+@pytest.mark.usefixtures("_strangers", "unverified")
+def test_a_stranger_s_saliency_and_recovery_serve_single_weights(tmp_path: Path) -> None:
+    problem = transformer_weight_ratios(
+        saliency={"name": "mine:Powered", "power": 0.5}, objectives=["parameters", "mine:Hesitation"]
+    )
+    problem.prepare(tmp_path / "kept", 1)
+    problem.setup("cpu", 1)
+    plain = transformer_weight_ratios(saliency="magnitude")
+    assert all(torch.equal(ranks, plain.ranks()[path]) for path, ranks in problem.ranks().items())
+    assert not (tmp_path / "kept" / "norms.safetensors").exists()
+    (tmp_path / "out").mkdir()
+    answer = problem.recover(
+        problem.references()[1].genome, tmp_path / "out", 1, method={"name": "mine:Shrunken", "factor": 0.9}
+    )
+    assert answer.description["method"] == "mine:Shrunken"
+    assert set(answer.values["test"]) == {"parameters", "Hesitation"}
+
+
+@pytest.mark.usefixtures("_strangers")
+def test_a_stranger_s_audit_is_given_the_front(tmp_path: Path) -> None:
+    problem = heads_and_neurons()
+    problem.prepare(tmp_path, 1)
+    problem.setup("cpu", 1)
+    candidates = [Candidate(number, problem.space.full, 0, "random") for number in range(2)]
+    (finding,) = problem.audit(candidates, tmp_path, 1, method="mine:Counted").findings
+    assert finding.value == 2 * sum(problem.open().anatomy.units[::2])
+
+
+@pytest.mark.parametrize(
+    ("options", "complaint"),
+    [
+        ({"references": ["unifrom"]}, "references: no reference is called 'unifrom'; did you mean 'uniform'"),
+        ({"references": ["erk"]}, "references: no reference is called 'erk'.*one of that name serves"),
+        ({"references": [{"name": "uniform", "share": 0.5}]}, "reference 'uniform': share: unknown option"),
+        ({"criterion": {"name": "heapr", "by_trafic": True}}, "did you mean 'by_traffic'"),
+        ({"objectives": ["perplexity", "columns"]}, "objectives: 'columns' serves .*, not heads-and-neurons"),
+        ({"objectives": [{"name": "loss", "base": 2}]}, "objective 'loss': base: unknown option"),
+        ({"objectives": ["nowhere:Measure"]}, "objectives: cannot import 'nowhere'"),
+    ],
+)
+def test_a_method_that_cannot_be_used_is_refused_before_anything_runs(options: dict[str, Any], complaint: str) -> None:
+    with pytest.raises(ConfigError, match=complaint):
+        heads_and_neurons(**options)
+
+
+@about("pruning", ["heads"], serves=[HEADS], cost="nothing is run")
+class Outside:
+    """Picks a genome that there is not."""
+
+    def found(self, inputs: ReferenceInputs) -> Found:
+        return Found((Reference("outside", inputs.space.full + 1),))
+
+
+@pytest.mark.usefixtures("_strangers")
+def test_a_reference_that_picks_what_is_no_genome_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ContractError, match="reference 'outside'"):
+        heads_and_neurons(references=["mine:Outside"]).prepare(tmp_path, 1)

@@ -19,7 +19,7 @@ from emoprune.problems.networks.evaluation.objectives.kl import KL
 from emoprune.problems.networks.evaluation.objectives.loss import Loss
 from emoprune.problems.networks.evaluation.scoring import LoadedImages, finite_outputs_of, outputs_of
 
-__all__ = ["COUNTED", "SCORED", "SHARE", "Measures", "scores_of", "values_on"]
+__all__ = ["COUNTED", "SCORED", "SHARE", "Given", "Measures", "scores_of", "values_on"]
 
 SCORED = ("error", "loss", "kl")  # from the network's outputs
 COUNTED = ("macs", "parameters", "bytes")  # from its widths or bits

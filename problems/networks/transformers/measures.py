@@ -1,41 +1,58 @@
-"""What can be measured of a narrowed transformer, by name."""
+"""What is measured of a narrowed transformer, by name."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import ClassVar
+from dataclasses import dataclass
 
-from emoprune.contracts import Direction, Measure
-from emoprune.problems.networks.evaluation.measures import Measures
-from emoprune.problems.networks.evaluation.objectives.bytes import Bytes
-from emoprune.problems.networks.evaluation.objectives.contract import Needs, Seen
-from emoprune.problems.networks.evaluation.objectives.error import Error
-from emoprune.problems.networks.evaluation.objectives.kl import KL
-from emoprune.problems.networks.evaluation.objectives.loss import Loss
-from emoprune.problems.networks.evaluation.objectives.macs import Macs
-from emoprune.problems.networks.evaluation.objectives.milliseconds import Milliseconds
-from emoprune.problems.networks.evaluation.objectives.parameters import Parameters
+from emoprune.errors import ConfigError
+from emoprune.problems.networks.evaluation.measures import Given, Measures
+from emoprune.problems.networks.evaluation.objectives.contract import COUNTS, NETWORK, Seen, needs
+from emoprune.problems.networks.transformers.data.batches import Batch
+from emoprune.problems.networks.transformers.tasks.contract import Task
 
-__all__ = ["measures_of"]
+__all__ = ["SeenTransformer", "measures_of"]
 
 
-class Perplexity(Loss):
-    """e to the mean loss of the next token; a task computes it with all other scores."""
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class SeenTransformer(Seen):
+    """A pruned transformer on one part of the data, as measures see it that need the network.
 
-    unit = ""
-    direction = Direction.MINIMISE
-    needs: ClassVar[Needs] = "outputs"
+    Its outputs are kept nowhere: `seen.task.outputs(seen.network, batch)` computes those of one of `seen.batches`.
+
+    Args:
+        task: Runs models on batches, and knows their loss.
+        batches: Those of the part, on the model's device.
+    """
+
+    task: Task
+    batches: Sequence[Batch]
 
 
 def measures_of(
-    objectives: Sequence[str], at_most: Mapping[str, float], unpruned: Mapping[str, float], scored: Sequence[str]
+    problem: str,
+    objectives: Sequence[Given],
+    at_most: Mapping[str, float],
+    unpruned: Mapping[str, float],
+    scored: Sequence[str],
 ) -> Measures:
-    """Return the measures of a task that is scored by some of them, checked."""
-    scores: Mapping[str, Measure[Seen]] = {"perplexity": Perplexity(), "loss": Loss(), "error": Error(), "kl": KL()}
-    counted: Mapping[str, Measure[Seen]] = {
-        "macs": Macs(),
-        "parameters": Parameters(),
-        "bytes": Bytes(),
-        "milliseconds": Milliseconds(),
-    }
-    return Measures(tuple(objectives), dict(at_most), unpruned, {**{name: scores[name] for name in scored}, **counted})
+    """Return the measures that a config names.
+
+    Args:
+        problem: The name of the problem that asks.
+        objectives: By name or import target, or mappings of that and options.
+        at_most: Bounds by the names of measures, or as `<measure>-share` in shares of the unpruned model.
+        unpruned: The unpruned model's macs, parameters and bytes.
+        scored: The measures of outputs that the task computes; there are no others.
+
+    Raises:
+        ConfigError: There is no such measure, it does not serve the problem, or the task does not compute it.
+    """
+    found = Measures.of(objectives, at_most, unpruned, problem)
+    for name in sorted(found.needed):
+        if name not in scored and needs(found.known[name]) not in (COUNTS, NETWORK):
+            raise ConfigError(
+                f"objectives: of outputs this task measures {', '.join(scored)}, not {name}; a measure of your own "
+                f"says with `needs = {NETWORK!r}` that it runs the model itself"
+            )
+    return found

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -12,23 +12,25 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from emoprune.contracts import Description, Failure, FloatArray, MeasuredErrors, Recovered, Row
+from emoprune.contracts import Description, Failure, FloatArray, Recovered, Reference, Row
 from emoprune.errors import ConfigError, ContractError
 from emoprune.problems.compute.device import check_device
-from emoprune.problems.networks.evaluation.latency import measured_calls
+from emoprune.problems.networks.evaluation.latency import Timing, measured_calls
 from emoprune.problems.networks.evaluation.measures import Measures
+from emoprune.problems.networks.evaluation.objectives.contract import COUNTS, Built, needs
 from emoprune.problems.networks.transformers.anatomy.narrowing import Adjust, Narrower
 from emoprune.problems.networks.transformers.anatomy.structure import BlockPlan
-from emoprune.problems.networks.transformers.data.batches import CALIBRATION, digest_of
+from emoprune.problems.networks.transformers.data.batches import CALIBRATION, Parts, digest_of
 from emoprune.problems.networks.transformers.export.export import Facts, export_model
 from emoprune.problems.networks.transformers.export.folders import Exported, PackedLayer
-from emoprune.problems.networks.transformers.measures import measures_of
+from emoprune.problems.networks.transformers.measures import SeenTransformer, measures_of
 from emoprune.problems.networks.transformers.prepare import fitted
 from emoprune.problems.networks.transformers.recovery.contract import RecoveredModel
+from emoprune.problems.networks.transformers.references.kept import KeptReferences, measured_errors
 from emoprune.problems.networks.transformers.running.runner import Runner
 from emoprune.problems.networks.transformers.tasks.contract import Judge
 from emoprune.problems.networks.transformers.tasks.opening import Opened, opened
-from emoprune.problems.networks.transformers.tasks.options import Options
+from emoprune.problems.networks.transformers.tasks.options import TransformerOptions
 from emoprune.problems.networks.transformers.tasks.scoring import scores_of_model
 from emoprune.records import Split
 from emoprune.space import IntArray, Space
@@ -43,12 +45,17 @@ Plans = Sequence[BlockPlan]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Loaded:
-    """What `setup` loads: the layers cut to a genome, what runs and what judges them."""
+    """What `setup` loads: what cuts models, runs and judges them, where, and on which batches.
+
+    `unpruned` are the unpruned model's measures by split, where a share of one is bounded that is not counted.
+    """
 
     narrower: Narrower
     runner: Runner
     judge: Judge
     device: str
+    parts: Parts
+    unpruned: dict[Split, Mapping[str, float]] = field(default_factory=dict)
 
 
 class TransformerProblem:
@@ -61,16 +68,20 @@ class TransformerProblem:
 
     space: Space
 
-    def __init__(self, options: Options, cost: str) -> None:
+    def __init__(self, options: TransformerOptions, cost: str) -> None:
         self._options = options
+        self._references = KeptReferences(options.references, options.problem)
+        self._seed = 0
         own = opened(options)
         self._opened: Opened | None = own
         self._weights: dict[str, torch.Tensor] = {}
         self._held: Loaded | None = None
         self._cost_model = own.cost_model
-        self._unpruned = self._cost_model.counted([own.anatomy.whole(each) for each in range(len(own.anatomy.blocks))])
+        self._unpruned = self._cost_model.counted(self._whole)
         chosen = tuple(options.objectives) or (own.task.default_objective, cost)
-        self._measures: Measures = measures_of(chosen, options.at_most, self._unpruned, own.task.scored)
+        self._measures: Measures = measures_of(
+            options.problem, chosen, options.at_most or {}, self._unpruned, own.task.scored
+        )
         self.objectives = self._measures.objectives
         self.constraints = self._measures.constraints
 
@@ -92,6 +103,10 @@ class TransformerProblem:
 
     def describe(self, genome: IntArray) -> Description:
         """Say what each layer keeps and what that costs."""
+        raise NotImplementedError
+
+    def reference_inputs(self) -> Any:
+        """Return what reference methods look at."""
         raise NotImplementedError
 
     @property
@@ -125,22 +140,20 @@ class TransformerProblem:
         task = self.open().task
         return next((name for name in self._measures.objective_names if name in task.scored), task.default_objective)
 
-    def errors(self, genomes: IntArray, values: FloatArray) -> MeasuredErrors:
-        """Return what looks up the first objective that says how good a model is, or else the first of all.
+    def references(self) -> tuple[Reference, ...]:
+        """Return the unpruned model, then what a user would have picked without a search."""
+        return self._references.found
 
-        Args:
-            genomes: What was measured, shape (n, genes).
-            values: Its values, shape (n, objectives + constraints), NaN where nothing could be measured.
-        """
-        names = self._measures.objective_names
-        scored = [column for column, name in enumerate(names) if name in self.open().task.scored]
-        column = np.nan_to_num(values[:, (scored or [0])[0]], nan=np.inf)
-        known = dict(zip(self.space.keys(genomes), column.tolist(), strict=True))
+    def starts(self) -> IntArray:
+        """Return what has to be measured for the references that measure, shape (n, genes)."""
+        return self._references.starts(len(self.space))
 
-        def measured(wanted: IntArray) -> FloatArray:
-            return np.array([known.get(key, np.inf) for key in self.space.keys(wanted)])
-
-        return measured
+    def surveyed(self, genomes: IntArray, values: FloatArray) -> list[Reference]:
+        """Return the references that are picked from what was measured of genomes, shape (n, genes)."""
+        names, scored = self._measures.objective_names, self.open().task.scored
+        quality = next((column for column, name in enumerate(names) if name in scored), 0)
+        measured = measured_errors(self.space, genomes, values[:, quality])
+        return self._references.picked(self.reference_inputs, measured)
 
     def setup(self, device: str, threads: int) -> None:
         """Load model and data to `device`."""
@@ -152,16 +165,22 @@ class TransformerProblem:
         narrower = own.narrower(self.adjust())
         measured = {part: batches for part, batches in parts.items() if part != CALIBRATION}
         runner = Runner(narrower, measured, self._options.cache_megabytes * MEGABYTE)
-        self._held = Loaded(narrower, runner, own.task.judge(narrower, measured), device)
-        if "kl" in self._measures.needed:
-            for split in Split:
-                self._held.judge.remember(self._taught(split), split.value)
+        held = self._held = Loaded(narrower, runner, own.task.judge(narrower, measured), device, measured)
+        for split in Split:
+            if "kl" in self._measures.needed:
+                held.judge.remember(self._taught(split), split.value)
+            counted = self._measures.counted(self._unpruned)
+            if not self._measures.shared <= set(counted):
+                held.unpruned[split] = counted | self._others(lambda: own.task.model, self._whole, split, counted)
+
+    @property
+    def _whole(self) -> list[BlockPlan]:
+        anatomy = self.open().anatomy
+        return [anatomy.whole(number) for number in range(len(anatomy.blocks))]
 
     def _taught(self, split: Split) -> list[torch.Tensor]:
         """Return what the unpruned model's last hidden states are made of, which `kl` is held against."""
-        anatomy, loaded = self.open().anatomy, self.loaded
-        whole = [anatomy.whole(number) for number in range(len(anatomy.blocks))]
-        return loaded.judge.finished(loaded.runner.hidden(whole, split.value), split.value)
+        return self.loaded.judge.finished(self.loaded.runner.hidden(self._whole, split.value), split.value)
 
     @property
     def loaded(self) -> Loaded:
@@ -187,14 +206,28 @@ class TransformerProblem:
             values |= loaded.judge.scores(loaded.runner.hidden(plans, split.value), split.value, scored)
             if not all(np.isfinite(values[name]) for name in scored):
                 return Failure("the model's outputs are not finite")
-        if "milliseconds" in needed:
-            values["milliseconds"] = self._milliseconds(loaded.narrower.narrowed(plans))
-        return self._measures.row(values)
+        values |= self._others(lambda: loaded.narrower.narrowed(plans), plans, split, values)
+        return self._measures.row(values, loaded.unpruned.get(split))
 
-    def _milliseconds(self, model: Any) -> float:
+    def _others(
+        self, model: Callable[[], Any], plans: Plans, split: Split, values: Mapping[str, float]
+    ) -> dict[str, float]:
+        """Return the measures of a row beside `values` and those of outputs; the model is made where one needs it."""
+        known, task = self._measures.known, self.open().task
+        there = {*values, *task.scored}
+        names = [name for name in known if name in self._measures.needed and name not in there]
+        built = None
+        if any(needs(known[name]) != COUNTS for name in names):
+            own = model()
+            built = Built(own, lambda: own, cache(partial(self._timing, own)))
+        batches = self.loaded.parts[split.value]
+        seen = SeenTransformer(self.counted(plans), built=built, task=task, batches=batches)
+        return {name: float(known[name](seen)) for name in names}
+
+    def _timing(self, model: Any) -> Timing:
         inputs = self.open().task.sized(self._options.batch, self._options.length)
         inputs = {name: own.to(self.loaded.device) for name, own in inputs.items()}
-        return measured_calls([partial(model, **inputs)], self._options.batch)[0].median
+        return measured_calls([partial(model, **inputs)], self._options.batch)[0]
 
     def values(self, model: Any, plans: Plans, split: Split) -> dict[str, float]:
         """Return the objectives of a model as it is, on one part of the data."""
@@ -203,8 +236,7 @@ class TransformerProblem:
         unpruned = self._taught(split) if "kl" in names else None
         scored = frozenset(names & set(own.task.scored))
         values |= scores_of_model(own, model, split.value, scored, device=loaded.device, unpruned=unpruned)
-        if "milliseconds" in names:
-            values["milliseconds"] = self._milliseconds(model)
+        values |= self._others(lambda: model, plans, split, values)
         return {name: values[name] for name in self._measures.objective_names}
 
     def export(self, genome: IntArray, folder: Path) -> Description:
@@ -243,14 +275,13 @@ class TransformerProblem:
     ) -> Description:
         """Write a model with these plans, its weights as they are in `model`, and return what was measured of it."""
         own, loaded = self.open(), self.loaded
-        whole = [own.anatomy.whole(number) for number in range(len(own.anatomy.blocks))]
         quality = frozenset(set(own.task.scored) - {"kl"})
         measured = []
         for each, counted in ((model, self.counted(plans)), (own.task.model, self._unpruned)):
             scores = scores_of_model(own, each, "test", quality, device=loaded.device)
             measured.append({**{f"test {name}": value for name, value in scores.items()}, **counted})
         pruned = Exported(model.cpu(), loaded.narrower.plan(plans), own.task.about, layers)
-        unpruned = Exported(own.task.model.cpu(), loaded.narrower.plan(whole), own.task.about)
+        unpruned = Exported(own.task.model.cpu(), loaded.narrower.plan(self._whole), own.task.about)
         facts = Facts(self.describe(genome), (measured[0], measured[1]), notes)
         try:
             return export_model(folder, own, (pruned, unpruned), facts, length=self._options.length, check=verify)

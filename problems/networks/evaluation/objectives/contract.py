@@ -1,6 +1,8 @@
 """What a measure sees of a pruned network, and what it may say of itself besides unit and direction.
 
-A measure is called once for each network and part of the data. Members that it may have, as class attributes:
+A measure is called once for each network and part of the data. Of a transformer the built-in measures of outputs
+(error, loss, kl, perplexity) are computed by its task, a piece of the vocabulary at a time; any other measure sees its
+counts and the narrowed model. Members that it may have, as class attributes:
 
     needs: What it looks at, of `Needs`; all that there is unless said, so that one that says it costs less.
     worst: The largest value that it can take, from which a hypervolume is worth measuring. What is counted is worst at
@@ -20,11 +22,26 @@ from torch import nn
 from emoprune.errors import ContractError
 from emoprune.problems.networks.evaluation.latency import Timing
 
-__all__ = ["COUNTS", "NETWORK", "OUTPUTS", "OUTPUTS_OF_BOTH", "SERVES", "Built", "Needs", "Scored", "Seen", "needs"]
+__all__ = [
+    "CONVOLUTIONAL",
+    "COUNTS",
+    "NETWORK",
+    "OUTPUTS",
+    "OUTPUTS_OF_BOTH",
+    "SERVES",
+    "TRANSFORMERS",
+    "Built",
+    "Needs",
+    "Scored",
+    "Seen",
+    "needs",
+]
 
 Needs = Literal["counts", "network", "outputs", "outputs of both"]
 COUNTS, NETWORK, OUTPUTS, OUTPUTS_OF_BOTH = get_args(Needs)
-SERVES = ("channels", "subnetworks", "weight-ratios", "bit-widths")
+TRANSFORMERS = ("heads-and-neurons", "transformer-weight-ratios", "transformer-bit-widths")
+CONVOLUTIONAL = ("channels", "subnetworks", "weight-ratios", "bit-widths")
+SERVES = (*CONVOLUTIONAL, *TRANSFORMERS)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from emoprune.contracts import Direction, Paper, about
-from emoprune.problems.networks.evaluation.objectives.contract import SERVES, Needs, Seen
+from emoprune.problems.networks.evaluation.objectives.contract import CONVOLUTIONAL, Needs, Seen
 from emoprune.problems.networks.evaluation.sparsity_index import pq_index_of
 
 __all__ = ["PqIndex"]
@@ -14,7 +14,7 @@ __all__ = ["PqIndex"]
 @about(
     "measurement",
     ["network"],
-    serves=SERVES,
+    serves=CONVOLUTIONAL,
     cost="a sum over all weights; nothing is run",
     papers=[Paper("Pruning Deep Neural Networks from a Sparsity Perspective", "2302.05601")],
 )

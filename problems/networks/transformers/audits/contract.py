@@ -20,7 +20,7 @@ from emoprune.problems.networks.transformers.genes import Orders
 from emoprune.problems.networks.transformers.prepare import orders_of
 from emoprune.problems.networks.transformers.running.runner import Runner
 from emoprune.problems.networks.transformers.tasks.opening import Opened, other_batches
-from emoprune.problems.networks.transformers.tasks.options import Options
+from emoprune.problems.networks.transformers.tasks.options import TransformerOptions
 
 __all__ = ["TransformerAudit", "TransformerFront"]
 
@@ -50,7 +50,7 @@ class TransformerFront:
     criterion: TransformerCriterion
     narrower: Narrower
     device: str
-    options: Options
+    options: TransformerOptions
     measure: str
     seed: int
     folder: Path

@@ -18,6 +18,7 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 
+from emoprune.contracts import about_of
 from emoprune.problems.networks.criteria.conformance import (
     equal_scores,
     global_states,
@@ -25,11 +26,12 @@ from emoprune.problems.networks.criteria.conformance import (
     same_state,
     state_of,
 )
-from emoprune.problems.networks.transformers.criteria.by_name import SERVED
 from emoprune.problems.networks.transformers.criteria.contract import TransformerCriterion, TransformerEvidence
 from emoprune.problems.networks.transformers.criteria.samples import sample_evidences
 
 __all__ = ["TransformerCriterionConformance"]
+
+SERVED = "heads-and-neurons"
 
 
 class TransformerCriterionConformance:
@@ -54,12 +56,13 @@ class TransformerCriterionConformance:
         return sample_evidences()
 
     def test_it_says_where_it_stands_and_what_it_serves(self) -> None:
-        """As `family/leaf`, and a tuple of problems."""
+        """As `family/leaf`, and by `about` the names of problems."""
         criterion = self.criterion()
         family, _, name = str(getattr(criterion, "leaf", "")).partition("/")
         require(bool(family and name), "criterion: expected a leaf such as 'filter ranking/weight norm'", family)
-        serves = tuple(getattr(criterion, "serves", ()))
-        require(SERVED in serves, f"criterion: expected {SERVED} in its `serves`", serves)
+        own = about_of(criterion)
+        serves = () if own is None else own.serves
+        require(SERVED in serves, f"criterion: expected {SERVED} in what it `serves`, as @about says it", serves)
 
     def test_every_unit_of_every_group_has_a_finite_score(self) -> None:
         """In 64 bits."""

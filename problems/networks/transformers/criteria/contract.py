@@ -37,7 +37,6 @@ class TransformerCriterion(Protocol):
     """Says which heads and neurons of each layer matter most; computed once per run and shared by every genome."""
 
     leaf: ClassVar[str]  # its place in the taxonomy of the surveys
-    serves: ClassVar[tuple[str, ...]]  # the problems that it ranks the units of
 
     def __call__(self, evidence: TransformerEvidence) -> list[Scores]:
         """Return one finite score per unit: for each layer an array for its heads and one for its neurons.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from emoprune.contracts import Paper, about
 from emoprune.problems.networks.criteria.ranking import normalised
 from emoprune.problems.networks.transformers.criteria.contract import Scores, TransformerEvidence
 from emoprune.problems.networks.transformers.criteria.statistics import by_group, statistics_of
@@ -11,6 +12,14 @@ from emoprune.problems.networks.transformers.criteria.statistics import by_group
 __all__ = ["HeadGates"]
 
 
+@about(
+    "pruning",
+    ["heads", "neurons"],
+    serves=["heads-and-neurons"],
+    papers=[Paper("Are Sixteen Heads Really Better than One?", "1905.10650")],
+    gradients=True,
+    cost="one pass forwards and backwards over the calibration batches",
+)
 class HeadGates:
     """Mean absolute derivative of the loss by a gate on the unit, at every token; of L2 norm 1 in each layer.
 
@@ -19,7 +28,6 @@ class HeadGates:
     """
 
     leaf: ClassVar[str] = "optimisation tools/first-order Taylor"
-    serves: ClassVar[tuple[str, ...]] = ("heads-and-neurons",)
 
     def __call__(self, evidence: TransformerEvidence) -> list[Scores]:
         """Return the normalised derivatives of each layer's heads, and of its neurons."""

@@ -6,12 +6,21 @@ from typing import ClassVar
 
 import torch
 
+from emoprune.contracts import Paper, about
 from emoprune.problems.networks.transformers.criteria.contract import Scores, TransformerEvidence
 from emoprune.problems.networks.transformers.criteria.statistics import Place, Sums, by_group, statistics_of
 
 __all__ = ["HEAPr", "HEAPrExact"]
 
 
+@about(
+    "pruning",
+    ["heads", "neurons", "experts' neurons"],
+    serves=["heads-and-neurons"],
+    papers=[Paper("HEAPr: Hessian-based Efficient Atomic Expert Pruning in Output Space", "2509.22299")],
+    gradients=True,
+    cost="one pass forwards and backwards over the calibration batches",
+)
 class HEAPr:
     """Mean squared activation times the curvature that the output projection's column meets: E[x²] wᵀ E[g gᵀ] w.
 
@@ -26,7 +35,6 @@ class HEAPr:
     """
 
     leaf: ClassVar[str] = "optimisation tools/second-order Taylor"
-    serves: ClassVar[tuple[str, ...]] = ("heads-and-neurons",)
 
     def __init__(self, by_traffic: bool = False) -> None:
         self.by_traffic = by_traffic
@@ -53,6 +61,13 @@ def _score(evidence: TransformerEvidence, place: Place, sums: Sums) -> torch.Ten
     return torch.as_tensor((met * sums.products / tokens).sum(dim=(1, 2)).double() / 2)
 
 
+@about(
+    "pruning",
+    ["heads", "neurons", "experts' neurons"],
+    serves=["heads-and-neurons"],
+    gradients=True,
+    cost="one pass forwards and backwards over the calibration batches",
+)
 class HEAPrExact:
     """Mean over the tokens of the squared first-order change of the loss, (x gᵀw)², without taking means apart.
 
@@ -60,7 +75,6 @@ class HEAPrExact:
     """
 
     leaf: ClassVar[str] = "optimisation tools/second-order Taylor"
-    serves: ClassVar[tuple[str, ...]] = ("heads-and-neurons",)
 
     def __call__(self, evidence: TransformerEvidence) -> list[Scores]:
         """Return half the mean squares."""

@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 
 import torch
 
+from emoprune.contracts import Paper, about
 from emoprune.errors import ConfigError
 from emoprune.problems.networks.transformers.criteria.contract import Scores, TransformerEvidence
 from emoprune.problems.networks.transformers.criteria.statistics import Place, Sums, by_group, statistics_of
@@ -14,6 +15,16 @@ from emoprune.problems.networks.transformers.data.batches import Batch
 __all__ = ["KPrune"]
 
 
+@about(
+    "pruning",
+    ["heads", "neurons"],
+    serves=["heads-and-neurons"],
+    papers=[
+        Paper("Accurate Retraining-free Pruning for Pretrained Encoder-based Language Models (K-prune)", "2308.03449")
+    ],
+    gradients=True,
+    cost="one pass forwards and backwards over the calibration batches",
+)
 class KPrune:
     """Predictive and representational knowledge of a unit, times its parameters' worth of computation.
 
@@ -30,7 +41,6 @@ class KPrune:
     """
 
     leaf: ClassVar[str] = "optimisation tools/second-order Taylor"
-    serves: ClassVar[tuple[str, ...]] = ("heads-and-neurons",)
 
     def __init__(self, representational: float = 2.5e-4, head_weight: float = 64.0, temperature: float = 2.0) -> None:
         if representational < 0 or head_weight <= 0 or temperature <= 0:

@@ -7,17 +7,18 @@ from typing import ClassVar
 
 import torch
 
+from emoprune.contracts import Paper, about
 from emoprune.problems.networks.transformers.criteria.contract import Scores, TransformerEvidence
 from emoprune.problems.networks.transformers.criteria.statistics import Place, by_group, places_of, statistics_of
 
 __all__ = ["Magnitude", "Wanda"]
 
 
+@about("pruning", ["heads", "neurons"], serves=["heads-and-neurons"], cost="one pass over the weights")
 class Magnitude:
     """L2 norm of all the weights that would go with a unit: its rows that put it out, its columns that take it in."""
 
     leaf: ClassVar[str] = "filter ranking/weight norm"
-    serves: ClassVar[tuple[str, ...]] = ("heads-and-neurons",)
 
     def __call__(self, evidence: TransformerEvidence) -> list[Scores]:
         """Return the norms."""
@@ -40,6 +41,14 @@ class Magnitude:
             yield place, squares.unflatten(0, (place.units, place.width)).sum(dim=1).sqrt()
 
 
+@about(
+    "pruning",
+    ["heads", "neurons"],
+    serves=["heads-and-neurons"],
+    papers=[Paper("A Simple and Effective Pruning Approach for Large Language Models", "2306.11695")],
+    gradients=True,  # not for what it computes: it comes with all statistics in one pass forwards and backwards
+    cost="one pass forwards and backwards over the calibration batches",
+)
 class Wanda:
     """Weights of the output projection times the L2 norms of the channels that they take in, summed over a unit.
 
@@ -49,7 +58,6 @@ class Wanda:
     """
 
     leaf: ClassVar[str] = "filter ranking/activation of this layer"
-    serves: ClassVar[tuple[str, ...]] = ("heads-and-neurons",)
 
     def __call__(self, evidence: TransformerEvidence) -> list[Scores]:
         """Return the sums over each unit's columns."""

@@ -7,18 +7,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from emoprune.contracts import Reference
-from emoprune.errors import ConfigError
+from emoprune.contracts import Reference, Starts
 from emoprune.problems.networks.calibration.evidence import Scores
 from emoprune.problems.networks.transformers.cost import CostModel
 from emoprune.problems.networks.transformers.criteria.contract import TransformerEvidence
 from emoprune.problems.networks.transformers.genes import GeneLayout, Orders
 from emoprune.problems.networks.transformers.tasks.opening import Opened
+from emoprune.problems.storage.found_references import Methods, each_once, found_by
 from emoprune.space import IntArray, Space
 
-__all__ = ["PERCENTAGES", "ReferenceInputs", "check_percentages"]
+__all__ = ["ReferenceInputs", "first_references"]
 
-PERCENTAGES = (90, 80, 70, 50)
 HALVINGS = 24
 
 
@@ -80,11 +79,20 @@ class ReferenceInputs:
             yield Reference(f"{name}-{percentage}", genome_at(low))
 
 
-def check_percentages(percentages: Sequence[int]) -> None:
-    """Refuse percentages that are none.
+def first_references(methods: Methods, inputs: ReferenceInputs) -> tuple[tuple[Reference, ...], dict[str, Starts]]:
+    """Return the unpruned genome and what the methods pick; and what is to be measured for more of them.
 
     Raises:
-        ConfigError: One is below 1 or above 99.
+        ContractError: A method picks, or wants measured, a genome that is not legal.
     """
-    if any(not 0 < percentage < 100 for percentage in percentages):
-        raise ConfigError(f"percentages: expected whole numbers from 1 to 99, found {list(percentages)}")
+    layout, found = inputs.layout, found_by(methods, inputs)
+    references = [Reference("unpruned", layout.space.full)]
+    for own in found.values():
+        for each in own.references:
+            genome = layout.space.check(each.genome[np.newaxis], f"reference {each.name!r}")
+            references.append(Reference(each.name, layout.canonical(genome)[0]))
+    starts = {name: own.starts for name, own in found.items() if own.starts}
+    for name, own_starts in starts.items():
+        for label, genomes in own_starts.items():
+            layout.space.check(genomes, f"reference {name!r}: {label}")
+    return each_once(references, layout.space), starts

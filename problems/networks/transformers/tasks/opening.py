@@ -27,7 +27,7 @@ from emoprune.problems.networks.transformers.standalone.pooling import PooledCla
 from emoprune.problems.networks.transformers.tasks.classes import ClassTask
 from emoprune.problems.networks.transformers.tasks.contract import Task
 from emoprune.problems.networks.transformers.tasks.language import LanguageTask
-from emoprune.problems.networks.transformers.tasks.options import Options
+from emoprune.problems.networks.transformers.tasks.options import TransformerOptions
 from emoprune.problems.networks.unpruned.by_name import data_named
 
 __all__ = ["Opened", "language_parts", "opened", "other_batches"]
@@ -57,7 +57,7 @@ class Opened:
         return CostModel(self.task.model, self.anatomy, self.task.sized(1, self.task.tokens), self.task.tokens)
 
 
-def opened(options: Options, *, tried: bool = False) -> Opened:
+def opened(options: TransformerOptions, *, tried: bool = False) -> Opened:
     """Return the task of these options; its model is tried, unless it was already.
 
     Raises:
@@ -78,7 +78,7 @@ def _few(batch: Batch) -> dict[str, torch.Tensor]:
     return {name: tensor[:TRIED] for name, tensor in batch.inputs.items()}
 
 
-def _language(options: Options) -> Opened:
+def _language(options: TransformerOptions) -> Opened:
     loaded = pretrained(options.model, "language-model")
     anatomy = anatomy_of(unfused(loaded.model))
     longest = getattr(loaded.model.config, "max_position_embeddings", None)
@@ -88,9 +88,9 @@ def _language(options: Options) -> Opened:
         raise ConfigError("data: expected the name of one text, which is dealt out to the parts, found several")
     wanted = {CALIBRATION: options.calibration, **{part: getattr(options, part) for part in SPLITS}}
     parts = language_parts(loaded.tokenizer, options.data, options.length, wanted)
-    if options.calibration_data is not None:
+    if options.calibrated_on is not None:
         own = {CALIBRATION: options.calibration}
-        other = language_parts(loaded.tokenizer, options.calibration_data, options.length, own)
+        other = language_parts(loaded.tokenizer, options.calibrated_on, options.length, own)
         parts[CALIBRATION] = other[CALIBRATION]
     train = (*parts[CALIBRATION], *parts.pop(REST))
     return Opened(LanguageTask(loaded, parts, options.length), anatomy, loaded, train, False)
@@ -101,7 +101,7 @@ def language_parts(tokenizer: Any, text: str, length: int, wanted: Mapping[str, 
     return windows_of_parts(windows_of(tokenizer, text_named(text), length, text), wanted, text)
 
 
-def other_batches(opened: Opened, options: Options, name: str) -> tuple[Batch, ...]:
+def other_batches(opened: Opened, options: TransformerOptions, name: str) -> tuple[Batch, ...]:
     """Return batches of other data than the task's own, as many examples as its test part has if there are so many.
 
     Raises:
@@ -121,7 +121,7 @@ def other_batches(opened: Opened, options: Options, name: str) -> tuple[Batch, .
     return padded(opened.loaded.tokenizer, LabelledTexts(rows.texts, numbered, tuple(known)), options.length)
 
 
-def _sentences(options: Options) -> Opened:
+def _sentences(options: TransformerOptions) -> Opened:
     loaded = pretrained(options.model, "text-classifier")
     if loaded.missing:  # never trained as a classifier: one is fitted on the encoder's features
         loaded = pretrained(options.model, "encoder")
@@ -135,7 +135,7 @@ def _sentences(options: Options) -> Opened:
     return _classifier(options, loaded, parts, tokens=options.length, classes=len(names), about={"labels": list(names)})
 
 
-def _rows(options: Options) -> dict[str, LabelledTexts]:
+def _rows(options: TransformerOptions) -> dict[str, LabelledTexts]:
     if isinstance(options.data, str):
         rows = labelled_texts(options.data)
         return {part: rows.rows(own) for part, own in dealt(rows, options.data).items()}
@@ -149,7 +149,7 @@ def _rows(options: Options) -> dict[str, LabelledTexts]:
     return rows_by_part
 
 
-def _images(options: Options) -> Opened:
+def _images(options: TransformerOptions) -> Opened:
     if not isinstance(options.data, str):
         raise ConfigError("data: expected the name of one set of images, found several")
     loaded = pretrained(options.model, "image-classifier")
@@ -176,7 +176,7 @@ def _image_batches(part: LabelledImages) -> tuple[Batch, ...]:
 
 
 def _classifier(
-    options: Options,
+    options: TransformerOptions,
     loaded: LoadedModel,
     parts: dict[str, tuple[Batch, ...]],
     *,

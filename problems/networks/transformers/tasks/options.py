@@ -1,34 +1,57 @@
-"""What a config says about model, data and measuring; the problems' own options come on top."""
+"""What all problems on transformers can be told: model, data and measures."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Literal, get_args
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal, get_args
 
 from emoprune.errors import ConfigError
 
-__all__ = ["Options", "Purpose"]
+__all__ = ["Purpose", "TransformerOptions"]
 
 Purpose = Literal["language-modelling", "text-classification", "image-classification"]
 
 
-@dataclass(frozen=True, slots=True)
-class Options:
-    """What all problems on transformers have in common; a problem's documentation says what each option does."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TransformerOptions:
+    """Model, data, measures and references.
 
-    model: str
-    task: Purpose
-    data: str | Mapping[str, str]
-    length: int
-    calibration: int
-    calibration_data: str | None = None
+    Args:
+        model: minilm, smollm2, a Hugging Face folder, a GGUF file, or owner/model on a hub.
+        task: What the model is for: language-modelling, text-classification or image-classification.
+        data: For language modelling a text: python-topics, a file, or a folder of *.txt files. For classification a CSV
+            or TSV file, a mapping of train, search, select and test to files, or images as for `channels`.
+        length: Tokens in a window of text, or at most in a sentence.
+        calibration: Windows or examples that scores and repairs are computed on.
+        search: Windows that lead the search; for classification the parts of the data say.
+        select: Windows that choose from its front.
+        test: Windows that are reported.
+        references: What a user would have picked without a search: methods by name (`emoprune list references`), or
+            mappings of a name and options.
+        objectives: What is minimised: perplexity, loss, error, kl, macs, parameters, bytes, milliseconds, or others of
+            `emoprune list objectives`; by default the task's own measure, and parameters, or bytes where bits differ.
+        at_most: Bounds by measure, or as `parameters-share` in shares of the unpruned model.
+        batch: How many examples are timed at once for milliseconds.
+        cache_megabytes: How much memory each worker may use for hidden states and layers that candidates share.
+
+    Raises:
+        ConfigError: A number is too small, or there is no such task.
+    """
+
+    problem: ClassVar[str]  # whose options these are
+
+    model: str = "smollm2"
+    task: Purpose = "language-modelling"
+    data: str | Mapping[str, str] = "python-topics"
+    length: int = 128
+    calibration: int = 16
     search: int = 8
     select: int = 16
     test: int = 32
-    epochs: int = 0
-    objectives: Sequence[str] = ()
-    at_most: Mapping[str, float] = field(default_factory=dict)
+    references: Sequence[str | Mapping[str, Any]] = ("uniform",)
+    objectives: Sequence[str | Mapping[str, Any]] = ()
+    at_most: Mapping[str, float] | None = None
     batch: int = 1
     cache_megabytes: int = 384
 
@@ -40,5 +63,10 @@ class Options:
                 raise ConfigError(f"{name}: expected 1 or more, found {getattr(self, name)}")
         if self.length < 2 and self.task == "language-modelling":
             raise ConfigError("length: expected at least 2 tokens, of which one follows the other")
-        if self.cache_megabytes < 0 or self.epochs < 0:
-            raise ConfigError("cache_megabytes and epochs: expected 0 or more")
+        if self.cache_megabytes < 0:
+            raise ConfigError(f"cache_megabytes: expected 0 or more, found {self.cache_megabytes}")
+
+    @property
+    def calibrated_on(self) -> str | None:
+        """Another text that scores and repairs are computed on; None for windows of the data itself."""
+        return None

@@ -8,19 +8,18 @@ from pathlib import Path
 
 import numpy as np
 
-from emoprune.contracts import Description, Inspection, Reference
-from emoprune.errors import ContractError
+from emoprune.contracts import Description, Inspection
 from emoprune.problems.networks.layers.inspection import inspection_of_layers
+from emoprune.problems.networks.layers.references.catalogue import first_references
+from emoprune.problems.networks.layers.references.inputs import LayerReferenceInputs
 from emoprune.problems.networks.layers.treatments.contract import Treatment
 from emoprune.problems.networks.transformers.anatomy.narrowing import Adjust
 from emoprune.problems.networks.transformers.anatomy.structure import BlockPlan
 from emoprune.problems.networks.transformers.export.folders import PackedLayer
 from emoprune.problems.networks.transformers.problem import PACKED, SAFETENSORS, TransformerProblem
-from emoprune.problems.networks.transformers.tasks.opening import Opened
-from emoprune.problems.networks.transformers.tasks.options import Options
 from emoprune.problems.networks.transformers.weights.layers import LayerGenes, Ranks, layer_levels
-from emoprune.problems.storage.kept import kept_json
-from emoprune.problems.storage.kept_references import REFERENCES, as_json, from_json
+from emoprune.problems.networks.transformers.weights.measured import weight_gradients
+from emoprune.problems.networks.transformers.weights.options import TransformerWeightOptions
 from emoprune.space import IntArray
 
 __all__ = ["LayerProblem"]
@@ -30,40 +29,35 @@ class LayerProblem(TransformerProblem):
     """One ordered gene per linear layer of the stack: how strongly a treatment acts on it, the highest not at all.
 
     Args:
-        options: Model, data and measures.
+        options: Model, data and measures, and which layers stay as they are.
         treatment: What is done to a layer's weight.
-        ignore: Patterns of layers that stay as they are.
         cost: The counted objective unless objectives are named.
     """
 
-    def __init__(self, options: Options, treatment: Treatment, ignore: Sequence[str], cost: str) -> None:
+    def __init__(self, options: TransformerWeightOptions, treatment: Treatment, cost: str) -> None:
         super().__init__(options, cost)
         levels = layer_levels(
-            self.open(), treatment, lambda path: any(fnmatch.fnmatchcase(path, pattern) for pattern in ignore)
+            self.open(), treatment, lambda path: any(fnmatch.fnmatchcase(path, pattern) for pattern in options.ignore)
         )
         self._genes = LayerGenes(self.open(), levels)
-        self._references: tuple[Reference, ...] | None = None
         self.space = levels.space
-
-    def made_references(self, opened: Opened) -> tuple[Reference, ...]:
-        """Return what a user would have picked without a search."""
-        raise NotImplementedError
 
     def ranks(self) -> Ranks:
         """Return what the treatment made of the layers' scores."""
         raise NotImplementedError
 
-    def prepare(self, folder: Path, seed: int) -> None:  # noqa: ARG002  # the contract's
+    def prepare(self, folder: Path, seed: int) -> None:
         """Fit a classifier if there is none, and make the references; all is kept in `folder`."""
-        own = self._fit(folder)
-        kept = kept_json(folder / REFERENCES, lambda: as_json(self.made_references(own), {}))
-        self._references, _ = from_json(kept, self.space)
+        self._fit(folder)
+        self._seed = seed
+        self._references.keep(folder, self.space, lambda methods: first_references(methods, self.reference_inputs()))
 
-    def references(self) -> tuple[Reference, ...]:
-        """Return the unpruned model, then what a user would have picked without a search."""
-        if self._references is None:
-            raise ContractError("there are no references yet; call prepare(folder, seed) first")
-        return self._references
+    def reference_inputs(self) -> LayerReferenceInputs:
+        """Return what reference methods look at."""
+        own, levels = self.open(), self._genes.levels
+        weights = {part.path: own.task.model.get_submodule(part.path).weight.detach() for part in levels.parts}
+        rng = np.random.default_rng(self._seed)
+        return LayerReferenceInputs.of(levels, weights, lambda: weight_gradients(own, levels), rng)
 
     def plans(self, genome: IntArray) -> list[BlockPlan]:
         """Return a genome's levels by layer of the stack."""

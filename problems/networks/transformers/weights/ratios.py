@@ -2,28 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar
 
-import numpy as np
 import torch
 
 from emoprune import plugins
-from emoprune.contracts import Recovered, Reference
-from emoprune.problems.networks.layers.references.catalogue import OF_SHARES, first_references
-from emoprune.problems.networks.layers.references.inputs import LayerReferenceInputs
-from emoprune.problems.networks.layers.saliencies.contract import Need, ScoredLayer, needs_of, scores_of
+from emoprune.contracts import Recovered, about
+from emoprune.problems.networks.layers.saliencies.contract import Need, ScoredLayer, WeightSaliency, needs_of, scores_of
 from emoprune.problems.networks.layers.treatments.contract import Treatment
 from emoprune.problems.networks.layers.treatments.levels import LayerLevels
 from emoprune.problems.networks.layers.treatments.patterns import Patterns
-from emoprune.problems.networks.layers.treatments.ratios import SHARES, WeightShares
+from emoprune.problems.networks.layers.treatments.ratios import WeightShares
 from emoprune.problems.networks.recovery.plan import Plan
 from emoprune.problems.networks.transformers.recovery.contract import RecoveryCase, TransformerRecovery
 from emoprune.problems.networks.transformers.tasks.opening import Opened
-from emoprune.problems.networks.transformers.tasks.options import Options, Purpose
 from emoprune.problems.networks.transformers.weights.layers import Ranks
 from emoprune.problems.networks.transformers.weights.measured import input_norms, weight_gradients
+from emoprune.problems.networks.transformers.weights.options import TransformerWeightRatioOptions
 from emoprune.problems.networks.transformers.weights.problem import LayerProblem
 from emoprune.problems.networks.transformers.weights.rounds import WeightRounds
 from emoprune.problems.storage.arrays import Weights, kept_arrays
@@ -31,83 +28,32 @@ from emoprune.space import IntArray
 
 __all__ = ["TransformerWeightRatios"]
 
-NAME = "transformer-weight-ratios"
+NAME = TransformerWeightRatioOptions.problem
 MEASURED: Mapping[Need, tuple[str, Callable[[Opened, LayerLevels], dict[str, torch.Tensor]]]] = {
     "norms": ("norms.safetensors", input_norms),
     "gradient": ("gradients.safetensors", weight_gradients),
 }
 
 
+@about("pruning", ["weights"], cost="the search part once through what is new of each candidate")
 class TransformerWeightRatios(LayerProblem):
     """Zero weights: one gene per linear layer says what share of its weights stays, or which N of every M.
 
     Shapes stay as they are: the size counts what must be stored and multiplied; a dense kernel runs no faster.
-
-    Args:
-        model: minilm, smollm2, a Hugging Face folder, a GGUF file, or owner/model on a hub.
-        task: What the model is for: language-modelling, text-classification or image-classification.
-        data: As for `heads-and-neurons`.
-        length: Tokens in a window of text, or at most in a sentence.
-        calibration: Windows or examples that scores are computed on.
-        search: Windows that lead the search; for classification the parts of the data say.
-        select: Windows that choose from its front.
-        test: Windows that are reported.
-        ignore: Patterns of layers that stay as they are, as in `*.down_proj`.
-        pattern: unstructured (a share of the layer), or n:m (N of every M along the incoming channels).
-        shares: The shares that can stay, rising up to 1; for pattern unstructured.
-        m: The M of N:M; N runs from 1 to M.
-        saliency: What ranks weights; `emoprune list saliencies` names those that serve transformer-weight-ratios.
-        objectives: What is minimised: perplexity, loss, error, kl, macs, parameters, bytes, milliseconds.
-        at_most: Bounds by measure, or as `bytes-share` in shares of the unpruned model.
-        batch: How many examples are timed at once for milliseconds.
-        cache_megabytes: How much memory each worker may use for hidden states and layers that candidates share.
     """
 
-    def __init__(
-        self,
-        *,
-        model: str = "smollm2",
-        task: Purpose = "language-modelling",
-        data: str | Mapping[str, str] = "python-topics",
-        length: int = 128,
-        calibration: int = 16,
-        search: int = 8,
-        select: int = 16,
-        test: int = 32,
-        ignore: Sequence[str] = (),
-        pattern: Literal["unstructured", "n:m"] = "unstructured",
-        shares: Sequence[float] = SHARES,
-        m: int = 4,
-        saliency: str | Mapping[str, Any] = "input-scaled",
-        objectives: Sequence[str] = (),
-        at_most: Mapping[str, float] | None = None,
-        batch: int = 1,
-        cache_megabytes: int = 384,
-    ) -> None:
-        options = Options(
-            model=model,
-            task=task,
-            data=data if isinstance(data, str) else dict(data),
-            length=length,
-            calibration=calibration,
-            search=search,
-            select=select,
-            test=test,
-            objectives=tuple(objectives),
-            at_most=dict(at_most or {}),
-            batch=batch,
-            cache_megabytes=cache_megabytes,
-        )
-        self._saliency = plugins.method("saliency", saliency, NAME)
-        treatment: Treatment = WeightShares.of(shares) if pattern == "unstructured" else Patterns(m)
-        super().__init__(options, treatment, ignore, "parameters")
+    options: ClassVar = TransformerWeightRatioOptions
+
+    def __init__(self, **given: Any) -> None:
+        own = TransformerWeightRatioOptions(**given)
+        self._saliency: WeightSaliency = plugins.method("saliency", own.saliency, own.problem)
+        treatment: Treatment = WeightShares.of(own.shares) if own.pattern == "unstructured" else Patterns(own.m)
+        super().__init__(own, treatment, "parameters")
         self._measured: dict[Need, dict[str, torch.Tensor]] = {}
-        self._seed = 0
 
     def prepare(self, folder: Path, seed: int) -> None:
         """Fit a classifier if there is none, measure what the saliency asks for, and make the references."""
         super().prepare(folder, seed)
-        self._seed = seed
         self._measured = {need: self._made_once(need, folder) for need in needs_of(self._saliency)}
 
     def _made_once(self, need: Need, folder: Path) -> dict[str, torch.Tensor]:
@@ -118,14 +64,6 @@ class TransformerWeightRatios(LayerProblem):
 
         # Kept, because a resume on another machine must not rank two nearly equal weights the other way round.
         return {path: torch.from_numpy(own.copy()) for path, own in kept_arrays(folder / name, made).items()}
-
-    def made_references(self, opened: Opened) -> tuple[Reference, ...]:
-        """Return uniform shares, and each method's shares at some percentages."""
-        weights = {
-            part.path: opened.task.model.get_submodule(part.path).weight.detach() for part in self._genes.levels.parts
-        }
-        inputs = LayerReferenceInputs.of(self._genes.levels, weights, dict, np.random.default_rng(0))
-        return first_references(plugins.methods("reference", OF_SHARES, NAME), inputs)[0]
 
     def ranks(self) -> Ranks:
         """Return the order in which each layer's weights stay."""

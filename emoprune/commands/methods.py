@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from emoprune import plugins
-from emoprune.contracts import About, about_of
+from emoprune.contracts import About, Paper, about_of
 from emoprune.errors import ConfigError, EmopruneError
 
 __all__ = ["METHODS", "Wanted", "described", "methods", "page"]
@@ -43,7 +44,7 @@ class Wanted:
         return (
             not (self.tuning_free and own.training)
             and (self.serves is None or self.serves in _served(kind, name, own))
-            and (self.paper is None or any(self.paper in (paper.arxiv, paper.title) for paper in own.papers))
+            and (self.paper is None or any(_same(self.paper, paper) for paper in own.papers))
         )
 
 
@@ -51,6 +52,9 @@ def methods(wanted: Wanted) -> dict[str, Any]:
     """Return the methods that are wanted by kind and name, each with what it says it is.
 
     A method that does not say it, or cannot be imported, is listed with the reason where all are wanted.
+
+    Raises:
+        ConfigError: No method names the paper.
     """
     found: dict[str, dict[str, Any]] = {}
     for kind, name, factory in _every():
@@ -61,7 +65,15 @@ def methods(wanted: Wanted) -> dict[str, Any]:
         elif own is None and wanted == Wanted():
             reason = str(factory) if isinstance(factory, EmopruneError) else "it does not say what it is"
             found.setdefault(_plural(kind), {})[name] = {"unusable": reason}
+    if not found and wanted.paper is not None:
+        raise ConfigError(f"--paper: no method names {wanted.paper}; give an arXiv id such as 2302.05601, or a title")
     return found
+
+
+def _same(given: str, paper: Paper) -> bool:
+    """Whether a person means a paper: by its title, or by its id, with or without `arXiv:` and a version."""
+    meant = re.sub(r"(?i)^arxiv[: ]*|v\d+$", "", given.strip())
+    return given.strip().lower() == paper.title.lower() or (bool(meant) and meant == paper.arxiv)
 
 
 def described(kind: str, name: str, own: About) -> dict[str, Any]:

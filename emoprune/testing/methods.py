@@ -200,7 +200,12 @@ def conformance(
         method: Its class or function, or the name of an installed one.
         serves: The problem on whose sample it is tried; the first that it serves unless said.
         members: More attributes of the class, such as `options`.
+
+    Raises:
+        ContractError: There is no such kind.
     """
+    known = ", ".join(plugins.METHOD_KINDS)
+    require(kind in plugins.METHOD_KINDS, f"conformance: expected a kind of method, of {known}", repr(kind))
     members = {"kind": kind, "method": method, **members}
     if serves is not None:
         members["serves"] = serves

@@ -308,13 +308,14 @@ class TestMenu:
         assert list(self.listed(emoprune, "--serves", "sack", "--tuning-free")["references"]) == ["heaviest"]
         assert list(self.listed(emoprune, "--serves", "other")["references"]) == ["elsewhere", "other.nothing"]
         assert "heaviest" in self.listed(emoprune, "--paper", "2302.05601")["references"]
-        assert set(self.listed(emoprune, "--paper", "0000.00000")) == {"schema"}
+        assert "heaviest" in self.listed(emoprune, "--paper", "arXiv:2302.05601v2")["references"]
 
     @pytest.mark.parametrize(
         ("words", "complaint"),
         [
             (("methods", "--serves", "sak"), "--serves: no problem is called 'sak'; did you mean 'sack'"),
             (("references", "--tuning-free"), "choose among methods: emoprune list methods"),
+            (("methods", "--paper", "0000.00000"), "--paper: no method names 0000.00000"),
         ],
     )
     def test_a_choice_that_means_nothing_is_refused(
@@ -332,6 +333,11 @@ class TestHeaviest(conformance("reference", Heaviest)):  # type: ignore[misc]  #
 TestHeaviestTwo = conformance("reference", "heaviest", "sack", options={"count": 2})
 TestPutBack = conformance("recovery", PutBack)
 TestCounting = conformance("audit", "counting", "sack")
+
+
+def test_a_kind_that_there_is_not_is_refused() -> None:
+    with pytest.raises(ContractError, match=r"expected a kind of method, of criterion, .*; found 'critrion'"):
+        conformance("critrion", Heaviest)
 
 
 @pytest.mark.parametrize(

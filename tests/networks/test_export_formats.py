@@ -87,7 +87,7 @@ def test_an_export_is_a_file_of_weights_with_its_code_a_plan_and_a_program(searc
 
 @pytest.mark.slow
 def test_a_later_export_adds_to_what_was_written_and_all_of_it_is_verified_again(searched: Run) -> None:
-    pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnxruntime", reason="ONNX comes with an extra")
     export(searched, "unpruned")
     folder, _ = export(searched, "unpruned", formats=["onnx"])
     assert {path.name for path in folder.iterdir()} == {*FILES, "model.onnx", "export.json"}

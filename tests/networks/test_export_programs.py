@@ -66,7 +66,9 @@ def test_the_program_takes_batches_of_any_size(halved: Halved, exported: tuple[P
 def test_the_onnx_graph_is_valid_and_names_its_input_output_and_free_batch(
     halved: Halved, exported: tuple[Path, Description]
 ) -> None:
-    onnx, onnxruntime = pytest.importorskip("onnx"), pytest.importorskip("onnxruntime")
+    onnx, onnxruntime = (
+        pytest.importorskip(name, reason="ONNX comes with an extra") for name in ("onnx", "onnxruntime")
+    )
     model = onnx.load(exported[0] / "model.onnx")
     onnx.checker.check_model(model, full_check=True)
     session = onnxruntime.InferenceSession(str(exported[0] / "model.onnx"), providers=["CPUExecutionProvider"])

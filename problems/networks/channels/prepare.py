@@ -17,7 +17,7 @@ from emoprune.problems.networks.channels.references.catalogue import first_refer
 from emoprune.problems.networks.channels.references.inputs import Cost, ReferenceInputs
 from emoprune.problems.networks.channels.slicer import Slicer
 from emoprune.problems.networks.channels.widths import WidthLevels
-from emoprune.problems.networks.criteria.by_name import CHANNELS, criterion_named
+from emoprune.problems.networks.criteria.by_name import criterion_named
 from emoprune.problems.networks.criteria.contract import Criterion
 from emoprune.problems.networks.evaluation.bench import Bench, unpruned_network
 from emoprune.problems.networks.evaluation.precision import choose_precision, kept_precision
@@ -49,11 +49,11 @@ class Method:
         Raises:
             ConfigError: There is none of that name, or it does not take these options.
         """
-        picking = plugins.methods("reference", options.references, CHANNELS, option="references")
+        picking = plugins.methods("reference", options.references, options.problem, option="references")
         compensating = None
         if options.compensation != NONE:
-            compensating = plugins.method("compensation", options.compensation, CHANNELS)
-        return cls(criterion_named(options.criterion, CHANNELS), compensating, picking)
+            compensating = plugins.method("compensation", options.compensation, options.problem)
+        return cls(criterion_named(options.criterion, options.problem), compensating, picking)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

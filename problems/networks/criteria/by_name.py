@@ -12,6 +12,7 @@ from emoprune.errors import ConfigError
 __all__ = ["CHANNELS", "criterion_named"]
 
 CHANNELS = "channels"  # what a criterion serves that does not say
+OF_CHANNELS = ("channels", "subnetworks")  # the problems whose units are channels
 
 
 def criterion_named(given: str | Mapping[str, Any], served: str) -> Any:
@@ -24,7 +25,7 @@ def criterion_named(given: str | Mapping[str, Any], served: str) -> Any:
     if about_of(criterion) is None:
         # Criteria were plug-ins before methods said what they are; these have `serves`, or rank channels.
         serves = tuple(getattr(criterion, "serves", (CHANNELS,)))
-        if served not in serves:
+        if served not in serves and not (served in OF_CHANNELS and CHANNELS in serves):
             name, _ = plugins.named("criterion", given)
             raise ConfigError(
                 f"criterion: {name!r} serves {', '.join(serves)}, not {served}; `emoprune list criteria` says which "

@@ -94,5 +94,7 @@ def test_references_that_cannot_be_made_are_refused_before_anything_is_prepared(
 
 
 def test_a_network_that_is_searched_in_parts_takes_no_references_that_measure_all_of_it() -> None:
-    with pytest.raises(ConfigError, match="references: no reference is called 'sensitivity'; one of that name serves channels"):
+    with pytest.raises(
+        ConfigError, match="references: no reference is called 'sensitivity'; one of that name serves channels"
+    ):
         Subnetworks(**SMALL, references=["sensitivity"])

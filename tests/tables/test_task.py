@@ -119,7 +119,8 @@ def test_a_bound_on_a_metric_of_which_more_is_better_is_one_from_below() -> None
         (("error",), {}, "costs: expected each once, found 'error' again"),
         (("colums",), {}, "costs: no objective is called 'colums'.*'columns'"),
         (("changes",), {}, "costs: 'changes' serves tabular-stream, not features"),
-        ((), {"at_most": {"bytes": 3}}, "at_most: no objective is called 'bytes'.*the metric is called 'error'"),
+        ((), {"at_most": {"bites": 3}}, "at_most: no objective is called 'bites'.*the metric is called 'error'"),
+        ((), {"at_most": {"bytes": 3}}, "at_most: 'bytes' serves channels, .*, not features"),
         (("price",), {"shared": {"prices": {"a": -1.0}}}, "prices: expected numbers from 0 on"),
     ],
 )

@@ -69,12 +69,15 @@ class Judge:
 
     def __init__(self, network: str, data: str, calibrating: int, genes: Genes, seed: int, *, remembers: bool) -> None:
         self.network, self.data, self.genes, self.calibrating, self.seed = network, data, genes, calibrating, seed
-        self._task = NetworkTask(ChannelOptions(network=network, data=data, calibration_images=calibrating))
+        options = ChannelOptions(
+            network=network, data=data, calibration_images=calibrating, criterion=CRITERION, references=()
+        )
+        self._task = NetworkTask(options)
         structure = self._task.structure
         with tempfile.TemporaryDirectory() as folder:
             self._task.prepare(Path(folder), seed)
             levels = WidthLevels.of(structure.groups, WIDTHS)
-            made = prepared_channels(self._task, levels, Method.of(CRITERION, "none", ()), Path(folder), seed)
+            made = prepared_channels(self._task, levels, Method.of(options), Path(folder), seed)
         self._held = self._task.load("cpu", 1)
         self._slicer = Slicer(self._held.bench, made.scores)
         self._scores = made.scores

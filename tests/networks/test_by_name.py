@@ -52,10 +52,10 @@ def test_a_users_functions_are_called() -> None:
     ("target", "complaint"),
     [
         ("no_such_module:build", "cannot import 'no_such_module' for 'no_such_module:build'"),
-        ("user_code_for_tests:nothing", "'user_code_for_tests' has no function 'nothing'"),
-        ("user_code_for_tests:", "has no function ''"),
-        ("user_code_for_tests:NUMBER", "has no function 'NUMBER'"),
-        ("../evil:build", "expected an import target package.module:function, found '../evil:build'"),
+        ("user_code_for_tests:nothing", "'user_code_for_tests' has no class or function 'nothing'"),
+        ("user_code_for_tests:", "expected an import target such as"),
+        ("user_code_for_tests:NUMBER", "has no class or function 'NUMBER'"),
+        ("../evil:build", "expected an import target such as 'package.module:Name', found '../evil:build'"),
         (
             "user_code_for_tests:raising",
             r"raised KeyError: 'no such key' \(.*user_code_for_tests\.py:\d+, in raising\)",

@@ -45,13 +45,13 @@ def audit(
         options: The problem's own options as words, `epochs=3`.
         problem: The object that the run was given as its problem.
         device: What the problem computes on, `cpu` or `cuda`.
-        trust_code: Import the code that a run from elsewhere names.
+        trust_code: Import the code that a run names though it is not known to be this user's.
 
     Raises:
         RunNotFound: The run has no front yet.
         ConfigError: The problem offers no audit or changed, or an option is wrong.
         RunLocked: Another process audits this run.
-        TrustError: The run names code to import and was not made here.
+        TrustError: The run names code to import and is not known to be this user's.
     """
     if candidates < FEWEST:
         raise ConfigError(f"expected at least {FEWEST} candidates to audit, found {candidates}; ask for more")

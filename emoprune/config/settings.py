@@ -184,7 +184,7 @@ def load(
     source: str | os.PathLike[str] | Mapping[str, Any],
     overrides: Sequence[str] = (),
     *,
-    beside: Sequence[Path] = (),
+    folders: Sequence[Path] | None = None,
     problem_given: bool = False,
 ) -> Config:
     """Return the checked config from a path to YAML, an example's name, or a mapping.
@@ -195,23 +195,23 @@ def load(
     Args:
         source: Where to read; a bare name means an example before it means a file.
         overrides: `search.generations=60`, `search.crossover.rate=0.8` and the like; the values are YAML.
-        beside: More folders in which import targets may lie.
+        folders: Where import targets may lie; None for the folder of the config file, or the working folder.
         problem_given: The problem is handed over as an object, so the config's is not looked up.
 
     Raises:
         ConfigError: Everything that is wrong, one line for each mistake.
     """
     before = config_source.given(source)
-    folders = ((before.folder or Path.cwd()).resolve(), *beside)
+    places = ((before.folder or Path.cwd()).resolve(),) if folders is None else tuple(folders)
     given = config_source.with_overrides(before, overrides, _DEFAULTS, lambda path: kind_at(path) is not None)
     config, complaints = _validated(given)
     complaints += plugin_complaints(given.values, problem_given, by_import=False)
     if not complaints:
-        with plugins.importable_from(*folders):
+        with plugins.importable_from(*places):
             complaints = plugin_complaints(given.values, problem_given, by_import=True)
     if config is None or complaints:
         raise as_error(sorted(complaints, key=given.place), given.place, given.label)
-    config._origin = Origin(given.label, given.text, tuple(overrides), folders, problem_given)  # noqa: SLF001  # frozen for everyone else
+    config._origin = Origin(given.label, given.text, tuple(overrides), places, problem_given)  # noqa: SLF001  # frozen for everyone else
     return config
 
 

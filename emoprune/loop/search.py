@@ -21,7 +21,7 @@ from emoprune.loop.build import build_backend, build_problem
 from emoprune.loop.session import STOPPED, Session
 from emoprune.loop.stages import STAGES, Staging, side_by_side
 from emoprune.loop.start import check_early, describe_in_manifest, kept_fronts, prepare, sign_in_manifest
-from emoprune.loop.trust import check_trust
+from emoprune.loop.trust import trusted
 from emoprune.plugins import GIVEN, importable_from, is_given
 from emoprune.records import Generation, Progress, Split
 from emoprune.run import Run, open_run
@@ -75,20 +75,21 @@ def resume(
         run: The run, its folder, or `<runs>/latest`.
         overrides: What may change: `search.generations`, `search.evaluations`, `search.time_limit`, `evaluation.*`.
         problem: The problem again, for a run that was given one as an object.
-        trust_code: Import the code a run names even though the run was made by someone else or elsewhere.
+        trust_code: Import the code a run names even though it is not known to be this user's own, and make it that.
 
     Raises:
         RunNotFound, RunCorrupt: There is no such run, or it cannot be read.
         ConfigError: Something else than the budget or the resources would change.
-        TrustError: The run names code to import and was not made here.
+        TrustError: The run names code to import and is not known to be this user's.
     """
     opened = run if isinstance(run, Run) else open_run(run)
     opened.check_whole("resume")
     before = opened.config
-    check_trust(opened, trust_code=trust_code)
+    trust = trusted(opened, trust_code=trust_code)
+    folders = opened.code_folders if trust else []
     given = problem is not None
     config, unchanged = (
-        configs.load(before, changes, beside=opened.code_folders, problem_given=given) for changes in (overrides, ())
+        configs.load(before, changes, folders=folders, problem_given=given) for changes in (overrides, ())
     )
     # Loaded as well, so that an option which there was not yet when the run began has its default on both sides.
     configs.check_resume(configs.resolved(unchanged), configs.resolved(config))
@@ -103,7 +104,7 @@ def resume(
             f"run {opened.name} was given its problem as an object ({config.problem.name}); "
             "resume it from Python: emoprune.resume(path, problem=...)"
         )
-    return Search(config, runs=opened.path.parent, name=opened.name, problem=problem, resumed=opened)
+    return Search(config, runs=opened.path.parent, name=opened.name, problem=problem, resumed=opened, trusted=trust)
 
 
 class Search:
@@ -117,6 +118,7 @@ class Search:
         name: str | None = None,
         problem: Problem | None = None,
         resumed: Run | None = None,
+        trusted: bool = True,
     ) -> None:
         self.config = config
         self.ended: str | None = None
@@ -124,6 +126,7 @@ class Search:
         self._name = name
         self._given = problem
         self._resumed = resumed
+        self._trusted = trusted
         self._recorder: Recorder | None = None
         self._heartbeat: Heartbeat | None = None
         self._stopping = False
@@ -194,7 +197,7 @@ class Search:
         heartbeat.update(phase="preparing")
         sign_in_manifest(recorder, self._facts())
         prepare(problem, recorder, self.config.search.seed)
-        recorder.write_resolved(configs.resolved(self.config))
+        recorder.write_resolved(configs.resolved(self.config), sign=self._trusted)
 
         def start() -> None:
             heartbeat.update(phase="starting workers")
@@ -245,6 +248,6 @@ class Search:
         if configs.import_targets(configs.resolved(self.config)) and origin.folders:
             # Relative to the run, because both may move together.
             manifest["code_folder"] = os.path.relpath(origin.folders[0], self._runs / "any-run")
-        resolved = json.dumps(configs.resolved(self.config), indent=2, allow_nan=False)
+        resolved = json.dumps(configs.resolved(self.config), indent=2, allow_nan=False) + "\n"
         files = {"config.yaml": configs.as_yaml(self.config), "config.resolved.json": resolved}
         return Recorder.create(self._runs, self._name, label, manifest=manifest, files=files)

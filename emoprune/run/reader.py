@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from emoprune.contracts import Constraint, Objective, Passage
 from emoprune.errors import ConfigError, ContractError, RunCorrupt, RunNotFound, TrustError
 from emoprune.records import Evaluation, Progress, Split, State
+from emoprune.run.signature import signed_by_user
 from emoprune.storage import read_json, read_lines
 
 if TYPE_CHECKING:
@@ -160,6 +161,11 @@ class Run:
     def config(self) -> dict[str, Any]:
         """The config with defaults filled in and overrides applied."""
         return read_json(self.path / "config.resolved.json")
+
+    @property
+    def signed_by_user(self) -> bool:
+        """Whether this user's key signed the run as it is; see `emoprune.run.signature`."""
+        return signed_by_user(self.manifest, (self.path / "config.resolved.json").read_bytes())
 
     @property
     def code_folders(self) -> list[Path]:

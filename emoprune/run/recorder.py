@@ -22,9 +22,10 @@ from typing import TYPE_CHECKING, Any, Self
 from filelock import FileLock, Timeout
 
 from emoprune.contracts import Passage
-from emoprune.errors import ConfigError, RunCorrupt, RunLocked
+from emoprune.errors import ConfigError, RunCorrupt, RunLocked, StorageError
 from emoprune.records import Evaluation, Progress, Split
 from emoprune.run.reader import SCHEMA_VERSION, Run, checked_name, not_started
+from emoprune.run.signature import signature
 from emoprune.storage import Journal, guarded, read_checked, read_lines, write_atomically, write_checked
 
 if TYPE_CHECKING:
@@ -97,6 +98,7 @@ class Recorder:
         path, partial = runs / chosen, runs / f".{chosen}.{secrets.token_hex(4)}.partial"
         created = datetime.now(UTC).isoformat(timespec="microseconds")
         known = {"schema_version": SCHEMA_VERSION, "name": chosen, "created": created, **manifest}
+        known["signed"] = _signatures(known, files["config.resolved.json"])
         with guarded(path):
             if path.exists():
                 raise _taken(chosen, runs)
@@ -190,9 +192,21 @@ class Recorder:
         """Replace some members of the manifest."""
         write_atomically(self.path / "manifest.json", _pretty({**self.run.manifest, **members}))
 
-    def write_resolved(self, resolved: Mapping[str, Any]) -> None:
-        """Keep the config as it is in force: defaults filled in, overrides of this session applied."""
-        write_atomically(self.path / "config.resolved.json", _pretty(resolved))
+    def write_resolved(self, resolved: Mapping[str, Any], *, sign: bool) -> None:
+        """Keep the config as it is in force: defaults filled in, overrides of this session applied.
+
+        Args:
+            resolved: The config.
+            sign: Whether the user trusts it. Its signature is written before it, beside that of the one it replaces, so
+                that a kill in between leaves a run that is still the user's own.
+        """
+        path, text, manifest = self.path / "config.resolved.json", _pretty(resolved), self.run.manifest
+        if sign:
+            signed, before = _signatures(manifest, text), manifest.get("signed")
+            kept = [each for each in _signatures(manifest, path.read_text(encoding="utf-8")) if each in (before or ())]
+            if signed and signed[0] not in kept:
+                self.update_manifest(signed=signed + kept)
+        write_atomically(path, text)
 
     def record(self, evaluations: Sequence[Evaluation]) -> None:
         """Append finished evaluations: search to the history, select and test beside it.
@@ -274,6 +288,14 @@ class Recorder:
 
 def _pretty(plain: Mapping[str, Any]) -> str:
     return json.dumps(plain, indent=2, allow_nan=False) + "\n"
+
+
+def _signatures(manifest: Mapping[str, Any], config: str) -> list[str]:
+    """Return the user's signature under a run; none where no key can be kept, and the run is then as a stranger's."""
+    try:
+        return [signature(manifest, config.encode())]
+    except StorageError:
+        return []  # a resume that would import code says why
 
 
 def check_free(name: str | None, runs: Path) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from commands_for_tests import Command, Ended, begun, ended, entry_point, finished_process, prepared, wait_for
 from problems_for_tests import OfferingKnapsack12
+from strangers_for_tests import strangers
 
 from emoprune.commands.export import export
 from emoprune.errors import ContractError
@@ -317,10 +318,7 @@ class TestMistakes:
     def test_code_of_a_run_from_elsewhere_is_not_imported_unasked(
         self, emoprune: Command, runs: Path, words: tuple[str, ...]
     ) -> None:
-        path = runs / "done" / "manifest.json"
-        manifest = json.loads(path.read_text())
-        manifest["environment"]["host"] = "another-host"
-        path.write_text(json.dumps(manifest))
+        strangers(runs / "done")
         shown = emoprune(*words)
         assert shown.code == 8
         assert "problems_for_tests:OfferingKnapsack12" in shown.err

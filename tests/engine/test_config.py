@@ -77,7 +77,7 @@ class TestImportTargets:
 
     def test_the_module_may_lie_in_a_folder_that_is_named(self, tmp_path: Path) -> None:
         written(tmp_path, self.MODULE, "thing_elsewhere.py")
-        assert load({"problem": "thing_elsewhere:Thing"}, beside=[tmp_path]).problem.name == "thing_elsewhere:Thing"
+        assert load({"problem": "thing_elsewhere:Thing"}, folders=[tmp_path]).problem.name == "thing_elsewhere:Thing"
 
     def test_nothing_is_imported_while_anything_else_is_wrong(self, tmp_path: Path) -> None:
         written(tmp_path, "import pathlib\npathlib.Path(__file__).with_name('canary').touch()\n", "thing_that_acts.py")

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from problems_for_tests import Knapsack12
+from strangers_for_tests import altered, strangers
 
 import emoprune
 from emoprune.commands.export import export
@@ -316,9 +317,7 @@ def test_a_problem_that_changed_since_is_refused(tmp_path: Path) -> None:
 
 def test_a_run_from_elsewhere_does_not_get_its_code_imported_unasked(tmp_path: Path) -> None:
     run = finished(tmp_path, "r")
-    manifest = run.manifest
-    manifest["environment"]["host"] = "another-host"
-    (run.path / "manifest.json").write_text(json.dumps(manifest))
+    strangers(run.path)
     with pytest.raises(TrustError, match="would import 'problems_for_tests:Knapsack12' here"):
         emoprune.resume(run)
     with pytest.raises(TrustError, match="would import"):
@@ -328,11 +327,7 @@ def test_a_run_from_elsewhere_does_not_get_its_code_imported_unasked(tmp_path: P
 
 def test_code_named_by_an_operator_or_an_option_of_a_foreign_run_is_not_imported_either(tmp_path: Path) -> None:
     run = finished(tmp_path, "r", config(crossover="emoprune.operators.crossover:TwoPointCrossover"))
-    manifest, resolved = run.manifest, run.config
-    manifest["environment"]["user"] = -1
-    resolved["problem"] = {"name": "channels", "network": "evil:make"}
-    (run.path / "manifest.json").write_text(json.dumps(manifest))
-    (run.path / "config.resolved.json").write_text(json.dumps(resolved))
+    altered(run.path / "config.resolved.json", problem={"name": "channels", "network": "evil:make"})
     with pytest.raises(TrustError, match=r"TwoPointCrossover.*evil:make"):
         emoprune.resume(run)
 

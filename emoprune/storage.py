@@ -8,12 +8,13 @@ import hashlib
 import json
 import os
 import secrets
+import stat
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Self
 
-from emoprune.errors import EmopruneError, RunCorrupt, StorageError
+from emoprune.errors import EmopruneError, RunCorrupt, StorageError, TrustError
 
 __all__ = [
     "OF_THE_DISK",
@@ -21,6 +22,7 @@ __all__ = [
     "as_text",
     "finished_lines",
     "guarded",
+    "opened",
     "parsed_line",
     "read_checked",
     "read_json",
@@ -65,6 +67,35 @@ def as_text(value: object) -> str:
     return json.dumps(value, allow_nan=False, separators=(",", ":"))
 
 
+def opened(path: Path, flags: int) -> BinaryIO:
+    """Open a file with the flags of `os.open`, appending or reading; what a link leads to is not opened.
+
+    Raises:
+        TrustError: `path` is a symbolic link.
+        RunCorrupt: It is a folder, a pipe or the like.
+        OSError: It cannot be opened.
+    """
+    try:
+        # Without waiting: a pipe that nobody writes to would block for ever.
+        handle = os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o666)
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise TrustError(
+                f"{path} is a symbolic link, which is not followed; remove it, or put in its place what it leads to"
+            ) from error
+        raise
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        os.close(handle)
+        raise RunCorrupt(f"{path}: expected a file, found a folder or something else; restore the file from a copy")
+    mode = "ab" if flags & os.O_APPEND else "r+b" if flags & os.O_RDWR else "rb"
+    return os.fdopen(handle, mode)  # type: ignore[return-value]  # typeshed cannot know that the mode is binary
+
+
+def _content(path: Path) -> bytes:
+    with opened(path, os.O_RDONLY) as file:
+        return file.read()
+
+
 def write_atomically(path: Path, content: str | bytes) -> None:
     """Replace `path` so that a reader, or a crash, sees either the old content or the new one.
 
@@ -75,7 +106,7 @@ def write_atomically(path: Path, content: str | bytes) -> None:
     beside = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
     with guarded(path, len(data)):
         try:
-            with beside.open("wb") as file:
+            with beside.open("xb") as file:
                 file.write(data)
                 file.flush()
                 os.fsync(file.fileno())
@@ -100,7 +131,9 @@ def read_json(path: Path) -> dict[str, Any]:
         RunCorrupt: The file is missing or is not one JSON object.
     """
     try:
-        plain = json.loads(path.read_text(encoding="utf-8"))
+        plain = json.loads(_content(path).decode())
+    except EmopruneError:
+        raise
     except (OSError, ValueError) as error:
         raise RunCorrupt(f"cannot read {path}: {error}") from error
     if not isinstance(plain, dict):
@@ -144,7 +177,7 @@ class Journal:
         self._path = path
         self.torn = _cut_torn_tail(path)
         with guarded(path):
-            self._file: BinaryIO = path.open("ab")
+            self._file: BinaryIO = opened(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
 
     def __enter__(self) -> Self:
         return self
@@ -192,10 +225,10 @@ def _cut_torn_tail(path: Path) -> bytes:
     """Cut an unterminated last line off `path` and return it; empty if the file ends well or is not there."""
     if not path.is_file():
         return b""
-    with guarded(path), path.open("r+b") as file:
+    with guarded(path), opened(path, os.O_RDWR) as file:
         fragment = _after_last_newline(file)
         if fragment:
-            with path.with_name(path.name + ".torn").open("ab") as aside:
+            with opened(path.with_name(path.name + ".torn"), os.O_WRONLY | os.O_CREAT | os.O_APPEND) as aside:
                 aside.write(fragment + b"\n")
             file.truncate(file.seek(0, os.SEEK_END) - len(fragment))
     return fragment
@@ -226,7 +259,7 @@ def finished_lines(path: Path) -> list[bytes]:
 
     A last line without its end is still being written, or was torn, and is left out.
     """
-    finished, _, _ = path.read_bytes().rpartition(b"\n") if path.exists() else (b"", b"", b"")
+    finished, _, _ = _content(path).rpartition(b"\n") if path.exists() else (b"", b"", b"")
     return finished.split(b"\n") if finished else []
 
 

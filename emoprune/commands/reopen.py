@@ -17,6 +17,7 @@ from emoprune.loop.trust import trusted
 from emoprune.plugins import importable_from, is_given, nearest
 from emoprune.records import Evaluation
 from emoprune.run import Run
+from emoprune.run.links import refuse_links
 
 __all__ = ["chosen", "ready", "reopened", "seed_of"]
 
@@ -57,6 +58,7 @@ def reopened(run: Run, problem: Problem | None, *, call: str, trust_code: bool) 
         TrustError: The run names code to import and is not known to be this user's.
         ConfigError: The run was given its problem as an object, which must be given again, or is a stage of another.
     """
+    refuse_links(run.path)
     run.check_whole("export from")
     folders = run.code_folders if trusted(run, trust_code=trust_code) else []
     if problem is None and is_given(run.config["problem"]["name"]):

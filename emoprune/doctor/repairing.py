@@ -38,7 +38,9 @@ def repair(folder: Path) -> Path:
         raise ConfigError(f"{place} exists; remove it, or resume it")
     with whole(place) as partial:
         with guarded(place):
-            shutil.copytree(folder, partial, ignore=shutil.ignore_patterns(*LEFT_OUT), dirs_exist_ok=True)
+            shutil.copytree(
+                folder, partial, symlinks=True, ignore=shutil.ignore_patterns(*LEFT_OUT), dirs_exist_ok=True
+            )
         for each in _with_stages(partial):
             _mend(each)
     return place

@@ -26,6 +26,7 @@ from emoprune.plugins import GIVEN, importable_from, is_given
 from emoprune.records import Generation, Progress, Split
 from emoprune.run import Run, open_run
 from emoprune.run.heartbeat import Heartbeat, continuing, starting, watched
+from emoprune.run.links import refuse_links
 from emoprune.run.recorder import Recorder, check_free, environment
 
 __all__ = ["Search", "resume", "search"]
@@ -80,9 +81,10 @@ def resume(
     Raises:
         RunNotFound, RunCorrupt: There is no such run, or it cannot be read.
         ConfigError: Something else than the budget or the resources would change.
-        TrustError: The run names code to import and is not known to be this user's.
+        TrustError: The run names code to import and is not known to be this user's, or a symbolic link lies in it.
     """
     opened = run if isinstance(run, Run) else open_run(run)
+    refuse_links(opened.path)
     opened.check_whole("resume")
     before = opened.config
     trust = trusted(opened, trust_code=trust_code)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from emoprune.contracts import Constraint, Objective, Passage
 from emoprune.errors import ConfigError, ContractError, RunCorrupt, RunNotFound, TrustError
 from emoprune.records import Evaluation, Progress, Split, State
+from emoprune.run.links import refuse_links
 from emoprune.run.signature import signed_by_user
 from emoprune.storage import read_json, read_lines
 
@@ -63,7 +64,7 @@ def runs_in(root: Path) -> list[Path]:
 def _created(folder: Path) -> str:
     try:
         return str(read_json(folder / "manifest.json").get("created", ""))
-    except RunCorrupt:
+    except (RunCorrupt, TrustError):
         return ""  # an unreadable run is never the newest
 
 
@@ -117,6 +118,7 @@ class Run:
     """A run as a person or script reads it; takes no lock and writes nothing."""
 
     def __init__(self, path: Path) -> None:
+        refuse_links(path)
         self.path = path
         version = self.manifest.get("schema_version")
         if version != SCHEMA_VERSION:

@@ -14,7 +14,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -24,6 +24,7 @@ from filelock import FileLock, Timeout
 from emoprune.contracts import Passage
 from emoprune.errors import ConfigError, RunCorrupt, RunLocked, StorageError
 from emoprune.records import Evaluation, Progress, Split
+from emoprune.run.links import refuse_links
 from emoprune.run.reader import SCHEMA_VERSION, Run, checked_name, not_started
 from emoprune.run.signature import signature
 from emoprune.storage import Journal, guarded, read_checked, read_lines, write_atomically, write_checked
@@ -113,6 +114,7 @@ class Recorder:
         return cls(path)
 
     def __enter__(self) -> Self:
+        refuse_links(self.path)
         self._acquire()
         try:
             self._sweep()
@@ -169,7 +171,7 @@ class Recorder:
         self.warnings.append(text)
         log.warning("run %s: %s", self.path.name, text)
 
-    @property
+    @cached_property
     def run(self) -> Run:
         """The run as its readers see it."""
         return Run(self.path)

@@ -18,9 +18,17 @@ from emoprune.errors import ConfigError
 from emoprune.evaluation.backends import Backend, Finished
 from emoprune.evaluation.tickets import Ticket
 from emoprune.loop.build import build_backend, build_problem
+from emoprune.loop.checks import check_problem
 from emoprune.loop.session import STOPPED, Session
 from emoprune.loop.stages import STAGES, Staging, side_by_side
-from emoprune.loop.start import check_early, describe_in_manifest, kept_fronts, prepare, sign_in_manifest
+from emoprune.loop.start import (
+    check_early,
+    describe_in_manifest,
+    former_fronts,
+    kept_fronts,
+    prepare,
+    sign_in_manifest,
+)
 from emoprune.loop.trust import trusted
 from emoprune.plugins import GIVEN, importable_from, is_given
 from emoprune.records import Generation, Progress, Split
@@ -178,27 +186,54 @@ class Search:
             stack.enter_context(importable_from(*self.config.origin.folders))
             problem = build_problem(self.config) if self._given is None else self._given
             if self._resumed is not None:  # the lock comes first: a second process is turned away at once
-                self._recorder = stack.enter_context(Recorder(self._resumed.path))
+                self._recorder = Recorder(self._resumed.path)
+                stack.enter_context(self._recorder.locked())
             else:
                 check_early(self.config, problem, self._runs, self._name)
+            before = self._checked(problem)
             backend = build_backend(self.config.evaluation)
             stack.callback(backend.close)
             backend.open()
             if self._recorder is None:  # a run folder appears only when the workers can be had
-                self._recorder = stack.enter_context(self._new_run())
-            recorder = self._recorder
-            first = continuing(recorder.progress_before, self.config.search.generations)
-            heartbeat = self._heartbeat = stack.enter_context(Heartbeat(first, recorder.write_progress))
-            generations = self._generations(problem, backend, recorder, heartbeat)
+                self._recorder = self._new_run()
+            recorder = stack.enter_context(self._recorder)  # nothing of a resumed run is written before
+            heartbeat = self._heartbeat = stack.enter_context(self._heartbeat or self._beating(recorder))
+            generations = self._generations(problem, backend, recorder, heartbeat, before)
             yield from watched(heartbeat, generations, lambda: self._stopping, lambda: self.ended)
 
+    def _beating(self, recorder: Recorder) -> Heartbeat:
+        return Heartbeat(continuing(recorder.progress_before, self.config.search.generations), recorder.write_progress)
+
+    def _checked(self, problem: Problem) -> Session | None:
+        """Find out whether a run that was described can go on with the problem; return its session, restored.
+
+        Everything that a resume can be refused for comes to light here, and nothing of the run has been written. None
+        for a new run, and for one that was stopped before it was known what is searched.
+        """
+        if self._recorder is None or "genes" not in self._recorder.run.manifest:
+            return None
+        recorder, settings = self._recorder, self.config.search
+        prepare(problem, recorder, settings.seed)
+        check_problem(problem)
+        if not recorder.begun and recorder.kept_starts() is None:
+            former_fronts(settings, problem, recorder.path.parent)
+        self._heartbeat = self._beating(recorder)
+        session = self._session(problem, recorder, self._heartbeat)
+        session.restore()
+        return session
+
+    def _session(self, problem: Problem, recorder: Recorder, heartbeat: Heartbeat) -> Session:
+        settings = self.config.search
+        return Session(settings, problem, recorder=recorder, heartbeat=heartbeat, stopping=lambda: self._stopping)
+
     def _generations(
-        self, problem: Problem, backend: Backend, recorder: Recorder, heartbeat: Heartbeat
+        self, problem: Problem, backend: Backend, recorder: Recorder, heartbeat: Heartbeat, before: Session | None
     ) -> Iterator[Generation]:
-        """Prepare the problem, start the workers, then run the session."""
+        """Prepare the problem, start the workers, then run the session, `before` if it is restored already."""
         heartbeat.update(phase="preparing")
         sign_in_manifest(recorder, self._facts())
-        prepare(problem, recorder, self.config.search.seed)
+        if before is None:
+            prepare(problem, recorder, self.config.search.seed)
         recorder.write_resolved(configs.resolved(self.config), sign=self._trusted)
 
         def start() -> None:
@@ -228,11 +263,10 @@ class Search:
         if not recorder.begun:
             kept_fronts(self.config.search, problem, recorder)
         start()
-        session = Session(
-            self.config.search, problem, recorder=recorder, heartbeat=heartbeat, stopping=lambda: self._stopping
-        )
-        yield from side_by_side({None: session.steps()}, measuring)
-        self.ended = session.ended
+        if before is None or isinstance(problem, Staged):  # what its stages led to may have been made again since
+            before = self._session(problem, recorder, heartbeat)
+        yield from side_by_side({None: before.steps()}, measuring)
+        self.ended = before.ended
 
     def _facts(self) -> dict[str, Any]:
         """Return who works on the run from now on, and with what."""

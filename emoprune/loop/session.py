@@ -83,7 +83,9 @@ class Session:
         self._point = np.zeros(len(self._objectives))
         self._later: int | None = None  # candidates of the generations after this one
         self._paid = 0  # evaluations done in this session, for the rate
-        self._evaluating_since = heartbeat.seconds
+        self._evaluating_since = 0.0
+        self._body: Mapping[str, Any] | None = None  # of the checkpoint that was restored
+        self._restored = False
         self.ended: str | None = None
 
     def steps(self) -> Iterator[Work | Generation]:
@@ -91,7 +93,12 @@ class Session:
 
         Yields work, which must be done before the next step is asked for, and each generation when it is finished.
         """
-        index = self._restore() + 1
+        if not self._restored:
+            self.restore()
+        line = None if self._body is None else self._body["generation"]
+        self._recorder.align_generations(line)
+        self._evaluating_since = self._heartbeat.seconds
+        index = 0 if line is None else int(line["generation"]) + 1
         tables_due = 0.0
         while not self._over(index):
             offspring = self._ask(index)
@@ -117,19 +124,22 @@ class Session:
             self.ended = STOPPED
         self._results.write_tables(self._archive)
 
-    def _restore(self) -> int:
-        """Continue from the newest whole checkpoint, or from the history alone; return the last finished generation."""
+    def restore(self) -> None:
+        """Continue from the newest whole checkpoint, or from the history alone; nothing is written.
+
+        Raises:
+            RunCorrupt: The files of the run do not fit together.
+        """
         known = self._recorder.run.evaluations()
-        body = self._recorder.newest_checkpoint()
-        self._recorder.align_generations(None if body is None else body["generation"])
+        self._body = body = self._recorder.newest_checkpoint()
         until = 0 if body is None else int(body["evolution"]["next_id"])
         # Only what came after the checkpoint will be asked for again, and is recalled instead of paid.
         self._evaluator = self._recalling([each for each in known if each.candidate.id >= until])
         if body is None:
             self._heartbeat.update(generation=0, evaluated=0, failed=0, front=0, hypervolume=None, best={})
-            return -1
-        self._restore_from(body, [each for each in known if each.candidate.id < until])
-        return int(body["generation"]["generation"])
+        else:
+            self._restore_from(body, [each for each in known if each.candidate.id < until])
+        self._restored = True
 
     def _recalling(self, unfinished: Sequence[Evaluation]) -> Evaluator:
         known = [*unfinished, *self._recorder.run.remeasured().values()]

@@ -11,7 +11,8 @@ import secrets
 import shutil
 import socket
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
 from functools import cache, cached_property
@@ -113,10 +114,26 @@ class Recorder:
                 raise _taken(chosen, runs) if path.exists() else error from None
         return cls(path)
 
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the run's lock and write nothing, so that whatever a resume is refused for is found out first.
+
+        Raises:
+            TrustError: A symbolic link lies in the run.
+            RunLocked: Another process writes it.
+        """
+        refuse_links(self.path)
+        self._acquire()
+        try:
+            yield
+        finally:
+            self._lock.release()
+
     def __enter__(self) -> Self:
         refuse_links(self.path)
         self._acquire()
         try:
+            self._sign_lock()
             self._sweep()
             self._history = self._opened("history.jsonl")
             self._remeasured = self._opened("remeasured.jsonl")
@@ -135,12 +152,15 @@ class Recorder:
                 raise RunLocked(
                     f"run {self.path.name} is being written by {_holder(holder)}; wait for it or stop it"
                 ) from None
+
+    def _sign_lock(self) -> None:
+        """Say who writes, for those who are turned away."""
         who = {
             "host": socket.gethostname(),
             "pid": os.getpid(),
             "since": datetime.now(UTC).isoformat(timespec="seconds"),
         }
-        write_atomically(holder, json.dumps(who))
+        write_atomically(self.path / ".lock.json", json.dumps(who))
 
     def _sweep(self) -> None:
         """Remove what a killed process left half-written; safe, because the lock is ours."""
@@ -167,7 +187,9 @@ class Recorder:
             self._lock.release()
 
     def _warn(self, text: str) -> None:
-        """Keep what a person should know of the files, and say it at once: what follows may take hours."""
+        """Keep what a person should know of the files, and say it at once and once: what follows may take hours."""
+        if text in self.warnings:
+            return
         self.warnings.append(text)
         log.warning("run %s: %s", self.path.name, text)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 
 import ray
 from ray.exceptions import OutOfMemoryError, RayError, RayTaskError
@@ -41,6 +42,7 @@ class RayActors:
         start_limit: Seconds for Ray to answer, and for a worker to be placed and set up.
         retries: How often a candidate that was alone when its worker died is tried again.
         chunk: Candidates per task; None to derive it from the number of workers.
+        beside: Folders beside a config in which code may lie; workers look there last, as this process does.
     """
 
     def __init__(
@@ -56,7 +58,9 @@ class RayActors:
         start_limit: float,
         retries: int,
         chunk: int | None,
+        beside: Sequence[Path] = (),
     ) -> None:
+        self._beside = beside
         self.workers = workers or 0
         self._wanted = workers
         self._share = Share(cpus_per_worker, gpus_per_worker)
@@ -109,7 +113,7 @@ class RayActors:
             self._share,
             threads=self._threads,
             start_limit=self._start_limit,
-            preparation=(import_path(), box, self._device, self._threads),
+            preparation=(import_path(self._beside), box, self._device, self._threads),
             session=self._connection.session,
         )
         while not self._pool.free:

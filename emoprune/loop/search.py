@@ -191,7 +191,7 @@ class Search:
             else:
                 check_early(self.config, problem, self._runs, self._name)
             before = self._checked(problem)
-            backend = build_backend(self.config.evaluation)
+            backend = build_backend(self.config.evaluation, self.config.origin.folders)
             stack.callback(backend.close)
             backend.open()
             if self._recorder is None:  # a run folder appears only when the workers can be had

@@ -343,16 +343,15 @@ def doctor(
 @app.command()
 def report(run: RunArgument = "latest", *, runs: RunsOption = Path("runs"), as_json: JsonOption = False) -> None:
     """Write report.html, one file for offline reading."""
+    from emoprune.cli import output
     from emoprune.report.page import write_page
 
     opened = _opened(run, runs)
     path = write_page(opened, opened.path / "report.html")
     if as_json:
-        from emoprune.cli import output
-
         output.write_object("report", {"run": opened.name, "path": str(path)})
     else:
-        typer.echo(path)
+        typer.echo(output.printable(str(path)))
 
 
 @app.command("list")

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import shlex
 import sys
+import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
 
 from emoprune.doctor.checks import Check, Health, worst
 from emoprune.run import Run
@@ -20,6 +22,7 @@ if TYPE_CHECKING:  # pandas takes longer to import than `emoprune status` may ta
 __all__ = [
     "Paper",
     "RunThen",
+    "Screen",
     "audit",
     "checks",
     "front_csv",
@@ -89,10 +92,21 @@ def _lines(members: Mapping[str, Any], indent: str) -> Iterator[str]:
 
 def printable(text: str) -> str:
     """Return `text` without what could steer a terminal: control characters other than line ends, direction marks."""
-    return "".join(character for character in text if character == "\n" or character.isprintable())
+    if text.isprintable():
+        return text
+    return "".join(each for each in text if each == "\n" or each.isprintable() or unicodedata.category(each) == "Zs")
 
 
-class Paper(Console):
+class Screen(Console):
+    """A terminal as rich writes to it, on which nothing that a run says can steer it."""
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterator[Segment]:
+        """Yield what is drawn; its texts are made printable, whoever wrote them."""
+        for segment in super().render(renderable, options):
+            yield segment if segment.control else segment._replace(text=printable(segment.text))
+
+
+class Paper(Screen):
     """Standard output as rich writes to it; a reader who leaves is reported, and not taken for the program's end."""
 
     def on_broken_pipe(self) -> None:
@@ -136,10 +150,11 @@ def front_json(run: Run, *, wide: bool) -> None:
 
 
 def front_csv(run: Run, *, wide: bool) -> None:
-    """Write the front as CSV, with the columns of pareto.csv."""
+    """Write the front as CSV, with the columns of pareto.csv; on a terminal, what is not printable is left out."""
     from emoprune.run.frames import without_formulas
 
-    sys.stdout.write(without_formulas(_frame(run, wide=wide)).to_csv(index=False, lineterminator="\n"))
+    text = without_formulas(_frame(run, wide=wide)).to_csv(index=False, lineterminator="\n")
+    sys.stdout.write(printable(text) if sys.stdout.isatty() else text)
 
 
 def _frame(run: Run, *, wide: bool) -> pd.DataFrame:

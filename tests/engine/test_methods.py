@@ -377,6 +377,19 @@ class TestMenu:
         assert found["silent"] == {"unusable": "it does not say what it is"}
         assert "cannot be imported" in found["gone"]["unusable"]
 
+    def test_a_person_sees_a_line_for_each_under_what_it_is_for(self, emoprune: Command) -> None:
+        shown = emoprune("list", "methods").out
+        lines = [line.split() for line in shown[shown.index("references for sack") :].splitlines()]
+        assert lines[:3] == [
+            ["references", "for", "sack"],
+            ["heaviest", "Leaves", "out", "the", "heaviest.", "2302.05601"],
+            ["nothing", "Finds", "nothing.", "training"],
+        ]
+        assert "elsewhere  Serves another problem." in shown
+        assert "unusable: it does not say what it is" in shown
+        assert not any(line.endswith(" ") for line in shown.splitlines())
+        assert max(map(len, shown.splitlines())) > 120, "nobody looks, so nothing is cut"
+
     def test_they_are_chosen_by_problem_paper_and_whether_they_train(self, emoprune: Command) -> None:
         assert list(self.listed(emoprune, "--serves", "sack")["references"]) == ["heaviest", "sack.nothing"]
         assert list(self.listed(emoprune, "--serves", "sack", "--tuning-free")["references"]) == ["heaviest"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import torch
@@ -34,13 +34,14 @@ class Measures:
     """Which measures are objectives, and at most how large some may be.
 
     Bounds are by measure, or as `<measure>-share` in shares of the unpruned network's; `unpruned` holds its macs,
-    parameters and bytes. `known` are the measures that may be asked for.
+    parameters and bytes. `known` are the measures that may be asked for, `needed` those that a row takes.
     """
 
     objective_names: tuple[str, ...]
     at_most: Mapping[str, float]
     unpruned: Mapping[str, float]
     known: Known
+    needed: frozenset[str] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         names = self.objective_names
@@ -52,6 +53,8 @@ class Measures:
             self._check_known("at_most", name)
             if not bound > 0:
                 raise ConfigError(f"at_most: {name}: expected a bound above 0, found {bound}")
+        needed = frozenset(names) | {self._measure(name) for name in self.at_most}
+        object.__setattr__(self, "needed", needed)
 
     def _check_known(self, option: str, name: str) -> None:
         shares = [f"{own}{SHARE}" for own, measure in self.known.items() if getattr(measure, "shares", False)]
@@ -119,11 +122,6 @@ class Measures:
         """The first objective of `SCORED`, which say how good the outputs are; the error if none does."""
         scored: tuple[Literal["error", "loss", "kl"], ...] = ("error", "loss", "kl")
         return next((own for name in self.objective_names for own in scored if own == name), "error")
-
-    @property
-    def needed(self) -> frozenset[str]:
-        """The measures that a row takes."""
-        return frozenset(self.objective_names) | {self._measure(name) for name in self.at_most}
 
     def need(self, *what: Needs) -> bool:
         """Whether some measure that a row takes needs one of these."""

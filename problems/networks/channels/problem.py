@@ -50,7 +50,7 @@ class Channels:
         self._method = Method.of(own)
         self._task = NetworkTask(own)
         check_prunable(self._task.structure)
-        self._task.check_references(self._method.references)
+        self._task.measures.check_references(self._method.references)
         self._levels = WidthLevels.of(self._task.structure.groups, own.widths, own.round_to, own.smallest)
         self._kept: ChannelsPrepared | None = None
         self._seed = 0
@@ -235,7 +235,7 @@ class Channels:
             self._task.data.train,
             self._levels.table,
             seed,
-            self._task.measures.quality,
+            self._task.quality,
             self._task.recipe.epochs,
         )
         found: Audit = audit(front)

@@ -179,6 +179,7 @@ class HeadsAndNeurons(TransformerProblem):
             self.loaded.device,
             self._options,
             self.quality,
+            self.seen,
             seed,
             folder,
             lambda: adjusting(self.open(), self._own.repair, (), self._orders),

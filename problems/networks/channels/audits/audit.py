@@ -19,9 +19,10 @@ from emoprune.problems.networks.channels.audits.scratch import (
     criterion_finding,
     shape_finding,
 )
-from emoprune.problems.networks.channels.audits.trials import Measure, Setting, Subject, Trials
+from emoprune.problems.networks.channels.audits.trials import Setting, Subject, Trials
 from emoprune.problems.networks.channels.slicer import Slicer
 from emoprune.problems.networks.evaluation.cost import CostModel
+from emoprune.problems.networks.evaluation.quality import ERROR, Quality
 from emoprune.problems.networks.recovery.images import TrainingImages
 from emoprune.problems.networks.recovery.plan import Plan
 from emoprune.space import IntArray
@@ -86,12 +87,12 @@ class FineTuned:
         for name, least in (("bands", 1), ("siblings", 0), ("scratch_points", 1)):
             if getattr(self, name) < least:
                 raise ConfigError(f"{name}: expected {least} or more, found {getattr(self, name)}")
-        self._trials(0, "error")
+        self._trials(0, ERROR)
         if self.scratch:
             self._from_scratch(None)
 
-    def _trials(self, seed: int, measure: Measure) -> Trials:
-        return Trials(Plan(self.epochs, self.rate, self.batch), self.repeats, seed, measure)
+    def _trials(self, seed: int, quality: Quality) -> Trials:
+        return Trials(Plan(self.epochs, self.rate, self.batch), self.repeats, seed, quality)
 
     def _from_scratch(self, unpruned: float | None) -> FromScratch:
         return FromScratch(self.scratch_epochs or unpruned or SCRATCH_EPOCHS, self.scratch_rate, self.scratch_cap)
@@ -107,7 +108,7 @@ class FineTuned:
         groups = len(bench.structure.groups)
         if widths.ndim != 2 or widths.shape[1] != groups or len(widths) < 2:
             raise ConfigError(f"audit: expected at least 2 candidates of {groups} widths, found shape {widths.shape}")
-        model, trials = CostModel.of(bench.network, bench.structure), self._trials(front.seed, front.measure)
+        model, trials = CostModel.of(bench.network, bench.structure), self._trials(front.seed, front.quality)
         images = TrainingImages.load(front.training, bench.device, self.training_images)
         slicer, setting = front.slicer_of(front.scores), Setting(bench, front.runner, images, trials)
         anchors = widths[_inner(len(widths), self.bands)] if self.siblings else widths[:0]
@@ -157,8 +158,8 @@ def _none_of_equal_cost() -> Finding:
 
 
 def _subjects(slicer: Slicer, model: CostModel, widths: IntArray) -> list[Subject]:
-    costs = model.macs(widths).tolist() if len(widths) else []
-    return [Subject(slicer.variant(own), float(macs)) for own, macs in zip(widths, costs, strict=True)]
+    counts = [model.counted(own[np.newaxis]) for own in widths]
+    return [Subject(slicer.variant(own), each["macs"], counts=each) for own, each in zip(widths, counts, strict=True)]
 
 
 def _joined(found: Audit, shapes: ShapeTrials, model: CostModel, widths: IntArray) -> Audit:

@@ -12,6 +12,7 @@ from emoprune.errors import ConfigError
 from emoprune.problems.networks.channels.audits.comparison import Arm
 from emoprune.problems.networks.channels.audits.contract import ChannelFront
 from emoprune.problems.networks.channels.audits.matching import TOLERANCE, matched_widths
+from emoprune.problems.networks.channels.audits.options import FineTunedOptions
 from emoprune.problems.networks.channels.audits.proxy import Matched, audit_proxy
 from emoprune.problems.networks.channels.audits.scratch import (
     FromScratch,
@@ -46,42 +47,15 @@ SCRATCH_EPOCHS = 30.0  # where nobody knows how long the unpruned network was tr
     training=True,
 )
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FineTuned:
+class FineTuned(FineTunedOptions):
     """Hold what the search measured against fine-tuned networks, and inherited weights against fresh ones.
 
     Candidates along the front, and networks of random widths that cost as much as some of them, are fine-tuned; what
     the search measured on `search` is held against what they then score on `test`.
 
-    Args:
-        epochs: Of fine-tuning.
-        repeats: How often each network is fine-tuned, with other seeds.
-        rate: The highest learning rate of fine-tuning.
-        batch: Images per step.
-        training_images: At most so many are trained on; None takes all.
-        bands: At how many costs random networks are drawn.
-        siblings: How many of them at each cost, beside the candidate itself; 0 draws none.
-        scratch: Also train shapes from scratch, which takes many times as long.
-        scratch_points: How many shapes, the front's ends among them.
-        scratch_epochs: How long from scratch; None takes what the unpruned network was trained for here, or 30.
-        scratch_rate: The highest learning rate from scratch.
-        scratch_cap: At equal compute a small shape is trained at most so many times longer.
-
     Raises:
         ConfigError: An option is out of range.
     """
-
-    epochs: float = 3.0
-    repeats: int = 3
-    rate: float = 0.02
-    batch: int = 64
-    training_images: int | None = 5000
-    bands: int = 2
-    siblings: int = 6
-    scratch: bool = False
-    scratch_points: int = 3
-    scratch_epochs: float | None = None
-    scratch_rate: float = 0.1
-    scratch_cap: float = 8.0
 
     def __post_init__(self) -> None:
         for name, least in (("bands", 1), ("siblings", 0), ("scratch_points", 1)):

@@ -32,6 +32,7 @@ HEADS, RATIOS, BITS = "heads-and-neurons", "transformer-weight-ratios", "transfo
 # Exports are checked with the problems: each loads what was written in a fresh process.
 PART = {"genomes": 1, "test_an_export_writes_files_and_leaves_the_problem_as_it_was": None}
 RECOVERY = {"shared": {"epochs": 0.1}, "pytestmark": pytest.mark.usefixtures("unverified")}
+DRAWN = {"k-prune": {"blind": True, "ordered": True}, "random": {"blind": True}}
 CHECKED: list[tuple[str, str, Mapping[str, Any]]] = [
     ("criterion", HEADS, PART),
     ("reference", HEADS, PART),
@@ -55,7 +56,8 @@ for _kind, _problem, _members in CHECKED:
     for _name in methods_of(_kind, _problem):
         # What is measured with a clock is another number each time, and has tests of its own.
         if not _name.startswith("milliseconds"):
-            globals()[f"Test {_kind} {_name} of {_problem}"] = conformance(_kind, _name, _problem, **_members)
+            _own = {**_members, **DRAWN.get(_name, {})}
+            globals()[f"Test {_kind} {_name} of {_problem}"] = conformance(_kind, _name, _problem, **_own)
 
 
 @pytest.fixture

@@ -91,7 +91,7 @@ def left_out(bench: Bench, runner: Runner, count: int) -> list[LeftOut]:
         drawn = np.sort(rng.choice(units, min(count, units), replace=False))
         variants = []
         for unit in drawn:
-            kept = structure.full
+            kept = list(structure.full)
             kept[group] = np.delete(kept[group], unit)
             variants.append(slicer.variant_of(kept))
         found.append(LeftOut(group, drawn, losses(runner, bench, variants) - whole))

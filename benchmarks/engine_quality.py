@@ -12,7 +12,7 @@ from typing import Protocol
 
 import numpy as np
 from engines import deap_nsga2, ours, pymoo_nsga2, random_search
-from scipy.stats import mannwhitneyu, wilcoxon  # type: ignore[import-untyped]  # scipy ships no types
+from scipy.stats import mannwhitneyu, wilcoxon
 from shared.judging import Judge, Plan, Witness
 from shared.landscapes import FloatArray, KeptAndLost, Knapsack, Landscape
 from shared.processes import progress

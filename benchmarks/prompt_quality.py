@@ -160,7 +160,8 @@ def _chosen(judge: Judge, counted: Counted) -> IntArray:
 def _best_of(judge: Judge, best: IntArray) -> IntArray:
     """Return the best on the dev rows, of equal ones the shortest."""
     rows = judge.rows(best, Split.SELECT)
-    return best[np.lexsort((rows[:, 1], -rows[:, 0]))[0]]
+    chosen: IntArray = best[np.lexsort((rows[:, 1], -rows[:, 0]))[0]]
+    return chosen
 
 
 def _points(judge: Judge, counted: Counted, chosen: IntArray) -> list[list[float]]:

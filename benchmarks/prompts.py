@@ -58,7 +58,8 @@ def published(problem: PromptTokens, genome: IntArray) -> list[int]:
     with torch.inference_mode():
         batch = tokenizer(texts, return_tensors="pt", padding=True)
         logits = scorer.local.model(**batch).logits[:, -1]
-    return logits[:, list(task.data.task.choices.tokens)].argmax(dim=1).tolist()
+    found: list[int] = logits[:, list(task.data.task.choices.tokens)].argmax(dim=1).tolist()
+    return found
 
 
 def ours(problem: PromptTokens, genome: IntArray) -> list[int]:
@@ -66,7 +67,8 @@ def ours(problem: PromptTokens, genome: IntArray) -> list[int]:
     task = problem._task  # noqa: SLF001  # predictions are not among what a search returns
     prompted = task.scoring().prompted(problem._template(genome), Split.SEARCH)  # noqa: SLF001
     rows = np.arange(len(task.data.parts[Split.SEARCH]))
-    return prompted.choices(rows).argmax(axis=1).tolist()
+    found: list[int] = prompted.choices(rows).argmax(axis=1).tolist()
+    return found
 
 
 def rows_only(problem: PromptTokens, genome: IntArray) -> list[int]:

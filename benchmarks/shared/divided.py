@@ -108,7 +108,7 @@ class Judge:
         for key, own in zip(keys, kept, strict=True):
             if key not in found:
                 counted = self._task.counted(_widths(own))
-                (row,) = self._task.rows(self._held, [self._slicer.variant_of(own)], [counted], split)
+                (row,) = self._held.rows([self._slicer.variant_of(own)], [counted], split)
                 if isinstance(row, Failure):
                     raise ValueError(row.reason)
                 found[key] = [float(value) for value in row]
@@ -118,7 +118,7 @@ class Judge:
         """Return the hypervolume on the test split of the front by `values`, (n, 2), as a share of the whole box."""
         if not len(kept):
             return 0.0
-        front = [kept[row] for row in np.flatnonzero(non_dominated(values))]
+        front = [kept[row] for row in np.flatnonzero(non_dominated(values)).tolist()]
         return hypervolume(self.rows(front, Split.TEST) / self._worst, np.ones(2))
 
     def cost(
@@ -188,7 +188,7 @@ class Trace:
         Parts' errors are of other images and statistics: once whole networks are known, they alone count.
         """
         known = known & self.whole if (known & self.whole).any() else known
-        return judge.volume([self.kept[row] for row in np.flatnonzero(known)], self.values[known])
+        return judge.volume([self.kept[row] for row in np.flatnonzero(known).tolist()], self.values[known])
 
 
 def run_name(plan: Plan, seed: int) -> str:

@@ -67,7 +67,7 @@ class Setting:
         """Return the problem with a criterion and a repair."""
         return HeadsAndNeurons(
             model=self.model,
-            task=self.task,  # type: ignore[arg-type]  # one of its words
+            task=self.task,
             data=self.data,
             length=self.length,
             calibration=self.calibration,
@@ -76,7 +76,7 @@ class Setting:
             test=64,
             levels=16,
             criterion=criterion,
-            repair=repair,  # type: ignore[arg-type]  # one of its words
+            repair=repair,
             references=list(references),
             percentages=list(self.sizes),
             objectives=[self.measure, self.cost],

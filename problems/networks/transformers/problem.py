@@ -21,7 +21,7 @@ from emoprune.problems.networks.evaluation.measures import Measures
 from emoprune.problems.networks.evaluation.objectives.contract import COUNTS, Built, needs
 from emoprune.problems.networks.evaluation.quality import Quality
 from emoprune.problems.networks.transformers.anatomy.narrowing import Adjust, Narrower
-from emoprune.problems.networks.transformers.anatomy.structure import BlockPlan
+from emoprune.problems.networks.transformers.anatomy.structure import Anatomy, BlockPlan
 from emoprune.problems.networks.transformers.data.batches import CALIBRATION, Batch, Parts, digest_of
 from emoprune.problems.networks.transformers.export.export import Facts, export_model
 from emoprune.problems.networks.transformers.export.folders import Exported, PackedLayer
@@ -80,7 +80,7 @@ class TransformerProblem:
         self._weights: dict[str, torch.Tensor] = {}
         self._held: Loaded | None = None
         self._cost_model = own.cost_model
-        self._unpruned = self._cost_model.counted(self._whole)
+        self._unpruned = self._cost_model.counted(_whole(own.anatomy))
         chosen = tuple(options.objectives) or (own.task.default_objective, cost)
         self._measures: Measures = measures_of(
             options.problem, chosen, options.at_most or {}, self._unpruned, own.task.scored
@@ -181,8 +181,7 @@ class TransformerProblem:
 
     @property
     def _whole(self) -> list[BlockPlan]:
-        anatomy = self.open().anatomy
-        return [anatomy.whole(number) for number in range(len(anatomy.blocks))]
+        return _whole(self.open().anatomy)
 
     def _taught(self, split: Split) -> list[torch.Tensor]:
         """Return what the unpruned model's last hidden states are made of, which `kl` is held against."""
@@ -319,3 +318,7 @@ class TransformerProblem:
     def __getstate__(self) -> dict[str, Any]:
         # Workers load for themselves; sending the model would send it once for each of them.
         return {**vars(self), "_held": None, "_opened": None}
+
+
+def _whole(anatomy: Anatomy) -> list[BlockPlan]:
+    return [anatomy.whole(number) for number in range(len(anatomy.blocks))]

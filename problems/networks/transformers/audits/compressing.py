@@ -13,7 +13,7 @@ from torch import nn
 from emoprune.problems.networks.transformers.anatomy.narrowing import Adjust
 from emoprune.problems.networks.transformers.anatomy.structure import BlockPlan
 from emoprune.problems.networks.transformers.export.folders import PackedLayer, own_state, serialised
-from emoprune.problems.networks.transformers.repair.adjusting import packed_layers, rounded
+from emoprune.problems.networks.transformers.repair.adjusting import packed_layers, rounding
 from emoprune.problems.networks.transformers.tasks.opening import Opened
 
 __all__ = ["Compressed", "Compressor"]
@@ -73,14 +73,7 @@ class Compressor:
     def _compressed(self, family: str, name: str, plans: Sequence[BlockPlan], bits: int) -> Compressed:
         """Return a narrowed and rounded model; its weights are packed as an export packs them."""
         coded = [replace(plan, bits=bits) for plan in plans]
-        blocks: Any = self._opened.task.model.get_submodule(self._opened.anatomy.path)
-
-        def adjust(number: int, plan: BlockPlan, tensors: Mapping[str, torch.Tensor]) -> Mapping[str, torch.Tensor]:
-            changed = dict(tensors) | dict(self._adjust(number, plan, tensors) if self._adjust else {})
-            anatomy = self._opened.anatomy.blocks[number]
-            return rounded(blocks[number], anatomy, plan, changed) if plan.bits != 32 else changed
-
-        model = self._opened.narrower(adjust).narrowed(coded)
+        model = self._opened.narrower(rounding(self._opened, self._adjust)).narrowed(coded)
         layers = packed_layers(self._opened, coded, self._adjust)
         return Compressed(family, name, file_bytes(model, layers), self._measured(model, coded))
 

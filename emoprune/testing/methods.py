@@ -24,6 +24,7 @@ from emoprune.testing.promises import require
 
 __all__ = [
     "AuditConformance",
+    "CriterionConformance",
     "MethodConformance",
     "ObjectiveConformance",
     "PartConformance",
@@ -102,6 +103,28 @@ class PartConformance(MethodConformance, ProblemConformance):
     def problem(self) -> Problem:
         """Return the sample, which uses the method."""
         return self.sample(**{self.kind: self.given()})
+
+
+class CriterionConformance(PartConformance):
+    """Checks of a method that ranks units.
+
+    Attributes:
+        blind: Whether scores may stay where they are when units change places, as random ones do.
+        ordered: Whether the order of the calibration batches may change scores by more than rounding.
+        tolerance: By how much of the largest score rounding may change one; None for what the problem takes for it.
+    """
+
+    blind: ClassVar[bool] = False
+    ordered: ClassVar[bool] = False
+    tolerance: ClassVar[float | None] = None
+
+    def test_it_scores_every_unit_by_its_evidence_and_leaves_it_alone(self) -> None:
+        """As the problem checks it on small networks of its own; where it has no such check, nothing is asked."""
+        served = self.served()
+        if self.kind in plugins.serving("check", served):
+            check = plugins.find("check", self.kind, served)
+            flags = {"blind": self.blind, "ordered": self.ordered, "tolerance": self.tolerance}
+            check(lambda: plugins.method(self.kind, self.given(), served), **flags)
 
 
 class ReferenceConformance(PartConformance):
@@ -195,6 +218,7 @@ class AuditConformance(MethodConformance):
 
 
 _CLASSES: Mapping[str, type[MethodConformance]] = {
+    "criterion": CriterionConformance,
     "reference": ReferenceConformance,
     "objective": ObjectiveConformance,
     "recovery": RecoveryConformance,

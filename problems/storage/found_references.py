@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from emoprune.contracts import Found, MeasuredErrors, Reference, ReferenceMethod, Starts, SurveyingMethod
+from emoprune.contracts import FloatArray, Found, MeasuredErrors, Reference, ReferenceMethod, Starts, SurveyingMethod
 from emoprune.errors import ContractError
 from emoprune.space import IntArray, Space
 
-__all__ = ["Methods", "each_once", "found_by", "found_unmeasured", "in_turns", "measuring", "picked_by"]
+__all__ = ["Methods", "each_once", "found_by", "found_unmeasured", "in_turns", "measured_by", "measuring", "picked_by"]
 
 _log = logging.getLogger("emoprune")
 
@@ -75,6 +75,12 @@ def in_turns(methods: Methods, found: Mapping[str, Sequence[Reference]], with_ta
 def measuring(methods: Methods) -> list[str]:
     """Return the names of the methods that pick from what was measured."""
     return [name for name, method in methods.items() if isinstance(method, SurveyingMethod)]
+
+
+def measured_by(space: Space, genomes: IntArray, errors: FloatArray) -> MeasuredErrors:
+    """Return what looks up the error of genomes among those measured, (n, genes) and (n,), NaN where none was."""
+    known = dict(zip(space.keys(genomes), np.nan_to_num(errors, nan=np.inf).tolist(), strict=True))
+    return lambda wanted: np.array([known.get(key, np.inf) for key in space.keys(wanted)])
 
 
 def picked_by(methods: Methods, inputs: Any, starts: Mapping[str, Starts], measured: MeasuredErrors) -> list[Reference]:

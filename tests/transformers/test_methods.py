@@ -22,6 +22,7 @@ from emoprune.problems.networks.transformers.anatomy.narrowing import Adjust
 from emoprune.problems.networks.transformers.anatomy.structure import BlockPlan
 from emoprune.problems.networks.transformers.audits.contract import TransformerFront
 from emoprune.problems.networks.transformers.criteria.contract import TransformerEvidence
+from emoprune.problems.networks.transformers.data.batches import Batch
 from emoprune.problems.networks.transformers.heads_and_neurons import HeadsAndNeurons
 from emoprune.problems.networks.transformers.measures import SeenTransformer
 from emoprune.problems.networks.transformers.problem import TransformerProblem
@@ -35,6 +36,7 @@ from emoprune.testing import MethodConformance, conformance
 HEADS, RATIOS, BITS = PROBLEMS = "heads-and-neurons", "transformer-weight-ratios", "transformer-bit-widths"
 # Exports are checked with the problems: each loads what was written in a fresh process.
 PART = {"genomes": 1, "test_an_export_writes_files_and_leaves_the_problem_as_it_was": None}
+DRAWN: Mapping[str, Mapping[str, Any]] = {"k-prune": {"blind": True, "ordered": True}, "random": {"blind": True}}
 OTHERS: Mapping[str, Mapping[str, Any]] = {
     "recovery": {"shared": {"epochs": 0.1}, "pytestmark": pytest.mark.usefixtures("unverified")},
     "audit": {},
@@ -69,7 +71,7 @@ METHODS = [
 
 # Each method is tried on each problem that it serves, so one that is added is covered by being installed.
 for _kind, _name, _problem in METHODS:
-    _members = {"sample": classmethod(copied), **OTHERS.get(_kind, PART)}
+    _members = {"sample": classmethod(copied), **OTHERS.get(_kind, PART), **DRAWN.get(_name, {})}
     globals()[f"Test {_kind} {_name} of {_problem}"] = conformance(_kind, _name, _problem, **_members)
 
 
@@ -177,6 +179,23 @@ class Hesitation:
         with torch.no_grad():
             outputs = torch.cat([seen.task.outputs(seen.network, batch) for batch in seen.batches]).double()
         return float(torch.distributions.Categorical(logits=outputs).entropy().mean())
+
+
+@about("measurement", ["network"], serves=[HEADS, RATIOS], cost="one pass over the batches")
+class Right(Hesitation):
+    """Share of tokens that are foretold."""
+
+    unit = ""
+    direction = Direction.MAXIMISE
+    quality: ClassVar[bool] = True
+
+    def __call__(self, seen: SeenTransformer) -> float:
+        right = torch.cat([self._right(seen, batch.inputs["input_ids"], batch) for batch in seen.batches])
+        return float(right.double().mean())
+
+    def _right(self, seen: SeenTransformer, ids: torch.Tensor, batch: Batch) -> torch.Tensor:
+        with torch.no_grad():
+            return seen.task.outputs(seen.network, batch)[:, :-1].argmax(dim=-1) == ids[:, 1:]
 
 
 @about("recovery", ["weights"], serves=[HEADS, RATIOS], cost="nothing is run")
@@ -303,6 +322,41 @@ def test_a_stranger_s_audit_is_given_the_front(tmp_path: Path) -> None:
     candidates = [Candidate(number, problem.space.full, 0, "random") for number in range(2)]
     (finding,) = problem.audit(candidates, tmp_path, 1, method="mine:Counted").findings
     assert finding.value == 2 * sum(problem.open().anatomy.units[::2])
+
+
+@pytest.mark.usefixtures("_strangers")
+def test_a_stranger_s_quality_is_what_references_are_picked_and_fronts_audited_by(tmp_path: Path) -> None:
+    found = {}
+    for name in ("error", "mine:Right"):
+        problem = heads_and_neurons(references=["mine:BestOf"], objectives=["parameters", name])
+        problem.prepare(tmp_path / name.replace(":", "-"), 1)
+        problem.setup("cpu", 1)
+        genomes = problem.starts()
+        rows = np.array(problem.evaluate(genomes, np.zeros(len(genomes), dtype=np.uint64), Split.SEARCH))
+        (best,) = problem.surveyed(genomes, rows)
+        candidates = [Candidate(number, genome, 0, "random") for number, genome in enumerate(genomes)]
+        audit = problem.audit(candidates, tmp_path, 1, method="samples-and-domains", families=True)
+        found[name] = (rows[:, 1], best.genome.tolist(), audit)
+    (errors, one, of_error), (shares, other, of_right) = found.values()
+    assert shares == pytest.approx(1 - errors)
+    assert np.ptp(shares) > 0
+    assert one == other == genomes[int(shares.argmax())].tolist()
+    tau = next(each for each in of_right.findings if each.name == "Kendall tau of Right, search to test")
+    assert tau.value == next(each.value for each in of_error.findings if each.name.startswith("Kendall tau of error"))
+    beaten = [[each.value for each in own.findings if each.name.startswith("beaten")] for own in (of_error, of_right)]
+    assert beaten[0] == beaten[1]
+    assert any("a higher Right than" in each.sentence for each in of_right.findings)
+    title = "families at their real bytes"
+    for row, mirrored in zip(of_error.tables[title], of_right.tables[title], strict=True):
+        assert mirrored["Right on test"] == pytest.approx(1 - row["error on test"], abs=2e-5)
+    kept = next(row for row in of_right.tables["other data"] if row["number"] == 1)
+    assert "Right on its own test part" in kept
+
+
+@pytest.mark.usefixtures("_strangers")
+def test_a_reference_that_picks_by_quality_needs_an_objective_that_says_it() -> None:
+    with pytest.raises(ConfigError, match="'mine:BestOf' picks by how good outputs are, which none of the objectives"):
+        heads_and_neurons(references=["mine:BestOf"], objectives=["parameters", "mine:Hesitation"])
 
 
 @pytest.mark.parametrize(

@@ -188,6 +188,7 @@ class HeadsAndNeurons(TransformerProblem):
             self.loaded.device,
             self._options,
             self.quality,
+            self.seen,
             seed,
             folder,
             self._repair,

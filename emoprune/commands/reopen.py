@@ -8,9 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from pydantic import ValidationError
+
 from emoprune.config import Config
 from emoprune.contracts import Prepared, Problem
-from emoprune.errors import ConfigError, RunNotFound
+from emoprune.errors import ConfigError, RunCorrupt, RunNotFound
 from emoprune.loop.build import build_problem
 from emoprune.loop.checks import check_unchanged
 from emoprune.loop.trust import check_trust
@@ -62,7 +64,7 @@ def reopened(run: Run, problem: Problem | None, *, call: str, trust_code: bool) 
     if problem is None and is_given(run.config["problem"]["name"]):
         work = call.partition("(")[0].rpartition(".")[2]
         raise ConfigError(f"run {run.name} was given its problem as an object; {work} from Python: {call}")
-    config = Config.model_validate(run.config)
+    config = _config_of(run)
     with importable_from(*run.code_folders):
         yield build_problem(config) if problem is None else problem
 
@@ -73,7 +75,7 @@ def ready(problem: Problem, run: Run, device: str) -> None:
     Raises:
         ConfigError: The problem changed since the run was begun.
     """
-    config = Config.model_validate(run.config)
+    config = _config_of(run)
     if isinstance(problem, Prepared):
         problem.prepare(run.path / "problem", config.search.seed)
     check_unchanged(problem, run)
@@ -82,4 +84,17 @@ def ready(problem: Problem, run: Run, device: str) -> None:
 
 def seed_of(run: Run) -> int:
     """Return the run's seed."""
-    return Config.model_validate(run.config).search.seed
+    return _config_of(run).search.seed
+
+
+def _config_of(run: Run) -> Config:
+    """Return the run's config as it is in force.
+
+    Raises:
+        RunCorrupt: It is none.
+    """
+    try:
+        return Config.model_validate(run.config)
+    except ValidationError as error:
+        place = f"{run.path / 'config.resolved.json'}: {'.'.join(map(str, error.errors()[0]['loc']))}"
+        raise RunCorrupt(f"{place}: {error.errors()[0]['msg']}; restore the file from a copy") from error

@@ -22,7 +22,7 @@ from emoprune.config.settings import (
     resolved,
     stage_settings,
 )
-from emoprune.config.source import example_text
+from emoprune.config.source import example_text, meaning
 
 __all__ = [
     "ALLOWED_ON_RESUME",
@@ -38,6 +38,7 @@ __all__ = [
     "import_targets",
     "json_schema",
     "load",
+    "meaning",
     "resolved",
     "stage_settings",
 ]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import json
 import logging
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
@@ -25,7 +24,7 @@ from emoprune.records import Generation, State
 from emoprune.run import Run
 from emoprune.run.heartbeat import Heartbeat, continuing, watched
 from emoprune.run.recorder import Recorder, environment
-from emoprune.storage import write_atomically
+from emoprune.storage import write_sealed
 
 __all__ = ["STAGES", "Measuring", "Staging", "side_by_side"]
 
@@ -120,8 +119,7 @@ class Staging:
             "tables": {title: [dict(row) for row in rows] for title, rows in known.tables.items()},
             "notes": list(known.notes),
         }
-        text = json.dumps(plain, indent=1, allow_nan=False) + "\n"
-        write_atomically(self.recorder.path / "stages.json", text)
+        write_sealed(self.recorder.path / "stages.json", plain, indent=1)
 
     def _wave(self, wave: Sequence[Stage]) -> Iterator[Generation]:
         """Run some stages side by side, those that are not finished yet."""
@@ -184,8 +182,7 @@ class Staging:
         manifest: dict[str, Any] = {"emoprune": whole.manifest.get("emoprune"), "environment": environment()}
         manifest |= {"problem": whole.manifest["problem"], "stage": stage.name, "seed": settings.seed}
         manifest |= {"references": [], "reference_point": None, "sessions": []}
-        files = {"config.resolved.json": json.dumps(resolved, indent=2, allow_nan=False) + "\n"}
-        return Recorder.create(folder.parent, stage.name, stage.name, manifest=manifest, files=files)
+        return Recorder.create(folder.parent, stage.name, stage.name, manifest=manifest, resolved=resolved)
 
     def _note(self, name: str, words: str) -> None:
         self.heartbeat.update(stages={**self.heartbeat.progress.stages, name: words})

@@ -204,7 +204,7 @@ class Recorder:
         if not (self.path / "manifest.json").exists():
             raise StorageError(
                 f"the folder of run {self.path.name} is gone: {self.path} was removed or moved while the run was "
-                "written; put it back and resume the run, or begin it again with `emoprune run`"
+                "written; put it back and resume the run with `emoprune resume`, or begin it again"
             )
         return Run(self.path)
 

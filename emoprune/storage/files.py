@@ -39,7 +39,10 @@ def guarded(path: Path, size: int = 0) -> Iterator[None]:
         elif error.errno in _REFUSED:
             what = "writing is not permitted; check the folder's owner and mount"
         elif error.errno == errno.ENOENT:
-            what = "the folder is gone, removed or moved by somebody; put it back"
+            raise StorageError(
+                f"cannot write {path}: the folder is gone, removed or moved by somebody; put it back and resume the "
+                "run with `emoprune resume`, or begin it again"
+            ) from error
         else:
             what = f"{error.strerror or error}; check the disk"
         raise StorageError(f"cannot write {path}: {what} and resume the run. Nothing finished is lost") from error

@@ -145,9 +145,7 @@ def test_a_run_keeps_the_texts_of_its_table_and_they_are_made_again(tmp_path: Pa
     for number, text in run.marked.items():
         assert [each.kept for each in text] == genomes[number].astype(bool).tolist()
     write_sealed(run.path / "marked.json", {"0": [{"txt": 1}]})
-    with pytest.raises(
-        RunCorrupt, match=r"marked\.json: 0\[0\]\.text: expected this key, found txt; .* rewrites it"
-    ):
+    with pytest.raises(RunCorrupt, match=r"marked\.json: 0\[0\]\.text: expected this key, found txt; .* rewrites it"):
         _ = run.marked
     list(emoprune.resume(run, problem=MarkedKnapsack(), overrides=["search.generations=4"]))
     assert set(run.marked) == set(run.pareto["candidate_id"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from collections.abc import Generator, Iterator, Mapping, Sequence
@@ -260,6 +261,7 @@ class Search:
         if configs.import_targets(configs.resolved(self.config)) and origin.folders:
             # Relative to the run, because both may move together.
             manifest["code_folder"] = os.path.relpath(origin.folders[0], self._runs / "any-run")
-        given, resolved = configs.as_yaml(self.config), configs.resolved(self.config)
-        manifest["given"] = configs.meaning(given)
-        return Recorder.create(self._runs, self._name, label, manifest=manifest, resolved=resolved, given=given)
+        resolved = json.dumps(configs.resolved(self.config), indent=2, allow_nan=False) + "\n"
+        files = {"config.yaml": configs.as_yaml(self.config), "config.resolved.json": resolved}
+        manifest["given"] = configs.meaning(files["config.yaml"])
+        return Recorder.create(self._runs, self._name, label, manifest=manifest, files=files)

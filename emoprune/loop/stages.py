@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import logging
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
@@ -182,7 +183,8 @@ class Staging:
         manifest: dict[str, Any] = {"emoprune": whole.manifest.get("emoprune"), "environment": environment()}
         manifest |= {"problem": whole.manifest["problem"], "stage": stage.name, "seed": settings.seed}
         manifest |= {"references": [], "reference_point": None, "sessions": []}
-        return Recorder.create(folder.parent, stage.name, stage.name, manifest=manifest, resolved=resolved)
+        files = {"config.resolved.json": json.dumps(resolved, indent=2, allow_nan=False) + "\n"}
+        return Recorder.create(folder.parent, stage.name, stage.name, manifest=manifest, files=files)
 
     def _note(self, name: str, words: str) -> None:
         self.heartbeat.update(stages={**self.heartbeat.progress.stages, name: words})

@@ -109,6 +109,7 @@ MANIFEST = members(
         "fingerprint": maybe(text),
         "configs": listed(text),
         "given": maybe(text),
+        "signed": listed(text),
     },
 )
 STATUS = members(

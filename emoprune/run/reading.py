@@ -5,7 +5,8 @@ Whatever is wrong with a file, or with what lies in it, is a RunCorrupt that nam
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -15,7 +16,15 @@ from emoprune.errors import RunCorrupt
 from emoprune.records import Evaluation, Split
 from emoprune.run.contents import CHECKPOINT, CONFIG, JOURNALS, MANIFEST, MEND, OBJECTS, SEARCHED, STARTS
 from emoprune.run.shape import Shape
-from emoprune.storage import fingerprint, finished_lines, opened, parsed_line, read_checked, read_json, read_sealed
+from emoprune.storage import (
+    fingerprint,
+    finished_lines,
+    parsed_line,
+    read_checked,
+    read_json,
+    read_sealed,
+    unsealed_object,
+)
 
 __all__ = [
     "SCHEMA_VERSION",
@@ -57,19 +66,24 @@ def read_object(folder: Path, name: str, *, sealed: bool) -> dict[str, Any]:
         RunCorrupt: It cannot be read, was altered, or holds something else.
     """
     shape, remedy = OBJECTS[name]
-    try:
+    with _mended_by(remedy):
         plain = read_sealed(folder / name, required=sealed)
-    except RunCorrupt as error:
-        raise RunCorrupt(f"{error}; {remedy}") from error
     _checked(plain, shape, folder / name, remedy)
     return plain
 
 
 def _checked(plain: Mapping[str, Any], shape: Shape, place: Path | str, remedy: str = MEND) -> None:
-    try:
+    with _mended_by(remedy, f"{place}: "):
         shape(plain, "")
+
+
+@contextmanager
+def _mended_by(remedy: str, place: str = "") -> Iterator[None]:
+    """Say of what is found corrupt where it is, and what to do."""
+    try:
+        yield
     except RunCorrupt as error:
-        raise RunCorrupt(f"{place}: {error}; {remedy}") from error
+        raise RunCorrupt(f"{place}{error}; {remedy}") from error
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
@@ -79,15 +93,15 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         RunCorrupt: It cannot be read, was altered, or is of a version that cannot be read here.
     """
     path = folder / "manifest.json"
-    plain = read_json(path)
+    with _mended_by(MEND):
+        plain = read_json(path)
     _check_version(folder, plain)
-    manifest = opened(path, plain, required=is_sealed(plain))
+    with _mended_by(MEND):
+        manifest = unsealed_object(path, plain, required=is_sealed(plain))
     _checked(manifest, MANIFEST, path)
-    try:
+    with _mended_by(MEND, f"{path}: "):
         names = [objective.name for objective in objectives_in(manifest)]
         constraints_in(manifest)
-    except RunCorrupt as error:
-        raise RunCorrupt(f"{path}: {error}; {MEND}") from error
     described = [key for key in DESCRIBED if key in manifest]
     if described and len(described) < len(DESCRIBED):
         raise RunCorrupt(f"{path}: expected all of {', '.join(DESCRIBED)}, found {', '.join(described)}; {MEND}")
@@ -234,13 +248,11 @@ def parsed_evaluation(path: Path, position: int, line: bytes, measures: Measures
         RunCorrupt: It is none of this run, or was altered.
     """
     plain = parsed_record(path, position, line, sealed=sealed)
-    try:
+    with _mended_by(MEND, f"{path}:{position}: "):
         evaluation = Evaluation.from_json(plain)
         if (path.name == SEARCHED) is not (evaluation.split is Split.SEARCH):
             raise RunCorrupt(f"split: {evaluation.split.value} is not measured in this file")
         measures.check(evaluation)
-    except RunCorrupt as error:
-        raise RunCorrupt(f"{path}:{position}: {error}; {MEND}") from error
     return evaluation
 
 

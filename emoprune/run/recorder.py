@@ -93,18 +93,9 @@ class Recorder:
 
     @classmethod
     def create(
-        cls,
-        runs: Path,
-        name: str | None,
-        label: str,
-        *,
-        manifest: Mapping[str, Any],
-        resolved: Mapping[str, Any],
-        given: str | None = None,
+        cls, runs: Path, name: str | None, label: str, *, manifest: Mapping[str, Any], files: Mapping[str, str]
     ) -> Self:
-        """Make a new run folder, `name` or a date with `label` and a random suffix.
-
-        It has a manifest, the config as it was `resolved`, and its text as it was `given`, if there is one.
+        """Make a new run folder, `name` or a date with `label` and a random suffix, with its manifest and `files`.
 
         The folder appears with all of that in it, so that whatever can be seen can be resumed.
 
@@ -118,15 +109,14 @@ class Recorder:
         path, partial = runs / chosen, unfinished(runs / chosen, "partial")
         created = datetime.now(UTC).isoformat(timespec="microseconds")
         known = {"schema_version": SCHEMA_VERSION, "name": chosen, "created": created, **manifest}
-        known["configs"] = [fingerprint(resolved)]
+        known["configs"] = [fingerprint(json.loads(files["config.resolved.json"]))]
         with guarded(path):
             if path.exists():
                 raise _taken(chosen, runs)
             (partial / "checkpoints").mkdir(parents=True)
             try:
-                if given is not None:
-                    write_atomically(partial / "config.yaml", given)
-                write_atomically(partial / "config.resolved.json", _pretty(resolved))
+                for file, text in files.items():
+                    write_atomically(partial / file, text)
                 write_sealed(partial / "manifest.json", known)
                 partial.rename(path)
             except OSError as error:

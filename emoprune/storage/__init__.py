@@ -11,11 +11,11 @@ from emoprune.storage.journal import Journal, finished_lines, numbered_lines, pa
 from emoprune.storage.sealed import (
     as_text,
     fingerprint,
-    opened,
     read_checked,
     read_json,
     read_sealed,
     sealed_line,
+    unsealed_object,
     write_checked,
     write_sealed,
 )
@@ -30,7 +30,6 @@ __all__ = [
     "finished_lines",
     "guarded",
     "numbered_lines",
-    "opened",
     "parsed_line",
     "read_checked",
     "read_json",
@@ -38,6 +37,7 @@ __all__ = [
     "read_sealed",
     "sealed_line",
     "unfinished",
+    "unsealed_object",
     "write_atomically",
     "write_checked",
     "write_sealed",

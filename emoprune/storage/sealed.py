@@ -19,13 +19,13 @@ from emoprune.storage.files import write_atomically
 __all__ = [
     "as_text",
     "fingerprint",
-    "opened",
     "parsed",
     "read_checked",
     "read_json",
     "read_sealed",
     "sealed_line",
     "unsealed",
+    "unsealed_object",
     "write_checked",
     "write_sealed",
 ]
@@ -118,10 +118,10 @@ def read_sealed(path: Path, *, required: bool = False) -> dict[str, Any]:
     Raises:
         RunCorrupt: The file cannot be read, or was altered.
     """
-    return opened(path, read_json(path), required=required)
+    return unsealed_object(path, read_json(path), required=required)
 
 
-def opened(path: Path, plain: dict[str, Any], *, required: bool) -> dict[str, Any]:
+def unsealed_object(path: Path, plain: dict[str, Any], *, required: bool) -> dict[str, Any]:
     """Return an object that was read from `path` already as `read_sealed` returns it.
 
     Raises:

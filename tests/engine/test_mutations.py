@@ -92,18 +92,28 @@ def resumed(path: Path, _: Path) -> None:
     list(emoprune.resume(path))
 
 
-def repaired(path: Path, _: Path) -> None:
-    copy = repair(path).folder
-    assert not [check for check in check_run(copy) if check.health is Health.FAIL]
+def repaired(path: Path, elsewhere: Path) -> None:
+    mended = mended_copy(path)
     try:
-        list(emoprune.resume(copy))
-        looked_at(copy, copy)
+        list(emoprune.resume(mended))
+        looked_at(mended, elsewhere)
     except RunCorrupt as error:
         raise AssertionError(f"what was repaired is not whole: {error}") from error
 
 
+def mended_copy(path: Path) -> Path:
+    copy = repair(path).folder
+    assert not [check for check in check_run(copy) if check.health is Health.FAIL]
+    return copy
+
+
+def repaired_as_far(path: Path, _: Path) -> None:
+    list(emoprune.resume(mended_copy(path)))  # a number that fits its checksum stays, and a resume may stumble over it
+
+
 CHEAP = (looked_at, tabled)
 DEAR = (resumed, repaired, exported, reported)
+FORGED = (resumed, repaired_as_far, exported, reported)
 Verb = Callable[[Path, Path], None]
 
 
@@ -172,8 +182,9 @@ def attack(run: Path, folder: Path, count: int, *, seed: int, all_of_it: bool, n
             )
         if numbers is not None:
             check_numbers(each, numbers)
-        in_turn = DEAR[number // 3 % len(DEAR)] if number % 3 == 0 else None
-        for verb in DEAR:
+        verbs = FORGED if how.get("resealed") else DEAR
+        in_turn = verbs[number // 3 % len(verbs)] if number % 3 == 0 else None
+        for verb in verbs:
             if all_of_it or verb is in_turn:
                 refused(verb, each, folder)
 

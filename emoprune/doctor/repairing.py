@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from emoprune.doctor.checks import Health
@@ -86,7 +86,10 @@ def _mend(folder: Path) -> list[str]:
     for name in damaged:
         (folder / "checkpoints" / name).unlink()
         said.append(f"checkpoints/{name}")
-    return said + _mend_beginning(run)
+    said += _mend_beginning(run)
+    if said:
+        _interrupt(run)
+    return said
 
 
 def _mend_manifest(folder: Path) -> list[str]:
@@ -122,6 +125,13 @@ def _mend_beginning(run: Run) -> list[str]:
     if starts.exists():
         read_starts(starts)
     return said
+
+
+def _interrupt(run: Run) -> None:
+    """Make a run, or a stage, that is over one that goes on: it may have to measure again what was left out."""
+    if (run.path / "status.json").exists():
+        stopped = replace(run.progress, state=State.INTERRUPTED, message="repaired; `emoprune resume` continues it")
+        write_sealed(run.path / "status.json", stopped.as_json())
 
 
 def _begin_again(folder: Path) -> None:

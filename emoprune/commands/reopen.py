@@ -8,11 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from pydantic import ValidationError
-
-from emoprune.config import Config
+from emoprune.config import Config, recorded
 from emoprune.contracts import Prepared, Problem
-from emoprune.errors import ConfigError, RunCorrupt, RunNotFound
+from emoprune.errors import ConfigError, RunNotFound
 from emoprune.loop.build import build_problem
 from emoprune.loop.checks import check_unchanged
 from emoprune.loop.trust import check_trust
@@ -88,13 +86,5 @@ def seed_of(run: Run) -> int:
 
 
 def _config_of(run: Run) -> Config:
-    """Return the run's config as it is in force.
-
-    Raises:
-        RunCorrupt: It is none.
-    """
-    try:
-        return Config.model_validate(run.config)
-    except ValidationError as error:
-        place = f"{run.path / 'config.resolved.json'}: {'.'.join(map(str, error.errors()[0]['loc']))}"
-        raise RunCorrupt(f"{place}: {error.errors()[0]['msg']}; restore the file from a copy") from error
+    """Return the run's config as it is in force."""
+    return recorded(Config, run.config, run.path)

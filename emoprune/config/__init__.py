@@ -19,6 +19,7 @@ from emoprune.config.settings import (
     check_resume,
     json_schema,
     load,
+    recorded,
     resolved,
     stage_settings,
 )
@@ -39,6 +40,7 @@ __all__ = [
     "json_schema",
     "load",
     "meaning",
+    "recorded",
     "resolved",
     "stage_settings",
 ]

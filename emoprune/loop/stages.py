@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from emoprune.config import SearchSettings, stage_settings
+from emoprune.config import SearchSettings, recorded, stage_settings
 from emoprune.contracts import Problem
 from emoprune.contracts.stages import Concluded, Next, Stage, Staged
 from emoprune.errors import EvaluationsFailed, RunCorrupt
@@ -147,7 +147,7 @@ class Staging:
         check_problem(stage.problem)
         check_unchanged(stage.problem, recorder.run)
         recorder.update_manifest(**facts_of(stage.problem))
-        settings = SearchSettings.model_validate(recorder.run.config["search"])
+        settings = recorded(SearchSettings, recorder.run.config["search"], recorder.path)
         first = continuing(recorder.progress_before, settings.generations)
         heartbeat = stack.enter_context(Heartbeat(first, recorder.write_progress))
         session = Session(

@@ -92,3 +92,11 @@ def test_work_that_failed_can_begin_again(tmp_path: Path) -> None:
         raise ValueError("differs")
     with alone(tmp_path, "audit"), pytest.raises(RunLocked, match="audit"), alone(tmp_path, "audit"):
         pass
+
+
+def test_what_a_living_process_makes_is_left_alone_by_another(tmp_path: Path) -> None:
+    with whole(tmp_path / "7") as partial:
+        (partial / "half").touch()
+        with whole(tmp_path / "7") as other:
+            assert other != partial
+            assert (partial / "half").is_file()

@@ -176,7 +176,7 @@ def unseal(run: Path) -> None:
         if path.suffix == ".jsonl":
             lines = [json.loads(line) for line in path.read_bytes().splitlines()]
             path.write_text("".join(json.dumps(_plain(line)) + "\n" for line in lines), encoding="utf-8")
-        elif path.suffix == ".json" and path.parent == run:
+        elif path.suffix == ".json" and path.parent.name != "checkpoints":
             path.write_text(json.dumps(_plain(json.loads(path.read_bytes())), indent=2), encoding="utf-8")
 
 

@@ -378,8 +378,12 @@ def list_(
     if kind is Kind.METHODS and markdown:
         typer.echo(methods.page(), nl=False)
         return
+    wanted = methods.Wanted(tuning_free=tuning_free, serves=serves, paper=paper)
+    if kind is Kind.METHODS and not as_json:
+        output.menu(methods.menu(wanted))
+        return
     if kind is Kind.METHODS:
-        found = methods.methods(methods.Wanted(tuning_free=tuning_free, serves=serves, paper=paper))
+        found = methods.methods(wanted)
     else:
         found = catalogue.overview(runs) if kind is None else catalogue.details(kind.value, runs)
     output.show("list", found, as_json=as_json)

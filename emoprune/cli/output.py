@@ -17,6 +17,8 @@ from emoprune.run import Run
 if TYPE_CHECKING:  # pandas takes longer to import than `emoprune status` may take
     import pandas as pd
 
+    from emoprune.report.menu import Line
+
 __all__ = [
     "Paper",
     "RunThen",
@@ -26,6 +28,7 @@ __all__ = [
     "front_json",
     "front_table",
     "inspection",
+    "menu",
     "printable",
     "recovery",
     "repaired",
@@ -36,7 +39,7 @@ __all__ = [
 ]
 
 VERSION = 1
-ALL = 1_000_000  # candidates
+ALL = 1_000_000  # candidates, or columns of a line that nobody looks at
 
 
 def write_object(kind: str, members: Mapping[str, Any]) -> None:
@@ -115,6 +118,14 @@ class RunThen(Run):
     def pareto(self) -> pd.DataFrame:
         """The front after the generation, on the search split, and every reference."""
         return self.pareto_at(self._generation)
+
+
+def menu(sections: Mapping[str, Sequence[Line]]) -> None:
+    """Write methods by what they are for, a line for each: as wide as a terminal, or in a pipe as wide as it takes."""
+    from emoprune.report.menu import Menu
+
+    seen = Paper().is_terminal
+    Paper(width=None if seen else ALL).print(Menu(sections, fit=seen))
 
 
 def status(run: Run, *, as_json: bool) -> None:

@@ -14,6 +14,7 @@ from emoprune.plugins.options import (
     options_model,
     plain_options,
     settled,
+    taking,
 )
 from emoprune.plugins.registry import (
     GIVEN,
@@ -57,4 +58,5 @@ __all__ = [
     "serving",
     "settled",
     "summary",
+    "taking",
 ]

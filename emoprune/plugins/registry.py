@@ -62,6 +62,7 @@ _GROUPS = {
     **{kind: f"emoprune.{plural}" for kind, plural in PLURALS.items()},
     "example": "emoprune.examples",
     "sample": "emoprune.samples",
+    "check": "emoprune.checks",
     "taxonomy": "emoprune.taxonomies",
     **dict.fromkeys(OPERATOR_KINDS, "emoprune.operators"),
 }
@@ -71,9 +72,10 @@ def available(kind: str) -> dict[str, EntryPoint]:
     """Return the installed plug-ins of `kind` by name, sorted.
 
     A kind is problem, algorithm, one of METHOD_KINDS or OPERATOR_KINDS, example, sample (a small instance of a problem,
-    on which methods are tried), or taxonomy (what kinds of criteria there are). An operator's entry point is called
-    `<kind>.<name>`, as in `crossover.uniform`; a method's `<problem>.<name>`, as in `channels.uniform`, where methods
-    of other problems have the same name, and its name alone elsewhere.
+    on which methods are tried), check (what a problem's methods of a kind are checked for by themselves), or taxonomy
+    (what kinds of criteria there are). An operator's entry point is called `<kind>.<name>`, as in `crossover.uniform`;
+    a method's `<problem>.<name>`, as in `channels.uniform`, where methods of other problems have the same name, and its
+    name alone elsewhere; a check's `<problem>.<kind>`.
 
     Raises:
         ConfigError: Two installed packages claim one name.

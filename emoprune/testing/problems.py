@@ -35,7 +35,7 @@ from emoprune.space import IntArray, Space
 from emoprune.testing.promises import require, require_all, require_plain
 from emoprune.testing.samples import legal_genomes
 
-__all__ = ["ProblemConformance"]
+__all__ = ["ProblemConformance", "generation_0"]
 
 MEMBERS = ("space", "objectives", "setup", "evaluate", "references", "describe", "export")
 
@@ -117,16 +117,10 @@ class ProblemConformance:
         if starts:
             one.space.check(starts[0], "starts")
             require(np.array_equal(starts[0], starts[1]), "starts: expected the same every time", starts[1])
-        genomes = np.concatenate([_reference_genomes(one), *starts[:1]])
+        genomes = generation_0(one)
         values = np.random.default_rng(3).random((len(genomes), len(_names(one))))
         values[-1] = np.nan
-        picked = [_surveyed(problem, genomes, values) for problem in (one, other)]
-        require(picked[0] == picked[1], f"surveyed: expected {picked[0]} every time", picked[1])
-        taken = {reference.name for reference in one.references()}
-        for name, genome in picked[0]:
-            require(name not in taken, "surveyed: expected names that no reference has", name)
-            taken.add(name)
-            one.space.check(np.array(genome), f"surveyed {name!r}")
+        self._picked(genomes, values)
 
     def test_every_legal_genome_gets_a_row_on_every_split(self) -> None:
         """A row is finite and of full width, or a Failure; nothing is raised, and not everything fails."""
@@ -223,6 +217,30 @@ class ProblemConformance:
         after = _measured(problem, genomes, seeds, Split.SEARCH)
         require(after == before, f"evaluate: expected the same rows after an export, {before}", after)
 
+    def _picked(self, genomes: IntArray, values: FloatArray) -> list[tuple[str, list[int]]]:
+        """Return what two instances pick alike of what was measured, NaN where nothing was; nothing from most problems.
+
+        Args:
+            genomes: Shape (n, genes).
+            values: Of objectives and constraints, shape (n, objectives + constraints).
+        """
+        one, other = self._prepared(), self._prepared()
+        picked, again = (_surveyed(problem, genomes, values) for problem in (one, other))
+        require(picked == again, f"surveyed: expected {picked} every time", again)
+        taken = {reference.name for reference in one.references()}
+        for name, genome in picked:
+            require(name not in taken, "surveyed: expected names that no reference has", name)
+            taken.add(name)
+            one.space.check(np.array(genome), f"surveyed {name!r}")
+        return picked
+
+    def _values(self, genomes: IntArray) -> FloatArray:
+        """Return what is measured of genomes on the search split, NaN where nothing is."""
+        problem = self._ready()
+        rows = _measured(problem, genomes, np.arange(len(genomes), dtype=np.uint64), Split.SEARCH)
+        nothing = (np.nan,) * len(_names(problem))
+        return np.array([nothing if isinstance(row, Failure) else row for row in rows], dtype=np.float64)
+
     def _prepared(self) -> Problem:
         """Return a new problem, prepared in a folder that all checks of this class share."""
         problem, cls = self.problem(), type(self)
@@ -279,10 +297,21 @@ def _reference_genomes(problem: Problem) -> IntArray:
     return np.stack([reference.genome for reference in problem.references()])
 
 
+def generation_0(problem: Problem) -> IntArray:
+    """Return what generation 0 holds beside samples: the references and what has to be measured for more of them."""
+    starts = [problem.starts()] if isinstance(problem, Starting) else []
+    return np.concatenate([_reference_genomes(problem), *starts])
+
+
 def _surveyed(problem: Problem, genomes: IntArray, values: FloatArray) -> list[tuple[str, list[int]]]:
     if not isinstance(problem, Surveying):
         return []
-    found = problem.surveyed(genomes.copy(), values.copy())
+    try:
+        found = problem.surveyed(genomes.copy(), values.copy())
+    except Exception as error:
+        raise ContractError(
+            f"surveyed: expected references, or none where nothing was measured; found {error!r}"
+        ) from error
     require_all(found, Reference, "surveyed")
     return [(reference.name, reference.genome.tolist()) for reference in found]
 

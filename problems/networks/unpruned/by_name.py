@@ -23,7 +23,7 @@ from emoprune.problems.networks.unpruned.built_in.catalogue import NETWORKS
 from emoprune.problems.networks.unpruned.user_code import called, watched
 from emoprune.problems.storage.located import located
 
-__all__ = ["DATA", "data_named", "is_built_in", "network_named"]
+__all__ = ["DATA", "data_named", "network_named"]
 
 DATA: Mapping[str, Callable[[int | None], ImageData]] = MappingProxyType(
     {"digits": digits, "fashion": fashion, "mnist-5k": mnist_5k}
@@ -31,11 +31,6 @@ DATA: Mapping[str, Callable[[int | None], ImageData]] = MappingProxyType(
 
 
 _READING = 20_070  # the seed under which a user's data are read, whatever the run's seed is
-
-
-def is_built_in(name: str) -> bool:
-    """Whether a network or data set of that name comes with emoprune."""
-    return name in NETWORKS or name in DATA
 
 
 def network_named(name: str) -> nn.Module:

@@ -79,13 +79,14 @@ def resume(
 
     Raises:
         RunNotFound, RunCorrupt: There is no such run, or it cannot be read.
-        ConfigError: Something else than the budget or the resources would change.
+        ConfigError: Something else than the budget or the resources would change, or its config.yaml was edited.
         TrustError: The run names code to import and was not made here.
     """
     opened = run if isinstance(run, Run) else open_run(run)
     opened.check_whole("resume")
     before = opened.config
     check_trust(opened, trust_code=trust_code)
+    _check_given(opened)
     given = problem is not None
     config, unchanged = (
         configs.load(before, changes, beside=opened.code_folders, problem_given=given) for changes in (overrides, ())
@@ -104,6 +105,21 @@ def resume(
             "resume it from Python: emoprune.resume(path, problem=...)"
         )
     return Search(config, runs=opened.path.parent, name=opened.name, problem=problem, resumed=opened)
+
+
+def _check_given(run: Run) -> None:
+    """Refuse to resume as if the config's text, which a resume does not read, had not been edited.
+
+    Raises:
+        ConfigError: It says something else than when the run was begun.
+    """
+    path, before = run.path / "config.yaml", run.manifest.get("given")
+    if before is None or not path.exists() or configs.meaning(path.read_bytes()) == before:
+        return
+    raise ConfigError(
+        f"{path} was edited, but a resume goes by config.resolved.json: give what shall change to `emoprune resume "
+        f"{run.name} --set KEY=VALUE`, and undo the edit or remove config.yaml"
+    )
 
 
 class Search:
@@ -245,6 +261,7 @@ class Search:
         if configs.import_targets(configs.resolved(self.config)) and origin.folders:
             # Relative to the run, because both may move together.
             manifest["code_folder"] = os.path.relpath(origin.folders[0], self._runs / "any-run")
-        resolved = json.dumps(configs.resolved(self.config), indent=2, allow_nan=False)
+        resolved = json.dumps(configs.resolved(self.config), indent=2, allow_nan=False) + "\n"
         files = {"config.yaml": configs.as_yaml(self.config), "config.resolved.json": resolved}
+        manifest["given"] = configs.meaning(files["config.yaml"])
         return Recorder.create(self._runs, self._name, label, manifest=manifest, files=files)

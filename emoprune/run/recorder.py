@@ -11,7 +11,7 @@ import secrets
 import shutil
 import socket
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from functools import cache
@@ -22,10 +22,21 @@ from typing import TYPE_CHECKING, Any, Self
 from filelock import FileLock, Timeout
 
 from emoprune.contracts import Passage
-from emoprune.errors import ConfigError, RunCorrupt, RunLocked
+from emoprune.errors import ConfigError, RunCorrupt, RunLocked, StorageError
 from emoprune.records import Evaluation, Progress, Split
+from emoprune.run.leftovers import leftovers_beside, leftovers_in, remove
 from emoprune.run.reader import SCHEMA_VERSION, Run, checked_name, not_started
-from emoprune.storage import Journal, guarded, read_checked, read_lines, write_atomically, write_checked
+from emoprune.run.reading import read_checkpoint, read_records, read_starts
+from emoprune.storage import (
+    Journal,
+    fingerprint,
+    guarded,
+    sealed_line,
+    unfinished,
+    write_atomically,
+    write_checked,
+    write_sealed,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -78,6 +89,7 @@ class Recorder:
         self._remeasured: Journal | None = None
         self._generations: Journal | None = None
         self.warnings: list[str] = []
+        self._passed_over: list[str] = []
 
     @classmethod
     def create(
@@ -94,16 +106,18 @@ class Recorder:
         """
         stamp = datetime.now(UTC).strftime("%Y-%m-%d_%H-%M-%S")
         chosen = checked_name(name if name is not None else f"{stamp}_{label}_{secrets.token_hex(2)}")
-        path, partial = runs / chosen, runs / f".{chosen}.{secrets.token_hex(4)}.partial"
+        path, partial = runs / chosen, unfinished(runs / chosen, "partial")
         created = datetime.now(UTC).isoformat(timespec="microseconds")
         known = {"schema_version": SCHEMA_VERSION, "name": chosen, "created": created, **manifest}
+        known["configs"] = [fingerprint(json.loads(files["config.resolved.json"]))]
         with guarded(path):
             if path.exists():
                 raise _taken(chosen, runs)
             (partial / "checkpoints").mkdir(parents=True)
             try:
-                for file, text in {**files, "manifest.json": _pretty(known)}.items():
+                for file, text in files.items():
                     write_atomically(partial / file, text)
+                write_sealed(partial / "manifest.json", known)
                 partial.rename(path)
             except OSError as error:
                 shutil.rmtree(partial, ignore_errors=True)
@@ -139,12 +153,15 @@ class Recorder:
         write_atomically(holder, json.dumps(who))
 
     def _sweep(self) -> None:
-        """Remove what a killed process left half-written; safe, because the lock is ours."""
-        with guarded(self.path):
-            for leftover in [*self.path.glob(".*.tmp"), *self.path.glob("checkpoints/.*.tmp")]:
-                leftover.unlink()
-            for leftover in self.path.glob("exports/.*.partial"):
-                shutil.rmtree(leftover)
+        """Remove what killed processes left half-written, and the checkpoint that one had no time to remove."""
+        remove([*leftovers_in(self.path), *leftovers_beside(self.path)])
+        self._remove_old_checkpoints()
+
+    def _remove_old_checkpoints(self) -> None:
+        folder = self.path / "checkpoints"
+        with guarded(folder):
+            for old in sorted(folder.glob("gen-*.json"))[:-KEPT_CHECKPOINTS]:
+                old.unlink()
 
     def _opened(self, name: str) -> Journal:
         journal = Journal(self.path / name)
@@ -169,7 +186,16 @@ class Recorder:
 
     @property
     def run(self) -> Run:
-        """The run as its readers see it."""
+        """The run as its readers see it.
+
+        Raises:
+            StorageError: Its folder is gone.
+        """
+        if not (self.path / "manifest.json").exists():
+            raise StorageError(
+                f"the folder of run {self.path.name} is gone: {self.path} was removed or moved while the run was "
+                "written; put it back and resume the run with `emoprune resume`, or begin it again"
+            )
         return Run(self.path)
 
     @property
@@ -188,10 +214,13 @@ class Recorder:
 
     def update_manifest(self, **members: object) -> None:
         """Replace some members of the manifest."""
-        write_atomically(self.path / "manifest.json", _pretty({**self.run.manifest, **members}))
+        write_sealed(self.path / "manifest.json", {**self.run.manifest, **members})
 
     def write_resolved(self, resolved: Mapping[str, Any]) -> None:
         """Keep the config as it is in force: defaults filled in, overrides of this session applied."""
+        known, mark = self.run.manifest.get("configs", []), fingerprint(resolved)
+        if mark not in known:  # known before it is there, because a kill may come between
+            self.update_manifest(configs=[*known, mark])
         write_atomically(self.path / "config.resolved.json", _pretty(resolved))
 
     def record(self, evaluations: Sequence[Evaluation]) -> None:
@@ -211,18 +240,29 @@ class Recorder:
         write_checked(folder / f"gen-{generation:05d}.json", body)
         if self._generations is not None:
             self._generations.append([body["generation"]])
-        with guarded(folder):
-            for old in sorted(folder.glob("gen-*.json"))[:-KEPT_CHECKPOINTS]:
-                old.unlink()
+        self._remove_old_checkpoints()
 
-    def newest_checkpoint(self) -> dict[str, Any] | None:
-        """Return the newest checkpoint that is whole, noting a warning for each one that is not; None without any."""
+    def checkpoints(self) -> Iterator[tuple[str, dict[str, Any]]]:
+        """Yield the checkpoints that can be read, by name, the newest first; the others are passed over."""
         for path in sorted((self.path / "checkpoints").glob("gen-*.json"), reverse=True):
             try:
-                return read_checked(path)
+                body = read_checkpoint(path)
             except RunCorrupt as error:
-                self._warn(f"checkpoint {path.name} is damaged and was passed over: {error}")
-        return None
+                self.pass_over(path.name, error)
+            else:
+                yield path.name, body
+
+    def pass_over(self, checkpoint: str, error: RunCorrupt) -> None:
+        """Say that a checkpoint cannot be used, and why."""
+        self._passed_over.append(checkpoint)
+        self._warn(f"checkpoint {checkpoint} is damaged and was passed over: {error}")
+
+    def go_on_from(self, checkpoint: str | None) -> None:
+        """Say from where the run goes on instead, if a checkpoint was passed over; None for its beginning."""
+        if self._passed_over:
+            place = "the beginning, with all of the history" if checkpoint is None else f"checkpoint {checkpoint}"
+            self._warn(f"the run goes on from {place} instead of {self._passed_over[0]}")
+        self._passed_over.clear()
 
     def align_generations(self, last: Mapping[str, Any] | None) -> None:
         """Make generations.jsonl end with the line of the checkpoint that the run continues from."""
@@ -230,10 +270,10 @@ class Recorder:
             return
         path = self.path / "generations.jsonl"
         until = -1 if last is None else int(last["generation"])
-        lines = [line for line in read_lines(path) if line["generation"] < until]
-        kept = [*lines, dict(last)] if last is not None else []
+        known = read_records(path, sealed=self.run.sealed) if last is not None else []
+        kept = [*(line for line in known if line["generation"] < until), *([] if last is None else [last])]
         self._generations.close()
-        write_atomically(path, "".join(json.dumps(line) + "\n" for line in kept))
+        write_atomically(path, b"".join(sealed_line(line) + b"\n" for line in kept))
         self._generations = Journal(path)
 
     def kept_starts(self) -> dict[str, list[list[int]]] | None:
@@ -243,7 +283,7 @@ class Recorder:
             RunCorrupt: The file was altered.
         """
         path = self.path / "warm_start.json"
-        return dict(read_checked(path)) if path.exists() else None
+        return read_starts(path) if path.exists() else None
 
     def keep_starts(self, fronts: Mapping[str, Sequence[Sequence[int]]]) -> None:
         """Keep the genomes of the former runs' fronts that this run starts from, by the name of the run."""
@@ -251,7 +291,7 @@ class Recorder:
 
     def write_progress(self, progress: Progress) -> None:
         """Replace status.json."""
-        write_atomically(self.path / "status.json", json.dumps(progress.as_json(), indent=2) + "\n")
+        write_sealed(self.path / "status.json", progress.as_json())
 
     def write_tables(
         self,
@@ -263,13 +303,14 @@ class Recorder:
         from emoprune.run.frames import pareto_schema, without_formulas
 
         plain = {str(number): dict(words) for number, words in sorted(descriptions.items())}
-        write_atomically(self.path / "descriptions.json", json.dumps(plain, indent=1, allow_nan=False) + "\n")
+        write_sealed(self.path / "descriptions.json", plain, indent=1)
         if marked:
             passages = {str(number): [asdict(each) for each in text] for number, text in sorted(marked.items())}
-            write_atomically(self.path / "marked.json", json.dumps(passages, indent=1) + "\n")
+            write_sealed(self.path / "marked.json", passages, indent=1)
+        table = without_formulas(frame).to_csv(index=False, lineterminator="\n")
         schema = pareto_schema(frame, self.run.objectives, self.run.constraints)
-        write_atomically(self.path / "pareto.schema.json", json.dumps(schema, indent=2) + "\n")
-        write_atomically(self.path / "pareto.csv", without_formulas(frame).to_csv(index=False, lineterminator="\n"))
+        write_sealed(self.path / "pareto.schema.json", {**schema, "pareto.csv": fingerprint(table)})
+        write_atomically(self.path / "pareto.csv", table)
 
 
 def _pretty(plain: Mapping[str, Any]) -> str:

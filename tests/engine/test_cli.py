@@ -11,6 +11,7 @@ from commands_for_tests import Command, Ended, entry_point, finished_process, pr
 
 from emoprune.commands.catalogue import _asked
 from emoprune.config import example_text, load
+from emoprune.storage import write_sealed
 
 
 @pytest.fixture
@@ -390,7 +391,7 @@ class TestLooking:
         path = folder / "runs" / finished / "manifest.json"
         manifest = json.loads(path.read_text())
         manifest["environment"]["host"] = "another-host"
-        path.write_text(json.dumps(manifest))
+        write_sealed(path, manifest)
         for words in (("export", finished, "knee"), ("resume", finished)):
             shown = emoprune(*words)
             assert shown.code == 8

@@ -192,15 +192,15 @@ def attack(run: Path, folder: Path, count: int, *, seed: int, all_of_it: bool, n
 def test_no_damage_is_an_internal_error_or_shows_another_number(
     whole: Run, numbers: dict[tuple[int, str], Any], tmp_path: Path
 ) -> None:
-    attack(whole.path, tmp_path, 120, seed=1, all_of_it=False, numbers=numbers)
+    attack(whole.path, tmp_path, 80, seed=1, all_of_it=False, numbers=numbers)
 
 
 def test_damage_whose_checksum_fits_is_no_internal_error_either(whole: Run, tmp_path: Path) -> None:
-    attack(whole.path, tmp_path, 60, seed=2, all_of_it=False, resealed=True)
+    attack(whole.path, tmp_path, 40, seed=2, all_of_it=False, resealed=True)
 
 
 def test_a_damaged_run_without_checksums_is_no_internal_error(older: Path, tmp_path: Path) -> None:
-    attack(older, tmp_path, 60, seed=3, all_of_it=False)
+    attack(older, tmp_path, 40, seed=3, all_of_it=False)
 
 
 @pytest.mark.slow

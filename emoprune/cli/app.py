@@ -334,7 +334,8 @@ def doctor(
         if repair:
             from emoprune.doctor.repairing import repair as copied
 
-            output.repaired(copied(folder), as_json=as_json)
+            copy = copied(folder)
+            output.repaired(copy.folder, copy.left_out, as_json=as_json)
             return
     if failed:
         raise typer.Exit(code)

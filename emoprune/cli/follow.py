@@ -21,7 +21,7 @@ from rich.console import Console
 from rich.text import Text
 
 from emoprune.cli.output import Paper, Screen, printable, rows, write_object
-from emoprune.errors import ConfigError, ContractError, EvaluationsFailed, RunCorrupt
+from emoprune.errors import ConfigError, ContractError, EvaluationsFailed, RunCorrupt, StorageError
 from emoprune.loop.search import Search
 from emoprune.records import Generation, Progress, State
 from emoprune.report.marked import marked_texts
@@ -115,7 +115,7 @@ class _Stopping:
 def _run_of(search: Search) -> Run | None:
     try:
         return search.run
-    except RuntimeError:
+    except (RuntimeError, StorageError):  # there is none yet, or its folder is gone
         return None
 
 

@@ -220,13 +220,14 @@ def checks(found: Iterable[Check], *, as_json: bool, name: str | None = None) ->
     return worst(listed) is Health.FAIL
 
 
-def repaired(folder: Path, *, as_json: bool) -> None:
-    """Write where the repaired copy of a run is, and how to go on."""
+def repaired(folder: Path, left_out: Sequence[str], *, as_json: bool) -> None:
+    """Write where the repaired copy of a run is, what it lacks, and how to go on."""
     command = f"emoprune resume {shlex.quote(str(folder))}"
     if as_json:
-        write_object("repair", {"path": str(folder), "try": command})
-    else:
-        sys.stdout.write(printable(f"\na copy without what is broken: {folder}\ngo on with it: {command}\n"))
+        write_object("repair", {"path": str(folder), "left_out": list(left_out), "try": command})
+        return
+    lacking = "".join(f"left out: {words}\n" for words in left_out)
+    sys.stdout.write(printable(f"\na copy without what is broken: {folder}\n{lacking}go on with it: {command}\n"))
 
 
 def recovery(run: Run, found: Mapping[str, Any], *, as_json: bool) -> None:

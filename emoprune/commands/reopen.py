@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from emoprune.config import Config
+from emoprune.config import Config, recorded
 from emoprune.contracts import Prepared, Problem
 from emoprune.errors import ConfigError, RunNotFound
 from emoprune.loop.build import build_problem
@@ -64,7 +64,7 @@ def reopened(run: Run, problem: Problem | None, *, call: str, trust_code: bool) 
     if problem is None and is_given(run.config["problem"]["name"]):
         work = call.partition("(")[0].rpartition(".")[2]
         raise ConfigError(f"run {run.name} was given its problem as an object; {work} from Python: {call}")
-    config = Config.model_validate(run.config)
+    config = _config_of(run)
     with importable_from(*folders):
         yield build_problem(config) if problem is None else problem
 
@@ -75,7 +75,7 @@ def ready(problem: Problem, run: Run, device: str) -> None:
     Raises:
         ConfigError: The problem changed since the run was begun.
     """
-    config = Config.model_validate(run.config)
+    config = _config_of(run)
     if isinstance(problem, Prepared):
         problem.prepare(run.path / "problem", config.search.seed)
     check_unchanged(problem, run)
@@ -84,4 +84,9 @@ def ready(problem: Problem, run: Run, device: str) -> None:
 
 def seed_of(run: Run) -> int:
     """Return the run's seed."""
-    return Config.model_validate(run.config).search.seed
+    return _config_of(run).search.seed
+
+
+def _config_of(run: Run) -> Config:
+    """Return the run's config as it is in force."""
+    return recorded(Config, run.config, run.path)

@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, TypeVar
 
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, ValidationError, model_validator
@@ -17,7 +17,7 @@ from emoprune import plugins
 from emoprune.config import source as config_source
 from emoprune.config.plugin_options import kind_at, name_and_options, plugin_complaints, plugin_paths
 from emoprune.config.source import Given
-from emoprune.errors import ConfigError
+from emoprune.errors import ConfigError, RunCorrupt
 from emoprune.plugins.complaints import (
     CONTRADICTION,
     Complaint,
@@ -41,6 +41,7 @@ __all__ = [
     "check_resume",
     "json_schema",
     "load",
+    "recorded",
     "resolved",
     "stage_settings",
 ]
@@ -234,6 +235,24 @@ def _validated(given: Given) -> tuple[Config | None, list[Complaint]]:
         found = from_validation(error, Config, given.values)
         return None, complaints + [complaint for complaint in found if complaint.path not in known]
     return (None if complaints else config), complaints
+
+
+Section = TypeVar("Section", bound=BaseModel)
+
+
+def recorded(section: type[Section], plain: object, run: Path) -> Section:
+    """Return a config, or a section of it, as `config.resolved.json` in the folder `run` has it.
+
+    Raises:
+        RunCorrupt: It is none.
+    """
+    try:
+        return section.model_validate(plain)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        place = run / "config.resolved.json"
+        raise RunCorrupt(f"{place}: {key}: {first['msg']}; restore the file from a copy") from error
 
 
 def resolved(config: Config) -> dict[str, Any]:

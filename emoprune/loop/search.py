@@ -88,7 +88,7 @@ def resume(
 
     Raises:
         RunNotFound, RunCorrupt: There is no such run, or it cannot be read.
-        ConfigError: Something else than the budget or the resources would change.
+        ConfigError: Something else than the budget or the resources would change, or its config.yaml was edited.
         TrustError: The run names code to import and is not known to be this user's, or a symbolic link lies in it.
     """
     opened = run if isinstance(run, Run) else open_run(run)
@@ -97,6 +97,7 @@ def resume(
     before = opened.config
     trust = trusted(opened, trust_code=trust_code)
     folders = opened.code_folders if trust else []
+    _check_given(opened)
     given = problem is not None
     config, unchanged = (
         configs.load(before, changes, folders=folders, problem_given=given) for changes in (overrides, ())
@@ -115,6 +116,21 @@ def resume(
             "resume it from Python: emoprune.resume(path, problem=...)"
         )
     return Search(config, runs=opened.path.parent, name=opened.name, problem=problem, resumed=opened, trusted=trust)
+
+
+def _check_given(run: Run) -> None:
+    """Refuse to resume as if the config's text, which a resume does not read, had not been edited.
+
+    Raises:
+        ConfigError: It says something else than when the run was begun.
+    """
+    path, before = run.path / "config.yaml", run.manifest.get("given")
+    if before is None or not path.exists() or configs.meaning(path.read_bytes()) == before:
+        return
+    raise ConfigError(
+        f"{path} was edited, but a resume goes by config.resolved.json: give what shall change to `emoprune resume "
+        f"{run.name} --set KEY=VALUE`, and undo the edit or remove config.yaml"
+    )
 
 
 class Search:
@@ -286,4 +302,5 @@ class Search:
             manifest["code_folder"] = os.path.relpath(origin.folders[0], self._runs / "any-run")
         resolved = json.dumps(configs.resolved(self.config), indent=2, allow_nan=False) + "\n"
         files = {"config.yaml": configs.as_yaml(self.config), "config.resolved.json": resolved}
+        manifest["given"] = configs.meaning(files["config.yaml"])
         return Recorder.create(self._runs, self._name, label, manifest=manifest, files=files)

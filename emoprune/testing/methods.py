@@ -19,7 +19,8 @@ from emoprune import plugins
 from emoprune.contracts import Audit, Problem, Recovered, SurveyingMethod, about_of
 from emoprune.contracts.surveys import Starting, Surveying
 from emoprune.records import Candidate, Split
-from emoprune.testing.problems import ProblemConformance, generation_0
+from emoprune.testing.outlines import OutlineConformance, generation_0
+from emoprune.testing.problems import ProblemConformance
 from emoprune.testing.promises import require
 
 __all__ = [
@@ -127,8 +128,10 @@ class CriterionConformance(PartConformance):
             check(lambda: plugins.method(self.kind, self.given(), served), **flags)
 
 
-class ReferenceConformance(PartConformance):
-    """Checks of a method that picks genomes."""
+class ReferenceConformance(MethodConformance, OutlineConformance):
+    """Checks of a method that picks genomes; how genomes are measured does not depend on it."""
+
+    genomes: ClassVar[int] = 3
 
     def problem(self) -> Problem:
         """Return the sample with the method's references alone beside the unpruned genome."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import sys
 import unicodedata
 from dataclasses import replace
@@ -62,8 +61,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
         "best": {EVIL: 1.0},
     }
     altered(found.path / "status.json", **texts)
-    keeps = {number: {EVIL: EVIL} for number in json.loads((found.path / "descriptions.json").read_text())}
-    (found.path / "descriptions.json").write_text(json.dumps(keeps))
+    altered(found.path / "descriptions.json", **{str(number): {EVIL: EVIL} for number in found.descriptions})
     return found
 
 
@@ -85,7 +83,7 @@ def test_whatever_is_looked_at_is_printable(
 def test_csv_spells_out_what_would_steer_a_terminal_and_leaves_lines_and_tabs(
     run: Run, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (run.path / "descriptions.json").write_text(json.dumps({"0": {"kept": "a\tb\nc\x1b[1m, d"}}))
+    altered(run.path / "descriptions.json", **{"0": {"kept": "a\tb\nc\x1b[1m, d"}})
     rows = list(csv.DictReader(io.StringIO(entry_point(monkeypatch, capsys)("pareto", "r", "--csv", "--wide").out)))
     assert next(row for row in rows if row["candidate_id"] == "0")["keeps.kept"] == "a\tb\nc\\x1b[1m, d"
 

@@ -27,6 +27,7 @@ from emoprune.errors import (
 from emoprune.records import State
 from emoprune.run import Run
 from emoprune.run.recorder import Recorder
+from emoprune.storage import read_lines, sealed_line
 
 RUNS = Path(__file__).parents[1] / "data" / "runs"
 SMALL = {"search": {"population": 8, "generations": 3}, "evaluation": {"backend": "serial"}}
@@ -67,10 +68,9 @@ def cut(run: Run) -> None:
 
 def changed(run: Run) -> None:
     path = run.path / "history.jsonl"
-    first, rest = path.read_text().split("\n", 1)
-    line = json.loads(first)
-    line["values"]["loss"] = -50.0
-    path.write_text(json.dumps(line) + "\n" + rest)
+    lines = read_lines(path)
+    lines[0]["values"]["loss"] = -50.0
+    path.write_bytes(b"".join(sealed_line(line) + b"\n" for line in lines))
 
 
 def garbled(run: Run) -> None:

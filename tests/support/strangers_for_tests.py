@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+
+from emoprune.storage import fingerprint, read_json, write_sealed
 
 __all__ = ["altered", "strangers", "trap"]
 
@@ -16,9 +16,13 @@ def strangers(run: Path) -> None:
 
 
 def altered(file: Path, **members: object) -> None:
-    """Replace some members of a JSON file in a run."""
-    plain: Mapping[str, Any] = json.loads(file.read_text())
-    file.write_text(json.dumps({**plain, **members}))
+    """Replace some members of a JSON file in a run, and the checksums that go by it, as a stranger can."""
+    plain = {**read_json(file), **members}
+    if file.name != "config.resolved.json":
+        write_sealed(file, plain)
+        return
+    file.write_text(json.dumps(plain))
+    altered(file.with_name("manifest.json"), configs=[fingerprint(plain)])
 
 
 def trap(folder: Path, *modules: str) -> Path:

@@ -205,10 +205,9 @@ def test_a_damaged_run_without_checksums_is_no_internal_error(older: Path, tmp_p
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
-@pytest.mark.parametrize("seed", range(2))
 def test_much_damage_is_no_internal_error_and_shows_no_other_number(
-    whole: Run, older: Path, numbers: dict[tuple[int, str], Any], tmp_path: Path, seed: int
+    whole: Run, older: Path, numbers: dict[tuple[int, str], Any], tmp_path: Path
 ) -> None:
-    attack(whole.path, tmp_path, 250, seed=100 + seed, all_of_it=True, numbers=numbers)
-    attack(whole.path, tmp_path, 120, seed=200 + seed, all_of_it=True, resealed=True)
-    attack(older, tmp_path, 120, seed=300 + seed, all_of_it=True)
+    attack(whole.path, tmp_path, 250, seed=4, all_of_it=True, numbers=numbers)
+    attack(whole.path, tmp_path, 120, seed=5, all_of_it=True, resealed=True)
+    attack(older, tmp_path, 120, seed=6, all_of_it=True)

@@ -245,6 +245,39 @@ class Shifted:
         return network
 
 
+@about("recovery", ["network"], serves=["channels", "subnetworks", "weight-ratios"], cost="nothing")
+class Undone:
+    """The unpruned network."""
+
+    def __call__(self, case: NetworkCase) -> torch.nn.Module:
+        return copy.deepcopy(case.bench.network)
+
+
+class Wider(Undone):
+    """The pruned network with one more buffer."""
+
+    def __call__(self, case: NetworkCase) -> torch.nn.Module:
+        network = trainable(case.network)
+        network.register_buffer("more", torch.zeros(3))
+        return network
+
+
+class InPlace(Undone):
+    """Changes the network that it is given."""
+
+    def __call__(self, case: NetworkCase) -> torch.nn.Module:
+        case.network.get_parameter("classifier.bias").data.add_(0.1)
+        return case.network
+
+
+class Unlearned(Undone):
+    """Changes the unpruned network."""
+
+    def __call__(self, case: NetworkCase) -> torch.nn.Module:
+        case.bench.network.get_parameter("classifier.bias").data.add_(0.1)
+        return trainable(case.network)
+
+
 @about("audit", ["channels"], serves=["channels"], cost="nothing")
 class Widest:
     """How many units the widest candidate has."""
@@ -366,6 +399,37 @@ def test_what_a_recovery_returns_is_measured_and_zeros_that_do_not_stay_are_refu
     assert found.values["search"]["error"] == rows(problem, genome[np.newaxis])[0][0]
     with pytest.raises(ContractError, match=r"recovery: expected 'second\.0\.weight' with its zeros kept"):
         problem.recover(genome, tmp_path, 1, method={"name": target(Shifted), "ones": True})
+
+
+RECOVERS = "test_it_writes_and_measures_the_same_from_the_same_seed"
+
+
+@pytest.mark.parametrize(
+    ("kind", "method", "problem", "check", "complaint"),
+    [
+        ("recovery", Undone, "channels", RECOVERS, r"parameters of the pruned network, '.*' of shape .*, found it of"),
+        ("recovery", Undone, "subnetworks", RECOVERS, "expected the parameters of the pruned network"),
+        ("recovery", Undone, "weight-ratios", RECOVERS, "with its zeros kept"),
+        ("recovery", Wider, "channels", RECOVERS, r"expected the buffers .* 'more' absent, found it of shape \(3,\)"),
+        (
+            "recovery",
+            InPlace,
+            "channels",
+            RECOVERS,
+            "recovery: expected what it is given left as it was, found 'classi",
+        ),
+        ("recovery", Unlearned, "channels", RECOVERS, "found 'classifier.bias' and 1 more changed; work on a copy"),
+    ],
+)
+def test_a_broken_promise_fails_its_own_check(
+    kind: str, method: type, problem: str, check: str, complaint: str
+) -> None:
+    broken = conformance(kind, method, problem, genomes=1, sample=classmethod(copied))
+    try:
+        with pytest.raises(ContractError, match=complaint):
+            getattr(broken(), check)()
+    finally:
+        getattr(broken, "teardown_class", lambda: None)()
 
 
 def test_a_recovery_that_trains_nothing_is_not_called_training(tmp_path: Path) -> None:

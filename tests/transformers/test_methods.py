@@ -217,6 +217,31 @@ class Shrunken:
         return RecoveredModel(model, case.plans)
 
 
+@about("recovery", ["weights"], serves=[HEADS, RATIOS], cost="nothing is run")
+class Undone:
+    """The unpruned model."""
+
+    def __call__(self, case: RecoveryCase) -> RecoveredModel:
+        return RecoveredModel(copy.deepcopy(case.opened.task.model), case.plans)
+
+
+class WhollyUndone(Undone):
+    """The unpruned model, and says so."""
+
+    def __call__(self, case: RecoveryCase) -> RecoveredModel:
+        whole = [case.opened.anatomy.whole(number) for number in range(len(case.plans))]
+        return RecoveredModel(copy.deepcopy(case.opened.task.model), whole)
+
+
+class Unlearned(Undone):
+    """Changes the unpruned model."""
+
+    def __call__(self, case: RecoveryCase) -> RecoveredModel:
+        model = case.model()
+        next(iter(case.opened.task.model.parameters())).data.add_(0.1)
+        return RecoveredModel(model, case.plans)
+
+
 @about("audit", ["heads"], serves=[HEADS], cost="nothing is run")
 class Counted:
     """Counts the heads that are left."""
@@ -312,6 +337,30 @@ def test_a_stranger_s_saliency_and_recovery_serve_single_weights(tmp_path: Path)
     )
     assert answer.description["method"] == "mine:Shrunken"
     assert set(answer.values["test"]) == {"parameters", "Hesitation"}
+
+
+RECOVERS = "test_it_writes_and_measures_the_same_from_the_same_seed"
+
+
+@pytest.mark.parametrize(
+    ("kind", "method", "problem", "check", "complaint"),
+    [
+        ("recovery", Undone, HEADS, RECOVERS, r"parameters of the pruned network, '.*' of shape .*, found it of shape"),
+        ("recovery", WhollyUndone, HEADS, RECOVERS, "plans that keep as many heads and neurons of each layer as"),
+        ("recovery", Undone, RATIOS, RECOVERS, "with its zeros kept"),
+        ("recovery", Unlearned, HEADS, RECOVERS, "recovery: expected what it is given left as it was, found '.*' chan"),
+    ],
+)
+@pytest.mark.usefixtures("_strangers", "unverified")
+def test_a_broken_promise_fails_its_own_check(
+    kind: str, method: type, problem: str, check: str, complaint: str
+) -> None:
+    broken = conformance(kind, method, problem, genomes=1, sample=classmethod(copied))
+    try:
+        with pytest.raises(ContractError, match=complaint):
+            getattr(broken(), check)()
+    finally:
+        getattr(broken, "teardown_class", lambda: None)()
 
 
 @pytest.mark.usefixtures("_strangers")

@@ -5,7 +5,8 @@ from __future__ import annotations
 from torch import nn
 
 from emoprune.contracts import Recovery, about_of
-from emoprune.errors import ContractError
+from emoprune.problems.compute.left_alone import left_alone
+from emoprune.problems.networks.recovery.checking import check_shapes, check_zeros
 from emoprune.problems.networks.recovery.contract import NetworkCase
 from emoprune.problems.networks.recovery.images import TrainingImages
 from emoprune.problems.networks.recovery.loop import trained
@@ -44,15 +45,13 @@ def recovered(recovery: Recovery[NetworkCase, nn.Module], case: NetworkCase) -> 
     """Return what a recovery makes of a case, in eval mode and without gradients.
 
     Raises:
-        ContractError: It is no network, or weights that have to stay zero are not.
+        ContractError: It is no network of the pruned one's shapes, weights that have to stay zero are not, or the pruned
+            or the unpruned network was changed.
     """
-    network = recovery(case)
-    if not isinstance(network, nn.Module):
-        raise ContractError(f"recovery: expected a torch module in return, found {type(network).__name__}")
-    parameters = dict(network.named_parameters())
-    for name, mask in case.frozen_zeros.items():
-        if name not in parameters or parameters[name].detach()[mask].count_nonzero():
-            raise ContractError(f"recovery: expected {name!r} with its zeros kept; set them to 0 after each step")
+    with left_alone("recovery", case.network, case.bench.network):
+        network = recovery(case)
+    check_shapes(network, case.network)
+    check_zeros(network, case.frozen_zeros)
     return network.eval().requires_grad_(requires_grad=False)
 
 

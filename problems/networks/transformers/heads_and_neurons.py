@@ -241,4 +241,4 @@ class HeadsAndNeurons(TransformerProblem):
             zeros=lambda _model: {},
             rounds=lambda: UnitRounds(opened, plans, self._criterion, seed),
         )
-        return self.recovered(recovery(case), genome, folder, plugins.named("method", method)[0])
+        return self.recovered(recovery, case, genome, folder, plugins.named("method", method)[0])

@@ -27,7 +27,8 @@ from emoprune.problems.networks.transformers.export.export import Facts, export_
 from emoprune.problems.networks.transformers.export.folders import Exported, PackedLayer
 from emoprune.problems.networks.transformers.measures import SeenTransformer, measures_of
 from emoprune.problems.networks.transformers.prepare import fitted
-from emoprune.problems.networks.transformers.recovery.contract import RecoveredModel
+from emoprune.problems.networks.transformers.recovery.checking import recovered_by
+from emoprune.problems.networks.transformers.recovery.contract import RecoveryCase, TransformerRecovery
 from emoprune.problems.networks.transformers.references.kept import KeptReferences
 from emoprune.problems.networks.transformers.running.runner import Runner
 from emoprune.problems.networks.transformers.tasks.contract import Judge
@@ -294,8 +295,11 @@ class TransformerProblem:
         finally:
             own.task.model.to(loaded.device)
 
-    def recovered(self, found: RecoveredModel, genome: IntArray, folder: Path, method: str) -> Recovered:
-        """Measure a recovered model again on every split, and write it; `method` is what it was recovered by."""
+    def recovered(
+        self, recovery: TransformerRecovery, case: RecoveryCase, genome: IntArray, folder: Path, method: str
+    ) -> Recovered:
+        """Recover a candidate, measure it again on every split, and write it; `method` is the recovery's name."""
+        found = recovered_by(recovery, case)
         model, plans, spent = found.model.requires_grad_(requires_grad=False), found.plans, found.spent
         values = {split.value: self.values(model, plans, split) for split in Split}
         notes = [f"After pruning it was recovered by {method}: {spent}."]

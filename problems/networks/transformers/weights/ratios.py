@@ -121,4 +121,4 @@ class TransformerWeightRatios(LayerProblem):
             zeros=lambda model: self._genes.zeros(model, plans),
             rounds=lambda: WeightRounds(opened, self._genes, plans),
         )
-        return self.recovered(recovery(case), genome, folder, plugins.named("method", method)[0])
+        return self.recovered(recovery, case, genome, folder, plugins.named("method", method)[0])

@@ -13,7 +13,7 @@ from emoprune.problems.networks.transformers.anatomy.structure import Anatomy
 from emoprune.problems.networks.transformers.criteria.contract import TransformerEvidence
 from emoprune.problems.networks.transformers.data.batches import Batch
 
-__all__ = ["Place", "Sums", "by_group", "places_of", "statistics_of"]
+__all__ = ["Place", "Sums", "by_group", "places_of", "squares_of", "statistics_of"]
 
 Loss = Callable[[Any, Batch], torch.Tensor]
 
@@ -86,6 +86,38 @@ def statistics_of(evidence: TransformerEvidence, loss: Loss | None = None) -> di
     return sums
 
 
+def squares_of(evidence: TransformerEvidence) -> dict[Place, tuple[torch.Tensor, int]]:
+    """Return at every place the sums of x² per channel, shape (channels,), and of how many tokens: forwards alone."""
+    places = places_of(evidence.structure)
+    sums = {place: torch.zeros(place.units * place.width, dtype=torch.float64) for place in places}
+    tokens = dict.fromkeys(places, 0)
+
+    def adding(place: Place, batch: Batch) -> Callable[..., None]:
+        def hook(_module: torch.nn.Module, arguments: tuple[Any, ...]) -> None:
+            there, count = _there(arguments[0], batch)
+            x = arguments[0] if there is None else arguments[0] * there
+            sums[place] += x.reshape(-1, x.shape[-1]).double().square().sum(dim=0)
+            tokens[place] += count
+
+        return hook
+
+    for batch in evidence.calibration:
+        with torch.no_grad(), ExitStack() as stack:
+            for place in places:
+                module = evidence.model.get_submodule(place.path)
+                stack.callback(module.register_forward_pre_hook(adding(place, batch)).remove)
+            evidence.task.loss(evidence.model, batch)
+    return {place: (sums[place], tokens[place]) for place in places}
+
+
+def _there(x: torch.Tensor, batch: Batch) -> tuple[torch.Tensor | None, int]:
+    """Return which tokens are there, to multiply with, None where all of them are; and how many."""
+    if x.ndim < 3 or batch.mask is None:  # an expert sees only the tokens that were sent to it, without their examples
+        return None, x[..., 0].numel()
+    there = batch.mask.bool()
+    return there.unsqueeze(-1), int(there.sum())
+
+
 def _empty(evidence: TransformerEvidence, place: Place) -> Sums:
     out: Any = evidence.model.get_submodule(place.path)
     units = torch.zeros(place.units, dtype=torch.float64)
@@ -115,18 +147,15 @@ def _watch(stack: ExitStack, module: torch.nn.Module, taken: list[tuple[torch.Te
 
 def _add(sums: Sums, place: Place, seen: tuple[torch.Tensor, torch.Tensor, torch.Tensor], batch: Batch) -> None:
     x, g, outgoing = seen
-    whole = x.ndim == 3  # an expert sees only the tokens that were sent to it, without their examples
-    if whole and batch.mask is not None:
-        there = batch.mask.bool()
-        x, g = x * there.unsqueeze(-1), g * there.unsqueeze(-1)
-        sums.tokens += int(there.sum())
-    else:
-        sums.tokens += x[..., 0].numel()
+    there, count = _there(x, batch)
+    sums.tokens += count
+    if there is not None:
+        x, g = x * there, g * there
     gates = (x * g).view(*x.shape[:-1], place.units, place.width).sum(dim=-1).double()
     flat = x.reshape(-1, x.shape[-1])
     sums.sizes += gates.abs().flatten(0, -2).sum(dim=0)
     sums.token_squares += gates.square().flatten(0, -2).sum(dim=0)
-    by_example = gates.sum(dim=1) if whole else gates
+    by_example = gates.sum(dim=1) if x.ndim == 3 else gates
     sums.example_squares += by_example.square().sum(dim=0)
     sums.examples += len(by_example)
     sums.squares += flat.double().square().sum(dim=0)

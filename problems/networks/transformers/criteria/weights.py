@@ -9,7 +9,7 @@ import torch
 
 from emoprune.contracts import Paper, about
 from emoprune.problems.networks.transformers.criteria.contract import Scores, TransformerEvidence
-from emoprune.problems.networks.transformers.criteria.statistics import Place, by_group, places_of, statistics_of
+from emoprune.problems.networks.transformers.criteria.statistics import Place, by_group, places_of, squares_of
 
 __all__ = ["Magnitude", "Wanda"]
 
@@ -46,8 +46,7 @@ class Magnitude:
     ["heads", "neurons"],
     serves=["heads-and-neurons"],
     papers=[Paper("A Simple and Effective Pruning Approach for Large Language Models", "2306.11695")],
-    gradients=True,  # not for what it computes: it comes with all statistics in one pass forwards and backwards
-    cost="one pass forwards and backwards over the calibration batches",
+    cost="one pass over the calibration batches",
 )
 class Wanda:
     """Weights of the output projection times the L2 norms of the channels that they take in, summed over a unit.
@@ -61,11 +60,10 @@ class Wanda:
 
     def __call__(self, evidence: TransformerEvidence) -> list[Scores]:
         """Return the sums over each unit's columns."""
-        sums = statistics_of(evidence)
         values = []
-        for place, own in sums.items():
+        for place, (squares, tokens) in squares_of(evidence).items():
             weight = evidence.model.get_submodule(place.path).weight.detach().double().abs().sum(dim=0)
-            scaled = weight * (own.squares / max(1, own.tokens)).sqrt()
+            scaled = weight * (squares / max(1, tokens)).sqrt()
             of_units = scaled.unflatten(0, (place.units, place.width)).sum(dim=1)
             values.append((place, of_units / of_units.mean().clamp_min(torch.finfo(torch.float64).tiny)))
         return by_group(evidence, iter(values))

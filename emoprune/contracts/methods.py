@@ -33,6 +33,7 @@ __all__ = [
     "SurveyingMethod",
     "about",
     "about_of",
+    "check_method",
 ]
 
 Family = Literal["pruning", "quantisation", "feature generation", "search", "measurement", "recovery", "audit"]
@@ -209,3 +210,41 @@ class AuditMethod(Protocol[Inputs_contra]):
     def __call__(self, front: Inputs_contra) -> Audit:
         """Return findings on candidates along the front; all randomness comes from the front's `seed`."""
         ...
+
+
+# What the engine and the problems read of a made method, by its kind, so that what is missing is named when a config is
+# read. A compensation is called in one way by one problem and in another way by another.
+_MEMBERS: Mapping[str, tuple[str, ...]] = {
+    "criterion": ("__call__",),
+    "saliency": ("__call__",),
+    "proxy": ("__call__",),
+    "reference": ("found",),
+    "objective": ("__call__", "unit", "direction"),
+    "recovery": ("__call__",),
+    "audit": ("__call__",),
+}
+
+
+def check_method(kind: str, name: str, method: object) -> None:
+    """Refuse a method that lacks a member of its kind.
+
+    Args:
+        kind: One of METHOD_KINDS.
+        name: What the config calls it.
+        method: As it was made.
+
+    Raises:
+        ContractError: It names what is missing, or says that a direction is none.
+    """
+    members = _MEMBERS.get(kind, ())
+    missing = [member for member in members if not hasattr(method, member)]
+    if missing:
+        raise ContractError(
+            f"{kind} {name!r}: expected the members {', '.join(members)}, found none called {', '.join(missing)}; "
+            "emoprune.contracts says what each is"
+        )
+    direction = getattr(method, "direction", None)
+    if kind == "objective" and direction not in list(Direction):
+        raise ContractError(
+            f"objective {name!r}: direction: expected one of {', '.join(Direction)}, found {direction!r}"
+        )

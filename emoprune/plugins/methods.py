@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import AfterValidator
 
-from emoprune.contracts.methods import about_of
+from emoprune.contracts.methods import about_of, check_method
 from emoprune.errors import ConfigError
 from emoprune.plugins.options import made_with, option_names
 from emoprune.plugins.registry import PLURALS, available, find
@@ -45,6 +45,7 @@ def method(
 
     Raises:
         ConfigError: There is none of that name, it does not serve the problem, or an option is wrong.
+        ContractError: It lacks a member of its kind.
     """
     name, options = named(option or kind, given)
     try:
@@ -60,7 +61,9 @@ def method(
         )
     known = option_names(factory)
     handed = {key: value for key, value in (shared or {}).items() if key in known}
-    return made_with(factory, {**handed, **options}, f"{kind} {name!r}")
+    made = made_with(factory, {**handed, **options}, f"{kind} {name!r}")
+    check_method(kind, name, made)
+    return made
 
 
 def methods(kind: str, given: Sequence[Given], problem: str, *, option: str | None = None) -> dict[str, Any]:

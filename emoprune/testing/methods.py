@@ -16,10 +16,10 @@ from typing import Any, ClassVar
 import numpy as np
 
 from emoprune import plugins
-from emoprune.contracts import Audit, Problem, Recovered, SurveyingMethod, about_of
+from emoprune.contracts import Audit, Failure, Prepared, Problem, Recovered, SurveyingMethod, about_of
 from emoprune.contracts.surveys import Starting, Surveying
 from emoprune.records import Candidate, Split
-from emoprune.testing.outlines import OutlineConformance, generation_0
+from emoprune.testing.outlines import PREPARED_BY, OutlineConformance, generation_0
 from emoprune.testing.problems import ProblemConformance
 from emoprune.testing.promises import require
 
@@ -100,10 +100,33 @@ class PartConformance(MethodConformance, ProblemConformance):
     """Checks of a method that a problem measures with: a problem that uses it keeps every promise of a problem."""
 
     genomes: ClassVar[int] = 3
+    flags: ClassVar[tuple[str, ...]] = ()  # the attributes that a problem's own check of the kind is handed
 
     def problem(self) -> Problem:
         """Return the sample, which uses the method."""
         return self.sample(**{self.kind: self.given()})
+
+    def test_it_keeps_the_promises_of_its_kind_and_leaves_what_it_is_given_alone(self) -> None:
+        """As the problem checks it on small samples of its own; where it has no such check, nothing is asked."""
+        served = self.served()
+        if self.kind in plugins.serving("check", served):
+            check = plugins.find("check", self.kind, served)
+            flags = {flag: getattr(self, flag) for flag in self.flags}
+            check(lambda: plugins.method(self.kind, self.given(), served), **flags)
+
+    def test_a_row_is_the_same_when_all_is_prepared_anew(self) -> None:
+        """What is kept of a method in a run's folder comes from the run's seed alone."""
+        with _prepared(self.problem(), PREPARED_BY) as problem:
+            self._require_same_rows("when all is prepared anew", [self._places()], self._set_up(problem))
+
+    def test_something_else_than_the_unpruned_thing_can_be_measured(self) -> None:
+        """A method that spoils all that is pruned leaves nothing to search for."""
+        genomes, full = self._batch(self._ready())[0], self._ready().references()[0].genome
+        others = [row for row, own in zip(self._in_one_go(), genomes, strict=True) if not np.array_equal(own, full)]
+        failed = [row.reason for row in others if isinstance(row, Failure)]
+        require(
+            len(failed) < len(others) or not others, "evaluate: expected a pruned genome that is no failure", failed
+        )
 
 
 class CriterionConformance(PartConformance):
@@ -115,17 +138,10 @@ class CriterionConformance(PartConformance):
         tolerance: By how much of the largest score rounding may change one; None for what the problem takes for it.
     """
 
+    flags = ("blind", "ordered", "tolerance")
     blind: ClassVar[bool] = False
     ordered: ClassVar[bool] = False
     tolerance: ClassVar[float | None] = None
-
-    def test_it_scores_every_unit_by_its_evidence_and_leaves_it_alone(self) -> None:
-        """As the problem checks it on small networks of its own; where it has no such check, nothing is asked."""
-        served = self.served()
-        if self.kind in plugins.serving("check", served):
-            check = plugins.find("check", self.kind, served)
-            flags = {"blind": self.blind, "ordered": self.ordered, "tolerance": self.tolerance}
-            check(lambda: plugins.method(self.kind, self.given(), served), **flags)
 
 
 class ReferenceConformance(MethodConformance, OutlineConformance):
@@ -252,9 +268,8 @@ def conformance(
 
 
 @contextmanager
-def _prepared(problem: Problem) -> Iterator[Problem]:
+def _prepared(problem: Problem, seed: int = SEED) -> Iterator[Problem]:
     with tempfile.TemporaryDirectory() as folder:
-        prepare = getattr(problem, "prepare", None)
-        if prepare is not None:
-            prepare(Path(folder), SEED)
+        if isinstance(problem, Prepared):
+            problem.prepare(Path(folder), seed)
         yield problem

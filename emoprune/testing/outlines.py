@@ -31,7 +31,9 @@ from emoprune.testing.promises import require, require_all, require_plain
 from emoprune.testing.rows import column_names, measured
 from emoprune.testing.samples import legal_genomes
 
-__all__ = ["OutlineConformance", "generation_0"]
+__all__ = ["PREPARED_BY", "OutlineConformance", "generation_0"]
+
+PREPARED_BY = 1  # the seed that problems are prepared with
 
 MEMBERS = ("space", "objectives", "setup", "evaluate", "references", "describe", "export")
 
@@ -186,7 +188,7 @@ class OutlineConformance:
         if isinstance(problem, Prepared):
             if cls._folder is None:
                 cls._folder = tempfile.TemporaryDirectory()
-            problem.prepare(Path(cls._folder.name), 1)
+            problem.prepare(Path(cls._folder.name), PREPARED_BY)
         return problem
 
     def _set_up(self, problem: Problem) -> Problem:

@@ -6,12 +6,13 @@ import hashlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
+import numpy as np
 import torch
 from torch import nn
 
 from emoprune.errors import ContractError
 
-__all__ = ["left_alone"]
+__all__ = ["global_generators", "left_alone"]
 
 Given = nn.Module | Mapping[str, torch.Tensor]
 
@@ -47,4 +48,10 @@ def _digests(given: Given) -> dict[str, bytes]:
 
 def _digest(tensor: torch.Tensor) -> bytes:
     values = tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8)
-    return hashlib.blake2b(values.numpy(), digest_size=16).digest()
+    return hashlib.blake2b(values.numpy().tobytes(), digest_size=16).digest()
+
+
+def global_generators() -> tuple[bytes, str]:
+    """Return the states of torch's and numpy's global generators, which methods leave alone too."""
+    legacy = np.random.get_state(legacy=False)  # noqa: NPY002  # looks whether a method used what it must not
+    return torch.get_rng_state().numpy().tobytes(), repr(legacy)

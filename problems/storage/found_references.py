@@ -33,7 +33,7 @@ def found_by(methods: Methods, inputs: Any) -> dict[str, Found]:
     """
     seed = int(inputs.rng.integers(2**63))
     return {
-        name: _said(method.found(replace(inputs, rng=np.random.default_rng([seed, *name.encode()]))))
+        name: _said(name, method.found(replace(inputs, rng=np.random.default_rng([seed, *name.encode()]))))
         for name, method in methods.items()
     }
 
@@ -50,7 +50,7 @@ def found_unmeasured(name: str, method: ReferenceMethod[Any], inputs: Any, inste
     Raises:
         ContractError: It wants genomes measured, or one of its references is not legal.
     """
-    found = _said(method.found(inputs))
+    found = _said(name, method.found(inputs))
     if found.starts:
         raise ContractError(f"reference {name!r}: expected no starts, found some; {instead}")
     for reference in found.references:
@@ -89,7 +89,7 @@ def picked_by(methods: Methods, inputs: Any, starts: Mapping[str, Starts], measu
     for name, own in starts.items():
         method = methods[name]
         if isinstance(method, SurveyingMethod):
-            references += _said(method.picked(inputs, own, measured)).references
+            references += _said(name, method.picked(inputs, own, measured)).references
     return references
 
 
@@ -110,7 +110,9 @@ def each_once(
     return tuple(first.values())
 
 
-def _said(found: Found) -> Found:
+def _said(name: str, found: Found) -> Found:
+    if not isinstance(found, Found):
+        raise ContractError(f"reference {name!r}: expected a Found in return, found {type(found).__name__}")
     for note in found.notes:
         _log.info("references: %s", note)
     return found

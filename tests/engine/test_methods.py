@@ -308,6 +308,22 @@ class TestFinding:
         ):
             plugins.method("reference", "nothing", "knapsack")
 
+    @pytest.mark.parametrize(
+        ("kind", "complaint"),
+        [
+            (
+                "objective",
+                "'test_methods:Silent': expected the members .*, found none called __call__, unit, direction",
+            ),
+            ("saliency", "saliency 'test_methods:Silent': expected the members __call__, found none"),
+        ],
+    )
+    def test_a_method_that_lacks_a_member_of_its_kind_is_refused_by_what_is_missing(
+        self, kind: str, complaint: str
+    ) -> None:
+        with pytest.raises(ContractError, match=complaint):
+            plugins.method(kind, "test_methods:Silent", "sack")
+
 
 class TestRecordsOfOptions:
     def test_inherited_options_come_first_with_what_they_mean(self) -> None:

@@ -170,7 +170,7 @@ def test_a_criterion_may_say_that_it_is_blind_that_the_order_matters_and_how_muc
 
 @pytest.mark.parametrize("problem", ["channels", "subnetworks"])
 def test_the_conformance_of_a_criterion_asks_for_it(problem: str) -> None:
-    check = "test_it_scores_every_unit_by_its_evidence_and_leaves_it_alone"
+    check = "test_it_keeps_the_promises_of_its_kind_and_leaves_what_it_is_given_alone"
     with pytest.raises(ContractError, match="change places with their units"):
         getattr(conformance("criterion", Placed, problem)(), check)()
     getattr(conformance("criterion", Placed, problem, blind=True)(), check)()

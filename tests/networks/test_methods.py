@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import copy
+import itertools
 import logging
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -35,10 +37,13 @@ from emoprune.problems.networks.calibration.evidence import Evidence, Scores
 from emoprune.problems.networks.channels.audits.contract import ChannelFront
 from emoprune.problems.networks.channels.references.inputs import ReferenceInputs
 from emoprune.problems.networks.channels.sample import sample as channels
+from emoprune.problems.networks.criteria.samples import sample_evidences
 from emoprune.problems.networks.evaluation.objectives.contract import Seen
 from emoprune.problems.networks.evaluation.proxies.adaptive_batch_norm import AdaptiveBatchNorm
 from emoprune.problems.networks.evaluation.proxies.contract import NormStatistics
 from emoprune.problems.networks.layers.references.inputs import LayerReferenceInputs
+from emoprune.problems.networks.layers.saliencies.contract import ScoredLayer
+from emoprune.problems.networks.layers.saliencies.of_networks import network_scores
 from emoprune.problems.networks.layers.sample import weight_ratios
 from emoprune.problems.networks.layers.weight_ratios import WeightRatios
 from emoprune.problems.networks.recovery.contract import NetworkCase
@@ -94,6 +99,27 @@ for _kind, _name, _problem in METHODS:
     if not _name.startswith("milliseconds"):
         _members = {"genomes": 1, "sample": classmethod(copied), **UNEXPORTED, **QUICK.get(_name, {})}
         globals()[f"Test {_kind} {_name} of {_problem}"] = conformance(_kind, _name, _problem, **_members)
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "problem"), [each for each in METHODS if each[0] in ("criterion", "saliency", "compensation")]
+)
+def test_a_method_says_truly_whether_it_needs_gradients(kind: str, name: str, problem: str) -> None:
+    method = plugins.method(kind, name, problem)
+    use = {"criterion": method, "saliency": partial(network_scores, method)}.get(kind) or method.statistics
+    own = about_of(method)
+    assert own is not None
+    evidence, again = sample_evidences()[0], sample_evidences()[0]
+    with torch.inference_mode():  # where there are no gradients
+        try:
+            without = numbers(use(evidence))
+        except RuntimeError:
+            without = None
+    assert (without != numbers(use(again))) == own.gradients
+
+
+def numbers(found: Any) -> list[Any]:
+    return [np.asarray(each).tolist() for each in (found.values() if isinstance(found, dict) else found)]
 
 
 @pytest.mark.parametrize("problem", PROBLEMS)
@@ -278,6 +304,157 @@ class Unlearned(Undone):
         return trainable(case.network)
 
 
+@about("pruning", ["weights"], serves=["weight-ratios"], cost="nothing")
+class Magnitude:
+    """Absolute weights, for others to spoil."""
+
+    def __call__(self, layer: ScoredLayer) -> torch.Tensor:
+        return layer.weight.abs()
+
+
+class NoNumbers(Magnitude):
+    """Divides by the norm of each filter's differences, which is nothing where there is one weight."""
+
+    def __call__(self, layer: ScoredLayer) -> torch.Tensor:
+        return layer.weight / layer.weight.flatten(1).std(dim=1).mul(0).view(-1, *[1] * (layer.weight.ndim - 1))
+
+
+class Unseeded(Magnitude):
+    """Draws by torch's own generator."""
+
+    def __call__(self, layer: ScoredLayer) -> torch.Tensor:
+        return torch.rand(layer.weight.shape)
+
+
+class Unsteady(Magnitude):
+    """Draws by a generator that nobody sees."""
+
+    def __call__(self, layer: ScoredLayer) -> torch.Tensor:
+        return torch.from_numpy(np.random.default_rng().random(layer.weight.shape))
+
+
+class Overwriting(Magnitude):
+    """Makes the weights positive."""
+
+    def __call__(self, layer: ScoredLayer) -> torch.Tensor:
+        return layer.weight.abs_()
+
+
+class OfNumpy(Magnitude):
+    """Returns another kind of array."""
+
+    def __call__(self, layer: ScoredLayer) -> Any:
+        return layer.weight.abs().numpy()
+
+
+@about("pruning", ["channels"], serves=["channels", "subnetworks"], cost="nothing")
+class Scaling:
+    """A compensation that scales the network that it looks at."""
+
+    leaf: ClassVar[str] = "weight update/least squares"
+
+    def statistics(self, evidence: Evidence) -> dict[str, Any]:
+        for parameter in evidence.network.parameters():
+            parameter.data.mul_(2.0)
+        return {}
+
+    def tensors(self, *_: Any) -> dict[str, torch.Tensor]:
+        return {}
+
+
+class Unmade(Scaling):
+    """A compensation that keeps other statistics each time: which class all images are of."""
+
+    turns: ClassVar[Iterator[int]] = itertools.count()
+
+    def statistics(self, evidence: Evidence) -> dict[str, Any]:
+        return {"classifier.all": np.array(next(self.turns))}
+
+    def tensors(self, part: Any, unpruned: Any, kept: Any, statistics: Any) -> dict[str, torch.Tensor]:
+        bias = {name: tensor.clone() for name, tensor in unpruned.items() if name == "classifier.bias"}
+        for tensor in bias.values():
+            tensor[int(statistics["classifier.all"])] += 1e6
+        return bias
+
+
+class Whole(Mixed):
+    """Says everything of the unpruned network alone."""
+
+    def __call__(self, sliced: NormStatistics, batches: Sequence[NormStatistics]) -> NormStatistics:
+        return NormStatistics(torch.zeros(99), torch.ones(99))
+
+
+class Negative(Mixed):
+    """Subtracts what a variance may lose, and more."""
+
+    def __call__(self, sliced: NormStatistics, batches: Sequence[NormStatistics]) -> NormStatistics:
+        return NormStatistics(sliced.mean, -sliced.variance)
+
+
+class Drifting(Mixed):
+    """Changes the statistics that it is given."""
+
+    def __call__(self, sliced: NormStatistics, batches: Sequence[NormStatistics]) -> NormStatistics:
+        return NormStatistics(sliced.mean.add_(1.0), sliced.variance)
+
+
+class Undefined(Mixed):
+    """Divides nothing by nothing."""
+
+    def __call__(self, sliced: NormStatistics, batches: Sequence[NormStatistics]) -> NormStatistics:
+        return NormStatistics(sliced.mean * float("nan"), sliced.variance)
+
+
+class Emptying(Density):
+    """Zeroes the weights that it looks at."""
+
+    needs = "network"
+
+    def __call__(self, seen: Seen) -> float:
+        return float(sum(parameter.data.zero_().sum() for parameter in seen.pruned.parameters()))
+
+
+class Clockwork(Density):
+    """Another number each time."""
+
+    turns: ClassVar[Iterator[int]] = itertools.count(1)
+
+    def __call__(self, seen: Seen) -> float:
+        return float(next(self.turns))
+
+
+class OfTheWhole(Density):
+    """Has no number for anything that is pruned."""
+
+    needs = "network"
+
+    def __call__(self, seen: Seen) -> float:
+        return 1.0 if seen.pruned.get_parameter("first.0.weight").shape[0] == 6 else math.nan
+
+
+@about("measurement", ["network"], serves=["channels"], cost="nothing")
+class Unitless:
+    """Does not say its unit."""
+
+    direction = Direction.MINIMISE
+
+    def __call__(self, seen: Seen) -> float:
+        return 1.0
+
+
+class Aimless(Density):
+    """Says a direction that there is not."""
+
+    direction: Any = "smaller"
+
+
+class Listed(Narrow):
+    """Returns genomes without their record."""
+
+    def found(self, inputs: ReferenceInputs) -> Any:
+        return [inputs.space.full]
+
+
 @about("audit", ["channels"], serves=["channels"], cost="nothing")
 class Widest:
     """How many units the widest candidate has."""
@@ -402,22 +579,42 @@ def test_what_a_recovery_returns_is_measured_and_zeros_that_do_not_stay_are_refu
 
 
 RECOVERS = "test_it_writes_and_measures_the_same_from_the_same_seed"
+KEEPS = "test_it_keeps_the_promises_of_its_kind_and_leaves_what_it_is_given_alone"
+PREPARES = "test_a_row_is_the_same_when_all_is_prepared_anew"
+PRUNES = "test_something_else_than_the_unpruned_thing_can_be_measured"
+MAKES = "test_its_options_can_be_checked_before_anything_runs"
+ROWS = "test_every_legal_genome_gets_a_row_on_every_split"
 
 
 @pytest.mark.parametrize(
     ("kind", "method", "problem", "check", "complaint"),
     [
+        ("saliency", NoNumbers, "weight-ratios", ROWS, "saliency 'NoNumbers': layer 'first.0': expected a finite sc"),
+        ("saliency", Unseeded, "weight-ratios", KEEPS, "expected global generators left alone"),
+        ("saliency", Unsteady, "weight-ratios", KEEPS, "expected equal scores from equal layers and generators"),
+        ("saliency", Overwriting, "weight-ratios", ROWS, "'Overwriting': layer 'first.0': .* found 'weight' changed"),
+        ("saliency", Overwriting, "weight-ratios", KEEPS, "found 'weight' changed; work on a copy"),
+        ("saliency", OfNumpy, "weight-ratios", KEEPS, r"the weight's shape \(6, 4, 3, 3\), found ndarray"),
+        ("compensation", Scaling, "channels", ROWS, "compensation: expected what it is given left as it was"),
+        ("compensation", Scaling, "subnetworks", ROWS, "compensation: expected what it is given left as it was"),
+        ("compensation", Unmade, "channels", PREPARES, "expected the same row when all is prepared anew"),
+        ("proxy", Whole, "channels", ROWS, r"proxy: expected the statistics of \d channels, found 99"),
+        ("proxy", Negative, "channels", ROWS, "proxy: expected variances of 0 or more, found .* batch norm 'first.1'"),
+        ("proxy", Negative, "channels", KEEPS, "proxy: expected variances of 0 or more"),
+        ("proxy", Drifting, "channels", KEEPS, "proxy: expected what it is given .* found 'sliced.mean'"),
+        ("proxy", Undefined, "channels", KEEPS, "expected finite statistics of finite ones"),
+        ("proxy", Undefined, "channels", PRUNES, "expected a pruned genome that is no failure; found .*not finite"),
+        ("objective", Emptying, "channels", KEEPS, "objective: expected what it is given left as it was"),
+        ("objective", Clockwork, "channels", KEEPS, r"objective: expected 1\.0 again of the same network, found 2\.0"),
+        ("objective", OfTheWhole, "channels", PRUNES, "expected a pruned genome that is no failure; found .*is nan"),
+        ("objective", Unitless, "channels", MAKES, "Unitless': expected the members .*, found none called unit;"),
+        ("objective", Aimless, "channels", MAKES, "direction: expected one of minimise, maximise, found 'smaller'"),
+        ("reference", Listed, "channels", "test_it_picks_from_what_was_measured", "Listed': expected a Found .* list"),
         ("recovery", Undone, "channels", RECOVERS, r"parameters of the pruned network, '.*' of shape .*, found it of"),
         ("recovery", Undone, "subnetworks", RECOVERS, "expected the parameters of the pruned network"),
         ("recovery", Undone, "weight-ratios", RECOVERS, "with its zeros kept"),
         ("recovery", Wider, "channels", RECOVERS, r"expected the buffers .* 'more' absent, found it of shape \(3,\)"),
-        (
-            "recovery",
-            InPlace,
-            "channels",
-            RECOVERS,
-            "recovery: expected what it is given left as it was, found 'classi",
-        ),
+        ("recovery", InPlace, "channels", RECOVERS, "expected what it is given left as it was, found 'classifier"),
         ("recovery", Unlearned, "channels", RECOVERS, "found 'classifier.bias' and 1 more changed; work on a copy"),
     ],
 )

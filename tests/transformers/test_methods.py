@@ -14,7 +14,18 @@ import pytest
 import torch
 
 from emoprune import plugins
-from emoprune.contracts import Audit, Direction, Finding, Found, MeasuredErrors, Problem, Reference, Starts, about
+from emoprune.contracts import (
+    Audit,
+    Direction,
+    Finding,
+    Found,
+    MeasuredErrors,
+    Problem,
+    Reference,
+    Starts,
+    about,
+    about_of,
+)
 from emoprune.errors import ConfigError, ContractError
 from emoprune.problems.networks.calibration.evidence import Scores
 from emoprune.problems.networks.layers.saliencies.contract import ScoredLayer
@@ -22,6 +33,7 @@ from emoprune.problems.networks.transformers.anatomy.narrowing import Adjust
 from emoprune.problems.networks.transformers.anatomy.structure import BlockPlan
 from emoprune.problems.networks.transformers.audits.contract import TransformerFront
 from emoprune.problems.networks.transformers.criteria.contract import TransformerEvidence
+from emoprune.problems.networks.transformers.criteria.samples import sample_evidences
 from emoprune.problems.networks.transformers.data.batches import Batch
 from emoprune.problems.networks.transformers.heads_and_neurons import HeadsAndNeurons
 from emoprune.problems.networks.transformers.measures import SeenTransformer
@@ -85,6 +97,20 @@ for _kind, _name, _problem in METHODS:
 )
 def test_a_problem_finds_methods_of_every_kind_that_it_asks_for(problem: str, kinds: set[str]) -> None:
     assert {kind for kind, _, served in METHODS if served == problem} == kinds
+
+
+@pytest.mark.parametrize("name", methods_of("criterion", HEADS))
+def test_a_criterion_says_truly_whether_it_needs_gradients(name: str) -> None:
+    criterion = plugins.method("criterion", name, HEADS)
+    own = about_of(criterion)
+    assert own is not None
+    with torch.inference_mode():  # where there are none
+        evidence = sample_evidences()[0]
+        if own.gradients:
+            with pytest.raises(RuntimeError, match=r"inference|grad"):
+                criterion(evidence)
+        else:
+            criterion(evidence)
 
 
 @pytest.fixture
@@ -225,6 +251,29 @@ class Undone:
         return RecoveredModel(copy.deepcopy(case.opened.task.model), case.plans)
 
 
+class NoNumbers(Powered):
+    """Has no number for any weight."""
+
+    def __call__(self, layer: ScoredLayer) -> torch.Tensor:
+        return layer.weight * float("nan")
+
+
+class Emptying(Hesitation):
+    """Zeroes the weights that it looks at."""
+
+    def __call__(self, seen: SeenTransformer) -> float:
+        return float(sum(parameter.data.zero_().sum() for parameter in seen.pruned.parameters()))
+
+
+class Scaling(Louder):
+    """Scales the model that it looks at."""
+
+    def __call__(self, inputs: RepairInputs) -> Adjust:
+        for parameter in inputs.evidence.model.parameters():
+            parameter.data.mul_(2.0)
+        return super().__call__(inputs)
+
+
 class WhollyUndone(Undone):
     """The unpruned model, and says so."""
 
@@ -340,11 +389,18 @@ def test_a_stranger_s_saliency_and_recovery_serve_single_weights(tmp_path: Path)
 
 
 RECOVERS = "test_it_writes_and_measures_the_same_from_the_same_seed"
+KEEPS = "test_it_keeps_the_promises_of_its_kind_and_leaves_what_it_is_given_alone"
+ROWS = "test_every_legal_genome_gets_a_row_on_every_split"
 
 
 @pytest.mark.parametrize(
     ("kind", "method", "problem", "check", "complaint"),
     [
+        ("saliency", NoNumbers, RATIOS, ROWS, "saliency 'NoNumbers': layer '.*': expected a finite score"),
+        ("saliency", NoNumbers, RATIOS, KEEPS, "expected a finite score in 32 bits for each weight"),
+        ("compensation", Scaling, HEADS, ROWS, "compensation: expected what it is given left as it was"),
+        ("objective", Emptying, HEADS, KEEPS, "objective: expected what it is given left as it was"),
+        ("objective", Emptying, RATIOS, KEEPS, "objective: expected what it is given left as it was"),
         ("recovery", Undone, HEADS, RECOVERS, r"parameters of the pruned network, '.*' of shape .*, found it of shape"),
         ("recovery", WhollyUndone, HEADS, RECOVERS, "plans that keep as many heads and neurons of each layer as"),
         ("recovery", Undone, RATIOS, RECOVERS, "with its zeros kept"),

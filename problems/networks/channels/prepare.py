@@ -10,6 +10,7 @@ import numpy as np
 
 from emoprune import plugins
 from emoprune.contracts import Reference, Starts
+from emoprune.problems.compute.left_alone import left_alone
 from emoprune.problems.networks.calibration.evidence import Evidence, Scores
 from emoprune.problems.networks.channels.compensations.contract import Compensation, Statistics
 from emoprune.problems.networks.channels.options import NONE, ChannelOptions
@@ -23,7 +24,7 @@ from emoprune.problems.networks.evaluation.bench import Bench, unpruned_network
 from emoprune.problems.networks.evaluation.precision import choose_precision, kept_precision
 from emoprune.problems.networks.task import NetworkTask
 from emoprune.problems.networks.variant import Variant
-from emoprune.problems.storage.arrays import sealed_arrays
+from emoprune.problems.storage.arrays import Weights, sealed_arrays
 from emoprune.problems.storage.found_references import Methods
 from emoprune.problems.storage.kept import sealed_json
 from emoprune.problems.storage.kept_references import REFERENCES, as_json, from_json
@@ -97,16 +98,24 @@ def reference_inputs(task: NetworkTask, levels: WidthLevels, scores: Sequence[Sc
 
 
 def _scores(criterion: Criterion, evidence: Evidence, path: Path) -> tuple[Scores, ...]:
-    kept = sealed_arrays(
-        path, lambda: {f"{number:04}": np.asarray(own, np.float64) for number, own in enumerate(criterion(evidence))}
-    )
+    def made() -> Weights:
+        with left_alone("criterion", evidence.network):
+            scores = criterion(evidence)
+        return {f"{number:04}": np.asarray(own, np.float64) for number, own in enumerate(scores)}
+
+    kept = sealed_arrays(path, made)
     return tuple(kept[name] for name in sorted(kept))
 
 
 def _statistics(compensation: Compensation | None, evidence: Evidence, path: Path) -> Statistics:
     if compensation is None:
         return {}
-    return sealed_arrays(path, lambda: compensation.statistics(evidence))
+
+    def made() -> Statistics:
+        with left_alone("compensation", evidence.network):
+            return compensation.statistics(evidence)
+
+    return sealed_arrays(path, made)
 
 
 def _precision(task: NetworkTask, bench: Bench, slicer: Slicer, levels: WidthLevels, path: Path) -> str:

@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 from emoprune.errors import ContractError
+from emoprune.problems.compute.left_alone import global_generators
 from emoprune.problems.networks.calibration.evidence import Evidence, Scores
 from emoprune.problems.networks.criteria.contract import Criterion
 from emoprune.problems.networks.criteria.samples import permuted, sample_evidences
@@ -127,9 +128,9 @@ def _scores_that_leave_all_alone(criterion: Callable[[Seen], Sequence[Scores]], 
 def _check_repeated(
     criterion: Callable[[Seen], Sequence[Scores]], trial: Trial[Seen], scores: Sequence[Scores]
 ) -> None:
-    before = _global_states()
+    before = global_generators()
     again = criterion(trial.again)
-    _require(before == _global_states(), "global generators left alone", "one used: draw by evidence.seed")
+    _require(before == global_generators(), "global generators left alone", "one used: draw by evidence.seed")
     same = all(np.array_equal(*pair) for pair in zip(scores, again, strict=True))
     _require(same, "equal scores from equal evidence", "different ones")
 
@@ -144,11 +145,6 @@ def _require_close(expected: Sequence[Scores], found: Sequence[Scores], promise:
 def _require(kept: bool, expected: str, found: object) -> None:
     if not kept:
         raise ContractError(f"criterion: expected {expected}; found {found}")
-
-
-def _global_states() -> tuple[bytes, str]:
-    legacy = np.random.get_state(legacy=False)  # noqa: NPY002  # looks whether a criterion used what it must not
-    return torch.get_rng_state().numpy().tobytes(), repr(legacy)
 
 
 def _state_of(network: nn.Module) -> dict[str, object]:

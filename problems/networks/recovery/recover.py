@@ -45,8 +45,8 @@ def recovered(recovery: Recovery[NetworkCase, nn.Module], case: NetworkCase) -> 
     """Return what a recovery makes of a case, in eval mode and without gradients.
 
     Raises:
-        ContractError: It is no network of the pruned one's shapes, weights that have to stay zero are not, or the pruned
-            or the unpruned network was changed.
+        ContractError: It is no network of the pruned one's shapes, weights that have to stay zero are not, or the
+            pruned or the unpruned network was changed.
     """
     with left_alone("recovery", case.network, case.bench.network):
         network = recovery(case)

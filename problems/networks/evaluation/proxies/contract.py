@@ -32,7 +32,7 @@ class NormEstimate(Protocol):
     """Says which statistics a batch norm is scored with: what a proxy makes, or is."""
 
     def __call__(self, sliced: NormStatistics, batches: Sequence[NormStatistics]) -> NormStatistics:
-        """Return the statistics of one batch norm.
+        """Return the statistics of one batch norm, variances of 0 or more; what it is given stays as it was.
 
         Args:
             sliced: The unpruned network's statistics of the channels that stay.

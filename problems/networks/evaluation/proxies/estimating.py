@@ -14,10 +14,12 @@ from emoprune.problems.networks.evaluation.proxies.contract import NormEstimate,
 
 __all__ = [
     "check_batches",
+    "check_variances",
     "estimated",
     "estimating_norms",
     "recorded",
     "recording",
+    "settled_by",
     "statistics_of",
     "with_statistics",
 ]
@@ -69,6 +71,33 @@ def recorded(norm: nn.Module) -> NormStatistics:
     return NormStatistics(own.mean.clone(), own.variance.clone())
 
 
+def settled_by(estimate: NormEstimate, norm: nn.Module, batches: Sequence[NormStatistics]) -> NormStatistics:
+    """Return what a proxy says of one batch norm, from its own statistics and those of the calibration batches.
+
+    Raises:
+        ContractError: It says it of other channels, or nothing.
+    """
+    own = statistics_of(norm)
+    # A copy: candidates share the tensors of what was not cut.
+    found = estimate(NormStatistics(own.mean.clone(), own.variance.clone()), batches)
+    if not isinstance(found, NormStatistics) or found.mean.shape != own.mean.shape:
+        said = f"{len(found.mean)}" if isinstance(found, NormStatistics) else type(found).__name__
+        raise ContractError(f"proxy: expected the statistics of {len(own.mean)} channels, found {said}")
+    return found
+
+
+def check_variances(statistics: Mapping[str, NormStatistics]) -> None:
+    """Refuse what a proxy said of the batch norms of a network if a variance is negative; what is NaN fails later.
+
+    Raises:
+        ContractError: It names the first of them.
+    """
+    # Looked at all together, because each look waits for the device.
+    if statistics and bool((torch.cat([own.variance for own in statistics.values()]) < 0).any()):
+        path = next(path for path, own in statistics.items() if bool((own.variance < 0).any()))
+        raise ContractError(f"proxy: expected variances of 0 or more, found a negative one of batch norm {path!r}")
+
+
 def with_statistics(network: nn.Module, statistics: Mapping[str, NormStatistics]) -> nn.Module:
     """Return a clone of `network` whose batch norms of these paths hold these statistics."""
     tensors = {}
@@ -87,7 +116,7 @@ def estimated(
     included, and so do the batch norms of the `frozen` paths.
 
     Raises:
-        ContractError: A batch has fewer than two images.
+        ContractError: A batch has fewer than two images, or the proxy's statistics cannot be used.
     """
     norms = {path: norm for path, norm in estimating_norms(network).items() if path not in frozen}
     if not norms:
@@ -104,5 +133,6 @@ def estimated(
             walked(batch)
             for path, recorder in recorders.items():
                 seen[path].append(recorded(recorder))
-    found = {path: estimate(statistics_of(norm), seen[path]) for path, norm in norms.items()}
+    found = {path: settled_by(estimate, norm, seen[path]) for path, norm in norms.items()}
+    check_variances(found)
     return with_statistics(network, found)

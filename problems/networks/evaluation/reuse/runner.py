@@ -11,7 +11,12 @@ import torch
 from emoprune.problems.networks.coupling.pruned_module import pruned_module
 from emoprune.problems.networks.evaluation.bench import Bench
 from emoprune.problems.networks.evaluation.proxies.contract import NormEstimate, NormStatistics
-from emoprune.problems.networks.evaluation.proxies.estimating import check_batches, statistics_of, with_statistics
+from emoprune.problems.networks.evaluation.proxies.estimating import (
+    check_batches,
+    check_variances,
+    settled_by,
+    with_statistics,
+)
 from emoprune.problems.networks.evaluation.reuse.cache import GDSFCache, bytes_of
 from emoprune.problems.networks.evaluation.reuse.stations import Network, Station
 from emoprune.problems.networks.evaluation.reuse.tracing import NotFollowed, modules_of
@@ -123,9 +128,10 @@ class ReusingRunner:
         for station in missing:
             paths = [str(norm.target) for norm in station.norms if str(norm.target) not in variant.frozen]
             own = {
-                path: self._estimate(statistics_of(variant.network.get_submodule(path)), [each[path] for each in seen])
+                path: settled_by(self._estimate, variant.network.get_submodule(path), [each[path] for each in seen])
                 for path in paths
             }
+            check_variances(own)
             size = sum(bytes_of([statistics.mean, statistics.variance]) for statistics in own.values())
             self._cache.put(walk.statistics_key(station), own, size, STATISTICS_WORK * size)
             found |= own

@@ -10,6 +10,7 @@ import torch
 
 from emoprune.contracts import Saliency
 from emoprune.errors import ContractError
+from emoprune.problems.compute.left_alone import left_alone
 
 __all__ = ["Need", "ScoredLayer", "needs_of", "scores_of"]
 
@@ -66,12 +67,18 @@ def scores_of(saliency: Saliency[ScoredLayer, torch.Tensor], layer: ScoredLayer)
     """Return one score per weight of a layer, in its shape, 32 bits.
 
     Raises:
-        ContractError: The saliency returns another shape.
+        ContractError: The saliency returns another shape or a score that is not finite, or changes what it is given.
     """
-    scores = saliency(layer)
-    if scores.shape != layer.weight.shape:
+    who = f"saliency {getattr(saliency, '__name__', type(saliency).__name__)!r}: layer {layer.path!r}"
+    with left_alone(who, {"weight": layer.weight, **{str(need): own for need, own in layer.measured.items()}}):
+        scores = saliency(layer)
+    if not isinstance(scores, torch.Tensor) or scores.shape != layer.weight.shape:
+        found = tuple(scores.shape) if isinstance(scores, torch.Tensor) else type(scores).__name__
+        raise ContractError(f"{who}: expected scores in the weight's shape {tuple(layer.weight.shape)}, found {found}")
+    plain = scores.detach().float().cpu()
+    broken = int((~torch.isfinite(plain)).sum())
+    if broken:
         raise ContractError(
-            f"saliency: expected scores in the shape {tuple(layer.weight.shape)} of layer {layer.path!r}, found "
-            f"{tuple(scores.shape)}"
+            f"{who}: expected a finite score in 32 bits for each weight, found {broken} of {plain.numel()} that are not"
         )
-    return scores.detach().float().cpu()
+    return plain

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from emoprune.errors import ContractError
+from emoprune.problems.compute.left_alone import left_alone
 from emoprune.problems.networks.layers.treatments.bits import Rounding
 from emoprune.problems.networks.transformers.anatomy.narrowing import Adjust
 from emoprune.problems.networks.transformers.anatomy.structure import Block, BlockPlan
@@ -30,8 +31,14 @@ def checked_bits(bits: Sequence[int]) -> tuple[int, ...]:
 
 
 def repairing(compensation: TransformerCompensation, inputs: RepairInputs) -> Adjust:
-    """Return what repairs narrowed layers; it raises a ContractError where its tensors are none of a layer's."""
-    repaired, model, path = compensation(inputs), inputs.evidence.model, inputs.evidence.structure.path
+    """Return what repairs narrowed layers; it raises a ContractError where its tensors are none of a layer's.
+
+    Raises:
+        ContractError: Making it changed the unpruned model.
+    """
+    model, path = inputs.evidence.model, inputs.evidence.structure.path
+    with left_alone("compensation", model):
+        repaired = compensation(inputs)
 
     def adjust(number: int, plan: BlockPlan, tensors: Mapping[str, torch.Tensor]) -> Mapping[str, torch.Tensor]:
         changed = repaired(number, plan, tensors)

@@ -26,6 +26,7 @@ from emoprune.testing.promises import require
 __all__ = [
     "AuditConformance",
     "CriterionConformance",
+    "KeptConformance",
     "MethodConformance",
     "ObjectiveConformance",
     "PartConformance",
@@ -114,11 +115,6 @@ class PartConformance(MethodConformance, ProblemConformance):
             flags = {flag: getattr(self, flag) for flag in self.flags}
             check(lambda: plugins.method(self.kind, self.given(), served), **flags)
 
-    def test_a_row_is_the_same_when_all_is_prepared_anew(self) -> None:
-        """What is kept of a method in a run's folder comes from the run's seed alone."""
-        with _prepared(self.problem(), PREPARED_BY) as problem:
-            self._require_same_rows("when all is prepared anew", [self._places()], self._set_up(problem))
-
     def test_something_else_than_the_unpruned_thing_can_be_measured(self) -> None:
         """A method that spoils all that is pruned leaves nothing to search for."""
         genomes, full = self._batch(self._ready())[0], self._ready().references()[0].genome
@@ -129,7 +125,16 @@ class PartConformance(MethodConformance, ProblemConformance):
         )
 
 
-class CriterionConformance(PartConformance):
+class KeptConformance(PartConformance):
+    """Checks of a method whose scores or statistics are kept in the folder of a run."""
+
+    def test_a_row_is_the_same_when_all_is_prepared_anew(self) -> None:
+        """What is kept of a method in a run's folder comes from the run's seed alone."""
+        with _prepared(self.problem(), PREPARED_BY) as problem:
+            self._require_same_rows("when all is prepared anew", [self._places()], self._set_up(problem))
+
+
+class CriterionConformance(KeptConformance):
     """Checks of a method that ranks units.
 
     Attributes:
@@ -238,6 +243,8 @@ class AuditConformance(MethodConformance):
 
 _CLASSES: Mapping[str, type[MethodConformance]] = {
     "criterion": CriterionConformance,
+    "saliency": KeptConformance,
+    "compensation": KeptConformance,
     "reference": ReferenceConformance,
     "objective": ObjectiveConformance,
     "recovery": RecoveryConformance,

@@ -209,5 +209,5 @@ def test_a_saliency_that_is_not_known_or_breaks_its_promise_is_refused() -> None
         scores_by("magnitud", evidence)
     with pytest.raises(ContractError, match="looks at a layer's norms without saying so; put 'norms' into its `needs`"):
         network_scores(lambda layer: layer.norms, evidence)
-    with pytest.raises(ContractError, match=r"expected scores in the shape .* of layer '0\.0', found \(3,\)"):
+    with pytest.raises(ContractError, match=r"layer '0\.0': expected scores in the weight's shape .*, found \(3,\)"):
         network_scores(lambda _layer: torch.ones(3), evidence)

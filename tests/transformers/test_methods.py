@@ -400,7 +400,6 @@ ROWS = "test_every_legal_genome_gets_a_row_on_every_split"
         ("saliency", NoNumbers, RATIOS, KEEPS, "expected a finite score in 32 bits for each weight"),
         ("compensation", Scaling, HEADS, ROWS, "compensation: expected what it is given left as it was"),
         ("objective", Emptying, HEADS, KEEPS, "objective: expected what it is given left as it was"),
-        ("objective", Emptying, RATIOS, KEEPS, "objective: expected what it is given left as it was"),
         ("recovery", Undone, HEADS, RECOVERS, r"parameters of the pruned network, '.*' of shape .*, found it of shape"),
         ("recovery", WhollyUndone, HEADS, RECOVERS, "plans that keep as many heads and neurons of each layer as"),
         ("recovery", Undone, RATIOS, RECOVERS, "with its zeros kept"),

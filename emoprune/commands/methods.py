@@ -114,11 +114,9 @@ def _chosen(wanted: Wanted) -> list[tuple[str, str, str, About | None]]:
     found: list[tuple[str, str, str, About | None]] = []
     for kind, name, factory in _every():
         own = about_of(factory)
-        unknown = () if own is None else tuple(set(own.serves) - plugins.available("problem").keys())
-        if own is not None and unknown and len(unknown) == len(own.serves):
-            found.append(
-                (kind, name, f"it serves {', '.join(unknown)}, and no problem of that name is installed", None)
-            )
+        if own is not None and own.serves and not plugins.available("problem").keys() & set(own.serves):
+            reason = f"it serves {', '.join(own.serves)}, and no problem of that name is installed"
+            found.append((kind, name, reason, None))
         elif own is not None and wanted.holds(kind, name, own):
             assert callable(factory)  # noqa: S101  # what says what it is was imported; narrows the type
             found.append((kind, name, plugins.summary(factory), own))

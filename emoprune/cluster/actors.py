@@ -10,7 +10,7 @@ import ray
 from ray.exceptions import OutOfMemoryError, RayError, RayTaskError
 
 from emoprune.cluster.connection import Connection
-from emoprune.cluster.dispatch import Chunk, Queue
+from emoprune.cluster.dispatch import Queue
 from emoprune.cluster.failures import details, reason
 from emoprune.cluster.pool import Slot, WorkerPool
 from emoprune.cluster.resources import Share, check_room, room
@@ -40,7 +40,7 @@ class RayActors:
         time_limit: Seconds for one evaluation, or None; a chunk that is late is measured one by one, see `Pace.limit`.
         start_limit: Seconds for Ray to answer, and for a worker to be placed and set up.
         retries: How often a candidate that was alone when its worker died is tried again.
-        chunk: Candidates per task; None to derive it from the number of workers.
+        chunk: Candidates per call of the problem's `evaluate`; None to learn how many from how long they take.
     """
 
     def __init__(
@@ -113,7 +113,7 @@ class RayActors:
             session=self._connection.session,
         )
         while not self._pool.free:
-            for slot in self._pool.arrived(POLL):
+            for slot in self._pool.ready(POLL):
                 self._pool.take_in(slot)
             self._pool.give_up_late()
             self._connection.check()
@@ -130,7 +130,7 @@ class RayActors:
         pool = self._pool
         if not self._connection.silent:  # else it would block, and `check` says so soon
             pool.refill()
-        queue = Queue(self._pace.cut(tickets, len(pool)), self._retries, self._patience)
+        queue = Queue(tickets, len(pool), self._retries, self._patience)
         try:
             yield from self._dispatched(pool, queue, stopping)
         finally:
@@ -146,7 +146,7 @@ class RayActors:
         while True:
             stop = stopping()
             if not stop:
-                _hand_out(pool, queue)
+                self._hand_out(pool, queue)
             if finished:
                 yield finished  # only now, so that workers are at it again while the caller writes down
             if not pool.busy and (stop or not queue):
@@ -154,32 +154,53 @@ class RayActors:
             # What ends the run comes before results are taken, so that none is taken and then lost.
             pool.give_up_late()
             self._connection.check()
-            finished = [each for slot in pool.arrived(POLL) for each in self._received(pool, queue, slot)]
+            finished = [each for slot in pool.ready(POLL) for each in self._received(pool, queue, slot)]
             finished += [each for slot in pool.overdue(self._pace.limit) for each in self._timed_out(pool, queue, slot)]
             self.workers = len(pool)
 
+    def _hand_out(self, pool: WorkerPool, queue: Queue) -> None:
+        busy = pool.busy
+        if any(slot.stretch[0].lonely for slot in busy):
+            return
+        for slot in pool.free:
+            stretch = queue.take(slot, self._pace.length, self._pace.stretch, nobody_else=not busy)
+            if not stretch:
+                return
+            pool.give(slot, stretch)
+            if stretch[0].lonely:
+                return
+            busy = [slot]
+
     def _received(self, pool: WorkerPool, queue: Queue, slot: Slot) -> list[Finished]:
-        """Take what has arrived: a worker that has started, outcomes, or the news that a worker is lost."""
-        chunk, seconds = slot.chunk, slot.seconds
-        if chunk is None:
+        """Take what has arrived: a worker that has started, answers, or the news that a worker is lost."""
+        if not slot.stretch:
             pool.take_in(slot)
             return []
-        try:
-            outcomes, seconds = pool.result(slot)
-        except RayTaskError as error:  # raised around the problem, for `measure` turns its own errors into outcomes
-            pool.release(slot)
-            return queue.blamed(chunk, Outcome(Status.ERROR, reason=reason(error)), slot.name, seconds)
-        except RayError as error:
-            pool.replace(slot)
-            return self._lost(queue, chunk, error, slot.name, seconds)
-        pool.release(slot)
-        self._pace.note(seconds, len(chunk))
-        return queue.measured(chunk, outcomes, slot.name, seconds)
+        seconds = slot.seconds
+        arrived = pool.arrived(slot)
+        finished: list[Finished] = []
+        for outcomes, took in arrived.answers:
+            chunk = slot.stretch.popleft()
+            slot.answered += 1
+            self._pace.note(took, len(chunk))
+            finished += queue.measured(chunk, outcomes, slot.name, took)
+        if arrived.error is not None:
+            return finished + self._failed(pool, queue, slot, arrived.error, seconds)
+        if arrived.over:
+            queue.returned(slot, pool.release(slot))
+        return finished
 
-    def _lost(self, queue: Queue, chunk: Chunk, error: RayError, worker: str, seconds: float) -> list[Finished]:
+    def _failed(self, pool: WorkerPool, queue: Queue, slot: Slot, error: RayError, seconds: float) -> list[Finished]:
+        """Settle what was under way when an error came instead of an answer."""
+        chunk, certain, name = slot.stretch.popleft(), slot.answered == 0, slot.name
+        queue.returned(slot, pool.release(slot))
+        if isinstance(error, RayTaskError):  # raised around the problem: `measure` makes outcomes of its own errors
+            return queue.blamed(chunk, Outcome(Status.ERROR, reason=reason(error)), name, seconds)
+        pool.replace(slot)
+        queue.left(slot)
         status = Status.OUT_OF_MEMORY if isinstance(error, OutOfMemoryError) else Status.CRASHED
         outcome = Outcome(status, reason=f"the worker died: {reason(error)}")
-        finished = queue.lost(chunk, outcome, worker, seconds)
+        finished = queue.lost(chunk, outcome, name, seconds, certain=certain)
         if queue.hopeless:
             raise WorkersLost(
                 f"workers died with {queue.lost_in_a_row} different candidates in a row, nothing was measured in "
@@ -188,10 +209,10 @@ class RayActors:
         return finished
 
     def _timed_out(self, pool: WorkerPool, queue: Queue, slot: Slot) -> list[Finished]:
-        chunk, seconds = slot.chunk, slot.seconds
-        if chunk is None:
-            return []
+        chunk, seconds = slot.stretch.popleft(), slot.seconds
+        queue.returned(slot, pool.release(slot))
         pool.replace(slot)
+        queue.left(slot)
         outcome = Outcome(Status.TIMEOUT, reason=f"not finished after {self._time_limit:g} s")
         return queue.blamed(chunk, outcome, slot.name, seconds)
 
@@ -201,9 +222,3 @@ class RayActors:
             self._pool.end()
         self._pool = None
         self._connection.close()
-
-
-def _hand_out(pool: WorkerPool, queue: Queue) -> None:
-    for slot in pool.free:
-        if queue:
-            pool.give(slot, queue.take())

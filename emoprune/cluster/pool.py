@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import ray
@@ -14,10 +15,10 @@ from ray.exceptions import RayError, RayTaskError
 from emoprune.cluster.dispatch import Chunk
 from emoprune.cluster.failures import details
 from emoprune.cluster.resources import Share
-from emoprune.cluster.worker import Worker, environment, packed
+from emoprune.cluster.worker import Answer, Worker, environment, packed, unpacked
 from emoprune.errors import EmopruneError, WorkersLost
 
-__all__ = ["Slot", "WorkerPool"]
+__all__ = ["Arrived", "Slot", "WorkerPool"]
 
 FEWEST_STARTS = 3  # that must fail in a row before workers are given up
 FETCH_WITHIN = 30.0  # seconds; a result that has arrived is here at once, unless its machine has just gone
@@ -28,27 +29,37 @@ log = logging.getLogger(__name__)
 
 @dataclass(slots=True, eq=False)
 class Slot:
-    """A place for one worker: at first it is awaited (no `name` yet), then free, or busy with a chunk."""
+    """A place for one worker: at first it is awaited (no `name` yet), then free, or busy with a stretch of chunks."""
 
     actor: Any  # ray makes the class of an actor's handle at run time
-    awaited: Any  # a reference to the name or the outcomes to come; None while free
+    awaited: Any  # a reference to the name, or a generator of references to answers; None while free
     since: float
     name: str = ""
-    chunk: Chunk | None = None
+    stretch: deque[Chunk] = field(default_factory=deque)
+    answered: int = 0  # chunks of this stretch
 
     @property
     def free(self) -> bool:
         """Whether there is a worker here and it has nothing to do."""
-        return bool(self.name) and self.chunk is None
+        return bool(self.name) and not self.stretch
 
     def late(self, limit: float | None) -> bool:
-        """Whether the chunk has taken longer than `limit` seconds, if there is one."""
+        """Whether the chunk under way has taken longer than `limit` seconds, if there is one."""
         return limit is not None and self.seconds > limit
 
     @property
     def seconds(self) -> float:
-        """How long the start, or the chunk, has taken."""
+        """How long the start, or the chunk under way, has taken."""
         return time.monotonic() - self.since
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Arrived:
+    """What has come from a worker: answers to the next chunks of its stretch, and how the stretch ended if it did."""
+
+    answers: list[Answer]
+    error: RayError | None = None
+    over: bool = False
 
 
 class WorkerPool:
@@ -90,8 +101,8 @@ class WorkerPool:
 
     @property
     def busy(self) -> list[Slot]:
-        """The slots with a chunk under way."""
-        return [slot for slot in self._slots if slot.chunk is not None]
+        """The slots with chunks under way."""
+        return [slot for slot in self._slots if slot.stretch]
 
     @property
     def free(self) -> list[Slot]:
@@ -102,30 +113,45 @@ class WorkerPool:
         actor = self._actor_class.remote()
         return Slot(actor, actor.prepare.remote(*self._preparation), time.monotonic())
 
-    def give(self, slot: Slot, chunk: Chunk) -> None:
-        """Have the free worker of `slot` measure a chunk."""
-        slot.chunk, slot.awaited, slot.since = chunk, slot.actor.measure.remote(packed(chunk.tickets)), time.monotonic()
+    def give(self, slot: Slot, stretch: Sequence[Chunk]) -> None:
+        """Have the free worker of `slot` measure chunks."""
+        slot.stretch, slot.answered = deque(stretch), 0
+        slot.awaited = slot.actor.measure.remote(packed([chunk.tickets for chunk in stretch]))
+        slot.since = time.monotonic()
 
-    def release(self, slot: Slot) -> None:
-        """Note that the worker of `slot` is done with its chunk."""
-        slot.chunk = slot.awaited = None
+    def release(self, slot: Slot) -> list[Chunk]:
+        """Note that the worker of `slot` is free; return what it has not begun."""
+        left = list(slot.stretch)
+        slot.stretch.clear()
+        slot.awaited = None
+        return left
 
-    def arrived(self, timeout: float) -> list[Slot]:
-        """Return the slots whose awaited result is there, waiting up to `timeout` seconds for the first."""
+    def ready(self, timeout: float) -> list[Slot]:
+        """Return the slots for which something is there, waiting up to `timeout` seconds for the first."""
         awaited = {slot.awaited: slot for slot in self._slots if slot.awaited is not None}
         if not awaited:
             time.sleep(timeout)
             return []
-        ready, _ = ray.wait(list(awaited), timeout=timeout)
-        return [awaited[reference] for reference in ready]
+        first, _ = ray.wait(list(awaited), timeout=timeout)
+        return [awaited[reference] for reference in first]
 
-    def result(self, slot: Slot) -> Any:
-        """Return what has arrived for a slot, or raise what came instead of it."""
-        return ray.get(slot.awaited, timeout=FETCH_WITHIN)
+    def arrived(self, slot: Slot) -> Arrived:
+        """Return all that is there for a busy slot for which something is."""
+        references: list[Any] = []
+        over = False
+        while len(references) < len(slot.stretch) and (not references or slot.awaited.next_ready()):
+            try:
+                references.append(next(slot.awaited))
+            except StopIteration:
+                over = True
+                break
+        answers, error = _fetched(references)
+        slot.since = time.monotonic()
+        return Arrived(answers, error, over or len(answers) == len(slot.stretch))
 
     def overdue(self, limit: Callable[[int], float | None]) -> list[Slot]:
-        """Return the busy slots that are past the `limit` of a chunk of their size, with nothing arrived yet."""
-        late = [slot for slot in self.busy if slot.chunk is not None and slot.late(limit(len(slot.chunk)))]
+        """Return the busy slots that are past the `limit` of a chunk of that size, with nothing arrived yet."""
+        late = [slot for slot in self.busy if slot.late(limit(len(slot.stretch[0])))]
         return [slot for slot in late if not _is_there(slot)]
 
     def take_in(self, slot: Slot) -> None:
@@ -136,7 +162,7 @@ class WorkerPool:
             EmopruneError: The problem's setup raised it, in these words.
         """
         try:
-            slot.name = self.result(slot)
+            slot.name = ray.get(slot.awaited, timeout=FETCH_WITHIN)
         except RayTaskError as error:
             if isinstance(error.cause, EmopruneError):
                 raise error.cause from error
@@ -194,6 +220,22 @@ class WorkerPool:
         for slot in self._slots:
             ray.kill(slot.actor)
         self._slots.clear()
+
+
+def _fetched(references: Sequence[Any]) -> tuple[list[Answer], RayError | None]:
+    """Return the answers up to the first error, and the error."""
+    try:
+        return list(map(unpacked, ray.get(list(references), timeout=FETCH_WITHIN))), None
+    except RayError as error:
+        if len(references) == 1:
+            return [], error
+    answers: list[Answer] = []
+    for reference in references:
+        found, error_here = _fetched([reference])
+        if error_here is not None:
+            return answers, error_here
+        answers += found
+    return answers, None
 
 
 def _is_there(slot: Slot) -> bool:

@@ -17,9 +17,13 @@ import ray
 
 from emoprune.contracts import Problem
 from emoprune.errors import ContractError, ResourcesUnavailable
+from emoprune.evaluation.backends import STRETCH
 from emoprune.evaluation.tickets import Outcome, Ticket, measure, set_up
 
-__all__ = ["Worker", "environment", "import_path", "packed", "sent"]
+__all__ = ["Answer", "Worker", "environment", "import_path", "packed", "sent", "unpacked"]
+
+Answer = tuple[list[Outcome], float]  # one outcome per ticket of a chunk, and the seconds it took
+LONGEST_STRETCH = 2 * STRETCH  # seconds
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 STANDARD_LIBRARY = os.path.realpath(sysconfig.get_path("stdlib"))
@@ -48,19 +52,33 @@ class Worker:
         address = ray.util.get_node_ip_address()  # type: ignore[no-untyped-call]  # ray leaves it untyped
         return f"{address}/{os.getpid()}"
 
-    def measure(self, chunk: bytes) -> tuple[list[Outcome], float]:
-        """Evaluate the tickets of one split that `packed` made `chunk` of; return outcomes and the seconds it took."""
+    def measure(self, stretch: bytes) -> Iterator[bytes]:
+        """Evaluate chunk after chunk of what `packed` made `stretch` of; yield the `Answer` to each as it is done.
+
+        A stretch that takes longer than it should ends early: what is left of it may then go elsewhere.
+        """
         if self._problem is None:
             raise ContractError("expected a worker that is prepared, found one that is not")
-        tickets: Sequence[Ticket] = pickle.loads(chunk)  # noqa: S301  # from the driver, as all that Ray brings
-        begun = time.perf_counter()
-        outcomes = measure(self._problem, tickets)
-        return outcomes, time.perf_counter() - begun
+        chunks: Sequence[Sequence[Ticket]] = pickle.loads(stretch)  # noqa: S301  # from the driver, as all that Ray brings
+        begun = before = time.perf_counter()
+        for tickets in chunks:
+            outcomes = measure(self._problem, tickets)
+            now = time.perf_counter()
+            yield pickle.dumps((outcomes, now - before), protocol=pickle.HIGHEST_PROTOCOL)
+            before = time.perf_counter()
+            if before - begun > LONGEST_STRETCH:
+                return
 
 
-def packed(tickets: Sequence[Ticket]) -> bytes:
-    """Return tickets as bytes for `Worker.measure`: Ray's own way of sending them takes several times as long."""
-    return pickle.dumps(tickets, protocol=pickle.HIGHEST_PROTOCOL)
+def packed(stretch: Sequence[Sequence[Ticket]]) -> bytes:
+    """Return chunks as bytes for `Worker.measure`: Ray's own way of sending them takes several times as long."""
+    return pickle.dumps(stretch, protocol=pickle.HIGHEST_PROTOCOL)
+
+
+def unpacked(answer: bytes) -> Answer:
+    """Return what a worker answered to a chunk."""
+    found: Answer = pickle.loads(answer)  # noqa: S301  # from a worker, as all that Ray brings
+    return found
 
 
 def environment(threads: int) -> dict[str, str]:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from cluster_for_tests import noted
 from commands_for_tests import (
     Command,
     begun,
@@ -192,6 +193,29 @@ def test_a_run_on_ray_that_is_killed_resumes_to_the_history_of_one_that_was_not(
     pd.testing.assert_frame_equal(whole.history.drop(columns=ran), killed.history.drop(columns=ran))
     assert killed.history["worker"].nunique() > 1
     assert whole.generations["hypervolume"].tolist() == killed.generations["hypervolume"].tolist()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("backend", [("--backend", "ray", "--workers", "2"), ("--backend", "serial")])
+def test_no_evaluation_that_was_finished_is_paid_again_after_kills(
+    folder: Path, emoprune: Command, backend: tuple[str, ...]
+) -> None:
+    """Those that were under way when the process was killed may be finished by its workers, for nobody."""
+    notes = folder / "notes"
+    notes.mkdir()
+    words = ("--set", f"problem={{name: 'bad_problems:Noting', notes: '{notes}', pause: 0.08}}", *backend)
+    history = folder / "runs" / "cut" / "history.jsonl"
+    process = begun(folder, "run", "knapsack.yaml", "--name", "cut", *words)
+    for lines in (5, 15, 25):
+        wait_for(lambda lines=lines: history.exists() and history.read_bytes().count(b"\n") >= lines, process)  # type: ignore[misc]  # a default binds the number now
+        process.kill()
+        ended(process)
+        process = begun(folder, "resume", "cut")
+    assert ended(process).code == 0
+    paid = noted(notes)
+    assert len(history.read_text().splitlines()) == sum(line.startswith("search") for line in paid) == 36
+    assert sum(paid.values()) - len(paid) <= 3 * 2
 
 
 @pytest.mark.parametrize("command", ["list", "status", "pareto --csv"])

@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
@@ -25,7 +26,7 @@ from emoprune.evaluation.tickets import Outcome, Ticket
 from emoprune.records import Candidate, Split
 from emoprune.space import IntArray
 
-__all__ = ["Fatal", "NoSetup", "actors", "in_process", "never", "outcomes", "tickets_of"]
+__all__ = ["Fatal", "NoSetup", "Noted", "actors", "in_process", "never", "noted", "outcomes", "tickets_of"]
 
 BITS = 12
 
@@ -121,6 +122,26 @@ class Fatal(Knapsack12):
     def abort(self) -> NoReturn:
         """Raise what no `except Exception` catches."""
         raise GeneratorExit("not an Exception")
+
+
+class Noted(Fatal):
+    """A `Fatal` in which each process writes down, in a file of its own, every genome that it was done with."""
+
+    def __init__(self, notes: Path, *fault: Any, pause: float = 0.0) -> None:
+        super().__init__(*fault, pause=pause)
+        self._notes = notes
+
+    def evaluate(self, genomes: IntArray, seeds: NDArray[np.uint64], split: Split) -> NDArray[np.float64]:
+        """Measure, then write down what was measured on which split."""
+        values = super().evaluate(genomes, seeds, split)
+        with (self._notes / str(os.getpid())).open("a", encoding="utf-8") as file:
+            file.writelines(f"{split.value} {number}\n" for number in (genomes @ (1 << np.arange(BITS))).tolist())
+        return values
+
+
+def noted(notes: Path) -> Counter[str]:
+    """Return how often each genome was done with, over all processes."""
+    return Counter(line for file in notes.iterdir() for line in file.read_text(encoding="utf-8").splitlines())
 
 
 class NoSetup(Knapsack12):

@@ -26,6 +26,8 @@ evaluation: {backend: serial}
 """
 PROBLEMS = """\
 import time
+from pathlib import Path
+from cluster_for_tests import Noted
 from emoprune.contracts import Constraint
 from problems_for_tests import HalvedKnapsack, Knapsack12
 
@@ -62,6 +64,10 @@ class Between(HalvedKnapsack):
 class Misnamed(Slow):
     def __init__(self) -> None: super().__init__()
     def references(self): return [*super().references(), *super().references()]
+
+class Noting(Noted):
+    def __init__(self, notes: str, pause: float) -> None:
+        super().__init__(Path(notes), Path(notes), "kill", [], 0, pause=pause)
 
 class Broken(Knapsack12):
     def __init__(self) -> None: raise RuntimeError("half made")

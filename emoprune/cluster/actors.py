@@ -11,7 +11,7 @@ from ray.exceptions import OutOfMemoryError, RayError, RayTaskError
 
 from emoprune.cluster.connection import Connection
 from emoprune.cluster.dispatch import Queue
-from emoprune.cluster.failures import details, reason
+from emoprune.cluster.failures import details, ended_by, reason
 from emoprune.cluster.pool import Slot, WorkerPool
 from emoprune.cluster.resources import Share, check_room, room
 from emoprune.cluster.worker import import_path, sent
@@ -68,6 +68,7 @@ class RayActors:
         self._pace = Pace(chunk, time_limit)
         self._connection = Connection(address, start_limit)
         self._pool: WorkerPool | None = None
+        self._stopping: Callable[[], bool] = bool  # False, until there is something to stop
 
     def open(self) -> None:
         """Connect to Ray and refuse what cannot be placed, before anything is evaluated.
@@ -90,6 +91,11 @@ class RayActors:
         except BaseException:
             self.close()
             raise
+
+    @property
+    def address(self) -> str | None:
+        """Of the cluster that was joined."""
+        return self._connection.joined
 
     def start(self, problem: Problem) -> None:
         """Give every worker the problem; return when the first has set it up, the others follow.
@@ -131,10 +137,11 @@ class RayActors:
         if not self._connection.silent:  # else it would block, and `check` says so soon
             pool.refill()
         queue = Queue(tickets, len(pool), self._retries, self._patience)
+        self._stopping = stopping
         try:
             yield from self._dispatched(pool, queue, stopping)
         finally:
-            if not self._connection.silent:  # else it would block
+            if pool.busy and self._connection.answers():  # else it would block
                 pool.abandon()
 
     @property
@@ -152,8 +159,13 @@ class RayActors:
             if not pool.busy and (stop or not queue):
                 return
             # What ends the run comes before results are taken, so that none is taken and then lost.
-            pool.give_up_late()
-            self._connection.check()
+            try:
+                pool.give_up_late()
+                self._connection.check()
+            except WorkersLost:
+                if not stopping():
+                    raise
+                return  # what asked this process to end may have told all of Ray, too
             finished = [each for slot in pool.ready(POLL) for each in self._received(pool, queue, slot)]
             finished += [each for slot in pool.overdue(self._pace.limit) for each in self._timed_out(pool, queue, slot)]
             self.workers = len(pool)
@@ -162,7 +174,7 @@ class RayActors:
         busy = pool.busy
         if any(slot.stretch[0].lonely for slot in busy):
             return
-        for slot in pool.free:
+        for slot in pool.free[: max(0, pool.together - len(busy))]:
             stretch = queue.take(slot, self._pace.length, self._pace.stretch, nobody_else=not busy)
             if not stretch:
                 return
@@ -180,14 +192,25 @@ class RayActors:
         arrived = pool.arrived(slot)
         finished: list[Finished] = []
         for outcomes, took in arrived.answers:
-            chunk = slot.stretch.popleft()
-            slot.answered += 1
-            self._pace.note(took, len(chunk))
-            finished += queue.measured(chunk, outcomes, slot.name, took)
+            finished += self._taken(pool, queue, slot, outcomes, took)
         if arrived.error is not None:
             return finished + self._failed(pool, queue, slot, arrived.error, seconds)
         if arrived.over:
             queue.returned(slot, pool.release(slot))
+        return finished
+
+    def _taken(
+        self, pool: WorkerPool, queue: Queue, slot: Slot, outcomes: list[Outcome], seconds: float
+    ) -> list[Finished]:
+        """Take the outcomes of the chunk under way; where memory ran out, fewer are measured at a time from now on."""
+        chunk = slot.stretch.popleft()
+        slot.answered += 1
+        self._pace.note(seconds, len(chunk))
+        finished = queue.measured(chunk, outcomes, slot.name, seconds, crowded=slot.crowded)
+        if len(finished) < len(chunk):
+            pool.fewer()
+        elif chunk.lonely:
+            pool.settle(fits=outcomes[0].status is not Status.OUT_OF_MEMORY)
         return finished
 
     def _failed(self, pool: WorkerPool, queue: Queue, slot: Slot, error: RayError, seconds: float) -> list[Finished]:
@@ -196,10 +219,21 @@ class RayActors:
         queue.returned(slot, pool.release(slot))
         if isinstance(error, RayTaskError):  # raised around the problem: `measure` makes outcomes of its own errors
             return queue.blamed(chunk, Outcome(Status.ERROR, reason=reason(error)), name, seconds)
-        pool.replace(slot)
         queue.left(slot)
-        status = Status.OUT_OF_MEMORY if isinstance(error, OutOfMemoryError) else Status.CRASHED
-        outcome = Outcome(status, reason=f"the worker died: {reason(error)}")
+        if self._stopping():  # what asked this process to end may have told its workers, too
+            pool.let_go(slot)
+            return []
+        if isinstance(error, OutOfMemoryError):
+            outcome = Outcome(Status.OUT_OF_MEMORY, reason=f"the worker died: {reason(error)}")
+            finished = queue.exhausted(chunk, outcome, name, seconds)
+            if chunk.lonely:
+                pool.settle(fits=False)
+            else:
+                pool.fewer()
+            pool.replace(slot)
+            return finished
+        pool.replace(slot)
+        outcome = Outcome(Status.CRASHED, reason=f"the worker died: {ended_by(error, self._connection.session)}")
         finished = queue.lost(chunk, outcome, name, seconds, certain=certain)
         if queue.hopeless:
             raise WorkersLost(
@@ -218,7 +252,7 @@ class RayActors:
 
     def close(self) -> None:
         """End the workers, and Ray if it was started here; harmless when called twice or before `open`."""
-        if self._pool is not None and ray.is_initialized() and not self._connection.silent:
+        if self._pool is not None and ray.is_initialized() and self._connection.answers():
             self._pool.end()
         self._pool = None
         self._connection.close()

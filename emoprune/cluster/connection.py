@@ -25,6 +25,8 @@ ANSWER_WITHIN = 0.3  # seconds, for the head to accept a connection; short, beca
 PROBE_EVERY = 2.0  # seconds
 LOCAL = "local"
 
+log = logging.getLogger(__name__)
+
 
 class Connection:
     """A Ray to compute on: the one this process is connected to already, one at an address, or one started here.
@@ -41,6 +43,7 @@ class Connection:
         self._head = self._here = ("", 0)
         self._probed = 0.0
         self._silent_since: float | None = None
+        self.joined: str | None = None  # host:port of a cluster that was there before
         self.session: str | None = None  # the folder of Ray's session, if it was joined here
 
     @property
@@ -60,9 +63,13 @@ class Connection:
         elif self._address == LOCAL:
             self._init(num_cpus=cpus, include_dashboard=False)
         else:
-            check_reachable(self._address, self._start_limit)
+            check_reachable(self._address, self._start_limit, "evaluation.address" if self._given else "RAY_ADDRESS")
             self._init()
         about = ray.get_runtime_context()
+        if self._address != LOCAL or not self._ours:
+            self.joined = about.gcs_address
+            why = ("evaluation.address" if self._given else "RAY_ADDRESS") if self._ours else "this process is in it"
+            log.info("measuring on the Ray cluster at %s (%s)", self.joined, why)
         host, _, port = about.gcs_address.rpartition(":")
         self._head = (host.strip("[]"), int(port))
         here = next(node for node in _nodes() if node["NodeID"] == about.get_node_id())
@@ -97,6 +104,10 @@ class Connection:
     def silent(self) -> bool:
         """Whether the head did not answer when it was last asked; most calls of Ray then block."""
         return self._silent_since is not None
+
+    def answers(self) -> bool:
+        """Whether head and this machine's part of Ray are there at this moment."""
+        return not self.silent and _unanswered(self._here) is None and _unanswered(self._head) is None
 
     def check(self) -> None:
         """Notice a lost cluster; may be called as often as one likes.

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from emoprune.evaluation.backends import Finished, in_order
 from emoprune.evaluation.tickets import Outcome, Ticket
-from emoprune.records import Ran
+from emoprune.records import Ran, Status
 
 __all__ = ["Chunk", "Queue"]
 
@@ -124,12 +124,24 @@ class Queue:
         if run:
             self._runs.appendleft(run)
 
-    def measured(self, chunk: Chunk, outcomes: Sequence[Outcome], worker: str, seconds: float) -> list[Finished]:
-        """Note that a worker has returned `outcomes`, one per ticket, after `seconds`."""
+    def measured(
+        self, chunk: Chunk, outcomes: Sequence[Outcome], worker: str, seconds: float, *, crowded: bool = False
+    ) -> list[Finished]:
+        """Note that a worker has returned `outcomes`, one per ticket, after `seconds`.
+
+        Where it is `crowded`, because others work there too, a ticket that ran out of memory is not finished: it is
+        tried with the machines to itself.
+        """
         self._lost.clear()
         self._measured += len(chunk)
         ran = Ran(worker, seconds / len(chunk), chunk.attempt)
-        return [Finished(ticket, outcome, ran) for ticket, outcome in zip(chunk.tickets, outcomes, strict=True)]
+        finished = []
+        for ticket, outcome in zip(chunk.tickets, outcomes, strict=True):
+            if crowded and not chunk.lonely and outcome.status is Status.OUT_OF_MEMORY:
+                self._lonely += Chunk((ticket,), chunk.attempt, chunk.losses).again(lonely=True)
+            else:
+                finished.append(Finished(ticket, outcome, ran))
+        return finished
 
     def lost(
         self, chunk: Chunk, outcome: Outcome, worker: str, seconds: float, *, certain: bool = True

@@ -37,6 +37,7 @@ class Slot:
     name: str = ""
     stretch: deque[Chunk] = field(default_factory=deque)
     answered: int = 0  # chunks of this stretch
+    crowded: bool = False  # whether others were at work in the meantime
 
     @property
     def free(self) -> bool:
@@ -94,6 +95,8 @@ class WorkerPool:
         self._session = session
         self._failed_starts = 0
         self._given_up = 0
+        self.together = size  # workers that measure at a time; fewer after memory ran out
+        self._proven = False  # that memory runs out for several only
         self._slots = [self._slot() for _ in range(size)]
 
     def __len__(self) -> int:
@@ -115,7 +118,10 @@ class WorkerPool:
 
     def give(self, slot: Slot, stretch: Sequence[Chunk]) -> None:
         """Have the free worker of `slot` measure chunks."""
-        slot.stretch, slot.answered = deque(stretch), 0
+        others = self.busy
+        for other in others:
+            other.crowded = True
+        slot.stretch, slot.answered, slot.crowded = deque(stretch), 0, bool(others)
         slot.awaited = slot.actor.measure.remote(packed([chunk.tickets for chunk in stretch]))
         slot.since = time.monotonic()
 
@@ -198,10 +204,31 @@ class WorkerPool:
             raise WorkersLost(f"no worker is left: {why}")
         log.warning("going on with %d of %d workers: %s", len(self._slots), self._size, why)
 
+    def fewer(self) -> None:
+        """Let one worker less measure at a time: memory ran out."""
+        if self.together > 1:
+            self.together -= 1
+            log.warning("memory ran out: from now on at most %d candidates are measured at a time", self.together)
+
+    def settle(self, *, fits: bool) -> None:
+        """Note whether memory was enough for a candidate that was alone: if for none, several are not to blame."""
+        self._proven = self._proven or fits
+        if not self._proven:
+            self.together = min(self._size, self.together + 1)
+            self.refill()
+
     def replace(self, slot: Slot) -> None:
-        """Put a new worker in the place of a lost one; it is awaited like at the start."""
+        """Put a new worker in the place of a lost one, awaited like at the start, unless fewer are enough."""
         ray.kill(slot.actor)
-        self._slots[self._slots.index(slot)] = self._slot()
+        if len(self._slots) > self.together:
+            self._slots.remove(slot)
+        else:
+            self._slots[self._slots.index(slot)] = self._slot()
+
+    def let_go(self, slot: Slot) -> None:
+        """Do without the worker of `slot`."""
+        ray.kill(slot.actor)
+        self._slots.remove(slot)
 
     def abandon(self) -> None:
         """Stop what is under way: its results are not wanted any more."""
@@ -213,7 +240,8 @@ class WorkerPool:
         """Start workers for abandoned slots, and try one of those that were given up if there is room again."""
         if self._given_up and self._share.fits(ray.available_resources()) > 0:  # type: ignore[no-untyped-call]  # ray leaves it untyped
             self._given_up -= 1
-        self._slots += [self._slot() for _ in range(self._size - self._given_up - len(self._slots))]
+        wanted = min(self._size - self._given_up, self.together)
+        self._slots += [self._slot() for _ in range(wanted - len(self._slots))]
 
     def end(self) -> None:
         """End all workers."""

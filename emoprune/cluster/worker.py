@@ -6,6 +6,7 @@ import contextlib
 import gc
 import os
 import pickle
+import signal
 import sys
 import sysconfig
 import time
@@ -44,6 +45,8 @@ class Worker:
             device: Handed to the problem's `setup`.
             threads: Handed to the problem's `setup`.
         """
+        # Ray would raise SystemExit in the midst of the problem, which would then be its failure.
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
         sys.path[:] = [*folders, *(folder for folder in sys.path if folder not in folders)]
         problem: Problem = ray.get(box[0])
         set_up(problem, device, threads)

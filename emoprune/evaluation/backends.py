@@ -33,6 +33,11 @@ class Backend(Protocol):
 
     workers: int
 
+    @property
+    def address(self) -> str | None:
+        """Of the cluster that was joined by `open`; None where there is none."""
+        ...
+
     def open(self) -> None:
         """Connect and refuse what cannot be had, before anything is written or evaluated."""
         ...

@@ -26,6 +26,7 @@ class Serial:
     """
 
     workers = 1
+    address = None
 
     def __init__(self, device: str, threads: int, time_limit: float | None, chunk: int | None) -> None:
         self._device = device

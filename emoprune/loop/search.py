@@ -192,7 +192,7 @@ class Search:
     ) -> Iterator[Generation]:
         """Prepare the problem, start the workers, then run the session."""
         heartbeat.update(phase="preparing")
-        sign_in_manifest(recorder, self._facts())
+        sign_in_manifest(recorder, self._facts(backend))
         prepare(problem, recorder, self.config.search.seed)
         recorder.write_resolved(configs.resolved(self.config))
 
@@ -229,10 +229,10 @@ class Search:
         yield from side_by_side({None: session.steps()}, measuring)
         self.ended = session.ended
 
-    def _facts(self) -> dict[str, Any]:
+    def _facts(self, backend: Backend) -> dict[str, Any]:
         """Return who works on the run from now on, and with what."""
         settings = self.config.evaluation
-        facts = {**environment(), "workers": settings.workers, "backend": settings.backend, "address": settings.address}
+        facts = {**environment(), "workers": settings.workers, "backend": settings.backend, "address": backend.address}
         return {**facts, "generations": self.config.search.generations}
 
     def _new_run(self) -> Recorder:

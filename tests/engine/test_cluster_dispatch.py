@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 from cluster_for_tests import actors, tickets_of
@@ -11,8 +12,9 @@ from hypothesis import strategies as st
 from problems_for_tests import Knapsack12
 from ray.exceptions import ActorDiedError, RayError, WorkerCrashedError
 
+from emoprune.cluster.address import check_reachable
 from emoprune.cluster.dispatch import Chunk, Queue
-from emoprune.cluster.failures import reason
+from emoprune.cluster.failures import ended_by, reason
 from emoprune.cluster.resources import Share, check_room, room
 from emoprune.errors import ConfigError, ResourcesUnavailable
 from emoprune.evaluation.backends import Finished
@@ -252,3 +254,31 @@ def test_a_candidate_has_the_machine_to_itself_before_it_is_blamed(fate: str) ->
 def test_a_reason_is_one_line(error: RayError, said: str) -> None:
     assert "\n" not in reason(error)
     assert reason(error).endswith(said)
+
+
+DIED = "The actor is dead because its worker process has died. Worker exit type: SYSTEM_ERROR Worker exit detail: "
+
+
+@pytest.mark.parametrize(
+    ("said", "printed", "by"),
+    [
+        ("Worker exits with an exit code 5.", "", "exit code 5"),
+        ("Worker exits with an exit code 1. The process receives a SIGTERM.", "", "exit code 1, SIGTERM"),
+        ("connection error code 2. End of file.", "Fatal Python error: Segmentation fault\n", "SIGSEGV"),
+        ("connection error code 2. End of file.", "Fatal Python error: Aborted\n", "SIGABRT"),
+        ("connection error code 2. End of file.", "nothing special\n", "Ray knows no exit code: SIGKILL, as"),
+        ("the node was preempted", "", DIED.partition(" Worker exit type")[0]),
+    ],
+)
+def test_what_ended_a_worker_is_a_signal_or_an_exit_code_where_that_is_known(
+    tmp_path: Path, said: str, printed: str, by: str
+) -> None:
+    (tmp_path / "logs").mkdir()
+    (tmp_path / "logs" / "worker-1-2-77.err").write_text(printed)
+    assert ended_by(RayError(f"The actor died.\n\tpid: 77\n{DIED}{said}"), str(tmp_path)).startswith(by)
+
+
+def test_the_address_of_ray_s_client_is_refused_with_two_ways_that_work() -> None:
+    ways = r"RAY_ADDRESS: ray://head:10001 is .*--address head:6379.*ray job submit --address http://head:8265"
+    with pytest.raises(ConfigError, match=ways):
+        check_reachable("ray://head:10001", 5.0, "RAY_ADDRESS")

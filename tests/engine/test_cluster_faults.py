@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 import ray
-from cluster_for_tests import Fatal, NoSetup, Noted, actors, in_process, never, noted, outcomes, tickets_of
+from cluster_for_tests import Cramped, Fatal, NoSetup, Noted, actors, in_process, never, noted, outcomes, tickets_of
 from problems_for_tests import Knapsack12
 from ray.cluster_utils import Cluster
 
@@ -122,6 +122,29 @@ def test_what_a_worker_had_finished_before_it_was_lost_is_not_measured_again(
     assert {number for number, outcome in found.items() if outcome.status is not Status.OK} <= {victim()}
     assert set(noted(folder).values()) == {1}
     assert len(noted(folder)) == sum(outcome.status is Status.OK for outcome in found.values())
+
+
+def test_memory_that_runs_out_lowers_how_many_are_measured_at_a_time_and_blames_nobody(
+    started: Start, folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    problem = Cramped(folder)
+    tickets = tickets_of(problem, 16)
+    backend = started(problem)
+    with caplog.at_level(logging.WARNING, "emoprune.cluster"):
+        assert outcomes(backend.run(tickets, never)) == in_process(Knapsack12(), tickets)
+    assert "memory ran out: from now on at most 1 candidates are measured at a time" in caplog.text
+
+
+def test_a_candidate_for_which_memory_runs_out_alone_is_blamed_and_costs_no_worker(
+    started: Start, folder: Path
+) -> None:
+    problem = Cramped(folder, [victim(8)])
+    tickets = tickets_of(problem, 8)
+    backend = started(problem)
+    found = outcomes(backend.run(tickets, never))
+    assert [number for number, outcome in found.items() if outcome.status is not Status.OK] == [victim(8)]
+    assert found[victim(8)].status is Status.OUT_OF_MEMORY
+    assert backend.workers == 2
 
 
 @pytest.mark.parametrize("chunk", [1, 2])

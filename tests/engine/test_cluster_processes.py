@@ -107,6 +107,28 @@ def test_ray_says_nothing_and_leaves_nothing_behind(marks: Path) -> None:
     assert gone(mark, within=20)
 
 
+ENDED_BY = """
+    problem = Fatal(Path(sys.argv[1]), sys.argv[2], [tickets_of(Knapsack12(), 1)[0].candidate.id], times=None)
+    backend = actors(address="local", workers=1, retries=0)
+    backend.open()
+    backend.start(problem)
+    print(*outcomes(backend.run(tickets_of(problem, 1), never)).values())
+    backend.close()
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("fault", "by"),
+    [("fault", "SIGSEGV"), ("kill", "SIGKILL"), ("exit", "past Python"), ("die", "SIGTERM")],
+)
+def test_a_crash_says_by_what(marks: Path, fault: str, by: str) -> None:
+    stdout, stderr = alone(ENDED_BY, str(marks), fault).communicate(timeout=100)
+    assert stderr == ""
+    assert "crashed" in stdout
+    assert by in stdout
+
+
 INTERRUPTED = """
     problem = Knapsack12(pause=0.2)
     backend = actors(address="local", workers=1, chunk=1)

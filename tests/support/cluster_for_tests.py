@@ -26,7 +26,7 @@ from emoprune.evaluation.tickets import Outcome, Ticket
 from emoprune.records import Candidate, Split
 from emoprune.space import IntArray
 
-__all__ = ["Fatal", "NoSetup", "Noted", "actors", "in_process", "never", "noted", "outcomes", "tickets_of"]
+__all__ = ["Cramped", "Fatal", "NoSetup", "Noted", "actors", "in_process", "never", "noted", "outcomes", "tickets_of"]
 
 BITS = 12
 
@@ -115,6 +115,21 @@ class Fatal(Knapsack12):
         while True:
             time.sleep(1)
 
+    def fault(self) -> NoReturn:
+        """Reach where there is nothing."""
+        ctypes.string_at(0)
+        raise AssertionError("unreachable")
+
+    def exit(self) -> NoReturn:
+        """End the process past Python."""
+        os._exit(3)
+
+    def die(self) -> NoReturn:
+        """Be asked to end, as by a batch system."""
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(60)
+        raise AssertionError("unreachable")
+
     def leave(self) -> NoReturn:
         """Call what ends a script."""
         sys.exit(5)
@@ -137,6 +152,29 @@ class Noted(Fatal):
         with (self._notes / str(os.getpid())).open("a", encoding="utf-8") as file:
             file.writelines(f"{split.value} {number}\n" for number in (genomes @ (1 << np.arange(BITS))).tolist())
         return values
+
+
+class Cramped(Knapsack12):
+    """A knapsack for which memory runs out whenever two processes measure at a time, and for some genomes always."""
+
+    def __init__(self, folder: Path, numbers: Sequence[int] = ()) -> None:
+        super().__init__(pause=0.03)
+        self._folder = folder
+        self._numbers = set(numbers)
+
+    def evaluate(self, genomes: IntArray, seeds: NDArray[np.uint64], split: Split) -> NDArray[np.float64]:
+        """Measure, if that can be."""
+        mine = self._folder / str(os.getpid())
+        mine.touch()
+        try:
+            values = super().evaluate(genomes, seeds, split)
+            if len(list(self._folder.iterdir())) > 1 or self._numbers & set(
+                (genomes @ (1 << np.arange(BITS))).tolist()
+            ):
+                raise MemoryError("no room for two")
+            return values
+        finally:
+            mine.unlink()
 
 
 def noted(notes: Path) -> Counter[str]:

@@ -130,9 +130,13 @@ def finished_process(folder: Path, *words: str, stdout: int = subprocess.PIPE) -
 
 
 def begun(
-    folder: Path, *words: str, ignoring: signal.Signals | None = None, more: Mapping[str, str] | None = None
+    folder: Path,
+    *words: str,
+    ignoring: signal.Signals | None = None,
+    more: Mapping[str, str] | None = None,
+    grouped: bool = False,
 ) -> subprocess.Popen[str]:
-    """Start a command as its own process."""
+    """Start a command as its own process; `grouped`, it leads a group of its own, to which signals may be sent."""
     return subprocess.Popen(
         [sys.executable, "-m", "emoprune", *words],
         cwd=folder,
@@ -140,6 +144,7 @@ def begun(
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        start_new_session=grouped,
         preexec_fn=None if ignoring is None else lambda: signal.signal(ignoring, signal.SIG_IGN),  # noqa: PLW1509  # no threads here
     )
 

@@ -4,26 +4,27 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
 
 import ray
-from ray.exceptions import OutOfMemoryError, RayError, RayTaskError
 
 from emoprune.cluster.connection import Connection
 from emoprune.cluster.dispatch import Queue
-from emoprune.cluster.failures import details, ended_by, reason
-from emoprune.cluster.pool import Slot, WorkerPool
-from emoprune.cluster.resources import Share, check_room, room
-from emoprune.cluster.worker import import_path, sent
+from emoprune.cluster.measuring import POLL, Measuring
+from emoprune.cluster.pool import WorkerPool, actor_class
+from emoprune.cluster.resources import Machine, Share, check_room, room
+from emoprune.cluster.waiting import waited_for_room
+from emoprune.cluster.worker import checked_environment, import_path, sent
 from emoprune.contracts import Problem
 from emoprune.errors import WorkersLost
 from emoprune.evaluation.backends import Finished, Pace
-from emoprune.evaluation.tickets import Outcome, Ticket
-from emoprune.records import Status
+from emoprune.evaluation.tickets import Ticket
 
 __all__ = ["RayActors"]
 
-POLL = 0.25  # seconds; bounds how late a stop or a deadline is noticed
+LOOK_EVERY = 5.0  # seconds, for machines that have joined
 FEWEST_LOSSES = 3  # that must come in a row before workers, not candidates, are blamed
 
 
@@ -33,8 +34,8 @@ class RayActors:
     Args:
         workers: How many; None for as many as fit, on this machine at most one per usable core.
         address: `host:port` of a cluster's head, `auto` or `local`; None for the Ray at hand or one started here.
-        cpus_per_worker: CPUs that Ray sets aside for each worker; parts are allowed.
-        gpus_per_worker: GPUs likewise.
+        share: What Ray sets aside for each worker, and on which machines.
+        runtime_env: What Ray prepares for each worker beside the numbers of threads.
         device: What the problem's `setup` is told to compute on.
         threads: What numerical libraries in a worker are kept to.
         time_limit: Seconds for one evaluation, or None; a chunk that is late is measured one by one, see `Pace.limit`.
@@ -48,8 +49,8 @@ class RayActors:
         *,
         workers: int | None,
         address: str | None,
-        cpus_per_worker: float,
-        gpus_per_worker: float,
+        share: Share,
+        runtime_env: Mapping[str, Any],
         device: str,
         threads: int,
         time_limit: float | None,
@@ -59,7 +60,8 @@ class RayActors:
     ) -> None:
         self.workers = workers or 0
         self._wanted = workers
-        self._share = Share(cpus_per_worker, gpus_per_worker)
+        self._share = share
+        self._runtime_env = checked_environment(runtime_env, threads)
         self._device = device
         self._threads = threads
         self._time_limit = time_limit
@@ -68,7 +70,7 @@ class RayActors:
         self._pace = Pace(chunk, time_limit)
         self._connection = Connection(address, start_limit)
         self._pool: WorkerPool | None = None
-        self._stopping: Callable[[], bool] = bool  # False, until there is something to stop
+        self._look_again = 0.0
 
     def open(self) -> None:
         """Connect to Ray and refuse what cannot be placed, before anything is evaluated.
@@ -80,14 +82,18 @@ class RayActors:
         here = self._connection.starts_here
         cores = len(os.sched_getaffinity(0))
         if here and self._wanted is not None:
-            check_room(self._wanted, Share(self._share.cpus, 0.0), [{"CPU": cores}])
+            check_room(self._wanted, Share(self._share.cpus, 0.0), [Machine({"CPU": cores})])
         # Ray starts a process for each of its CPUs, so it gets no more than the workers will take.
         self._connection.open(cores if self._wanted is None else max(1, math.ceil(self._wanted * self._share.cpus)))
-        machines = self._connection.machines()
-        fit = room(machines, self._share)
-        self.workers = self._wanted or max(1, min(fit, cores) if here else fit)
+        waited = 0.0
         try:
-            check_room(self.workers, self._share, machines)
+            if not here:
+                kind, wanted = actor_class(self._share, self._runtime_env), self._wanted or 1
+                waited = waited_for_room(self._connection, self._share, kind, wanted, self._start_limit)
+            machines = self._connection.machines()
+            fit = room(machines, self._share)
+            self.workers = self._wanted or max(1, min(fit, cores) if here else fit)
+            check_room(self.workers, self._share, machines, waited)
         except BaseException:
             self.close()
             raise
@@ -109,11 +115,11 @@ class RayActors:
         """
         if self._pool is not None:  # the problem changed: what the workers hold is not it any more
             self._pool.end()
-        box = [sent(problem, elsewhere=len(self._connection.machines()) > 1)]
+        box = [sent(problem, elsewhere=self._connection.reaches_elsewhere)]
         self._pool = WorkerPool(
             self.workers,
             self._share,
-            threads=self._threads,
+            runtime_env=self._runtime_env,
             start_limit=self._start_limit,
             preparation=(import_path(), box, self._device, self._threads),
             session=self._connection.session,
@@ -136,119 +142,24 @@ class RayActors:
         pool = self._pool
         if not self._connection.silent:  # else it would block, and `check` says so soon
             pool.refill()
-        queue = Queue(tickets, len(pool), self._retries, self._patience)
-        self._stopping = stopping
+        queue = Queue(tickets, len(pool), self._retries, max(FEWEST_LOSSES, self.workers) + self._retries)
+        measuring = Measuring(pool, queue, self._pace, self._connection, self._time_limit, stopping)
         try:
-            yield from self._dispatched(pool, queue, stopping)
+            for finished in measuring.pieces():
+                self._grow(pool)
+                self.workers = len(pool)
+                if finished:
+                    yield finished
         finally:
             if pool.busy and self._connection.answers():  # else it would block
                 pool.abandon()
 
-    @property
-    def _patience(self) -> int:
-        return max(FEWEST_LOSSES, self.workers) + self._retries
-
-    def _dispatched(self, pool: WorkerPool, queue: Queue, stopping: Callable[[], bool]) -> Iterator[list[Finished]]:
-        finished: list[Finished] = []
-        while True:
-            stop = stopping()
-            if not stop:
-                self._hand_out(pool, queue)
-            if finished:
-                yield finished  # only now, so that workers are at it again while the caller writes down
-            if not pool.busy and (stop or not queue):
-                return
-            # What ends the run comes before results are taken, so that none is taken and then lost.
-            try:
-                pool.give_up_late()
-                self._connection.check()
-            except WorkersLost:
-                if not stopping():
-                    raise
-                return  # what asked this process to end may have told all of Ray, too
-            finished = [each for slot in pool.ready(POLL) for each in self._received(pool, queue, slot)]
-            finished += [each for slot in pool.overdue(self._pace.limit) for each in self._timed_out(pool, queue, slot)]
-            self.workers = len(pool)
-
-    def _hand_out(self, pool: WorkerPool, queue: Queue) -> None:
-        busy = pool.busy
-        if any(slot.stretch[0].lonely for slot in busy):
+    def _grow(self, pool: WorkerPool) -> None:
+        """Use machines that have joined: all of them, or up to as many workers as were asked for."""
+        if self._connection.joined is None or self._connection.silent or time.monotonic() < self._look_again:
             return
-        for slot in pool.free[: max(0, pool.together - len(busy))]:
-            stretch = queue.take(slot, self._pace.length, self._pace.stretch, nobody_else=not busy)
-            if not stretch:
-                return
-            pool.give(slot, stretch)
-            if stretch[0].lonely:
-                return
-            busy = [slot]
-
-    def _received(self, pool: WorkerPool, queue: Queue, slot: Slot) -> list[Finished]:
-        """Take what has arrived: a worker that has started, answers, or the news that a worker is lost."""
-        if not slot.stretch:
-            pool.take_in(slot)
-            return []
-        seconds = slot.seconds
-        arrived = pool.arrived(slot)
-        finished: list[Finished] = []
-        for outcomes, took in arrived.answers:
-            finished += self._taken(pool, queue, slot, outcomes, took)
-        if arrived.error is not None:
-            return finished + self._failed(pool, queue, slot, arrived.error, seconds)
-        if arrived.over:
-            queue.returned(slot, pool.release(slot))
-        return finished
-
-    def _taken(
-        self, pool: WorkerPool, queue: Queue, slot: Slot, outcomes: list[Outcome], seconds: float
-    ) -> list[Finished]:
-        """Take the outcomes of the chunk under way; where memory ran out, fewer are measured at a time from now on."""
-        chunk = slot.stretch.popleft()
-        slot.answered += 1
-        self._pace.note(seconds, len(chunk))
-        finished = queue.measured(chunk, outcomes, slot.name, seconds, crowded=slot.crowded)
-        if len(finished) < len(chunk):
-            pool.fewer()
-        elif chunk.lonely:
-            pool.settle(fits=outcomes[0].status is not Status.OUT_OF_MEMORY)
-        return finished
-
-    def _failed(self, pool: WorkerPool, queue: Queue, slot: Slot, error: RayError, seconds: float) -> list[Finished]:
-        """Settle what was under way when an error came instead of an answer."""
-        chunk, certain, name = slot.stretch.popleft(), slot.answered == 0, slot.name
-        queue.returned(slot, pool.release(slot))
-        if isinstance(error, RayTaskError):  # raised around the problem: `measure` makes outcomes of its own errors
-            return queue.blamed(chunk, Outcome(Status.ERROR, reason=reason(error)), name, seconds)
-        queue.left(slot)
-        if self._stopping():  # what asked this process to end may have told its workers, too
-            pool.let_go(slot)
-            return []
-        if isinstance(error, OutOfMemoryError):
-            outcome = Outcome(Status.OUT_OF_MEMORY, reason=f"the worker died: {reason(error)}")
-            finished = queue.exhausted(chunk, outcome, name, seconds)
-            if chunk.lonely:
-                pool.settle(fits=False)
-            else:
-                pool.fewer()
-            pool.replace(slot)
-            return finished
-        pool.replace(slot)
-        outcome = Outcome(Status.CRASHED, reason=f"the worker died: {ended_by(error, self._connection.session)}")
-        finished = queue.lost(chunk, outcome, name, seconds, certain=certain)
-        if queue.hopeless:
-            raise WorkersLost(
-                f"workers died with {queue.lost_in_a_row} different candidates in a row, nothing was measured in "
-                f"between; the last: {details(error, self._connection.session)}"
-            )
-        return finished
-
-    def _timed_out(self, pool: WorkerPool, queue: Queue, slot: Slot) -> list[Finished]:
-        chunk, seconds = slot.stretch.popleft(), slot.seconds
-        queue.returned(slot, pool.release(slot))
-        pool.replace(slot)
-        queue.left(slot)
-        outcome = Outcome(Status.TIMEOUT, reason=f"not finished after {self._time_limit:g} s")
-        return queue.blamed(chunk, outcome, slot.name, seconds)
+        self._look_again = time.monotonic() + LOOK_EVERY
+        pool.grow(room(self._connection.machines(), self._share) if self._wanted is None else self._wanted)
 
     def close(self) -> None:
         """End the workers, and Ray if it was started here; harmless when called twice or before `open`."""

@@ -15,6 +15,7 @@ from typing import Any
 import ray
 
 from emoprune.cluster.address import check_reachable, is_same
+from emoprune.cluster.resources import Machine
 from emoprune.errors import ConfigError, ResourcesUnavailable, WorkersLost
 
 __all__ = ["Connection"]
@@ -96,9 +97,14 @@ class Connection:
         self._ours = True
         self.session = made.address_info.get("session_dir")
 
-    def machines(self) -> list[dict[str, float]]:
-        """Return the resources of every machine that is alive, as Ray counts them."""
-        return [node["Resources"] for node in _nodes() if node["Alive"]]
+    def machines(self) -> list[Machine]:
+        """Return every machine that is alive."""
+        return [Machine(node["Resources"], node.get("Labels", {})) for node in _nodes() if node["Alive"]]
+
+    @property
+    def reaches_elsewhere(self) -> bool:
+        """Whether there are, or may be, other machines than this one: those of a cluster can join at any time."""
+        return len(self.machines()) > 1 or (self.joined is not None and self._ours)
 
     @property
     def silent(self) -> bool:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import ray
@@ -15,52 +14,22 @@ from ray.exceptions import RayError, RayTaskError
 from emoprune.cluster.dispatch import Chunk
 from emoprune.cluster.failures import details
 from emoprune.cluster.resources import Share
-from emoprune.cluster.worker import Answer, Worker, environment, packed, unpacked
+from emoprune.cluster.slots import FETCH_WITHIN, Slot
+from emoprune.cluster.worker import Worker, packed
 from emoprune.errors import EmopruneError, WorkersLost
 
-__all__ = ["Arrived", "Slot", "WorkerPool"]
+__all__ = ["WorkerPool", "actor_class"]
 
 FEWEST_STARTS = 3  # that must fail in a row before workers are given up
-FETCH_WITHIN = 30.0  # seconds; a result that has arrived is here at once, unless its machine has just gone
 BUSY = "`ray status` shows whether others take its room, evaluation.start_limit gives it longer"
 
 log = logging.getLogger(__name__)
 
 
-@dataclass(slots=True, eq=False)
-class Slot:
-    """A place for one worker: at first it is awaited (no `name` yet), then free, or busy with a stretch of chunks."""
-
-    actor: Any  # ray makes the class of an actor's handle at run time
-    awaited: Any  # a reference to the name, or a generator of references to answers; None while free
-    since: float
-    name: str = ""
-    stretch: deque[Chunk] = field(default_factory=deque)
-    answered: int = 0  # chunks of this stretch
-    crowded: bool = False  # whether others were at work in the meantime
-
-    @property
-    def free(self) -> bool:
-        """Whether there is a worker here and it has nothing to do."""
-        return bool(self.name) and not self.stretch
-
-    def late(self, limit: float | None) -> bool:
-        """Whether the chunk under way has taken longer than `limit` seconds, if there is one."""
-        return limit is not None and self.seconds > limit
-
-    @property
-    def seconds(self) -> float:
-        """How long the start, or the chunk under way, has taken."""
-        return time.monotonic() - self.since
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Arrived:
-    """What has come from a worker: answers to the next chunks of its stretch, and how the stretch ended if it did."""
-
-    answers: list[Answer]
-    error: RayError | None = None
-    over: bool = False
+def actor_class(share: Share, runtime_env: Mapping[str, Any]) -> Any:
+    """Return the class of Ray's actors that hold a `Worker`, each with its share of a machine."""
+    options = {**share.options(), "runtime_env": dict(runtime_env)}
+    return ray.remote(**options, max_restarts=0, max_task_retries=0)(Worker)
 
 
 class WorkerPool:
@@ -69,7 +38,7 @@ class WorkerPool:
     Args:
         size: How many workers are wanted.
         share: What each takes of its machine.
-        threads: What numerical libraries are kept to.
+        runtime_env: What Ray prepares for each.
         start_limit: Seconds for a worker to be placed and set up.
         preparation: Arguments of `Worker.prepare`.
         session: The folder of Ray's session, if it is known.
@@ -80,14 +49,12 @@ class WorkerPool:
         size: int,
         share: Share,
         *,
-        threads: int,
+        runtime_env: Mapping[str, Any],
         start_limit: float,
         preparation: Sequence[object],
         session: str | None,
     ) -> None:
-        options: dict[str, Any] = {"num_cpus": share.cpus, "num_gpus": share.gpus, "max_restarts": 0}
-        options |= {"max_task_retries": 0, "runtime_env": {"env_vars": environment(threads)}}
-        self._actor_class: Any = ray.remote(**options)(Worker)
+        self._actor_class = actor_class(share, runtime_env)
         self._share = share
         self._size = size
         self._start_limit = start_limit
@@ -125,13 +92,6 @@ class WorkerPool:
         slot.awaited = slot.actor.measure.remote(packed([chunk.tickets for chunk in stretch]))
         slot.since = time.monotonic()
 
-    def release(self, slot: Slot) -> list[Chunk]:
-        """Note that the worker of `slot` is free; return what it has not begun."""
-        left = list(slot.stretch)
-        slot.stretch.clear()
-        slot.awaited = None
-        return left
-
     def ready(self, timeout: float) -> list[Slot]:
         """Return the slots for which something is there, waiting up to `timeout` seconds for the first."""
         awaited = {slot.awaited: slot for slot in self._slots if slot.awaited is not None}
@@ -141,24 +101,10 @@ class WorkerPool:
         first, _ = ray.wait(list(awaited), timeout=timeout)
         return [awaited[reference] for reference in first]
 
-    def arrived(self, slot: Slot) -> Arrived:
-        """Return all that is there for a busy slot for which something is."""
-        references: list[Any] = []
-        over = False
-        while len(references) < len(slot.stretch) and (not references or slot.awaited.next_ready()):
-            try:
-                references.append(next(slot.awaited))
-            except StopIteration:
-                over = True
-                break
-        answers, error = _fetched(references)
-        slot.since = time.monotonic()
-        return Arrived(answers, error, over or len(answers) == len(slot.stretch))
-
     def overdue(self, limit: Callable[[int], float | None]) -> list[Slot]:
         """Return the busy slots that are past the `limit` of a chunk of that size, with nothing arrived yet."""
         late = [slot for slot in self.busy if slot.late(limit(len(slot.stretch[0])))]
-        return [slot for slot in late if not _is_there(slot)]
+        return [slot for slot in late if not slot.is_there]
 
     def take_in(self, slot: Slot) -> None:
         """Take in a worker whose start has ended, or deal with why it did not come up.
@@ -193,7 +139,7 @@ class WorkerPool:
             WorkersLost: Nobody is left.
         """
         for slot in [each for each in self._slots if not each.name and each.seconds > self._start_limit]:
-            if not _is_there(slot):
+            if not slot.is_there:
                 self._give_up(slot, f"a worker was not placed and set up within {self._start_limit:g} s; {BUSY}")
 
     def _give_up(self, slot: Slot, why: str) -> None:
@@ -243,28 +189,17 @@ class WorkerPool:
         wanted = min(self._size - self._given_up, self.together)
         self._slots += [self._slot() for _ in range(wanted - len(self._slots))]
 
+    def grow(self, size: int) -> None:
+        """Have up to `size` workers: machines have joined."""
+        more = size - self._size
+        if more > 0:
+            log.info("machines have joined: %d workers instead of %d", size, self._size)
+            self._size += more
+            self.together += more
+        self.refill()
+
     def end(self) -> None:
         """End all workers."""
         for slot in self._slots:
             ray.kill(slot.actor)
         self._slots.clear()
-
-
-def _fetched(references: Sequence[Any]) -> tuple[list[Answer], RayError | None]:
-    """Return the answers up to the first error, and the error."""
-    try:
-        return list(map(unpacked, ray.get(list(references), timeout=FETCH_WITHIN))), None
-    except RayError as error:
-        if len(references) == 1:
-            return [], error
-    answers: list[Answer] = []
-    for reference in references:
-        found, error_here = _fetched([reference])
-        if error_here is not None:
-            return answers, error_here
-        answers += found
-    return answers, None
-
-
-def _is_there(slot: Slot) -> bool:
-    return slot.awaited is not None and bool(ray.wait([slot.awaited], timeout=0)[0])

@@ -10,18 +10,19 @@ import signal
 import sys
 import sysconfig
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import ray
 
 from emoprune.contracts import Problem
-from emoprune.errors import ContractError, ResourcesUnavailable
+from emoprune.errors import ConfigError, ContractError, ResourcesUnavailable
 from emoprune.evaluation.backends import STRETCH
 from emoprune.evaluation.tickets import Outcome, Ticket, measure, set_up
 
-__all__ = ["Answer", "Worker", "environment", "import_path", "packed", "sent", "unpacked"]
+__all__ = ["Answer", "Worker", "checked_environment", "import_path", "packed", "sent", "unpacked"]
 
 Answer = tuple[list[Outcome], float]  # one outcome per ticket of a chunk, and the seconds it took
 LONGEST_STRETCH = 2 * STRETCH  # seconds
@@ -84,9 +85,24 @@ def unpacked(answer: bytes) -> Answer:
     return found
 
 
-def environment(threads: int) -> dict[str, str]:
-    """Return the variables that keep numerical libraries to their threads; they must be set before any is imported."""
-    return dict.fromkeys(THREAD_VARIABLES, str(threads))
+def checked_environment(given: Mapping[str, Any], threads: int) -> dict[str, Any]:
+    """Return Ray's runtime environment with the variables that keep numerical libraries to their threads.
+
+    They must be set before any of these is imported.
+
+    Raises:
+        ConfigError: Ray does not take it, or it sets these variables itself.
+    """
+    variables = given.get("env_vars") or {}
+    twice = [name for name in THREAD_VARIABLES if name in variables]
+    if twice:
+        raise ConfigError(f"evaluation.runtime_env: {twice[0]} is set by evaluation.threads; leave it out")
+    whole = {**given, "env_vars": {**dict.fromkeys(THREAD_VARIABLES, str(threads)), **variables}}
+    try:
+        ray.runtime_env.RuntimeEnv(**whole)
+    except Exception as error:  # whatever Ray's checks raise
+        raise ConfigError(f"evaluation.runtime_env: {error}; see Ray's page on runtime environments") from error
+    return whole
 
 
 def import_path() -> list[str]:

@@ -15,7 +15,7 @@ from ray.exceptions import ActorDiedError, RayError, WorkerCrashedError
 from emoprune.cluster.address import check_reachable
 from emoprune.cluster.dispatch import Chunk, Queue
 from emoprune.cluster.failures import ended_by, reason
-from emoprune.cluster.resources import Share, check_room, room
+from emoprune.cluster.resources import Machine, Share, check_room, room
 from emoprune.errors import ConfigError, ResourcesUnavailable
 from emoprune.evaluation.backends import Finished
 from emoprune.evaluation.tickets import Outcome
@@ -35,7 +35,7 @@ from emoprune.records import Status
     ],
 )
 def test_room_counts_whole_workers_per_machine(share: Share, machines: list[dict[str, float]], fit: int) -> None:
-    assert room(machines, share) == fit
+    assert room(list(map(Machine, machines)), share) == fit
 
 
 @pytest.mark.parametrize(
@@ -60,12 +60,13 @@ def test_what_is_refused_says_how_many_would_fit(
     workers: int, cpus: float, gpus: float, machines: list[dict[str, float]]
 ) -> None:
     share = Share(cpus, gpus)
-    fit = room(machines, share)
-    if fit >= workers or (cpus == 0 and gpus == 0):
-        check_room(workers, share, machines)
+    there = list(map(Machine, machines))
+    fit = room(there, share)
+    if fit >= workers or (cpus == 0 and gpus == 0 and machines):
+        check_room(workers, share, there)
         return
     with pytest.raises(ResourcesUnavailable, match=f"room for {workers} workers, found room for {fit} "):
-        check_room(workers, share, machines)
+        check_room(workers, share, there)
 
 
 OK = Outcome(Status.OK, (1.0,))

@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from cluster_for_tests import marked
 from ray.cluster_utils import Cluster
 
 TESTS = Path(__file__).parents[1] / "support"
@@ -39,20 +40,6 @@ def alone(program: str, *arguments: str, **environment: str) -> subprocess.Popen
         text=True,
         env={**os.environ, "PYTHONPATH": str(TESTS), **environment},
     )
-
-
-def marked(mark: str) -> set[int]:
-    """Return the living processes whose environment holds `mark`.
-
-    Ray's two agents are left out: without a head to tell, they take about a minute to end, but they do nothing.
-    """
-    found = set()
-    for folder in Path("/proc").iterdir():
-        with contextlib.suppress(OSError):  # it has ended, or is not ours
-            is_marked = folder.name.isdigit() and mark.encode() in (folder / "environ").read_bytes()
-            if is_marked and b"Agent" not in (folder / "cmdline").read_bytes():
-                found.add(int(folder.name))
-    return found
 
 
 def gone(mark: str, within: float, apart_from: int = 0) -> bool:

@@ -26,7 +26,7 @@ from emoprune.loop.stages import side_by_side
 from emoprune.loop.start import describe_in_manifest, prepare
 from emoprune.records import Evaluation, Generation, Split
 from emoprune.run.heartbeat import Heartbeat, starting
-from emoprune.run.recorder import Recorder
+from emoprune.run.recorder import Recorder, environment
 
 GENES = 200
 OURS, ASKED, ADDED = "emoprune", "Optuna, ask and tell", "Optuna, add_trial"
@@ -96,8 +96,9 @@ def generations(recorder: Recorder, problem: Pruning, settings: SearchSettings) 
 
 def ours(cell: Cell, folder: Path) -> dict[str, float]:
     """Search, and return the seconds inside the recorder and the bytes it left."""
-    manifest: dict[str, Any] = {"references": [], "reference_point": None, "sessions": []}
-    recorder = TimedRecorder.create(folder, "run", "run", manifest=manifest, files={})
+    manifest: dict[str, Any] = {"problem": "kept-and-lost", "seed": 0, "environment": environment()}
+    manifest |= {"references": [], "reference_point": None, "sessions": []}
+    recorder = TimedRecorder.create(folder, "run", "run", manifest=manifest, files={"config.resolved.json": "{}"})
     settings = SearchSettings(population=cell.population, generations=cell.turns)
     for _ in generations(recorder, Pruning(KeptAndLost(GENES)), settings):
         pass

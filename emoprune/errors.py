@@ -81,6 +81,6 @@ class StorageError(EmopruneError, OSError):
 
 
 class TrustError(EmopruneError, PermissionError):
-    """Refused for safety: a name that leaves the runs folder, or code from a run made elsewhere."""
+    """Refused for safety: a name that leaves the runs folder, code of another's run, or a link inside a run."""
 
     exit_code = 8

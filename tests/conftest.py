@@ -1,4 +1,4 @@
-"""What holds for all tests: one thread per process, and nothing from or in the cache folder of whoever runs them."""
+"""What holds for all tests: one thread per process, and nothing from or in the folders of whoever runs them."""
 
 from __future__ import annotations
 
@@ -21,17 +21,19 @@ settings.load_profile("unhurried")
 
 @pytest.fixture(scope="session", autouse=True)
 def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Let trained networks be kept in a folder of this session; child processes inherit the variable.
+    """Let trained networks and the key be kept in a folder of this session; child processes inherit the variable.
 
     Processes that share a session's tests share it too, as users' processes do.
     """
-    before = os.environ.get("EMOPRUNE_CACHE")
+    variables = ("EMOPRUNE_CACHE", "XDG_STATE_HOME")
+    before = {name: os.environ.get(name) for name in variables}
     among_others = "PYTEST_XDIST_WORKER" in os.environ
     folder = tmp_path_factory.getbasetemp().parent / "cache" if among_others else tmp_path_factory.mktemp("cache")
     folder.mkdir(exist_ok=True)
-    os.environ["EMOPRUNE_CACHE"] = str(folder)
+    os.environ |= {"EMOPRUNE_CACHE": str(folder), "XDG_STATE_HOME": str(folder / "state")}
     yield folder
-    if before is None:
-        del os.environ["EMOPRUNE_CACHE"]
-    else:
-        os.environ["EMOPRUNE_CACHE"] = before
+    for name, value in before.items():
+        if value is None:
+            del os.environ[name]
+        else:
+            os.environ[name] = value

@@ -334,7 +334,8 @@ def doctor(
         if repair:
             from emoprune.doctor.repairing import repair as copied
 
-            output.repaired(copied(folder), as_json=as_json)
+            copy = copied(folder)
+            output.repaired(copy.folder, copy.left_out, as_json=as_json)
             return
     if failed:
         raise typer.Exit(code)
@@ -343,16 +344,15 @@ def doctor(
 @app.command()
 def report(run: RunArgument = "latest", *, runs: RunsOption = Path("runs"), as_json: JsonOption = False) -> None:
     """Write report.html, one file for offline reading."""
+    from emoprune.cli import output
     from emoprune.report.page import write_page
 
     opened = _opened(run, runs)
     path = write_page(opened, opened.path / "report.html")
     if as_json:
-        from emoprune.cli import output
-
         output.write_object("report", {"run": opened.name, "path": str(path)})
     else:
-        typer.echo(path)
+        typer.echo(output.printable(str(path)))
 
 
 @app.command("list")
@@ -377,8 +377,12 @@ def list_(
     if kind is Kind.METHODS and markdown:
         typer.echo(methods.page(), nl=False)
         return
+    wanted = methods.Wanted(tuning_free=tuning_free, serves=serves, paper=paper)
+    if kind is Kind.METHODS and not as_json:
+        output.menu(methods.menu(wanted))
+        return
     if kind is Kind.METHODS:
-        found = methods.methods(methods.Wanted(tuning_free=tuning_free, serves=serves, paper=paper))
+        found = methods.methods(wanted)
     else:
         found = catalogue.overview(runs) if kind is None else catalogue.details(kind.value, runs)
     output.show("list", found, as_json=as_json)

@@ -98,7 +98,7 @@ WorkersOption = Annotated[
 AddressOption = Annotated[str | None, typer.Option(help="A Ray cluster to join: --set evaluation.address=A.")]
 BackendOption = Annotated[Backend | None, typer.Option(help="Where to evaluate: --set evaluation.backend=B.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Write JSON for scripts; every object has a 'schema'.")]
-TrustOption = Annotated[bool, typer.Option("--trust-code", help="Import the code that a run from elsewhere names.")]
+TrustOption = Annotated[bool, typer.Option("--trust-code", help="Import the code of a run that is not yours.")]
 
 
 def own_options(given: Sequence[str] | None, epochs: float | None, formats: Sequence[str] | None = None) -> list[str]:

@@ -21,8 +21,8 @@ from typing import Any, Self
 from rich.console import Console
 from rich.text import Text
 
-from emoprune.cli.output import Paper, printable, rows, write_object
-from emoprune.errors import ConfigError, ContractError, EvaluationsFailed, RunCorrupt
+from emoprune.cli.output import Paper, Screen, printable, rows, write_object
+from emoprune.errors import ConfigError, ContractError, EvaluationsFailed, RunCorrupt, StorageError
 from emoprune.loop.search import Search
 from emoprune.records import Generation, Progress, State
 from emoprune.report.marked import marked_texts
@@ -39,7 +39,7 @@ _FINAL = (EvaluationsFailed, RunCorrupt, ConfigError)  # what a resume would not
 
 def follow(search: Search, *, as_json: bool) -> int:
     """Run the search to its end and show it; return the exit code: 0, or 130 and 143 after a signal."""
-    console = Console(stderr=True)
+    console = Screen(stderr=True)
     stopping = _Stopping(search, console)
     try:
         _iterate(search, stopping, console, as_json=as_json)
@@ -133,7 +133,7 @@ class _Stopping:
 def _run_of(search: Search) -> Run | None:
     try:
         return search.run
-    except RuntimeError:
+    except (RuntimeError, StorageError):  # there is none yet, or its folder is gone
         return None
 
 
@@ -146,7 +146,7 @@ def _say_how_to_resume(search: Search, when: str = "") -> None:
     run = _run_of(search)
     if run is not None:
         kept = "what was evaluated is kept" if run.holds_evaluations else "nothing was evaluated yet"
-        sys.stderr.write(f"{kept}; {when}continue with: emoprune resume {_word_for(run)}\n")
+        sys.stderr.write(printable(f"{kept}; {when}continue with: emoprune resume {_word_for(run)}\n"))
 
 
 def _write_generation(run: Run, generation: Generation) -> None:
@@ -175,13 +175,13 @@ def _print_end(search: Search) -> None:
         if run.pareto["knee"].any():
             next_steps.append(f"export   emoprune export {word} knee")
     lines = [
-        *(f"alarm: {printable(words)}" for words in run.progress.alarms),
+        *(f"alarm: {words}" for words in run.progress.alarms),
         "",
         search.ended or run.progress.state.value,
         f"run      {run.path}",
         *next_steps,
     ]
-    sys.stdout.write("\n".join(lines) + "\n")
+    sys.stdout.write(printable("\n".join(lines) + "\n"))
 
 
 @contextlib.contextmanager
@@ -191,7 +191,7 @@ def notes_on(console: Console | None = None) -> Iterator[None]:
     Args:
         console: Where to; standard error if None.
     """
-    handler, log = _Lines(Console(stderr=True) if console is None else console), logging.getLogger("emoprune")
+    handler, log = _Lines(Screen(stderr=True) if console is None else console), logging.getLogger("emoprune")
     before = log.level
     log.addHandler(handler)
     log.setLevel(min(logging.INFO, before or logging.INFO))

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import shlex
 import sys
+import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
 
 from emoprune.doctor.checks import Check, Health, worst
 from emoprune.run import Run
@@ -17,15 +19,19 @@ from emoprune.run import Run
 if TYPE_CHECKING:  # pandas takes longer to import than `emoprune status` may take
     import pandas as pd
 
+    from emoprune.report.menu import Line
+
 __all__ = [
     "Paper",
     "RunThen",
+    "Screen",
     "audit",
     "checks",
     "front_csv",
     "front_json",
     "front_table",
     "inspection",
+    "menu",
     "printable",
     "recovery",
     "repaired",
@@ -36,7 +42,7 @@ __all__ = [
 ]
 
 VERSION = 1
-ALL = 1_000_000  # candidates
+ALL = 1_000_000  # candidates, or columns of a line that nobody looks at
 
 
 def write_object(kind: str, members: Mapping[str, Any]) -> None:
@@ -89,10 +95,21 @@ def _lines(members: Mapping[str, Any], indent: str) -> Iterator[str]:
 
 def printable(text: str) -> str:
     """Return `text` without what could steer a terminal: control characters other than line ends, direction marks."""
-    return "".join(character for character in text if character == "\n" or character.isprintable())
+    if text.isprintable():
+        return text
+    return "".join(each for each in text if each == "\n" or each.isprintable() or unicodedata.category(each) == "Zs")
 
 
-class Paper(Console):
+class Screen(Console):
+    """A terminal as rich writes to it, on which nothing that a run says can steer it."""
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterator[Segment]:
+        """Yield what is drawn; its texts are made printable, whoever wrote them."""
+        for segment in super().render(renderable, options):
+            yield segment if segment.control else segment._replace(text=printable(segment.text))
+
+
+class Paper(Screen):
     """Standard output as rich writes to it; a reader who leaves is reported, and not taken for the program's end."""
 
     def on_broken_pipe(self) -> None:
@@ -117,6 +134,14 @@ class RunThen(Run):
         return self.pareto_at(self._generation)
 
 
+def menu(sections: Mapping[str, Sequence[Line]]) -> None:
+    """Write methods by what they are for, a line for each: as wide as a terminal, or in a pipe as wide as it takes."""
+    from emoprune.report.menu import Menu
+
+    seen = Paper().is_terminal
+    Paper(width=None if seen else ALL).print(Menu(sections, fit=seen))
+
+
 def status(run: Run, *, as_json: bool) -> None:
     """Write where a run stands."""
     progress = run.progress
@@ -136,10 +161,11 @@ def front_json(run: Run, *, wide: bool) -> None:
 
 
 def front_csv(run: Run, *, wide: bool) -> None:
-    """Write the front as CSV, with the columns of pareto.csv."""
+    """Write the front as CSV, with the columns of pareto.csv; on a terminal, what is not printable is left out."""
     from emoprune.run.frames import without_formulas
 
-    sys.stdout.write(without_formulas(_frame(run, wide=wide)).to_csv(index=False, lineterminator="\n"))
+    text = without_formulas(_frame(run, wide=wide)).to_csv(index=False, lineterminator="\n")
+    sys.stdout.write(printable(text) if sys.stdout.isatty() else text)
 
 
 def _frame(run: Run, *, wide: bool) -> pd.DataFrame:
@@ -194,13 +220,14 @@ def checks(found: Iterable[Check], *, as_json: bool, name: str | None = None) ->
     return worst(listed) is Health.FAIL
 
 
-def repaired(folder: Path, *, as_json: bool) -> None:
-    """Write where the repaired copy of a run is, and how to go on."""
+def repaired(folder: Path, left_out: Sequence[str], *, as_json: bool) -> None:
+    """Write where the repaired copy of a run is, what it lacks, and how to go on."""
     command = f"emoprune resume {shlex.quote(str(folder))}"
     if as_json:
-        write_object("repair", {"path": str(folder), "try": command})
-    else:
-        sys.stdout.write(printable(f"\na copy without what is broken: {folder}\ngo on with it: {command}\n"))
+        write_object("repair", {"path": str(folder), "left_out": list(left_out), "try": command})
+        return
+    lacking = "".join(f"left out: {words}\n" for words in left_out)
+    sys.stdout.write(printable(f"\na copy without what is broken: {folder}\n{lacking}go on with it: {command}\n"))
 
 
 def recovery(run: Run, found: Mapping[str, Any], *, as_json: bool) -> None:

@@ -6,6 +6,7 @@ import math
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import ray
@@ -42,6 +43,7 @@ class RayActors:
         start_limit: Seconds for Ray to answer, and for a worker to be placed and set up.
         retries: How often a candidate that was alone when its worker died is tried again.
         chunk: Candidates per call of the problem's `evaluate`; None to learn how many from how long they take.
+        beside: Folders beside a config in which code may lie; workers look there last, as this process does.
     """
 
     def __init__(
@@ -57,7 +59,9 @@ class RayActors:
         start_limit: float,
         retries: int,
         chunk: int | None,
+        beside: Sequence[Path] = (),
     ) -> None:
+        self._beside = beside
         self.workers = workers or 0
         self._wanted = workers
         self._share = share
@@ -121,7 +125,7 @@ class RayActors:
             self._share,
             runtime_env=self._runtime_env,
             start_limit=self._start_limit,
-            preparation=(import_path(), box, self._device, self._threads),
+            preparation=(import_path(self._beside), box, self._device, self._threads),
             session=self._connection.session,
         )
         while not self._pool.free:

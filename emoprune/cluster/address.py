@@ -68,7 +68,7 @@ def check_reachable(address: str, limit: float, setting: str) -> None:
                 f"no Ray cluster answers at {address}: {error}; check {setting}, and `ray status` there"
             ) from error
     # S603: our own interpreter and module; the address is an argument, no shell sees it.
-    command = [sys.executable, "-m", "emoprune.cluster.probe", address]
+    command = [sys.executable, "-P", "-m", "emoprune.cluster.probe", address]
     try:
         answer = subprocess.run(command, capture_output=True, text=True, timeout=limit, check=False)  # noqa: S603
     except subprocess.TimeoutExpired as error:

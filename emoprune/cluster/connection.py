@@ -15,6 +15,7 @@ from typing import Any
 import ray
 
 from emoprune.cluster.address import check_reachable, is_same
+from emoprune.cluster.private import NoFolders, private
 from emoprune.cluster.resources import Machine
 from emoprune.errors import ConfigError, ResourcesUnavailable, WorkersLost
 
@@ -62,7 +63,8 @@ class Connection:
         if ray.is_initialized():
             self._check_same()
         elif self._address == LOCAL:
-            self._init(num_cpus=cpus, include_dashboard=False)
+            with private():
+                self._init(num_cpus=cpus, include_dashboard=False)
         else:
             check_reachable(self._address, self._start_limit, "evaluation.address" if self._given else "RAY_ADDRESS")
             self._init()
@@ -89,7 +91,8 @@ class Connection:
     def _init(self, **options: Any) -> None:
         try:
             with _sigterm_kept():
-                made: Any = ray.init(self._address, log_to_driver=False, logging_level=logging.ERROR, **options)
+                options |= {"log_to_driver": False, "logging_level": logging.ERROR, "job_config": NoFolders()}
+                made: Any = ray.init(self._address, **options)
         except Exception as error:  # Ray raises whatever its parts raise, down to plain Exception
             raise ResourcesUnavailable(
                 f"Ray at {self._address!r} does not start: {error}; `ray status` and the files under /tmp/ray say more"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import sys
@@ -9,6 +10,8 @@ import time
 from typing import Any
 
 import ray
+
+from emoprune.cluster.private import private
 
 __all__ = ["main"]
 
@@ -29,7 +32,8 @@ def main() -> int:
     options: dict[str, Any] = {"num_cpus": 1, "include_dashboard": False} if address == "local" else {}
     begun = time.perf_counter()
     try:
-        ray.init(address, log_to_driver=False, logging_level=logging.ERROR, **options)
+        with private() if address == "local" else contextlib.nullcontext():
+            ray.init(address, log_to_driver=False, logging_level=logging.ERROR, **options)
         joined = time.perf_counter()
         actor: Any = ray.remote(num_cpus=0)(Echo).remote()
         answered = [_seconds_of(actor, number) for number in range(10)]

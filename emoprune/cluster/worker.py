@@ -27,6 +27,8 @@ __all__ = ["Answer", "Worker", "checked_environment", "import_path", "packed", "
 Answer = tuple[list[Outcome], float]  # one outcome per ticket of a chunk, and the seconds it took
 LONGEST_STRETCH = 2 * STRETCH  # seconds
 
+ImportPath = tuple[Sequence[str], Sequence[str]]
+
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 STANDARD_LIBRARY = os.path.realpath(sysconfig.get_path("stdlib"))
 
@@ -37,18 +39,19 @@ class Worker:
     def __init__(self) -> None:
         self._problem: Problem | None = None
 
-    def prepare(self, folders: Sequence[str], box: Sequence[ray.ObjectRef[Problem]], device: str, threads: int) -> str:
+    def prepare(self, folders: ImportPath, box: Sequence[ray.ObjectRef[Problem]], device: str, threads: int) -> str:
         """Load the problem, set it up, and return this worker's name: address and process id.
 
         Args:
-            folders: Where the driver finds modules, in order; they come first here too.
+            folders: Where the driver finds modules, in order: first what comes first here too, then what comes last.
             box: The problem, in a list because Ray would unpack it before the folders are known.
             device: Handed to the problem's `setup`.
             threads: Handed to the problem's `setup`.
         """
         # Ray would raise SystemExit in the midst of the problem, which would then be its failure.
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
-        sys.path[:] = [*folders, *(folder for folder in sys.path if folder not in folders)]
+        first, last = folders
+        sys.path[:] = [*first, *(folder for folder in sys.path if folder not in {*first, *last}), *last]
         problem: Problem = ray.get(box[0])
         set_up(problem, device, threads)
         self._problem = problem
@@ -105,9 +108,11 @@ def checked_environment(given: Mapping[str, Any], threads: int) -> dict[str, Any
     return whole
 
 
-def import_path() -> list[str]:
-    """Return the folders in which this process finds modules, as absolute paths."""
-    return list(dict.fromkeys(str(Path(entry).absolute()) for entry in sys.path if not entry.startswith("__")))
+def import_path(beside: Sequence[Path]) -> ImportPath:
+    """Return the folders in which this process finds modules, as absolute paths, those `beside` a config apart."""
+    found = dict.fromkeys(str(Path(entry).absolute()) for entry in sys.path if not entry.startswith("__"))
+    last = {str(folder.resolve()) for folder in beside}
+    return [folder for folder in found if folder not in last], [folder for folder in found if folder in last]
 
 
 def sent(problem: Problem, *, elsewhere: bool) -> ray.ObjectRef[Problem]:

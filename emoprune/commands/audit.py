@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -18,7 +17,7 @@ from emoprune.errors import ConfigError, RunNotFound
 from emoprune.records import Candidate
 from emoprune.run import Run
 from emoprune.run.locks import alone
-from emoprune.storage import guarded, write_atomically
+from emoprune.storage import guarded, write_sealed
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -45,13 +44,13 @@ def audit(
         options: The problem's own options as words, `epochs=3`.
         problem: The object that the run was given as its problem.
         device: What the problem computes on, `cpu` or `cuda`.
-        trust_code: Import the code that a run from elsewhere names.
+        trust_code: Import the code that a run names though it is not known to be this user's.
 
     Raises:
         RunNotFound: The run has no front yet.
         ConfigError: The problem offers no audit or changed, or an option is wrong.
         RunLocked: Another process audits this run.
-        TrustError: The run names code to import and was not made here.
+        TrustError: The run names code to import and is not known to be this user's.
     """
     if candidates < FEWEST:
         raise ConfigError(f"expected at least {FEWEST} candidates to audit, found {candidates}; ask for more")
@@ -66,8 +65,7 @@ def audit(
             ready(made, run, device)
             found = answered(question, (chosen, _folder(run), seed_of(run)), Audit)
             content = {**facts, "options": dict(question.settled), **_plain(found)}
-            text = json.dumps({"schema": "emoprune.audit/1", **content}, indent=1, allow_nan=False)
-            write_atomically(run.path / "audit.json", text + "\n")
+            write_sealed(run.path / "audit.json", {"schema": "emoprune.audit/1", **content}, indent=1)
     return content
 
 

@@ -12,7 +12,7 @@ from emoprune import plugins
 from emoprune.commands.methods import described
 from emoprune.config import example_text
 from emoprune.contracts import about_of
-from emoprune.errors import ConfigError, ContractError, EmopruneError, RunCorrupt
+from emoprune.errors import ConfigError, ContractError, EmopruneError, RunCorrupt, TrustError
 from emoprune.plugins.complaints import expectation, schema_of, shown
 from emoprune.run import Run, runs_in
 
@@ -157,7 +157,7 @@ def _run(folder: Path) -> dict[str, Any]:
     try:
         run = Run(folder)
         progress, manifest = run.progress, run.manifest
-    except RunCorrupt as error:
+    except (RunCorrupt, TrustError) as error:
         return {"unusable": str(error)}
     return {
         "problem": manifest.get("problem"),

@@ -38,7 +38,7 @@ def export(
         formats: Some of the problem's formats, in any order; none for the problem's own choice.
         verify: Whether what was written is loaded again and compared.
         problem: The object that the run was given as its problem.
-        trust_code: Import the code that a run from elsewhere names.
+        trust_code: Import the code that a run names though it is not known to be this user's.
 
     Raises:
         RunNotFound: The run has no such candidate.
@@ -46,7 +46,7 @@ def export(
         ConfigError: The run was given its problem as an object, which must be given again, the problem changed, or it
             does not write such a format.
         RunLocked: Another process exports this candidate.
-        TrustError: The run names code to import and was not made here.
+        TrustError: The run names code to import and is not known to be this user's.
     """
     picked = chosen(run, candidate).candidate
     folder = run.path / "exports" / str(picked.id)

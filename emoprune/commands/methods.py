@@ -11,10 +11,13 @@ from emoprune import plugins
 from emoprune.contracts import About, Paper, about_of
 from emoprune.errors import ConfigError, EmopruneError
 
-__all__ = ["METHODS", "Wanted", "described", "methods", "page"]
+__all__ = ["METHODS", "Wanted", "described", "menu", "methods", "page"]
 
 # Everything that the papers of the field speak of; examples, samples and taxonomies are none.
 METHODS = ("problem", "algorithm", *plugins.OPERATOR_KINDS, *plugins.METHOD_KINDS)
+
+# A short name, what it is, what it needs, and the papers' arXiv ids or where they appeared.
+Line = tuple[str, str, tuple[str, ...], tuple[str, ...]]
 
 _HEAD = """\
 # Methods
@@ -57,14 +60,51 @@ def methods(wanted: Wanted) -> dict[str, Any]:
         ConfigError: No method names the paper.
     """
     found: dict[str, dict[str, Any]] = {}
+    for kind, name, does, own in _chosen(wanted):
+        row = {"unusable": does} if own is None else {"does": does, **described(kind, name, own)}
+        found.setdefault(_plural(kind), {})[name] = row
+    return found
+
+
+def menu(wanted: Wanted) -> dict[str, list[Line]]:
+    """Return what `methods` does as lines, under their kind and the problems that can ask for them.
+
+    A method that several problems ask for is there once, by its short name.
+
+    Raises:
+        ConfigError: As `methods`.
+    """
+    served: dict[tuple[str, Line], list[str]] = {}
+    for kind, name, does, own in _chosen(wanted):
+        if own is None:
+            served[kind, (name, f"unusable: {does}", (), ())] = []
+            continue
+        papers = tuple(paper.arxiv or paper.appeared for paper in own.papers)
+        line = (name.rpartition(".")[2], does, _needs(own), papers)
+        served.setdefault((kind, line), []).extend(own.serves or _owner(kind, name))
+    sections: dict[tuple[int, str], list[Line]] = {}
+    for (kind, line), problems in served.items():
+        known = ", ".join(dict.fromkeys(problems)) if kind != "problem" else ""
+        heading = f"{_plural(kind)} for {known}" if known else _plural(kind)
+        sections.setdefault((METHODS.index(kind), heading), []).append(line)
+    return {heading: sections[place, heading] for place, heading in sorted(sections)}
+
+
+def _chosen(wanted: Wanted) -> list[tuple[str, str, str, About | None]]:
+    """Return kind, name, and what each method does and says it is; None and the reason where it does not say so.
+
+    Raises:
+        ConfigError: No method names the paper.
+    """
+    found: list[tuple[str, str, str, About | None]] = []
     for kind, name, factory in _every():
         own = about_of(factory)
         if own is not None and wanted.holds(kind, name, own):
             assert callable(factory)  # noqa: S101  # what says what it is was imported; narrows the type
-            found.setdefault(_plural(kind), {})[name] = {"does": plugins.summary(factory), **described(kind, name, own)}
+            found.append((kind, name, plugins.summary(factory), own))
         elif own is None and wanted == Wanted():
             reason = str(factory) if isinstance(factory, EmopruneError) else "it does not say what it is"
-            found.setdefault(_plural(kind), {})[name] = {"unusable": reason}
+            found.append((kind, name, reason, None))
     if not found and wanted.paper is not None:
         raise ConfigError(f"--paper: no method names {wanted.paper}; give an arXiv id such as 2302.05601, or a title")
     return found
@@ -78,15 +118,18 @@ def _same(given: str, paper: Paper) -> bool:
 
 def described(kind: str, name: str, own: About) -> dict[str, Any]:
     """Return what a method says it is, as plain data under the words that a person reads."""
-    needs = [word for word, needed in (("gradients", own.gradients), ("training", own.training)) if needed]
     return {
         "family": own.family,
         "granularity": ", ".join(own.granularity),
         "serves": ", ".join(own.serves or _owner(kind, name)) or "all problems",
-        "needs": ", ".join(needs) or "neither gradients nor training",
+        "needs": ", ".join(_needs(own)) or "neither gradients nor training",
         "cost": own.cost,
         **({"papers": "; ".join(map(str, own.papers))} if own.papers else {}),
     }
+
+
+def _needs(own: About) -> tuple[str, ...]:
+    return tuple(word for word, needed in (("gradients", own.gradients), ("training", own.training)) if needed)
 
 
 def page() -> str:

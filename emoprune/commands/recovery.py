@@ -38,14 +38,14 @@ def recover(
         options: The problem's own options as words, `epochs=3`.
         problem: The object that the run was given as its problem.
         device: What the problem computes on, `cpu` or `cuda`.
-        trust_code: Import the code that a run from elsewhere names.
+        trust_code: Import the code that a run names though it is not known to be this user's.
 
     Raises:
         RunNotFound: The run has no such candidate.
         ConfigError: The problem offers no recovery or changed, or an option is wrong.
         ContractError: The problem names values that it does not have.
         RunLocked: Another process recovers this candidate.
-        TrustError: The run names code to import and was not made here.
+        TrustError: The run names code to import and is not known to be this user's.
     """
     evaluation = chosen(run, candidate)
     number, seed = evaluation.candidate.id, seed_of(run)

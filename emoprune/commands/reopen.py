@@ -8,15 +8,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from emoprune.config import Config
+from emoprune.config import Config, recorded
 from emoprune.contracts import Prepared, Problem
 from emoprune.errors import ConfigError, RunNotFound
 from emoprune.loop.build import build_problem
 from emoprune.loop.checks import check_unchanged
-from emoprune.loop.trust import check_trust
+from emoprune.loop.trust import trusted
 from emoprune.plugins import importable_from, is_given, nearest
 from emoprune.records import Evaluation
 from emoprune.run import Run
+from emoprune.run.links import refuse_links
 
 __all__ = ["chosen", "ready", "reopened", "seed_of"]
 
@@ -51,19 +52,20 @@ def reopened(run: Run, problem: Problem | None, *, call: str, trust_code: bool) 
         run: Whose problem.
         problem: The object that a run was given as its problem, or None.
         call: How to do the same from Python, as in `emoprune.commands.export.export(run, candidate, problem=...)`.
-        trust_code: Whether code that a run from elsewhere names may be imported.
+        trust_code: Whether code may be imported though the run is not known to be this user's.
 
     Raises:
-        TrustError: The run names code to import and was not made here.
+        TrustError: The run names code to import and is not known to be this user's.
         ConfigError: The run was given its problem as an object, which must be given again, or is a stage of another.
     """
+    refuse_links(run.path)
     run.check_whole("export from")
-    check_trust(run, trust_code=trust_code)
+    folders = run.code_folders if trusted(run, trust_code=trust_code) else []
     if problem is None and is_given(run.config["problem"]["name"]):
         work = call.partition("(")[0].rpartition(".")[2]
         raise ConfigError(f"run {run.name} was given its problem as an object; {work} from Python: {call}")
-    config = Config.model_validate(run.config)
-    with importable_from(*run.code_folders):
+    config = _config_of(run)
+    with importable_from(*folders):
         yield build_problem(config) if problem is None else problem
 
 
@@ -73,7 +75,7 @@ def ready(problem: Problem, run: Run, device: str) -> None:
     Raises:
         ConfigError: The problem changed since the run was begun.
     """
-    config = Config.model_validate(run.config)
+    config = _config_of(run)
     if isinstance(problem, Prepared):
         problem.prepare(run.path / "problem", config.search.seed)
     check_unchanged(problem, run)
@@ -82,4 +84,9 @@ def ready(problem: Problem, run: Run, device: str) -> None:
 
 def seed_of(run: Run) -> int:
     """Return the run's seed."""
-    return Config.model_validate(run.config).search.seed
+    return _config_of(run).search.seed
+
+
+def _config_of(run: Run) -> Config:
+    """Return the run's config as it is in force."""
+    return recorded(Config, run.config, run.path)

@@ -19,10 +19,11 @@ from emoprune.config.settings import (
     check_resume,
     json_schema,
     load,
+    recorded,
     resolved,
     stage_settings,
 )
-from emoprune.config.source import example_text
+from emoprune.config.source import example_text, meaning
 
 __all__ = [
     "ALLOWED_ON_RESUME",
@@ -38,6 +39,8 @@ __all__ = [
     "import_targets",
     "json_schema",
     "load",
+    "meaning",
+    "recorded",
     "resolved",
     "stage_settings",
 ]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -14,8 +13,6 @@ from emoprune.errors import EmopruneError
 from emoprune.plugins.complaints import Complaint, KeyPath, from_validation, value_at
 
 __all__ = ["import_targets", "kind_at", "name_and_options", "plugin_complaints", "plugin_paths"]
-
-_TARGET = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*")
 
 
 def kind_at(path: KeyPath) -> str | None:
@@ -64,14 +61,13 @@ def name_and_options(value: object) -> tuple[str | None, dict[str, Any]]:
 
 
 def import_targets(values: object) -> list[str]:
-    """Return every `module:name` that a config's plug-ins and their options name: the code it may import."""
-    return sorted(
-        {text for path in plugin_paths(values) for text in _texts(value_at(values, path)) if _is_target(text)}
-    )
+    """Return every text in a config, at any depth, that the importer may import code for: `module:name`.
 
-
-def _is_target(text: str) -> bool:
-    return _TARGET.fullmatch(text) is not None and not plugins.is_given(text)
+    Of a plug-in's own name everything is returned that is meant as one, also where the importer would refuse it.
+    """
+    names = (name_and_options(value_at(values, path))[0] for path in plugin_paths(values))
+    meant = {name for name in names if name is not None and plugins.is_import_target(name)}
+    return sorted(meant | {text for text in _texts(values) if plugins.import_target(text) is not None})
 
 
 def _texts(value: object) -> Iterator[str]:

@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, TypeVar
 
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, ValidationError, model_validator
@@ -17,7 +17,7 @@ from emoprune import plugins
 from emoprune.config import source as config_source
 from emoprune.config.plugin_options import kind_at, name_and_options, plugin_complaints, plugin_paths
 from emoprune.config.source import Given
-from emoprune.errors import ConfigError
+from emoprune.errors import ConfigError, RunCorrupt
 from emoprune.plugins.complaints import (
     CONTRADICTION,
     Complaint,
@@ -41,6 +41,7 @@ __all__ = [
     "check_resume",
     "json_schema",
     "load",
+    "recorded",
     "resolved",
     "stage_settings",
 ]
@@ -190,7 +191,7 @@ def load(
     source: str | os.PathLike[str] | Mapping[str, Any],
     overrides: Sequence[str] = (),
     *,
-    beside: Sequence[Path] = (),
+    folders: Sequence[Path] | None = None,
     problem_given: bool = False,
 ) -> Config:
     """Return the checked config from a path to YAML, an example's name, or a mapping.
@@ -201,23 +202,23 @@ def load(
     Args:
         source: Where to read; a bare name means an example before it means a file.
         overrides: `search.generations=60`, `search.crossover.rate=0.8` and the like; the values are YAML.
-        beside: More folders in which import targets may lie.
+        folders: Where import targets may lie; None for the folder of the config file, or the working folder.
         problem_given: The problem is handed over as an object, so the config's is not looked up.
 
     Raises:
         ConfigError: Everything that is wrong, one line for each mistake.
     """
     before = config_source.given(source)
-    folders = ((before.folder or Path.cwd()).resolve(), *beside)
+    places = ((before.folder or Path.cwd()).resolve(),) if folders is None else tuple(folders)
     given = config_source.with_overrides(before, overrides, _DEFAULTS, lambda path: kind_at(path) is not None)
     config, complaints = _validated(given)
     complaints += plugin_complaints(given.values, problem_given, by_import=False)
     if not complaints:
-        with plugins.importable_from(*folders):
+        with plugins.importable_from(*places):
             complaints = plugin_complaints(given.values, problem_given, by_import=True)
     if config is None or complaints:
         raise as_error(sorted(complaints, key=given.place), given.place, given.label)
-    config._origin = Origin(given.label, given.text, tuple(overrides), folders, problem_given)  # noqa: SLF001  # frozen for everyone else
+    config._origin = Origin(given.label, given.text, tuple(overrides), places, problem_given)  # noqa: SLF001  # frozen for everyone else
     return config
 
 
@@ -240,6 +241,24 @@ def _validated(given: Given) -> tuple[Config | None, list[Complaint]]:
         found = from_validation(error, Config, given.values)
         return None, complaints + [complaint for complaint in found if complaint.path not in known]
     return (None if complaints else config), complaints
+
+
+Section = TypeVar("Section", bound=BaseModel)
+
+
+def recorded(section: type[Section], plain: object, run: Path) -> Section:
+    """Return a config, or a section of it, as `config.resolved.json` in the folder `run` has it.
+
+    Raises:
+        RunCorrupt: It is none.
+    """
+    try:
+        return section.model_validate(plain)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        place = run / "config.resolved.json"
+        raise RunCorrupt(f"{place}: {key}: {first['msg']}; restore the file from a copy") from error
 
 
 def resolved(config: Config) -> dict[str, Any]:

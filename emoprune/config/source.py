@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import hashlib
 import importlib.resources
 import json
 import numbers
@@ -18,7 +19,7 @@ from emoprune.config.yaml_reader import Document, parse
 from emoprune.errors import ConfigError
 from emoprune.plugins.complaints import Complaint, KeyPath, Place, dotted, nearest, shown
 
-__all__ = ["MAPPING", "Given", "example_text", "given", "with_overrides"]
+__all__ = ["MAPPING", "Given", "example_text", "given", "meaning", "with_overrides"]
 
 LARGEST = 1_000_000  # bytes
 MAPPING = "the config"  # what a config without a file is called
@@ -80,6 +81,17 @@ def example_text(name: str) -> str:
         return (importlib.resources.files(package) / f"{name}.yaml").read_text(encoding="utf-8")
     except (OSError, ImportError) as error:
         raise ConfigError(f"example {name!r}: expected {name}.yaml in {package}, found none; reinstall it") from error
+
+
+def meaning(text: str | bytes) -> str:
+    """Return a digest of what YAML says; comments and white space say nothing, and what is no YAML says itself."""
+    said = text.decode("utf-8-sig", "backslashreplace") if isinstance(text, bytes) else text
+    try:
+        document = parse(said, "config.yaml")
+        plain = json.dumps(said if document.complaints else document.value, sort_keys=True, default=str)
+    except (ConfigError, RecursionError, TypeError):
+        plain = said
+    return hashlib.sha256(plain.encode("utf-8", "backslashreplace")).hexdigest()[:16]
 
 
 def _file_text(path: Path) -> str:

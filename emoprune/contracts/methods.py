@@ -136,9 +136,9 @@ Scores_co = TypeVar("Scores_co", covariant=True)
 Thing_co = TypeVar("Thing_co", covariant=True)
 
 Starts = Mapping[str, IntArray]  # genomes to measure, (n, genes), by what a method calls them
-MeasuredErrors = Callable[
-    [IntArray], FloatArray
-]  # genomes (n, genes) to errors (n,), infinite where nothing was measured
+# Genomes (n, genes) to errors (n,), infinite where nothing was measured: the error, or whatever else the problem takes
+# for how good a pruned thing is, its sign turned where more is better.
+MeasuredErrors = Callable[[IntArray], FloatArray]
 
 
 @dataclass(frozen=True, slots=True)

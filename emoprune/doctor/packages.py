@@ -75,7 +75,7 @@ def check_torch() -> Check:
     if _version("torch") is None:
         return Check("torch", Health.OK, "not installed; only networks and language models need it")
     fix = "install it again: pip install --force-reinstall torch"
-    command = [sys.executable, "-c", ASK_TORCH]
+    command = [sys.executable, "-P", "-c", ASK_TORCH]
     try:
         # S603: our own interpreter and program.
         done = subprocess.run(command, capture_output=True, text=True, timeout=TORCH_WITHIN, check=False)  # noqa: S603

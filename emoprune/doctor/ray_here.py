@@ -20,7 +20,7 @@ TOKEN = Path("~/.ray/auth_token")
 
 def check_ray(address: str | None, within: float = WITHIN) -> Check:
     """Start a Ray here, or join the one at `address`, and let an actor answer, in a process of its own."""
-    command = [sys.executable, "-m", "emoprune.cluster.ping", *([address] if address else [])]
+    command = [sys.executable, "-P", "-m", "emoprune.cluster.ping", *([address] if address else [])]
     other = "check the address, and `ray status` there" if address else "look at the files under /tmp/ray"
     fix = f"{other}; searches run without Ray as well: --backend serial"
     try:

@@ -4,60 +4,139 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from emoprune.doctor.checks import Health
-from emoprune.doctor.run_files import JOURNALS, broken_lines, check_run
-from emoprune.errors import ConfigError
+from emoprune.doctor.run_files import broken_lines, broken_objects, check_resume, readable_checkpoints
+from emoprune.errors import ConfigError, RunCorrupt
 from emoprune.records import State
 from emoprune.run import Run
+from emoprune.run.contents import JOURNALS
 from emoprune.run.locks import whole
-from emoprune.storage import finished_lines, guarded, write_atomically
+from emoprune.run.reading import Measures, read_manifest, read_starts, remade_manifest
+from emoprune.storage import finished_lines, guarded, write_atomically, write_sealed
 
-__all__ = ["repair"]
+__all__ = ["Repaired", "repair"]
 
 LEFT_OUT = (".lock", ".lock.json", ".locks", ".*.tmp", ".*.partial", "*.torn")
 
 
-def repair(folder: Path) -> Path:
-    """Copy a run beside itself without its broken lines, and return the copy, `<name>-repaired`.
+@dataclass(frozen=True, slots=True)
+class Repaired:
+    """Where the copy of a run is, and what it lacks, in words."""
+
+    folder: Path
+    left_out: tuple[str, ...]
+
+
+def repair(folder: Path) -> Repaired:
+    """Copy a run beside itself, to `<name>-repaired`, without what is broken in it.
 
     Where the history lost lines the copy has no checkpoints: a resume goes through it from the beginning, pays for
-    nothing that is in it, and measures again what is missing.
+    nothing that is in it, and measures again what is missing. What is made from the history is made again by a resume.
 
     Raises:
-        RunCorrupt: The manifest cannot be read, and cannot be made again.
+        RunCorrupt: The manifest or the config cannot be read, and cannot be made again.
         ConfigError: The run is being written, or there is such a copy already.
         StorageError: The copy cannot be written.
     """
-    run = Run(folder)
-    if run.progress.state is State.RUNNING:
-        raise ConfigError(f"run {run.name} is being written; let it end, or end it, then repeat")
+    if _is_written(folder):
+        raise ConfigError(f"run {folder.name} is being written; let it end, or end it, then repeat")
     place = folder.with_name(f"{folder.name}-repaired")
     if place.exists():
         raise ConfigError(f"{place} exists; remove it, or resume it")
+    left_out: list[str] = []
     with whole(place) as partial:
         with guarded(place):
-            shutil.copytree(folder, partial, ignore=shutil.ignore_patterns(*LEFT_OUT), dirs_exist_ok=True)
+            shutil.copytree(
+                folder, partial, symlinks=True, ignore=shutil.ignore_patterns(*LEFT_OUT), dirs_exist_ok=True
+            )
         for each in _with_stages(partial):
-            _mend(each)
-    return place
+            stage = "" if each == partial else f"stage {each.name}: "
+            left_out += [f"{stage}{words}" for words in _mend(each)]
+    return Repaired(place, tuple(left_out))
+
+
+def _is_written(folder: Path) -> bool:
+    try:
+        return Run(folder).progress.state is State.RUNNING
+    except RunCorrupt:  # a run that is written has a manifest and a status that can be read
+        return False
 
 
 def _with_stages(folder: Path) -> Sequence[Path]:
     return [folder, *(path.parent for path in sorted(folder.glob("stages/*/manifest.json")))]
 
 
-def _mend(folder: Path) -> None:
-    """Leave broken lines out, and checkpoints where the history is not what it was when they were written."""
+def _mend(folder: Path) -> list[str]:
+    """Leave out what cannot be read or does not fit, in a copy, and say what that is.
+
+    Raises:
+        RunCorrupt: What is left is no run.
+    """
+    said = _mend_manifest(folder)
+    run = Run(folder)
+    _ = run.config
+    said += _mend_journals(run)
+    for name in broken_objects(run):
+        (folder / name).unlink()
+        said.append(
+            f"{name}, which a resume writes anew" if name != "audit.json" else "audit.json; audit the run again"
+        )
+    _, damaged = readable_checkpoints(folder)
+    for name in damaged:
+        (folder / "checkpoints" / name).unlink()
+        said.append(f"checkpoints/{name}")
+    said += _mend_beginning(run)
+    if said:
+        _interrupt(run)
+    return said
+
+
+def _mend_manifest(folder: Path) -> list[str]:
+    try:
+        read_manifest(folder)
+    except RunCorrupt as error:
+        write_sealed(folder / "manifest.json", remade_manifest(folder, error))
+        _begin_again(folder)
+        return ["what manifest.json said of the problem and of its references; a resume asks the problem again"]
+    return []
+
+
+def _mend_journals(run: Run) -> list[str]:
+    said, measures = [], Measures.of(run.manifest)
     for name in JOURNALS:
-        path = folder / name
-        if path.exists():
-            broken = broken_lines(path)
+        path = run.path / name
+        broken = broken_lines(path, measures, sealed=run.sealed)
+        if broken:
             kept = [line for number, line in enumerate(finished_lines(path), 1) if number not in broken]
             write_atomically(path, b"".join(line + b"\n" for line in kept))
-    own = (check for check in check_run(folder) if check.name == "resume")
-    if any(check.health is Health.FAIL for check in own):
-        for checkpoint in (folder / "checkpoints").glob("gen-*.json"):
-            checkpoint.unlink()
-        (folder / "generations.jsonl").write_bytes(b"")
+            said.append(f"{len(broken)} lines of {name}")
+    return said
+
+
+def _mend_beginning(run: Run) -> list[str]:
+    """Leave out the checkpoints if the history is not what it was when they were written."""
+    said = []
+    whole_ones, _ = readable_checkpoints(run.path)
+    if check_resume(run, whole_ones).health is Health.FAIL:
+        _begin_again(run.path)
+        said.append("its checkpoints: a resume goes through the history again, and measures what is missing")
+    starts = run.path / "warm_start.json"
+    if starts.exists():
+        read_starts(starts)
+    return said
+
+
+def _interrupt(run: Run) -> None:
+    """Make a run, or a stage, that is over one that goes on: it may have to measure again what was left out."""
+    if (run.path / "status.json").exists():
+        stopped = replace(run.progress, state=State.INTERRUPTED, message="repaired; `emoprune resume` continues it")
+        write_sealed(run.path / "status.json", stopped.as_json())
+
+
+def _begin_again(folder: Path) -> None:
+    for checkpoint in (folder / "checkpoints").glob("gen-*.json"):
+        checkpoint.unlink()
+    (folder / "generations.jsonl").write_bytes(b"")

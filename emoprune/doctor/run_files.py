@@ -1,4 +1,4 @@
-"""Whether the files of a run are whole: every line of its journals, its checkpoints, and whether they fit together."""
+"""Whether the files of a run are whole: each of them by itself, and whether they fit together."""
 
 from __future__ import annotations
 
@@ -10,36 +10,67 @@ from typing import Any
 from emoprune.doctor.checks import Check, Health
 from emoprune.errors import RunCorrupt
 from emoprune.evolution.archive import Archive
-from emoprune.records import Evaluation, State
+from emoprune.records import State
 from emoprune.run import Run
-from emoprune.storage import finished_lines, parsed_line, read_checked
+from emoprune.run.contents import JOURNALS, OBJECTS, SEARCHED
+from emoprune.run.leftovers import leftovers_beside, leftovers_in
+from emoprune.run.reading import (
+    Measures,
+    parsed_evaluation,
+    parsed_record,
+    read_checkpoint,
+    read_manifest,
+    read_object,
+    read_starts,
+)
+from emoprune.storage import fingerprint, finished_lines
 
-__all__ = ["JOURNALS", "broken_lines", "check_run"]
+__all__ = ["broken_lines", "broken_objects", "check_resume", "check_run", "readable_checkpoints"]
 
 REPAIR = "`emoprune doctor RUN --repair` makes a copy without them, which can be resumed"
+RESTORE = "restore the file from a copy"
 SHOWN = 5  # line numbers
+NO_MORE = Measures(None, None)
 
 
-def _generation(line: Mapping[str, Any]) -> object:
-    return int(line["generation"]), int(line["evaluated"]), list(line["front"])
-
-
-JOURNALS: dict[str, Callable[[Mapping[str, Any]], object]] = {
-    "history.jsonl": Evaluation.from_json,
-    "remeasured.jsonl": Evaluation.from_json,
-    "generations.jsonl": _generation,
-}
-
-
-def broken_lines(path: Path) -> dict[int, str]:
+def broken_lines(path: Path, measures: Measures, *, sealed: bool) -> dict[int, str]:
     """Return what is wrong with which finished lines of a run's journal, by number."""
     broken = {}
+    evaluations = path.name in {SEARCHED, "remeasured.jsonl"}
     for number, line in enumerate(finished_lines(path), 1):
         try:
-            JOURNALS[path.name](parsed_line(path, number, line))
-        except (RunCorrupt, KeyError, TypeError, ValueError) as error:
+            if evaluations:
+                parsed_evaluation(path, number, line, measures, sealed=sealed)
+            else:
+                parsed_record(path, number, line, sealed=sealed)
+        except RunCorrupt as error:
             broken[number] = str(error)
     return broken
+
+
+def broken_objects(run: Run) -> dict[str, str]:
+    """Return what is wrong with which of the files that are made from the truth, by name."""
+    broken = {}
+    for name in OBJECTS:
+        try:
+            plain = read_object(run.path, name, sealed=run.sealed) if (run.path / name).exists() else {}
+        except RunCorrupt as error:
+            broken[name] = str(error)
+            continue
+        table = run.path / "pareto.csv"
+        if "pareto.csv" in plain and table.exists() and _is_over(run):
+            written = fingerprint(table.read_bytes().decode("utf-8", "backslashreplace"))
+            if written != plain["pareto.csv"]:
+                broken["pareto.csv"] = f"{table}: it was altered since it was written; `emoprune resume` rewrites it"
+    return broken
+
+
+def _is_over(run: Run) -> bool:
+    """Whether the table and what is said of it were written together: a run that goes on may be between them."""
+    try:
+        return run.progress.state is State.FINISHED
+    except RunCorrupt:
+        return False
 
 
 def check_run(folder: Path, prefix: str = "") -> Iterator[Check]:
@@ -51,44 +82,59 @@ def check_run(folder: Path, prefix: str = "") -> Iterator[Check]:
     """
     manifest = _manifest(folder, prefix)
     yield manifest
+    run = None if manifest.health is Health.FAIL else Run(folder)
+    measures = NO_MORE if run is None else Measures.of(run.manifest)
     for name in JOURNALS:
-        yield _journal(folder / name, prefix)
-    if manifest.health is Health.FAIL:
+        if name != "recovered.jsonl" or (folder / name).exists():
+            yield _journal(folder / name, prefix, measures, sealed=run is not None and run.sealed)
+    if run is None:
         return
-    run = Run(folder)
+    yield from _protection(run, prefix)
+    yield _found(f"{prefix}config", lambda: f"problem {run.config['problem']['name']}", RESTORE)
     yield _status(run, prefix)
+    for name, words in broken_objects(run).items():
+        if name != "status.json":
+            yield Check(f"{prefix}{name}", Health.FAIL, words, "what is made from the truth can be made again")
     yield from _checkpoints(run, prefix)
     yield from _leftovers(folder, prefix)
+    yield from _stages(run, prefix)
+
+
+def _found(name: str, look: Callable[[], str], fix: str) -> Check:
+    """Return the check of what `look` finds, or of what keeps it from it."""
     try:
-        stages = run.stages
-        if (folder / "warm_start.json").exists():
-            read_checked(folder / "warm_start.json")
-    except (RunCorrupt, KeyError, TypeError) as error:
-        yield Check(f"{prefix}beginning", Health.FAIL, str(error), "restore the file from a copy")
-        return
-    for stage, own in stages.items():
-        yield from check_run(own.path, f"{prefix}{stage}: ")
+        return Check(name, Health.OK, look())
+    except RunCorrupt as error:
+        return Check(name, Health.FAIL, str(error), fix)
 
 
 def _manifest(folder: Path, prefix: str) -> Check:
-    name, fix = f"{prefix}manifest", "restore manifest.json and config.resolved.json from a copy"
+    def look() -> str:
+        manifest = read_manifest(folder)
+        return f"format {manifest['schema_version']}, made by emoprune {manifest.get('emoprune')}"
+
+    return _found(f"{prefix}manifest", look, "restore manifest.json from a copy, or see whether --repair can mend it")
+
+
+def _journal(path: Path, prefix: str, measures: Measures, *, sealed: bool) -> Check:
+    name = f"{prefix}{path.name}"
     try:
-        run = Run(folder)
-        found = f"format {run.manifest['schema_version']}, made by emoprune {run.manifest.get('emoprune')}"
-        _ = run.config, run.references, run.objectives, run.constraints
-    except (RunCorrupt, KeyError, TypeError, ValueError) as error:
-        return Check(name, Health.FAIL, str(error), fix)
-    return Check(name, Health.OK, found)
-
-
-def _journal(path: Path, prefix: str) -> Check:
-    name, broken, lines = f"{prefix}{path.name}", broken_lines(path), len(finished_lines(path))
+        broken, lines = broken_lines(path, measures, sealed=sealed), len(finished_lines(path))
+        torn = path.exists() and path.read_bytes()[-1:] not in (b"", b"\n")
+    except RunCorrupt as error:
+        return Check(name, Health.FAIL, str(error), RESTORE)
     if broken:
         shown = ", ".join(str(number) for number in list(broken)[:SHOWN]) + ", ..." * (len(broken) > SHOWN)
-        return Check(name, Health.FAIL, f"{len(broken)} of {lines:,} lines are broken: {shown}", REPAIR)
-    torn = path.exists() and path.read_bytes()[-1:] not in (b"", b"\n")
+        first = next(iter(broken.values()))
+        return Check(name, Health.FAIL, f"{len(broken)} of {lines:,} lines are broken: {shown}; {first}", REPAIR)
     fix = "the next resume cuts it off, keeps it beside the file and measures again what it was about"
     return Check.judged(name, f"{lines:,} lines{', the last one unfinished' * torn}", warn=torn, fix=fix)
+
+
+def _protection(run: Run, prefix: str) -> Iterator[Check]:
+    if not run.sealed:
+        found = "an earlier version began it, whose files have no checksums: an altered number may not be noticed"
+        yield Check(f"{prefix}checksums", Health.WARN, found, "nothing: runs that are begun now have them")
 
 
 def _status(run: Run, prefix: str) -> Check:
@@ -96,35 +142,50 @@ def _status(run: Run, prefix: str) -> Check:
     try:
         progress = run.progress
     except RunCorrupt as error:
-        return Check(name, Health.WARN, str(error), "the next resume rewrites it")
+        return Check(name, Health.FAIL, str(error), "the next resume rewrites it")
     stale = progress.state is State.STALE
     return Check.judged(
         name, f"{progress.state.value}, {progress.evaluated:,} evaluations", warn=stale, fix="resume it"
     )
 
 
+def readable_checkpoints(folder: Path) -> tuple[dict[str, dict[str, Any]], dict[str, str]]:
+    """Return the contents of a run's checkpoints that can be read, and what is wrong with the others, by name."""
+    whole, damaged = {}, {}
+    for path in sorted((folder / "checkpoints").glob("gen-*.json")):
+        try:
+            whole[path.name] = read_checkpoint(path)
+        except RunCorrupt as error:
+            damaged[path.name] = str(error)
+    return whole, damaged
+
+
 def _checkpoints(run: Run, prefix: str) -> Iterator[Check]:
     """Yield one check for each checkpoint that is damaged, and one that says from where the run would go on."""
-    whole: dict[str, dict[str, Any]] = {}
-    for path in sorted((run.path / "checkpoints").glob("gen-*.json")):
-        try:
-            whole[path.name] = read_checked(path)
-        except RunCorrupt as error:
-            fix = "nothing: a resume goes on from the one before it"
-            yield Check(f"{prefix}checkpoint", Health.WARN, f"{path.name} is damaged: {error}", fix)
-    name = f"{prefix}resume"
-    if not whole:
-        yield Check(name, Health.OK, "would begin at generation 0, with what the history holds not paid again")
-        return
-    newest = max(whole)
+    whole, damaged = readable_checkpoints(run.path)
+    earlier = f"from {max(whole)}" if whole else "from the beginning, with what the history holds not paid again"
+    for name, words in damaged.items():
+        later = not whole or name > max(whole)
+        fix = f"nothing: a resume goes on {earlier}" if later else "nothing: a later one is whole"
+        yield Check(f"{prefix}checkpoint", Health.WARN, f"{name} is damaged: {words}", fix)
+    yield check_resume(run, whole, prefix)
+
+
+def check_resume(run: Run, checkpoints: Mapping[str, Mapping[str, Any]], prefix: str = "") -> Check:
+    """Say from where a run would go on, with these checkpoints, or why it cannot."""
+    name, newest = f"{prefix}resume", max(checkpoints, default=None)
     try:
-        mismatch = _mismatch(run, whole[newest])
+        mismatch = None if newest is None else _mismatch(run, checkpoints[newest])
+        if mismatch is None:
+            run.all_evaluations()
+        run.remeasured()
     except RunCorrupt as error:
-        yield Check(name, Health.FAIL, str(error), REPAIR)
-        return
+        return Check(name, Health.FAIL, str(error), REPAIR)
+    if newest is None:
+        return Check(name, Health.OK, "would begin at generation 0, with what the history holds not paid again")
     fix = "restore history.jsonl from a copy; --repair makes a copy that measures again what is missing"
     found = mismatch or f"would go on behind {newest}, which fits the history"
-    yield Check.judged(name, found, fail=mismatch is not None, fix=fix)
+    return Check.judged(name, found, fail=mismatch is not None, fix=fix)
 
 
 def _mismatch(run: Run, body: Mapping[str, Any]) -> str | None:
@@ -133,20 +194,29 @@ def _mismatch(run: Run, body: Mapping[str, Any]) -> str | None:
     known = [each for each in run.evaluations() if each.candidate.id < until]
     if len(known) != until:
         return f"the newest checkpoint counts {until:,} candidates, history.jsonl holds {len(known):,} of them"
-    archive = Archive(run.objectives, run.constraints, len(run.manifest["genes"]))
+    archive = Archive(run.objectives, run.constraints, len(run.manifest.get("genes", ())))
     for _, generation in groupby(known, key=lambda each: each.candidate.generation):
         archive.add(generation)
     return None if archive.digest == body["history_digest"] else "history.jsonl was altered since its last checkpoint"
 
 
 def _leftovers(folder: Path, prefix: str) -> Iterator[Check]:
-    patterns = (".*.tmp", "checkpoints/.*.tmp", "exports/.*.partial", "recovered/.*.partial")
-    left = [path for pattern in patterns for path in folder.glob(pattern)]
+    left = [*leftovers_in(folder), *([] if prefix else leftovers_beside(folder))]
     if left:
         found = f"{len(left)} files or folders that a killed process left half-written"
-        yield Check(f"{prefix}leftovers", Health.WARN, found, "nothing: the next resume or command removes them")
+        yield Check(f"{prefix}leftovers", Health.WARN, found, "nothing: the next resume removes them")
     torn = sorted(path.name for path in folder.glob("*.torn"))
     if torn:
         yield Check(
             f"{prefix}leftovers", Health.OK, f"{', '.join(torn)}: lines that a crash cut off, kept to be looked at"
         )
+
+
+def _stages(run: Run, prefix: str) -> Iterator[Check]:
+    """Yield what is found of what the search began with, and in the folders of its stages."""
+    if (run.path / "warm_start.json").exists():
+        starts = _found(f"{prefix}beginning", lambda: f"{len(read_starts(run.path / 'warm_start.json'))} runs", RESTORE)
+        if starts.health is Health.FAIL:
+            yield starts
+    for folder in sorted(path.parent for path in run.path.glob("stages/*/manifest.json")):
+        yield from check_run(folder, f"{prefix}{folder.name}: ")

@@ -194,6 +194,6 @@ class Evolution:
             self._rng.bit_generator.state = state["rng"]
             self.next_id = int(state["next_id"])
             self._algorithm.restore(state["state"], history)
-        except (KeyError, TypeError, ValueError, IndexError) as error:
+        except (KeyError, TypeError, ValueError, IndexError, AttributeError, OverflowError) as error:
             raise RunCorrupt(f"the checkpoint does not hold a state of {self.name}: {error!r}") from error
         self._variation.duplicates.remember(asked)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -73,8 +75,13 @@ def build_evolution(settings: SearchSettings, problem: Problem) -> Evolution:
     )
 
 
-def build_backend(settings: EvaluationSettings) -> Backend:
-    """Return the backend that the config names, not opened; ray is imported only if it is asked for."""
+def build_backend(settings: EvaluationSettings, beside: Sequence[Path] = ()) -> Backend:
+    """Return the backend that the config names, not opened; ray is imported only if it is asked for.
+
+    Args:
+        settings: Of the config.
+        beside: Folders in which import targets may lie.
+    """
     workers = None if settings.workers == "auto" else settings.workers
     chunk = None if settings.chunk == "auto" else settings.chunk
     if settings.backend == "serial":
@@ -98,4 +105,5 @@ def build_backend(settings: EvaluationSettings) -> Backend:
         start_limit=settings.start_limit,
         retries=settings.retries,
         chunk=chunk,
+        beside=beside,
     )

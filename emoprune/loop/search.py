@@ -18,14 +18,23 @@ from emoprune.errors import ConfigError
 from emoprune.evaluation.backends import Backend, Finished
 from emoprune.evaluation.tickets import Ticket
 from emoprune.loop.build import build_backend, build_problem
+from emoprune.loop.checks import check_problem
 from emoprune.loop.session import STOPPED, Session
 from emoprune.loop.stages import STAGES, Staging, side_by_side
-from emoprune.loop.start import check_early, describe_in_manifest, kept_fronts, prepare, sign_in_manifest
-from emoprune.loop.trust import check_trust
+from emoprune.loop.start import (
+    check_early,
+    describe_in_manifest,
+    former_fronts,
+    kept_fronts,
+    prepare,
+    sign_in_manifest,
+)
+from emoprune.loop.trust import check_places, trusted
 from emoprune.plugins import GIVEN, importable_from, is_given
 from emoprune.records import Generation, Progress, Split
 from emoprune.run import Run, open_run
 from emoprune.run.heartbeat import Heartbeat, continuing, starting, watched
+from emoprune.run.links import refuse_links
 from emoprune.run.recorder import Recorder, check_free, environment
 
 __all__ = ["Search", "resume", "search"]
@@ -75,21 +84,27 @@ def resume(
         run: The run, its folder, or `<runs>/latest`.
         overrides: What may change: `search.generations`, `search.evaluations`, `search.time_limit`, `evaluation.*`.
         problem: The problem again, for a run that was given one as an object.
-        trust_code: Import the code a run names even though the run was made by someone else or elsewhere.
+        trust_code: Import the code a run names even though it is not known to be this user's own, and make it that.
 
     Raises:
         RunNotFound, RunCorrupt: There is no such run, or it cannot be read.
-        ConfigError: Something else than the budget or the resources would change.
-        TrustError: The run names code to import and was not made here.
+        ConfigError: Something else than the budget or the resources would change, or its config.yaml was edited.
+        TrustError: The run names code to import, or a cluster, and is not known to be this user's, or a symbolic link
+            lies in it.
     """
     opened = run if isinstance(run, Run) else open_run(run)
+    refuse_links(opened.path)
     opened.check_whole("resume")
     before = opened.config
-    check_trust(opened, trust_code=trust_code)
+    trust = trusted(opened, trust_code=trust_code)
+    folders = opened.code_folders if trust else []
+    _check_given(opened)
     given = problem is not None
     config, unchanged = (
-        configs.load(before, changes, beside=opened.code_folders, problem_given=given) for changes in (overrides, ())
+        configs.load(before, changes, folders=folders, problem_given=given) for changes in (overrides, ())
     )
+    if not trust:
+        check_places(opened, config.evaluation)
     # Loaded as well, so that an option which there was not yet when the run began has its default on both sides.
     configs.check_resume(configs.resolved(unchanged), configs.resolved(config))
     done = len(opened.generations)
@@ -103,7 +118,22 @@ def resume(
             f"run {opened.name} was given its problem as an object ({config.problem.name}); "
             "resume it from Python: emoprune.resume(path, problem=...)"
         )
-    return Search(config, runs=opened.path.parent, name=opened.name, problem=problem, resumed=opened)
+    return Search(config, runs=opened.path.parent, name=opened.name, problem=problem, resumed=opened, trusted=trust)
+
+
+def _check_given(run: Run) -> None:
+    """Refuse to resume as if the config's text, which a resume does not read, had not been edited.
+
+    Raises:
+        ConfigError: It says something else than when the run was begun.
+    """
+    path, before = run.path / "config.yaml", run.manifest.get("given")
+    if before is None or not path.exists() or configs.meaning(path.read_bytes()) == before:
+        return
+    raise ConfigError(
+        f"{path} was edited, but a resume goes by config.resolved.json: give what shall change to `emoprune resume "
+        f"{run.name} --set KEY=VALUE`, and undo the edit or remove config.yaml"
+    )
 
 
 class Search:
@@ -117,6 +147,7 @@ class Search:
         name: str | None = None,
         problem: Problem | None = None,
         resumed: Run | None = None,
+        trusted: bool = True,
     ) -> None:
         self.config = config
         self.ended: str | None = None
@@ -124,6 +155,7 @@ class Search:
         self._name = name
         self._given = problem
         self._resumed = resumed
+        self._trusted = trusted
         self._recorder: Recorder | None = None
         self._heartbeat: Heartbeat | None = None
         self._stopping = False
@@ -173,28 +205,55 @@ class Search:
             stack.enter_context(importable_from(*self.config.origin.folders))
             problem = build_problem(self.config) if self._given is None else self._given
             if self._resumed is not None:  # the lock comes first: a second process is turned away at once
-                self._recorder = stack.enter_context(Recorder(self._resumed.path))
+                self._recorder = Recorder(self._resumed.path)
+                stack.enter_context(self._recorder.locked())
             else:
                 check_early(self.config, problem, self._runs, self._name)
-            backend = build_backend(self.config.evaluation)
+            before = self._checked(problem)
+            backend = build_backend(self.config.evaluation, self.config.origin.folders)
             stack.callback(backend.close)
             backend.open()
             if self._recorder is None:  # a run folder appears only when the workers can be had
-                self._recorder = stack.enter_context(self._new_run())
-            recorder = self._recorder
-            first = continuing(recorder.progress_before, self.config.search.generations)
-            heartbeat = self._heartbeat = stack.enter_context(Heartbeat(first, recorder.write_progress))
-            generations = self._generations(problem, backend, recorder, heartbeat)
+                self._recorder = self._new_run()
+            recorder = stack.enter_context(self._recorder)  # nothing of a resumed run is written before
+            heartbeat = self._heartbeat = stack.enter_context(self._heartbeat or self._beating(recorder))
+            generations = self._generations(problem, backend, recorder, heartbeat, before)
             yield from watched(heartbeat, generations, lambda: self._stopping, lambda: self.ended)
 
+    def _beating(self, recorder: Recorder) -> Heartbeat:
+        return Heartbeat(continuing(recorder.progress_before, self.config.search.generations), recorder.write_progress)
+
+    def _checked(self, problem: Problem) -> Session | None:
+        """Find out whether a run that was described can go on with the problem; return its session, restored.
+
+        Everything that a resume can be refused for comes to light here, and nothing of the run has been written. None
+        for a new run, and for one that was stopped before it was known what is searched.
+        """
+        if self._recorder is None or "genes" not in self._recorder.run.manifest:
+            return None
+        recorder, settings = self._recorder, self.config.search
+        prepare(problem, recorder, settings.seed)
+        check_problem(problem)
+        if not recorder.begun and recorder.kept_starts() is None:
+            former_fronts(settings, problem, recorder.path.parent)
+        self._heartbeat = self._beating(recorder)
+        session = self._session(problem, recorder, self._heartbeat)
+        session.restore()
+        return session
+
+    def _session(self, problem: Problem, recorder: Recorder, heartbeat: Heartbeat) -> Session:
+        settings = self.config.search
+        return Session(settings, problem, recorder=recorder, heartbeat=heartbeat, stopping=lambda: self._stopping)
+
     def _generations(
-        self, problem: Problem, backend: Backend, recorder: Recorder, heartbeat: Heartbeat
+        self, problem: Problem, backend: Backend, recorder: Recorder, heartbeat: Heartbeat, before: Session | None
     ) -> Iterator[Generation]:
-        """Prepare the problem, start the workers, then run the session."""
+        """Prepare the problem, start the workers, then run the session, `before` if it is restored already."""
         heartbeat.update(phase="preparing")
         sign_in_manifest(recorder, self._facts(backend))
-        prepare(problem, recorder, self.config.search.seed)
-        recorder.write_resolved(configs.resolved(self.config))
+        if before is None:
+            prepare(problem, recorder, self.config.search.seed)
+        recorder.write_resolved(configs.resolved(self.config), sign=self._trusted)
 
         def start() -> None:
             heartbeat.update(phase="starting workers")
@@ -223,11 +282,10 @@ class Search:
         if not recorder.begun:
             kept_fronts(self.config.search, problem, recorder)
         start()
-        session = Session(
-            self.config.search, problem, recorder=recorder, heartbeat=heartbeat, stopping=lambda: self._stopping
-        )
-        yield from side_by_side({None: session.steps()}, measuring)
-        self.ended = session.ended
+        if before is None or isinstance(problem, Staged):  # what its stages led to may have been made again since
+            before = self._session(problem, recorder, heartbeat)
+        yield from side_by_side({None: before.steps()}, measuring)
+        self.ended = before.ended
 
     def _facts(self, backend: Backend) -> dict[str, Any]:
         """Return who works on the run from now on, and with what."""
@@ -245,6 +303,7 @@ class Search:
         if configs.import_targets(configs.resolved(self.config)) and origin.folders:
             # Relative to the run, because both may move together.
             manifest["code_folder"] = os.path.relpath(origin.folders[0], self._runs / "any-run")
-        resolved = json.dumps(configs.resolved(self.config), indent=2, allow_nan=False)
+        resolved = json.dumps(configs.resolved(self.config), indent=2, allow_nan=False) + "\n"
         files = {"config.yaml": configs.as_yaml(self.config), "config.resolved.json": resolved}
+        manifest["given"] = configs.meaning(files["config.yaml"])
         return Recorder.create(self._runs, self._name, label, manifest=manifest, files=files)

@@ -83,7 +83,9 @@ class Session:
         self._point = np.zeros(len(self._objectives))
         self._later: int | None = None  # candidates of the generations after this one
         self._paid = 0  # evaluations done in this session, for the rate
-        self._evaluating_since = heartbeat.seconds
+        self._evaluating_since = 0.0
+        self._last: Mapping[str, Any] | None = None  # generation, of those that were restored
+        self._restored = False
         self.ended: str | None = None
 
     def steps(self) -> Iterator[Work | Generation]:
@@ -91,7 +93,11 @@ class Session:
 
         Yields work, which must be done before the next step is asked for, and each generation when it is finished.
         """
-        index = self._restore() + 1
+        if not self._restored:
+            self.restore()
+        self._recorder.align_generations(self._last)
+        self._evaluating_since = self._heartbeat.seconds
+        index = 0 if self._last is None else int(self._last["generation"]) + 1
         tables_due = 0.0
         while not self._over(index):
             offspring = self._ask(index)
@@ -117,19 +123,30 @@ class Session:
             self.ended = STOPPED
         self._results.write_tables(self._archive)
 
-    def _restore(self) -> int:
-        """Continue from the newest whole checkpoint, or from the history alone; return the last finished generation."""
+    def restore(self) -> None:
+        """Continue from the newest usable checkpoint, or from the history alone; nothing is written.
+
+        Raises:
+            RunCorrupt: The files of the run do not fit together.
+        """
         known = self._recorder.run.evaluations()
-        body = self._recorder.newest_checkpoint()
-        self._recorder.align_generations(None if body is None else body["generation"])
-        until = 0 if body is None else int(body["evolution"]["next_id"])
-        # Only what came after the checkpoint will be asked for again, and is recalled instead of paid.
-        self._evaluator = self._recalling([each for each in known if each.candidate.id >= until])
-        if body is None:
+        for name, body in self._recorder.checkpoints():
+            finished = [each for each in known if each.candidate.id < body["evolution"]["next_id"]]
+            archive, told = self._replayed(body, finished)
+            try:
+                self._evolution.restore(body["evolution"], np.array([e.candidate.genome for e in finished]), told)
+            except RunCorrupt as error:
+                self._recorder.pass_over(name, error)
+                self._evolution = build_evolution(self._settings, self._problem)
+                continue
+            self._recorder.go_on_from(name)
+            self._take_up(body, archive, known[len(finished) :])
+            break
+        else:
+            self._recorder.go_on_from(None)
+            self._evaluator = self._recalling(known)
             self._heartbeat.update(generation=0, evaluated=0, failed=0, front=0, hypervolume=None, best={})
-            return -1
-        self._restore_from(body, [each for each in known if each.candidate.id < until])
-        return int(body["generation"]["generation"])
+        self._restored = True
 
     def _recalling(self, unfinished: Sequence[Evaluation]) -> Evaluator:
         known = [*unfinished, *self._recorder.run.remeasured().values()]
@@ -138,29 +155,37 @@ class Session:
         recalled = {(key, each.split): each for key, each in zip(keys, known, strict=True)}
         return Evaluator(self._problem, self._settings.seed, recalled, self._stage)
 
-    def _restore_from(self, body: Mapping[str, Any], finished: Sequence[Evaluation]) -> None:
-        until = int(body["evolution"]["next_id"])
+    def _replayed(self, body: Mapping[str, Any], finished: Sequence[Evaluation]) -> tuple[Archive, Measured]:
+        """Return what the search had seen at a checkpoint, and what its algorithm was told.
+
+        Raises:
+            RunCorrupt: The history is not the one that the checkpoint was written with.
+        """
+        until = body["evolution"]["next_id"]
         if len(finished) != until:
             raise RunCorrupt(
                 f"the last checkpoint of {self._recorder.path.name} counts {until} candidates, history.jsonl holds "
-                f"{len(finished)} of them; restore the history from a copy"
+                f"{len(finished)} of them; restore the history from a copy, or let `emoprune doctor RUN --repair` make "
+                "one that measures them again"
             )
+        archive = Archive(self._objectives, constraints_of(self._problem), len(self._problem.space))
         by_generation = itertools.groupby(finished, key=lambda each: each.candidate.generation)
-        scored = [self._archive.add(evaluations) for _, evaluations in by_generation]
-        if self._archive.digest != body["history_digest"]:
+        scored = [archive.add(evaluations) for _, evaluations in by_generation]
+        if archive.digest != body["history_digest"]:
             raise RunCorrupt(
-                f"history.jsonl of {self._recorder.path.name} was altered since its last checkpoint; "
-                "restore it from a copy"
+                f"history.jsonl of {self._recorder.path.name} was altered since its last checkpoint; restore it from a "
+                "copy, or let `emoprune doctor RUN --repair` make one that goes by it as it is now"
             )
-        asked = np.array([each.candidate.genome for each in finished])
         ids = np.concatenate([each.ids for each in scored])
-        told = Measured(
-            ids,
-            asked[ids],
-            np.concatenate([each.objectives for each in scored]),
-            np.concatenate([each.violation for each in scored]),
-        )
-        self._evolution.restore(body["evolution"], asked, told)
+        genomes = np.array([each.candidate.genome for each in finished])
+        objectives, violation = ([getattr(each, name) for each in scored] for name in ("objectives", "violation"))
+        return archive, Measured(ids, genomes[ids], np.concatenate(objectives), np.concatenate(violation))
+
+    def _take_up(self, body: Mapping[str, Any], archive: Archive, later: Sequence[Evaluation]) -> None:
+        """Go on behind a checkpoint; what came `later` will be asked for again, and is recalled instead of paid."""
+        self._last = body["generation"]
+        self._archive = archive
+        self._evaluator = self._recalling(later)
         self._point = np.array(body["reference_point"], dtype=np.float64)
         self._note_restored(body["generation"])
         self._note_alarms()

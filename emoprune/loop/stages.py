@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from emoprune.config import SearchSettings, stage_settings
+from emoprune.config import SearchSettings, recorded, stage_settings
 from emoprune.contracts import Problem
 from emoprune.contracts.stages import Concluded, Next, Stage, Staged
 from emoprune.errors import EvaluationsFailed, RunCorrupt
@@ -25,7 +25,7 @@ from emoprune.records import Generation, State
 from emoprune.run import Run
 from emoprune.run.heartbeat import Heartbeat, continuing, watched
 from emoprune.run.recorder import Recorder, environment
-from emoprune.storage import write_atomically
+from emoprune.storage import write_sealed
 
 __all__ = ["STAGES", "Measuring", "Staging", "side_by_side"]
 
@@ -120,8 +120,7 @@ class Staging:
             "tables": {title: [dict(row) for row in rows] for title, rows in known.tables.items()},
             "notes": list(known.notes),
         }
-        text = json.dumps(plain, indent=1, allow_nan=False) + "\n"
-        write_atomically(self.recorder.path / "stages.json", text)
+        write_sealed(self.recorder.path / "stages.json", plain, indent=1)
 
     def _wave(self, wave: Sequence[Stage]) -> Iterator[Generation]:
         """Run some stages side by side, those that are not finished yet."""
@@ -148,7 +147,7 @@ class Staging:
         check_problem(stage.problem)
         check_unchanged(stage.problem, recorder.run)
         recorder.update_manifest(**facts_of(stage.problem))
-        settings = SearchSettings.model_validate(recorder.run.config["search"])
+        settings = recorded(SearchSettings, recorder.run.config["search"], recorder.path)
         first = continuing(recorder.progress_before, settings.generations)
         heartbeat = stack.enter_context(Heartbeat(first, recorder.write_progress))
         session = Session(

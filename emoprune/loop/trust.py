@@ -1,25 +1,60 @@
-"""Whose code a run names: nothing is imported for a run that was made elsewhere, unless the user says so."""
+"""Whose code a run names: nothing is imported for a run that is not one's own, unless the user says so."""
 
 from __future__ import annotations
 
-from emoprune.config import import_targets
-from emoprune.errors import TrustError
+from emoprune.config import EvaluationSettings, import_targets
+from emoprune.errors import StorageError, TrustError
 from emoprune.run.reader import Run
-from emoprune.run.recorder import environment
 
-__all__ = ["check_trust"]
+__all__ = ["check_places", "trusted"]
+
+UNSIGNED = "it bears no signature: an older emoprune made it, or one that could keep no key"
+ANOTHERS = "it bears another's signature, or was altered since it was signed"
 
 
-def check_trust(run: Run, *, trust_code: bool) -> None:
-    """Refuse to import code named by a run that came from elsewhere.
+def trusted(run: Run, *, trust_code: bool) -> bool:
+    """Return whether code may be imported for a run, and the folders of its code be looked at.
 
     Raises:
-        TrustError: The run names import targets and was made by another user or on another host.
+        TrustError: It may not, and the run or one of its stages names code to import.
     """
-    targets = import_targets(run.config)
-    here, made = environment(), run.manifest["environment"]
-    if targets and not trust_code and (made["host"], made["user"]) != (here["host"], here["user"]):
+    parts = [run, *(Run(path.parent) for path in sorted(run.path.glob("stages/*/manifest.json")))]
+    why = None if trust_code else next(filter(None, map(_why_foreign, parts)), None)
+    targets = sorted({target for part in parts for target in import_targets(part.config)})
+    if why is not None and targets:
         raise TrustError(
-            f"run {run.name} was made on {made['host']} and would import {', '.join(map(repr, targets))} here; "
-            "look at that code, then repeat with --trust-code (trust_code=True in Python)"
+            f"run {run.name} would import {', '.join(map(repr, targets))} here, and is not known to be yours: {why}; "
+            "look at that code, then repeat with --trust-code (trust_code=True in Python); a resume then signs the run"
         )
+    return why is None
+
+
+def check_places(run: Run, settings: EvaluationSettings) -> None:
+    """Refuse to measure where a run that is not one's own says: a cluster can run code here, as can what it prepares.
+
+    Args:
+        run: Not trusted.
+        settings: Of the resume, with what was set over the run's own.
+
+    Raises:
+        TrustError: They are still the run's own.
+    """
+    own = run.config["evaluation"]
+    for key in ("address", "runtime_env"):
+        value = getattr(settings, key)
+        if value and value != "local" and value == own.get(key):
+            raise TrustError(
+                f"run {run.name} would be measured with its own evaluation.{key}, {value!r}, and is not known to be "
+                f"yours; set it (--set evaluation.{key}=...), or look at it and repeat with --trust-code (trust_code=True in "
+                "Python); a resume then signs the run"
+            )
+
+
+def _why_foreign(run: Run) -> str | None:
+    """Say why a run does not count as one's own; None if it does."""
+    try:
+        if run.signed_by_user:
+            return None
+    except StorageError as error:
+        return str(error)
+    return ANOTHERS if run.manifest.get("signed") else UNSIGNED

@@ -14,6 +14,7 @@ from emoprune.plugins.options import (
     options_model,
     plain_options,
     settled,
+    taking,
 )
 from emoprune.plugins.registry import (
     GIVEN,
@@ -22,6 +23,7 @@ from emoprune.plugins.registry import (
     PLURALS,
     available,
     find,
+    import_target,
     importable_from,
     is_given,
     is_import_target,
@@ -39,6 +41,7 @@ __all__ = [
     "checked_options",
     "find",
     "given_options",
+    "import_target",
     "importable_from",
     "is_given",
     "is_import_target",
@@ -57,4 +60,5 @@ __all__ = [
     "serving",
     "settled",
     "summary",
+    "taking",
 ]

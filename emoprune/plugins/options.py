@@ -6,7 +6,7 @@ import dataclasses
 import inspect
 import json
 from collections.abc import Callable, Mapping
-from typing import Any, TypeGuard, get_type_hints
+from typing import Any, TypeGuard, TypeVar, get_type_hints
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 from pydantic.errors import PydanticUserError
@@ -28,7 +28,10 @@ __all__ = [
     "plain_options",
     "record_of",
     "settled",
+    "taking",
 ]
+
+Member = TypeVar("Member", bound=Callable[..., Any])
 
 
 def options_model(factory: Callable[..., Any], *, keyword_only: bool = False) -> type[BaseModel]:
@@ -56,9 +59,28 @@ def record_of(factory: Callable[..., Any]) -> Callable[..., Any]:
     """Return what declares a factory's options: the record in its `options`, or the factory itself.
 
     A class whose options are many, or shared with other classes, has them as a frozen dataclass; it takes them by name.
+    So does a member of a problem below `taking`.
     """
-    record = getattr(factory, "options", None) if inspect.isclass(factory) else None
+    record = getattr(factory, "options", None) if inspect.isclass(factory) or inspect.isroutine(factory) else None
     return record if is_record(record) else factory
+
+
+def taking(record: type) -> Callable[[Member], Member]:
+    """Return a decorator for a member of a problem, such as `recover`, that takes the options of a record by name.
+
+        @plugins.taking(RecoveryOptions)
+        def recover(self, genome, folder, seed, **given):
+            own = RecoveryOptions(**given)
+
+    Args:
+        record: A frozen dataclass whose fields are the options, and whose `Args` say what they mean.
+    """
+
+    def taken(member: Member) -> Member:
+        member.options = record  # type: ignore[attr-defined]  # functions take attributes; Callable does not say so
+        return member
+
+    return taken
 
 
 def is_record(factory: object) -> TypeGuard[type]:

@@ -23,6 +23,7 @@ __all__ = [
     "PLURALS",
     "available",
     "find",
+    "import_target",
     "importable_from",
     "is_given",
     "is_import_target",
@@ -62,6 +63,7 @@ _GROUPS = {
     **{kind: f"emoprune.{plural}" for kind, plural in PLURALS.items()},
     "example": "emoprune.examples",
     "sample": "emoprune.samples",
+    "check": "emoprune.checks",
     "taxonomy": "emoprune.taxonomies",
     **dict.fromkeys(OPERATOR_KINDS, "emoprune.operators"),
 }
@@ -71,9 +73,10 @@ def available(kind: str) -> dict[str, EntryPoint]:
     """Return the installed plug-ins of `kind` by name, sorted.
 
     A kind is problem, algorithm, one of METHOD_KINDS or OPERATOR_KINDS, example, sample (a small instance of a problem,
-    on which methods are tried), or taxonomy (what kinds of criteria there are). An operator's entry point is called
-    `<kind>.<name>`, as in `crossover.uniform`; a method's `<problem>.<name>`, as in `channels.uniform`, where methods
-    of other problems have the same name, and its name alone elsewhere.
+    on which methods are tried), check (what a problem's methods of a kind are checked for by themselves), or taxonomy
+    (what kinds of criteria there are). An operator's entry point is called `<kind>.<name>`, as in `crossover.uniform`;
+    a method's `<problem>.<name>`, as in `channels.uniform`, where methods of other problems have the same name, and its
+    name alone elsewhere; a check's `<problem>.<kind>`.
 
     Raises:
         ConfigError: Two installed packages claim one name.
@@ -115,8 +118,19 @@ def _entry_points(group: str, _path: tuple[str, ...]) -> tuple[EntryPoint, ...]:
 
 
 def is_import_target(name: str) -> bool:
-    """Whether `name` has the form `package.module:attribute` of a plug-in that is not installed by name."""
+    """Whether `name` is meant as `package.module:attribute`, a plug-in that is not installed by name."""
     return ":" in name and not is_given(name)
+
+
+def import_target(text: str) -> tuple[str, str] | None:
+    """Return the module and the attribute that `find` imports for `text`; None if it imports nothing for it.
+
+    What may be imported for a run is told by this as well, so that nothing is imported that was not recognised.
+    """
+    module, _, attribute = text.partition(":")
+    if is_given(text) or not attribute.isidentifier() or not all(part.isidentifier() for part in module.split(".")):
+        return None
+    return module, attribute
 
 
 def is_given(name: str) -> bool:
@@ -126,13 +140,15 @@ def is_given(name: str) -> bool:
 
 @contextmanager
 def importable_from(*folders: Path) -> Iterator[None]:
-    """Let import targets be found in `folders` first, as a script's own folder is; none of them ends the program.
+    """Let import targets be found in `folders` too, behind what is installed; none of them ends the program.
+
+    They come last, so that a `json.py` or `torch.py` that lies there is not taken for the real one.
 
     Raises:
         ContractError: A plug-in called `sys.exit`.
     """
-    added = [str(folder.resolve()) for folder in folders]
-    sys.path[:0] = added
+    added = [folder for folder in dict.fromkeys(str(each.resolve()) for each in folders) if folder not in sys.path]
+    sys.path += added
     try:
         yield
     except SystemExit as error:
@@ -186,7 +202,10 @@ def _install(entry: EntryPoint) -> str:
 
 
 def _import_target(target: str) -> Callable[..., Any]:
-    module_name, _, attribute = target.partition(":")
+    parts = import_target(target)
+    if parts is None:
+        raise ConfigError(f"expected an import target such as 'package.module:Name', found {target!r}")
+    module_name, attribute = parts
     module = _module(module_name, target)
     found = getattr(module, attribute, None)
     if not callable(found):
@@ -196,8 +215,6 @@ def _import_target(target: str) -> Callable[..., Any]:
 
 
 def _module(name: str, target: str) -> object:
-    if not all(part.isidentifier() for part in name.split(".")):
-        raise ConfigError(f"expected an import target such as 'package.module:Name', found {target!r}")
     try:
         return importlib.import_module(name)
     except ModuleNotFoundError as error:

@@ -10,7 +10,7 @@ from emoprune.report.offers import interval
 from emoprune.report.page_table import TableShown, table_shown
 from emoprune.report.readable import ReadableRun
 from emoprune.report.wording import plain
-from emoprune.storage import read_json
+from emoprune.run.reading import is_sealed, read_object
 
 __all__ = ["AuditShown", "audit_shown"]
 
@@ -34,7 +34,7 @@ def audit_shown(run: ReadableRun) -> AuditShown | None:
     path = run.path / "audit.json"
     if not path.exists():
         return None
-    found = read_json(path)
+    found = read_object(run.path, path.name, sealed=is_sealed(run.manifest))
     try:
         audit = Audit([Finding(**finding) for finding in found["findings"]], found["tables"])
         made = f"{len(found['candidates'])} candidates, {plain(found['at'])[:19].replace('T', ' ')} UTC"

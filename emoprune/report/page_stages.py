@@ -16,7 +16,7 @@ from emoprune.report.page_table import TableShown, table_shown
 from emoprune.report.ranking import COLUMN_PREFIX, Ranking
 from emoprune.report.readable import ReadableRun
 from emoprune.report.wording import plain
-from emoprune.storage import read_json
+from emoprune.run.reading import is_sealed, read_object
 
 __all__ = ["StagesShown", "stage_plots", "stages_shown"]
 
@@ -39,7 +39,7 @@ def stages_shown(run: ReadableRun) -> StagesShown | None:
     path = run.path / "stages.json"
     if not run.stages:
         return None
-    found = read_json(path)
+    found = read_object(run.path, path.name, sealed=is_sealed(run.manifest))
     try:
         said = Inspection({}, found["tables"], found["notes"])
     except (KeyError, TypeError, AttributeError, ContractError) as error:

@@ -98,7 +98,7 @@ class LiveView:
             f"failed {generation.failed:,}",
             f"front {len(generation.front)}",
             f"hypervolume {_hypervolume(generation.hypervolume, gain)}",
-            *(f"{name} {with_unit(value, units.get(name, ''))}" for name, value in generation.best.items()),
+            *(f"{plain(name)} {with_unit(value, units.get(name, ''))}" for name, value in generation.best.items()),
             _time(generation.seconds, progress),
         ]
         parts += [plain(words) for words in (generation.note, generation.ended) if words is not None]
@@ -193,7 +193,7 @@ def _hypervolume(value: float | None, gain: float | None) -> str:
 
 def _best(progress: Progress, units: Mapping[str, str]) -> Iterator[tuple[str, Text]]:
     for position, (name, value) in enumerate(progress.best.items()):
-        yield "best" if position == 0 else "", Text(f"{name} {with_unit(value, units.get(name, ''))}")
+        yield "best" if position == 0 else "", Text(f"{plain(name)} {with_unit(value, units.get(name, ''))}")
 
 
 def _failures(progress: Progress) -> Text:

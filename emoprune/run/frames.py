@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import re
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
@@ -28,6 +29,7 @@ __all__ = [
 FloatArray = NDArray[np.float64]
 Measured = Mapping[tuple[int, Split], Evaluation]
 
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")  # all but tabs and line feeds
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\0")
 
 
@@ -231,7 +233,10 @@ def with_descriptions(frame: pd.DataFrame, descriptions: Mapping[int, Mapping[st
 
 
 def without_formulas(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return `frame` with texts that a spreadsheet would run put behind an apostrophe (CWE-1236); numbers stay."""
+    r"""Return `frame` with texts that a spreadsheet would run put behind an apostrophe (CWE-1236); numbers stay.
+
+    Control characters, which would steer the terminal of whoever looks at the file, are spelt out, as in `\x1b`.
+    """
     safe = frame.copy()
     for column in safe.columns:
         if not pd.api.types.is_numeric_dtype(safe[column]):
@@ -240,7 +245,8 @@ def without_formulas(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def _inert(text: str) -> str:
-    return "'" + text if text.startswith(_FORMULA_STARTS) else text
+    spelt_out = _CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", text)
+    return "'" + spelt_out if text.startswith(_FORMULA_STARTS) else spelt_out
 
 
 def pareto_schema(

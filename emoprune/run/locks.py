@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import os
 import shutil
 from collections.abc import Iterator
@@ -11,7 +12,8 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from emoprune.errors import RunLocked
-from emoprune.storage import OF_THE_DISK, guarded
+from emoprune.run.leftovers import remove
+from emoprune.storage import OF_THE_DISK, abandoned, guarded, unfinished
 
 __all__ = ["alone", "whole"]
 
@@ -48,9 +50,9 @@ def whole(folder: Path) -> Iterator[Path]:
     Raises:
         StorageError: The disk is full, read-only or gone; an older folder is untouched.
     """
-    partial = folder.with_name(f".{folder.name}.partial")
+    remove(_left_of(folder))
+    partial = unfinished(folder, "partial")
     with guarded(folder):
-        shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(parents=True)
     try:
         yield partial
@@ -63,6 +65,13 @@ def whole(folder: Path) -> Iterator[Path]:
     with guarded(folder):
         shutil.rmtree(folder, ignore_errors=True)
         partial.rename(folder)
+
+
+def _left_of(folder: Path) -> list[Path]:
+    """Return what killed processes left of `folder`, also those of versions that always gave it the same name."""
+    earlier = folder.with_name(f".{folder.name}.partial")
+    others = folder.parent.glob(f".{glob.escape(folder.name)}.*.partial")
+    return [*([earlier] if earlier.exists() else []), *(path for path in others if abandoned(path))]
 
 
 def _is_about(error: OSError, folder: Path) -> bool:

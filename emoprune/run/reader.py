@@ -12,9 +12,24 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from emoprune.contracts import Constraint, Objective, Passage
-from emoprune.errors import ConfigError, ContractError, RunCorrupt, RunNotFound, TrustError
+from emoprune.errors import ConfigError, RunCorrupt, RunNotFound, TrustError
 from emoprune.records import Evaluation, Progress, Split, State
-from emoprune.storage import read_json, read_lines
+from emoprune.run.contents import SEARCHED
+from emoprune.run.links import refuse_links
+from emoprune.run.reading import (
+    SCHEMA_VERSION,
+    Measures,
+    constraints_in,
+    is_sealed,
+    objectives_in,
+    read_config,
+    read_evaluations,
+    read_manifest,
+    read_object,
+    read_records,
+)
+from emoprune.run.signature import signed_by_user
+from emoprune.storage import alive, read_json
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -31,7 +46,6 @@ __all__ = [
     "runs_in",
 ]
 
-SCHEMA_VERSION = 1
 STALE_AFTER = 60.0  # seconds without a heartbeat; it beats every two
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -62,7 +76,7 @@ def runs_in(root: Path) -> list[Path]:
 def _created(folder: Path) -> str:
     try:
         return str(read_json(folder / "manifest.json").get("created", ""))
-    except RunCorrupt:
+    except (RunCorrupt, TrustError):
         return ""  # an unreadable run is never the newest
 
 
@@ -102,28 +116,17 @@ def open_run(path: str | os.PathLike[str]) -> Run:
     return Run(folder)
 
 
-def objectives_in(manifest: Mapping[str, Any]) -> tuple[Objective, ...]:
-    """Return a manifest's objectives as records; none while the problem is still being prepared."""
-    return tuple(Objective(**plain) for plain in manifest.get("objectives", ()))
-
-
-def constraints_in(manifest: Mapping[str, Any]) -> tuple[Constraint, ...]:
-    """Return a manifest's constraints as records; none while the problem is still being prepared."""
-    return tuple(Constraint(**plain) for plain in manifest.get("constraints", ()))
-
-
 class Run:
-    """A run as a person or script reads it; takes no lock and writes nothing."""
+    """A run as a person or script reads it; takes no lock and writes nothing.
+
+    `sealed` says whether its files have checksums; those of earlier versions have none. What was altered, or cannot
+    be so, raises RunCorrupt when it is read.
+    """
 
     def __init__(self, path: Path) -> None:
+        refuse_links(path)
         self.path = path
-        version = self.manifest.get("schema_version")
-        if version != SCHEMA_VERSION:
-            made_by = self.manifest.get("emoprune", "another version")
-            raise RunCorrupt(
-                f"{path}: expected run format {SCHEMA_VERSION}, found {version!r}, made by emoprune {made_by}; "
-                "use that version"
-            )
+        self.sealed = is_sealed(self.manifest)
 
     def __repr__(self) -> str:
         return f"<Run {self.name}: {self.progress.state.value}, {self.progress.evaluated} evaluations, {self.path}>"
@@ -131,10 +134,17 @@ class Run:
     @property
     def stages(self) -> dict[str, Run]:
         """The stages of this run by name, in their order, each a run of its own; none for most problems."""
-        path = self.path / "stages.json"
-        names = read_json(path)["stages"] if path.exists() else []
+        names = self.document("stages.json").get("stages", ())
         folders = {str(name): self.path / "stages" / checked_name(str(name)) for name in names}
         return {name: Run(folder) for name, folder in folders.items() if (folder / "manifest.json").is_file()}
+
+    def document(self, name: str) -> dict[str, Any]:
+        """Return one of the run's derived JSON files, checked; nothing where it has none of that name.
+
+        Raises:
+            RunCorrupt: The file cannot be read, was altered, or holds something else.
+        """
+        return read_object(self.path, name, sealed=self.sealed) if (self.path / name).exists() else {}
 
     def check_whole(self, work: str) -> None:
         """Refuse to do with a stage what only the run that it belongs to can do.
@@ -149,7 +159,7 @@ class Run:
     @property
     def manifest(self) -> dict[str, Any]:
         """What was searched, how and with which versions."""
-        return read_json(self.path / "manifest.json")
+        return read_manifest(self.path)
 
     @property
     def name(self) -> str:
@@ -159,7 +169,12 @@ class Run:
     @property
     def config(self) -> dict[str, Any]:
         """The config with defaults filled in and overrides applied."""
-        return read_json(self.path / "config.resolved.json")
+        return read_config(self.path, self.manifest)
+
+    @property
+    def signed_by_user(self) -> bool:
+        """Whether this user's key signed the run as it is; see `emoprune.run.signature`."""
+        return signed_by_user(self.manifest, (self.path / "config.resolved.json").read_bytes())
 
     @property
     def code_folders(self) -> list[Path]:
@@ -184,11 +199,34 @@ class Run:
 
     def evaluations(self) -> list[Evaluation]:
         """Return everything evaluated on the search split, by candidate."""
-        return _evaluations(self.path / "history.jsonl")
+        return self._evaluations(SEARCHED)
+
+    def all_evaluations(self) -> list[Evaluation]:
+        """Return everything evaluated on the search split, by candidate, as `evaluations` does.
+
+        Raises:
+            RunCorrupt: It lacks some that a finished generation counts.
+        """
+        # First, because a run that is being written has in its history what a generation counts.
+        counted = max((line["evaluated"] for line in self._generations()), default=0)
+        found = self.evaluations()
+        held = sum(each.candidate.id < counted for each in found)
+        if held != counted:
+            raise RunCorrupt(
+                f"{self.path / SEARCHED}: its generations count {counted:,} candidates, it holds {held:,} of them; "
+                "restore it from a copy, or let `emoprune doctor RUN --repair` make one that measures them again"
+            )
+        return found
+
+    def _evaluations(self, name: str) -> list[Evaluation]:
+        return read_evaluations(self.path / name, Measures.of(self.manifest), sealed=self.sealed)
+
+    def _generations(self) -> list[dict[str, Any]]:
+        return read_records(self.path / "generations.jsonl", sealed=self.sealed)
 
     def remeasured(self) -> dict[tuple[int, Split], Evaluation]:
         """Return what was measured again on `select` and `test`."""
-        again = _evaluations(self.path / "remeasured.jsonl")
+        again = self._evaluations("remeasured.jsonl")
         return {(evaluation.candidate.id, evaluation.split): evaluation for evaluation in again}
 
     @property
@@ -203,14 +241,14 @@ class Run:
         """One row per evaluation on the search split, sorted by candidate, whatever order they finished in."""
         from emoprune.run.frames import history_frame
 
-        return history_frame(self.evaluations(), self.objectives, self.constraints)
+        return history_frame(self.all_evaluations(), self.objectives, self.constraints)
 
     @property
     def generations(self) -> pd.DataFrame:
         """One row per finished generation: counts, front size and ids, hypervolume, best per objective."""
         import pandas as pd
 
-        lines = read_lines(self.path / "generations.jsonl")
+        lines = self._generations()
         frame = pd.DataFrame(lines, columns=["generation", "evaluated", "failed", "born", "front", "hypervolume"])
         best = pd.DataFrame([line["best"] for line in lines]).add_prefix("best.")
         rest = pd.DataFrame(lines, columns=["seconds", "ended"])
@@ -219,7 +257,7 @@ class Run:
     @property
     def pareto(self) -> pd.DataFrame:
         """The front of everything evaluated so far and every reference, best rank first; see pareto.schema.json."""
-        return self.pareto_of(self.evaluations())
+        return self.pareto_of(self.all_evaluations())
 
     def pareto_at(self, generation: int) -> pd.DataFrame:
         """Return the front as it was after `generation`, on the search split.
@@ -227,7 +265,7 @@ class Run:
         Raises:
             RunNotFound: The run has not got that far.
         """
-        until = [each for each in self.evaluations() if each.candidate.generation <= generation]
+        until = [each for each in self.all_evaluations() if each.candidate.generation <= generation]
         reached = max((each.candidate.generation for each in until), default=-1)
         if generation != reached:
             raise RunNotFound(f"run {self.name} has no generation {generation}; the last one is {reached}")
@@ -257,7 +295,7 @@ class Run:
     def reconsidered(self) -> list[Evaluation]:
         """What is measured again on `select` beside the front because `search.reconsider` asks for it, best first."""
         path = self.path / "config.resolved.json"
-        share = float(read_json(path)["search"].get("reconsider", 0.0)) if path.exists() else 0.0
+        share = float(self.config["search"].get("reconsider", 0.0)) if path.exists() else 0.0
         if not share:
             return []
         from emoprune.run.frames import best_share
@@ -267,64 +305,33 @@ class Run:
     @property
     def descriptions(self) -> dict[int, dict[str, Any]]:
         """What each member of the front and each reference keeps, in a person's words."""
-        path = self.path / "descriptions.json"
-        return {int(number): words for number, words in read_json(path).items()} if path.exists() else {}
+        return {int(number): words for number, words in self.document("descriptions.json").items()}
 
     @property
     def marked(self) -> dict[int, tuple[Passage, ...]]:
         """The text of each member of the front and each reference, with what goes; none for most problems."""
-        path = self.path / "marked.json"
-        if not path.exists():
-            return {}
-        try:
-            return {int(number): tuple(Passage(**each) for each in text) for number, text in read_json(path).items()}
-        except (AttributeError, TypeError, ValueError, ContractError) as error:
-            raise RunCorrupt(
-                f"{path}: expected marked texts, found {error!r}; `emoprune resume` rewrites it"
-            ) from error
+        texts = self.document("marked.json").items()
+        return {
+            int(number): tuple(Passage(each["text"], each.get("kept", True)) for each in text) for number, text in texts
+        }
 
     @property
     def progress(self) -> Progress:
         """Where the run stands; a running one whose process is gone is `stale`."""
-        path = self.path / "status.json"
-        if not path.exists():
+        plain = self.document("status.json")
+        if not plain:
             return not_started()
-        try:
-            progress = Progress.from_json(read_json(path))
-        except (KeyError, TypeError, ValueError) as error:
-            raise RunCorrupt(f"{path}: expected a status, found {error!r}; `emoprune resume` rewrites it") from error
+        progress = Progress.from_json(plain)
         return replace(progress, state=State.STALE) if _is_stale(progress) else progress
-
-
-def _evaluations(path: Path) -> list[Evaluation]:
-    lines = read_lines(path)
-    found: dict[tuple[int, Split], Evaluation] = {}
-    for number, line in enumerate(lines, 1):
-        try:
-            evaluation = Evaluation.from_json(line)
-        except RunCorrupt as error:
-            raise RunCorrupt(f"{path}:{number}: {error}") from error
-        found.setdefault((evaluation.candidate.id, evaluation.split), evaluation)
-    return sorted(found.values(), key=lambda evaluation: evaluation.candidate.id)
 
 
 def _is_stale(progress: Progress) -> bool:
     if progress.state is not State.RUNNING:
         return False
-    if progress.host == socket.gethostname() and not _alive(progress.pid):
+    if progress.host == socket.gethostname() and not alive(progress.pid):
         return True
     age = datetime.now(UTC) - datetime.fromisoformat(progress.updated)
     return age.total_seconds() > STALE_AFTER
-
-
-def _alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
 
 
 def not_started() -> Progress:

@@ -11,10 +11,11 @@ import secrets
 import shutil
 import socket
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -22,10 +23,23 @@ from typing import TYPE_CHECKING, Any, Self
 from filelock import FileLock, Timeout
 
 from emoprune.contracts import Passage
-from emoprune.errors import ConfigError, RunCorrupt, RunLocked
+from emoprune.errors import ConfigError, RunCorrupt, RunLocked, StorageError
 from emoprune.records import Evaluation, Progress, Split
+from emoprune.run.leftovers import leftovers_beside, leftovers_in, remove
+from emoprune.run.links import refuse_links
 from emoprune.run.reader import SCHEMA_VERSION, Run, checked_name, not_started
-from emoprune.storage import Journal, guarded, read_checked, read_lines, write_atomically, write_checked
+from emoprune.run.reading import read_checkpoint, read_records, read_starts
+from emoprune.run.signature import signature
+from emoprune.storage import (
+    Journal,
+    fingerprint,
+    guarded,
+    sealed_line,
+    unfinished,
+    write_atomically,
+    write_checked,
+    write_sealed,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -78,6 +92,7 @@ class Recorder:
         self._remeasured: Journal | None = None
         self._generations: Journal | None = None
         self.warnings: list[str] = []
+        self._passed_over: list[str] = []
 
     @classmethod
     def create(
@@ -94,25 +109,45 @@ class Recorder:
         """
         stamp = datetime.now(UTC).strftime("%Y-%m-%d_%H-%M-%S")
         chosen = checked_name(name if name is not None else f"{stamp}_{label}_{secrets.token_hex(2)}")
-        path, partial = runs / chosen, runs / f".{chosen}.{secrets.token_hex(4)}.partial"
+        path, partial = runs / chosen, unfinished(runs / chosen, "partial")
         created = datetime.now(UTC).isoformat(timespec="microseconds")
         known = {"schema_version": SCHEMA_VERSION, "name": chosen, "created": created, **manifest}
+        known["configs"] = [fingerprint(json.loads(files["config.resolved.json"]))]
+        known["signed"] = _signatures(known, files["config.resolved.json"])
         with guarded(path):
             if path.exists():
                 raise _taken(chosen, runs)
             (partial / "checkpoints").mkdir(parents=True)
             try:
-                for file, text in {**files, "manifest.json": _pretty(known)}.items():
+                for file, text in files.items():
                     write_atomically(partial / file, text)
+                write_sealed(partial / "manifest.json", known)
                 partial.rename(path)
             except OSError as error:
                 shutil.rmtree(partial, ignore_errors=True)
                 raise _taken(chosen, runs) if path.exists() else error from None
         return cls(path)
 
-    def __enter__(self) -> Self:
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the run's lock and write nothing, so that whatever a resume is refused for is found out first.
+
+        Raises:
+            TrustError: A symbolic link lies in the run.
+            RunLocked: Another process writes it.
+        """
+        refuse_links(self.path)
         self._acquire()
         try:
+            yield
+        finally:
+            self._lock.release()
+
+    def __enter__(self) -> Self:
+        refuse_links(self.path)
+        self._acquire()
+        try:
+            self._sign_lock()
             self._sweep()
             self._history = self._opened("history.jsonl")
             self._remeasured = self._opened("remeasured.jsonl")
@@ -131,20 +166,26 @@ class Recorder:
                 raise RunLocked(
                     f"run {self.path.name} is being written by {_holder(holder)}; wait for it or stop it"
                 ) from None
+
+    def _sign_lock(self) -> None:
+        """Say who writes, for those who are turned away."""
         who = {
             "host": socket.gethostname(),
             "pid": os.getpid(),
             "since": datetime.now(UTC).isoformat(timespec="seconds"),
         }
-        write_atomically(holder, json.dumps(who))
+        write_atomically(self.path / ".lock.json", json.dumps(who))
 
     def _sweep(self) -> None:
-        """Remove what a killed process left half-written; safe, because the lock is ours."""
-        with guarded(self.path):
-            for leftover in [*self.path.glob(".*.tmp"), *self.path.glob("checkpoints/.*.tmp")]:
-                leftover.unlink()
-            for leftover in self.path.glob("exports/.*.partial"):
-                shutil.rmtree(leftover)
+        """Remove what killed processes left half-written, and the checkpoint that one had no time to remove."""
+        remove([*leftovers_in(self.path), *leftovers_beside(self.path)])
+        self._remove_old_checkpoints()
+
+    def _remove_old_checkpoints(self) -> None:
+        folder = self.path / "checkpoints"
+        with guarded(folder):
+            for old in sorted(folder.glob("gen-*.json"))[:-KEPT_CHECKPOINTS]:
+                old.unlink()
 
     def _opened(self, name: str) -> Journal:
         journal = Journal(self.path / name)
@@ -163,13 +204,28 @@ class Recorder:
             self._lock.release()
 
     def _warn(self, text: str) -> None:
-        """Keep what a person should know of the files, and say it at once: what follows may take hours."""
+        """Keep what a person should know of the files, and say it at once and once: what follows may take hours."""
+        if text in self.warnings:
+            return
         self.warnings.append(text)
         log.warning("run %s: %s", self.path.name, text)
 
     @property
     def run(self) -> Run:
-        """The run as its readers see it."""
+        """The run as its readers see it.
+
+        Raises:
+            StorageError: Its folder is gone.
+        """
+        if not (self.path / "manifest.json").exists():
+            raise StorageError(
+                f"the folder of run {self.path.name} is gone: {self.path} was removed or moved while the run was "
+                "written; put it back and resume the run with `emoprune resume`, or begin it again"
+            )
+        return self._opened_run
+
+    @cached_property
+    def _opened_run(self) -> Run:
         return Run(self.path)
 
     @property
@@ -188,11 +244,28 @@ class Recorder:
 
     def update_manifest(self, **members: object) -> None:
         """Replace some members of the manifest."""
-        write_atomically(self.path / "manifest.json", _pretty({**self.run.manifest, **members}))
+        write_sealed(self.path / "manifest.json", {**self.run.manifest, **members})
 
-    def write_resolved(self, resolved: Mapping[str, Any]) -> None:
-        """Keep the config as it is in force: defaults filled in, overrides of this session applied."""
-        write_atomically(self.path / "config.resolved.json", _pretty(resolved))
+    def write_resolved(self, resolved: Mapping[str, Any], *, sign: bool) -> None:
+        """Keep the config as it is in force: defaults filled in, overrides of this session applied.
+
+        The manifest knows it before it is there, beside the one that it replaces, because a kill may come between.
+
+        Args:
+            resolved: The config.
+            sign: Whether the user trusts it, and signs it.
+        """
+        path, text, manifest = self.path / "config.resolved.json", _pretty(resolved), self.run.manifest
+        known, mark = manifest.get("configs") or [fingerprint(self.run.config)], fingerprint(resolved)
+        changed: dict[str, list[str]] = {} if mark in known else {"configs": [*known, mark]}
+        if sign:
+            signed, before = _signatures(manifest, text), manifest.get("signed", ())
+            kept = [each for each in _signatures(manifest, path.read_text(encoding="utf-8")) if each in before]
+            if signed and signed[0] not in kept:
+                changed["signed"] = signed + kept
+        if changed:
+            self.update_manifest(**changed)
+        write_atomically(path, text)
 
     def record(self, evaluations: Sequence[Evaluation]) -> None:
         """Append finished evaluations: search to the history, select and test beside it.
@@ -211,18 +284,29 @@ class Recorder:
         write_checked(folder / f"gen-{generation:05d}.json", body)
         if self._generations is not None:
             self._generations.append([body["generation"]])
-        with guarded(folder):
-            for old in sorted(folder.glob("gen-*.json"))[:-KEPT_CHECKPOINTS]:
-                old.unlink()
+        self._remove_old_checkpoints()
 
-    def newest_checkpoint(self) -> dict[str, Any] | None:
-        """Return the newest checkpoint that is whole, noting a warning for each one that is not; None without any."""
+    def checkpoints(self) -> Iterator[tuple[str, dict[str, Any]]]:
+        """Yield the checkpoints that can be read, by name, the newest first; the others are passed over."""
         for path in sorted((self.path / "checkpoints").glob("gen-*.json"), reverse=True):
             try:
-                return read_checked(path)
+                body = read_checkpoint(path)
             except RunCorrupt as error:
-                self._warn(f"checkpoint {path.name} is damaged and was passed over: {error}")
-        return None
+                self.pass_over(path.name, error)
+            else:
+                yield path.name, body
+
+    def pass_over(self, checkpoint: str, error: RunCorrupt) -> None:
+        """Say that a checkpoint cannot be used, and why."""
+        self._passed_over.append(checkpoint)
+        self._warn(f"checkpoint {checkpoint} is damaged and was passed over: {error}")
+
+    def go_on_from(self, checkpoint: str | None) -> None:
+        """Say from where the run goes on instead, if a checkpoint was passed over; None for its beginning."""
+        if self._passed_over:
+            place = "the beginning, with all of the history" if checkpoint is None else f"checkpoint {checkpoint}"
+            self._warn(f"the run goes on from {place} instead of {self._passed_over[0]}")
+        self._passed_over.clear()
 
     def align_generations(self, last: Mapping[str, Any] | None) -> None:
         """Make generations.jsonl end with the line of the checkpoint that the run continues from."""
@@ -230,10 +314,10 @@ class Recorder:
             return
         path = self.path / "generations.jsonl"
         until = -1 if last is None else int(last["generation"])
-        lines = [line for line in read_lines(path) if line["generation"] < until]
-        kept = [*lines, dict(last)] if last is not None else []
+        known = read_records(path, sealed=self.run.sealed) if last is not None else []
+        kept = [*(line for line in known if line["generation"] < until), *([] if last is None else [last])]
         self._generations.close()
-        write_atomically(path, "".join(json.dumps(line) + "\n" for line in kept))
+        write_atomically(path, b"".join(sealed_line(line) + b"\n" for line in kept))
         self._generations = Journal(path)
 
     def kept_starts(self) -> dict[str, list[list[int]]] | None:
@@ -243,7 +327,7 @@ class Recorder:
             RunCorrupt: The file was altered.
         """
         path = self.path / "warm_start.json"
-        return dict(read_checked(path)) if path.exists() else None
+        return read_starts(path) if path.exists() else None
 
     def keep_starts(self, fronts: Mapping[str, Sequence[Sequence[int]]]) -> None:
         """Keep the genomes of the former runs' fronts that this run starts from, by the name of the run."""
@@ -251,7 +335,7 @@ class Recorder:
 
     def write_progress(self, progress: Progress) -> None:
         """Replace status.json."""
-        write_atomically(self.path / "status.json", json.dumps(progress.as_json(), indent=2) + "\n")
+        write_sealed(self.path / "status.json", progress.as_json())
 
     def write_tables(
         self,
@@ -263,17 +347,26 @@ class Recorder:
         from emoprune.run.frames import pareto_schema, without_formulas
 
         plain = {str(number): dict(words) for number, words in sorted(descriptions.items())}
-        write_atomically(self.path / "descriptions.json", json.dumps(plain, indent=1, allow_nan=False) + "\n")
+        write_sealed(self.path / "descriptions.json", plain, indent=1)
         if marked:
             passages = {str(number): [asdict(each) for each in text] for number, text in sorted(marked.items())}
-            write_atomically(self.path / "marked.json", json.dumps(passages, indent=1) + "\n")
+            write_sealed(self.path / "marked.json", passages, indent=1)
+        table = without_formulas(frame).to_csv(index=False, lineterminator="\n")
         schema = pareto_schema(frame, self.run.objectives, self.run.constraints)
-        write_atomically(self.path / "pareto.schema.json", json.dumps(schema, indent=2) + "\n")
-        write_atomically(self.path / "pareto.csv", without_formulas(frame).to_csv(index=False, lineterminator="\n"))
+        write_sealed(self.path / "pareto.schema.json", {**schema, "pareto.csv": fingerprint(table)})
+        write_atomically(self.path / "pareto.csv", table)
 
 
 def _pretty(plain: Mapping[str, Any]) -> str:
     return json.dumps(plain, indent=2, allow_nan=False) + "\n"
+
+
+def _signatures(manifest: Mapping[str, Any], config: str) -> list[str]:
+    """Return the user's signature under a run; none where no key can be kept, and the run is then as a stranger's."""
+    try:
+        return [signature(manifest, config.encode())]
+    except StorageError:
+        return []  # a resume that would import code says why
 
 
 def check_free(name: str | None, runs: Path) -> None:

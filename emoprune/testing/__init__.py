@@ -19,6 +19,7 @@ from __future__ import annotations
 from emoprune.testing.algorithms import AlgorithmConformance
 from emoprune.testing.methods import (
     AuditConformance,
+    CriterionConformance,
     MethodConformance,
     ObjectiveConformance,
     PartConformance,
@@ -40,6 +41,7 @@ from emoprune.testing.samples import legal_genomes, sample_spaces
 __all__ = [
     "AlgorithmConformance",
     "AuditConformance",
+    "CriterionConformance",
     "CrossoverConformance",
     "MethodConformance",
     "MutationConformance",

@@ -16,14 +16,16 @@ from typing import Any, ClassVar
 import numpy as np
 
 from emoprune import plugins
-from emoprune.contracts import Audit, Problem, Recovered, about_of
-from emoprune.contracts.surveys import Starting
+from emoprune.contracts import Audit, Problem, Recovered, SurveyingMethod, about_of
+from emoprune.contracts.surveys import Starting, Surveying
 from emoprune.records import Candidate, Split
+from emoprune.testing.outlines import OutlineConformance, generation_0
 from emoprune.testing.problems import ProblemConformance
 from emoprune.testing.promises import require
 
 __all__ = [
     "AuditConformance",
+    "CriterionConformance",
     "MethodConformance",
     "ObjectiveConformance",
     "PartConformance",
@@ -104,8 +106,32 @@ class PartConformance(MethodConformance, ProblemConformance):
         return self.sample(**{self.kind: self.given()})
 
 
-class ReferenceConformance(PartConformance):
-    """Checks of a method that picks genomes."""
+class CriterionConformance(PartConformance):
+    """Checks of a method that ranks units.
+
+    Attributes:
+        blind: Whether scores may stay where they are when units change places, as random ones do.
+        ordered: Whether the order of the calibration batches may change scores by more than rounding.
+        tolerance: By how much of the largest score rounding may change one; None for what the problem takes for it.
+    """
+
+    blind: ClassVar[bool] = False
+    ordered: ClassVar[bool] = False
+    tolerance: ClassVar[float | None] = None
+
+    def test_it_scores_every_unit_by_its_evidence_and_leaves_it_alone(self) -> None:
+        """As the problem checks it on small networks of its own; where it has no such check, nothing is asked."""
+        served = self.served()
+        if self.kind in plugins.serving("check", served):
+            check = plugins.find("check", self.kind, served)
+            flags = {"blind": self.blind, "ordered": self.ordered, "tolerance": self.tolerance}
+            check(lambda: plugins.method(self.kind, self.given(), served), **flags)
+
+
+class ReferenceConformance(MethodConformance, OutlineConformance):
+    """Checks of a method that picks genomes; how genomes are measured does not depend on it."""
+
+    genomes: ClassVar[int] = 3
 
     def problem(self) -> Problem:
         """Return the sample with the method's references alone beside the unpruned genome."""
@@ -117,12 +143,24 @@ class ReferenceConformance(PartConformance):
         for _ in range(2):
             with _prepared(self.problem()) as problem:
                 names = [reference.name for reference in problem.references()]
-                genomes = [reference.genome for reference in problem.references()]
-                starts = problem.starts() if isinstance(problem, Starting) else np.zeros((0, len(problem.space)))
-                picked.append((names, np.concatenate([np.stack(genomes), starts])))
+                picked.append((names, generation_0(problem)))
         require(len(picked[0][1]) > 1, "reference: expected a genome beside the unpruned one, or starts", "none")
         same = picked[0][0] == picked[1][0] and np.array_equal(picked[0][1], picked[1][1])
         require(same, "reference: expected the same genomes from the same seed", "different ones")
+
+    def test_it_picks_from_what_was_measured(self) -> None:
+        """Legal genomes under names of their own, the same from the same errors; none need be where none is finite."""
+        problem = self._ready()
+        asks = isinstance(problem, Surveying) and isinstance(problem, Starting) and len(problem.starts()) > 0
+        picks = isinstance(plugins.method(self.kind, self.given(), self.served()), SurveyingMethod)
+        require(asks == picks, "reference: expected starts and a member `picked`, or neither", "one without the other")
+        if asks:
+            genomes = generation_0(problem)
+            values = self._values(genomes)
+            require(
+                len(self._picked(genomes, values)) > 0, "picked: expected a reference from what was measured", "none"
+            )
+            self._picked(genomes, np.full_like(values, np.nan))
 
 
 class ObjectiveConformance(PartConformance):
@@ -183,6 +221,7 @@ class AuditConformance(MethodConformance):
 
 
 _CLASSES: Mapping[str, type[MethodConformance]] = {
+    "criterion": CriterionConformance,
     "reference": ReferenceConformance,
     "objective": ObjectiveConformance,
     "recovery": RecoveryConformance,

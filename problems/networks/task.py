@@ -27,6 +27,7 @@ from emoprune.problems.networks.evaluation.loaded import Loaded
 from emoprune.problems.networks.evaluation.measures import Measures
 from emoprune.problems.networks.evaluation.proxies.by_name import Proxy, proxy_named
 from emoprune.problems.networks.evaluation.proxies.contract import NormEstimate
+from emoprune.problems.networks.evaluation.quality import ERROR, Quality
 from emoprune.problems.networks.evaluation.reuse.tracing import NotFollowed, traced
 from emoprune.problems.networks.evaluation.runner import Runner, runner_of
 from emoprune.problems.networks.evaluation.scoring import calibration_images, error_of
@@ -37,7 +38,7 @@ from emoprune.problems.networks.unpruned.by_name import data_named, network_name
 from emoprune.problems.networks.unpruned.recipe import Recipe, check_recipe, unpruned_weights
 from emoprune.problems.networks.variant import Variant
 from emoprune.problems.storage.arrays import Weights
-from emoprune.problems.storage.found_references import Methods, measuring
+from emoprune.problems.storage.found_references import measured_by
 from emoprune.records import Candidate, Split
 from emoprune.space import IntArray, Space
 
@@ -123,12 +124,7 @@ class NetworkTask:
 
     def counted(self, widths: IntArray) -> dict[str, float]:
         """Return the counted measures of one network, its widths of shape (1, groups)."""
-        model = self.cost_model
-        return {
-            "macs": float(model.macs(widths)[0]),
-            "parameters": float(model.parameters(widths)[0]),
-            "bytes": float(model.bytes(widths)[0]),
-        }
+        return self.cost_model.counted(widths)
 
     def _check(self) -> None:
         if not 2 <= self.options.calibration_images <= len(self.data.train):
@@ -143,25 +139,15 @@ class NetworkTask:
                 f"found {self.structure.classes}"
             )
 
-    def check_references(self, methods: Methods) -> None:
-        """Refuse methods that pick from what was measured where nothing says how good outputs are.
-
-        Raises:
-            ConfigError: It names the first of them.
-        """
-        names, objectives = measuring(methods), self.measures.objective_names
-        if names and self.measures.quality not in objectives:
-            raise ConfigError(
-                f"references: {names[0]!r} picks by how good outputs are, which none of the objectives "
-                f"{', '.join(objectives)} says; add error, loss or kl, or leave it out"
-            )
+    @property
+    def quality(self) -> Quality:
+        """The first objective that says how good a network is; the error if none does."""
+        return self.measures.quality or ERROR
 
     def measured_errors(self, space: Space, genomes: IntArray, values: FloatArray) -> MeasuredErrors:
         """Return what answers for the errors of genomes, by what was measured of some: (n, genes) and (n, columns)."""
-        column = self.measures.objective_names.index(self.measures.quality)
-        scored = np.nan_to_num(values[:, column], nan=np.inf)
-        errors = dict(zip(space.keys(genomes), scored.tolist(), strict=True))
-        return lambda wanted: np.array([errors.get(key, np.inf) for key in space.keys(wanted)])
+        column = self.measures.objective_names.index(self.quality.name)
+        return measured_by(space, genomes, self.quality.minimised(values[:, column]))
 
     def ignored(self, path: str) -> bool:
         """Whether the config wants a layer to stay as it is."""

@@ -12,6 +12,7 @@ from emoprune.problems.prompts.data.splitting import Sizes
 from emoprune.problems.prompts.prompt_data import Asked, TaskName
 from emoprune.problems.prompts.scorers.calling import Endpoint
 from emoprune.problems.prompts.tasks.writing import Match, Writing
+from emoprune.problems.prompts.words.references.catalogue import BY_DEFAULT
 
 __all__ = ["Given", "Precision", "PromptOptions", "TokenOptions", "VocabularyOptions"]
 
@@ -126,6 +127,7 @@ class VocabularyOptions(PromptOptions):
         clusters: How many clusters the model's words are reduced to; null for none.
         influence: What words are kept for: reward, kl, or random, the control.
         percentile: Words are kept whose influence lies above this percentile.
+        references: What a user would have picked without a search: most-influential, random.
     """
 
     prompt: str
@@ -135,6 +137,7 @@ class VocabularyOptions(PromptOptions):
     clusters: int | None = 2000
     influence: Given = "reward"
     percentile: float = 90.0
+    references: Sequence[Given] = BY_DEFAULT
 
     def __post_init__(self) -> None:
         PromptOptions.__post_init__(self)

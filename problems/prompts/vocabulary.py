@@ -27,6 +27,8 @@ from emoprune.problems.prompts.tasks.choosing import Choosing
 from emoprune.problems.prompts.template import Template
 from emoprune.problems.prompts.words.influence import Influence, most_influential
 from emoprune.problems.prompts.words.measured import influences
+from emoprune.problems.prompts.words.references.catalogue import references_of
+from emoprune.problems.prompts.words.references.contract import ReferenceInputs
 from emoprune.problems.prompts.words.whole import clustered, given_words, whole_words
 from emoprune.problems.storage.kept import write_json
 from emoprune.records import Split
@@ -63,18 +65,18 @@ class PromptVocabulary:
     def __init__(self, **given: Any) -> None:
         self._own = VocabularyOptions(**given)
         self._influence: Influence = plugins.method("criterion", self._own.influence, NAME, option="influence")
+        self._methods = plugins.methods("reference", self._own.references, NAME, option="references")
         self._given = None if self._own.words is None else given_words(self._own.words)
         self._task = PromptTask(self._own, NAME, special={SLOT: " ".join(["word"] * self._own.slots)})
         self.objectives = self._task.objectives
         self.constraints = self._task.constraints
         self._vocabulary: tuple[str, ...] | None = None
         self._measured = 0
-        self._seed = 0
+        self._references: tuple[Reference, ...] | None = None
         self._scoring: Scoring | None = None
 
     def prepare(self, folder: Path, seed: int) -> None:
         """Load the model and prune the vocabulary once; what is measured for it is never measured twice."""
-        self._seed = seed
         template = self._template_of(())
         self._task.prepare(folder, lambda: [template, self._task.longest])
         path = folder / VOCABULARY
@@ -91,6 +93,9 @@ class PromptVocabulary:
             write_json(path, plain, ensure_ascii=False)
         known = json.loads(path.read_text(encoding="utf-8"))
         self._vocabulary, self._measured = tuple(known["words"]), int(known["measured"])
+        influence, rng = np.array(known["influence"], dtype=np.float64), np.random.default_rng([seed, 23])
+        inputs = ReferenceInputs(self.space, self._vocabulary, influence, rng)
+        self._references = references_of(self._methods, inputs, self.canonical)
 
     def _candidates(self) -> list[str]:
         if self._given is not None:
@@ -164,14 +169,10 @@ class PromptVocabulary:
         return np.take_along_axis(genomes, order, axis=1)
 
     def references(self) -> Sequence[Reference]:
-        """Return the prompt without words, the most influential words, and some at random."""
-        slots, most = np.arange(1, self._own.slots + 1), len(self._words)
-        random = np.random.default_rng([self._seed, 23]).integers(1, most + 1, self._own.slots)
-        return (
-            Reference("empty", np.zeros(self._own.slots, dtype=np.int64)),
-            Reference("most-influential", self.canonical(np.where(slots <= most, slots, 0)[None])[0]),
-            Reference("random", random),
-        )
+        """Return the prompt without words, then what a user would have picked without a search."""
+        if self._references is None:
+            raise ContractError("there are no references yet; call prepare(folder, seed) first")
+        return self._references
 
     def describe(self, genome: IntArray) -> Description:
         """Say which words stand before the input."""

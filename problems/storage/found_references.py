@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import groupby, zip_longest
 from typing import Any
 
 import numpy as np
 
-from emoprune.contracts import Found, MeasuredErrors, Reference, ReferenceMethod, Starts, SurveyingMethod
-from emoprune.space import Space
+from emoprune.contracts import FloatArray, Found, MeasuredErrors, Reference, ReferenceMethod, Starts, SurveyingMethod
+from emoprune.errors import ContractError
+from emoprune.space import IntArray, Space
 
-__all__ = ["Methods", "each_once", "found_by", "measuring", "picked_by"]
+__all__ = ["Methods", "each_once", "found_by", "found_unmeasured", "in_turns", "measured_by", "measuring", "picked_by"]
 
 _log = logging.getLogger("emoprune")
 
@@ -36,9 +38,49 @@ def found_by(methods: Methods, inputs: Any) -> dict[str, Found]:
     }
 
 
+def found_unmeasured(name: str, method: ReferenceMethod[Any], inputs: Any, instead: str) -> tuple[Reference, ...]:
+    """Return what a method finds for a problem that measures nothing for references in generation 0.
+
+    Args:
+        name: The method's.
+        method: It is asked once, and what it says is logged.
+        inputs: A record with a space in `space`, documented by the problem.
+        instead: What its author is told to do instead of naming starts.
+
+    Raises:
+        ContractError: It wants genomes measured, or one of its references is not legal.
+    """
+    found = _said(method.found(inputs))
+    if found.starts:
+        raise ContractError(f"reference {name!r}: expected no starts, found some; {instead}")
+    for reference in found.references:
+        inputs.space.check([reference.genome], f"reference {name!r}: {reference.name}")
+    return found.references
+
+
+def in_turns(methods: Methods, found: Mapping[str, Sequence[Reference]], with_targets: type) -> Iterator[Reference]:
+    """Return what the methods found, those with targets that follow each other taking turns, target by target.
+
+    Args:
+        methods: By name, in order.
+        found: What each of them found, by name.
+        with_targets: The class of those that take turns.
+    """
+    for taking_turns, names in groupby(methods, key=lambda name: isinstance(methods[name], with_targets)):
+        lists = [found[name] for name in names]
+        for turn in zip_longest(*lists) if taking_turns else lists:
+            yield from (reference for reference in turn if reference is not None)
+
+
 def measuring(methods: Methods) -> list[str]:
     """Return the names of the methods that pick from what was measured."""
     return [name for name, method in methods.items() if isinstance(method, SurveyingMethod)]
+
+
+def measured_by(space: Space, genomes: IntArray, errors: FloatArray) -> MeasuredErrors:
+    """Return what looks up the error of genomes among those measured, (n, genes) and (n,), NaN where none was."""
+    known = dict(zip(space.keys(genomes), np.nan_to_num(errors, nan=np.inf).tolist(), strict=True))
+    return lambda wanted: np.array([known.get(key, np.inf) for key in space.keys(wanted)])
 
 
 def picked_by(methods: Methods, inputs: Any, starts: Mapping[str, Starts], measured: MeasuredErrors) -> list[Reference]:
@@ -51,11 +93,20 @@ def picked_by(methods: Methods, inputs: Any, starts: Mapping[str, Starts], measu
     return references
 
 
-def each_once(references: Iterable[Reference], space: Space) -> tuple[Reference, ...]:
-    """Return the references with every genome once, under the first name it got."""
+def each_once(
+    references: Iterable[Reference], space: Space, canonical: Callable[[IntArray], IntArray] | None = None
+) -> tuple[Reference, ...]:
+    """Return the references with every genome once, under the first name it got.
+
+    Args:
+        references: In order.
+        space: Says which genomes are the same.
+        canonical: Returns the genomes that stand for others, both (n, genes); each for itself unless said.
+    """
     first: dict[bytes, Reference] = {}
     for reference in references:
-        first.setdefault(space.key(reference.genome), reference)
+        genome = reference.genome if canonical is None else canonical(reference.genome[np.newaxis])[0]
+        first.setdefault(space.key(genome), Reference(reference.name, genome))
     return tuple(first.values())
 
 

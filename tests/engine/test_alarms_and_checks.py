@@ -55,7 +55,7 @@ def test_what_a_problem_finds_before_a_search_leaves_no_run_behind(tmp_path: Pat
         finished(tmp_path, Alarmed(missing=True))
     assert list(tmp_path.iterdir()) == []
     named = {"problem": {"name": "test_alarms_and_checks:Alarmed", "missing": True}}
-    config = load(named, beside=[Path(__file__).parent])
+    config = load(named, folders=[Path(__file__).parent])
     with pytest.raises(ConfigError, match="scales: expected some, found none"):
         inspect(config)
 

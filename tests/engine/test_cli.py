@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from commands_for_tests import Command, Ended, entry_point, finished_process, prepared
+from strangers_for_tests import strangers
 
 from emoprune.commands.catalogue import _asked
 from emoprune.config import example_text, load
@@ -387,10 +388,7 @@ class TestLooking:
     def test_code_of_a_run_from_elsewhere_is_not_imported_unasked(
         self, emoprune: Command, finished: str, folder: Path
     ) -> None:
-        path = folder / "runs" / finished / "manifest.json"
-        manifest = json.loads(path.read_text())
-        manifest["environment"]["host"] = "another-host"
-        path.write_text(json.dumps(manifest))
+        strangers(folder / "runs" / finished)
         for words in (("export", finished, "knee"), ("resume", finished)):
             shown = emoprune(*words)
             assert shown.code == 8

@@ -13,13 +13,14 @@ from pathlib import Path
 import pytest
 from commands_for_tests import Command, Ended, begun, ended, entry_point, finished_process, prepared, wait_for
 from problems_for_tests import OfferingKnapsack12
+from strangers_for_tests import strangers
 
 from emoprune.commands.export import export
 from emoprune.errors import ContractError
 from emoprune.run import Run
 from emoprune.run.locks import alone
 from emoprune.run.recorder import Recorder
-from emoprune.storage import read_lines
+from emoprune.storage import fingerprint, read_lines, write_sealed
 
 OFFERING = "problem.name=problems_for_tests:OfferingKnapsack12"
 COMMANDS = (("export", "done", "1"), ("audit", "done"), ("recover", "done", "1"))
@@ -122,6 +123,7 @@ class TestAudit:
     def test_an_audit_is_plain_data_for_scripts(self, emoprune: Command, runs: Path) -> None:
         found = json.loads(emoprune("audit", "done", "--json").out)
         written = json.loads((runs / "done" / "audit.json").read_text())
+        del written["checksum"]
         assert found == {**written, "run": "done", "path": "runs/done/audit.json"}
 
     def test_an_alarm_is_marked(self, emoprune: Command, runs: Path) -> None:
@@ -317,10 +319,7 @@ class TestMistakes:
     def test_code_of_a_run_from_elsewhere_is_not_imported_unasked(
         self, emoprune: Command, runs: Path, words: tuple[str, ...]
     ) -> None:
-        path = runs / "done" / "manifest.json"
-        manifest = json.loads(path.read_text())
-        manifest["environment"]["host"] = "another-host"
-        path.write_text(json.dumps(manifest))
+        strangers(runs / "done")
         shown = emoprune(*words)
         assert shown.code == 8
         assert "problems_for_tests:OfferingKnapsack12" in shown.err
@@ -330,9 +329,10 @@ class TestMistakes:
     def test_a_run_given_its_problem_as_an_object_says_how_to_go_on_in_python(
         self, emoprune: Command, runs: Path, words: tuple[str, ...]
     ) -> None:
-        path = runs / "done" / "config.resolved.json"
-        config = json.loads(path.read_text())
-        path.write_text(json.dumps({**config, "problem": {"name": "given:OfferingKnapsack12"}}))
+        run = Run(runs / "done")
+        given = {**run.config, "problem": {"name": "given:OfferingKnapsack12"}}
+        write_sealed(run.path / "manifest.json", {**run.manifest, "configs": [fingerprint(given)]})
+        (run.path / "config.resolved.json").write_text(json.dumps(given))
         shown = emoprune(*words)
         assert shown.code == 2
         told = rf"given its problem as an object; {words[0]} from Python: emoprune\.commands\.\w+\.{words[0]}\(run"

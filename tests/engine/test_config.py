@@ -77,7 +77,7 @@ class TestImportTargets:
 
     def test_the_module_may_lie_in_a_folder_that_is_named(self, tmp_path: Path) -> None:
         written(tmp_path, self.MODULE, "thing_elsewhere.py")
-        assert load({"problem": "thing_elsewhere:Thing"}, beside=[tmp_path]).problem.name == "thing_elsewhere:Thing"
+        assert load({"problem": "thing_elsewhere:Thing"}, folders=[tmp_path]).problem.name == "thing_elsewhere:Thing"
 
     def test_nothing_is_imported_while_anything_else_is_wrong(self, tmp_path: Path) -> None:
         written(tmp_path, "import pathlib\npathlib.Path(__file__).with_name('canary').touch()\n", "thing_that_acts.py")
@@ -115,10 +115,26 @@ class TestImportTargets:
             "problem": {"name": "channels", "network": "my.networks:make", "data": "digits", "note": "a: b"},
             "search": {"crossover": "mine:Swap", "repair": [{"name": "legal"}, {"name": "mine:Mend"}], "name": "no:No"},
         }
-        assert configs.import_targets(plain) == ["mine:Mend", "mine:Swap", "my.networks:make"]
+        assert configs.import_targets(plain) == ["mine:Mend", "mine:Swap", "my.networks:make", "no:No"]
         bounded = {"problem": {"name": "channels", "at_most": {"my.measures:Energy": 3}}}
         assert configs.import_targets(bounded) == ["my.measures:Energy"]
         assert configs.import_targets({"problem": "given:Thing"}) == []
+
+    @pytest.mark.parametrize("name", ["evil:", "evil:a b", "evil:a.b", ":x", "évil:x", "𝒳:名", "evil:x", "a.b:x"])
+    def test_whatever_a_plug_in_is_looked_up_by_is_code_to_be_trusted(self, name: str) -> None:
+        for plain in (name, {"name": name}):
+            assert configs.import_targets({"problem": plain}) == [name]
+            assert configs.import_targets({"search": {"repair": ["legal", plain]}}) == [name]
+
+    @pytest.mark.parametrize("text", ["evil:x", "évil:x", "𝒳:名", "_.a1:b"])
+    def test_whatever_the_importer_takes_is_code_to_be_trusted_at_any_depth(self, text: str) -> None:
+        for deep in ([text], {text: 3}, {"name": text, "rate": 1}, [{"methods": [{"name": {"name": text}}]}]):
+            assert configs.import_targets({"problem": {"name": "channels", "option": deep}}) == [text]
+            assert configs.import_targets({"elsewhere": deep}) == [text]
+
+    def test_a_text_that_no_importer_takes_is_no_code(self) -> None:
+        plain = {"template": "Review: {text}\nIt was {mask_token}", "at": "http://here:8000", "note": "so: this"}
+        assert configs.import_targets({"problem": {"name": "prompt-tokens", **plain}}) == []
 
 
 class TestWhatIsKept:

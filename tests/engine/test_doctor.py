@@ -24,6 +24,7 @@ from emoprune.doctor.repairing import repair
 from emoprune.doctor.run_files import check_run
 from emoprune.errors import ConfigError, RunCorrupt
 from emoprune.run import Run
+from emoprune.storage import unfinished, write_sealed
 
 SETTINGS: dict[str, Any] = {
     "problem": {"name": "problems_for_tests:Knapsack12", "noise": 0.02},
@@ -181,7 +182,7 @@ class TestRuns:
         before = path.read_bytes()
         assert health_of(run)[name] is Health.FAIL
         assert "broken: 3" in next(check.found for check in check_run(run.path) if check.name == name)
-        copy = Run(repair(run.path))
+        copy = Run(repair(run.path).folder)
         assert path.read_bytes() == before
         assert Health.FAIL not in health_of(copy).values()
         assert line not in (copy.path / name).read_bytes().splitlines()
@@ -191,7 +192,7 @@ class TestRuns:
         replace_line(run.path / "remeasured.jsonl", 2, b"\x00garbage")
         with pytest.raises(RunCorrupt, match=r"\.jsonl:\d: .*emoprune doctor RUN --repair"):
             list(package.resume(run))
-        copy = Run(repair(run.path))
+        copy = Run(repair(run.path).folder)
         kept = copy.history["candidate"].tolist()
         for _ in package.resume(copy):
             pass
@@ -213,7 +214,7 @@ class TestRuns:
         said = {check.name: check for check in check_run(run.path)}["resume"]
         assert said.health is Health.FAIL
         assert said.found == "the newest checkpoint counts 40 candidates, history.jsonl holds 20 of them"
-        assert Health.FAIL not in health_of(Run(repair(run.path))).values()
+        assert Health.FAIL not in health_of(Run(repair(run.path).folder)).values()
 
     def test_an_altered_value_in_the_history_is_noticed(self, run: Run) -> None:
         path = run.path / "history.jsonl"
@@ -230,7 +231,11 @@ class TestRuns:
             repair(run.path)
 
     def test_what_a_killed_process_left_is_named(self, run: Run) -> None:
-        (run.path / ".pareto.csv.1-ab.tmp").write_text("")
+        unfinished(run.path / "pareto.csv", "tmp").write_text("")
+        assert "leftovers" not in health_of(run)  # this process may still be writing it
+        left = run.path / f".pareto.csv.{'0' * 8}-1-{'0' * 8}.tmp"
+        left.write_text("")
+        os.utime(left, (0, 0))
         assert health_of(run)["leftovers"] is Health.WARN
 
     def test_stages_are_looked_at_too(self, tmp_path: Path) -> None:
@@ -238,7 +243,7 @@ class TestRuns:
         staged = searched(tmp_path, "staged", settings)
         replace_line(staged.stages["left"].path / "history.jsonl", 2, b"garbage")
         assert health_of(staged)["left: history.jsonl"] is Health.FAIL
-        assert Health.FAIL not in health_of(Run(repair(staged.path))).values()
+        assert Health.FAIL not in health_of(Run(repair(staged.path).folder)).values()
 
     def test_a_copy_is_not_replaced_and_a_running_run_not_copied(self, run: Run) -> None:
         repair(run.path)
@@ -246,13 +251,13 @@ class TestRuns:
             repair(run.path)
         status = json.loads((run.path / "status.json").read_text())
         alive = {**status, "state": "running", "pid": os.getpid(), "updated": "2999-01-01T00:00:00+00:00"}
-        (run.path / "status.json").write_text(json.dumps(alive))
+        write_sealed(run.path / "status.json", alive)
         with pytest.raises(ConfigError, match="is being written"):
             repair(run.path)
 
     def test_a_status_that_cannot_be_read_is_rewritten_by_a_resume(self, run: Run) -> None:
         (run.path / "status.json").write_text("{")
-        assert health_of(run)["status"] is Health.WARN
+        assert health_of(run)["status"] is Health.FAIL
         searching = package.resume(run)
         assert list(searching) == []
         assert any("status.json" in warning for warning in searching.warnings)
@@ -262,7 +267,7 @@ class TestRuns:
         replace_line(run.path / "history.jsonl", 3, b"garbage")
         shown = emoprune("doctor", str(run.path))
         assert shown.code == 3
-        assert "fail  history.jsonl     1 of 40 lines are broken: 3\n" in shown.out
+        assert "fail  history.jsonl     1 of 40 lines are broken: 3; " in shown.out
         assert "-> `emoprune doctor RUN --repair` makes a copy" in shown.out
         mended = emoprune("doctor", str(run.path), "--repair")
         assert mended.code == 0

@@ -11,6 +11,8 @@ import pytest
 
 import emoprune
 from emoprune.commands.export import export
+from emoprune.doctor.checks import Health
+from emoprune.doctor.run_files import check_run
 from emoprune.errors import ConfigError
 from emoprune.report.page import write_page
 from emoprune.run import Run
@@ -24,22 +26,50 @@ def recorded(run: Run) -> list[dict[str, Any]]:
     return history[[name for name in columns if name in history]].to_dict("records")
 
 
-@pytest.mark.parametrize(("name", "written"), [("digits", "model.safetensors"), ("breast-cancer", "features.json")])
-def test_a_killed_run_of_an_earlier_version_resumes_reports_and_exports(
-    tmp_path: Path, name: str, written: str
-) -> None:
-    path = Path(shutil.copytree(RUNS / name, tmp_path / name))
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return a folder to work in, with the model and the examples that some of the runs name by a relative path."""
+    shutil.copytree(RUNS / "made-of", tmp_path, dirs_exist_ok=True)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+WRITTEN = {
+    "digits": "model.safetensors",
+    "heads-and-neurons": "model.safetensors",
+    "prompt-tokens": "prompt.txt",
+    "breast-cancer": "features.json",
+}
+SECOND = ["format-2/heads-and-neurons", "format-2/prompt-tokens", "format-2/breast-cancer"]
+
+
+@pytest.mark.parametrize("name", [*WRITTEN, *SECOND])
+def test_a_killed_run_of_an_earlier_version_resumes_reports_and_exports(place: Path, name: str) -> None:
+    path = Path(shutil.copytree(RUNS / name, place / "run"))
     before = recorded(Run(path))
-    assert len(before) >= 20
+    assert len(before) >= 18
     for _ in emoprune.resume(path):
         pass
     run = Run(path)
     assert run.progress.state.value == "finished"
     assert recorded(run)[: len(before)] == before
     assert run.generations["generation"].tolist() == [0, 1, 2, 3]
-    assert write_page(run, tmp_path / "report.html").stat().st_size > 100_000
+    assert write_page(run, place / "report.html").stat().st_size > 100_000
     folder, _ = export(run, "knee")
-    assert (folder / written).is_file()
+    assert (folder / WRITTEN[Path(name).name]).is_file()
+
+
+@pytest.mark.parametrize("name", SECOND)
+def test_the_doctor_finds_a_killed_run_with_checksums_whole(name: str) -> None:
+    assert {check.health for check in check_run(RUNS / name) if check.name != "status"} == {Health.OK}
+
+
+@pytest.mark.parametrize("name", WRITTEN)
+def test_the_doctor_says_of_a_run_without_checksums_that_its_numbers_are_not_protected(name: str) -> None:
+    found = {check.name: check for check in check_run(RUNS / name)}
+    assert found["checksums"].health is Health.WARN
+    assert "an altered number may not be noticed" in found["checksums"].found
+    assert Health.FAIL not in {check.health for check in found.values()}
 
 
 def test_a_run_that_was_begun_before_there_was_an_option_has_its_default(tmp_path: Path) -> None:

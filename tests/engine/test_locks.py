@@ -24,6 +24,8 @@ def test_a_folder_appears_only_when_it_is_whole_and_replaces_the_old_one(tmp_pat
 def half_write(folder: Path, error: BaseException) -> None:
     with whole(folder) as partial:
         (partial / "half").touch()
+        if isinstance(error, PermissionError):
+            error.filename = str(partial / "weights")
         raise error
 
 
@@ -57,7 +59,7 @@ def test_a_disk_that_fills_up_is_a_storage_error_and_a_missing_file_elsewhere_is
     with pytest.raises(FileNotFoundError, match=r"images\.gz"):
         half_write(tmp_path / "7", FileNotFoundError(errno.ENOENT, "No such file", "images.gz"))
     with pytest.raises(StorageError, match=r"cannot write .*/7: writing is not permitted"):
-        half_write(tmp_path / "7", PermissionError(errno.EACCES, "No", str(tmp_path / ".7.partial" / "weights")))
+        half_write(tmp_path / "7", PermissionError(errno.EACCES, "No"))
     assert list(tmp_path.iterdir()) == []
 
 
@@ -90,3 +92,11 @@ def test_work_that_failed_can_begin_again(tmp_path: Path) -> None:
         raise ValueError("differs")
     with alone(tmp_path, "audit"), pytest.raises(RunLocked, match="audit"), alone(tmp_path, "audit"):
         pass
+
+
+def test_what_a_living_process_makes_is_left_alone_by_another(tmp_path: Path) -> None:
+    with whole(tmp_path / "7") as partial:
+        (partial / "half").touch()
+        with whole(tmp_path / "7") as other:
+            assert other != partial
+            assert (partial / "half").is_file()

@@ -25,6 +25,7 @@ from emoprune.report.page import write_page
 from emoprune.report.ranking import Entry, rank
 from emoprune.report.wording import passage
 from emoprune.space import IntArray
+from emoprune.storage import write_sealed
 
 SETTINGS = {"search": {"population": 10, "generations": 3}, "evaluation": {"backend": "serial"}}
 
@@ -143,8 +144,8 @@ def test_a_run_keeps_the_texts_of_its_table_and_they_are_made_again(tmp_path: Pa
     genomes = {each.candidate.id: each.candidate.genome for each in run.evaluations()}
     for number, text in run.marked.items():
         assert [each.kept for each in text] == genomes[number].astype(bool).tolist()
-    (run.path / "marked.json").write_text('{"0": [{"txt": 1}]}')
-    with pytest.raises(RunCorrupt, match=r"marked\.json: expected marked texts, found"):
+    write_sealed(run.path / "marked.json", {"0": [{"txt": 1}]})
+    with pytest.raises(RunCorrupt, match=r"marked\.json: 0\[0\]\.text: expected this key, found txt; .* rewrites it"):
         _ = run.marked
     list(emoprune.resume(run, problem=MarkedKnapsack(), overrides=["search.generations=4"]))
     assert set(run.marked) == set(run.pareto["candidate_id"])

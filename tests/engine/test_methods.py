@@ -16,7 +16,20 @@ from problems_for_tests import Knapsack12, OfferingKnapsack12
 
 from emoprune import plugins
 from emoprune.commands.questions import Question
-from emoprune.contracts import Audit, Finding, Found, Paper, Recovered, Reference, about, about_of
+from emoprune.contracts import (
+    Audit,
+    Finding,
+    FloatArray,
+    Found,
+    MeasuredErrors,
+    Paper,
+    Recovered,
+    Reference,
+    Starts,
+    SurveyingMethod,
+    about,
+    about_of,
+)
 from emoprune.errors import ConfigError, ContractError
 from emoprune.space import IntArray
 from emoprune.testing import conformance
@@ -53,6 +66,50 @@ class Nothing:
 @about("pruning", ["items"], serves=["other"], cost="nothing")
 class Elsewhere(Nothing):
     """Serves another problem."""
+
+
+@about("pruning", ["items"], serves=["sack"], cost="an evaluation for each item")
+@dataclass(frozen=True)
+class LeastMissed:
+    """Leaves out the item that is missed least."""
+
+    def found(self, inputs: Knapsack12) -> Found:
+        return Found(starts={"each": 1 - np.eye(len(inputs.space), dtype=np.int64)})
+
+    def picked(self, inputs: Knapsack12, starts: Starts, measured: MeasuredErrors) -> Found:
+        errors = measured(starts["each"])
+        best = starts["each"][np.argmin(errors)]
+        return Found((Reference("least-missed", best),) if np.isfinite(errors).any() else ())
+
+
+class Undecided(LeastMissed):
+    """Has everything measured, and picks nothing."""
+
+    def picked(self, inputs: Knapsack12, starts: Starts, measured: MeasuredErrors) -> Found:
+        return Found()
+
+
+class Overconfident(LeastMissed):
+    """Does not think of what could not be measured."""
+
+    def picked(self, inputs: Knapsack12, starts: Starts, measured: MeasuredErrors) -> Found:
+        order = [int(error) for error in measured(starts["each"])]
+        return Found((Reference("first", starts["each"][np.argmin(order)]),))
+
+
+class Illegal(LeastMissed):
+    """Picks what no sack can be."""
+
+    def picked(self, inputs: Knapsack12, starts: Starts, measured: MeasuredErrors) -> Found:
+        return Found((Reference("twice", 2 * inputs.space.full),))
+
+
+@about("pruning", ["items"], serves=["sack"], cost="an evaluation for each item")
+class Unread:
+    """Has something measured that it never looks at."""
+
+    def found(self, inputs: Knapsack12) -> Found:
+        return LeastMissed().found(inputs)
 
 
 class Silent:
@@ -129,6 +186,20 @@ class Sack(OfferingKnapsack12):
         made = [each for method in self._methods.values() for each in method.found(self).references]
         return [super().references()[0], *made]
 
+    def starts(self) -> IntArray:
+        starts = [each for method in self._methods.values() for each in method.found(self).starts.values()]
+        return np.concatenate([np.zeros((0, len(self.space)), dtype=np.int64), *starts])
+
+    def surveyed(self, genomes: IntArray, values: FloatArray) -> Sequence[Reference]:
+        errors = np.nan_to_num(values[:, 0], nan=np.inf).tolist()
+        known = dict(zip(self.space.keys(genomes), errors, strict=True))
+
+        def measured(wanted: IntArray) -> FloatArray:
+            return np.array([known.get(key, np.inf) for key in self.space.keys(wanted)])
+
+        asked = [method for method in self._methods.values() if isinstance(method, SurveyingMethod)]
+        return [each for own in asked for each in own.picked(self, own.found(self).starts, measured).references]
+
     def recover(
         self, genome: IntArray, folder: Path, seed: int, *, method: Any = "put-back", items: int = 1
     ) -> Recovered:  # type: ignore[override]  # other options
@@ -161,6 +232,9 @@ counting = test_methods:Counting
 """
 
 
+SURVEYING = (LeastMissed, Undecided, Overconfident, Illegal, Unread)
+
+
 @pytest.fixture(autouse=True)
 def _installed(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let this file be a package that pip installed."""
@@ -171,7 +245,7 @@ def _installed(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Mon
     (info / "entry_points.txt").write_text(ENTRY_POINTS)
     monkeypatch.syspath_prepend(folder)
     monkeypatch.setitem(sys.modules, "test_methods", sys.modules[__name__])
-    for each in (Heaviest, Nothing, Elsewhere, Silent, PutBack, Counting, Unsteady, Sack):
+    for each in (Heaviest, Nothing, *SURVEYING, Elsewhere, Silent, PutBack, Counting, Unsteady, Sack):
         monkeypatch.setattr(each, "__module__", "test_methods")
 
 
@@ -303,6 +377,19 @@ class TestMenu:
         assert found["silent"] == {"unusable": "it does not say what it is"}
         assert "cannot be imported" in found["gone"]["unusable"]
 
+    def test_a_person_sees_a_line_for_each_under_what_it_is_for(self, emoprune: Command) -> None:
+        shown = emoprune("list", "methods").out
+        lines = [line.split() for line in shown[shown.index("references for sack") :].splitlines()]
+        assert lines[:3] == [
+            ["references", "for", "sack"],
+            ["heaviest", "Leaves", "out", "the", "heaviest.", "2302.05601"],
+            ["nothing", "Finds", "nothing.", "training"],
+        ]
+        assert "elsewhere  Serves another problem." in shown
+        assert "unusable: it does not say what it is" in shown
+        assert not any(line.endswith(" ") for line in shown.splitlines())
+        assert max(map(len, shown.splitlines())) > 120, "nobody looks, so nothing is cut"
+
     def test_they_are_chosen_by_problem_paper_and_whether_they_train(self, emoprune: Command) -> None:
         assert list(self.listed(emoprune, "--serves", "sack")["references"]) == ["heaviest", "sack.nothing"]
         assert list(self.listed(emoprune, "--serves", "sack", "--tuning-free")["references"]) == ["heaviest"]
@@ -331,6 +418,7 @@ class TestHeaviest(conformance("reference", Heaviest)):  # type: ignore[misc]  #
 
 
 TestHeaviestTwo = conformance("reference", "heaviest", "sack", options={"count": 2})
+TestLeastMissed = conformance("reference", LeastMissed)
 TestPutBack = conformance("recovery", PutBack)
 TestCounting = conformance("audit", "counting", "sack")
 
@@ -345,6 +433,20 @@ def test_a_kind_that_there_is_not_is_refused() -> None:
     [
         ("reference", Silent, "test_it_says_what_it_is", "method: expected `about`"),
         ("reference", Nothing, "test_it_picks_genomes_or_names_some_to_be_measured", "expected a genome beside"),
+        (
+            "reference",
+            Unread,
+            "test_it_picks_from_what_was_measured",
+            "expected starts and a member `picked`, or neither",
+        ),
+        ("reference", Undecided, "test_it_picks_from_what_was_measured", "expected a reference from what was measured"),
+        (
+            "reference",
+            Overconfident,
+            "test_it_picks_from_what_was_measured",
+            "or none where nothing was measured; found",
+        ),
+        ("reference", Illegal, "test_it_picks_from_what_was_measured", "surveyed 'twice': 1 of 1 genomes are illegal"),
         ("audit", Unsteady, "test_it_finds_the_same_from_the_same_seed", "again from the same seed"),
     ],
 )

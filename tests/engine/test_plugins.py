@@ -135,10 +135,17 @@ class TestImportTargets:
         with pytest.raises(ConfigError, match=r"has no class or function 'OrderdDict'; did you mean 'OrderedDict'\?"):
             plugins.find("problem", "collections:OrderdDict")
 
-    @pytest.mark.parametrize("target", [":Name", "..:Name", "a b:Name", "os;x:Name"])
-    def test_what_is_no_module_name_is_refused(self, target: str) -> None:
+    @pytest.mark.parametrize("target", [":Name", "..:Name", "a b:Name", "os;x:Name", "colon:", "colon:a b", "os:a.b"])
+    def test_what_is_no_target_is_refused_and_nothing_is_imported(self, target: str) -> None:
         with pytest.raises(ConfigError, match=r"expected an import target such as 'package.module:Name', found"):
             plugins.find("problem", target)
+        assert plugins.import_target(target) is None
+
+    def test_the_importer_says_what_it_would_import(self) -> None:
+        assert plugins.import_target("package.module:Name") == ("package.module", "Name")
+        assert plugins.import_target("ünïcode.𝒳:名") == ("ünïcode.𝒳", "名")
+        for text in ("given:Thing", "uniform", "Review: {text}", "http://here:8000/v1", "here:6379", "a:b:c"):
+            assert plugins.import_target(text) is None
 
     def test_folders_are_searched_only_for_a_while(self, tmp_path: Path) -> None:
         (tmp_path / "found_for_a_while.py").write_text("class Name: ...\n")
@@ -148,6 +155,15 @@ class TestImportTargets:
         with plugins.importable_from(tmp_path):
             assert plugins.find("problem", "found_for_a_while:Name").__name__ == "Name"
         assert sys.path == before
+
+    def test_what_lies_in_such_a_folder_never_shadows_what_is_installed(self, tmp_path: Path) -> None:
+        (tmp_path / "colorsys.py").write_text("raise AssertionError\n")
+        sys.modules.pop("colorsys", None)
+        first = sys.path[0]
+        with plugins.importable_from(tmp_path, Path(first or ".")):
+            assert plugins.find("problem", "colorsys:rgb_to_hsv").__module__ == "colorsys"
+            assert sys.path[-1] == str(tmp_path)
+        assert sys.path[0] == first
 
     def test_a_module_that_ends_the_program_when_it_is_imported_does_not(self, tmp_path: Path) -> None:
         (tmp_path / "leaves_at_once.py").write_text("import sys\n\ndef leave():\n    sys.exit(0)\n\nleave()\n")

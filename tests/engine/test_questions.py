@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import pytest
 from pydantic import Field
 
+from emoprune import plugins
 from emoprune.commands.questions import Question, answered, offers_no
 from emoprune.contracts import Audit, Finding
 from emoprune.errors import ConfigError, ContractError
@@ -45,6 +47,32 @@ def test_options_are_given_as_declared_and_settled_as_plain_data_with_defaults()
     assert question.settled == {"epochs": 3, "mode": "fast", "shares": [0.5, 1.0]}
     found = answered(question, ([7, 8], Path("f")), Audit)
     assert found.findings[0].sentence == "2 f 3 fast (0.5, 1.0)"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shared:
+    epochs: Annotated[int, Field(ge=1)] = 5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Own(Shared):
+    mode: Literal["fast", "slow"] = "fast"
+
+
+class Taking:
+    @plugins.taking(Own)
+    def recover(self, genome: object, folder: Path, seed: int, **given: Any) -> Own:
+        return Own(**given)
+
+
+def test_a_member_that_takes_the_options_of_a_record_is_asked_as_if_they_were_its_own() -> None:
+    question = Question.of(Taking().recover, ["mode=slow"])
+    assert question.settled == {"epochs": 5, "mode": "slow"}
+    assert answered(question, (0, Path("f"), 1), Own) == Own(mode="slow")
+    with pytest.raises(ConfigError, match=r"--set genome=1: unknown option of recover \(there are: epochs, mode\)"):
+        Question.of(Taking().recover, ["genome=1"])
+    with pytest.raises(ConfigError, match="--set epochs=0: expected an integer >= 1, found 0"):
+        Question.of(Taking().recover, ["epochs=0"])
 
 
 def test_the_last_of_two_words_for_one_option_holds() -> None:

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from problems_for_tests import Knapsack12
+from strangers_for_tests import altered, strangers
 
 import emoprune
 from emoprune.commands.export import export
@@ -316,9 +317,7 @@ def test_a_problem_that_changed_since_is_refused(tmp_path: Path) -> None:
 
 def test_a_run_from_elsewhere_does_not_get_its_code_imported_unasked(tmp_path: Path) -> None:
     run = finished(tmp_path, "r")
-    manifest = run.manifest
-    manifest["environment"]["host"] = "another-host"
-    (run.path / "manifest.json").write_text(json.dumps(manifest))
+    strangers(run.path)
     with pytest.raises(TrustError, match="would import 'problems_for_tests:Knapsack12' here"):
         emoprune.resume(run)
     with pytest.raises(TrustError, match="would import"):
@@ -328,11 +327,7 @@ def test_a_run_from_elsewhere_does_not_get_its_code_imported_unasked(tmp_path: P
 
 def test_code_named_by_an_operator_or_an_option_of_a_foreign_run_is_not_imported_either(tmp_path: Path) -> None:
     run = finished(tmp_path, "r", config(crossover="emoprune.operators.crossover:TwoPointCrossover"))
-    manifest, resolved = run.manifest, run.config
-    manifest["environment"]["user"] = -1
-    resolved["problem"] = {"name": "channels", "network": "evil:make"}
-    (run.path / "manifest.json").write_text(json.dumps(manifest))
-    (run.path / "config.resolved.json").write_text(json.dumps(resolved))
+    altered(run.path / "config.resolved.json", problem={"name": "channels", "network": "evil:make"})
     with pytest.raises(TrustError, match=r"TwoPointCrossover.*evil:make"):
         emoprune.resume(run)
 
@@ -519,8 +514,8 @@ def test_a_run_that_is_not_there_is_named_beside_those_that_are(tmp_path: Path) 
 
 def test_a_run_of_a_newer_format_is_refused_with_its_version(tmp_path: Path) -> None:
     run = finished(tmp_path, "r")
-    (run.path / "manifest.json").write_text(json.dumps({**run.manifest, "schema_version": 2, "emoprune": "9.0"}))
-    with pytest.raises(RunCorrupt, match=r"made by emoprune 9\.0; use that version"):
+    (run.path / "manifest.json").write_text(json.dumps({**run.manifest, "schema_version": 3, "emoprune": "9.0"}))
+    with pytest.raises(RunCorrupt, match=r"2 or older, found 3, made by the newer emoprune 9\.0; update emoprune"):
         emoprune.open_run(run.path)
 
 
@@ -641,7 +636,7 @@ def test_an_altered_history_is_noticed(tmp_path: Path) -> None:
     changed = json.loads(lines[30])
     changed["values"]["loss"] = 0.0
     history.write_text("".join([*lines[:30], json.dumps(changed) + "\n", *lines[31:]]))
-    with pytest.raises(RunCorrupt, match="was altered since its last checkpoint"):
+    with pytest.raises(RunCorrupt, match=r"history\.jsonl:31: checksum: .* was altered"):
         list(emoprune.resume(run, overrides=["search.generations=9"]))
 
 

@@ -77,6 +77,26 @@ def dangerous_calls(tree: list[Module]) -> Iterator[str]:
                     yield f"{module.place}:{node.lineno}: calls {called}, which runs what it reads"
 
 
+# The one place that imports by a name that a config gives, and with it what decides which runs are trusted; the
+# package's own attributes; and a script that goes into exports, which runs without emoprune.
+MAY_IMPORT = {
+    "emoprune/plugins/registry.py",
+    "emoprune/__init__.py",
+    "problems/networks/standalone/load_from_factory.py",
+}
+
+
+def importers(tree: list[Module]) -> Iterator[str]:
+    """Name every import by a name that is only known while the program runs, with its place."""
+    for module in tree:
+        bound = full_names(module.tree)
+        for node in ast.walk(module.tree):
+            if isinstance(node, ast.Call) and module.place not in MAY_IMPORT:
+                head, dot, rest = ast.unparse(node.func).partition(".")
+                if f"{bound.get(head, head)}{dot}{rest}" == "importlib.import_module":
+                    yield f"{module.place}:{node.lineno}: imports by name; ask emoprune.plugins.find"
+
+
 def empty_names(tree: list[Module]) -> Iterator[str]:
     """Name every module and class whose name says nothing about what it is."""
     for module in tree:
@@ -93,7 +113,7 @@ def product() -> list[Module]:
     return modules(ROOT)
 
 
-@pytest.mark.parametrize("rule", [unpicklers, dangerous_calls, empty_names])
+@pytest.mark.parametrize("rule", [unpicklers, dangerous_calls, importers, empty_names])
 def test_the_product_keeps_the_rule(product: list[Module], rule: Callable[[list[Module]], Iterator[str]]) -> None:
     broken = list(rule(product))
     assert not broken, "\n" + "\n".join(broken)
@@ -135,6 +155,14 @@ def test_a_planted_dangerous_call_is_found_with_its_place(tmp_path: Path, source
 )
 def test_a_safe_call_is_let_through(tmp_path: Path, source: str) -> None:
     assert not list(dangerous_calls(planted(tmp_path, "problems/networks/reading.py", source)))
+
+
+@pytest.mark.parametrize(
+    "source", ["import importlib\nimportlib.import_module(n)", "from importlib import import_module as i\ni(n)"]
+)
+def test_a_planted_import_by_name_is_found_with_its_place(tmp_path: Path, source: str) -> None:
+    found = list(importers(planted(tmp_path, "problems/networks/reading.py", source)))
+    assert found == ["problems/networks/reading.py:2: imports by name; ask emoprune.plugins.find"]
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,10 @@ from emoprune.problems.networks.channels.audits.trials import Setting, Subject, 
 from emoprune.problems.networks.channels.slicer import Slicer
 from emoprune.problems.networks.coupling.pruned_module import with_tensors
 from emoprune.problems.networks.evaluation.cost import CostModel
+from emoprune.problems.networks.evaluation.objectives.kl import KL
+from emoprune.problems.networks.evaluation.objectives.loss import Loss
 from emoprune.problems.networks.evaluation.proxies.adaptive_batch_norm import AdaptiveBatchNorm
+from emoprune.problems.networks.evaluation.quality import ERROR, Quality
 from emoprune.problems.networks.evaluation.runner import PlainRunner, Runner, runner_of
 from emoprune.problems.networks.recovery.images import TrainingImages
 from emoprune.problems.networks.recovery.plan import Plan
@@ -84,8 +87,8 @@ def audit(by: Runner, widths: IntArray = FRONT, **options: object) -> Audit:
     bench, part = digits_bench(), digits_data().train
     asked: dict[str, Any] = {**QUICK, **options}
     table = asked.pop("table", None) or [np.arange(1, units + 1) for units in bench.structure.units]
-    seed, measure = asked.pop("seed", 0), asked.pop("measure", "error")
-    front = ChannelFront(widths, digits_scores(), slicer_of, bench, by, part, table, seed, measure)
+    seed, quality = asked.pop("seed", 0), asked.pop("quality", ERROR)
+    front = ChannelFront(widths, digits_scores(), slicer_of, bench, by, part, table, seed, quality)
     return FineTuned(**asked)(front)
 
 
@@ -174,10 +177,10 @@ def test_an_audit_leaves_the_unpruned_network_as_it_was() -> None:
 
 
 def test_loss_and_divergence_can_be_audited_as_well() -> None:
-    for measure in ("loss", "kl"):
-        found = audit(runner(), FRONT[::2], measure=measure, siblings=0)
-        assert f"{measure} on test, trained" in found.tables["along the front"][0]
-        assert all(row[f"{measure} on search, as searched"] > 0 for row in found.tables["along the front"])
+    for quality in (Quality("loss", Loss()), Quality("kl", KL())):
+        found = audit(runner(), FRONT[::2], quality=quality, siblings=0)
+        assert f"{quality.name} on test, trained" in found.tables["along the front"][0]
+        assert all(row[f"{quality.name} on search, as searched"] > 0 for row in found.tables["along the front"])
 
 
 def test_networks_that_keep_their_shape_are_audited_with_their_zeros() -> None:
@@ -199,7 +202,6 @@ def test_networks_that_keep_their_shape_are_audited_with_their_zeros() -> None:
     ("options", "complaint"),
     [
         ({"repeats": 0}, "repeats: expected at least 1"),
-        ({"measure": "macs"}, "measure: expected one of error, loss, kl"),
         ({"bands": 0}, "bands: expected 1 or more"),
         ({"siblings": -1}, "siblings: expected 0 or more"),
         ({"training_images": 1}, "training_images: expected at least 2"),

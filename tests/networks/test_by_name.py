@@ -13,7 +13,7 @@ from torch import nn
 
 from emoprune.errors import ConfigError
 from emoprune.plugins import importable_from
-from emoprune.problems.networks.unpruned.by_name import data_named, is_built_in, network_named
+from emoprune.problems.networks.unpruned.by_name import data_named, network_named
 from emoprune.problems.storage.located import located
 
 # built-in names
@@ -21,14 +21,7 @@ from emoprune.problems.storage.located import located
 
 @pytest.mark.parametrize("name", ["digits", "fashion-vgg", "fashion-resnet", "fashion-mobilenet", "lenet5-mini"])
 def test_built_in_networks_are_made_anew_by_name(name: str) -> None:
-    assert is_built_in(name)
     assert network_named(name) is not network_named(name)
-
-
-def test_built_in_data_are_known_by_name_and_others_are_not() -> None:
-    assert all(map(is_built_in, ("digits", "fashion", "mnist-5k")))
-    assert not is_built_in("user_code_for_tests:pairs")
-    assert not is_built_in("resnet")
 
 
 def test_built_in_data_can_be_framed_and_made_fewer() -> None:
@@ -52,10 +45,10 @@ def test_a_users_functions_are_called() -> None:
     ("target", "complaint"),
     [
         ("no_such_module:build", "cannot import 'no_such_module' for 'no_such_module:build'"),
-        ("user_code_for_tests:nothing", "'user_code_for_tests' has no function 'nothing'"),
-        ("user_code_for_tests:", "has no function ''"),
-        ("user_code_for_tests:NUMBER", "has no function 'NUMBER'"),
-        ("../evil:build", "expected an import target package.module:function, found '../evil:build'"),
+        ("user_code_for_tests:nothing", "'user_code_for_tests' has no class or function 'nothing'"),
+        ("user_code_for_tests:", "expected an import target such as"),
+        ("user_code_for_tests:NUMBER", "has no class or function 'NUMBER'"),
+        ("../evil:build", "expected an import target such as 'package.module:Name', found '../evil:build'"),
         (
             "user_code_for_tests:raising",
             r"raised KeyError: 'no such key' \(.*user_code_for_tests\.py:\d+, in raising\)",

@@ -270,7 +270,7 @@ def test_evaluating_before_setup_says_so(folder: Path) -> None:
         ({"ignore": ["*"]}, "no channels that can be pruned"),
         ({"ignore": ["nowhere"]}, "ignore: no layer of the network matches 'nowhere'"),
         ({"network": "resnet"}, "no network is called 'resnet'; expected 'digits', 'fashion-vgg'.*or an import target"),
-        ({"data": "networks_for_tests:"}, "'networks_for_tests' has no function ''"),
+        ({"data": "networks_for_tests:"}, "data: expected an import target such as"),
         ({"data": "no_such_module:images"}, "data: cannot import 'no_such_module'"),
         ({"network": "networks_for_tests:not_a_network"}, "to return a torch.nn.Module, found str"),
         ({"data": "networks_for_tests:not_a_network"}, "to return an ImageData; a mapping.*found a str"),

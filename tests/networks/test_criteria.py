@@ -21,8 +21,7 @@ from emoprune.problems.networks.calibration.evidence import Evidence
 from emoprune.problems.networks.criteria.activation_mean import ActivationMean
 from emoprune.problems.networks.criteria.apoz import APoZ
 from emoprune.problems.networks.criteria.batch_norm_scale import BatchNormScale
-from emoprune.problems.networks.criteria.conformance import CriterionConformance
-from emoprune.problems.networks.criteria.conformance_samples import permuted
+from emoprune.problems.networks.criteria.checks import check_criterion
 from emoprune.problems.networks.criteria.contract import Criterion
 from emoprune.problems.networks.criteria.fisher import Fisher
 from emoprune.problems.networks.criteria.geometric_median import GeometricMedian
@@ -31,6 +30,7 @@ from emoprune.problems.networks.criteria.next_layer import NextLayerReconstructi
 from emoprune.problems.networks.criteria.norms import L1, L2
 from emoprune.problems.networks.criteria.random_order import RandomOrder
 from emoprune.problems.networks.criteria.ranking import kept_units
+from emoprune.problems.networks.criteria.samples import permuted
 from emoprune.problems.networks.criteria.taxonomy import LEAVES
 from emoprune.problems.networks.criteria.taylor import Taylor
 from emoprune.problems.networks.evaluation.scoring import LoadedImages
@@ -48,68 +48,6 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(threads)
-
-
-class TestL1(CriterionConformance):
-    def criterion(self) -> Criterion:
-        return L1()
-
-
-class TestL2(CriterionConformance):
-    def criterion(self) -> Criterion:
-        return L2()
-
-
-class TestLAMP(CriterionConformance):
-    def criterion(self) -> Criterion:
-        return LAMP()
-
-
-class TestGeometricMedian(CriterionConformance):
-    def criterion(self) -> Criterion:
-        return GeometricMedian()
-
-
-class TestGeometricMedianAtOnce(CriterionConformance):
-    def criterion(self) -> Criterion:
-        return GeometricMedian(one_by_one=False)
-
-
-class TestBatchNormScale(CriterionConformance):
-    def criterion(self) -> Criterion:
-        return BatchNormScale()
-
-
-class TestActivationMean(CriterionConformance):
-    def criterion(self) -> Criterion:
-        return ActivationMean()
-
-
-class TestAPoZ(CriterionConformance):
-    def criterion(self) -> Criterion:
-        return APoZ()
-
-
-class TestNextLayerReconstruction(CriterionConformance):
-    def criterion(self) -> Criterion:
-        return NextLayerReconstruction()
-
-
-class TestTaylor(CriterionConformance):
-    def criterion(self) -> Criterion:
-        return Taylor()
-
-
-class TestFisher(CriterionConformance):
-    def criterion(self) -> Criterion:
-        return Fisher()
-
-
-class TestRandomOrder(CriterionConformance):
-    blind = True
-
-    def criterion(self) -> Criterion:
-        return RandomOrder()
 
 
 def evidence_of(name: str, network: nn.Module | None = None, count: int = 24) -> Evidence:
@@ -150,6 +88,10 @@ def test_units_in_another_order_have_their_scores_in_that_order(name: str, data:
     for criterion in INFORMED:
         for own, moved, order in zip(criterion()(evidence), criterion()(other), orders, strict=True):
             np.testing.assert_allclose(moved, own[order], rtol=1e-8, atol=1e-12 + 1e-9 * own.max())
+
+
+def test_the_geometric_median_of_all_units_at_once_keeps_the_promises_of_a_criterion() -> None:
+    check_criterion(lambda: GeometricMedian(one_by_one=False))
 
 
 def test_random_scores_come_from_the_seed_alone() -> None:

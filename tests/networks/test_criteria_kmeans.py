@@ -10,15 +10,8 @@ from hypothesis import strategies as st
 from zoo_for_tests import SOUND, bench_of
 
 from emoprune.problems.networks.calibration.evidence import Evidence
-from emoprune.problems.networks.criteria.conformance import CriterionConformance
-from emoprune.problems.networks.criteria.contract import Criterion
 from emoprune.problems.networks.criteria.kmeans import KMeans, heights_of_merging
 from emoprune.problems.networks.criteria.ranking import kept_units
-
-
-class TestKMeans(CriterionConformance):
-    def criterion(self) -> Criterion:
-        return KMeans()
 
 
 def evidence_of(name: str) -> Evidence:

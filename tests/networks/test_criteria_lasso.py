@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 import numpy as np
 import pytest
 import torch
@@ -16,18 +14,8 @@ from emoprune.errors import ConfigError
 from emoprune.problems.compute.device import seeded
 from emoprune.problems.networks.calibration.evidence import Evidence
 from emoprune.problems.networks.coupling.tracing import trace
-from emoprune.problems.networks.criteria.conformance import CriterionConformance
-from emoprune.problems.networks.criteria.contract import Criterion
 from emoprune.problems.networks.criteria.lasso import Lasso, entering
 from emoprune.problems.networks.evaluation.scoring import LoadedImages
-
-
-class TestLasso(CriterionConformance):
-    ordered: ClassVar[bool] = True  # the sampled places are drawn batch by batch
-    tolerance: ClassVar[float] = 1e-6  # the path solves equations
-
-    def criterion(self) -> Criterion:
-        return Lasso()
 
 
 def evidence_of(name: str) -> Evidence:

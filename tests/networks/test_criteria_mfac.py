@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 import numpy as np
 import pytest
 from zoo_for_tests import SOUND, bench_of
@@ -11,16 +9,7 @@ from zoo_for_tests import SOUND, bench_of
 from emoprune.errors import ConfigError
 from emoprune.problems.networks.calibration.evidence import Evidence
 from emoprune.problems.networks.calibration.weight_gradients import gradients_of_weights
-from emoprune.problems.networks.criteria.conformance import CriterionConformance
-from emoprune.problems.networks.criteria.contract import Criterion
 from emoprune.problems.networks.criteria.mfac import MFAC
-
-
-class TestMFAC(CriterionConformance):
-    ordered: ClassVar[bool] = True  # other batches give other gradients
-
-    def criterion(self) -> Criterion:
-        return MFAC(gradients=12, block=10**6)  # blocks of a whole filter: shorter ones depend on the inputs' order
 
 
 def evidence_of(name: str) -> Evidence:

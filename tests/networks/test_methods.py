@@ -53,6 +53,10 @@ KINDS = ("criterion", "saliency", "compensation", "proxy", "reference", "objecti
 # Checked once for each problem, by other tests: an export loads what was written in a fresh process.
 UNEXPORTED = {"test_an_export_writes_files_and_leaves_the_problem_as_it_was": None}
 QUICK: dict[str, dict[str, Any]] = {
+    "lasso": {"ordered": True, "tolerance": 1e-6},  # places are drawn batch by batch, and the path solves equations
+    # Other batches give other gradients, and blocks that are shorter than a filter depend on the inputs' order.
+    "mfac": {"ordered": True, "options": {"gradients": 12, "block": 10**6}},
+    "random": {"blind": True},
     "eagle-eye": {"options": {"candidates": 2, "tries": 500}},
     "fine-tuned": {"options": {"epochs": 0.5, "repeats": 1, "siblings": 0}},
     "finetune": {"shared": {"epochs": 1, "formats": ["safetensors"]}},

@@ -22,9 +22,9 @@ from emoprune.errors import ConfigError, ContractError
 from emoprune.problems.networks.coupling.pruned_module import pruned_module
 from emoprune.problems.networks.data.images import LabelledImages
 from emoprune.problems.networks.evaluation.bench import Bench
-from emoprune.problems.networks.evaluation.measures import values_on
+from emoprune.problems.networks.evaluation.measures import scores_of
 from emoprune.problems.networks.evaluation.runner import PlainRunner
-from emoprune.problems.networks.evaluation.scoring import LoadedImages
+from emoprune.problems.networks.evaluation.scoring import LoadedImages, finite_outputs_of
 from emoprune.problems.networks.recovery.contract import NetworkCase
 from emoprune.problems.networks.recovery.copying import drawn_anew, trainable
 from emoprune.problems.networks.recovery.images import TrainingImages
@@ -134,6 +134,12 @@ def won_back(
     return recovered(recovery, case)
 
 
+def values_on(network: nn.Module, images: LoadedImages) -> dict[str, float]:
+    """Return error, loss and divergence from the unpruned network of a network on images."""
+    unpruned = finite_outputs_of(digits_bench().network, images)
+    return scores_of(finite_outputs_of(network, images), images.labels, unpruned, frozenset({"error", "loss", "kl"}))
+
+
 def pruned() -> Variant:
     return digits_slicer().variant(np.array([10, 10, 20, 20, 16]))
 
@@ -143,7 +149,7 @@ def test_a_pruned_network_wins_back_much_of_what_it_lost(method: str) -> None:
     bench, variant = digits_bench(), pruned()
     network = won_back(variant, bench, method, seed=1, epochs=4)
     for images in bench.images.values():
-        before, after = (values_on(own, bench.network, images) for own in (variant.network, network))
+        before, after = (values_on(own, images) for own in (variant.network, network))
         assert after["error"] < before["error"] / 2
         assert after["loss"] < before["loss"]
         assert after["kl"] < before["kl"]
@@ -156,7 +162,7 @@ def test_with_all_its_weight_on_the_teacher_a_network_follows_it_whatever_the_la
     target = Distilled.by(bench.network, own.images, varied=False, weight=1.0)
     taught = trained(start, wrong, Plan(4), seed=0, target=target).network
     untaught = trained(start, wrong, Plan(4), seed=0).network
-    errors = [values_on(network, bench.network, bench.images[Split.TEST])["error"] for network in (taught, untaught)]
+    errors = [values_on(network, bench.images[Split.TEST])["error"] for network in (taught, untaught)]
     assert errors[0] < 0.3
     assert errors[1] > 0.7
 
@@ -191,11 +197,11 @@ def test_a_teacher_that_is_asked_again_for_each_batch_teaches_the_same() -> None
 
 def test_recovery_never_ends_worse_on_select_than_it_began() -> None:
     bench, network = digits_bench(), trained_digits_network()
-    before = values_on(network, bench.network, bench.images[Split.SELECT])["error"]
+    before = values_on(network, bench.images[Split.SELECT])["error"]
     unpruned = Variant(network, {}, adapted=False)
     # a rate that spoils the network for good
     after = won_back(unpruned, bench, epochs=1, peak_rate=30.0)
-    assert values_on(after, bench.network, bench.images[Split.SELECT])["error"] <= before
+    assert values_on(after, bench.images[Split.SELECT])["error"] <= before
 
 
 def test_the_weights_of_the_best_epoch_on_held_out_images_are_the_ones_returned() -> None:
@@ -207,7 +213,7 @@ def test_the_weights_of_the_best_epoch_on_held_out_images_are_the_ones_returned(
     assert 1 <= found.epoch <= 4
     last = trained(start, digits_training(), plan, seed=3)
     assert last.epoch == 4
-    errors = [values_on(own.network, bench.network, select)["error"] for own in (found, last)]
+    errors = [values_on(own.network, select)["error"] for own in (found, last)]
     assert errors[0] <= errors[1]
     assert equal(state_of(found.network), state_of(again.network))
 
@@ -252,7 +258,7 @@ def test_a_network_whose_outputs_are_not_finite_is_not_measured() -> None:
     with torch.no_grad():
         network.get_parameter("classifier.bias").fill_(math.inf)
     with pytest.raises(ContractError, match="not finite"):
-        values_on(network.eval(), digits_bench().network, digits_bench().images[Split.TEST])
+        values_on(network.eval(), digits_bench().images[Split.TEST])
 
 
 @pytest.mark.parametrize(

@@ -214,6 +214,8 @@ def test_global_magnitude_takes_from_the_group_of_small_scores_and_keeps_the_flo
     widths = widths_of(small, method.found(small))["global-magnitude-40"]
     assert widths[3] == 5
     assert min(widths) >= 5
+    other_units = replace(small, scores=(1000 * small.scores[0], *small.scores[1:]))
+    assert widths_of(other_units, method.found(other_units))["global-magnitude-40"] == widths
 
 
 def test_groups_smaller_than_the_floor_of_global_magnitude_stay_whole() -> None:

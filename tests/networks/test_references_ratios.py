@@ -14,7 +14,6 @@ from emoprune.problems.networks.channels.references.ratios import (
     erk_preferences,
     kept_share_of_pq,
     pyramidal_densities,
-    uniform_densities,
 )
 
 shapes = st.lists(st.tuples(st.integers(1, 64), st.integers(1, 64), st.integers(1, 5)), min_size=1, max_size=8)
@@ -93,13 +92,9 @@ def test_balanced_layers_keep_less_than_was_asked_for_if_one_is_too_small() -> N
     assert np.dot(SIZES, found) < 0.5 * 404
 
 
-def test_uniform_densities_are_all_the_same() -> None:
-    assert uniform_densities(SIZES, 0.3).tolist() == [0.3, 0.3, 0.3]
-
-
 @pytest.mark.parametrize("density", [0.0, 1.01, -0.5, float("nan")])
 def test_a_density_outside_its_range_is_refused(density: float) -> None:
-    for make in (uniform_densities, balanced_densities, pyramidal_densities):
+    for make in (balanced_densities, pyramidal_densities):
         with pytest.raises(ContractError, match="expected a share above 0 and at most 1, found"):
             make(SIZES, density)
     with pytest.raises(ContractError, match="expected a share above 0 and at most 1, found"):
@@ -110,7 +105,7 @@ def test_a_layer_without_weights_is_refused() -> None:
     with pytest.raises(ContractError, match="each with weights, found"):
         pyramidal_densities([3, 0], 0.5)
     with pytest.raises(ContractError, match="at least one layer"):
-        uniform_densities([], 0.5)
+        balanced_densities([], 0.5)
 
 
 @pytest.mark.parametrize(

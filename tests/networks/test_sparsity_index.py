@@ -12,7 +12,7 @@ from torch import nn
 from zoo_for_tests import zoo
 
 from emoprune.errors import ConfigError
-from emoprune.problems.networks.evaluation.sparsity_index import pq_index, pq_index_of, pq_index_of_layers
+from emoprune.problems.networks.evaluation.sparsity_index import pq_index, pq_index_of
 
 norms = st.tuples(st.floats(0.2, 1.0), st.floats(0.1, 2.0)).map(lambda pair: (pair[0], pair[0] + pair[1]))
 sizes = st.floats(1e-3, 1e3) | st.floats(-1e3, -1e-3) | st.just(0.0)
@@ -97,10 +97,6 @@ def test_a_networks_index_is_over_all_its_weights_together_without_biases_and_no
         network[2].weight.copy_(torch.tensor([[50.0, -60.0]]))
     together = np.array([1.0, 2.0, 3.0, 4.0, 50.0, 60.0])
     assert pq_index_of(network) == pytest.approx(pq_index(together))
-    assert pq_index_of_layers(network) == {
-        "0.weight": pytest.approx(pq_index(together[:4])),
-        "2.weight": pytest.approx(pq_index(together[4:])),
-    }
 
 
 def test_weights_that_are_zero_count_as_pruned_away_in_a_network() -> None:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from emoprune.errors import ConfigError
 from emoprune.problems.networks.channels.widths import WidthLevels
-from emoprune.problems.networks.criteria.ranking import kept_units, widths_of_global_threshold
+from emoprune.problems.networks.criteria.ranking import kept_units
 
 layers = st.lists(st.integers(1, 40), min_size=1, max_size=5)
 steps = st.integers(2, 20)
@@ -71,20 +71,6 @@ def test_a_wider_layer_keeps_all_that_a_narrower_one_keeps(scores: list[float], 
     wide = kept_units(np.array(scores), width)
     assert len(wide) == width
     assert set(narrow.tolist()) <= set(wide.tolist())
-
-
-def test_a_global_threshold_takes_most_from_the_layer_with_the_smallest_normalised_scores() -> None:
-    flat, peaked = np.ones(4), np.array([9.0, 0.1, 0.1, 0.1])
-    assert widths_of_global_threshold([flat, peaked], 5 / 8, np.ones(2, dtype=np.int64)).tolist() == [4, 1]
-    # the same scores in other units: the threshold must not care
-    assert widths_of_global_threshold([flat * 1000.0, peaked], 5 / 8, np.ones(2, dtype=np.int64)).tolist() == [4, 1]
-
-
-def test_a_global_threshold_never_empties_a_layer() -> None:
-    assert widths_of_global_threshold([np.full(2, 1.0), np.zeros(3)], 0.2, np.ones(2, dtype=np.int64)).tolist() == [
-        1,
-        1,
-    ]
 
 
 @given(layers, steps, st.sampled_from([2, 8, 16]))

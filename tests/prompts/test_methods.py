@@ -17,6 +17,7 @@ from emoprune.problems.prompts.objectives.contract import Seen
 from emoprune.problems.prompts.references.contract import ReferenceInputs
 from emoprune.problems.prompts.sample import tokens, vocabulary
 from emoprune.problems.prompts.words.influence import WordEvidence
+from emoprune.problems.prompts.words.references.contract import ReferenceInputs as WordInputs
 from emoprune.records import Split
 from emoprune.testing import conformance
 
@@ -57,6 +58,21 @@ class FirstHalf:
         genome = inputs.space.full.copy()
         genome[free[max(1, round(self.share * len(free))) :]] = 0
         return Found((Reference("first-half", genome),), notes=(f"it is worth {inputs.worth(genome, 0.0)}",))
+
+
+@about("pruning", ["words"], serves=[VOCABULARY], cost="nothing")
+@dataclass(frozen=True)
+class EachAlone:
+    """Has one prompt for each of the words, in the last slot."""
+
+    starts: bool = False
+
+    def found(self, inputs: WordInputs) -> Found:
+        assert inputs.influence.tolist() == sorted(inputs.influence.tolist(), reverse=True)
+        if self.starts:
+            return Found(starts={"none": np.zeros((1, len(inputs.space)), dtype=np.int64)})
+        alone = [inputs.with_words(np.array([place]))[::-1] for place in range(len(inputs.words))]
+        return Found(tuple(Reference(f"only-{word}", own) for word, own in zip(inputs.words, alone, strict=True)))
 
 
 @about("measurement", ["tokens"], serves=[TOKENS, VOCABULARY], cost="nothing")
@@ -109,6 +125,7 @@ class Longest:
 
 
 TestFirstHalf = conformance("reference", FirstHalf, genomes=2)
+TestEachAlone = conformance("reference", EachAlone, genomes=2)
 TestLetters = conformance("objective", Letters, genomes=2)
 TestCertainty = conformance("objective", Certainty, VOCABULARY, genomes=2)
 TestAgreement = conformance("objective", Agreement, genomes=2)
@@ -127,7 +144,7 @@ def row(problem: Any, genome: Any) -> list[float]:
 
 def test_methods_of_ours_are_there_and_say_what_they_are() -> None:
     kinds = [kind for kind, _, _ in installed()]
-    assert {kind: kinds.count(kind) for kind in kinds} == {"reference": 5, "objective": 12, "criterion": 3}
+    assert {kind: kinds.count(kind) for kind in kinds} == {"reference": 7, "objective": 12, "criterion": 3}
     for name in (TOKENS, VOCABULARY):
         assert about_of(plugins.find("problem", name)) is not None
 
@@ -143,6 +160,20 @@ def test_a_strangers_reference_measures_prompts_and_is_counted(
     assert genomes["random-as-first-half"].sum() == genomes["first-half"].sum()
     assert problem.evaluations_of_references[f"{__name__}:FirstHalf"] == 1
     assert any(message.startswith("references: it is worth 0.") for message in caplog.messages)
+
+
+def test_a_strangers_reference_of_words_is_the_prompt_that_stands_for_it(tmp_path: Path) -> None:
+    problem = prepared(vocabulary(references=[f"{__name__}:EachAlone"]), tmp_path)
+    assert problem.references()[0].name == "empty"
+    for level, reference in enumerate(problem.references()[1:], start=1):
+        assert reference.genome.tolist() == [level, 0]
+        assert problem.describe(reference.genome)["words"] == reference.name.removeprefix("only-")
+
+
+def test_words_that_want_to_be_measured_first_are_refused(tmp_path: Path) -> None:
+    problem = vocabulary(references=[{"name": f"{__name__}:EachAlone", "starts": True}])
+    with pytest.raises(ContractError, match="EachAlone': expected no starts, found some; nothing but the words'"):
+        problem.prepare(tmp_path, 1)
 
 
 def test_a_strangers_measures_are_objectives_and_bounds_beside_ours(tmp_path: Path) -> None:
@@ -193,6 +224,8 @@ def test_a_criterion_that_ranks_other_words_is_refused(tmp_path: Path) -> None:
         (tokens, {"references": [{"name": "threshold-accepting", "threshold": 0}]}, "expected a share above 0 and at"),
         (tokens, {"references": [f"{__name__}:Nothing"]}, "has no class or function 'Nothing'"),
         (tokens, {"objectives": [f"{__name__}:Longest"]}, f"serves {VOCABULARY}, not {TOKENS}"),
+        (vocabulary, {"references": ["perplexity"]}, f"'perplexity' serves {TOKENS}, not {VOCABULARY}"),
+        (vocabulary, {"references": [{"name": "random", "count": 0}]}, "count: expected 1 or more, found 0"),
         (vocabulary, {"influence": "luck"}, "influence: no criterion is called 'luck'"),
     ],
 )

@@ -217,7 +217,10 @@ class Says:
     ("found", "complaint"),
     [
         (Found(starts={"mine": np.ones((1, 4), dtype=np.int64)}), r"reference 'mine': expected .* `inputs\.worth`"),
-        (Found((Reference("mine", np.zeros(4, dtype=np.int64)),)), "reference mine: 1 of 1 genomes are illegal"),
+        (
+            Found((Reference("mine", np.zeros(4, dtype=np.int64)),)),
+            "reference 'mine': mine: 1 of 1 genomes are illegal",
+        ),
         (Found((Reference("unpruned", np.ones(4, dtype=np.int64)),)), "different names, found 'unpruned' twice"),
     ],
 )

@@ -155,6 +155,52 @@ def test_the_random_reference_is_drawn_from_the_seed_of_the_run(
     assert drawn(1) != drawn(2)
 
 
+def test_more_random_prompts_come_after_the_first_which_stays(
+    model: Path, examples: dict[str, str], tmp_path: Path
+) -> None:
+    def drawn(*references: Any) -> dict[str, list[int]]:
+        problem = vocabulary(model, examples, references=list(references))
+        problem.prepare(tmp_path, 1)
+        return {each.name: each.genome.tolist() for each in problem.references()}
+
+    one, three = drawn("most-influential", "random"), drawn({"name": "random", "count": 3})
+    assert list(one) == ["empty", "most-influential", "random"]
+    assert list(three) == ["empty", "random", "random-2", "random-3"]
+    assert three["random"] == one["random"]
+    assert all(0 not in three[name] for name in list(three)[1:])
+
+
+def test_with_fewer_words_than_slots_the_most_influential_are_all_there_are(
+    model: Path, examples: dict[str, str], tmp_path: Path
+) -> None:
+    problem = vocabulary(model, examples, words=["old", "new", "big"], percentile=0)
+    problem.prepare(tmp_path, 1)
+    assert len(problem._words) == 2
+    assert problem.references()[1].genome.tolist() == [1, 2, 0]
+
+
+def test_a_run_from_before_there_were_named_references_goes_on(
+    model: Path, examples: dict[str, str], tmp_path: Path
+) -> None:
+    problem = {"name": "prompt-vocabulary", "model": str(model), "prompt": PROMPT, "verbalisers": VERBALISERS}
+    config = {
+        "problem": {**problem, "examples": examples, "percentile": 40, "search_examples": 8},
+        "search": {"population": 4, "generations": 2, "seed": 1},
+        "evaluation": {"backend": "serial"},
+    }
+    search = emoprune.search(config, runs=tmp_path, name="words")
+    for _ in search:
+        search.stop()
+    path = search.run.path / "config.resolved.json"
+    plain = json.loads(path.read_text())
+    assert plain["problem"].pop("references") == ["most-influential", "random"]
+    path.write_text(json.dumps(plain))
+    resumed = emoprune.resume(search.run.path)
+    list(resumed)
+    assert resumed.run.progress.state.value == "finished"
+    assert {"empty", "most-influential", "random"} <= set(resumed.run.pareto["name"])
+
+
 def test_the_control_keeps_as_many_words_at_random_without_measuring(
     model: Path, examples: dict[str, str], tmp_path: Path
 ) -> None:

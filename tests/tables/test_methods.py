@@ -29,6 +29,7 @@ from emoprune.contracts import (
 from emoprune.errors import ConfigError, ContractError
 from emoprune.problems.tables import EvolvedFeatures, sample
 from emoprune.problems.tables.objectives.contract import Counted, Seen
+from emoprune.problems.tables.streams.references.contract import ReferenceInputs as StreamInputs
 from emoprune.problems.tables.subsets.audits.contract import SubsetFront
 from emoprune.problems.tables.subsets.feature_subset import FeatureSubset
 from emoprune.problems.tables.subsets.references.inputs import ReferenceInputs
@@ -62,6 +63,7 @@ for _kind, _name, _problem in METHODS:
 
 def test_the_methods_of_this_domain_are_found() -> None:
     assert own_methods("reference").keys() >= {"openfe", "rfe", "mutual-information", "boruta", "forward"}
+    assert own_methods("reference").keys() >= {"once", "drift", "always", "information"}
     assert own_methods("objective").keys() >= {"columns", "sources", "price", "milliseconds", "changes"}
     assert own_methods("audit").keys() >= {"folds-and-permutations"}
 
@@ -88,7 +90,27 @@ class Alphabetic:
         return Found((Reference(f"alphabetic-{self.count}", genome),), notes=("letters say nothing",))
 
 
-@about("pruning", ["columns"], serves=["features"], cost="nothing")
+@about("pruning", ["columns"], serves=["tabular-stream"], cost="nothing")
+@dataclass(frozen=True)
+class Drawn:
+    """Policies drawn at random."""
+
+    count: int = 1
+
+    def found(self, inputs: StreamInputs) -> Found:
+        drawn = inputs.rng.integers(inputs.space.levels, size=(self.count, len(inputs.space)))
+        return Found(tuple(Reference(f"drawn-{number}", genome) for number, genome in enumerate(drawn)))
+
+
+@about("pruning", ["columns"], serves=["tabular-stream"], cost="nothing")
+class Beyond:
+    """Keeps more columns than there are."""
+
+    def found(self, inputs: StreamInputs) -> Found:
+        return Found((Reference("beyond", inputs.genes.unpruned + 1),))
+
+
+@about("pruning", ["columns"], serves=["features", "tabular-stream"], cost="nothing")
 class Asking:
     """Wants genomes to be measured."""
 
@@ -151,6 +173,7 @@ class Sizes:
 
 
 TestAlphabetic = conformance("reference", Alphabetic)
+TestDrawn = conformance("reference", Drawn, genomes=2)
 TestLetters = conformance("objective", Letters)
 TestDoubt = conformance("objective", Doubt, "feature-subset", options={"power": 2}, genomes=2)
 TestDoubtOfStreams = conformance("objective", Doubt, "tabular-stream", genomes=2)
@@ -182,12 +205,30 @@ def test_a_strangers_reference_is_kept_in_the_run_as_what_it_keeps(
 
 
 @pytest.mark.parametrize(
-    ("method", "complaint"),
-    [(Asking, "expected no starts, found some; measure with `inputs.loss`"), (Illegal, "genomes are illegal")],
+    ("made", "method", "complaint"),
+    [
+        (sample.features, Asking, "expected no starts, found some; measure with `inputs.loss`"),
+        (sample.features, Illegal, "genomes are illegal"),
+        (sample.tabular_stream, Asking, "expected no starts, found some; nothing is measured before a stream is"),
+        (sample.tabular_stream, Beyond, "genomes are illegal"),
+    ],
 )
-def test_a_reference_that_cannot_be_had_is_refused_by_its_name(tmp_path: Path, method: type, complaint: str) -> None:
+def test_a_reference_that_cannot_be_had_is_refused_by_its_name(
+    tmp_path: Path, made: Any, method: type, complaint: str
+) -> None:
     with pytest.raises(ContractError, match=f"reference .*{method.__name__}.*: .*{complaint}"):
-        sample.features(references=[target(method)]).prepare(tmp_path, 1)
+        made(references=[target(method)]).prepare(tmp_path, 1)
+
+
+def test_a_strangers_policies_are_drawn_from_the_seed_whatever_others_there_are(tmp_path: Path) -> None:
+    def drawn(seed: int, *others: str) -> dict[str, list[int]]:
+        problem = sample.tabular_stream(references=[*others, {"name": target(Drawn), "count": 2}])
+        problem.prepare(tmp_path, seed)
+        return {each.name: each.genome.tolist() for each in problem.references() if each.name.startswith("drawn")}
+
+    assert drawn(1) == drawn(1, "once")
+    assert drawn(1) != drawn(2)
+    assert len(drawn(1)) == 2
 
 
 def test_a_strangers_measure_is_called_by_the_name_of_its_class_and_can_be_bounded(tmp_path: Path) -> None:
@@ -226,9 +267,8 @@ def test_a_measure_that_is_counted_has_no_model_to_look_at() -> None:
         Confused()(Seen(sample.features().task.table, ()))
 
 
-def test_a_stream_takes_a_strangers_measure_with_the_predictions_of_all_windows() -> None:
-    problem = sample.tabular_stream(objectives=[target(Doubt), "changes"])
-    problem.setup("cpu", 1)
+def test_a_stream_takes_a_strangers_measure_with_the_predictions_of_all_windows(tmp_path: Path) -> None:
+    problem = prepared(sample.tabular_stream(objectives=[target(Doubt), "changes"]), tmp_path)
     genome = problem.references()[1].genome
     ((_, _, doubt, changes),) = problem.evaluate(genome[np.newaxis], np.zeros(1, dtype=np.uint64), Split.SEARCH)
     assert 0 < doubt < 0.5

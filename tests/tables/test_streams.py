@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tables_for_tests import mixed, stream, table
 
-from emoprune.errors import ConfigError
+import emoprune
+from emoprune.errors import ConfigError, ContractError
 from emoprune.problems.tables.reading.making import Wanted, table_of
 from emoprune.problems.tables.standalone.stream import (
     Reselector,
@@ -21,6 +24,7 @@ from emoprune.problems.tables.standalone.stream import (
     tightness,
     top,
 )
+from emoprune.problems.tables.streams.genes import PolicyGenes
 from emoprune.problems.tables.streams.problem import TabularStream
 from emoprune.problems.tables.streams.windows import Policy, Steps, Windows
 from emoprune.records import Split
@@ -101,11 +105,82 @@ def test_what_is_scored_comes_after_what_is_learnt_and_parts_share_no_window() -
 
 def test_reselecting_beats_a_choice_made_once_where_the_stream_drifts(tmp_path: Path) -> None:
     problem = TabularStream(data="tables_for_tests:stream", window=200, costs=["columns"])
+    problem.prepare(tmp_path, 1)
     problem.setup("cpu", 1)
     by_name = {reference.name: reference.genome for reference in problem.references()}
     genomes = np.stack([by_name["once-5"], by_name["drift-5"]])
     once, drift = problem.evaluate(genomes, np.zeros(2, dtype=np.uint64), Split.TEST)
     assert drift[0] < once[0] - 0.2  # type: ignore[index]
+
+
+def names_of(folder: Path, **options: Any) -> list[str]:
+    problem = TabularStream(**{"data": "tables_for_tests:stream", "window": 200, **options})
+    problem.prepare(folder, 1)
+    return [reference.name for reference in problem.references()]
+
+
+def test_references_keep_half_and_a_quarter_of_the_columns_each_way_in_turn(tmp_path: Path) -> None:
+    ways = ("once", "drift", "always", "information")
+    assert names_of(tmp_path) == ["unpruned", *(f"{way}-{kept}" for kept in (10, 5) for way in ways)]
+    given = ["always", {"name": "once", "percentages": [75]}]
+    assert names_of(tmp_path, references=given) == ["unpruned", "always-10", "once-15", "always-5"]
+    assert names_of(tmp_path, references=[]) == ["unpruned"]
+
+
+def test_references_of_a_user_s_own_clusters_and_threshold_are_those_policies(tmp_path: Path) -> None:
+    given = [{"name": "drift", "percentages": [30], "clusters": 3, "threshold": 0.9}]
+    problem = TabularStream(data="tables_for_tests:stream", window=200, references=given)
+    problem.prepare(tmp_path, 1)
+    genome = problem.references()[1].genome
+    assert genome.tolist() == [5, 1, 4, 0]
+    assert problem.describe(genome)["clusters"] == 3
+
+
+def test_policies_that_do_the_same_are_one_reference(tmp_path: Path) -> None:
+    narrow = {"ignore": ["c?", "c1[!0]"]}  # what is left is c10
+    assert names_of(tmp_path, **narrow) == ["unpruned"]
+
+
+def test_references_are_made_when_the_problem_is_prepared() -> None:
+    with pytest.raises(ContractError, match=r"no references yet; call prepare\(folder, seed\) first"):
+        TabularStream(data="tables_for_tests:stream", window=200).references()
+
+
+@given(st.integers(1, 30), st.data())
+def test_a_policy_is_the_one_that_its_genome_stands_for(columns: int, data: st.DataObject) -> None:
+    genes = PolicyGenes(columns)
+    genome = np.array([data.draw(st.integers(0, levels - 1)) for levels in genes.space.levels.tolist()])
+    assert genes.encoded(genes.decoded(genome)).tolist() == genome.tolist()
+
+
+def test_a_policy_that_no_genome_stands_for_is_refused() -> None:
+    with pytest.raises(ContractError, match=r"expected 1 to 4 columns, 2 to 10 clusters, .*found Policy\(keep=5"):
+        PolicyGenes(4).encoded(Policy(5, 2, 0.0, 0.0))
+
+
+def test_a_stream_s_run_from_before_there_were_named_references_goes_on(tmp_path: Path) -> None:
+    config = {
+        "problem": {
+            "name": "tabular-stream",
+            "data": "iris",
+            "window": 15,
+            "learner": "logistic",
+            "costs": ["columns"],
+        },
+        "search": {"population": 12, "generations": 2, "seed": 1},
+        "evaluation": {"backend": "serial"},
+    }
+    search = emoprune.search(config, runs=tmp_path, name="stream")
+    for _ in search:
+        search.stop()
+    path = search.run.path / "config.resolved.json"
+    plain = json.loads(path.read_text())
+    assert plain["problem"].pop("references") == ["once", "drift", "always", "information"]
+    path.write_text(json.dumps(plain))
+    resumed = emoprune.resume(search.run.path)
+    list(resumed)
+    assert resumed.run.progress.state.value == "finished"
+    assert {"unpruned", "once-2", "information-1"} <= set(resumed.run.pareto["name"])
 
 
 def test_time_per_prediction_is_measured() -> None:
@@ -131,6 +206,11 @@ def test_a_policy_of_all_columns_has_one_canonical_form() -> None:
         ({"costs": ["macs"]}, "costs: .*'macs'"),
         ({"costs": ["columns", "columns"]}, "each once"),
         ({"ignore": ["c*"]}, "expected at least one column"),
+        ({"references": [{"name": "once", "percentages": [0]}]}, "percentages: expected whole numbers from 1 to 99"),
+        ({"references": [{"name": "always", "clusters": 11}]}, "clusters: expected 2 to 10, found 11"),
+        ({"references": [{"name": "drift", "threshold": 0.6}]}, r"expected one of 0\.3, 0\.5, 0\.7, 0\.9, found 0\.6"),
+        ({"references": [{"name": "information", "clusters": 3}]}, "clusters: unknown option of reference"),
+        ({"references": ["rfe"]}, "'rfe' serves features, feature-subset, not tabular-stream"),
         ({"metric": "auc"}, "no metric is called 'auc'"),
     ],
 )

@@ -11,6 +11,8 @@ from transformers_for_tests import SMALL, language_folder, sentences_folder
 
 from emoprune.contracts import Audit
 from emoprune.errors import ConfigError
+from emoprune.problems.networks.evaluation.objectives.perplexity import Perplexity
+from emoprune.problems.networks.evaluation.quality import Quality
 from emoprune.problems.networks.transformers.anatomy.structure import BlockPlan
 from emoprune.problems.networks.transformers.audits.compressing import Compressed
 from emoprune.problems.networks.transformers.audits.domains import domain_findings, ranking_finding
@@ -20,6 +22,7 @@ from emoprune.problems.networks.transformers.heads_and_neurons import HeadsAndNe
 from emoprune.records import Candidate
 
 UNITS = (4, 10)
+PERPLEXITY = Quality("perplexity", Perplexity())
 
 
 def plan(heads: list[int], neurons: list[int]) -> BlockPlan:
@@ -60,7 +63,7 @@ def test_a_front_that_is_tuned_to_its_text_has_a_gap_elsewhere() -> None:
     findings, rows = domain_findings(
         np.array([10.0, 11.0, 12.0]),
         {"same": np.array([20.0, 22.0, 24.0]), "other": np.array([20.0, 40.0, 60.0])},
-        "ppl",
+        PERPLEXITY,
     )
     assert [finding.alarm for finding in findings] == [False, True]
     assert findings[0].value == pytest.approx(0.0)
@@ -84,7 +87,7 @@ def test_a_family_beats_pruning_only_with_fewer_bytes_and_better_quality() -> No
         Compressed("rounding", "8 bits", 30, 5.1),
         Compressed("low rank", "half", 60, 8.0),
     ]
-    findings, rows = families_findings(found, "perplexity")
+    findings, rows = families_findings(found, PERPLEXITY)
     assert {finding.name: finding.value for finding in findings} == {
         "beaten by rounding": 1.0,
         "beaten by low rank": 0.0,

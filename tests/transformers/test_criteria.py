@@ -9,66 +9,48 @@ import pytest
 import torch
 
 from emoprune import plugins
-from emoprune.errors import ConfigError
+from emoprune.errors import ConfigError, ContractError
 from emoprune.problems.networks.channels.problem import Channels
 from emoprune.problems.networks.criteria.by_name import criterion_named
-from emoprune.problems.networks.criteria.random_order import RandomOrder
-from emoprune.problems.networks.transformers.criteria.conformance import TransformerCriterionConformance
-from emoprune.problems.networks.transformers.criteria.contract import TransformerCriterion, TransformerEvidence
+from emoprune.problems.networks.transformers.criteria.checks import check_criterion
+from emoprune.problems.networks.transformers.criteria.contract import Scores, TransformerCriterion, TransformerEvidence
 from emoprune.problems.networks.transformers.criteria.gates import HeadGates
 from emoprune.problems.networks.transformers.criteria.heapr import HEAPr, HEAPrExact
-from emoprune.problems.networks.transformers.criteria.k_prune import KPrune
 from emoprune.problems.networks.transformers.criteria.samples import sample_evidences
 from emoprune.problems.networks.transformers.criteria.statistics import statistics_of
 from emoprune.problems.networks.transformers.criteria.weights import Magnitude, Wanda
 
 
-class TestHeadGates(TransformerCriterionConformance):
-    def criterion(self) -> TransformerCriterion:
-        return HeadGates()
+class Placed(Magnitude):
+    """Scores neurons by where they stand, too."""
+
+    def __call__(self, evidence: TransformerEvidence) -> list[Scores]:
+        return [own + np.arange(len(own)) for own in super().__call__(evidence)]
 
 
-class TestHEAPr(TransformerCriterionConformance):
-    def criterion(self) -> TransformerCriterion:
-        return HEAPr()
+class Stained(Magnitude):
+    """Leaves something behind in the model."""
 
-
-class TestHEAPrByTraffic(TransformerCriterionConformance):
-    def criterion(self) -> TransformerCriterion:
-        return HEAPr(by_traffic=True)
-
-
-class TestHEAPrExact(TransformerCriterionConformance):
-    def criterion(self) -> TransformerCriterion:
-        return HEAPrExact()
-
-
-class TestKPrune(TransformerCriterionConformance):
-    drawn = True
-
-    def criterion(self) -> TransformerCriterion:
-        return KPrune()
-
-
-class TestMagnitude(TransformerCriterionConformance):
-    def criterion(self) -> TransformerCriterion:
-        return Magnitude()
-
-
-class TestWanda(TransformerCriterionConformance):
-    def criterion(self) -> TransformerCriterion:
-        return Wanda()
-
-
-class TestRandom(TransformerCriterionConformance):
-    blind = True
-
-    def criterion(self) -> TransformerCriterion:
-        return RandomOrder()  # type: ignore[return-value]  # it looks at nothing but the groups
+    def __call__(self, evidence: TransformerEvidence) -> list[Scores]:
+        evidence.model.get_submodule("model.layers.0.mlp.down_proj").weight[0] = 0.0
+        return super().__call__(evidence)
 
 
 def plain(*, experts: bool = False) -> TransformerEvidence:
     return sample_evidences()[experts]
+
+
+def test_heapr_by_traffic_keeps_the_promises_of_a_criterion() -> None:
+    check_criterion(lambda: HEAPr(by_traffic=True))
+
+
+@pytest.mark.parametrize(
+    ("broken", "words"),
+    [(Placed, "scores that change places with their units"), (Stained, r"changed: \['model.layers.0.mlp.down_proj")],
+)
+def test_a_criterion_that_breaks_a_promise_is_told_which(broken: type[Magnitude], words: str) -> None:
+    with pytest.raises(ContractError, match=words):
+        check_criterion(broken)
 
 
 def test_a_gate_s_derivative_is_what_closing_it_a_little_changes() -> None:

@@ -31,7 +31,7 @@ def test_smollm2_keeps_more_of_its_perplexity_repaired_than_sliced(tmp_path: Pat
             test=4,
             levels=8,
             criterion="magnitude",
-            repair=repair,  # type: ignore[arg-type]  # one of its words
+            repair=repair,
             references=["uniform"],
             percentages=[90],
         )

@@ -13,9 +13,10 @@ from emoprune.problems.networks.transformers.anatomy.narrowing import Narrower
 from emoprune.problems.networks.transformers.anatomy.structure import BlockPlan
 from emoprune.problems.networks.transformers.criteria.contract import TransformerEvidence
 from emoprune.problems.networks.transformers.criteria.samples import sample_evidences
-from emoprune.problems.networks.transformers.criteria.statistics import places_of
+from emoprune.problems.networks.transformers.repair.contract import RepairInputs
+from emoprune.problems.networks.transformers.repair.direct import Repairer, refitted
 from emoprune.problems.networks.transformers.repair.k_prune import k_pruned
-from emoprune.problems.networks.transformers.repair.least_squares import Repairer, grams_of, refitted
+from emoprune.problems.networks.transformers.repair.least_squares import LeastSquares
 from emoprune.problems.networks.transformers.repair.nested import NestedRepairer
 from emoprune.problems.networks.transformers.repair.sequential import repaired_in_turn
 from emoprune.problems.networks.transformers.tasks.opening import Opened
@@ -65,14 +66,17 @@ def evidence_of(*, experts: bool) -> TransformerEvidence:
     return sample_evidences()[experts]
 
 
+@pytest.mark.parametrize("ridge", [0.1, 2.0])
 @pytest.mark.parametrize("experts", [False, True])
-def test_the_nested_fit_is_the_direct_one_at_every_count(experts: bool) -> None:
+def test_the_nested_fit_of_units_that_go_in_one_order_is_the_direct_one_at_every_count(
+    experts: bool, ridge: float
+) -> None:
     evidence = evidence_of(experts=experts)
     anatomy, rng = evidence.structure, np.random.default_rng(0)
     orders = [rng.permutation(units) for units in anatomy.units]
-    weights = {place.path: evidence.model.get_submodule(place.path).weight.detach() for place in places_of(anatomy)}
-    direct = Repairer(anatomy, grams_of(evidence), weights)
-    nested = NestedRepairer(anatomy, grams_of(evidence), weights, orders)
+    direct, nested = (LeastSquares(ridge)(RepairInputs(evidence, given)) for given in (None, orders))
+    assert isinstance(direct, Repairer)
+    assert isinstance(nested, NestedRepairer)
     for heads, neurons in ((1, 3), (3, 9), (4, 1)):
         plan = BlockPlan(0, True, np.sort(orders[0][:heads]), np.sort(orders[1][:neurons]))
         one, other = (
@@ -80,6 +84,16 @@ def test_the_nested_fit_is_the_direct_one_at_every_count(experts: bool) -> None:
         )
         for name, tensor in one.items():
             torch.testing.assert_close(other[name], tensor, rtol=1e-6, atol=1e-8)
+
+
+def test_a_stronger_ridge_keeps_weights_nearer_to_what_they_were() -> None:
+    evidence, plan = evidence_of(experts=False), BlockPlan(0, True, np.array([0, 2]), np.array([1, 4, 5]))
+    name = f"{evidence.structure.blocks[0].attention.output}.weight"
+    sliced, strong, weak = (
+        Narrower(evidence.model, evidence.structure, adjust).block(0, plan).get_parameter(name)
+        for adjust in (None, *(LeastSquares(ridge)(RepairInputs(evidence, None)) for ridge in (10.0, 0.01)))
+    )
+    assert 0 < float((strong - sliced).norm()) < float((weak - sliced).norm())
 
 
 def opened(evidence: TransformerEvidence) -> Opened:

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, ClassVar
+from dataclasses import dataclass, fields
+from typing import Annotated, Any, ClassVar
 
+from emoprune import plugins
+from emoprune.contracts import AuditMethod
+from emoprune.plugins import naming
+from emoprune.problems.networks.channels.audits.contract import ChannelFront
+from emoprune.problems.networks.channels.audits.options import FineTunedOptions
 from emoprune.problems.networks.channels.references.catalogue import BY_DEFAULT
+from emoprune.problems.networks.recovery.options import RecoveryOptions
 from emoprune.problems.networks.task import NetworkOptions
 
-__all__ = ["NONE", "ChannelOptions"]
+__all__ = ["NONE", "ChannelAuditOptions", "ChannelOptions", "ChannelRecoveryOptions"]
 
 NONE = "none"
 
@@ -41,3 +47,35 @@ class ChannelOptions(NetworkOptions):
     criterion: str | Mapping[str, Any] = "lasso"
     compensation: str | Mapping[str, Any] = NONE
     references: Sequence[str | Mapping[str, Any]] = BY_DEFAULT
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChannelAuditOptions(FineTunedOptions):
+    """How a front is looked behind.
+
+    Args:
+        method: fine-tuned, another one of `emoprune list audits`, or a mapping of a name and options.
+    """
+
+    method: Annotated[str | Mapping[str, Any], naming("audit", "channels")] = "fine-tuned"
+
+    def audit(self) -> AuditMethod[ChannelFront]:
+        """Return the method, made with its options.
+
+        Raises:
+            ConfigError: There is none of that name, it does not serve channels, or an option is wrong.
+        """
+        shared = {own.name: getattr(self, own.name) for own in fields(FineTunedOptions)}
+        made: AuditMethod[ChannelFront] = plugins.method(
+            "audit", self.method, ChannelOptions.problem, option="method", shared=shared
+        )
+        return made
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChannelRecoveryOptions(RecoveryOptions):
+    """How a network with fewer channels is won back."""
+
+    problem: ClassVar[str] = ChannelOptions.problem
+
+    method: Annotated[str | Mapping[str, Any], naming("recovery", "channels")] = "finetune"

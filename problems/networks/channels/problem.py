@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,19 +12,17 @@ from numpy.typing import NDArray
 from emoprune import plugins
 from emoprune.contracts import Audit, Description, FloatArray, Inspection, Recovered, Reference, Row, about
 from emoprune.errors import ContractError
-from emoprune.plugins import naming
 from emoprune.problems.networks.calibration.evidence import Scores
 from emoprune.problems.networks.channels.audits.contract import ChannelFront
 from emoprune.problems.networks.channels.inspection import check_prunable, inspection_of_channels
-from emoprune.problems.networks.channels.options import ChannelOptions
+from emoprune.problems.networks.channels.options import ChannelAuditOptions, ChannelOptions, ChannelRecoveryOptions
 from emoprune.problems.networks.channels.prepare import ChannelsPrepared, Method, prepared_channels, reference_inputs
 from emoprune.problems.networks.channels.slicer import Slicer
 from emoprune.problems.networks.channels.widths import WidthLevels
 from emoprune.problems.networks.coupling.structure import Kept
 from emoprune.problems.networks.evaluation.loaded import Loaded
 from emoprune.problems.networks.recovery.contract import NetworkCase
-from emoprune.problems.networks.recovery.plan import Plan
-from emoprune.problems.networks.recovery.recover import note_of, recovered
+from emoprune.problems.networks.recovery.recover import recovered
 from emoprune.problems.networks.task import NetworkTask
 from emoprune.problems.networks.variant import Variant
 from emoprune.problems.storage.found_references import picked_by
@@ -50,7 +48,7 @@ class Channels:
         self._method = Method.of(own)
         self._task = NetworkTask(own)
         check_prunable(self._task.structure)
-        self._task.check_references(self._method.references)
+        self._task.measures.check_references(self._method.references)
         self._levels = WidthLevels.of(self._task.structure.groups, own.widths, own.round_to, own.smallest)
         self._kept: ChannelsPrepared | None = None
         self._seed = 0
@@ -171,25 +169,13 @@ class Channels:
     def _kept_units(self, widths: IntArray) -> Kept:
         return self._slicer_of(self._prepared.scores).kept(widths)
 
+    @plugins.taking(ChannelAuditOptions)
     def audit(
         self,
         candidates: Sequence[Candidate],
         folder: Path,  # noqa: ARG002  # the contract's; fine-tuning is short enough to be repeated
         seed: int,
-        *,
-        method: Annotated[str | Mapping[str, Any], naming("audit", "channels")] = "fine-tuned",
-        epochs: float = 3.0,
-        repeats: int = 3,
-        rate: float = 0.02,
-        batch: int = 64,
-        training_images: int | None = 5000,
-        bands: int = 2,
-        siblings: int = 6,
-        scratch: bool = False,
-        scratch_points: int = 3,
-        scratch_epochs: float | None = None,
-        scratch_rate: float = 0.1,
-        scratch_cap: float = 8.0,
+        **given: Any,
     ) -> Audit:
         """Say whether the front can be believed: proxy against fine-tuned scores, inherited against fresh weights.
 
@@ -197,35 +183,9 @@ class Channels:
             candidates: Members of the front.
             folder: Not used.
             seed: All randomness comes from it.
-            method: fine-tuned, another one of `emoprune list audits`, or a mapping of a name and options.
-            epochs: How long each network is fine-tuned.
-            repeats: How often, with other seeds; fewer than 3 say little about the noise of training.
-            rate: The highest learning rate of fine-tuning.
-            batch: Images per step.
-            training_images: At most so many are trained on; null takes all.
-            bands: At how many costs along the front networks of random widths are held against a candidate.
-            siblings: How many of them at each cost; 0 leaves them out.
-            scratch: Also train shapes of the front from scratch, which takes many times as long.
-            scratch_points: How many shapes, the front's ends among them.
-            scratch_epochs: How long from scratch; null takes what the unpruned network was trained for here, or 30.
-            scratch_rate: The highest learning rate from scratch.
-            scratch_cap: At equal compute a small shape is trained at most so many times longer.
+            given: As `ChannelAuditOptions` has them.
         """
-        shared = {
-            "epochs": epochs,
-            "repeats": repeats,
-            "rate": rate,
-            "batch": batch,
-            "training_images": training_images,
-            "bands": bands,
-            "siblings": siblings,
-            "scratch": scratch,
-            "scratch_points": scratch_points,
-            "scratch_epochs": scratch_epochs,
-            "scratch_rate": scratch_rate,
-            "scratch_cap": scratch_cap,
-        }
-        audit = plugins.method("audit", method, ChannelOptions.problem, option="method", shared=shared)
+        audit = ChannelAuditOptions(**given).audit()
         front = ChannelFront(
             self._levels.decode(np.stack([candidate.genome for candidate in candidates])),
             self._prepared.scores,
@@ -235,50 +195,25 @@ class Channels:
             self._task.data.train,
             self._levels.table,
             seed,
-            self._task.measures.quality,
+            self._task.quality,
             self._task.recipe.epochs,
         )
-        found: Audit = audit(front)
-        return found
+        return audit(front)
 
-    def recover(
-        self,
-        genome: IntArray,
-        folder: Path,
-        seed: int,
-        *,
-        epochs: float = 10.0,
-        method: Annotated[str | Mapping[str, Any], naming("recovery", "channels")] = "finetune",
-        rate: float = 0.02,
-        batch: int = 64,
-        temperature: float = 4.0,
-        weight: float = 0.9,
-        flips: bool = False,
-        shift: int = 0,
-        formats: Sequence[str] = (),
-    ) -> Recovered:
+    @plugins.taking(ChannelRecoveryOptions)
+    def recover(self, genome: IntArray, folder: Path, seed: int, **given: Any) -> Recovered:
         """Fine-tune a candidate, or distil it from the unpruned network, and measure it again.
 
         Args:
             genome: The candidate.
             folder: Where the recovered network is written.
             seed: Fixes the order of the images, how they are varied, and dropout.
-            epochs: How often all training images are seen; 0.5 is half of them once.
-            method: finetune trains towards the labels, distil also towards the unpruned network's outputs; or another
-                one of `emoprune list recoveries`, or a mapping of a name and options.
-            rate: The highest learning rate.
-            batch: Images per step.
-            temperature: How soft the unpruned network's probabilities are made when distilling.
-            weight: Their share of the loss when distilling, from 0 to 1.
-            flips: Mirror half of the images.
-            shift: Move each image by up to so many pixels.
-            formats: What is written, as of an export: safetensors and a program if none is named.
+            given: As `ChannelRecoveryOptions` has them.
         """
-        shared = {"temperature": temperature, "weight": weight}
-        recovery = plugins.method("recovery", method, ChannelOptions.problem, option="method", shared=shared)
-        plan = Plan(epochs, rate, batch, flips=flips, shift=shift)
+        own = ChannelRecoveryOptions(**given)
+        recovery, plan = own.recovery(), own.plan
         loaded, widths = self._loaded, self._levels.decode(genome[np.newaxis])
-        wanted = self._task.formats_to_write(loaded, formats)
+        wanted = self._task.formats_to_write(loaded, own.formats)
         pruned = loaded.runner.settled(self._variant(widths[0])).network
         network = recovered(recovery, NetworkCase(pruned, loaded.bench, self._task.data.train, plan, seed))
         counted = self._task.counted(widths)
@@ -292,7 +227,7 @@ class Channels:
             described=self.describe(genome),
             formats=wanted,
             verify=True,
-            notes=[note_of(recovery, plugins.named("method", method)[0], epochs)],
+            notes=[own.note(recovery)],
         )
         return Recovered(values, described)
 

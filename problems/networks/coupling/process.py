@@ -44,7 +44,7 @@ def structure_of(network: str, input_shape: Sequence[int], ignored: Sequence[str
 
 def _traced(network: str, input_shape: Sequence[int], ignored: Sequence[str], time_limit: float) -> Structure:
     request = {"network": network, "input_shape": list(input_shape), "ignored": list(ignored), "path": sys.path}
-    command = [sys.executable, "-m", "emoprune.problems.networks.coupling.tracing"]
+    command = [sys.executable, "-P", "-m", "emoprune.problems.networks.coupling.tracing"]
     try:
         ended = subprocess.run(  # noqa: S603  # our own module; the network's name was checked by its loader
             command, input=json.dumps(request), capture_output=True, text=True, timeout=time_limit, check=False

@@ -93,6 +93,14 @@ class CostModel:
         counted = [count * size for count, (_, _, _, size) in zip(self._counts(widths), self.tensors, strict=True)]
         return np.asarray(np.sum(counted, axis=0) + self.others[1], dtype=np.int64)
 
+    def counted(self, widths: IntArray) -> dict[str, float]:
+        """Return macs, parameters and bytes of one network, its widths of shape (1, groups)."""
+        return {
+            "macs": float(self.macs(widths)[0]),
+            "parameters": float(self.parameters(widths)[0]),
+            "bytes": float(self.bytes(widths)[0]),
+        }
+
     def _counts(self, widths: IntArray) -> list[IntArray]:
         return [self._elements(part, shape, widths) for part, shape, _, _ in self.tensors]
 

@@ -19,7 +19,7 @@ from emoprune.problems.networks.evaluation.scoring import finite_outputs_of, out
 from emoprune.problems.networks.variant import Variant
 from emoprune.records import Split
 
-__all__ = ["Loaded"]
+__all__ = ["Loaded", "built_of"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -45,7 +45,7 @@ class Loaded:
             unpruned = Variant(bench.network, {}, adapted=False)
             outputs = {split: runner.outputs([unpruned], split)[0] for split in Split}
         found = measures.counted(measures.unpruned)
-        seen = Seen(measures.unpruned, built=_built(bench, latency, bench.network))
+        seen = Seen(measures.unpruned, built=built_of(bench, latency, bench.network))
         others = {name: float(measures.known[name](seen)) for name in sorted(measures.shared - found.keys())}
         return cls(bench, runner, measures, latency, outputs, found | others)
 
@@ -61,7 +61,7 @@ class Loaded:
             if not torch.isfinite(outputs).all():
                 return Failure("the network's outputs are not finite")
             scored = Scored(outputs, self.bench.images[split].labels, self.unpruned_outputs.get(split))
-        built = _built(self.bench, self.latency, variant.network, lambda: self.runner.settled(variant).network)
+        built = built_of(self.bench, self.latency, variant.network, lambda: self.runner.settled(variant).network)
         return self.measures.row(self.measures.values(Seen(counts, scored, built)), self.unpruned)
 
     def measured(self, network: nn.Module, counts: Mapping[str, float]) -> dict[str, dict[str, float]]:
@@ -70,7 +70,7 @@ class Loaded:
         Raises:
             ContractError: Its outputs are not finite.
         """
-        built, found = _built(self.bench, self.latency, network), dict[str, dict[str, float]]()
+        built, found = built_of(self.bench, self.latency, network), dict[str, dict[str, float]]()
         for split in Split:
             images = self.bench.images[split]
             unpruned = outputs_of(self.bench.network, images)
@@ -80,7 +80,8 @@ class Loaded:
         return found
 
 
-def _built(bench: Bench, latency: Latency, pruned: nn.Module, settle: Callable[[], nn.Module] | None = None) -> Built:
+def built_of(bench: Bench, latency: Latency, pruned: nn.Module, settle: Callable[[], nn.Module] | None = None) -> Built:
+    """Return a network as measures see it; `settle` returns it with the statistics that it is scored with."""
     settled = cache(settle or (lambda: pruned))
     return Built(pruned, settled, cache(lambda: _timing(bench, latency, settled())))
 

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
+from dataclasses import dataclass, field
+from typing import Any
 
 import torch
-from torch import nn
 
 from emoprune import plugins
 from emoprune.contracts import Constraint, Failure, Measure, Objective, Row
@@ -17,11 +16,11 @@ from emoprune.problems.networks.evaluation.objectives.contract import COUNTS, Ne
 from emoprune.problems.networks.evaluation.objectives.error import Error
 from emoprune.problems.networks.evaluation.objectives.kl import KL
 from emoprune.problems.networks.evaluation.objectives.loss import Loss
-from emoprune.problems.networks.evaluation.scoring import LoadedImages, finite_outputs_of, outputs_of
+from emoprune.problems.networks.evaluation.quality import Quality, says_quality
+from emoprune.problems.storage.found_references import Methods, measuring
 
-__all__ = ["COUNTED", "SCORED", "SHARE", "Given", "Measures", "scores_of", "values_on"]
+__all__ = ["COUNTED", "SHARE", "Given", "Measures", "scores_of"]
 
-SCORED = ("error", "loss", "kl")  # from the network's outputs
 COUNTED = ("macs", "parameters", "bytes")  # from its widths or bits
 SHARE = "-share"
 
@@ -34,13 +33,14 @@ class Measures:
     """Which measures are objectives, and at most how large some may be.
 
     Bounds are by measure, or as `<measure>-share` in shares of the unpruned network's; `unpruned` holds its macs,
-    parameters and bytes. `known` are the measures that may be asked for.
+    parameters and bytes. `known` are the measures that may be asked for, `needed` those that a row takes.
     """
 
     objective_names: tuple[str, ...]
     at_most: Mapping[str, float]
     unpruned: Mapping[str, float]
     known: Known
+    needed: frozenset[str] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         names = self.objective_names
@@ -52,6 +52,8 @@ class Measures:
             self._check_known("at_most", name)
             if not bound > 0:
                 raise ConfigError(f"at_most: {name}: expected a bound above 0, found {bound}")
+        needed = frozenset(names) | {self._measure(name) for name in self.at_most}
+        object.__setattr__(self, "needed", needed)
 
     def _check_known(self, option: str, name: str) -> None:
         shares = [f"{own}{SHARE}" for own, measure in self.known.items() if getattr(measure, "shares", False)]
@@ -94,6 +96,19 @@ class Measures:
         }
         return cls(names, bounds, unpruned, known)
 
+    def check_references(self, methods: Methods) -> None:
+        """Refuse methods that pick from what was measured where no objective says how good a network is.
+
+        Raises:
+            ConfigError: It names the first of them.
+        """
+        names = measuring(methods)
+        if names and self.quality is None:
+            raise ConfigError(
+                f"references: {names[0]!r} picks by how good outputs are, which none of the objectives "
+                f"{', '.join(self.objective_names)} says; add error, loss or kl, or leave it out"
+            )
+
     @property
     def objectives(self) -> tuple[Objective, ...]:
         """The objectives; counted ones are worst at the unpruned network."""
@@ -115,15 +130,10 @@ class Measures:
         return self.known[name].unit if name in self.known else "of unpruned"
 
     @property
-    def quality(self) -> Literal["error", "loss", "kl"]:
-        """The first objective of `SCORED`, which say how good the outputs are; the error if none does."""
-        scored: tuple[Literal["error", "loss", "kl"], ...] = ("error", "loss", "kl")
-        return next((own for name in self.objective_names for own in scored if own == name), "error")
-
-    @property
-    def needed(self) -> frozenset[str]:
-        """The measures that a row takes."""
-        return frozenset(self.objective_names) | {self._measure(name) for name in self.at_most}
+    def quality(self) -> Quality | None:
+        """The first objective that says how good a network is; None if none does."""
+        own = next((name for name in self.objective_names if says_quality(self.known[name])), None)
+        return None if own is None else Quality(own, self.known[own])
 
     def need(self, *what: Needs) -> bool:
         """Whether some measure that a row takes needs one of these."""
@@ -206,17 +216,7 @@ class Measures:
 def scores_of(
     outputs: torch.Tensor, labels: torch.Tensor, unpruned: torch.Tensor | None, names: frozenset[str]
 ) -> dict[str, float]:
-    """Return the ones of `SCORED` among `names` of outputs of shape (n, classes); `kl` needs the unpruned outputs."""
+    """Return error, loss and kl of outputs of shape (n, classes), those in `names`; `kl` needs the unpruned outputs."""
     seen = Seen({}, Scored(outputs, labels, unpruned))
     every: Known = {"error": Error(), "loss": Loss(), **({} if unpruned is None else {"kl": KL()})}
     return {name: own(seen) for name, own in every.items() if name in names}
-
-
-def values_on(network: nn.Module, unpruned: nn.Module, images: LoadedImages) -> dict[str, float]:
-    """Return error, loss and kl to the unpruned network, both in eval mode, on some images.
-
-    Raises:
-        ContractError: The network's outputs are not finite.
-    """
-    outputs = finite_outputs_of(network, images)
-    return scores_of(outputs, images.labels, outputs_of(unpruned, images), frozenset(SCORED))

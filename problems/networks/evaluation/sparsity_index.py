@@ -10,7 +10,7 @@ from torch import nn
 
 from emoprune.errors import ConfigError
 
-__all__ = ["P", "Q", "pq_index", "pq_index_of", "pq_index_of_layers"]
+__all__ = ["P", "Q", "pq_index", "pq_index_of"]
 
 # With these, 1 minus the index is the share of the weights that the paper's bound says must stay.
 P, Q = 0.5, 1.0
@@ -39,19 +39,13 @@ def pq_index(
     return _index_of(sizes.ravel() if remaining is None else sizes[remaining], p, q)
 
 
-def pq_index_of_layers(network: nn.Module, p: float = P, q: float = Q) -> dict[str, float]:
-    """Return the PQ index of the remaining weights of each tensor with more than one dimension, by its name."""
-    _check(p, q)
-    return {name: _index_of(sizes, p, q) for name, sizes in _remaining(network).items()}
-
-
 def pq_index_of(network: nn.Module, p: float = P, q: float = Q) -> float:
     """Return the PQ index of all remaining weights together, of tensors with more than one dimension.
 
     A weight that is exactly zero counts as pruned away.
     """
     _check(p, q)
-    sizes = list(_remaining(network).values())
+    sizes = _remaining(network)
     return _index_of(np.concatenate(sizes), p, q) if sizes else 0.0
 
 
@@ -60,13 +54,9 @@ def _check(p: float, q: float) -> None:
         raise ConfigError(f"PQ index: expected 0 < p < q, found p = {p} and q = {q}; the paper has 0.5, 1 and 1, 2")
 
 
-def _remaining(network: nn.Module) -> dict[str, NDArray[np.float64]]:
-    found = {}
-    for name, parameter in network.named_parameters():
-        if parameter.dim() > 1:
-            sizes = np.abs(parameter.detach().cpu().double().numpy())
-            found[name] = sizes[sizes > 0]
-    return found
+def _remaining(network: nn.Module) -> list[NDArray[np.float64]]:
+    weights = [each.detach().cpu().double().numpy() for each in network.parameters() if each.dim() > 1]
+    return [np.abs(own[own != 0]) for own in weights]
 
 
 def _index_of(sizes: NDArray[np.float64], p: float, q: float) -> float:

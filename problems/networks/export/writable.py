@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import importlib
 import logging
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from emoprune.errors import ConfigError
+from emoprune.plugins import find
 from emoprune.problems.networks.coupling.pruned_module import with_tensors
 from emoprune.problems.networks.export.definition.definition import Definition, NotDefinable, definition_of
 from emoprune.problems.networks.export.narrowing import narrowed_layers
@@ -76,8 +77,9 @@ def on_cpu(network: nn.Module) -> nn.Module:
 
 
 def _place(target: str) -> Path | None:
+    find("network", target)  # imports it, if nothing has
     name = target.partition(":")[0]
-    file = importlib.import_module(name).__file__
+    file = sys.modules[name].__file__
     if file is None:  # a namespace package, which lies in no single place
         return None
     path = Path(file).resolve()

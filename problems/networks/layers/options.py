@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
+from emoprune.plugins import naming
 from emoprune.problems.networks.layers.references.catalogue import OF_BITS, OF_SHARES
 from emoprune.problems.networks.layers.treatments.bits import BITS
 from emoprune.problems.networks.layers.treatments.ratios import SHARES
+from emoprune.problems.networks.recovery.options import RecoveryOptions
 from emoprune.problems.networks.task import NetworkOptions
 
-__all__ = ["BitWidthOptions", "LayerOptions", "WeightRatioOptions"]
+__all__ = ["BitWidthOptions", "LayerOptions", "WeightRatioOptions", "WeightRatioRecoveryOptions"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +48,19 @@ class WeightRatioOptions(LayerOptions):
     shares: Sequence[float] = SHARES
     m: int = 4
     saliency: str | Mapping[str, Any] = "magnitude"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WeightRatioRecoveryOptions(RecoveryOptions):
+    """How a network with zeros, which stay zero, is won back.
+
+    Args:
+        formats: What is written, as of an export: packed if none is named.
+    """
+
+    problem: ClassVar[str] = WeightRatioOptions.problem
+
+    method: Annotated[str | Mapping[str, Any], naming("recovery", "weight-ratios")] = "finetune"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -75,7 +75,7 @@ class Layerwise:
                 f"network: none of its layers ({', '.join(self._levels.untouched)}) can be changed at any of the "
                 f"levels {', '.join(treatment.labels)}; choose others"
             )
-        task.check_references(references)
+        task.measures.check_references(references)
         self._kept: LayersPrepared | None = None
         self._seed = 0
         self._held: Loaded | None = None

@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
 from emoprune import plugins
 from emoprune.contracts import Paper, Recovered, about
-from emoprune.plugins import naming
 from emoprune.problems.networks.coupling.pruned_module import with_tensors
-from emoprune.problems.networks.layers.options import WeightRatioOptions
+from emoprune.problems.networks.layers.options import WeightRatioOptions, WeightRatioRecoveryOptions
 from emoprune.problems.networks.layers.problem import Layerwise
 from emoprune.problems.networks.layers.saliencies.of_networks import network_scores
 from emoprune.problems.networks.layers.treatments.contract import Treatment
 from emoprune.problems.networks.layers.treatments.patterns import Patterns
 from emoprune.problems.networks.layers.treatments.ratios import WeightShares
 from emoprune.problems.networks.recovery.contract import NetworkCase
-from emoprune.problems.networks.recovery.plan import Plan
 from emoprune.problems.networks.recovery.recover import recovered
 from emoprune.problems.networks.variant import Variant
 from emoprune.space import IntArray
@@ -50,47 +47,23 @@ class WeightRatios(Layerwise):
         treatment: Treatment = WeightShares.of(own.shares) if own.pattern == "unstructured" else Patterns(own.m)
         super().__init__(own, treatment, name, partial(network_scores, ranking))
 
-    def recover(
-        self,
-        genome: IntArray,
-        folder: Path,
-        seed: int,
-        *,
-        epochs: float = 10.0,
-        method: Annotated[str | Mapping[str, Any], naming("recovery", "weight-ratios")] = "finetune",
-        rate: float = 0.02,
-        batch: int = 64,
-        temperature: float = 4.0,
-        weight: float = 0.9,
-        flips: bool = False,
-        shift: int = 0,
-        formats: Sequence[str] = (),
-    ) -> Recovered:
+    @plugins.taking(WeightRatioRecoveryOptions)
+    def recover(self, genome: IntArray, folder: Path, seed: int, **given: Any) -> Recovered:
         """Fine-tune a candidate, or distil it from the unpruned network, with its zeros kept, and measure it again.
 
         Args:
             genome: The candidate.
             folder: Where the recovered network is written.
             seed: Fixes the order of the images, how they are varied, and dropout.
-            epochs: How often all training images are seen; 0.5 is half of them once.
-            method: finetune trains towards the labels, distil also towards the unpruned network's outputs; or another
-                one of `emoprune list recoveries`, or a mapping of a name and options.
-            rate: The highest learning rate.
-            batch: Images per step.
-            temperature: How soft the unpruned network's probabilities are made when distilling.
-            weight: Their share of the loss when distilling, from 0 to 1.
-            flips: Mirror half of the images.
-            shift: Move each image by up to so many pixels.
-            formats: What is written, as of an export: packed if none is named.
+            given: As `WeightRatioRecoveryOptions` has them.
 
         Raises:
             ConfigError: An option cannot be used, or the training diverged.
             ContractError: The written network is not the measured one.
         """
-        shared = {"temperature": temperature, "weight": weight}
-        recovery = plugins.method("recovery", method, WeightRatioOptions.problem, option="method", shared=shared)
-        plan = Plan(epochs, rate, batch, flips=flips, shift=shift)
-        wanted = self._possible(formats)
+        own = WeightRatioRecoveryOptions(**given)
+        recovery, plan = own.recovery(), own.plan
+        wanted = self._possible(own.formats)
         settled, levels = self._loaded.runner.settled(self._variant(genome)), self._levels.decode(genome[np.newaxis])[0]
         pruned = np.flatnonzero(levels < self._levels.highest)
         names = [f"{self._levels.parts[layer].path}.weight" for layer in pruned]

@@ -6,13 +6,15 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from emoprune.contracts import as_minimised
 from emoprune.contracts.stages import Concluded
 from emoprune.errors import ConfigError
 from emoprune.front import non_dominated
-from emoprune.problems.networks.evaluation.measures import COUNTED, SCORED, Measures
+from emoprune.problems.networks.evaluation.measures import COUNTED, Measures
 from emoprune.problems.networks.subnetworks.choices import Choices, Member
 from emoprune.problems.networks.subnetworks.impairment import even_schemes, ranked, schemes
 from emoprune.problems.networks.subnetworks.part import PartProblem
+from emoprune.problems.networks.task import NetworkTask
 from emoprune.space import IntArray
 
 __all__ = ["check_objectives", "joined"]
@@ -28,10 +30,11 @@ def check_objectives(measures: Measures) -> None:
     Raises:
         ConfigError: With what is needed.
     """
-    for needed in (SCORED, COUNTED):
-        if not set(needed) & set(measures.objective_names):
+    saving = set(COUNTED) & set(measures.objective_names)
+    for there, needed in ((measures.quality, "error, loss, kl"), (saving, ", ".join(COUNTED))):
+        if not there:
             raise ConfigError(
-                f"objectives: expected one of {', '.join(needed)} among them, found "
+                f"objectives: expected one of {needed} among them, found "
                 f"{', '.join(measures.objective_names)}; parts are ranked by what they cost and what they save"
             )
 
@@ -68,13 +71,13 @@ def _each_once(genomes: IntArray) -> IntArray:
 
 def _measured(part: PartProblem, found: Concluded) -> tuple[tuple[Member, ...], IntArray]:
     """Return the members of a part, small ones first and the unpruned one last, and which of them are on its front."""
-    quality, cost = _columns(part.task.measures)
+    quality, cost = _columns(part.task)
     unpruned = part.space.key(part.space.full)
     keys = part.space.keys(found.genomes)
     ok = np.asarray(np.isfinite(found.select).all(axis=1))
     if unpruned not in keys or not ok[keys.index(unpruned)]:
         return (Member("unpruned", part.genes.kept(part.space.full), 0.0, 0.0),), np.zeros(0, dtype=np.int64)
-    values = found.select[:, [quality, cost]]
+    values = as_minimised(found.select, part.objectives)[:, [quality, cost]]
     base = values[keys.index(unpruned)]
     best = set(np.flatnonzero(ok)[np.flatnonzero(non_dominated(values[ok]))].tolist())
     wanted = {part.space.key(reference.genome) for reference in part.references()}
@@ -93,11 +96,11 @@ def _measured(part: PartProblem, found: Concluded) -> tuple[tuple[Member, ...], 
     return made, np.array([place for place, row in enumerate(rows) if row in best], dtype=np.int64)
 
 
-def _columns(measures: Measures) -> tuple[int, int]:
+def _columns(task: NetworkTask) -> tuple[int, int]:
     """Return which objectives say how good a network is and what it costs."""
-    names = measures.objective_names
+    names = task.measures.objective_names
     return (
-        names.index(measures.quality),
+        names.index(task.quality.name),
         next(column for column, name in enumerate(names) if name in COUNTED),
     )
 

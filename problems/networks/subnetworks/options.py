@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
+from emoprune.plugins import naming
 from emoprune.problems.networks.channels.options import ChannelOptions
+from emoprune.problems.networks.recovery.options import RecoveryOptions
 from emoprune.problems.networks.subnetworks.parts import Crossing, Rest
+from emoprune.problems.networks.subnetworks.training import Order
 
-__all__ = ["SubnetworkOptions"]
+__all__ = ["SubnetworkOptions", "SubnetworkRecoveryOptions"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,3 +46,28 @@ class SubnetworkOptions(ChannelOptions):
     joint: Literal["members", "genes"] = "members"
     part_images: int | None = None
     part_search: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SubnetworkRecoveryOptions(RecoveryOptions):
+    """How a network is won back part by part, or as a whole.
+
+    Args:
+        method: constrained, finetune, distil, another one of `emoprune list recoveries`, or a mapping of a name and
+            options.
+        feature_weight: How much the unpruned part's features count beside the labels when constrained.
+        order: In which order parts are trained: together, forward or backward.
+    """
+
+    problem: ClassVar[str] = SubnetworkOptions.problem
+
+    method: Annotated[str | Mapping[str, Any], naming("recovery", "subnetworks")] = "constrained"
+    feature_weight: float = 10.0
+    order: Order = "together"
+
+    @property
+    def shared(self) -> dict[str, Any]:
+        """What is handed on to methods that know it."""
+        # slots=True makes the class anew, and a bare super() would look for the first one.
+        own = super(SubnetworkRecoveryOptions, self).shared
+        return {**own, "feature_weight": self.feature_weight, "order": self.order}

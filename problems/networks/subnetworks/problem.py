@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any, ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +14,6 @@ from emoprune import plugins
 from emoprune.contracts import Description, Inspection, Paper, Recovered, Reference, Row, about
 from emoprune.contracts.stages import Concluded, Next, Stage
 from emoprune.errors import ConfigError, ContractError
-from emoprune.plugins import naming
 from emoprune.problems.compute.device import seeded
 from emoprune.problems.networks.channels.inspection import check_prunable
 from emoprune.problems.networks.channels.prepare import ChannelsPrepared, Method, prepared_channels
@@ -22,18 +21,16 @@ from emoprune.problems.networks.channels.slicer import Slicer
 from emoprune.problems.networks.channels.widths import WidthLevels
 from emoprune.problems.networks.coupling.structure import Kept
 from emoprune.problems.networks.evaluation.loaded import Loaded
-from emoprune.problems.networks.recovery.plan import Plan
-from emoprune.problems.networks.recovery.recover import note_of, recovered
+from emoprune.problems.networks.recovery.recover import recovered
 from emoprune.problems.networks.subnetworks.choices import Choices
 from emoprune.problems.networks.subnetworks.constrained import SubnetworkCase
 from emoprune.problems.networks.subnetworks.every_gene import EveryGene, Joint
 from emoprune.problems.networks.subnetworks.genes import GeneForm
 from emoprune.problems.networks.subnetworks.joining import check_objectives, joined
-from emoprune.problems.networks.subnetworks.options import SubnetworkOptions
+from emoprune.problems.networks.subnetworks.options import SubnetworkOptions, SubnetworkRecoveryOptions
 from emoprune.problems.networks.subnetworks.outline import inspection_of_parts, parts_table
 from emoprune.problems.networks.subnetworks.part import PartProblem
 from emoprune.problems.networks.subnetworks.parts import Cut, Parts
-from emoprune.problems.networks.subnetworks.training import Order
 from emoprune.problems.networks.subnetworks.turns import Turns
 from emoprune.problems.networks.task import NetworkTask
 from emoprune.problems.networks.unpruned.by_name import network_named
@@ -272,24 +269,8 @@ class Subnetworks:
             notes=notes,
         )
 
-    def recover(
-        self,
-        genome: IntArray,
-        folder: Path,
-        seed: int,
-        *,
-        epochs: float = 10.0,
-        method: Annotated[str | Mapping[str, Any], naming("recovery", "subnetworks")] = "constrained",
-        feature_weight: float = 10.0,
-        order: Order = "together",
-        rate: float = 0.02,
-        batch: int = 64,
-        temperature: float = 4.0,
-        weight: float = 0.9,
-        flips: bool = False,
-        shift: int = 0,
-        formats: Sequence[str] = (),
-    ) -> Recovered:
+    @plugins.taking(SubnetworkRecoveryOptions)
+    def recover(self, genome: IntArray, folder: Path, seed: int, **given: Any) -> Recovered:
         """Train a candidate and measure it again.
 
         `constrained` trains towards the labels and the features that the unpruned parts put out: all parts together, or
@@ -300,24 +281,12 @@ class Subnetworks:
             genome: The candidate.
             folder: Where the recovered network is written.
             seed: Fixes the order of the images, how they are varied, and dropout.
-            epochs: How often all training images are seen; 0.5 is half of them once.
-            method: constrained, finetune, distil, another one of `emoprune list recoveries`, or a mapping of a name and
-                options.
-            feature_weight: How much the unpruned part's features count beside the labels when constrained.
-            order: In which order parts are trained: together, forward or backward.
-            rate: The highest learning rate.
-            batch: Images per step.
-            temperature: How soft the unpruned network's probabilities are made when distilling.
-            weight: Their share of the loss when distilling, from 0 to 1.
-            flips: Mirror half of the images.
-            shift: Move each image by up to so many pixels.
-            formats: What is written, as of an export: safetensors and a program if none is named.
+            given: As `SubnetworkRecoveryOptions` has them.
         """
-        shared = {"temperature": temperature, "weight": weight, "feature_weight": feature_weight, "order": order}
-        recovery = plugins.method("recovery", method, SubnetworkOptions.problem, option="method", shared=shared)
-        plan = Plan(epochs, rate, batch, flips=flips, shift=shift)
+        own = SubnetworkRecoveryOptions(**given)
+        recovery, plan = own.recovery(), own.plan
         loaded, variant = self._loaded[0], self._variant(genome)
-        wanted = self._task.formats_to_write(loaded, formats)
+        wanted = self._task.formats_to_write(loaded, own.formats)
         turns = Turns(self._task, self._parts.chain, self._parts.parts, loaded, self._loaded[1])
         pruned = loaded.runner.settled(variant).network
         network = recovered(
@@ -333,7 +302,7 @@ class Subnetworks:
             folder,
             wanted,
             verify=True,
-            notes=[note_of(recovery, plugins.named("method", method)[0], epochs)],
+            notes=[own.note(recovery)],
         )
         return Recovered(values, described)
 

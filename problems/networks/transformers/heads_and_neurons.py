@@ -21,13 +21,14 @@ from emoprune.problems.networks.transformers.criteria.contract import Transforme
 from emoprune.problems.networks.transformers.export.folders import PackedLayer
 from emoprune.problems.networks.transformers.genes import GeneLayout, Orders
 from emoprune.problems.networks.transformers.inspection import inspection_of_layers
-from emoprune.problems.networks.transformers.options import HeadsAndNeuronsOptions
+from emoprune.problems.networks.transformers.options import NONE, HeadsAndNeuronsOptions
 from emoprune.problems.networks.transformers.prepare import evidence_of, kept_scores, orders_of, smallest_plan
 from emoprune.problems.networks.transformers.problem import PACKED, SAFETENSORS, TransformerProblem
 from emoprune.problems.networks.transformers.recovery.contract import RecoveryCase, TransformerRecovery
 from emoprune.problems.networks.transformers.recovery.units import UnitRounds
 from emoprune.problems.networks.transformers.references.inputs import ReferenceInputs, first_references
-from emoprune.problems.networks.transformers.repair.adjusting import adjusting, checked_bits, packed_layers
+from emoprune.problems.networks.transformers.repair.adjusting import checked_bits, packed_layers, repairing, rounding
+from emoprune.problems.networks.transformers.repair.contract import RepairInputs, TransformerCompensation
 from emoprune.records import Candidate
 from emoprune.space import IntArray
 
@@ -51,6 +52,9 @@ class HeadsAndNeurons(TransformerProblem):
     def __init__(self, **given: Any) -> None:
         own = self._own = HeadsAndNeuronsOptions(**given)
         self._criterion: TransformerCriterion = criterion_named(own.criterion, own.problem)
+        self._compensation: TransformerCompensation | None = None
+        if own.repair != NONE:
+            self._compensation = plugins.method("compensation", own.repair, own.problem, option="repair")
         super().__init__(own, "bytes" if own.bits else "parameters")
         self._layout = GeneLayout(
             self.open().anatomy,
@@ -117,11 +121,16 @@ class HeadsAndNeurons(TransformerProblem):
 
     def adjust(self) -> Adjust | None:
         """Return the repair, and the rounding if there are bits to choose from."""
-        return adjusting(self.open(), self._own.repair, self._layout.bits, self._orders)
+        return rounding(self.open(), self._repair()) if self._layout.bits else self._repair()
+
+    def _repair(self) -> Adjust | None:
+        if self._compensation is None:
+            return None
+        return repairing(self._compensation, RepairInputs(evidence_of(self.open(), self._seed), self._orders))
 
     def packed(self, plans: Sequence[BlockPlan]) -> dict[str, PackedLayer]:
         """Return the rounded layers."""
-        return packed_layers(self.open(), plans, adjusting(self.open(), self._own.repair, (), self._orders))
+        return packed_layers(self.open(), plans, self._repair())
 
     @property
     def formats(self) -> tuple[str, ...]:
@@ -179,9 +188,10 @@ class HeadsAndNeurons(TransformerProblem):
             self.loaded.device,
             self._options,
             self.quality,
+            self.seen,
             seed,
             folder,
-            lambda: adjusting(self.open(), self._own.repair, (), self._orders),
+            self._repair,
         )
         return chosen(front)
 

@@ -8,10 +8,11 @@ from typing import Any, ClassVar
 
 from emoprune.errors import ConfigError
 from emoprune.problems.networks.transformers.genes import Form
-from emoprune.problems.networks.transformers.repair.adjusting import Repair
 from emoprune.problems.networks.transformers.tasks.options import TransformerOptions
 
-__all__ = ["HeadsAndNeuronsOptions"]
+__all__ = ["NONE", "HeadsAndNeuronsOptions"]
+
+NONE = "none"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,7 +30,8 @@ class HeadsAndNeuronsOptions(TransformerOptions):
         drop_layers: Whether whole layers can go.
         bits: Numbers of bits that each layer's weights can be rounded to, rising up to 32; none leaves them floats.
         criterion: What ranks units; `emoprune list criteria` names those that serve heads-and-neurons.
-        repair: least-squares fits the output projections of each narrowed layer to the unpruned ones; or none.
+        repair: How the weights that stay make up for those that go: least-squares fits the output projections of each
+            narrowed layer to the unpruned ones; none, or another that `emoprune list compensations` names.
         percentages: Of the counted objective, at which the references are made.
 
     Raises:
@@ -50,7 +52,7 @@ class HeadsAndNeuronsOptions(TransformerOptions):
     drop_layers: bool = True
     bits: Sequence[int] = ()
     criterion: str | Mapping[str, Any] = "heapr"
-    repair: Repair = "least-squares"
+    repair: str | Mapping[str, Any] = "least-squares"
     percentages: Sequence[int] = (90, 80, 70, 50)
 
     def __post_init__(self) -> None:

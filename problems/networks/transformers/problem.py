@@ -12,26 +12,29 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from emoprune import plugins
 from emoprune.contracts import Description, Failure, FloatArray, Recovered, Reference, Row
 from emoprune.errors import ConfigError, ContractError
 from emoprune.problems.compute.device import check_device
 from emoprune.problems.networks.evaluation.latency import Timing, measured_calls
 from emoprune.problems.networks.evaluation.measures import Measures
 from emoprune.problems.networks.evaluation.objectives.contract import COUNTS, Built, needs
+from emoprune.problems.networks.evaluation.quality import Quality
 from emoprune.problems.networks.transformers.anatomy.narrowing import Adjust, Narrower
-from emoprune.problems.networks.transformers.anatomy.structure import BlockPlan
-from emoprune.problems.networks.transformers.data.batches import CALIBRATION, Parts, digest_of
+from emoprune.problems.networks.transformers.anatomy.structure import Anatomy, BlockPlan
+from emoprune.problems.networks.transformers.data.batches import CALIBRATION, Batch, Parts, digest_of
 from emoprune.problems.networks.transformers.export.export import Facts, export_model
 from emoprune.problems.networks.transformers.export.folders import Exported, PackedLayer
 from emoprune.problems.networks.transformers.measures import SeenTransformer, measures_of
 from emoprune.problems.networks.transformers.prepare import fitted
 from emoprune.problems.networks.transformers.recovery.contract import RecoveredModel
-from emoprune.problems.networks.transformers.references.kept import KeptReferences, measured_errors
+from emoprune.problems.networks.transformers.references.kept import KeptReferences
 from emoprune.problems.networks.transformers.running.runner import Runner
 from emoprune.problems.networks.transformers.tasks.contract import Judge
 from emoprune.problems.networks.transformers.tasks.opening import Opened, opened
 from emoprune.problems.networks.transformers.tasks.options import TransformerOptions
 from emoprune.problems.networks.transformers.tasks.scoring import scores_of_model
+from emoprune.problems.storage.found_references import measured_by
 from emoprune.records import Split
 from emoprune.space import IntArray, Space
 
@@ -77,11 +80,12 @@ class TransformerProblem:
         self._weights: dict[str, torch.Tensor] = {}
         self._held: Loaded | None = None
         self._cost_model = own.cost_model
-        self._unpruned = self._cost_model.counted(self._whole)
+        self._unpruned = self._cost_model.counted(_whole(own.anatomy))
         chosen = tuple(options.objectives) or (own.task.default_objective, cost)
         self._measures: Measures = measures_of(
             options.problem, chosen, options.at_most or {}, self._unpruned, own.task.scored
         )
+        self._measures.check_references(self._references.methods)
         self.objectives = self._measures.objectives
         self.constraints = self._measures.constraints
 
@@ -135,10 +139,10 @@ class TransformerProblem:
         return counted[0] if counted else "parameters"
 
     @property
-    def quality(self) -> str:
+    def quality(self) -> Quality:
         """The first objective that says how good a model is; the task's own if none does."""
-        task = self.open().task
-        return next((name for name in self._measures.objective_names if name in task.scored), task.default_objective)
+        own = self.open().task.default_objective
+        return self._measures.quality or Quality(own, plugins.method("objective", own, self._options.problem))
 
     def references(self) -> tuple[Reference, ...]:
         """Return the unpruned model, then what a user would have picked without a search."""
@@ -150,9 +154,11 @@ class TransformerProblem:
 
     def surveyed(self, genomes: IntArray, values: FloatArray) -> list[Reference]:
         """Return the references that are picked from what was measured of genomes, shape (n, genes)."""
-        names, scored = self._measures.objective_names, self.open().task.scored
-        quality = next((column for column, name in enumerate(names) if name in scored), 0)
-        measured = measured_errors(self.space, genomes, values[:, quality])
+        quality = self._measures.quality
+        if quality is None:
+            return []
+        column = self._measures.objective_names.index(quality.name)
+        measured = measured_by(self.space, genomes, quality.minimised(values[:, column]))
         return self._references.picked(self.reference_inputs, measured)
 
     def setup(self, device: str, threads: int) -> None:
@@ -175,8 +181,7 @@ class TransformerProblem:
 
     @property
     def _whole(self) -> list[BlockPlan]:
-        anatomy = self.open().anatomy
-        return [anatomy.whole(number) for number in range(len(anatomy.blocks))]
+        return _whole(self.open().anatomy)
 
     def _taught(self, split: Split) -> list[torch.Tensor]:
         """Return what the unpruned model's last hidden states are made of, which `kl` is held against."""
@@ -216,13 +221,14 @@ class TransformerProblem:
         known, task = self._measures.known, self.open().task
         there = {*values, *task.scored}
         names = [name for name in known if name in self._measures.needed and name not in there]
-        built = None
-        if any(needs(known[name]) != COUNTS for name in names):
-            own = model()
-            built = Built(own, lambda: own, cache(partial(self._timing, own)))
-        batches = self.loaded.parts[split.value]
-        seen = SeenTransformer(self.counted(plans), built=built, task=task, batches=batches)
+        own = model() if any(needs(known[name]) != COUNTS for name in names) else None
+        seen = self.seen(own, plans, self.loaded.parts[split.value])
         return {name: float(known[name](seen)) for name in names}
+
+    def seen(self, model: Any | None, plans: Plans, batches: Sequence[Batch]) -> SeenTransformer:
+        """Return a model with these plans as measures see it that run it themselves; None where it is only counted."""
+        built = None if model is None else Built(model, lambda: model, cache(partial(self._timing, model)))
+        return SeenTransformer(self.counted(plans), built=built, task=self.open().task, batches=batches)
 
     def _timing(self, model: Any) -> Timing:
         inputs = self.open().task.sized(self._options.batch, self._options.length)
@@ -312,3 +318,7 @@ class TransformerProblem:
     def __getstate__(self) -> dict[str, Any]:
         # Workers load for themselves; sending the model would send it once for each of them.
         return {**vars(self), "_held": None, "_opened": None}
+
+
+def _whole(anatomy: Anatomy) -> list[BlockPlan]:
+    return [anatomy.whole(number) for number in range(len(anatomy.blocks))]

@@ -26,9 +26,9 @@ def _small(**more: Any) -> dict[str, Any]:
     return {"model": str(sample_model()), "data": str(_words()), "length": 12, **windows, **more}
 
 
-def heads_and_neurons(**options: Any) -> HeadsAndNeurons:
-    """Return a small instance; `options` are the problem's own."""
-    return HeadsAndNeurons(**{**_small(levels=4, references=["uniform"]), **options})
+def heads_and_neurons(*, compensation: Any = "least-squares", **options: Any) -> HeadsAndNeurons:
+    """Return a small instance; `options` are the problem's own, `compensation` is its repair."""
+    return HeadsAndNeurons(**{**_small(levels=4, references=["uniform"]), "repair": compensation, **options})
 
 
 def transformer_weight_ratios(**options: Any) -> TransformerWeightRatios:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 from torch import nn
 
 from emoprune.errors import ConfigError
-from emoprune.plugins import nearest
+from emoprune.plugins import find, is_import_target, nearest
 from emoprune.problems.compute.device import seeded
 from emoprune.problems.networks.data.checking import checked
 from emoprune.problems.networks.data.digits import digits
@@ -23,7 +22,7 @@ from emoprune.problems.networks.unpruned.built_in.catalogue import NETWORKS
 from emoprune.problems.networks.unpruned.user_code import called, watched
 from emoprune.problems.storage.located import located
 
-__all__ = ["DATA", "data_named", "is_built_in", "network_named"]
+__all__ = ["DATA", "data_named", "network_named"]
 
 DATA: Mapping[str, Callable[[int | None], ImageData]] = MappingProxyType(
     {"digits": digits, "fashion": fashion, "mnist-5k": mnist_5k}
@@ -31,11 +30,6 @@ DATA: Mapping[str, Callable[[int | None], ImageData]] = MappingProxyType(
 
 
 _READING = 20_070  # the seed under which a user's data are read, whatever the run's seed is
-
-
-def is_built_in(name: str) -> bool:
-    """Whether a network or data set of that name comes with emoprune."""
-    return name in NETWORKS or name in DATA
 
 
 def network_named(name: str) -> nn.Module:
@@ -46,7 +40,7 @@ def network_named(name: str) -> nn.Module:
     """
     if name in NETWORKS:
         return NETWORKS[name].make()
-    if ":" not in name:
+    if not is_import_target(name):
         raise ConfigError(
             f"network: no network is called {name!r}; expected {_listed(NETWORKS)} or an import target "
             f"package.module:function{nearest(name, list(NETWORKS))}"
@@ -78,7 +72,7 @@ def data_named(name: str, *, image_size: int | None = None, images_per_part: int
 def _data(name: str, image_size: int | None, images_per_part: int | None) -> ImageData:
     if name in DATA:
         return at_most(DATA[name](image_size), images_per_part)
-    if ":" in name:
+    if is_import_target(name):
         if image_size is not None:
             raise ConfigError(f"image_size: expected a folder of images as data, found {name!r}; resize them in there")
         function = _imported("data", name)
@@ -103,15 +97,7 @@ def _listed(names: Mapping[str, object]) -> str:
 
 
 def _imported(option: str, target: str) -> Callable[[], object]:
-    module_name, _, attribute = target.partition(":")
-    if not all(part.isidentifier() for part in module_name.split(".")):
-        raise ConfigError(f"{option}: expected an import target package.module:function, found {target!r}")
     try:
-        function: object = getattr(importlib.import_module(module_name), attribute, None)
-    except Exception as error:  # a stranger's module may raise anything; its own error is the cause
-        raise ConfigError(
-            f"{option}: cannot import {module_name!r} for {target!r}: {error}; mend or install it"
-        ) from error
-    if not callable(function):
-        raise ConfigError(f"{option}: {module_name!r} has no function {attribute!r}; expected package.module:function")
-    return function
+        return find(option, target)
+    except ConfigError as error:
+        raise ConfigError(f"{option}: {error}") from error.__cause__

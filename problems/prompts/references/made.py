@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import json
-import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -12,15 +11,14 @@ from typing import Any
 
 import numpy as np
 
-from emoprune.contracts import Found, Reference
+from emoprune.contracts import Reference
 from emoprune.errors import ContractError
 from emoprune.problems.prompts.references.contract import PromptReference, ReferenceInputs, Worth
+from emoprune.problems.storage.found_references import found_unmeasured
 from emoprune.problems.storage.kept_references import genomes_as_json, genomes_from_json, readable
 from emoprune.space import IntArray, Space
 
 __all__ = ["MadeReferences", "kept_references", "made_references"]
-
-_log = logging.getLogger("emoprune")
 
 UNPRUNED = "unpruned"
 ORDER = 5  # of a method that does not say when it goes to work
@@ -72,7 +70,7 @@ def made_references(
     for name, method in sorted(methods.items(), key=lambda item: getattr(item[1], "order", ORDER)):
         worth = _Counted(inputs.worth)
         own = replace(inputs, rng=copy.deepcopy(inputs.rng), worth=worth, ended=tuple(ended))
-        found = _checked(name, method.found(own), space)
+        found = found_unmeasured(name, method, own, "measure with `inputs.worth`")
         if worth.asked:
             evaluations[name] = worth.asked
             ended += found[:1]
@@ -86,19 +84,6 @@ def made_references(
         raise ContractError(f"references: expected different names, found {twice!r} twice")
     genomes = canonical(np.array([each.genome for each in made], dtype=np.int64))
     return MadeReferences([Reference(*pair) for pair in zip(names, genomes, strict=True)], evaluations)
-
-
-def _checked(name: str, found: Found, space: Space) -> tuple[Reference, ...]:
-    if found.starts:
-        raise ContractError(
-            f"reference {name!r}: expected genomes to be measured by `inputs.worth`, found starts, which nothing is "
-            "measured for here"
-        )
-    for reference in found.references:
-        space.check([reference.genome], f"reference {reference.name}")
-    for note in found.notes:
-        _log.info("references: %s", note)
-    return found.references
 
 
 def kept_references(path: Path, space: Space) -> MadeReferences | None:

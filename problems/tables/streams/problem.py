@@ -14,6 +14,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from emoprune import plugins
 from emoprune.contracts import Description, Inspection, Objective, Reference, Row, about
 from emoprune.errors import ConfigError, ContractError
 from emoprune.problems.storage.exported import about_folder
@@ -27,16 +28,15 @@ from emoprune.problems.tables.objectives.contract import Seen, Trained
 from emoprune.problems.tables.options import TableOptions
 from emoprune.problems.tables.reading.sources import read_table
 from emoprune.problems.tables.standalone.stream import FORMAT, Reselector
+from emoprune.problems.tables.streams.genes import EVERY_WINDOW, NEVER, PolicyGenes
+from emoprune.problems.tables.streams.references.catalogue import BY_DEFAULT, references_of
+from emoprune.problems.tables.streams.references.contract import ReferenceInputs
 from emoprune.problems.tables.streams.windows import Policy, Steps, Windows
 from emoprune.problems.tables.table import Task
 from emoprune.records import Split
-from emoprune.space import Gene, GeneKind, IntArray, Space
+from emoprune.space import IntArray, Space
 
 __all__ = ["TabularStream"]
-
-CLUSTERS = tuple(range(2, 11))
-THRESHOLDS = (0.0, 0.3, 0.5, 0.7, 0.9, 1.01)  # 0 never chooses anew, above 1 every window does
-WEIGHTS = (0.0, 0.25, 0.5, 0.75, 1.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +48,8 @@ class StreamOptions(TableOptions):
         ignore: Patterns of columns that are left out; categories always are.
         costs: What is minimised besides: objectives by name, such as milliseconds, columns and changes (`emoprune list
             objectives`), or as mappings of a name and options.
+        references: What a user would have picked: methods by name, such as drift (`emoprune list references`), or as
+            mappings of a name and options.
         select: The share of windows to choose from the front on, after those to search on.
         test: The share of windows to report on, the last ones.
         window: Rows of a window.
@@ -56,6 +58,7 @@ class StreamOptions(TableOptions):
     problem: ClassVar[str] = "tabular-stream"
 
     costs: Sequence[str | Mapping[str, Any]] = ("milliseconds",)
+    references: Sequence[str | Mapping[str, Any]] = BY_DEFAULT
     window: int = 256
 
 
@@ -78,9 +81,12 @@ class TabularStream:
         if not numbers:
             raise ConfigError("data: expected columns of numbers to cluster, found none")
         self._columns = tuple(Column(name) for name in numbers)
+        self._genes = PolicyGenes(len(numbers))
         self._steps = Steps.of(self._table, options.window, options.select, options.test)
         self._plan = learner_plan(options.learner, self._table.task)
         self._measures = Measures.of(metric_named(options.metric, self._table.task), options.costs, options.problem)
+        self._methods = plugins.methods("reference", options.references, options.problem, option="references")
+        self._references: tuple[Reference, ...] | None = None
         self._computed: Computed | None = None
         self._learner: Learner | None = None
         self._windows: Windows | None = None
@@ -88,13 +94,7 @@ class TabularStream:
     @property
     def space(self) -> Space:
         """How many columns, how many clusters, at which overlap anew, and the weight of mutual information."""
-        levels = (
-            ("columns kept", len(self._columns)),
-            ("clusters", len(CLUSTERS)),
-            ("overlap below which columns are chosen anew", len(THRESHOLDS)),
-            ("weight of mutual information", len(WEIGHTS)),
-        )
-        return Space(tuple(Gene(name, count, GeneKind.ORDERED) for name, count in levels))
+        return self._genes.space
 
     @property
     def objectives(self) -> tuple[Objective, ...]:
@@ -117,6 +117,11 @@ class TabularStream:
         notes = [f"Left out, because categories have no clusters: {', '.join(left_out)}."] if left_out else []
         return Inspection(summary, {}, [*self._table.notes, *notes])
 
+    def prepare(self, folder: Path, seed: int) -> None:  # noqa: ARG002  # what is found takes no time, so it is not kept
+        """Let the methods find references; all their randomness comes from `seed`."""
+        inputs = ReferenceInputs(self._table, self._steps, self._genes, np.random.default_rng(seed))
+        self._references = references_of(self._methods, inputs, seed)
+
     def setup(self, device: str, threads: int) -> None:  # noqa: ARG002  # there is nothing here for a GPU
         """Make a learner with `threads` threads, and room for what windows share."""
         self._computed = Computed(self._table)
@@ -131,14 +136,10 @@ class TabularStream:
             raise ContractError("nothing is set up yet; call setup(device, threads) first")
         return self._computed, self._learner, self._windows
 
-    def policy(self, genome: IntArray) -> Policy:
-        """Return what a genome of shape (genes,) stands for."""
-        keep, clusters, threshold, weight = genome.tolist()
-        return Policy(keep + 1, CLUSTERS[clusters], THRESHOLDS[threshold], WEIGHTS[weight])
-
     def evaluate(self, genomes: IntArray, seeds: NDArray[np.uint64], split: Split) -> Sequence[Row]:
         """Return the metric and costs of each genome on the windows of a split."""
-        return [self._row(self.policy(genome), int(seed), split) for genome, seed in zip(genomes, seeds, strict=True)]
+        pairs = zip(genomes, seeds.tolist(), strict=True)
+        return [self._row(self._genes.decoded(genome), seed, split) for genome, seed in pairs]
 
     def _row(self, policy: Policy, seed: int, split: Split) -> Row:
         computed, learner, windows = self._loaded
@@ -164,35 +165,21 @@ class TabularStream:
         return self._measures.row(values, "with this policy")
 
     def references(self) -> tuple[Reference, ...]:
-        """Return all columns, then half and a quarter of them: chosen once, at drift, and in every window."""
-        found = {"unpruned": [len(self._columns) - 1, 0, 0, 0]}
-        for share in (2, 4):
-            keep = max(1, len(self._columns) // share) - 1
-            found |= {
-                f"once-{keep + 1}": [keep, 3, 0, 0],
-                f"drift-{keep + 1}": [keep, 3, 3, 0],
-                f"always-{keep + 1}": [keep, 3, 5, 0],
-                f"information-{keep + 1}": [keep, 0, 5, 4],
-            }
-        first: dict[bytes, Reference] = {}
-        for name, genome in found.items():
-            canonical = self.canonical(np.array([genome], dtype=np.int64))[0]
-            first.setdefault(self.space.key(canonical), Reference(name, canonical))
-        return tuple(first.values())
+        """Return all columns, then what a user would have picked without a search."""
+        if self._references is None:
+            raise ContractError("there are no references yet; call prepare(folder, seed) first")
+        return self._references
 
     def canonical(self, genomes: IntArray) -> IntArray:
-        """Return genomes in which genes without effect are 0: of all columns, or of clusters that have no weight."""
-        found = genomes.copy()
-        found[found[:, 0] == len(self._columns) - 1, 1:] = 0
-        found[found[:, 3] == len(WEIGHTS) - 1, 1] = 0
-        return found
+        """Return genomes in which genes without effect are 0."""
+        return self._genes.canonical(genomes)
 
     def describe(self, genome: IntArray) -> Description:
         """Say what a policy does."""
-        policy = self.policy(genome)
+        policy = self._genes.decoded(genome)
         if policy.keep == len(self._columns):
             return {"columns kept": policy.keep}
-        words = {THRESHOLDS[0]: "never", THRESHOLDS[-1]: "in every window"}
+        words = {NEVER: "never", EVERY_WINDOW: "in every window"}
         described: dict[str, str | int | float] = {"columns kept": policy.keep}
         described |= {"clusters": policy.clusters} if policy.information_weight < 1 else {}
         described["chosen anew"] = words.get(policy.threshold, f"at an overlap below {policy.threshold:g}")
@@ -206,7 +193,7 @@ class TabularStream:
             StorageError: The folder cannot be written.
         """
         _, _, windows = self._loaded
-        policy, start = self.policy(genome), self._steps.of_split[Split.SEARCH].stop
+        policy, start = self._genes.decoded(genome), self._steps.of_split[Split.SEARCH].stop
         chosen = windows.kept(policy, len(self._steps.windows))
         reselector = Reselector(
             [str(column) for column in self._columns],

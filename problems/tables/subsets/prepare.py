@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from emoprune.contracts import Reference, ReferenceMethod
-from emoprune.errors import ConfigError, ContractError
+from emoprune.errors import ConfigError
+from emoprune.problems.storage.found_references import found_unmeasured
 from emoprune.problems.storage.kept import kept_json, write_json
 from emoprune.problems.tables.formulas.formula import Formula, Term, from_plain, plain_of
 from emoprune.problems.tables.racing import Baseline, plain_baselines, read_baselines
@@ -81,22 +82,15 @@ def _found(methods: Mapping[str, ReferenceMethod[ReferenceInputs]], inputs: Refe
     """
     picked: list[Subset] = [("unpruned", inputs.columns)]
     for name, method in methods.items():
-        found = method.found(inputs.called(name))
-        if found.starts:
-            raise ContractError(f"reference {name!r}: expected no starts, found some; measure with `inputs.loss`")
-        picked += [(each.name, _terms(each, inputs, name)) for each in found.references]
-        if not found.references:
+        found = found_unmeasured(name, method, inputs.called(name), "measure with `inputs.loss`")
+        picked += [(each.name, _terms(each, inputs)) for each in found]
+        if not found:
             _log.info("references: %s found nothing on this table", name)
-        for note in found.notes:
-            _log.info("references: %s", note)
     return picked
 
 
-def _terms(reference: Reference, inputs: ReferenceInputs, method: str) -> tuple[Term, ...]:
-    if isinstance(reference, SubsetReference):
-        return reference.terms
-    inputs.space.check(reference.genome, f"reference {method!r}")
-    return inputs.genes.decoded(reference.genome)
+def _terms(reference: Reference, inputs: ReferenceInputs) -> tuple[Term, ...]:
+    return reference.terms if isinstance(reference, SubsetReference) else inputs.genes.decoded(reference.genome)
 
 
 def kept_baselines(

@@ -12,6 +12,7 @@ from emoprune.errors import ConfigError
 from emoprune.problems.networks.channels.audits.comparison import Arm
 from emoprune.problems.networks.channels.audits.contract import ChannelFront
 from emoprune.problems.networks.channels.audits.matching import TOLERANCE, matched_widths
+from emoprune.problems.networks.channels.audits.options import FineTunedOptions
 from emoprune.problems.networks.channels.audits.proxy import Matched, audit_proxy
 from emoprune.problems.networks.channels.audits.scratch import (
     FromScratch,
@@ -19,9 +20,10 @@ from emoprune.problems.networks.channels.audits.scratch import (
     criterion_finding,
     shape_finding,
 )
-from emoprune.problems.networks.channels.audits.trials import Measure, Setting, Subject, Trials
+from emoprune.problems.networks.channels.audits.trials import Setting, Subject, Trials
 from emoprune.problems.networks.channels.slicer import Slicer
 from emoprune.problems.networks.evaluation.cost import CostModel
+from emoprune.problems.networks.evaluation.quality import ERROR, Quality
 from emoprune.problems.networks.recovery.images import TrainingImages
 from emoprune.problems.networks.recovery.plan import Plan
 from emoprune.space import IntArray
@@ -45,53 +47,26 @@ SCRATCH_EPOCHS = 30.0  # where nobody knows how long the unpruned network was tr
     training=True,
 )
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FineTuned:
+class FineTuned(FineTunedOptions):
     """Hold what the search measured against fine-tuned networks, and inherited weights against fresh ones.
 
     Candidates along the front, and networks of random widths that cost as much as some of them, are fine-tuned; what
     the search measured on `search` is held against what they then score on `test`.
 
-    Args:
-        epochs: Of fine-tuning.
-        repeats: How often each network is fine-tuned, with other seeds.
-        rate: The highest learning rate of fine-tuning.
-        batch: Images per step.
-        training_images: At most so many are trained on; None takes all.
-        bands: At how many costs random networks are drawn.
-        siblings: How many of them at each cost, beside the candidate itself; 0 draws none.
-        scratch: Also train shapes from scratch, which takes many times as long.
-        scratch_points: How many shapes, the front's ends among them.
-        scratch_epochs: How long from scratch; None takes what the unpruned network was trained for here, or 30.
-        scratch_rate: The highest learning rate from scratch.
-        scratch_cap: At equal compute a small shape is trained at most so many times longer.
-
     Raises:
         ConfigError: An option is out of range.
     """
-
-    epochs: float = 3.0
-    repeats: int = 3
-    rate: float = 0.02
-    batch: int = 64
-    training_images: int | None = 5000
-    bands: int = 2
-    siblings: int = 6
-    scratch: bool = False
-    scratch_points: int = 3
-    scratch_epochs: float | None = None
-    scratch_rate: float = 0.1
-    scratch_cap: float = 8.0
 
     def __post_init__(self) -> None:
         for name, least in (("bands", 1), ("siblings", 0), ("scratch_points", 1)):
             if getattr(self, name) < least:
                 raise ConfigError(f"{name}: expected {least} or more, found {getattr(self, name)}")
-        self._trials(0, "error")
+        self._trials(0, ERROR)
         if self.scratch:
             self._from_scratch(None)
 
-    def _trials(self, seed: int, measure: Measure) -> Trials:
-        return Trials(Plan(self.epochs, self.rate, self.batch), self.repeats, seed, measure)
+    def _trials(self, seed: int, quality: Quality) -> Trials:
+        return Trials(Plan(self.epochs, self.rate, self.batch), self.repeats, seed, quality)
 
     def _from_scratch(self, unpruned: float | None) -> FromScratch:
         return FromScratch(self.scratch_epochs or unpruned or SCRATCH_EPOCHS, self.scratch_rate, self.scratch_cap)
@@ -107,7 +82,7 @@ class FineTuned:
         groups = len(bench.structure.groups)
         if widths.ndim != 2 or widths.shape[1] != groups or len(widths) < 2:
             raise ConfigError(f"audit: expected at least 2 candidates of {groups} widths, found shape {widths.shape}")
-        model, trials = CostModel.of(bench.network, bench.structure), self._trials(front.seed, front.measure)
+        model, trials = CostModel.of(bench.network, bench.structure), self._trials(front.seed, front.quality)
         images = TrainingImages.load(front.training, bench.device, self.training_images)
         slicer, setting = front.slicer_of(front.scores), Setting(bench, front.runner, images, trials)
         anchors = widths[_inner(len(widths), self.bands)] if self.siblings else widths[:0]
@@ -157,8 +132,8 @@ def _none_of_equal_cost() -> Finding:
 
 
 def _subjects(slicer: Slicer, model: CostModel, widths: IntArray) -> list[Subject]:
-    costs = model.macs(widths).tolist() if len(widths) else []
-    return [Subject(slicer.variant(own), float(macs)) for own, macs in zip(widths, costs, strict=True)]
+    counts = [model.counted(own[np.newaxis]) for own in widths]
+    return [Subject(slicer.variant(own), each["macs"], counts=each) for own, each in zip(widths, counts, strict=True)]
 
 
 def _joined(found: Audit, shapes: ShapeTrials, model: CostModel, widths: IntArray) -> Audit:

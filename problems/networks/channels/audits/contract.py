@@ -6,10 +6,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from emoprune.problems.networks.calibration.evidence import Scores
-from emoprune.problems.networks.channels.audits.trials import Measure
 from emoprune.problems.networks.channels.slicer import Slicer
 from emoprune.problems.networks.data.images import LabelledImages
 from emoprune.problems.networks.evaluation.bench import Bench
+from emoprune.problems.networks.evaluation.quality import ERROR, Quality
 from emoprune.problems.networks.evaluation.runner import Runner
 from emoprune.space import IntArray
 
@@ -29,7 +29,7 @@ class ChannelFront:
         training: The training part of the data.
         table: The rising widths that each coupling group may take.
         seed: All randomness comes from it.
-        measure: What says how good a network is: error, loss or kl.
+        quality: What says how good a network is: a measure with its name and its direction.
         epochs: How long the unpruned network was trained here; None where it came with its weights.
     """
 
@@ -41,5 +41,5 @@ class ChannelFront:
     training: LabelledImages
     table: Sequence[IntArray]
     seed: int
-    measure: Measure = "error"
+    quality: Quality = ERROR
     epochs: float | None = None

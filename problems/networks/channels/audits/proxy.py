@@ -10,7 +10,8 @@ import numpy as np
 from emoprune.contracts import Audit, Cell, FloatArray, Table
 from emoprune.errors import ConfigError
 from emoprune.problems.networks.channels.audits.fidelity import Ranked, chance_finding, fidelity_findings
-from emoprune.problems.networks.channels.audits.trials import Measure, Setting, Subject
+from emoprune.problems.networks.channels.audits.trials import Setting, Subject
+from emoprune.problems.networks.evaluation.quality import Quality
 from emoprune.records import Split
 from emoprune.space import IntArray
 
@@ -47,37 +48,36 @@ def audit_proxy(front: Sequence[Subject], matched: Matched, setting: Setting) ->
     """
     if len(front) < 2:
         raise ConfigError(f"expected at least 2 candidates beside the unpruned network to audit, found {len(front)}")
-    rng, measure = np.random.default_rng(setting.trials.seed), setting.trials.measure
+    rng, quality = np.random.default_rng(setting.trials.seed), setting.trials.quality
     along, errors = _ranked(front, None, setting, "candidate")
     labels = setting.bench.images[Split.SEARCH].labels.cpu().numpy()
-    tables: dict[str, Table] = {"along the front": _table(along, measure)}
+    tables: dict[str, Table] = {"along the front": _table(along, quality)}
     beside = None
     if matched.subjects:
         beside, _ = _ranked(matched.subjects, matched.bands, setting, "network of equal cost")
-        tables["networks of equal cost"] = _table(beside, measure)
+        tables["networks of equal cost"] = _table(beside, quality)
     return Audit([chance_finding(errors, labels), *fidelity_findings(along, beside, rng)], tables)
 
 
 def _ranked(
     subjects: Sequence[Subject], bands: IntArray | None, setting: Setting, label: str
 ) -> tuple[Ranked, FloatArray]:
-    proxies = setting.proxy_values(subjects)
-    costs = np.array([subject.cost for subject in subjects])
-    return Ranked(proxies[setting.trials.measure], setting.final_values(subjects, label), costs, bands), proxies[
-        "error"
-    ]
+    """Return what is to be ranked, less being better, and the error of each subject as searched."""
+    proxies, errors = setting.proxy_values(subjects)
+    costs, less = np.array([subject.cost for subject in subjects]), setting.trials.quality.minimised
+    return Ranked(less(proxies), less(setting.final_values(subjects, label)), costs, bands), errors
 
 
-def _table(ranked: Ranked, measure: Measure) -> Table:
-    repeated = ranked.final.shape[1] > 1
+def _table(ranked: Ranked, quality: Quality) -> Table:
+    repeated, proxy, mean = ranked.final.shape[1] > 1, quality.minimised(ranked.proxy), quality.minimised(ranked.mean)
     rows: list[dict[str, Cell]] = []
     for number in range(len(ranked)):
         row: dict[str, Cell] = {"number": number + 1}
         if ranked.bands is not None:
             row["band"] = int(ranked.bands[number]) + 1
         row["cost"] = float(ranked.cost[number])
-        row[f"{measure} on search, as searched"] = round(float(ranked.proxy[number]), DIGITS)
-        row[f"{measure} on test, trained"] = round(float(ranked.mean[number]), DIGITS)
+        row[f"{quality.name} on search, as searched"] = round(float(proxy[number]), DIGITS)
+        row[f"{quality.name} on test, trained"] = round(float(mean[number]), DIGITS)
         row["standard deviation"] = round(float(ranked.final[number].std(ddof=1)), DIGITS) if repeated else None
         rows.append(row)
     return rows

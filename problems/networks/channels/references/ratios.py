@@ -21,13 +21,7 @@ __all__ = [
     "kept_share_of_pq",
     "proportional",
     "pyramidal_densities",
-    "uniform_densities",
 ]
-
-
-def uniform_densities(sizes: ArrayLike, density: float) -> FloatArray:
-    """Return `density` for each of the layers of `sizes` weights, shape (layers,)."""
-    return np.full(len(_sizes(sizes, density)), density)
 
 
 def erk_preferences(sizes: ArrayLike, dimensions: ArrayLike) -> FloatArray:

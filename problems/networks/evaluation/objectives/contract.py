@@ -8,6 +8,8 @@ counts and the narrowed model. Members that it may have, as class attributes:
     worst: The largest value that it can take, from which a hypervolume is worth measuring. What is counted is worst at
         the unpruned network.
     shares: Whether bounds may be in shares of the unpruned network's value, as in `macs-share`: a cost above 0.
+    quality: Whether it says how good the network is, so that references are picked by it, parts joined and fronts
+        audited, if it is the first objective that does; so do those that say that they need outputs, unless said.
 """
 
 from __future__ import annotations

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from itertools import groupby, zip_longest
-
-from emoprune.contracts import Found, Reference, Starts
+from emoprune.contracts import Reference, Starts
 from emoprune.problems.networks.channels.references.target import AtTargets
 from emoprune.problems.networks.layers.references.inputs import LayerReferenceInputs
-from emoprune.problems.storage.found_references import Methods, each_once, found_by
+from emoprune.problems.storage.found_references import Methods, each_once, found_by, in_turns
 
 __all__ = ["OF_BITS", "OF_SHARES", "first_references"]
 
@@ -23,12 +20,6 @@ def first_references(methods: Methods, inputs: LayerReferenceInputs) -> tuple[tu
     name it got.
     """
     found = found_by(methods, inputs)
-    references = each_once([Reference("unpruned", inputs.unpruned), *_in_turns(methods, found)], inputs.space)
+    turns = in_turns(methods, {name: own.references for name, own in found.items()}, AtTargets)
+    references = each_once([Reference("unpruned", inputs.unpruned), *turns], inputs.space)
     return references, {name: own.starts for name, own in found.items() if own.starts}
-
-
-def _in_turns(methods: Methods, found: Mapping[str, Found]) -> Iterator[Reference]:
-    for with_targets, names in groupby(methods, key=lambda name: isinstance(methods[name], AtTargets)):
-        lists = [found[name].references for name in names]
-        for turn in zip_longest(*lists) if with_targets else lists:
-            yield from (reference for reference in turn if reference is not None)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import ClassVar, Literal, Protocol, get_args
+from typing import Literal, get_args
 
 import torch
 
 from emoprune.contracts import Saliency
 from emoprune.errors import ContractError
 
-__all__ = ["Need", "ScoredLayer", "WeightSaliency", "needs_of", "scores_of"]
+__all__ = ["Need", "ScoredLayer", "needs_of", "scores_of"]
 
 Need = Literal["norms", "gradient"]  # what a saliency can ask to be measured on the calibration data
 
@@ -25,7 +25,7 @@ class ScoredLayer:
         weight: Without gradients, on the CPU; nothing of it may be changed. A linear layer's has shape (out, in), a
             convolution's (out, in of its group, ...), a transposed one's (in, out of its group, ...).
         generator: Where all randomness comes from.
-        measured: What the saliency asked for.
+        measured: What the saliency asked for, by a class attribute `needs = ("norms",)`.
     """
 
     path: str
@@ -47,12 +47,6 @@ class ScoredLayer:
         if need not in self.measured:
             raise ContractError(f"saliency: looks at a layer's {need} without saying so; put {need!r} into its `needs`")
         return self.measured[need]
-
-
-class WeightSaliency(Saliency[ScoredLayer, torch.Tensor], Protocol):
-    """Scores the weights of one layer, in their shape; it may say in `needs` what is to be measured for it."""
-
-    needs: ClassVar[tuple[Need, ...]]
 
 
 def needs_of(saliency: object) -> tuple[Need, ...]:

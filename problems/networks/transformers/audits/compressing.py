@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,15 +13,16 @@ from torch import nn
 from emoprune.problems.networks.transformers.anatomy.narrowing import Adjust
 from emoprune.problems.networks.transformers.anatomy.structure import BlockPlan
 from emoprune.problems.networks.transformers.export.folders import PackedLayer, own_state, serialised
-from emoprune.problems.networks.transformers.repair.adjusting import packed_layers, rounded
+from emoprune.problems.networks.transformers.repair.adjusting import packed_layers, rounding
 from emoprune.problems.networks.transformers.tasks.opening import Opened
-from emoprune.problems.networks.transformers.tasks.scoring import scores_of_model
 
 __all__ = ["Compressed", "Compressor"]
 
 ROUNDED = (8, 6, 4)  # bits
 RANKS = (75, 50, 25)  # percent of a layer's numbers that its two factors have
 MIXED = (8, 6)  # bits of pruned models
+
+Plans = Sequence[BlockPlan]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,15 +41,13 @@ class Compressor:
     Args:
         opened: The unpruned model and its data.
         adjust: What repairs narrowed layers, if anything does.
-        measure: What of the task is measured, less being better.
-        device: Where.
+        measured: Returns the quality of a model with some plans on the test part.
     """
 
-    def __init__(self, opened: Opened, adjust: Adjust | None, measure: str, device: str) -> None:
+    def __init__(self, opened: Opened, adjust: Adjust | None, measured: Callable[[Any, Plans], float]) -> None:
         self._opened = opened
         self._adjust = adjust
-        self._measure = measure
-        self._device = device
+        self._measured = measured
         self._whole = [opened.anatomy.whole(number) for number in range(len(opened.anatomy.blocks))]
 
     def unpruned(self) -> Compressed:
@@ -74,16 +73,9 @@ class Compressor:
     def _compressed(self, family: str, name: str, plans: Sequence[BlockPlan], bits: int) -> Compressed:
         """Return a narrowed and rounded model; its weights are packed as an export packs them."""
         coded = [replace(plan, bits=bits) for plan in plans]
-        blocks: Any = self._opened.task.model.get_submodule(self._opened.anatomy.path)
-
-        def adjust(number: int, plan: BlockPlan, tensors: Mapping[str, torch.Tensor]) -> Mapping[str, torch.Tensor]:
-            changed = dict(tensors) | dict(self._adjust(number, plan, tensors) if self._adjust else {})
-            anatomy = self._opened.anatomy.blocks[number]
-            return rounded(blocks[number], anatomy, plan, changed) if plan.bits != 32 else changed
-
-        model = self._opened.narrower(adjust).narrowed(coded)
+        model = self._opened.narrower(rounding(self._opened, self._adjust)).narrowed(coded)
         layers = packed_layers(self._opened, coded, self._adjust)
-        return Compressed(family, name, file_bytes(model, layers), self._quality(model))
+        return Compressed(family, name, file_bytes(model, layers), self._measured(model, coded))
 
     def low_rank(self) -> list[Compressed]:
         """Return the model with every weight of its layers as a product of two, by truncated singular values."""
@@ -99,7 +91,9 @@ class Compressor:
             size = len(
                 save({name: own.clone(memory_format=torch.contiguous_format) for name, own in (stored | parts).items()})
             )
-            found.append(Compressed("low rank", f"rank for {percent} % of each weight", size, self._quality(model)))
+            found.append(
+                Compressed("low rank", f"rank for {percent} % of each weight", size, self._measured(model, self._whole))
+            )
         return found
 
     def _factored(
@@ -120,10 +114,6 @@ class Compressor:
                     factors[f"{self._opened.anatomy.path}.{number}.{path}.weight"] = both
             tensors.append(own)
         return tensors, factors
-
-    def _quality(self, model: Any) -> float:
-        names = frozenset({self._measure})
-        return scores_of_model(self._opened, model, "test", names, device=self._device)[self._measure]
 
 
 def _always(tensors: Sequence[Mapping[str, torch.Tensor]]) -> Adjust:

@@ -5,22 +5,25 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
 from emoprune.contracts import AuditMethod, FloatArray
 from emoprune.errors import ConfigError
 from emoprune.problems.language.texts import SOURCE_TEXT
+from emoprune.problems.networks.evaluation.quality import Quality
 from emoprune.problems.networks.transformers.anatomy.narrowing import Adjust, Narrower
 from emoprune.problems.networks.transformers.anatomy.structure import BlockPlan
 from emoprune.problems.networks.transformers.criteria.contract import TransformerCriterion, TransformerEvidence
 from emoprune.problems.networks.transformers.data.batches import Batch
 from emoprune.problems.networks.transformers.genes import Orders
+from emoprune.problems.networks.transformers.measures import SeenTransformer
 from emoprune.problems.networks.transformers.prepare import orders_of
 from emoprune.problems.networks.transformers.running.runner import Runner
 from emoprune.problems.networks.transformers.tasks.opening import Opened, other_batches
 from emoprune.problems.networks.transformers.tasks.options import TransformerOptions
+from emoprune.problems.networks.transformers.tasks.scoring import scores_of_model
 
 __all__ = ["TransformerAudit", "TransformerFront"]
 
@@ -36,7 +39,8 @@ class TransformerFront:
         narrower: Cuts candidates out of the unpruned model, as they were measured.
         device: Where models and batches are put.
         options: Those of the problem that model and data come from.
-        measure: The first objective that says how good a model is; less is better.
+        quality: What says how good a model is: a measure with its name and its direction.
+        seen: Returns a model with some plans on some batches, as measures see it that run it themselves.
         seed: Where all randomness comes from.
         folder: Where what takes long may be kept, for an audit that is asked again.
         adjust: Returns what repairs narrowed layers, None if nothing does; may take a pass of the calibration batches.
@@ -51,7 +55,8 @@ class TransformerFront:
     narrower: Narrower
     device: str
     options: TransformerOptions
-    measure: str
+    quality: Quality
+    seen: Callable[[Any, Sequence[BlockPlan], Sequence[Batch]], SeenTransformer]
     seed: int
     folder: Path
     adjust: Callable[[], Adjust | None]
@@ -83,21 +88,28 @@ class TransformerFront:
         return orders_of(self.criterion(TransformerEvidence(self.opened.task, self.opened.anatomy, own, (), self.seed)))
 
     def values(self, part: str, batches: Sequence[Batch] | None = None) -> FloatArray:
-        """Return the measure of the unpruned model and then of each candidate, shape (1 + candidates,).
+        """Return the quality of the unpruned model and then of each candidate, shape (1 + candidates,).
 
         Args:
             part: search, select or test; any name with `batches`.
             batches: Other data than the part's own.
         """
         own = [batch.on(self.device) for batch in batches or self.opened.task.parts[part]]
+        whole = [self.opened.anatomy.whole(number) for number in range(len(self.opened.anatomy.blocks))]
+        name, models = self.quality.name, (whole, *self.plans.values())
+        if name not in self.opened.task.scored:
+            return np.array([self.quality.of(self.seen(self.narrower.narrowed(each), each, own)) for each in models])
         runner = Runner(self.narrower, {part: own}, self.options.cache_megabytes * 2**20)
         judge = self.opened.task.judge(self.narrower, {part: own})
-        whole = [self.opened.anatomy.whole(number) for number in range(len(self.opened.anatomy.blocks))]
-        values = [
-            judge.scores(runner.hidden(each, part), part, frozenset({self.measure}))[self.measure]
-            for each in (whole, *self.plans.values())
-        ]
-        return np.array(values)
+        return np.array([judge.scores(runner.hidden(each, part), part, frozenset({name}))[name] for each in models])
+
+    def value(self, model: Any, plans: Sequence[BlockPlan]) -> float:
+        """Return the quality of a model with these plans, as it is, on the test part."""
+        name = self.quality.name
+        if name in self.opened.task.scored:
+            return scores_of_model(self.opened, model, "test", frozenset({name}), device=self.device)[name]
+        batches = [batch.on(self.device) for batch in self.opened.task.parts["test"]]
+        return self.quality.of(self.seen(model, plans, batches))
 
 
 class TransformerAudit(AuditMethod[TransformerFront], Protocol):

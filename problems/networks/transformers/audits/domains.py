@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from emoprune.contracts import Audit, Finding, FloatArray, about
+from emoprune.contracts import Audit, Direction, Finding, FloatArray, about
+from emoprune.problems.networks.evaluation.quality import Quality
 from emoprune.problems.networks.statistics.correlations import kendall_tau
 from emoprune.problems.networks.statistics.intervals import bootstrapped
 from emoprune.problems.networks.transformers.audits.contract import TransformerFront
@@ -39,9 +40,9 @@ class Domains:
         """Return the rank correlation, and how much of the unpruned model's quality candidates keep elsewhere."""
         elsewhere = front.elsewhere(self.other_data)
         search, test = (front.values(part) for part in ("search", "test"))
-        ranking = ranking_finding(search[1:], test[1:], front.measure, np.random.default_rng(front.seed))
+        ranking = ranking_finding(search[1:], test[1:], front.quality.name, np.random.default_rng(front.seed))
         there = {name: front.values("other", batches) for name, batches in elsewhere.items()}
-        findings, rows = domain_findings(test, there, front.measure)
+        findings, rows = domain_findings(test, there, front.quality)
         return Audit([ranking, *findings], {"other data": rows} if rows else {})
 
 
@@ -61,23 +62,24 @@ def ranking_finding(search: FloatArray, test: FloatArray, measure: str, rng: np.
 
 
 def domain_findings(
-    own: FloatArray, others: Mapping[str, FloatArray], measure: str
+    own: FloatArray, others: Mapping[str, FloatArray], quality: Quality
 ) -> tuple[list[Finding], list[dict[str, str | float | int | None]]]:
     """Say how much of the unpruned model's quality candidates keep on other data, beside their own.
 
-    What is kept is the unpruned value over the candidate's own, 1 for no loss; for perplexity this is the geometric
-    mean of the probabilities of the next token, relative to the unpruned model's.
+    What is kept is the unpruned value over the candidate's own, or the other way round where more is better, 1 for no
+    loss; for perplexity this is the geometric mean of the probabilities of the next token, relative to the unpruned
+    model's.
 
     Args:
-        own: The measure on the test part, of the unpruned model and then of each candidate, shape (1 + candidates,).
+        own: The quality on the test part, of the unpruned model and then of each candidate, shape (1 + candidates,).
         others: The same on other texts.
-        measure: Its name, less being better.
+        quality: Its name and its direction.
     """
     findings: list[Finding] = []
     rows: list[dict[str, str | float | int | None]] = []
-    kept_here = _kept(own)
+    measure, kept_here = quality.name, _kept(own, quality)
     for name, values in others.items():
-        kept = _kept(values)
+        kept = _kept(values, quality)
         gaps = kept_here - kept
         gap = float(gaps.mean())
         alarm = gap > GAP
@@ -101,5 +103,7 @@ def domain_findings(
     return findings, rows
 
 
-def _kept(values: FloatArray) -> FloatArray:
+def _kept(values: FloatArray, quality: Quality) -> FloatArray:
+    if quality.measure.direction is Direction.MAXIMISE:
+        return np.asarray(values[1:] / np.maximum(values[0], 1e-12))
     return np.asarray(values[0] / np.maximum(values[1:], 1e-12))

@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 
 from emoprune import plugins
-from emoprune.contracts import FloatArray, MeasuredErrors, Reference, Starts
+from emoprune.contracts import MeasuredErrors, Reference, Starts
 from emoprune.errors import ContractError
 from emoprune.problems.storage.found_references import Methods, picked_by
 from emoprune.problems.storage.kept import kept_json
 from emoprune.problems.storage.kept_references import REFERENCES, as_json, from_json
 from emoprune.space import IntArray, Space
 
-__all__ = ["KeptReferences", "measured_errors"]
+__all__ = ["KeptReferences"]
 
 First = tuple[tuple[Reference, ...], Mapping[str, Starts]]  # and what is to be measured for more, by method
 
@@ -62,9 +62,3 @@ class KeptReferences:
     def picked(self, inputs: Callable[[], Any], measured: MeasuredErrors) -> list[Reference]:
         """Return more references, from the errors of the starts; `inputs` returns what methods look at."""
         return picked_by(self.methods, inputs(), self._starts, measured) if self._starts else []
-
-
-def measured_errors(space: Space, genomes: IntArray, errors: FloatArray) -> MeasuredErrors:
-    """Return what looks up the error of genomes among those measured, (n, genes) and (n,), NaN where none was."""
-    known = dict(zip(space.keys(genomes), np.nan_to_num(errors, nan=np.inf).tolist(), strict=True))
-    return lambda wanted: np.array([known.get(key, np.inf) for key in space.keys(wanted)])

@@ -3,28 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, get_args
+from typing import Any
 
 import torch
 from torch import nn
 
-from emoprune.errors import ConfigError
+from emoprune.errors import ContractError
 from emoprune.problems.networks.layers.treatments.bits import Rounding
 from emoprune.problems.networks.transformers.anatomy.narrowing import Adjust
 from emoprune.problems.networks.transformers.anatomy.structure import Block, BlockPlan
 from emoprune.problems.networks.transformers.cost import linear_part
-from emoprune.problems.networks.transformers.criteria.contract import TransformerEvidence
-from emoprune.problems.networks.transformers.criteria.statistics import places_of
-from emoprune.problems.networks.transformers.data.batches import CALIBRATION
 from emoprune.problems.networks.transformers.export.folders import PackedLayer
-from emoprune.problems.networks.transformers.genes import Orders
-from emoprune.problems.networks.transformers.repair.least_squares import Repairer, grams_of
-from emoprune.problems.networks.transformers.repair.nested import NestedRepairer
+from emoprune.problems.networks.transformers.repair.contract import RepairInputs, TransformerCompensation
 from emoprune.problems.networks.transformers.tasks.opening import Opened
 
-__all__ = ["Repair", "adjusting", "checked_bits", "packed_layers", "rounded"]
-
-Repair = Literal["none", "least-squares"]
+__all__ = ["checked_bits", "packed_layers", "repairing", "rounding"]
 
 
 def checked_bits(bits: Sequence[int]) -> tuple[int, ...]:
@@ -36,57 +29,51 @@ def checked_bits(bits: Sequence[int]) -> tuple[int, ...]:
     return Rounding.of(bits).bits if bits else ()
 
 
-def adjusting(opened: Opened, repair: str, bits: Sequence[int], orders: Orders | None = None) -> Adjust | None:
-    """Return what adjusts narrowed layers; the calibration batches go through the unpruned model once, if it repairs.
-
-    Args:
-        opened: The unpruned model and its data.
-        repair: none or least-squares.
-        bits: The numbers of bits that there are to choose from, if any.
-        orders: The units of each group, if all plans keep the first ones: their repair is faster.
-
-    Raises:
-        ConfigError: There is no such repair.
-    """
-    if repair not in get_args(Repair):
-        raise ConfigError(f"repair: expected {' or '.join(get_args(Repair))}, found {repair!r}")
-    repairer = _repairer(opened, orders) if repair == "least-squares" else None
-    if repairer is None and not bits:
-        return None
-    blocks: Any = opened.task.model.get_submodule(opened.anatomy.path)
+def repairing(compensation: TransformerCompensation, inputs: RepairInputs) -> Adjust:
+    """Return what repairs narrowed layers; it raises a ContractError where its tensors are none of a layer's."""
+    repaired, model, path = compensation(inputs), inputs.evidence.model, inputs.evidence.structure.path
 
     def adjust(number: int, plan: BlockPlan, tensors: Mapping[str, torch.Tensor]) -> Mapping[str, torch.Tensor]:
-        changed = dict(tensors) | (repairer(number, plan, tensors) if repairer else {})
-        anatomy = opened.anatomy.blocks[number]
-        return rounded(blocks[number], anatomy, plan, changed) if bits and plan.bits != 32 else changed
+        changed = repaired(number, plan, tensors)
+        _check(changed, {**dict(model.get_submodule(f"{path}.{number}").named_parameters()), **tensors}, number)
+        return changed
 
     return adjust
 
 
-def _repairer(opened: Opened, orders: Orders | None) -> Repairer | NestedRepairer:
-    evidence = TransformerEvidence(opened.task, opened.anatomy, opened.task.parts[CALIBRATION], (), 0)
-    weights = {
-        place.path: opened.task.model.get_submodule(place.path).weight.detach() for place in places_of(opened.anatomy)
-    }
-    grams = grams_of(evidence)
-    if orders is None:
-        return Repairer(opened.anatomy, grams, weights)
-    return NestedRepairer(opened.anatomy, grams, weights, orders)
+def _check(changed: Mapping[str, torch.Tensor], there: Mapping[str, torch.Tensor], number: int) -> None:
+    for name, tensor in changed.items():
+        if name not in there:
+            raise ContractError(f"repair: layer {number}: expected tensors of {', '.join(there)}, found {name!r}")
+        if tensor.shape != there[name].shape:
+            expected, found = (tuple(own.shape) for own in (there[name], tensor))
+            raise ContractError(f"repair: layer {number}: {name}: expected the shape {expected}, found {found}")
 
 
-def rounded(
+def rounding(opened: Opened, repaired: Adjust | None) -> Adjust:
+    """Return what repairs narrowed layers, if anything does, and then rounds them to their plans' bits."""
+    blocks: Any = opened.task.model.get_submodule(opened.anatomy.path)
+
+    def adjust(number: int, plan: BlockPlan, tensors: Mapping[str, torch.Tensor]) -> Mapping[str, torch.Tensor]:
+        changed = {**tensors, **(repaired(number, plan, tensors) if repaired is not None else {})}
+        return changed if plan.bits == 32 else _rounded(blocks[number], opened.anatomy.blocks[number], plan, changed)
+
+    return adjust
+
+
+def _rounded(
     block: nn.Module, anatomy: Block, plan: BlockPlan, tensors: Mapping[str, torch.Tensor]
 ) -> dict[str, torch.Tensor]:
     """Return the tensors of a layer with all weights of its linear layers rounded to the plan's bits."""
     made, own = dict(tensors), anatomy.attention
-    rounding = Rounding((plan.bits, 32))
+    coded = Rounding((plan.bits, 32))
     gone = () if len(plan.heads) else (own.query, own.key, own.value)
     for path, module in block.named_modules():
         if isinstance(module, nn.Linear) and path not in gone:
             name = f"{path}.weight"
             weight = made.get(name, module.weight.detach())
             if weight.numel():
-                made[name] = rounding.treated(linear_part(path), weight, torch.empty(0), 0)
+                made[name] = coded.treated(linear_part(path), weight, torch.empty(0), 0)
     return made
 
 

@@ -11,7 +11,7 @@ import torch
 from emoprune.problems.networks.transformers.anatomy.structure import Anatomy, BlockPlan
 from emoprune.problems.networks.transformers.criteria.statistics import Place, places_of
 from emoprune.problems.networks.transformers.genes import Orders
-from emoprune.problems.networks.transformers.repair.least_squares import RIDGE, kept_channels
+from emoprune.problems.networks.transformers.repair.direct import RIDGE, kept_channels
 from emoprune.space import IntArray
 
 __all__ = ["NestedRepairer"]
@@ -44,17 +44,24 @@ class NestedRepairer:
         grams: As `grams_of` returns them; given away piece by piece, because a factor takes its place.
         weights: The unpruned output projections' weights by path.
         orders: The units of each group, the most important first.
+        ridge: What is added to the diagonals, as a share of their mean.
     """
 
     def __init__(
-        self, anatomy: Anatomy, grams: dict[str, torch.Tensor], weights: Mapping[str, torch.Tensor], orders: Orders
+        self,
+        anatomy: Anatomy,
+        grams: dict[str, torch.Tensor],
+        weights: Mapping[str, torch.Tensor],
+        orders: Orders,
+        ridge: float = RIDGE,
     ) -> None:
         self._anatomy = anatomy
         self._weights = weights
         self._factors: dict[str, _Factor] = {}
         for place in places_of(anatomy):
             if place.path in grams:
-                found = _factor(grams.pop(place.path), weights[place.path], _channels(place, orders[place.group]))
+                order = _channels(place, orders[place.group])
+                found = _factor(grams.pop(place.path), weights[place.path], order, ridge)
                 if found is not None:
                     self._factors[place.path] = found
 
@@ -73,9 +80,9 @@ def _channels(place: Place, order: IntArray) -> torch.Tensor:
     return torch.from_numpy((own[:, np.newaxis] * place.width + np.arange(place.width)).reshape(-1))
 
 
-def _factor(gram: torch.Tensor, weight: torch.Tensor, order: torch.Tensor) -> _Factor | None:
+def _factor(gram: torch.Tensor, weight: torch.Tensor, order: torch.Tensor, ridge: float) -> _Factor | None:
     inner = gram[order][:, order]
-    inner.diagonal().add_(RIDGE * gram.diagonal().mean().clamp(min=1e-12))
+    inner.diagonal().add_(ridge * gram.diagonal().mean().clamp(min=1e-12))
     lower, failed = torch.linalg.cholesky_ex(inner)
     if int(failed):
         return None

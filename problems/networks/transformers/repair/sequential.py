@@ -13,7 +13,7 @@ from torch import nn
 from emoprune.problems.networks.transformers.anatomy.narrowing import Narrower
 from emoprune.problems.networks.transformers.anatomy.structure import Block, BlockPlan
 from emoprune.problems.networks.transformers.data.batches import CALIBRATION
-from emoprune.problems.networks.transformers.repair.least_squares import RIDGE
+from emoprune.problems.networks.transformers.repair.direct import RIDGE
 from emoprune.problems.networks.transformers.running.passing import Calls, calls_of
 from emoprune.problems.networks.transformers.tasks.opening import Opened
 

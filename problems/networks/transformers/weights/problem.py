@@ -63,6 +63,10 @@ class LayerProblem(TransformerProblem):
         """Return a genome's levels by layer of the stack."""
         return self._genes.plans(genome)
 
+    @property
+    def _whole(self) -> list[BlockPlan]:
+        return self.plans(self.space.full)
+
     def counted(self, plans: Sequence[BlockPlan]) -> dict[str, float]:
         """Return macs and parameters that are not zero, and the bytes of the packed weights."""
         levels = self._genes.decoded(list(plans))

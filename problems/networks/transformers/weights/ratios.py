@@ -9,8 +9,8 @@ from typing import Annotated, Any, ClassVar
 import torch
 
 from emoprune import plugins
-from emoprune.contracts import Recovered, about
-from emoprune.problems.networks.layers.saliencies.contract import Need, ScoredLayer, WeightSaliency, needs_of, scores_of
+from emoprune.contracts import Recovered, Saliency, about
+from emoprune.problems.networks.layers.saliencies.contract import Need, ScoredLayer, needs_of, scores_of
 from emoprune.problems.networks.layers.treatments.contract import Treatment
 from emoprune.problems.networks.layers.treatments.levels import LayerLevels
 from emoprune.problems.networks.layers.treatments.patterns import Patterns
@@ -46,7 +46,7 @@ class TransformerWeightRatios(LayerProblem):
 
     def __init__(self, **given: Any) -> None:
         own = TransformerWeightRatioOptions(**given)
-        self._saliency: WeightSaliency = plugins.method("saliency", own.saliency, own.problem)
+        self._saliency: Saliency[ScoredLayer, torch.Tensor] = plugins.method("saliency", own.saliency, own.problem)
         treatment: Treatment = WeightShares.of(own.shares) if own.pattern == "unstructured" else Patterns(own.m)
         super().__init__(own, treatment, "parameters")
         self._measured: dict[Need, dict[str, torch.Tensor]] = {}

@@ -1,4 +1,4 @@
-"""The conformance checks of criteria, both ways: each broken promise fails its own check, and the samples are sound."""
+"""The checks of criteria, both ways: each broken promise is named, and the samples are sound."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from emoprune.problems.networks.calibration.activations import activations_of
 from emoprune.problems.networks.calibration.evidence import Evidence, Scores
 from emoprune.problems.networks.calibration.gradients import gate_gradients_of
 from emoprune.problems.networks.calibration.remembering import digest_of
-from emoprune.problems.networks.criteria.conformance import CriterionConformance
-from emoprune.problems.networks.criteria.conformance_samples import sample_evidences
-from emoprune.problems.networks.criteria.contract import Criterion
+from emoprune.problems.networks.criteria.checks import check_criterion
 from emoprune.problems.networks.criteria.next_layer import NextLayerReconstruction
 from emoprune.problems.networks.criteria.norms import L1
+from emoprune.problems.networks.criteria.samples import sample_evidences
 from emoprune.problems.networks.evaluation.scoring import LoadedImages
+from emoprune.testing import conformance
 
 
 class Honest:
@@ -130,68 +130,50 @@ class Placed(Honest):
         return [own + np.arange(len(own)) for own in super().__call__(evidence)]
 
 
-BROKEN: list[tuple[Callable[[], Honest], str, str]] = [
-    (Nowhere, "test_it_stands_in_a_taxonomy", "expected a leaf.*found None"),
-    (Familyless, "test_it_stands_in_a_taxonomy", "expected a leaf.*found norms"),
-    (TooFew, "test_every_unit_of_every_group_has_a_finite_score", "expected scores of shapes"),
-    (Halved, "test_every_unit_of_every_group_has_a_finite_score", "expected arrays of float64"),
-    (Infinite, "test_every_unit_of_every_group_has_a_finite_score", r"others in groups \[1\]"),
-    (Unseeded, "test_the_same_evidence_gives_the_same_scores", "expected equal scores from equal evidence"),
-    (Global, "test_the_same_evidence_gives_the_same_scores", "global generators"),
-    (Legacy, "test_the_same_evidence_gives_the_same_scores", "global generators"),
-    (Hooking, "test_the_evidence_is_left_as_it_was", "head _forward_hooks"),
-    (Training, "test_the_evidence_is_left_as_it_was", "hidden trains"),
-    (Wanting, "test_the_evidence_is_left_as_it_was", "wants gradients"),
-    (Leaving, "test_the_evidence_is_left_as_it_was", "has a gradient"),
-    (Zeroing, "test_the_evidence_is_left_as_it_was", r"changed: \['head.weight'\]"),
-    (Replacing, "test_the_evidence_is_left_as_it_was", "head.weight itself"),
-    (Normalising, "test_the_evidence_is_left_as_it_was", "images and labels"),
-    (FirstBatch, "test_the_order_of_the_batches_does_not_matter", "batches come in another order"),
-    (Placed, "test_scores_go_with_their_units", "change places with their units"),
+BROKEN: list[tuple[Callable[[], Honest], str]] = [
+    (Nowhere, "expected a leaf.*found None"),
+    (Familyless, "expected a leaf.*found norms"),
+    (TooFew, "expected scores of shapes"),
+    (Halved, "expected arrays of float64"),
+    (Infinite, r"others in groups \[1\]"),
+    (Unseeded, "expected equal scores from equal evidence"),
+    (Global, "global generators"),
+    (Legacy, "global generators"),
+    (Hooking, "head _forward_hooks"),
+    (Training, "hidden trains"),
+    (Wanting, "wants gradients"),
+    (Leaving, "has a gradient"),
+    (Zeroing, r"changed: \['head.weight'\]"),
+    (Replacing, "head.weight itself"),
+    (Normalising, "what it is calibrated on left as it was"),
+    (FirstBatch, "batches come in another order"),
+    (Placed, "change places with their units"),
 ]
 
 
-def conformance_of(make: Callable[[], Criterion]) -> CriterionConformance:
-    class Checks(CriterionConformance):
-        def criterion(self) -> Criterion:
-            return make()
-
-    return Checks()
+def test_an_honest_criterion_passes() -> None:
+    check_criterion(Honest)
 
 
-CHECKS = sorted(name for name in vars(CriterionConformance) if name.startswith("test_"))
-
-
-@pytest.mark.parametrize("check", CHECKS)
-def test_an_honest_criterion_passes(check: str) -> None:
-    getattr(conformance_of(Honest), check)()
-
-
-@pytest.mark.parametrize(("broken", "check", "words"), BROKEN, ids=[case[0].__name__ for case in BROKEN])
+@pytest.mark.parametrize(("broken", "words"), BROKEN, ids=[case[0].__name__ for case in BROKEN])
 @pytest.mark.filterwarnings("ignore:divide by zero")
-def test_a_broken_promise_is_named_by_its_own_check(broken: Callable[[], Honest], check: str, words: str) -> None:
+def test_a_broken_promise_is_named(broken: Callable[[], Honest], words: str) -> None:
     with pytest.raises(ContractError, match=words):
-        getattr(conformance_of(broken), check)()
+        check_criterion(broken)
 
 
-def test_every_check_is_failed_by_one_of_the_broken_criteria() -> None:
-    assert {check for _, check, _ in BROKEN} == set(CHECKS)
+def test_a_criterion_may_say_that_it_is_blind_that_the_order_matters_and_how_much_it_rounds() -> None:
+    check_criterion(Placed, blind=True)
+    check_criterion(FirstBatch, ordered=True)
+    check_criterion(FirstBatch, tolerance=10.0)
 
 
-def test_a_criterion_may_say_that_it_is_blind_or_that_the_order_matters() -> None:
-    class Checks(CriterionConformance):
-        blind, ordered = True, True
-
-        def criterion(self) -> Criterion:
-            return FirstBatch()
-
-    Checks().test_the_order_of_the_batches_does_not_matter()
-    Checks().test_scores_go_with_their_units()
-
-
-def test_a_conformance_without_a_criterion_says_what_to_override() -> None:
-    with pytest.raises(NotImplementedError, match=r"override criterion\(self\)"):
-        CriterionConformance().test_it_stands_in_a_taxonomy()
+@pytest.mark.parametrize("problem", ["channels", "subnetworks"])
+def test_the_conformance_of_a_criterion_asks_for_it(problem: str) -> None:
+    check = "test_it_scores_every_unit_by_its_evidence_and_leaves_it_alone"
+    with pytest.raises(ContractError, match="change places with their units"):
+        getattr(conformance("criterion", Placed, problem)(), check)()
+    getattr(conformance("criterion", Placed, problem, blind=True)(), check)()
 
 
 def test_the_samples_can_be_sliced_and_hold_what_they_promise() -> None:

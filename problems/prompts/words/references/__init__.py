@@ -1,0 +1,1 @@
+"""Prompts of words that a user would have picked without a search: one small file per method."""

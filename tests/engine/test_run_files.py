@@ -1,0 +1,208 @@
+"""A run's files through damage, kills and edits: what is noticed, what is removed, and from where a run goes on."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+import emoprune
+from emoprune.doctor.checks import Health
+from emoprune.doctor.run_files import check_run
+from emoprune.errors import ConfigError, RunCorrupt, StorageError
+from emoprune.records import State
+from emoprune.report.page import write_page
+from emoprune.run import Run
+from emoprune.storage import Journal, read_checked, unfinished, write_checked
+
+RAN = ["worker", "seconds", "attempts"]
+NOBODY = 2**22 + 1  # beyond the largest number of a process
+
+
+def config(**search: Any) -> dict[str, Any]:
+    return {
+        "problem": {"name": "problems_for_tests:Knapsack12", "noise": 0.02},
+        "search": {"population": 10, "generations": 6, "seed": 3, **search},
+        "evaluation": {"backend": "serial"},
+    }
+
+
+def finished(runs: Path, name: str, settings: Mapping[str, Any] | None = None) -> Run:
+    searching = emoprune.search(settings or config(), runs=runs, name=name)
+    list(searching)
+    return searching.run
+
+
+def altered(path: Path, pattern: str, new: str) -> None:
+    before = path.read_text()
+    path.write_text(re.sub(pattern, new, before, count=1))
+    assert path.read_text() != before
+
+
+TEST = '"split":"test","status":"ok","values":{"loss":'
+REPORTED = [
+    ("remeasured.jsonl", f"{re.escape(TEST)}[^,]*", f"{TEST}-50"),
+    ("history.jsonl", r'"loss":[^,]*', '"loss":-50'),
+    ("generations.jsonl", r'"hypervolume":[^,]*', '"hypervolume":-50'),
+    ("manifest.json", r'"candidate": 1', '"candidate": 7'),
+    ("manifest.json", r'"worst": 1.0', '"worst": 2.0'),
+    ("descriptions.json", r'"items": \d+', '"items": 50'),
+    ("status.json", r'"evaluated": \d+', '"evaluated": 50'),
+    ("pareto.csv", r"(?m)^(\d+),unpruned,", r"5\1,unpruned,"),
+]
+
+
+@pytest.mark.parametrize(("name", "before", "after"), REPORTED)
+def test_a_number_that_was_altered_is_found_and_not_shown(tmp_path: Path, name: str, before: str, after: str) -> None:
+    run = finished(tmp_path, "r")
+    altered(run.path / name, before, after)
+    wrong = [check for check in check_run(run.path) if check.health is Health.FAIL]
+    assert any(name in check.found and "altered" in check.found for check in wrong)
+    with pytest.raises(RunCorrupt, match=rf"{name}.* altered"):
+        shown(run, name)
+
+
+def shown(run: Run, name: str) -> None:
+    if name == "pareto.csv":  # which is made from the others, and read by nobody here
+        raise RunCorrupt(f"{name} was altered")
+    if name == "status.json":
+        _ = run.progress
+    opened = emoprune.open_run(run.path)
+    _ = opened.pareto
+    write_page(opened, run.path / "report.html")
+
+
+def test_a_line_of_brackets_names_file_and_line(tmp_path: Path) -> None:
+    run = finished(tmp_path, "r")
+    path = run.path / "history.jsonl"
+    lines = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join([*lines[:4], b"[" * 200_000 + b"\n", *lines[5:]]))
+    with pytest.raises(RunCorrupt, match=r"history\.jsonl:5: .*nested too deeply.*emoprune doctor RUN --repair"):
+        _ = run.history
+
+
+def test_a_key_that_has_another_name_is_named(tmp_path: Path) -> None:
+    run = finished(tmp_path, "r")
+    path = run.path / "generations.jsonl"
+    plain = [json.loads(line) for line in path.read_bytes().splitlines()]
+    plain[2]["evaluatedx"] = plain[2].pop("evaluated")
+    with Journal(path.with_name("new")) as journal:
+        journal.append([{key: value for key, value in line.items() if key != "checksum"} for line in plain])
+    path.with_name("new").replace(path)
+    with pytest.raises(RunCorrupt, match=r"generations\.jsonl:3: evaluated: expected this key, found .*doctor"):
+        _ = run.generations
+
+
+def test_a_history_that_lost_a_line_in_its_middle_is_not_shown(tmp_path: Path) -> None:
+    run = finished(tmp_path, "r")
+    path = run.path / "history.jsonl"
+    lines = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join([*lines[:4], *lines[5:]]))
+    with pytest.raises(RunCorrupt, match=r"its generations count 60 candidates, it holds 59 of them; .*--repair"):
+        _ = run.pareto
+
+
+@pytest.mark.parametrize("moved", [False, True])
+def test_a_run_whose_folder_goes_away_ends_with_what_to_do(tmp_path: Path, moved: bool) -> None:
+    searching = emoprune.search(config(generations=50), runs=tmp_path, name="r")
+
+    def all_of_it() -> None:
+        for generation in searching:
+            if generation.index == 1 and moved:
+                searching.run.path.rename(tmp_path / "elsewhere")
+            elif generation.index == 1:
+                shutil.rmtree(searching.run.path)
+
+    with pytest.raises(StorageError, match=r"gone.*put it back and resume the run with `emoprune resume`, or begin"):
+        all_of_it()
+    if moved:
+        (tmp_path / "elsewhere").rename(tmp_path / "r")
+        list(emoprune.resume(tmp_path / "r", overrides=["search.generations=50"]))
+        assert Run(tmp_path / "r").progress.state is State.FINISHED
+
+
+def test_a_resume_says_that_an_edited_config_is_not_what_it_goes_by(tmp_path: Path) -> None:
+    run = finished(tmp_path, "r")
+    path = run.path / "config.yaml"
+    path.write_text(f"# a remark\n{path.read_text()}")
+    list(emoprune.resume(run))
+    path.write_text(path.read_text().replace("generations: 6", "generations: 9"))
+    with pytest.raises(ConfigError, match=r"config\.yaml was edited, but a resume goes by config\.resolved.*--set K"):
+        emoprune.resume(run)
+    path.unlink()
+    assert len(list(emoprune.resume(run, overrides=["search.generations=7"]))) == 1
+
+
+def test_an_altered_resolved_config_is_refused_by_every_reader(tmp_path: Path) -> None:
+    run = finished(tmp_path, "r")
+    path = run.path / "config.resolved.json"
+    altered(path, '"seed": 3', '"seed": 4')
+    with pytest.raises(RunCorrupt, match=r"config\.resolved\.json: the file was altered.*--set KEY=VALUE"):
+        emoprune.resume(run)
+    with pytest.raises(RunCorrupt, match=r"config\.resolved\.json"):
+        _ = run.pareto
+
+
+def test_what_killed_processes_left_beside_and_in_runs_is_removed_by_the_next_run_and_nothing_else(
+    tmp_path: Path,
+) -> None:
+    finished(tmp_path, "r")
+    mine, lost = unfinished(tmp_path / "x", "partial"), unfinished(tmp_path / "y", "partial")
+    lost = lost.with_name(lost.name.replace(f"-{os.getpid()}-", f"-{NOBODY}-"))
+    old = tmp_path / ".z.0badcafe.partial"  # as an earlier version named them
+    recent = tmp_path / ".w.0badcafe.partial"
+    inside = tmp_path / "r" / "recovered" / lost.name
+    for folder in (mine, lost, old, recent, inside):
+        folder.mkdir(parents=True)
+    os.utime(old, (0, 0))
+    list(emoprune.resume(tmp_path / "r"))
+    assert mine.is_dir()
+    assert recent.is_dir()
+    assert not lost.exists()
+    assert not old.exists()
+    assert not inside.exists()
+    finished(tmp_path, "s")
+    assert mine.is_dir()
+
+
+def test_a_checkpoint_that_a_kill_left_too_many_is_removed_by_the_next_resume(tmp_path: Path) -> None:
+    run = finished(tmp_path, "r")
+    folder = run.path / "checkpoints"
+    before = sorted(path.name for path in folder.iterdir())
+    assert len(before) == 3
+    shutil.copy(folder / before[0], folder / "gen-00000.json")
+    list(emoprune.resume(run))
+    assert sorted(path.name for path in folder.iterdir()) == before
+
+
+@pytest.mark.parametrize("damage", ["checksum", "missing key", "1e999", "another state"])
+def test_whatever_is_wrong_with_a_checkpoint_the_one_before_is_used_and_both_are_named(
+    tmp_path: Path, damage: str
+) -> None:
+    whole = finished(tmp_path, "whole", config(generations=8))
+    run = finished(tmp_path, "r", config(generations=5))
+    newest = max((run.path / "checkpoints").iterdir())
+    body = read_checked(newest)
+    if damage == "missing key":
+        del body["evolution"]["rng"]
+    elif damage == "another state":
+        body["evolution"]["state"] = {"ids": [1, 2]}
+    write_checked(newest, body)
+    text = newest.read_text()
+    if damage == "1e999":
+        newest.write_text(re.sub(r'"hypervolume":[\d.]+', '"hypervolume":1e999', text))
+    elif damage == "checksum":
+        newest.write_text(re.sub(r'"hypervolume":[\d.]+', '"hypervolume":1.0', text))
+    searching = emoprune.resume(run, overrides=["search.generations=8"])
+    list(searching)
+    said = " ".join(searching.warnings)
+    assert f"checkpoint {newest.name} is damaged" in said
+    assert f"goes on from checkpoint gen-00003.json instead of {newest.name}" in said
+    pd.testing.assert_frame_equal(whole.history.drop(columns=RAN), searching.run.history.drop(columns=RAN))

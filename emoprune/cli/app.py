@@ -159,7 +159,7 @@ def resume(
 
 
 def _overrides(
-    given: Sequence[str] | None, workers: int | None, address: str | None, backend: Backend | None
+    given: Sequence[str] | None, workers: str | None, address: str | None, backend: Backend | None
 ) -> list[str]:
     """Return the overrides with the short options written out after them."""
     short = {"workers": workers, "address": None if address is None else json.dumps(address), "backend": backend}

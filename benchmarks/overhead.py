@@ -98,7 +98,8 @@ def ours(cell: Cell, folder: Path) -> dict[str, float]:
     """Search, and return the seconds inside the recorder and the bytes it left."""
     manifest: dict[str, Any] = {"problem": "kept-and-lost", "seed": 0, "environment": environment()}
     manifest |= {"references": [], "reference_point": None, "sessions": []}
-    recorder = TimedRecorder.create(folder, "run", "run", manifest=manifest, files={"config.resolved.json": "{}"})
+    resolved = json.dumps({"problem": {"name": "kept-and-lost"}, "search": {}})
+    recorder = TimedRecorder.create(folder, "run", "run", manifest=manifest, files={"config.resolved.json": resolved})
     settings = SearchSettings(population=cell.population, generations=cell.turns)
     for _ in generations(recorder, Pruning(KeptAndLost(GENES)), settings):
         pass

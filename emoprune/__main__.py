@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import signal
 import sys
-import traceback
-from pathlib import Path
+from collections.abc import Iterator
+from types import FrameType
 from typing import TextIO
 
-from emoprune.cli.app import NOBODY_READS, app
-from emoprune.errors import EmopruneError, StorageError
-
 __all__ = ["main"]
+
+INTERRUPTED = 130
 
 
 def main() -> None:
@@ -27,23 +28,46 @@ def main() -> None:
 
 
 def _nowhere() -> TextIO:
-    return Path(os.devnull).open("w", encoding="utf-8")
+    return open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123  # pathlib is not imported yet; before anything is imported, and for good
 
 
 def _run() -> int:
     try:
+        with _no_traceback():
+            from emoprune.cli.app import app
         app(prog_name="emoprune")
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else 0
+    except KeyboardInterrupt:
+        return INTERRUPTED
     except Exception as error:  # the last resort of the program: nobody above could handle it
         _explain(error)
         return _code(error)
     return 0
 
 
+@contextlib.contextmanager
+def _no_traceback() -> Iterator[None]:
+    """Let Ctrl-C end the process without a word: while its code is imported there is nothing to be told or kept."""
+    if signal.getsignal(signal.SIGINT) is not signal.default_int_handler:  # as a shell has it for what it runs behind
+        yield
+        return
+    signal.signal(signal.SIGINT, _leave)
+    yield
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def _leave(_number: int, _frame: FrameType | None) -> None:
+    os._exit(INTERRUPTED)
+
+
 def _explain(error: Exception) -> None:
     """Write one paragraph to standard error, and the traceback if it was asked for."""
+    from emoprune.errors import EmopruneError, StorageError
+
     if "--debug" in sys.argv or os.environ.get("EMOPRUNE_DEBUG"):
+        import traceback  # not needed as long as all goes well
+
         traceback.print_exception(error)
     if isinstance(error, EmopruneError):
         text = str(error)
@@ -60,6 +84,8 @@ def _explain(error: Exception) -> None:
 
 
 def _code(error: Exception) -> int:
+    from emoprune.errors import EmopruneError, StorageError
+
     if isinstance(error, EmopruneError):
         return error.exit_code
     from emoprune.storage import OF_THE_DISK  # `emoprune --help` does without
@@ -72,6 +98,8 @@ def _flushed(code: int) -> int:
     try:
         sys.stdout.flush()
     except BrokenPipeError:
+        from emoprune.cli.app import NOBODY_READS
+
         _silence(sys.stdout)
         return NOBODY_READS
     except OSError as error:

@@ -159,7 +159,7 @@ def resume(
 
 
 def _overrides(
-    given: Sequence[str] | None, workers: int | None, address: str | None, backend: Backend | None
+    given: Sequence[str] | None, workers: str | None, address: str | None, backend: Backend | None
 ) -> list[str]:
     """Return the overrides with the short options written out after them."""
     short = {"workers": workers, "address": None if address is None else json.dumps(address), "backend": backend}
@@ -364,7 +364,9 @@ def list_(
     serves: Annotated[
         str | None, typer.Option(metavar="PROBLEM", help="Methods that this problem can ask for.")
     ] = None,
-    paper: Annotated[str | None, typer.Option(metavar="ID", help="Methods of a paper, by its arXiv id.")] = None,
+    paper: Annotated[
+        str | None, typer.Option(metavar="ID", help="Methods of a paper, by its arXiv id or title.")
+    ] = None,
     markdown: Annotated[bool, typer.Option("--markdown", help="Methods as a page of tables.")] = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -382,7 +384,7 @@ def list_(
         output.menu(methods.menu(wanted))
         return
     if kind is Kind.METHODS:
-        found = methods.methods(wanted)
+        found = methods.plain(wanted)
     else:
         found = catalogue.overview(runs) if kind is None else catalogue.details(kind.value, runs)
     output.show("list", found, as_json=as_json)

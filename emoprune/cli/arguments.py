@@ -91,7 +91,10 @@ DeviceOption = Annotated[Device, typer.Option(help="What to compute on.")]
 CandidateArgument = Annotated[
     str, typer.Argument(metavar="CANDIDATE", help="A candidate's number, a reference's name, or 'knee'.")
 ]
-WorkersOption = Annotated[int | None, typer.Option(min=1, help="How many workers: --set evaluation.workers=N.")]
+WorkersOption = Annotated[
+    str | None,
+    typer.Option(metavar="N", help="How many workers, or auto for as many as fit: --set evaluation.workers=N."),
+]
 AddressOption = Annotated[str | None, typer.Option(help="A Ray cluster to join: --set evaluation.address=A.")]
 BackendOption = Annotated[Backend | None, typer.Option(help="Where to evaluate: --set evaluation.backend=B.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Write JSON for scripts; every object has a 'schema'.")]

@@ -11,6 +11,7 @@ import os
 import shlex
 import signal
 import sys
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -31,6 +32,7 @@ from emoprune.run import Run
 __all__ = ["NOTICE", "follow", "notes_on"]
 
 NOTICE = "stopping after the evaluations under way; press again to stop now"
+GRACE = 10.0  # seconds that evaluations under way have to end after SIGTERM or SIGHUP, which nobody sends twice by hand
 _EXIT_CODES = {None: 0, signal.SIGHUP: 129, signal.SIGINT: 130, signal.SIGTERM: 143}
 _FINAL = (EvaluationsFailed, RunCorrupt, ConfigError)  # what a resume would not mend
 
@@ -76,6 +78,8 @@ class _Stopping:
     """While it is entered, the first SIGINT or SIGTERM asks the search to stop, and the second interrupts it.
 
     So does the first one where nothing is under way that would be lost: while a problem prepares or workers start.
+    SIGTERM and SIGHUP come again by themselves after GRACE seconds; as long after that the process ends in any case,
+    since native code does not let itself be interrupted. What was written down until then stays.
     """
 
     def __init__(self, search: Search, console: Console) -> None:
@@ -83,16 +87,28 @@ class _Stopping:
         self._search = search
         self._in_panel = console.is_terminal and not console.is_dumb_terminal
         self._before: dict[signal.Signals, Any] = {}
+        self._terminated = threading.Event()
+        self._over = threading.Event()
 
     def __enter__(self) -> Self:
+        threading.Thread(target=self._hurry, name="emoprune-deadline", daemon=True).start()
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             if signal.getsignal(number) is not signal.SIG_IGN:  # as a shell has it for what runs in its background
                 self._before[number] = signal.signal(number, self._stop)
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._terminated.set()
         for number, handler in self._before.items():
             signal.signal(number, handler)
+
+    def _hurry(self) -> None:
+        self._terminated.wait()
+        if not self._over.wait(GRACE) and self.received is not None:
+            os.kill(os.getpid(), self.received)
+            if not self._over.wait(GRACE):
+                os._exit(_EXIT_CODES[self.received])
 
     def progress(self) -> Progress:
         """Return where the search stands, with the notice once it was asked to stop."""
@@ -105,6 +121,8 @@ class _Stopping:
             raise KeyboardInterrupt
         self.received = signal.Signals(number)
         self._search.stop()
+        if number != signal.SIGINT:
+            self._terminated.set()
         if not self._search.measuring:
             raise KeyboardInterrupt
         if not self._in_panel:

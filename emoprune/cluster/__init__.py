@@ -15,5 +15,6 @@ os.environ.setdefault("RAY_DEDUP_LOGS_SKIP_REGEX", ".*")
 os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
 
 from emoprune.cluster.actors import RayActors  # imports ray, so after the lines above
+from emoprune.cluster.resources import Share
 
-__all__ = ["RayActors"]
+__all__ = ["RayActors", "Share"]

@@ -4,27 +4,28 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import ray
-from ray.exceptions import OutOfMemoryError, RayError, RayTaskError
 
 from emoprune.cluster.connection import Connection
-from emoprune.cluster.dispatch import Chunk, Queue
-from emoprune.cluster.failures import details, reason
-from emoprune.cluster.pool import Slot, WorkerPool
-from emoprune.cluster.resources import Share, check_room, room
-from emoprune.cluster.worker import import_path, sent
+from emoprune.cluster.dispatch import Queue
+from emoprune.cluster.measuring import POLL, Measuring
+from emoprune.cluster.pool import WorkerPool, actor_class
+from emoprune.cluster.resources import Machine, Share, check_room, room
+from emoprune.cluster.waiting import waited_for_room
+from emoprune.cluster.worker import checked_environment, import_path, sent
 from emoprune.contracts import Problem
 from emoprune.errors import WorkersLost
 from emoprune.evaluation.backends import Finished, Pace
-from emoprune.evaluation.tickets import Outcome, Ticket
-from emoprune.records import Status
+from emoprune.evaluation.tickets import Ticket
 
 __all__ = ["RayActors"]
 
-POLL = 0.25  # seconds; bounds how late a stop or a deadline is noticed
+LOOK_EVERY = 5.0  # seconds, for machines that have joined
 FEWEST_LOSSES = 3  # that must come in a row before workers, not candidates, are blamed
 
 
@@ -34,14 +35,14 @@ class RayActors:
     Args:
         workers: How many; None for as many as fit, on this machine at most one per usable core.
         address: `host:port` of a cluster's head, `auto` or `local`; None for the Ray at hand or one started here.
-        cpus_per_worker: CPUs that Ray sets aside for each worker; parts are allowed.
-        gpus_per_worker: GPUs likewise.
+        share: What Ray sets aside for each worker, and on which machines.
+        runtime_env: What Ray prepares for each worker beside the numbers of threads.
         device: What the problem's `setup` is told to compute on.
         threads: What numerical libraries in a worker are kept to.
         time_limit: Seconds for one evaluation, or None; a chunk that is late is measured one by one, see `Pace.limit`.
         start_limit: Seconds for Ray to answer, and for a worker to be placed and set up.
         retries: How often a candidate that was alone when its worker died is tried again.
-        chunk: Candidates per task; None to derive it from the number of workers.
+        chunk: Candidates per call of the problem's `evaluate`; None to learn how many from how long they take.
         beside: Folders beside a config in which code may lie; workers look there last, as this process does.
     """
 
@@ -50,8 +51,8 @@ class RayActors:
         *,
         workers: int | None,
         address: str | None,
-        cpus_per_worker: float,
-        gpus_per_worker: float,
+        share: Share,
+        runtime_env: Mapping[str, Any],
         device: str,
         threads: int,
         time_limit: float | None,
@@ -63,7 +64,8 @@ class RayActors:
         self._beside = beside
         self.workers = workers or 0
         self._wanted = workers
-        self._share = Share(cpus_per_worker, gpus_per_worker)
+        self._share = share
+        self._runtime_env = checked_environment(runtime_env, threads)
         self._device = device
         self._threads = threads
         self._time_limit = time_limit
@@ -72,6 +74,7 @@ class RayActors:
         self._pace = Pace(chunk, time_limit)
         self._connection = Connection(address, start_limit)
         self._pool: WorkerPool | None = None
+        self._look_again = 0.0
 
     def open(self) -> None:
         """Connect to Ray and refuse what cannot be placed, before anything is evaluated.
@@ -83,17 +86,26 @@ class RayActors:
         here = self._connection.starts_here
         cores = len(os.sched_getaffinity(0))
         if here and self._wanted is not None:
-            check_room(self._wanted, Share(self._share.cpus, 0.0), [{"CPU": cores}])
+            check_room(self._wanted, Share(self._share.cpus, 0.0), [Machine({"CPU": cores})])
         # Ray starts a process for each of its CPUs, so it gets no more than the workers will take.
         self._connection.open(cores if self._wanted is None else max(1, math.ceil(self._wanted * self._share.cpus)))
-        machines = self._connection.machines()
-        fit = room(machines, self._share)
-        self.workers = self._wanted or max(1, min(fit, cores) if here else fit)
+        waited = 0.0
         try:
-            check_room(self.workers, self._share, machines)
+            if not here:
+                kind, wanted = actor_class(self._share, self._runtime_env), self._wanted or 1
+                waited = waited_for_room(self._connection, self._share, kind, wanted, self._start_limit)
+            machines = self._connection.machines()
+            fit = room(machines, self._share)
+            self.workers = self._wanted or max(1, min(fit, cores) if here else fit)
+            check_room(self.workers, self._share, machines, waited)
         except BaseException:
             self.close()
             raise
+
+    @property
+    def address(self) -> str | None:
+        """Of the cluster that was joined."""
+        return self._connection.joined
 
     def start(self, problem: Problem) -> None:
         """Give every worker the problem; return when the first has set it up, the others follow.
@@ -107,17 +119,17 @@ class RayActors:
         """
         if self._pool is not None:  # the problem changed: what the workers hold is not it any more
             self._pool.end()
-        box = [sent(problem, elsewhere=len(self._connection.machines()) > 1)]
+        box = [sent(problem, elsewhere=self._connection.reaches_elsewhere)]
         self._pool = WorkerPool(
             self.workers,
             self._share,
-            threads=self._threads,
+            runtime_env=self._runtime_env,
             start_limit=self._start_limit,
             preparation=(import_path(self._beside), box, self._device, self._threads),
             session=self._connection.session,
         )
         while not self._pool.free:
-            for slot in self._pool.arrived(POLL):
+            for slot in self._pool.ready(POLL):
                 self._pool.take_in(slot)
             self._pool.give_up_late()
             self._connection.check()
@@ -134,80 +146,28 @@ class RayActors:
         pool = self._pool
         if not self._connection.silent:  # else it would block, and `check` says so soon
             pool.refill()
-        queue = Queue(self._pace.cut(tickets, len(pool)), self._retries, self._patience)
+        queue = Queue(tickets, len(pool), self._retries, max(FEWEST_LOSSES, self.workers) + self._retries)
+        measuring = Measuring(pool, queue, self._pace, self._connection, self._time_limit, stopping)
         try:
-            yield from self._dispatched(pool, queue, stopping)
+            for finished in measuring.pieces():
+                self._grow(pool)
+                self.workers = len(pool)
+                if finished:
+                    yield finished
         finally:
-            if not self._connection.silent:  # else it would block
+            if pool.busy and self._connection.answers():  # else it would block
                 pool.abandon()
 
-    @property
-    def _patience(self) -> int:
-        return max(FEWEST_LOSSES, self.workers) + self._retries
-
-    def _dispatched(self, pool: WorkerPool, queue: Queue, stopping: Callable[[], bool]) -> Iterator[list[Finished]]:
-        finished: list[Finished] = []
-        while True:
-            stop = stopping()
-            if not stop:
-                _hand_out(pool, queue)
-            if finished:
-                yield finished  # only now, so that workers are at it again while the caller writes down
-            if not pool.busy and (stop or not queue):
-                return
-            # What ends the run comes before results are taken, so that none is taken and then lost.
-            pool.give_up_late()
-            self._connection.check()
-            finished = [each for slot in pool.arrived(POLL) for each in self._received(pool, queue, slot)]
-            finished += [each for slot in pool.overdue(self._pace.limit) for each in self._timed_out(pool, queue, slot)]
-            self.workers = len(pool)
-
-    def _received(self, pool: WorkerPool, queue: Queue, slot: Slot) -> list[Finished]:
-        """Take what has arrived: a worker that has started, outcomes, or the news that a worker is lost."""
-        chunk, seconds = slot.chunk, slot.seconds
-        if chunk is None:
-            pool.take_in(slot)
-            return []
-        try:
-            outcomes, seconds = pool.result(slot)
-        except RayTaskError as error:  # raised around the problem, for `measure` turns its own errors into outcomes
-            pool.release(slot)
-            return queue.blamed(chunk, Outcome(Status.ERROR, reason=reason(error)), slot.name, seconds)
-        except RayError as error:
-            pool.replace(slot)
-            return self._lost(queue, chunk, error, slot.name, seconds)
-        pool.release(slot)
-        self._pace.note(seconds, len(chunk))
-        return queue.measured(chunk, outcomes, slot.name, seconds)
-
-    def _lost(self, queue: Queue, chunk: Chunk, error: RayError, worker: str, seconds: float) -> list[Finished]:
-        status = Status.OUT_OF_MEMORY if isinstance(error, OutOfMemoryError) else Status.CRASHED
-        outcome = Outcome(status, reason=f"the worker died: {reason(error)}")
-        finished = queue.lost(chunk, outcome, worker, seconds)
-        if queue.hopeless:
-            raise WorkersLost(
-                f"workers died with {queue.lost_in_a_row} different candidates in a row, nothing was measured in "
-                f"between; the last: {details(error, self._connection.session)}"
-            )
-        return finished
-
-    def _timed_out(self, pool: WorkerPool, queue: Queue, slot: Slot) -> list[Finished]:
-        chunk, seconds = slot.chunk, slot.seconds
-        if chunk is None:
-            return []
-        pool.replace(slot)
-        outcome = Outcome(Status.TIMEOUT, reason=f"not finished after {self._time_limit:g} s")
-        return queue.blamed(chunk, outcome, slot.name, seconds)
+    def _grow(self, pool: WorkerPool) -> None:
+        """Use machines that have joined: all of them, or up to as many workers as were asked for."""
+        if self._connection.joined is None or self._connection.silent or time.monotonic() < self._look_again:
+            return
+        self._look_again = time.monotonic() + LOOK_EVERY
+        pool.grow(room(self._connection.machines(), self._share) if self._wanted is None else self._wanted)
 
     def close(self) -> None:
         """End the workers, and Ray if it was started here; harmless when called twice or before `open`."""
-        if self._pool is not None and ray.is_initialized() and not self._connection.silent:
+        if self._pool is not None and ray.is_initialized() and self._connection.answers():
             self._pool.end()
         self._pool = None
         self._connection.close()
-
-
-def _hand_out(pool: WorkerPool, queue: Queue) -> None:
-    for slot in pool.free:
-        if queue:
-            pool.give(slot, queue.take())

@@ -23,7 +23,7 @@ def is_same(address: str, other: str) -> bool:
     Raises:
         ConfigError: `address` is not one.
     """
-    host, port = _host_and_port(address)
+    host, port = _host_and_port(address, "evaluation.address")
     return other == f"{socket.gethostbyname(host)}:{port}" or (other.endswith(f":{port}") and _is_here(host))
 
 
@@ -31,18 +31,30 @@ def _is_here(host: str) -> bool:
     return host in ("localhost", "127.0.0.1", "::1")
 
 
-def _host_and_port(address: str) -> tuple[str, int]:
+def _host_and_port(address: str, setting: str) -> tuple[str, int]:
+    if address.startswith("ray://"):
+        host = address.removeprefix("ray://").partition(":")[0] or "HEAD"
+        raise ConfigError(
+            f"{setting}: {address} is the address of Ray's client, through which outcomes cannot come back one by one; "
+            f"start the search on a machine of the cluster, as `emoprune run CONFIG --address {host}:6379`, or send it "
+            f"there with `ray job submit --address http://{host}:8265 --working-dir . -- emoprune run CONFIG`"
+        )
     host, _, port = address.rpartition(":")
     if not host or not port.isdigit() or "/" in host:
         raise ConfigError(
-            f"evaluation.address: expected host:port of the cluster's head, auto or local, found {address!r}; "
-            "to use ray://, start the search on a machine of the cluster instead"
+            f"{setting}: expected host:port of the cluster's head, auto or local, found {address!r}; `ray status` on a "
+            "machine of the cluster shows it"
         )
     return host.strip("[]"), int(port)
 
 
-def check_reachable(address: str, limit: float) -> None:
+def check_reachable(address: str, limit: float, setting: str) -> None:
     """Refuse an address that Ray would try for minutes.
+
+    Args:
+        address: `host:port`, or `auto`.
+        limit: Seconds.
+        setting: Where the address is set, for what is said of it.
 
     Raises:
         ConfigError: It is not an address.
@@ -50,10 +62,10 @@ def check_reachable(address: str, limit: float) -> None:
     """
     if address != "auto":
         try:
-            socket.create_connection(_host_and_port(address), timeout=limit).close()
+            socket.create_connection(_host_and_port(address, setting), timeout=limit).close()
         except OSError as error:
             raise ResourcesUnavailable(
-                f"no Ray cluster answers at {address}: {error}; check evaluation.address, and `ray status` there"
+                f"no Ray cluster answers at {address}: {error}; check {setting}, and `ray status` there"
             ) from error
     # S603: our own interpreter and module; the address is an argument, no shell sees it.
     command = [sys.executable, "-P", "-m", "emoprune.cluster.probe", address]

@@ -16,6 +16,7 @@ import ray
 
 from emoprune.cluster.address import check_reachable, is_same
 from emoprune.cluster.private import NoFolders, private
+from emoprune.cluster.resources import Machine
 from emoprune.errors import ConfigError, ResourcesUnavailable, WorkersLost
 
 __all__ = ["Connection"]
@@ -25,6 +26,8 @@ LOST_AFTER = 15.0  # seconds of the head's silence; it may be restarted
 ANSWER_WITHIN = 0.3  # seconds, for the head to accept a connection; short, because a stop must be noticed meanwhile
 PROBE_EVERY = 2.0  # seconds
 LOCAL = "local"
+
+log = logging.getLogger(__name__)
 
 
 class Connection:
@@ -42,6 +45,7 @@ class Connection:
         self._head = self._here = ("", 0)
         self._probed = 0.0
         self._silent_since: float | None = None
+        self.joined: str | None = None  # host:port of a cluster that was there before
         self.session: str | None = None  # the folder of Ray's session, if it was joined here
 
     @property
@@ -62,9 +66,13 @@ class Connection:
             with private():
                 self._init(num_cpus=cpus, include_dashboard=False)
         else:
-            check_reachable(self._address, self._start_limit)
+            check_reachable(self._address, self._start_limit, "evaluation.address" if self._given else "RAY_ADDRESS")
             self._init()
         about = ray.get_runtime_context()
+        if self._address != LOCAL or not self._ours:
+            self.joined = about.gcs_address
+            why = ("evaluation.address" if self._given else "RAY_ADDRESS") if self._ours else "this process is in it"
+            log.info("measuring on the Ray cluster at %s (%s)", self.joined, why)
         host, _, port = about.gcs_address.rpartition(":")
         self._head = (host.strip("[]"), int(port))
         here = next(node for node in _nodes() if node["NodeID"] == about.get_node_id())
@@ -92,14 +100,23 @@ class Connection:
         self._ours = True
         self.session = made.address_info.get("session_dir")
 
-    def machines(self) -> list[dict[str, float]]:
-        """Return the resources of every machine that is alive, as Ray counts them."""
-        return [node["Resources"] for node in _nodes() if node["Alive"]]
+    def machines(self) -> list[Machine]:
+        """Return every machine that is alive."""
+        return [Machine(node["Resources"], node.get("Labels", {})) for node in _nodes() if node["Alive"]]
+
+    @property
+    def reaches_elsewhere(self) -> bool:
+        """Whether there are, or may be, other machines than this one: those of a cluster can join at any time."""
+        return len(self.machines()) > 1 or (self.joined is not None and self._ours)
 
     @property
     def silent(self) -> bool:
         """Whether the head did not answer when it was last asked; most calls of Ray then block."""
         return self._silent_since is not None
+
+    def answers(self) -> bool:
+        """Whether head and this machine's part of Ray are there at this moment."""
+        return not self.silent and _unanswered(self._here) is None and _unanswered(self._head) is None
 
     def check(self) -> None:
         """Notice a lost cluster; may be called as often as one likes.

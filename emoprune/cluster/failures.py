@@ -7,8 +7,18 @@ from pathlib import Path
 
 from ray.exceptions import OutOfMemoryError, RayError, RayTaskError
 
-__all__ = ["details", "reason"]
+__all__ = ["details", "ended_by", "reason"]
 
+UNKNOWN = "Ray knows no exit code: SIGKILL, as by the kernel when memory runs out, SIGTERM, or an exit past Python"
+# What Python's fault handler prints, as the last thing that a process says.
+FAULTS = {
+    "Segmentation fault": "SIGSEGV",
+    "Aborted": "SIGABRT",
+    "Bus error": "SIGBUS",
+    "Floating-point exception": "SIGFPE",
+    "Floating point exception": "SIGFPE",
+    "Illegal instruction": "SIGILL",
+}
 LINES = 12  # of what a worker printed last; a crash in native code takes about ten
 
 
@@ -17,6 +27,22 @@ def reason(error: RayError) -> str:
     lines = _text(error).splitlines() or [type(error).__name__]
     line = lines[0] if isinstance(error, OutOfMemoryError) else lines[-1]
     return re.sub(r"Worker exit type: \w+ Worker exit detail: ", "", line.partition(". Some common causes")[0])
+
+
+def ended_by(error: RayError, session: str | None) -> str:
+    """Return what ended a worker: a signal or an exit code where Ray or the worker's last words tell, else why not.
+
+    Args:
+        error: What came instead of a result.
+        session: The folder of Ray's session, if it is known.
+    """
+    text = _text(error)
+    found = re.findall(r"exit code \d+", text)
+    found += re.findall(r"receives a (SIG\w+)", text)
+    found += [FAULTS[words] for line in _printed(error, session) for words in FAULTS if f"error: {words}" in line]
+    if not found and "connection error code" in text:
+        found = [UNKNOWN]
+    return ", ".join(dict.fromkeys(found)) or reason(error)
 
 
 def details(error: RayError, session: str | None) -> str:
@@ -28,11 +54,15 @@ def details(error: RayError, session: str | None) -> str:
     """
     if isinstance(error, RayTaskError):
         return _text(error)
+    return "\n".join([reason(error), *_printed(error, session)[-LINES:]])
+
+
+def _printed(error: RayError, session: str | None) -> list[str]:
+    """Return what a lost worker printed, if it ran on this machine."""
     process = re.search(r"\bpid: (\d+)", str(error))
     if session is None or process is None:
-        return reason(error)
-    printed = [line for file in Path(session, "logs").glob(f"worker-*-{process[1]}.err") for line in _lines(file)]
-    return "\n".join([reason(error), *printed[-LINES:]])
+        return []
+    return [line for file in Path(session, "logs").glob(f"worker-*-{process[1]}.err") for line in _lines(file)]
 
 
 def _text(error: RayError) -> str:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import ray
@@ -14,41 +14,22 @@ from ray.exceptions import RayError, RayTaskError
 from emoprune.cluster.dispatch import Chunk
 from emoprune.cluster.failures import details
 from emoprune.cluster.resources import Share
-from emoprune.cluster.worker import Worker, environment, packed
+from emoprune.cluster.slots import FETCH_WITHIN, Slot
+from emoprune.cluster.worker import Worker, packed
 from emoprune.errors import EmopruneError, WorkersLost
 
-__all__ = ["Slot", "WorkerPool"]
+__all__ = ["WorkerPool", "actor_class"]
 
 FEWEST_STARTS = 3  # that must fail in a row before workers are given up
-FETCH_WITHIN = 30.0  # seconds; a result that has arrived is here at once, unless its machine has just gone
 BUSY = "`ray status` shows whether others take its room, evaluation.start_limit gives it longer"
 
 log = logging.getLogger(__name__)
 
 
-@dataclass(slots=True, eq=False)
-class Slot:
-    """A place for one worker: at first it is awaited (no `name` yet), then free, or busy with a chunk."""
-
-    actor: Any  # ray makes the class of an actor's handle at run time
-    awaited: Any  # a reference to the name or the outcomes to come; None while free
-    since: float
-    name: str = ""
-    chunk: Chunk | None = None
-
-    @property
-    def free(self) -> bool:
-        """Whether there is a worker here and it has nothing to do."""
-        return bool(self.name) and self.chunk is None
-
-    def late(self, limit: float | None) -> bool:
-        """Whether the chunk has taken longer than `limit` seconds, if there is one."""
-        return limit is not None and self.seconds > limit
-
-    @property
-    def seconds(self) -> float:
-        """How long the start, or the chunk, has taken."""
-        return time.monotonic() - self.since
+def actor_class(share: Share, runtime_env: Mapping[str, Any]) -> Any:
+    """Return the class of Ray's actors that hold a `Worker`, each with its share of a machine."""
+    options = {**share.options(), "runtime_env": dict(runtime_env)}
+    return ray.remote(**options, max_restarts=0, max_task_retries=0)(Worker)
 
 
 class WorkerPool:
@@ -57,7 +38,7 @@ class WorkerPool:
     Args:
         size: How many workers are wanted.
         share: What each takes of its machine.
-        threads: What numerical libraries are kept to.
+        runtime_env: What Ray prepares for each.
         start_limit: Seconds for a worker to be placed and set up.
         preparation: Arguments of `Worker.prepare`.
         session: The folder of Ray's session, if it is known.
@@ -68,14 +49,12 @@ class WorkerPool:
         size: int,
         share: Share,
         *,
-        threads: int,
+        runtime_env: Mapping[str, Any],
         start_limit: float,
         preparation: Sequence[object],
         session: str | None,
     ) -> None:
-        options: dict[str, Any] = {"num_cpus": share.cpus, "num_gpus": share.gpus, "max_restarts": 0}
-        options |= {"max_task_retries": 0, "runtime_env": {"env_vars": environment(threads)}}
-        self._actor_class: Any = ray.remote(**options)(Worker)
+        self._actor_class = actor_class(share, runtime_env)
         self._share = share
         self._size = size
         self._start_limit = start_limit
@@ -83,6 +62,8 @@ class WorkerPool:
         self._session = session
         self._failed_starts = 0
         self._given_up = 0
+        self.together = size  # workers that measure at a time; fewer after memory ran out
+        self._proven = False  # that memory runs out for several only
         self._slots = [self._slot() for _ in range(size)]
 
     def __len__(self) -> int:
@@ -90,8 +71,8 @@ class WorkerPool:
 
     @property
     def busy(self) -> list[Slot]:
-        """The slots with a chunk under way."""
-        return [slot for slot in self._slots if slot.chunk is not None]
+        """The slots with chunks under way."""
+        return [slot for slot in self._slots if slot.stretch]
 
     @property
     def free(self) -> list[Slot]:
@@ -102,31 +83,28 @@ class WorkerPool:
         actor = self._actor_class.remote()
         return Slot(actor, actor.prepare.remote(*self._preparation), time.monotonic())
 
-    def give(self, slot: Slot, chunk: Chunk) -> None:
-        """Have the free worker of `slot` measure a chunk."""
-        slot.chunk, slot.awaited, slot.since = chunk, slot.actor.measure.remote(packed(chunk.tickets)), time.monotonic()
+    def give(self, slot: Slot, stretch: Sequence[Chunk]) -> None:
+        """Have the free worker of `slot` measure chunks."""
+        others = self.busy
+        for other in others:
+            other.crowded = True
+        slot.stretch, slot.answered, slot.crowded = deque(stretch), 0, bool(others)
+        slot.awaited = slot.actor.measure.remote(packed([chunk.tickets for chunk in stretch]))
+        slot.since = time.monotonic()
 
-    def release(self, slot: Slot) -> None:
-        """Note that the worker of `slot` is done with its chunk."""
-        slot.chunk = slot.awaited = None
-
-    def arrived(self, timeout: float) -> list[Slot]:
-        """Return the slots whose awaited result is there, waiting up to `timeout` seconds for the first."""
+    def ready(self, timeout: float) -> list[Slot]:
+        """Return the slots for which something is there, waiting up to `timeout` seconds for the first."""
         awaited = {slot.awaited: slot for slot in self._slots if slot.awaited is not None}
         if not awaited:
             time.sleep(timeout)
             return []
-        ready, _ = ray.wait(list(awaited), timeout=timeout)
-        return [awaited[reference] for reference in ready]
-
-    def result(self, slot: Slot) -> Any:
-        """Return what has arrived for a slot, or raise what came instead of it."""
-        return ray.get(slot.awaited, timeout=FETCH_WITHIN)
+        first, _ = ray.wait(list(awaited), timeout=timeout)
+        return [awaited[reference] for reference in first]
 
     def overdue(self, limit: Callable[[int], float | None]) -> list[Slot]:
-        """Return the busy slots that are past the `limit` of a chunk of their size, with nothing arrived yet."""
-        late = [slot for slot in self.busy if slot.chunk is not None and slot.late(limit(len(slot.chunk)))]
-        return [slot for slot in late if not _is_there(slot)]
+        """Return the busy slots that are past the `limit` of a chunk of that size, with nothing arrived yet."""
+        late = [slot for slot in self.busy if slot.late(limit(len(slot.stretch[0])))]
+        return [slot for slot in late if not slot.is_there]
 
     def take_in(self, slot: Slot) -> None:
         """Take in a worker whose start has ended, or deal with why it did not come up.
@@ -136,7 +114,7 @@ class WorkerPool:
             EmopruneError: The problem's setup raised it, in these words.
         """
         try:
-            slot.name = self.result(slot)
+            slot.name = ray.get(slot.awaited, timeout=FETCH_WITHIN)
         except RayTaskError as error:
             if isinstance(error.cause, EmopruneError):
                 raise error.cause from error
@@ -161,7 +139,7 @@ class WorkerPool:
             WorkersLost: Nobody is left.
         """
         for slot in [each for each in self._slots if not each.name and each.seconds > self._start_limit]:
-            if not _is_there(slot):
+            if not slot.is_there:
                 self._give_up(slot, f"a worker was not placed and set up within {self._start_limit:g} s; {BUSY}")
 
     def _give_up(self, slot: Slot, why: str) -> None:
@@ -172,10 +150,31 @@ class WorkerPool:
             raise WorkersLost(f"no worker is left: {why}")
         log.warning("going on with %d of %d workers: %s", len(self._slots), self._size, why)
 
+    def fewer(self) -> None:
+        """Let one worker less measure at a time: memory ran out."""
+        if self.together > 1:
+            self.together -= 1
+            log.warning("memory ran out: from now on at most %d candidates are measured at a time", self.together)
+
+    def settle(self, *, fits: bool) -> None:
+        """Note whether memory was enough for a candidate that was alone: if for none, several are not to blame."""
+        self._proven = self._proven or fits
+        if not self._proven:
+            self.together = min(self._size, self.together + 1)
+            self.refill()
+
     def replace(self, slot: Slot) -> None:
-        """Put a new worker in the place of a lost one; it is awaited like at the start."""
+        """Put a new worker in the place of a lost one, awaited like at the start, unless fewer are enough."""
         ray.kill(slot.actor)
-        self._slots[self._slots.index(slot)] = self._slot()
+        if len(self._slots) > self.together:
+            self._slots.remove(slot)
+        else:
+            self._slots[self._slots.index(slot)] = self._slot()
+
+    def let_go(self, slot: Slot) -> None:
+        """Do without the worker of `slot`."""
+        ray.kill(slot.actor)
+        self._slots.remove(slot)
 
     def abandon(self) -> None:
         """Stop what is under way: its results are not wanted any more."""
@@ -187,14 +186,20 @@ class WorkerPool:
         """Start workers for abandoned slots, and try one of those that were given up if there is room again."""
         if self._given_up and self._share.fits(ray.available_resources()) > 0:  # type: ignore[no-untyped-call]  # ray leaves it untyped
             self._given_up -= 1
-        self._slots += [self._slot() for _ in range(self._size - self._given_up - len(self._slots))]
+        wanted = min(self._size - self._given_up, self.together)
+        self._slots += [self._slot() for _ in range(wanted - len(self._slots))]
+
+    def grow(self, size: int) -> None:
+        """Have up to `size` workers: machines have joined."""
+        more = size - self._size
+        if more > 0:
+            log.info("machines have joined: %d workers instead of %d", size, self._size)
+            self._size += more
+            self.together += more
+        self.refill()
 
     def end(self) -> None:
         """End all workers."""
         for slot in self._slots:
             ray.kill(slot.actor)
         self._slots.clear()
-
-
-def _is_there(slot: Slot) -> bool:
-    return slot.awaited is not None and bool(ray.wait([slot.awaited], timeout=0)[0])

@@ -6,20 +6,26 @@ import contextlib
 import gc
 import os
 import pickle
+import signal
 import sys
 import sysconfig
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import ray
 
 from emoprune.contracts import Problem
-from emoprune.errors import ContractError, ResourcesUnavailable
+from emoprune.errors import ConfigError, ContractError, ResourcesUnavailable
+from emoprune.evaluation.backends import STRETCH
 from emoprune.evaluation.tickets import Outcome, Ticket, measure, set_up
 
-__all__ = ["Worker", "environment", "import_path", "packed", "sent"]
+__all__ = ["Answer", "Worker", "checked_environment", "import_path", "packed", "sent", "unpacked"]
+
+Answer = tuple[list[Outcome], float]  # one outcome per ticket of a chunk, and the seconds it took
+LONGEST_STRETCH = 2 * STRETCH  # seconds
 
 ImportPath = tuple[Sequence[str], Sequence[str]]
 
@@ -42,6 +48,8 @@ class Worker:
             device: Handed to the problem's `setup`.
             threads: Handed to the problem's `setup`.
         """
+        # Ray would raise SystemExit in the midst of the problem, which would then be its failure.
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
         first, last = folders
         sys.path[:] = [*first, *(folder for folder in sys.path if folder not in {*first, *last}), *last]
         problem: Problem = ray.get(box[0])
@@ -51,24 +59,53 @@ class Worker:
         address = ray.util.get_node_ip_address()  # type: ignore[no-untyped-call]  # ray leaves it untyped
         return f"{address}/{os.getpid()}"
 
-    def measure(self, chunk: bytes) -> tuple[list[Outcome], float]:
-        """Evaluate the tickets of one split that `packed` made `chunk` of; return outcomes and the seconds it took."""
+    def measure(self, stretch: bytes) -> Iterator[bytes]:
+        """Evaluate chunk after chunk of what `packed` made `stretch` of; yield the `Answer` to each as it is done.
+
+        A stretch that takes longer than it should ends early: what is left of it may then go elsewhere.
+        """
         if self._problem is None:
             raise ContractError("expected a worker that is prepared, found one that is not")
-        tickets: Sequence[Ticket] = pickle.loads(chunk)  # noqa: S301  # from the driver, as all that Ray brings
-        begun = time.perf_counter()
-        outcomes = measure(self._problem, tickets)
-        return outcomes, time.perf_counter() - begun
+        chunks: Sequence[Sequence[Ticket]] = pickle.loads(stretch)  # noqa: S301  # from the driver, as all that Ray brings
+        begun = before = time.perf_counter()
+        for tickets in chunks:
+            outcomes = measure(self._problem, tickets)
+            now = time.perf_counter()
+            yield pickle.dumps((outcomes, now - before), protocol=pickle.HIGHEST_PROTOCOL)
+            before = time.perf_counter()
+            if before - begun > LONGEST_STRETCH:
+                return
 
 
-def packed(tickets: Sequence[Ticket]) -> bytes:
-    """Return tickets as bytes for `Worker.measure`: Ray's own way of sending them takes several times as long."""
-    return pickle.dumps(tickets, protocol=pickle.HIGHEST_PROTOCOL)
+def packed(stretch: Sequence[Sequence[Ticket]]) -> bytes:
+    """Return chunks as bytes for `Worker.measure`: Ray's own way of sending them takes several times as long."""
+    return pickle.dumps(stretch, protocol=pickle.HIGHEST_PROTOCOL)
 
 
-def environment(threads: int) -> dict[str, str]:
-    """Return the variables that keep numerical libraries to their threads; they must be set before any is imported."""
-    return dict.fromkeys(THREAD_VARIABLES, str(threads))
+def unpacked(answer: bytes) -> Answer:
+    """Return what a worker answered to a chunk."""
+    found: Answer = pickle.loads(answer)  # noqa: S301  # from a worker, as all that Ray brings
+    return found
+
+
+def checked_environment(given: Mapping[str, Any], threads: int) -> dict[str, Any]:
+    """Return Ray's runtime environment with the variables that keep numerical libraries to their threads.
+
+    They must be set before any of these is imported.
+
+    Raises:
+        ConfigError: Ray does not take it, or it sets these variables itself.
+    """
+    variables = given.get("env_vars") or {}
+    twice = [name for name in THREAD_VARIABLES if name in variables]
+    if twice:
+        raise ConfigError(f"evaluation.runtime_env: {twice[0]} is set by evaluation.threads; leave it out")
+    whole = {**given, "env_vars": {**dict.fromkeys(THREAD_VARIABLES, str(threads)), **variables}}
+    try:
+        ray.runtime_env.RuntimeEnv(**whole)
+    except Exception as error:  # whatever Ray's checks raise
+        raise ConfigError(f"evaluation.runtime_env: {error}; see Ray's page on runtime environments") from error
+    return whole
 
 
 def import_path(beside: Sequence[Path]) -> ImportPath:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from emoprune import plugins
 from emoprune.contracts import About, Paper, about_of
 from emoprune.errors import ConfigError, EmopruneError
 
-__all__ = ["METHODS", "Wanted", "described", "menu", "methods", "page"]
+__all__ = ["METHODS", "Wanted", "described", "menu", "methods", "page", "plain"]
 
 # Everything that the papers of the field speak of; examples, samples and taxonomies are none.
 METHODS = ("problem", "algorithm", *plugins.OPERATOR_KINDS, *plugins.METHOD_KINDS)
@@ -66,6 +66,21 @@ def methods(wanted: Wanted) -> dict[str, Any]:
     return found
 
 
+def plain(wanted: Wanted) -> dict[str, Any]:
+    """Return the same for a script: lists, truths and arXiv ids instead of words.
+
+    Raises:
+        ConfigError: As `methods`.
+    """
+    found: dict[str, dict[str, Any]] = {}
+    for kind, name, does, own in _chosen(wanted):
+        row: dict[str, Any] = {"unusable": does}
+        if own is not None:
+            row = {"does": does, **asdict(own), "serves": list(own.serves or _owner(kind, name))}
+        found.setdefault(_plural(kind), {})[name] = row
+    return found
+
+
 def menu(wanted: Wanted) -> dict[str, list[Line]]:
     """Return what `methods` does as lines, under their kind and the problems that can ask for them.
 
@@ -99,7 +114,10 @@ def _chosen(wanted: Wanted) -> list[tuple[str, str, str, About | None]]:
     found: list[tuple[str, str, str, About | None]] = []
     for kind, name, factory in _every():
         own = about_of(factory)
-        if own is not None and wanted.holds(kind, name, own):
+        if own is not None and own.serves and not plugins.available("problem").keys() & set(own.serves):
+            reason = f"it serves {', '.join(own.serves)}, and no problem of that name is installed"
+            found.append((kind, name, reason, None))
+        elif own is not None and wanted.holds(kind, name, own):
             assert callable(factory)  # noqa: S101  # what says what it is was imported; narrows the type
             found.append((kind, name, plugins.summary(factory), own))
         elif own is None and wanted == Wanted():
@@ -111,8 +129,8 @@ def _chosen(wanted: Wanted) -> list[tuple[str, str, str, About | None]]:
 
 
 def _same(given: str, paper: Paper) -> bool:
-    """Whether a person means a paper: by its title, or by its id, with or without `arXiv:` and a version."""
-    meant = re.sub(r"(?i)^arxiv[: ]*|v\d+$", "", given.strip())
+    """Whether a person means a paper: by its title, or by its id, which may have a version and stand in an address."""
+    meant = re.sub(r"(?i)^(https?://(www\.)?arxiv\.org/\w+/|arxiv[: ]*)|(v\d+)?(\.pdf)?$", "", given.strip())
     return given.strip().lower() == paper.title.lower() or (bool(meant) and meant == paper.arxiv)
 
 

@@ -115,6 +115,10 @@ class EvaluationSettings(BaseModel):
     address: str | None = None
     cpus_per_worker: float = Field(default=1.0, ge=0)
     gpus_per_worker: float = Field(default=0.0, ge=0)
+    memory_per_worker: float = Field(default=0.0, ge=0)
+    resources_per_worker: dict[str, Annotated[float, Field(gt=0)]] = {}
+    node_labels: dict[str, str] = {}
+    runtime_env: dict[str, Any] = {}
     threads: int = Field(default=1, ge=1)
     time_limit: float | None = Field(default=300.0, gt=0)
     start_limit: float = Field(default=120.0, gt=0)
@@ -134,12 +138,14 @@ class EvaluationSettings(BaseModel):
                 "the serial backend has no GPU to share out; use 'backend: ray', or set this to 0",
                 {"key": "gpus_per_worker"},
             )
-        if self.backend == "serial" and self.address is not None:
-            raise PydanticCustomError(
-                CONTRADICTION,
-                "the serial backend stays in this process; use 'backend: ray', or leave the address out",
-                {"key": "address"},
-            )
+        others = ("address", "memory_per_worker", "resources_per_worker", "node_labels", "runtime_env")
+        for key in others if self.backend == "serial" else ():
+            if getattr(self, key):
+                raise PydanticCustomError(
+                    CONTRADICTION,
+                    "the serial backend stays in this process; use 'backend: ray', or leave this out",
+                    {"key": key},
+                )
         return self
 
 

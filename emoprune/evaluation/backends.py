@@ -11,11 +11,12 @@ from emoprune.contracts import Problem
 from emoprune.evaluation.tickets import Outcome, Ticket
 from emoprune.records import Ran
 
-__all__ = ["Backend", "Finished", "Pace"]
+__all__ = ["STRETCH", "Backend", "Finished", "Pace", "in_order"]
 
-MOST_PER_CHUNK = 64  # bounds what is lost with a worker, and how long a stop has to wait
-WORTHWHILE = 0.01  # seconds that a chunk should take; handing one over costs about one millisecond
-UNKNOWN_PACE = 4  # candidates per chunk, at most, while nobody knows how long one takes
+MOST_PER_CHUNK = 64
+WORTHWHILE = 0.01  # seconds that a chunk should take; sending its outcomes costs about a tenth of a millisecond
+STRETCH = 0.1  # seconds of chunks that a worker is handed at once; handing them over costs about one millisecond
+MOST_PER_STRETCH = 256  # chunks
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -31,6 +32,11 @@ class Backend(Protocol):
     """Where evaluations happen; every backend gives the same outcomes for the same tickets."""
 
     workers: int
+
+    @property
+    def address(self) -> str | None:
+        """Of the cluster that was joined by `open`; None where there is none."""
+        ...
 
     def open(self) -> None:
         """Connect and refuse what cannot be had, before anything is written or evaluated."""
@@ -50,7 +56,10 @@ class Backend(Protocol):
 
 
 class Pace:
-    """How much a worker gets at a time, and when it is late, learnt from how long evaluations take.
+    """How many candidates one call of `evaluate` gets, how many such chunks a worker, and when one of them is late.
+
+    Learnt from how long evaluations take: as nothing is known of what a chunk has come to before it is over, a chunk
+    that was not asked for is of one candidate until it is known that several take no time.
 
     Args:
         chunk: Candidates per chunk as the user wants it; None to choose.
@@ -63,29 +72,23 @@ class Pace:
         self._seconds: float | None = None
 
     def note(self, seconds: float, count: int) -> None:
-        """Learn that `count` evaluations in a row took `seconds`."""
-        self._seconds = seconds / count
+        """Learn that `count` evaluations in a row took `seconds`; a slow one is not soon forgotten."""
+        each = max(seconds / count, 1e-9)
+        self._seconds = each if self._seconds is None else max(each, self._seconds / 2)
 
-    def cut(self, tickets: Sequence[Ticket], workers: int) -> list[list[Ticket]]:
-        """Cut tickets, sorted by key so that neighbours share long prefixes, into contiguous chunks.
+    @property
+    def length(self) -> int:
+        """How many candidates a chunk should hold."""
+        if self._chunk is not None:
+            return self._chunk
+        return 1 if self._seconds is None else max(1, min(MOST_PER_CHUNK, int(WORTHWHILE / self._seconds)))
 
-        By itself a worker gets about four chunks, so that a slow one does not hold up the rest for long; fewer where
-        they are done in no time; and none that is expected to take long beside the time limit.
-        """
-        ordered = sorted(tickets, key=lambda ticket: (ticket.kind, ticket.key))
-        length = self._chunk or self._fitting(-(-len(ordered) // workers))
-        alike = (list(group) for _, group in itertools.groupby(ordered, key=lambda ticket: ticket.kind))
-        return [group[start : start + length] for group in alike for start in range(0, len(group), length)]
-
-    def _fitting(self, share: int) -> int:
-        """Return how many candidates a chunk should hold where each worker has `share` of them to do."""
-        worthwhile = 0 if self._seconds is None else int(WORTHWHILE / max(self._seconds, 1e-9))
-        return max(1, min(MOST_PER_CHUNK, self._affordable(), max(-(-share // 4), min(share, worthwhile))))
-
-    def _affordable(self) -> int:
-        if self._time_limit is None:
-            return MOST_PER_CHUNK
-        return UNKNOWN_PACE if self._seconds is None else int(self._time_limit / 4 / max(self._seconds, 1e-9))
+    @property
+    def stretch(self) -> int:
+        """How many chunks a worker should be handed at once."""
+        if self._seconds is None:
+            return 1
+        return max(1, min(MOST_PER_STRETCH, int(STRETCH / (self._seconds * self.length))))
 
     def limit(self, count: int) -> float | None:
         """Return after how many seconds a chunk of `count` is late; its candidates are then measured one by one.
@@ -95,3 +98,9 @@ class Pace:
         if self._time_limit is None:
             return None
         return self._time_limit * (1 if self._chunk is None else count)
+
+
+def in_order(tickets: Sequence[Ticket]) -> list[list[Ticket]]:
+    """Sort tickets by key, so that neighbours share long prefixes; those of each stage and split by themselves."""
+    ordered = sorted(tickets, key=lambda ticket: (ticket.kind, ticket.key))
+    return [list(group) for _, group in itertools.groupby(ordered, key=lambda ticket: ticket.kind)]

@@ -11,7 +11,7 @@ from types import FrameType
 
 from emoprune.contracts import Problem
 from emoprune.errors import EmopruneError, WorkersLost
-from emoprune.evaluation.backends import Finished, Pace
+from emoprune.evaluation.backends import Finished, Pace, in_order
 from emoprune.evaluation.tickets import Outcome, Ticket, TimeLimitReached, measure, set_up
 from emoprune.records import Ran, Status
 
@@ -26,6 +26,7 @@ class Serial:
     """
 
     workers = 1
+    address = None
 
     def __init__(self, device: str, threads: int, time_limit: float | None, chunk: int | None) -> None:
         self._device = device
@@ -53,10 +54,12 @@ class Serial:
 
     def run(self, tickets: Sequence[Ticket], stopping: Callable[[], bool]) -> Iterator[list[Finished]]:
         """Yield each chunk when it is done."""
-        for chunk in self._pace.cut(tickets, self.workers):
-            if stopping():
-                return
-            yield self._within_limit(chunk)
+        for waiting in in_order(tickets):
+            done = 0
+            while done < len(waiting) and not stopping():
+                chunk = waiting[done : done + self._pace.length]
+                yield self._within_limit(chunk)
+                done += len(chunk)
 
     def _within_limit(self, chunk: list[Ticket]) -> list[Finished]:
         if self._problem is None:

@@ -86,13 +86,19 @@ def build_backend(settings: EvaluationSettings, beside: Sequence[Path] = ()) -> 
     chunk = None if settings.chunk == "auto" else settings.chunk
     if settings.backend == "serial":
         return Serial(settings.device, settings.threads, settings.time_limit, chunk)
-    from emoprune.cluster import RayActors
+    from emoprune.cluster import RayActors, Share
 
     return RayActors(
         workers=workers,
         address=settings.address,
-        cpus_per_worker=settings.cpus_per_worker,
-        gpus_per_worker=settings.gpus_per_worker,
+        share=Share(
+            settings.cpus_per_worker,
+            settings.gpus_per_worker,
+            settings.memory_per_worker,
+            settings.resources_per_worker,
+            settings.node_labels,
+        ),
+        runtime_env=settings.runtime_env,
         device=settings.device,
         threads=settings.threads,
         time_limit=settings.time_limit,

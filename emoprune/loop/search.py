@@ -29,7 +29,7 @@ from emoprune.loop.start import (
     prepare,
     sign_in_manifest,
 )
-from emoprune.loop.trust import trusted
+from emoprune.loop.trust import check_places, trusted
 from emoprune.plugins import GIVEN, importable_from, is_given
 from emoprune.records import Generation, Progress, Split
 from emoprune.run import Run, open_run
@@ -89,7 +89,8 @@ def resume(
     Raises:
         RunNotFound, RunCorrupt: There is no such run, or it cannot be read.
         ConfigError: Something else than the budget or the resources would change, or its config.yaml was edited.
-        TrustError: The run names code to import and is not known to be this user's, or a symbolic link lies in it.
+        TrustError: The run names code to import, or a cluster, and is not known to be this user's, or a symbolic link
+            lies in it.
     """
     opened = run if isinstance(run, Run) else open_run(run)
     refuse_links(opened.path)
@@ -102,6 +103,8 @@ def resume(
     config, unchanged = (
         configs.load(before, changes, folders=folders, problem_given=given) for changes in (overrides, ())
     )
+    if not trust:
+        check_places(opened, config.evaluation)
     # Loaded as well, so that an option which there was not yet when the run began has its default on both sides.
     configs.check_resume(configs.resolved(unchanged), configs.resolved(config))
     done = len(opened.generations)
@@ -247,7 +250,7 @@ class Search:
     ) -> Iterator[Generation]:
         """Prepare the problem, start the workers, then run the session, `before` if it is restored already."""
         heartbeat.update(phase="preparing")
-        sign_in_manifest(recorder, self._facts())
+        sign_in_manifest(recorder, self._facts(backend))
         if before is None:
             prepare(problem, recorder, self.config.search.seed)
         recorder.write_resolved(configs.resolved(self.config), sign=self._trusted)
@@ -284,10 +287,10 @@ class Search:
         yield from side_by_side({None: before.steps()}, measuring)
         self.ended = before.ended
 
-    def _facts(self) -> dict[str, Any]:
+    def _facts(self, backend: Backend) -> dict[str, Any]:
         """Return who works on the run from now on, and with what."""
         settings = self.config.evaluation
-        facts = {**environment(), "workers": settings.workers, "backend": settings.backend, "address": settings.address}
+        facts = {**environment(), "workers": settings.workers, "backend": settings.backend, "address": backend.address}
         return {**facts, "generations": self.config.search.generations}
 
     def _new_run(self) -> Recorder:

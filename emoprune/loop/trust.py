@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from emoprune.config import import_targets
+from emoprune.config import EvaluationSettings, import_targets
 from emoprune.errors import StorageError, TrustError
 from emoprune.run.reader import Run
 
-__all__ = ["trusted"]
+__all__ = ["check_places", "trusted"]
 
 UNSIGNED = "it bears no signature: an older emoprune made it, or one that could keep no key"
 ANOTHERS = "it bears another's signature, or was altered since it was signed"
@@ -27,6 +27,27 @@ def trusted(run: Run, *, trust_code: bool) -> bool:
             "look at that code, then repeat with --trust-code (trust_code=True in Python); a resume then signs the run"
         )
     return why is None
+
+
+def check_places(run: Run, settings: EvaluationSettings) -> None:
+    """Refuse to measure where a run that is not one's own says: a cluster can run code here, as can what it prepares.
+
+    Args:
+        run: Not trusted.
+        settings: Of the resume, with what was set over the run's own.
+
+    Raises:
+        TrustError: They are still the run's own.
+    """
+    own = run.config["evaluation"]
+    for key in ("address", "runtime_env"):
+        value = getattr(settings, key)
+        if value and value != "local" and value == own.get(key):
+            raise TrustError(
+                f"run {run.name} would be measured with its own evaluation.{key}, {value!r}, and is not known to be "
+                f"yours; set it (--set evaluation.{key}=...), or look at it and repeat with --trust-code (trust_code=True in "
+                "Python); a resume then signs the run"
+            )
 
 
 def _why_foreign(run: Run) -> str | None:

@@ -288,7 +288,9 @@ def _descend(fragment: Schema, path: KeyPath, schema: Schema) -> Schema | None:
         return fragment
     for branch in _branches(_resolved(fragment, schema)):
         plain = _resolved(branch, schema)
-        step = plain.get("items") if isinstance(path[0], int) else plain.get("properties", {}).get(path[0])
+        others = plain.get("additionalProperties")  # of a mapping with any keys; else it says whether there may be some
+        named = plain.get("properties", {}).get(path[0], others if isinstance(others, Mapping) else None)
+        step = plain.get("items") if isinstance(path[0], int) else named
         if step is not None:
             return _descend(step, path[1:], schema)
     return None

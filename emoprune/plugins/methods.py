@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from importlib.metadata import EntryPoint
 from typing import Any
 
 from pydantic import AfterValidator
@@ -49,6 +50,7 @@ def method(
     """
     name, options = named(option or kind, given)
     try:
+        _check_unclaimed(kind, name, problem)
         factory = find(kind, name, problem)
     except ConfigError as error:
         raise ConfigError(
@@ -107,6 +109,31 @@ def serves(factory: object, problem: str) -> bool:
     """Whether a method serves a problem; one that does not say whom it serves is believed to serve all."""
     own = about_of(factory)
     return own is None or not own.serves or problem in own.serves
+
+
+def _check_unclaimed(kind: str, name: str, problem: str) -> None:
+    """Refuse a name that one package has for this problem alone, and another for any that it serves, this one too.
+
+    Raises:
+        ConfigError: Which of them is meant cannot be told; a config would mean another method than it did.
+    """
+    entries = available(kind)
+    own, anyone = entries.get(f"{problem}.{name}"), entries.get(name)
+    if own is None or anyone is None or _package(own) == _package(anyone):
+        return
+    try:
+        contested = serves(find(kind, name), problem)
+    except ConfigError:
+        return  # what cannot be imported serves nobody
+    if contested:
+        raise ConfigError(
+            f"{_package(own)} and {_package(anyone)} both offer a {kind} {name!r} to {problem}: {own.value} and "
+            f"{anyone.value}; uninstall one, or name its import target"
+        )
+
+
+def _package(entry: EntryPoint) -> str:
+    return "" if entry.dist is None else entry.dist.name
 
 
 def _served(factory: object) -> tuple[str, ...]:

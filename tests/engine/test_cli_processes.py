@@ -7,12 +7,15 @@ import os
 import signal
 import subprocess
 import sys
+import textwrap
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
 import pytest
+from cluster_for_tests import noted
 from commands_for_tests import (
     Command,
     begun,
@@ -24,6 +27,7 @@ from commands_for_tests import (
     status_of,
     wait_for,
 )
+from ray.cluster_utils import Cluster
 
 from emoprune.cli.follow import NOTICE
 from emoprune.run import Run
@@ -103,6 +107,47 @@ class TestSignals:
         assert end.code == 130
         assert end.err.endswith("what was evaluated is kept; continue with: emoprune resume between\n")
 
+    @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+    def test_a_termination_has_a_deadline_and_keeps_what_was_finished(
+        self, folder: Path, emoprune: Command, monkeypatch: pytest.MonkeyPatch, number: signal.Signals, code: int
+    ) -> None:
+        monkeypatch.setattr("emoprune.cli.follow.GRACE", 1.0)
+        history = folder / "runs" / "late" / "history.jsonl"
+
+        def terminate() -> None:
+            deadline = time.monotonic() + 60
+            while not (history.exists() and history.stat().st_size) and time.monotonic() < deadline:
+                time.sleep(0.02)
+            os.kill(os.getpid(), number)
+
+        threading.Thread(target=terminate, daemon=True).start()
+        begin = time.monotonic()
+        end = emoprune("run", "knapsack.yaml", "--name", "late", "--set", "problem.pause=3")
+        assert time.monotonic() - begin < 30
+        assert end.code == code
+        assert "what was evaluated is kept; continue with: emoprune resume late" in end.err
+        assert "Traceback" not in end.err
+        status = json.loads(emoprune("status", "late", "--json").out)
+        assert (status["state"], status["evaluated"]) == ("interrupted", 1)
+
+    @pytest.mark.parametrize("module", ["typer", "emoprune.cli.app", "inspect"])
+    def test_ctrl_c_while_the_program_is_loaded_shows_no_traceback(self, folder: Path, module: str) -> None:
+        program = f"""
+            import emoprune.__main__, os, signal, sys
+
+            class Interrupting:
+                def find_spec(self, name, path, target=None):
+                    if name == {module!r}:
+                        os.kill(os.getpid(), signal.SIGINT)
+
+            sys.modules.pop({module!r}, None)
+            sys.meta_path.insert(0, Interrupting())
+            sys.argv = ["emoprune", "list"]
+            emoprune.__main__.main()
+        """
+        done = finished_process(folder, "-c", textwrap.dedent(program))
+        assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
+
     def test_a_run_in_the_background_of_a_script_is_not_stopped_by_ctrl_c(self, folder: Path) -> None:
         process = slow_run(folder, "behind", ignoring=signal.SIGINT)
         process.send_signal(signal.SIGINT)
@@ -172,6 +217,37 @@ def test_a_termination_ends_a_run_on_ray_in_order_and_leaves_no_process(folder: 
     assert emoprune("resume", "rays", "--backend", "serial").code == 0
 
 
+def test_a_cluster_that_is_joined_is_said_and_recorded(folder: Path) -> None:
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 2})
+    try:
+        words = ("run", "knapsack.yaml", "--name", "joined", "--backend", "ray", "--workers", "auto")
+        address = cluster.address
+        end = ended(begun(folder, *words, more={"RAY_ADDRESS": address}))
+    finally:
+        cluster.shutdown()  # type: ignore[no-untyped-call]  # ray leaves it untyped
+    assert end.code == 0, end.err
+    assert f"measuring on the Ray cluster at {address} (RAY_ADDRESS)" in end.err
+    [session] = Run(folder / "runs" / "joined").manifest["sessions"]
+    assert (session["address"], session["workers"]) == (address, "auto")
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_a_termination_of_a_run_and_of_all_of_its_ray_is_a_stop(folder: Path, emoprune: Command) -> None:
+    words = ("--backend", "ray", "--workers", "2", "--set", "problem.pause=2", "--set", "evaluation.retries=0")
+    process = begun(folder, "run", "knapsack.yaml", "--name", "group", *words, grouped=True)
+    wait_for(lambda: status_of(folder, "group").get("evaluated", 0) > 0, process)
+    begin = time.monotonic()
+    os.killpg(process.pid, signal.SIGTERM)
+    end = ended(process)
+    assert time.monotonic() - begin < 30
+    assert (end.code, "Ray cluster lost" in end.err, "Traceback" in end.err) == (143, False, False)
+    assert "what was evaluated is kept; continue with: emoprune resume group" in end.err
+    status = json.loads(emoprune("status", "group", "--json").out)
+    assert status["state"] == "interrupted"
+    assert status["failed"] == 0
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(200)
 def test_a_run_on_ray_that_is_killed_resumes_to_the_history_of_one_that_was_not(
@@ -192,6 +268,29 @@ def test_a_run_on_ray_that_is_killed_resumes_to_the_history_of_one_that_was_not(
     pd.testing.assert_frame_equal(whole.history.drop(columns=ran), killed.history.drop(columns=ran))
     assert killed.history["worker"].nunique() > 1
     assert whole.generations["hypervolume"].tolist() == killed.generations["hypervolume"].tolist()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("backend", [("--backend", "ray", "--workers", "2"), ("--backend", "serial")])
+def test_no_evaluation_that_was_finished_is_paid_again_after_kills(
+    folder: Path, emoprune: Command, backend: tuple[str, ...]
+) -> None:
+    """Those that were under way when the process was killed may be finished by its workers, for nobody."""
+    notes = folder / "notes"
+    notes.mkdir()
+    words = ("--set", f"problem={{name: 'bad_problems:Noting', notes: '{notes}', pause: 0.08}}", *backend)
+    history = folder / "runs" / "cut" / "history.jsonl"
+    process = begun(folder, "run", "knapsack.yaml", "--name", "cut", *words)
+    for lines in (5, 15, 25):
+        wait_for(lambda lines=lines: history.exists() and history.read_bytes().count(b"\n") >= lines, process)  # type: ignore[misc]  # a default binds the number now
+        process.kill()
+        ended(process)
+        process = begun(folder, "resume", "cut")
+    assert ended(process).code == 0
+    paid = noted(notes)
+    assert len(history.read_text().splitlines()) == sum(line.startswith("search") for line in paid) == 36
+    assert sum(paid.values()) - len(paid) <= 3 * 2
 
 
 @pytest.mark.parametrize("command", ["list", "status", "pareto --csv"])

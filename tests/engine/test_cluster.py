@@ -239,10 +239,10 @@ def test_more_workers_than_cores_are_refused_without_starting_ray() -> None:
 
 def test_a_gpu_where_there_is_none_is_refused(here: None) -> None:
     with pytest.raises(ResourcesUnavailable, match=r"(?s)GPUs +2 +0.*set evaluation.gpus_per_worker to 0"):
-        actors(gpus_per_worker=1.0, device="cuda").open()
+        actors(gpus_per_worker=1.0, device="cuda", start_limit=1.0).open()
 
 
-@pytest.mark.parametrize("address", ["head", "ray://head:10001", ":6379", "head:port"])
+@pytest.mark.parametrize("address", ["head", ":6379", "head:port", "http://head:6379"])
 def test_an_address_that_is_none_is_refused(here: None, address: str) -> None:
     with pytest.raises(ConfigError, match=r"evaluation\.address: expected host:port"):
         actors(address=address).open()

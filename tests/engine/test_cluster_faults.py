@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 import ray
-from cluster_for_tests import Fatal, NoSetup, actors, in_process, never, outcomes, tickets_of
+from cluster_for_tests import Cramped, Fatal, NoSetup, Noted, actors, in_process, never, noted, outcomes, tickets_of
 from problems_for_tests import Knapsack12
 from ray.cluster_utils import Cluster
 
@@ -65,6 +65,14 @@ def marks(tmp_path: Path) -> Path:
     return folder
 
 
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder for notes on what was measured."""
+    folder = tmp_path / "notes"
+    folder.mkdir()
+    return folder
+
+
 def victim(count: int = 24) -> int:
     """The candidate that faults are arranged for, somewhere in the middle."""
     return sorted(tickets_of(Knapsack12(), count), key=lambda ticket: ticket.key)[count // 2].candidate.id
@@ -91,6 +99,52 @@ def test_a_candidate_that_kills_every_worker_is_crashed_in_bounded_attempts(
     assert "the worker died" in str(found[victim()].reason)
     assert found == in_process(Knapsack12(), tickets) | {victim(): found[victim()]}
     assert len(list(marks.iterdir())) == deaths
+
+
+def test_long_evaluations_are_measured_once_and_by_the_workers_that_began(started: Start, folder: Path) -> None:
+    """The first ones too, of which nobody knows that two of them would be late."""
+    problem = Noted(folder, folder, "kill", [], 0, pause=0.22)
+    tickets = tickets_of(problem, 16)
+    backend = started(problem, time_limit=0.6)
+    assert outcomes(backend.run(tickets, never)) == in_process(Knapsack12(), tickets)
+    assert set(noted(folder).values()) == {1}
+    assert len(list(folder.iterdir())) <= 2
+
+
+@pytest.mark.parametrize("fault", ["kill", "hang"])
+def test_what_a_worker_had_finished_before_it_was_lost_is_not_measured_again(
+    started: Start, marks: Path, folder: Path, fault: str
+) -> None:
+    problem = Noted(folder, marks, fault, [victim()], 1, pause=0.02)
+    tickets = tickets_of(problem, 24)
+    backend = started(problem, time_limit=2.0)
+    found = outcomes(backend.run(tickets, never))
+    assert {number for number, outcome in found.items() if outcome.status is not Status.OK} <= {victim()}
+    assert set(noted(folder).values()) == {1}
+    assert len(noted(folder)) == sum(outcome.status is Status.OK for outcome in found.values())
+
+
+def test_memory_that_runs_out_lowers_how_many_are_measured_at_a_time_and_blames_nobody(
+    started: Start, folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    problem = Cramped(folder)
+    tickets = tickets_of(problem, 16)
+    backend = started(problem)
+    with caplog.at_level(logging.WARNING, "emoprune.cluster"):
+        assert outcomes(backend.run(tickets, never)) == in_process(Knapsack12(), tickets)
+    assert "memory ran out: from now on at most 1 candidates are measured at a time" in caplog.text
+
+
+def test_a_candidate_for_which_memory_runs_out_alone_is_blamed_and_costs_no_worker(
+    started: Start, folder: Path
+) -> None:
+    problem = Cramped(folder, [victim(8)])
+    tickets = tickets_of(problem, 8)
+    backend = started(problem)
+    found = outcomes(backend.run(tickets, never))
+    assert [number for number, outcome in found.items() if outcome.status is not Status.OK] == [victim(8)]
+    assert found[victim(8)].status is Status.OUT_OF_MEMORY
+    assert backend.workers == 2
 
 
 @pytest.mark.parametrize("chunk", [1, 2])

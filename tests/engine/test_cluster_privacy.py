@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 import stat
 import sys
@@ -28,9 +29,10 @@ def listening() -> Iterator[tuple[str, str]]:
     """Yield who listens where, of this process and all that it started."""
     me = psutil.Process()
     for process in (me, *me.children(recursive=True)):
-        for socket in process.net_connections("inet"):
-            if socket.status == psutil.CONN_LISTEN:
-                yield process.name(), socket.laddr.ip
+        with contextlib.suppress(psutil.NoSuchProcess):  # one that ended meanwhile listens nowhere
+            for socket in process.net_connections("inet"):
+                if socket.status == psutil.CONN_LISTEN:
+                    yield process.name(), socket.laddr.ip
 
 
 def is_loopback(address: str) -> bool:

@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from cluster_for_tests import marked
 from ray.cluster_utils import Cluster
 
 TESTS = Path(__file__).parents[1] / "support"
@@ -39,20 +40,6 @@ def alone(program: str, *arguments: str, **environment: str) -> subprocess.Popen
         text=True,
         env={**os.environ, "PYTHONPATH": str(TESTS), **environment},
     )
-
-
-def marked(mark: str) -> set[int]:
-    """Return the living processes whose environment holds `mark`.
-
-    Ray's two agents are left out: without a head to tell, they take about a minute to end, but they do nothing.
-    """
-    found = set()
-    for folder in Path("/proc").iterdir():
-        with contextlib.suppress(OSError):  # it has ended, or is not ours
-            is_marked = folder.name.isdigit() and mark.encode() in (folder / "environ").read_bytes()
-            if is_marked and b"Agent" not in (folder / "cmdline").read_bytes():
-                found.add(int(folder.name))
-    return found
 
 
 def gone(mark: str, within: float, apart_from: int = 0) -> bool:
@@ -105,6 +92,28 @@ def test_ray_says_nothing_and_leaves_nothing_behind(marks: Path) -> None:
     assert (process.returncode, stdout, stderr) == (0, "", "")
     assert len(list(marks.iterdir())) == 1
     assert gone(mark, within=20)
+
+
+ENDED_BY = """
+    problem = Fatal(Path(sys.argv[1]), sys.argv[2], [tickets_of(Knapsack12(), 1)[0].candidate.id], times=None)
+    backend = actors(address="local", workers=1, retries=0)
+    backend.open()
+    backend.start(problem)
+    print(*outcomes(backend.run(tickets_of(problem, 1), never)).values())
+    backend.close()
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("fault", "by"),
+    [("fault", "SIGSEGV"), ("kill", "SIGKILL"), ("exit", "past Python"), ("die", "SIGTERM")],
+)
+def test_a_crash_says_by_what(marks: Path, fault: str, by: str) -> None:
+    stdout, stderr = alone(ENDED_BY, str(marks), fault).communicate(timeout=100)
+    assert stderr == ""
+    assert "crashed" in stdout
+    assert by in stdout
 
 
 INTERRUPTED = """

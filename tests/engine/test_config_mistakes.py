@@ -116,6 +116,10 @@ class TestMistakesInValues:
             ("workers: 0", "evaluation.workers: expected an integer >= 1 or 'auto', found 0"),
             ("chunk: some", "evaluation.chunk: expected an integer >= 1 or 'auto', found 'some'"),
             ("{backend: serial, gpus_per_worker: 1}", "evaluation.gpus_per_worker: the serial backend has no GPU"),
+            ("{backend: serial, runtime_env: {pip: [a]}}", "evaluation.runtime_env: the serial backend stays in this"),
+            ("{node_labels: {pool: 3}}", "evaluation.node_labels.pool: expected"),
+            ("{resources_per_worker: {reader: 0}}", "evaluation.resources_per_worker.reader: expected"),
+            ("{memory_per_worker: -1}", "evaluation.memory_per_worker: expected"),
             ("{backend: serial, address: auto}", "evaluation.address: the serial backend stays in this process"),
         ],
     )

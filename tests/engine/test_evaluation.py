@@ -336,42 +336,42 @@ def test_a_seed_depends_on_run_genome_and_split_alone(run_seed: int, key: bytes)
     assert all(0 <= seed < 2**64 for seed in seeds)
 
 
-@given(count=st.integers(1, 200), workers=st.integers(1, 16), size=st.none() | st.integers(1, 50))
-def test_chunks_hold_every_ticket_once_in_key_order(count: int, workers: int, size: int | None) -> None:
-    keys = np.random.default_rng(count).permutation(count)
-    tickets = [Ticket(Candidate(0, np.zeros(1, dtype=np.int64), 0, "x"), Split.SEARCH, 0, bytes([key])) for key in keys]
-    chunks = Pace(size, None).cut(tickets, workers)
-    assert [ticket.key for chunk in chunks for ticket in chunk] == [bytes([number]) for number in range(count)]
-    assert all(len(chunk) == len(chunks[0]) for chunk in chunks[:-1])
+def learnt(*seconds: float, chunk: int | None = None) -> Pace:
+    pace = Pace(chunk, 60.0)
+    for each in seconds:
+        pace.note(each, 1)
+    return pace
 
 
-def lengths(pace: Pace, count: int) -> set[int]:
-    tickets = [
-        Ticket(Candidate(0, np.zeros(1, dtype=np.int64), 0, "x"), Split.SEARCH, 0, bytes([n])) for n in range(count)
-    ]
-    return {len(chunk) for chunk in pace.cut(tickets, 1)}
+def test_a_chunk_is_one_candidate_while_nobody_knows_how_long_an_evaluation_takes() -> None:
+    assert (learnt().length, learnt().stretch) == (1, 1)
+    assert (learnt(chunk=7).length, learnt(chunk=7).stretch) == (7, 1)
 
 
-def test_chunks_are_small_while_nobody_knows_how_long_an_evaluation_takes() -> None:
-    assert lengths(Pace(None, 60.0), 80) == {4}
+@pytest.mark.parametrize(
+    ("seconds", "length", "stretch"),
+    [(2.2, 1, 1), (0.06, 1, 1), (0.03, 1, 3), (0.006, 1, 16), (0.001, 10, 10), (0.0001, 64, 15), (1e-9, 64, 256)],
+)
+def test_chunks_and_stretches_are_as_long_as_handing_them_over_is_worth(
+    seconds: float, length: int, stretch: int
+) -> None:
+    pace = learnt(seconds)
+    assert (pace.length, pace.stretch) == (length, stretch)
 
 
-def test_chunks_are_no_longer_than_what_is_expected_to_be_done_well_within_the_limit() -> None:
-    pace = Pace(None, 60.0)
-    pace.note(seconds=20.0, count=10)
-    assert lengths(pace, 84) == {7}
-    pace.note(seconds=500.0, count=10)
-    assert lengths(pace, 80) == {1}
-    pace.note(seconds=0.01, count=10)
-    assert lengths(pace, 80) == {20}
+def test_a_slow_evaluation_among_quick_ones_is_not_soon_forgotten() -> None:
+    assert learnt(0.001, 2.0).length == 1
+    assert learnt(2.0, *[0.001] * 5).length == 1
+    assert learnt(2.0, *[0.001] * 20).length == 10
 
 
-def test_chunks_are_long_where_evaluations_take_no_time_so_that_handing_them_over_does_not() -> None:
-    pace = Pace(None, None)
-    assert lengths(pace, 40) == {10}
-    for seconds, length in [(0.1, 10), (0.0005, 20), (1e-6, 40)]:
-        pace.note(seconds=seconds, count=1)
-        assert lengths(pace, 40) == {length}
+@pytest.mark.parametrize("chunk", [None, 8])
+def test_what_was_measured_in_process_is_handed_over_before_the_next_long_evaluation(chunk: int | None) -> None:
+    problem = Knapsack12(pause=0.02)
+    backend = Serial("cpu", 1, None, chunk)
+    backend.start(problem)
+    _, tickets = Evaluator(problem, 1, {}).recalled_and_due(candidates_of(problem, 16), Split.SEARCH)
+    assert {len(piece) for piece in backend.run(tickets, never)} == {chunk or 1}
 
 
 def test_a_chunk_that_was_chosen_is_late_after_one_limit_and_one_that_was_asked_for_after_one_for_each() -> None:

@@ -384,12 +384,14 @@ class TestMenu:
         assert found["heaviest"] == {
             "does": "Leaves out the heaviest.",
             "family": "pruning",
-            "granularity": "items",
-            "serves": "sack",
-            "needs": "neither gradients nor training",
+            "granularity": ["items"],
+            "serves": ["sack"],
+            "gradients": False,
+            "training": False,
             "cost": "one sort",
-            "papers": "A Paper (arXiv 2302.05601)",
+            "papers": [{"title": "A Paper", "arxiv": "2302.05601", "appeared": ""}],
         }
+        assert found["other.nothing"]["serves"] == ["other"], "the problem whose name it bears"
         assert found["silent"] == {"unusable": "it does not say what it is"}
         assert "cannot be imported" in found["gone"]["unusable"]
 
@@ -411,7 +413,8 @@ class TestMenu:
         assert list(self.listed(emoprune, "--serves", "sack", "--tuning-free")["references"]) == ["heaviest"]
         assert list(self.listed(emoprune, "--serves", "other")["references"]) == ["elsewhere", "other.nothing"]
         assert "heaviest" in self.listed(emoprune, "--paper", "2302.05601")["references"]
-        assert "heaviest" in self.listed(emoprune, "--paper", "arXiv:2302.05601v2")["references"]
+        for given in ("arXiv:2302.05601v2", "https://arxiv.org/abs/2302.05601", "a paper"):
+            assert "heaviest" in self.listed(emoprune, "--paper", given)["references"]
 
     @pytest.mark.parametrize(
         ("words", "complaint"),

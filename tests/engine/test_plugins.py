@@ -92,6 +92,19 @@ class TestNames:
         with pytest.raises(ConfigError, match=r"two installed packages offer 'twin' in emoprune.problems: .*uninstall"):
             plugins.available("problem")
 
+    def test_a_name_that_another_package_has_for_one_problem_alone_is_refused_where_both_serve_it(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        (tmp_path / "rival.py").write_text("class Mine:\n    '''Is not the one that a config meant so far.'''\n")
+        points = "[emoprune.criteria]\nchannels.l1 = rival:Mine\nfeature-subset.l1 = rival:Mine\n"
+        installed(tmp_path, points + "[emoprune.references]\nuniform = rival:Mine\nerk = nowhere:Mine\n", "rival")
+        monkeypatch.syspath_prepend(tmp_path)
+        for kind, name in (("criterion", "l1"), ("reference", "uniform")):
+            with pytest.raises(ConfigError, match=rf" both offer a {kind} '{name}' to channels: .*uninstall one"):
+                plugins.method(kind, name, "channels")
+        assert type(plugins.method("criterion", "l1", "feature-subset")).__name__ == "Mine", "the other serves channels"
+        assert type(plugins.method("reference", "erk", "channels")).__name__ == "Erk", "the other cannot be imported"
+
     def test_a_missing_extra_is_named_with_the_command_that_installs_it(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:

@@ -211,6 +211,26 @@ class TestWhoseRunItIs:
         assert list(emoprune.resume(tmp_path / "r", problem=Knapsack12(), overrides=["search.generations=3"]))
 
 
+class TestWhereItIsMeasured:
+    """A cluster can run code here, and so can what it prepares for workers."""
+
+    @pytest.mark.parametrize(
+        ("key", "value", "mine"),
+        [
+            ("address", "elsewhere:6379", "evaluation.address=local"),
+            ("runtime_env", {"pip": ["evil"]}, "runtime_env={}"),
+        ],
+    )
+    def test_a_strangers_run_does_not_choose(self, tmp_path: Path, key: str, value: object, mine: str) -> None:
+        path = Path(shutil.copytree(RUNS / "breast-cancer", tmp_path / "r"))
+        own = Run(path).config["evaluation"]
+        altered(path / "config.resolved.json", evaluation={**own, "backend": "ray", key: value})
+        with pytest.raises(TrustError, match=rf"with its own evaluation\.{key}, .* --trust-code"):
+            emoprune.resume(path)
+        emoprune.resume(path, overrides=[f"evaluation.{mine}"])
+        emoprune.resume(path, trust_code=True)
+
+
 class TestTheKey:
     @pytest.fixture(autouse=True)
     def another_state(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

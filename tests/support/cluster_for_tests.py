@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import signal
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
@@ -15,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from problems_for_tests import Knapsack12
 
-from emoprune.cluster import RayActors
+from emoprune.cluster import RayActors, Share
 from emoprune.contracts import Problem
 from emoprune.errors import ConfigError
 from emoprune.evaluation.backends import Finished
@@ -25,7 +27,19 @@ from emoprune.evaluation.tickets import Outcome, Ticket
 from emoprune.records import Candidate, Split
 from emoprune.space import IntArray
 
-__all__ = ["Fatal", "NoSetup", "actors", "in_process", "never", "outcomes", "tickets_of"]
+__all__ = [
+    "Cramped",
+    "Fatal",
+    "NoSetup",
+    "Noted",
+    "actors",
+    "in_process",
+    "marked",
+    "never",
+    "noted",
+    "outcomes",
+    "tickets_of",
+]
 
 BITS = 12
 
@@ -44,7 +58,9 @@ def tickets_of(problem: Problem, count: int) -> list[Ticket]:
 
 def actors(**changed: Any) -> RayActors:
     """Return a backend with two workers, not opened, with some of its settings changed."""
-    settings: dict[str, Any] = {"workers": 2, "address": None, "cpus_per_worker": 1.0, "gpus_per_worker": 0.0}
+    share = {"cpus_per_worker": 1.0, "gpus_per_worker": 0.0, "memory": 0.0, "resources": {}, "labels": {}}
+    share = {name: changed.pop(name, value) for name, value in share.items()}
+    settings: dict[str, Any] = {"workers": 2, "address": None, "share": Share(*share.values()), "runtime_env": {}}
     settings |= {"device": "cpu", "threads": 1, "time_limit": 60.0, "start_limit": 60.0, "retries": 2, "chunk": None}
     return RayActors(**{**settings, **changed})
 
@@ -114,6 +130,21 @@ class Fatal(Knapsack12):
         while True:
             time.sleep(1)
 
+    def fault(self) -> NoReturn:
+        """Reach where there is nothing."""
+        ctypes.string_at(0)
+        raise AssertionError("unreachable")
+
+    def exit(self) -> NoReturn:
+        """End the process past Python."""
+        os._exit(3)
+
+    def die(self) -> NoReturn:
+        """Be asked to end, as by a batch system."""
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(60)
+        raise AssertionError("unreachable")
+
     def leave(self) -> NoReturn:
         """Call what ends a script."""
         sys.exit(5)
@@ -121,6 +152,49 @@ class Fatal(Knapsack12):
     def abort(self) -> NoReturn:
         """Raise what no `except Exception` catches."""
         raise GeneratorExit("not an Exception")
+
+
+class Noted(Fatal):
+    """A `Fatal` in which each process writes down, in a file of its own, every genome that it was done with."""
+
+    def __init__(self, notes: Path, *fault: Any, pause: float = 0.0) -> None:
+        super().__init__(*fault, pause=pause)
+        self._notes = notes
+
+    def evaluate(self, genomes: IntArray, seeds: NDArray[np.uint64], split: Split) -> NDArray[np.float64]:
+        """Measure, then write down what was measured on which split."""
+        values = super().evaluate(genomes, seeds, split)
+        with (self._notes / str(os.getpid())).open("a", encoding="utf-8") as file:
+            file.writelines(f"{split.value} {number}\n" for number in (genomes @ (1 << np.arange(BITS))).tolist())
+        return values
+
+
+class Cramped(Knapsack12):
+    """A knapsack for which memory runs out whenever two processes measure at a time, and for some genomes always."""
+
+    def __init__(self, folder: Path, numbers: Sequence[int] = ()) -> None:
+        super().__init__(pause=0.03)
+        self._folder = folder
+        self._numbers = set(numbers)
+
+    def evaluate(self, genomes: IntArray, seeds: NDArray[np.uint64], split: Split) -> NDArray[np.float64]:
+        """Measure, if that can be."""
+        mine = self._folder / str(os.getpid())
+        mine.touch()
+        try:
+            values = super().evaluate(genomes, seeds, split)
+            if len(list(self._folder.iterdir())) > 1 or self._numbers & set(
+                (genomes @ (1 << np.arange(BITS))).tolist()
+            ):
+                raise MemoryError("no room for two")
+            return values
+        finally:
+            mine.unlink()
+
+
+def noted(notes: Path) -> Counter[str]:
+    """Return how often each genome was done with, over all processes."""
+    return Counter(line for file in notes.iterdir() for line in file.read_text(encoding="utf-8").splitlines())
 
 
 class NoSetup(Knapsack12):
@@ -162,3 +236,17 @@ class NoSetup(Knapsack12):
         except FileExistsError:
             return False
         return True
+
+
+def marked(mark: str) -> set[int]:
+    """Return the living processes whose environment holds `mark`.
+
+    Ray's two agents are left out: without a head to tell, they take about a minute to end, but they do nothing.
+    """
+    found = set()
+    for folder in Path("/proc").iterdir():
+        with contextlib.suppress(OSError):  # it has ended, or is not ours
+            is_marked = folder.name.isdigit() and mark.encode() in (folder / "environ").read_bytes()
+            if is_marked and b"Agent" not in (folder / "cmdline").read_bytes():
+                found.add(int(folder.name))
+    return found

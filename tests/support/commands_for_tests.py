@@ -26,6 +26,8 @@ evaluation: {backend: serial}
 """
 PROBLEMS = """\
 import time
+from pathlib import Path
+from cluster_for_tests import Noted
 from emoprune.contracts import Constraint
 from problems_for_tests import HalvedKnapsack, Knapsack12
 
@@ -62,6 +64,10 @@ class Between(HalvedKnapsack):
 class Misnamed(Slow):
     def __init__(self) -> None: super().__init__()
     def references(self): return [*super().references(), *super().references()]
+
+class Noting(Noted):
+    def __init__(self, notes: str, pause: float) -> None:
+        super().__init__(Path(notes), Path(notes), "kill", [], 0, pause=pause)
 
 class Broken(Knapsack12):
     def __init__(self) -> None: raise RuntimeError("half made")
@@ -124,9 +130,13 @@ def finished_process(folder: Path, *words: str, stdout: int = subprocess.PIPE) -
 
 
 def begun(
-    folder: Path, *words: str, ignoring: signal.Signals | None = None, more: Mapping[str, str] | None = None
+    folder: Path,
+    *words: str,
+    ignoring: signal.Signals | None = None,
+    more: Mapping[str, str] | None = None,
+    grouped: bool = False,
 ) -> subprocess.Popen[str]:
-    """Start a command as its own process."""
+    """Start a command as its own process; `grouped`, it leads a group of its own, to which signals may be sent."""
     return subprocess.Popen(
         [sys.executable, "-m", "emoprune", *words],
         cwd=folder,
@@ -134,6 +144,7 @@ def begun(
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        start_new_session=grouped,
         preexec_fn=None if ignoring is None else lambda: signal.signal(ignoring, signal.SIG_IGN),  # noqa: PLW1509  # no threads here
     )
 

@@ -20,6 +20,7 @@ from emoprune.testing.algorithms import AlgorithmConformance
 from emoprune.testing.methods import (
     AuditConformance,
     CriterionConformance,
+    KeptConformance,
     MethodConformance,
     ObjectiveConformance,
     PartConformance,
@@ -42,6 +43,7 @@ __all__ = [
     "AlgorithmConformance",
     "AuditConformance",
     "CriterionConformance",
+    "KeptConformance",
     "CrossoverConformance",
     "MethodConformance",
     "MutationConformance",

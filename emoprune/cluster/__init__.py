@@ -13,6 +13,8 @@ import os
 os.environ.setdefault("RAY_DEDUP_LOGS_SKIP_REGEX", ".*")
 # What newer versions do anyway; older ones warn on every start until it is said.
 os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+# How long the end waits for a head that is gone; Ray ends this process ten seconds after its part of the machine is.
+os.environ.setdefault("RAY_task_events_shutdown_flush_timeout_ms", "500")
 
 from emoprune.cluster.actors import RayActors  # imports ray, so after the lines above
 from emoprune.cluster.resources import Share

@@ -45,8 +45,8 @@ def check_places(run: Run, settings: EvaluationSettings) -> None:
         if value and value != "local" and value == own.get(key):
             raise TrustError(
                 f"run {run.name} would be measured with its own evaluation.{key}, {value!r}, and is not known to be "
-                f"yours; set it (--set evaluation.{key}=...), or look at it and repeat with --trust-code (trust_code=True in "
-                "Python); a resume then signs the run"
+                f"yours; set it (--set evaluation.{key}=...), or look at it and repeat with --trust-code "
+                "(trust_code=True in Python); a resume then signs the run"
             )
 
 

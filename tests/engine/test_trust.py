@@ -217,7 +217,7 @@ class TestWhereItIsMeasured:
     @pytest.mark.parametrize(
         ("key", "value", "mine"),
         [
-            ("address", "elsewhere:6379", "evaluation.address=local"),
+            ("address", "elsewhere:6379", "address=local"),
             ("runtime_env", {"pip": ["evil"]}, "runtime_env={}"),
         ],
     )

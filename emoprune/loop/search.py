@@ -29,7 +29,7 @@ from emoprune.loop.start import (
     prepare,
     sign_in_manifest,
 )
-from emoprune.loop.trust import check_places, trusted
+from emoprune.loop.trust import check_places, trusted, without_places
 from emoprune.plugins import GIVEN, importable_from, is_given
 from emoprune.records import Generation, Progress, Split
 from emoprune.run import Run, open_run
@@ -104,7 +104,8 @@ def resume(
         configs.load(before, changes, folders=folders, problem_given=given) for changes in (overrides, ())
     )
     if not trust:
-        check_places(opened, config.evaluation)
+        mine = configs.load(without_places(before), overrides, folders=folders, problem_given=given)
+        check_places(opened, config.evaluation, mine.evaluation)
     # Loaded as well, so that an option which there was not yet when the run began has its default on both sides.
     configs.check_resume(configs.resolved(unchanged), configs.resolved(config))
     done = len(opened.generations)

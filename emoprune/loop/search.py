@@ -36,6 +36,7 @@ from emoprune.run import Run, open_run
 from emoprune.run.heartbeat import Heartbeat, continuing, starting, watched
 from emoprune.run.links import refuse_links
 from emoprune.run.recorder import Recorder, check_free, environment
+from emoprune.storage import content_of
 
 __all__ = ["Search", "resume", "search"]
 
@@ -129,7 +130,7 @@ def _check_given(run: Run) -> None:
         ConfigError: It says something else than when the run was begun.
     """
     path, before = run.path / "config.yaml", run.manifest.get("given")
-    if before is None or not path.exists() or configs.meaning(path.read_bytes()) == before:
+    if before is None or not path.exists() or configs.meaning(content_of(path)) == before:
         return
     raise ConfigError(
         f"{path} was edited, but a resume goes by config.resolved.json: give what shall change to `emoprune resume "

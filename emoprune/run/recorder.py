@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, Self
 from filelock import FileLock, Timeout
 
 from emoprune.contracts import Passage
-from emoprune.errors import ConfigError, RunCorrupt, RunLocked, StorageError
+from emoprune.errors import ConfigError, EmopruneError, RunCorrupt, RunLocked, StorageError
 from emoprune.records import Evaluation, Progress, Split
 from emoprune.run.leftovers import leftovers_beside, leftovers_in, remove
 from emoprune.run.links import refuse_links
@@ -32,6 +32,7 @@ from emoprune.run.reading import read_checkpoint, read_records, read_starts
 from emoprune.run.signature import signature
 from emoprune.storage import (
     Journal,
+    content_of,
     fingerprint,
     guarded,
     sealed_line,
@@ -260,7 +261,7 @@ class Recorder:
         changed: dict[str, list[str]] = {} if mark in known else {"configs": [*known, mark]}
         if sign:
             signed, before = _signatures(manifest, text), manifest.get("signed", ())
-            kept = [each for each in _signatures(manifest, path.read_text(encoding="utf-8")) if each in before]
+            kept = [each for each in _signatures(manifest, content_of(path).decode()) if each in before]
             if signed and signed[0] not in kept:
                 changed["signed"] = signed + kept
         if changed:
@@ -388,7 +389,7 @@ def _taken(name: str, runs: Path) -> ConfigError:
 
 def _holder(path: Path) -> str:
     try:
-        who = json.loads(path.read_text(encoding="utf-8"))
+        who = json.loads(content_of(path))
         return f"process {who['pid']} on {who['host']} since {who['since']}"
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError, KeyError, EmopruneError):
         return "another process"

@@ -147,6 +147,35 @@ def test_one_such_run_does_not_hide_the_others(
     assert "OfferingKnapsack12" in listed.out
 
 
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize(
+    ("name", "works"),
+    [
+        ("config.yaml", ["resume"]),
+        ("config.resolved.json", ["resume", "export", "audit", "recover"]),
+        ("history.jsonl", ["resume", "export", "audit", "recover"]),
+    ],
+)
+def test_a_pipe_in_place_of_a_file_is_named_and_not_waited_for(run: Run, name: str, works: list[str]) -> None:
+    (run.path / name).unlink(missing_ok=True)
+    os.mkfifo(run.path / name)
+    for work in works:
+        with pytest.raises(RunCorrupt, match=rf"{name}: expected a file, found a folder or something else"):
+            WORK[work](run)
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("name", ["pareto.csv", "history.jsonl", "config.yaml", "pipe"])
+def test_the_doctor_waits_for_no_pipe_and_leaves_it_out_of_the_repaired_copy(run: Run, name: str) -> None:
+    (run.path / name).unlink(missing_ok=True)
+    os.mkfifo(run.path / name)
+    list(check_run(run.path))
+    copy = repair(run.path)
+    assert f"{name}, which is neither a file nor a folder" in copy.left_out
+    assert not (copy.folder / name).is_fifo()
+    assert list(check_run(copy.folder))
+
+
 @pytest.mark.parametrize("read", [read_json, read_checked, read_lines, Journal])
 def test_files_of_a_run_are_opened_without_following(tmp_path: Path, read: Callable[[Path], object]) -> None:
     (tmp_path / "file").write_text('{"a": 1}\ntorn')

@@ -13,7 +13,7 @@ from filelock import FileLock, Timeout
 
 from emoprune.errors import RunLocked
 from emoprune.run.leftovers import remove
-from emoprune.storage import OF_THE_DISK, abandoned, guarded, unfinished
+from emoprune.storage import OF_THE_DISK, abandoned, check_lockable, guarded, unfinished
 
 __all__ = ["alone", "whole"]
 
@@ -31,6 +31,7 @@ def alone(run: Path, work: str, *, seconds: float = 0) -> Iterator[None]:
         place.parent.mkdir(exist_ok=True)
     lock = FileLock(place, timeout=seconds)
     with guarded(place):
+        check_lockable(place)
         try:
             lock.acquire()
         except Timeout:  # an OSError, which must not be taken for the disk's

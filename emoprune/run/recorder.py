@@ -32,6 +32,7 @@ from emoprune.run.reading import read_checkpoint, read_records, read_starts
 from emoprune.run.signature import signature
 from emoprune.storage import (
     Journal,
+    check_lockable,
     content_of,
     fingerprint,
     guarded,
@@ -161,6 +162,7 @@ class Recorder:
     def _acquire(self) -> None:
         holder = self.path / ".lock.json"
         with guarded(self.path / ".lock"):
+            check_lockable(self.path / ".lock")
             try:
                 self._lock.acquire()
             except Timeout:  # an OSError, which must not be taken for the disk's

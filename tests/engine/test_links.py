@@ -147,6 +147,34 @@ def test_one_such_run_does_not_hide_the_others(
     assert "OfferingKnapsack12" in listed.out
 
 
+@pytest.mark.parametrize(
+    ("name", "work"),
+    [
+        ("history.jsonl", "resume"),
+        ("remeasured.jsonl", "resume"),
+        ("generations.jsonl", "resume"),
+        ("history.jsonl.torn", "resume"),
+        (".lock", "resume"),
+        ("recovered.jsonl", "recover"),
+        (".locks/audit.lock", "audit"),
+    ],
+)
+def test_a_file_with_a_name_elsewhere_too_is_not_written(run: Run, tmp_path: Path, name: str, work: str) -> None:
+    outside = tmp_path / "precious"
+    place = run.path / name
+    whole = place.read_bytes() if place.exists() else b""
+    outside.write_bytes(whole + b'{"torn')
+    if name == "history.jsonl.torn":
+        with (run.path / "history.jsonl").open("ab") as file:
+            file.write(b'{"torn')
+    place.unlink(missing_ok=True)
+    place.parent.mkdir(exist_ok=True)
+    place.hardlink_to(outside)
+    with pytest.raises(TrustError, match=rf"{place} has another name too, a hard link.*copy the file"):
+        WORK[work](run)
+    assert outside.read_bytes() == whole + b'{"torn'
+
+
 @pytest.mark.timeout(60)
 @pytest.mark.parametrize(
     ("name", "works"),

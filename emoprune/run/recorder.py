@@ -26,7 +26,7 @@ from emoprune.contracts import Passage
 from emoprune.errors import ConfigError, EmopruneError, RunCorrupt, RunLocked, StorageError
 from emoprune.records import Evaluation, Progress, Split
 from emoprune.run.leftovers import leftovers_beside, leftovers_in, remove
-from emoprune.run.links import refuse_links
+from emoprune.run.links import check_lies_at, refuse_links
 from emoprune.run.reader import SCHEMA_VERSION, Run, checked_name, not_started
 from emoprune.run.reading import read_checkpoint, read_records, read_starts
 from emoprune.run.signature import signature
@@ -185,10 +185,15 @@ class Recorder:
         self._remove_old_checkpoints()
 
     def _remove_old_checkpoints(self) -> None:
-        folder = self.path / "checkpoints"
+        folder = self._checkpoint_folder()
         with guarded(folder):
             for old in sorted(folder.glob("gen-*.json"))[:-KEPT_CHECKPOINTS]:
                 old.unlink()
+
+    def _checkpoint_folder(self) -> Path:
+        folder = self.path / "checkpoints"
+        check_lies_at(folder, self.path.resolve() / "checkpoints")
+        return folder
 
     def _opened(self, name: str) -> Journal:
         journal = Journal(self.path / name)
@@ -283,8 +288,7 @@ class Recorder:
 
     def checkpoint(self, generation: int, body: Mapping[str, Any]) -> None:
         """Commit a generation: its checkpoint first, then its line in generations.jsonl; older checkpoints go."""
-        folder = self.path / "checkpoints"
-        write_checked(folder / f"gen-{generation:05d}.json", body)
+        write_checked(self._checkpoint_folder() / f"gen-{generation:05d}.json", body)
         if self._generations is not None:
             self._generations.append([body["generation"]])
         self._remove_old_checkpoints()

@@ -11,7 +11,7 @@ from typing import Any
 
 import ray
 
-from emoprune.cluster.private import private
+from emoprune.cluster.private import NoFolders, private
 
 __all__ = ["main"]
 
@@ -33,7 +33,7 @@ def main() -> int:
     begun = time.perf_counter()
     try:
         with private() if address == "local" else contextlib.nullcontext():
-            ray.init(address, log_to_driver=False, logging_level=logging.ERROR, **options)
+            ray.init(address, log_to_driver=False, logging_level=logging.ERROR, job_config=NoFolders(), **options)
         joined = time.perf_counter()
         actor: Any = ray.remote(num_cpus=0)(Echo).remote()
         answered = [_seconds_of(actor, number) for number in range(10)]

@@ -10,13 +10,15 @@ import sys
 
 import ray
 
+from emoprune.cluster.private import NoFolders
+
 __all__ = ["main"]
 
 
 def main() -> int:
     """Connect to the address in the first argument; print what Ray says if it refuses."""
     try:
-        ray.init(address=sys.argv[1], log_to_driver=False, logging_level=logging.ERROR)
+        ray.init(address=sys.argv[1], log_to_driver=False, logging_level=logging.ERROR, job_config=NoFolders())
     except Exception as error:  # whatever it is, it is the answer
         sys.stdout.write(f"{error}\n")
         return 1

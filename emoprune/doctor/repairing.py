@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import stat
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -49,13 +50,28 @@ def repair(folder: Path) -> Repaired:
     left_out: list[str] = []
     with whole(place) as partial:
         with guarded(place):
-            shutil.copytree(
-                folder, partial, symlinks=True, ignore=shutil.ignore_patterns(*LEFT_OUT), dirs_exist_ok=True
-            )
+            left_out += _copy(folder, partial)
         for each in _with_stages(partial):
             stage = "" if each == partial else f"stage {each.name}: "
             left_out += [f"{stage}{words}" for words in _mend(each)]
     return Repaired(place, tuple(left_out))
+
+
+def _copy(folder: Path, place: Path) -> list[str]:
+    """Copy the files and folders of a run, and say what else lay there: a pipe would be waited for."""
+    said: list[str] = []
+    without = shutil.ignore_patterns(*LEFT_OUT)
+
+    def ignored(inside: str, names: list[str]) -> set[str]:
+        passed_over = without(inside, names)
+        for each in (Path(inside, name) for name in names if name not in passed_over):
+            if not stat.S_ISREG(each.lstat().st_mode) and not stat.S_ISDIR(each.lstat().st_mode):
+                said.append(f"{each.relative_to(folder)}, which is neither a file nor a folder")
+                passed_over.add(each.name)
+        return passed_over
+
+    shutil.copytree(folder, place, symlinks=True, ignore=ignored, dirs_exist_ok=True)
+    return said
 
 
 def _is_written(folder: Path) -> bool:

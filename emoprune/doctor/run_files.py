@@ -23,7 +23,7 @@ from emoprune.run.reading import (
     read_object,
     read_starts,
 )
-from emoprune.storage import fingerprint, finished_lines
+from emoprune.storage import content_of, fingerprint, finished_lines
 
 __all__ = ["broken_lines", "broken_objects", "check_resume", "check_run", "readable_checkpoints"]
 
@@ -59,10 +59,20 @@ def broken_objects(run: Run) -> dict[str, str]:
             continue
         table = run.path / "pareto.csv"
         if "pareto.csv" in plain and table.exists() and _is_over(run):
-            written = fingerprint(table.read_bytes().decode("utf-8", "backslashreplace"))
-            if written != plain["pareto.csv"]:
-                broken["pareto.csv"] = f"{table}: it was altered since it was written; `emoprune resume` rewrites it"
+            words = _altered(table, plain["pareto.csv"])
+            if words is not None:
+                broken["pareto.csv"] = words
     return broken
+
+
+def _altered(table: Path, written: object) -> str | None:
+    """Say what is wrong with a table, given its fingerprint as it was written; None if nothing is."""
+    try:
+        if fingerprint(content_of(table).decode("utf-8", "backslashreplace")) == written:
+            return None
+    except RunCorrupt as error:
+        return str(error)
+    return f"{table}: it was altered since it was written; `emoprune resume` rewrites it"
 
 
 def _is_over(run: Run) -> bool:
@@ -120,7 +130,7 @@ def _journal(path: Path, prefix: str, measures: Measures, *, sealed: bool) -> Ch
     name = f"{prefix}{path.name}"
     try:
         broken, lines = broken_lines(path, measures, sealed=sealed), len(finished_lines(path))
-        torn = path.exists() and path.read_bytes()[-1:] not in (b"", b"\n")
+        torn = path.exists() and content_of(path)[-1:] not in (b"", b"\n")
     except RunCorrupt as error:
         return Check(name, Health.FAIL, str(error), RESTORE)
     if broken:

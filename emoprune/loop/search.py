@@ -29,13 +29,14 @@ from emoprune.loop.start import (
     prepare,
     sign_in_manifest,
 )
-from emoprune.loop.trust import check_places, trusted
+from emoprune.loop.trust import check_places, trusted, without_places
 from emoprune.plugins import GIVEN, importable_from, is_given
 from emoprune.records import Generation, Progress, Split
 from emoprune.run import Run, open_run
 from emoprune.run.heartbeat import Heartbeat, continuing, starting, watched
 from emoprune.run.links import refuse_links
 from emoprune.run.recorder import Recorder, check_free, environment
+from emoprune.storage import content_of
 
 __all__ = ["Search", "resume", "search"]
 
@@ -104,7 +105,8 @@ def resume(
         configs.load(before, changes, folders=folders, problem_given=given) for changes in (overrides, ())
     )
     if not trust:
-        check_places(opened, config.evaluation)
+        mine = configs.load(without_places(before), overrides, folders=folders, problem_given=given)
+        check_places(opened, config.evaluation, mine.evaluation)
     # Loaded as well, so that an option which there was not yet when the run began has its default on both sides.
     configs.check_resume(configs.resolved(unchanged), configs.resolved(config))
     done = len(opened.generations)
@@ -128,7 +130,7 @@ def _check_given(run: Run) -> None:
         ConfigError: It says something else than when the run was begun.
     """
     path, before = run.path / "config.yaml", run.manifest.get("given")
-    if before is None or not path.exists() or configs.meaning(path.read_bytes()) == before:
+    if before is None or not path.exists() or configs.meaning(content_of(path)) == before:
         return
     raise ConfigError(
         f"{path} was edited, but a resume goes by config.resolved.json: give what shall change to `emoprune resume "

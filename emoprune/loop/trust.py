@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from emoprune.config import EvaluationSettings, import_targets
 from emoprune.errors import StorageError, TrustError
 from emoprune.run.reader import Run
 
-__all__ = ["check_places", "trusted"]
+__all__ = ["check_places", "trusted", "without_places"]
+
+PLACES = ("address", "runtime_env")
 
 UNSIGNED = "it bears no signature: an older emoprune made it, or one that could keep no key"
 ANOTHERS = "it bears another's signature, or was altered since it was signed"
@@ -29,23 +34,29 @@ def trusted(run: Run, *, trust_code: bool) -> bool:
     return why is None
 
 
-def check_places(run: Run, settings: EvaluationSettings) -> None:
+def without_places(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a run's config without where it would be measured, and with what."""
+    evaluation = {key: value for key, value in config["evaluation"].items() if key not in PLACES}
+    return {**config, "evaluation": evaluation}
+
+
+def check_places(run: Run, settings: EvaluationSettings, mine: EvaluationSettings) -> None:
     """Refuse to measure where a run that is not one's own says: a cluster can run code here, as can what it prepares.
 
     Args:
         run: Not trusted.
         settings: Of the resume, with what was set over the run's own.
+        mine: What was set, over a config `without_places`.
 
     Raises:
-        TrustError: They are still the run's own.
+        TrustError: They, or a part of them, are still the run's own.
     """
-    own = run.config["evaluation"]
-    for key in ("address", "runtime_env"):
+    for key in PLACES:
         value = getattr(settings, key)
-        if value and value != "local" and value == own.get(key):
+        if value and value != "local" and value != getattr(mine, key):
             raise TrustError(
                 f"run {run.name} would be measured with its own evaluation.{key}, {value!r}, and is not known to be "
-                f"yours; set it (--set evaluation.{key}=...), or look at it and repeat with --trust-code "
+                f"yours; set all of it (--set evaluation.{key}=...), or look at it and repeat with --trust-code "
                 "(trust_code=True in Python); a resume then signs the run"
             )
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from emoprune.errors import TrustError
 
-__all__ = ["refuse_links"]
+__all__ = ["check_lies_at", "refuse_links"]
 
 
 def refuse_links(run: Path) -> None:
@@ -30,3 +30,21 @@ def refuse_links(run: Path) -> None:
                     )
                 if entry.is_dir(follow_symlinks=False):
                     waiting.append(entry.path)
+
+
+def check_lies_at(folder: Path, place: Path) -> None:
+    """Refuse to write to or remove from a folder that became a link meanwhile.
+
+    Args:
+        folder: By the name that it is used by.
+        place: Where it has to lie, without a link in it.
+
+    Raises:
+        TrustError: It lies elsewhere.
+    """
+    found = folder.resolve()
+    if found != place:
+        raise TrustError(
+            f"{folder} leads to {found} and not to {place}: it was replaced by a link meanwhile, and nothing outside a "
+            "run's folder is written or removed; remove the link and put the folder back"
+        )

@@ -13,7 +13,8 @@ from filelock import FileLock, Timeout
 
 from emoprune.errors import RunLocked
 from emoprune.run.leftovers import remove
-from emoprune.storage import OF_THE_DISK, abandoned, guarded, unfinished
+from emoprune.run.links import check_lies_at
+from emoprune.storage import OF_THE_DISK, abandoned, check_lockable, guarded, unfinished
 
 __all__ = ["alone", "whole"]
 
@@ -31,6 +32,7 @@ def alone(run: Path, work: str, *, seconds: float = 0) -> Iterator[None]:
         place.parent.mkdir(exist_ok=True)
     lock = FileLock(place, timeout=seconds)
     with guarded(place):
+        check_lockable(place)
         try:
             lock.acquire()
         except Timeout:  # an OSError, which must not be taken for the disk's
@@ -49,13 +51,16 @@ def whole(folder: Path) -> Iterator[Path]:
 
     Raises:
         StorageError: The disk is full, read-only or gone; an older folder is untouched.
+        TrustError: A link took the place of the folder, or of the one that it lies in, meanwhile.
     """
     remove(_left_of(folder))
     partial = unfinished(folder, "partial")
     with guarded(folder):
         partial.mkdir(parents=True)
+    home = folder.parent.resolve()
     try:
         yield partial
+        check_lies_at(folder, home / folder.name)
     except BaseException as error:
         shutil.rmtree(partial, ignore_errors=True)
         if isinstance(error, OSError) and _is_about(error, partial):

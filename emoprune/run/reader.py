@@ -29,7 +29,7 @@ from emoprune.run.reading import (
     read_records,
 )
 from emoprune.run.signature import signed_by_user
-from emoprune.storage import alive, read_json
+from emoprune.storage import alive, content_of, read_json
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -174,7 +174,7 @@ class Run:
     @property
     def signed_by_user(self) -> bool:
         """Whether this user's key signed the run as it is; see `emoprune.run.signature`."""
-        return signed_by_user(self.manifest, (self.path / "config.resolved.json").read_bytes())
+        return signed_by_user(self.manifest, content_of(self.path / "config.resolved.json"))
 
     @property
     def code_folders(self) -> list[Path]:

@@ -23,15 +23,17 @@ from typing import TYPE_CHECKING, Any, Self
 from filelock import FileLock, Timeout
 
 from emoprune.contracts import Passage
-from emoprune.errors import ConfigError, RunCorrupt, RunLocked, StorageError
+from emoprune.errors import ConfigError, EmopruneError, RunCorrupt, RunLocked, StorageError
 from emoprune.records import Evaluation, Progress, Split
 from emoprune.run.leftovers import leftovers_beside, leftovers_in, remove
-from emoprune.run.links import refuse_links
+from emoprune.run.links import check_lies_at, refuse_links
 from emoprune.run.reader import SCHEMA_VERSION, Run, checked_name, not_started
 from emoprune.run.reading import read_checkpoint, read_records, read_starts
 from emoprune.run.signature import signature
 from emoprune.storage import (
     Journal,
+    check_lockable,
+    content_of,
     fingerprint,
     guarded,
     sealed_line,
@@ -160,6 +162,7 @@ class Recorder:
     def _acquire(self) -> None:
         holder = self.path / ".lock.json"
         with guarded(self.path / ".lock"):
+            check_lockable(self.path / ".lock")
             try:
                 self._lock.acquire()
             except Timeout:  # an OSError, which must not be taken for the disk's
@@ -182,10 +185,15 @@ class Recorder:
         self._remove_old_checkpoints()
 
     def _remove_old_checkpoints(self) -> None:
-        folder = self.path / "checkpoints"
+        folder = self._checkpoint_folder()
         with guarded(folder):
             for old in sorted(folder.glob("gen-*.json"))[:-KEPT_CHECKPOINTS]:
                 old.unlink()
+
+    def _checkpoint_folder(self) -> Path:
+        folder = self.path / "checkpoints"
+        check_lies_at(folder, self.path.resolve() / "checkpoints")
+        return folder
 
     def _opened(self, name: str) -> Journal:
         journal = Journal(self.path / name)
@@ -260,7 +268,7 @@ class Recorder:
         changed: dict[str, list[str]] = {} if mark in known else {"configs": [*known, mark]}
         if sign:
             signed, before = _signatures(manifest, text), manifest.get("signed", ())
-            kept = [each for each in _signatures(manifest, path.read_text(encoding="utf-8")) if each in before]
+            kept = [each for each in _signatures(manifest, content_of(path).decode()) if each in before]
             if signed and signed[0] not in kept:
                 changed["signed"] = signed + kept
         if changed:
@@ -280,8 +288,7 @@ class Recorder:
 
     def checkpoint(self, generation: int, body: Mapping[str, Any]) -> None:
         """Commit a generation: its checkpoint first, then its line in generations.jsonl; older checkpoints go."""
-        folder = self.path / "checkpoints"
-        write_checked(folder / f"gen-{generation:05d}.json", body)
+        write_checked(self._checkpoint_folder() / f"gen-{generation:05d}.json", body)
         if self._generations is not None:
             self._generations.append([body["generation"]])
         self._remove_old_checkpoints()
@@ -388,7 +395,7 @@ def _taken(name: str, runs: Path) -> ConfigError:
 
 def _holder(path: Path) -> str:
     try:
-        who = json.loads(path.read_text(encoding="utf-8"))
+        who = json.loads(content_of(path))
         return f"process {who['pid']} on {who['host']} since {who['since']}"
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError, KeyError, EmopruneError):
         return "another process"

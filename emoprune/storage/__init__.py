@@ -6,7 +6,16 @@ appends lines of it.
 
 from __future__ import annotations
 
-from emoprune.storage.files import OF_THE_DISK, abandoned, alive, guarded, unfinished, write_atomically
+from emoprune.storage.files import (
+    OF_THE_DISK,
+    abandoned,
+    alive,
+    check_lockable,
+    content_of,
+    guarded,
+    unfinished,
+    write_atomically,
+)
 from emoprune.storage.journal import Journal, finished_lines, numbered_lines, parsed_line, read_lines
 from emoprune.storage.sealed import (
     as_text,
@@ -26,6 +35,8 @@ __all__ = [
     "abandoned",
     "alive",
     "as_text",
+    "check_lockable",
+    "content_of",
     "fingerprint",
     "finished_lines",
     "guarded",

@@ -17,7 +17,17 @@ from typing import BinaryIO
 
 from emoprune.errors import EmopruneError, RunCorrupt, StorageError, TrustError
 
-__all__ = ["OF_THE_DISK", "abandoned", "alive", "content_of", "guarded", "opened", "unfinished", "write_atomically"]
+__all__ = [
+    "OF_THE_DISK",
+    "abandoned",
+    "alive",
+    "check_lockable",
+    "content_of",
+    "guarded",
+    "opened",
+    "unfinished",
+    "write_atomically",
+]
 
 DAY = 86_400.0  # seconds after which what another machine left unfinished counts as abandoned
 
@@ -117,7 +127,7 @@ def opened(path: Path, flags: int) -> BinaryIO:
     """Open a file with the flags of `os.open`, appending or reading; what a link leads to is not opened.
 
     Raises:
-        TrustError: `path` is a symbolic link.
+        TrustError: `path` is a symbolic link, or would be written and has another name too.
         RunCorrupt: It is a folder, a pipe or the like.
         OSError: It cannot be opened.
     """
@@ -130,11 +140,34 @@ def opened(path: Path, flags: int) -> BinaryIO:
                 f"{path} is a symbolic link, which is not followed; remove it, or put in its place what it leads to"
             ) from error
         raise
-    if not stat.S_ISREG(os.fstat(handle).st_mode):
+    try:
+        _check_opened(path, os.fstat(handle), writing=bool(flags & (os.O_WRONLY | os.O_RDWR)))
+    except EmopruneError:
         os.close(handle)
-        raise RunCorrupt(f"{path}: expected a file, found a folder or something else; restore the file from a copy")
-    mode = "ab" if flags & os.O_APPEND else "r+b" if flags & os.O_RDWR else "rb"
+        raise
+    mode = "ab" if flags & os.O_APPEND else "r+b" if flags & os.O_RDWR else "wb" if flags & os.O_WRONLY else "rb"
     return os.fdopen(handle, mode)  # type: ignore[return-value]  # typeshed cannot know that the mode is binary
+
+
+def _check_opened(path: Path, found: os.stat_result, *, writing: bool) -> None:
+    if not stat.S_ISREG(found.st_mode):
+        raise RunCorrupt(f"{path}: expected a file, found a folder or something else; restore the file from a copy")
+    if writing and found.st_nlink > 1:
+        raise TrustError(
+            f"{path} has another name too, a hard link, so that writing to it could change a file outside the run; "
+            f"give the run a file of its own: copy the file with `cp`, then `mv` the copy over {path.name}"
+        )
+
+
+def check_lockable(path: Path) -> None:
+    """Refuse to lock a file that is not the run's alone: the lock empties it.
+
+    Raises:
+        TrustError: `path` is a symbolic link or has another name too.
+        RunCorrupt: It is a folder, a pipe or the like.
+    """
+    with contextlib.suppress(FileNotFoundError):
+        opened(path, os.O_WRONLY).close()
 
 
 def content_of(path: Path) -> bytes:

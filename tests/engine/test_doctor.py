@@ -15,6 +15,7 @@ from typing import Any
 import pandas as pd
 import pytest
 from commands_for_tests import Command, entry_point, environment, prepared
+from strangers_for_tests import trap
 
 import emoprune as package
 from emoprune.doctor.checks import Check, Health, worst
@@ -80,6 +81,15 @@ class TestEnvironment:
         assert "numpy" in checks["packages"]["found"]
         assert shown.code == (6 if any(check["health"] == "fail" for check in checks.values()) else 0)
         assert all(check["fix"] for check in checks.values() if check["health"] != "ok")
+
+    @pytest.mark.timeout(200)
+    def test_the_ray_that_is_tried_imports_nothing_from_the_working_folder(
+        self, folder: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        sprung = trap(folder, "pydantic", "numpy", "yaml", "colorsys")
+        monkeypatch.chdir(folder)
+        assert check_ray(None, within=100.0).health is Health.OK
+        assert not sprung.exists()
 
     def test_a_ray_that_does_not_answer_is_a_failure_in_bounded_time(self) -> None:
         check = check_ray("127.0.0.1:1", within=3.0)

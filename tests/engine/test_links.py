@@ -18,6 +18,7 @@ from emoprune.doctor.repairing import repair
 from emoprune.doctor.run_files import check_run
 from emoprune.errors import RunCorrupt, TrustError
 from emoprune.run import Run, find_run, runs_in
+from emoprune.run.locks import whole
 from emoprune.run.recorder import Recorder
 from emoprune.storage import Journal, read_checked, read_json, read_lines
 
@@ -104,6 +105,42 @@ def test_a_link_in_a_run_is_named_and_refused_by_all_work_and_nothing_is_touched
     assert content(run.path) == own
 
 
+def test_a_folder_of_checkpoints_that_becomes_a_link_meanwhile_ends_the_search(tmp_path: Path) -> None:
+    outside = elsewhere(tmp_path / "outside")
+    before = content(outside)
+    plain = {
+        "problem": "problems_for_tests:OfferingKnapsack12",
+        "search": {"population": 8, "generations": 12},
+        "evaluation": {"backend": "serial"},
+    }
+    searching = emoprune.search(plain, runs=tmp_path / "runs", name="r")
+    generations = iter(searching)
+    next(generations)
+    replaced(searching.run, "checkpoints", outside)
+    with pytest.raises(TrustError, match=rf"r/checkpoints leads to {outside} .* replaced by a link meanwhile"):
+        list(generations)
+    assert content(outside) == before
+
+
+@pytest.mark.parametrize("name", ["exports", "exports/5"])
+def test_what_is_made_does_not_take_its_place_through_a_link_that_came_meanwhile(
+    run: Run, tmp_path: Path, name: str
+) -> None:
+    outside = elsewhere(tmp_path / "outside")
+
+    def made() -> None:
+        with whole(run.path / "exports" / "5") as partial:
+            (partial / "file").write_text("new")
+            if name == "exports":
+                (run.path / "exports").rename(run.path / "before")
+            (run.path / name).symlink_to(outside if name == "exports" else outside / "5")
+
+    with pytest.raises(TrustError, match=r"exports/5 leads to .* replaced by a link meanwhile"):
+        made()
+    assert (outside / "5" / "kept").read_text() == "kept"
+    assert not (outside / "5" / "file").exists()
+
+
 def test_a_link_that_leads_to_nothing_or_stays_inside_is_refused_too(run: Run, tmp_path: Path) -> None:
     for target in (tmp_path / "nothing", Path("history.jsonl"), Path("..")):
         place = replaced(run, "loop", target)
@@ -145,6 +182,63 @@ def test_one_such_run_does_not_hide_the_others(
     assert listed.code == 0
     assert "is a symbolic link" in listed.out
     assert "OfferingKnapsack12" in listed.out
+
+
+@pytest.mark.parametrize(
+    ("name", "work"),
+    [
+        ("history.jsonl", "resume"),
+        ("remeasured.jsonl", "resume"),
+        ("generations.jsonl", "resume"),
+        ("history.jsonl.torn", "resume"),
+        (".lock", "resume"),
+        ("recovered.jsonl", "recover"),
+        (".locks/audit.lock", "audit"),
+    ],
+)
+def test_a_file_with_a_name_elsewhere_too_is_not_written(run: Run, tmp_path: Path, name: str, work: str) -> None:
+    outside = tmp_path / "precious"
+    place = run.path / name
+    before = place.read_bytes() if place.exists() else b""
+    outside.write_bytes(before + b'{"torn')
+    if name == "history.jsonl.torn":
+        with (run.path / "history.jsonl").open("ab") as file:
+            file.write(b'{"torn')
+    place.unlink(missing_ok=True)
+    place.parent.mkdir(exist_ok=True)
+    place.hardlink_to(outside)
+    with pytest.raises(TrustError, match=rf"{place} has another name too, a hard link.*copy the file"):
+        WORK[work](run)
+    assert outside.read_bytes() == before + b'{"torn'
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize(
+    ("name", "works"),
+    [
+        ("config.yaml", ["resume"]),
+        ("config.resolved.json", ["resume", "export", "audit", "recover"]),
+        ("history.jsonl", ["resume", "export", "audit", "recover"]),
+    ],
+)
+def test_a_pipe_in_place_of_a_file_is_named_and_not_waited_for(run: Run, name: str, works: list[str]) -> None:
+    (run.path / name).unlink(missing_ok=True)
+    os.mkfifo(run.path / name)
+    for work in works:
+        with pytest.raises(RunCorrupt, match=rf"{name}: expected a file, found a folder or something else"):
+            WORK[work](run)
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("name", ["pareto.csv", "history.jsonl", "config.yaml", "pipe"])
+def test_the_doctor_waits_for_no_pipe_and_leaves_it_out_of_the_repaired_copy(run: Run, name: str) -> None:
+    (run.path / name).unlink(missing_ok=True)
+    os.mkfifo(run.path / name)
+    list(check_run(run.path))
+    copy = repair(run.path)
+    assert f"{name}, which is neither a file nor a folder" in copy.left_out
+    assert not (copy.folder / name).is_fifo()
+    assert list(check_run(copy.folder))
 
 
 @pytest.mark.parametrize("read", [read_json, read_checked, read_lines, Journal])

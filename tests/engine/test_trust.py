@@ -230,6 +230,27 @@ class TestWhereItIsMeasured:
         emoprune.resume(path, overrides=[f"evaluation.{mine}"])
         emoprune.resume(path, trust_code=True)
 
+    @pytest.mark.parametrize(
+        "overrides",
+        [
+            ["evaluation.runtime_env.config={}"],
+            ["evaluation.runtime_env.env_vars.MINE=1"],
+            ["evaluation.runtime_env.config={}", "evaluation.runtime_env.env_vars.MINE=1"],
+        ],
+    )
+    def test_it_does_not_choose_what_is_left_beside_ones_own_either(self, tmp_path: Path, overrides: list[str]) -> None:
+        path = Path(shutil.copytree(RUNS / "breast-cancer", tmp_path / "r"))
+        own = Run(path).config["evaluation"]
+        environment = {"env_vars": {"PYTHONPATH": "evil"}}
+        altered(
+            path / "config.resolved.json",
+            evaluation={**own, "backend": "ray", "address": "there:1", "runtime_env": environment},
+        )
+        mine = ["evaluation.address=there:1"]
+        with pytest.raises(TrustError, match=r"with its own evaluation\.runtime_env, .*set all of it"):
+            emoprune.resume(path, overrides=[*mine, *overrides])
+        emoprune.resume(path, overrides=[*mine, f"evaluation.runtime_env={json.dumps(environment)}"])
+
 
 class TestTheKey:
     @pytest.fixture(autouse=True)

@@ -181,7 +181,11 @@ def unseal(run: Path) -> None:
 
 
 def _plain(plain: dict[str, Any]) -> dict[str, Any]:
-    kept = {name: value for name, value in plain.items() if name not in {"checksum", "configs", "given", "pareto.csv"}}
+    kept = {
+        name: value
+        for name, value in plain.items()
+        if name not in {"checksum", "configs", "given", "held", "pareto.csv"}
+    }
     return {**kept, "schema_version": 1} if "schema_version" in plain else kept
 
 

@@ -97,7 +97,7 @@ class Session:
             self.restore()
         self._recorder.align_generations(self._last)
         self._evaluating_since = self._heartbeat.seconds
-        index = 0 if self._last is None else int(self._last["generation"]) + 1
+        index = self._next
         tables_due = 0.0
         while not self._over(index):
             offspring = self._ask(index)
@@ -123,6 +123,23 @@ class Session:
             self.ended = STOPPED
         self._results.write_tables(self._archive)
         self._recorder.keep_held()
+
+    @property
+    def _next(self) -> int:
+        return 0 if self._last is None else int(self._last["generation"]) + 1
+
+    def wants_workers(self) -> bool:
+        """Whether something is left to be measured in a session that was restored, as far as it can tell beforehand."""
+        nothing_new = self._last is not None and (self._evolution.exhausted or self._evolution.ended is not None)
+        if not (nothing_new or self._over(self._next)):
+            return True
+        if self._due(self._results.members(self._archive), Split.SELECT):
+            return True
+        return self._stage is None and self._due(self._results.members_after_select(self._archive), Split.TEST)
+
+    def _due(self, candidates: Sequence[Candidate], split: Split) -> bool:
+        _, tickets = self._evaluator.recalled_and_due(candidates, split)
+        return bool(tickets)
 
     def restore(self) -> None:
         """Continue from the newest usable checkpoint, or from the history alone; nothing is written.

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from emoprune.config import edited
 from emoprune.doctor.checks import Check, Health
 from emoprune.errors import RunCorrupt
 from emoprune.records import State
@@ -101,6 +102,7 @@ def check_run(folder: Path, prefix: str = "") -> Iterator[Check]:
         return
     yield from _protection(run, prefix)
     yield _found(f"{prefix}config", lambda: f"problem {run.config['problem']['name']}", RESTORE)
+    yield from _given(run, prefix)
     yield _status(run, prefix)
     for name, words in broken_objects(run).items():
         if name != "status.json":
@@ -145,6 +147,13 @@ def _protection(run: Run, prefix: str) -> Iterator[Check]:
     if not run.sealed:
         found = "an earlier version began it, whose files have no checksums: an altered number may not be noticed"
         yield Check(f"{prefix}checksums", Health.WARN, found, "nothing: runs that are begun now have them")
+
+
+def _given(run: Run, prefix: str) -> Iterator[Check]:
+    words = edited(run.path, run.manifest.get("given"))
+    if words is not None:
+        said, _, fix = words.rpartition(": ")
+        yield Check(f"{prefix}config.yaml", Health.WARN, said, fix)
 
 
 def _status(run: Run, prefix: str) -> Check:

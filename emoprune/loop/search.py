@@ -127,13 +127,9 @@ def _check_given(run: Run) -> None:
     Raises:
         ConfigError: It says something else than when the run was begun.
     """
-    path, before = run.path / "config.yaml", run.manifest.get("given")
-    if before is None or not path.exists() or configs.meaning(path.read_bytes()) == before:
-        return
-    raise ConfigError(
-        f"{path} was edited, but a resume goes by config.resolved.json: give what shall change to `emoprune resume "
-        f"{run.name} --set KEY=VALUE`, and undo the edit or remove config.yaml"
-    )
+    words = configs.edited(run.path, run.manifest.get("given"))
+    if words is not None:
+        raise ConfigError(words)
 
 
 class Search:

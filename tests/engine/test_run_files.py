@@ -242,6 +242,10 @@ def test_a_resume_says_that_an_edited_config_is_not_what_it_goes_by(tmp_path: Pa
     path.write_text(path.read_text().replace("generations: 6", "generations: 9"))
     with pytest.raises(ConfigError, match=r"config\.yaml was edited, but a resume goes by config\.resolved.*--set K"):
         emoprune.resume(run)
+    warned = [check for check in check_run(run.path) if check.health is not Health.OK]
+    assert [check.health for check in warned] == [Health.WARN]
+    assert warned[0].found.endswith("config.yaml was edited, but a resume goes by config.resolved.json")
+    assert warned[0].fix.startswith("give what shall change to `emoprune resume r --set KEY=VALUE`")
     path.unlink()
     assert len(list(emoprune.resume(run, overrides=["search.generations=7"]))) == 1
 

@@ -95,7 +95,9 @@ class TestNames:
     def test_a_name_that_another_package_has_for_one_problem_alone_is_refused_where_both_serve_it(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        (tmp_path / "rival.py").write_text("class Mine:\n    '''Is not the one that a config meant so far.'''\n")
+        (tmp_path / "rival.py").write_text(
+            "class Mine:\n    '''Is not meant.'''\n\n    def __call__(self, evidence): ...\n"
+        )
         points = "[emoprune.criteria]\nchannels.l1 = rival:Mine\nfeature-subset.l1 = rival:Mine\n"
         installed(tmp_path, points + "[emoprune.references]\nuniform = rival:Mine\nerk = nowhere:Mine\n", "rival")
         monkeypatch.syspath_prepend(tmp_path)

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from language_for_tests import WORDS, tokenizer
 from prompts_for_tests import VERBALISERS, causal_folder, parts
+from strangers_for_tests import altered
 
 import emoprune
 from emoprune.commands.export import export
@@ -194,7 +195,7 @@ def test_a_run_from_before_there_were_named_references_goes_on(
     path = search.run.path / "config.resolved.json"
     plain = json.loads(path.read_text())
     assert plain["problem"].pop("references") == ["most-influential", "random"]
-    path.write_text(json.dumps(plain))
+    altered(path, problem=plain["problem"])
     resumed = emoprune.resume(search.run.path)
     list(resumed)
     assert resumed.run.progress.state.value == "finished"

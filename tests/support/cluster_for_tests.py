@@ -176,12 +176,14 @@ class Cramped(Knapsack12):
         super().__init__(pause=0.03)
         self._folder = folder
         self._numbers = set(numbers)
+        self._met = False
 
     def evaluate(self, genomes: IntArray, seeds: NDArray[np.uint64], split: Split) -> NDArray[np.float64]:
         """Measure, if that can be."""
         mine = self._folder / str(os.getpid())
         mine.touch()
         try:
+            self._meet()
             values = super().evaluate(genomes, seeds, split)
             if len(list(self._folder.iterdir())) > 1 or self._numbers & set(
                 (genomes @ (1 << np.arange(BITS))).tolist()
@@ -190,6 +192,13 @@ class Cramped(Knapsack12):
             return values
         finally:
             mine.unlink()
+
+    def _meet(self) -> None:
+        """Wait for another process, once: on a busy machine the first one could measure all by itself."""
+        limit = time.monotonic() + 10
+        while not self._met and len(list(self._folder.iterdir())) < 2 and time.monotonic() < limit:
+            time.sleep(0.01)
+        self._met = True
 
 
 def noted(notes: Path) -> Counter[str]:

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from strangers_for_tests import altered
 from tables_for_tests import mixed, stream, table
 
 import emoprune
@@ -176,7 +177,7 @@ def test_a_stream_s_run_from_before_there_were_named_references_goes_on(tmp_path
     path = search.run.path / "config.resolved.json"
     plain = json.loads(path.read_text())
     assert plain["problem"].pop("references") == ["once", "drift", "always", "information"]
-    path.write_text(json.dumps(plain))
+    altered(path, problem=plain["problem"])
     resumed = emoprune.resume(search.run.path)
     list(resumed)
     assert resumed.run.progress.state.value == "finished"

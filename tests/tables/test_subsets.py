@@ -106,7 +106,9 @@ def test_a_damaged_file_in_the_run_is_named(tmp_path: Path, content: str) -> Non
 
 
 def test_a_folder_that_is_gone_is_named(tmp_path: Path) -> None:
-    with pytest.raises(StorageError, match=r"cannot write .*gone/new-features.json: the folder is gone; restore it"):
+    with pytest.raises(
+        StorageError, match=r"cannot write .*gone/new-features.json: the folder is gone, .*; put it back"
+    ):
         small_features().prepare(tmp_path / "gone", 1)
 
 

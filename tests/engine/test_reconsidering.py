@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from mutations_for_tests import unend
 from numpy.typing import NDArray
 from problems_for_tests import Knapsack12
 
@@ -18,7 +19,6 @@ from emoprune.records import Candidate, Evaluation, Ran, Split, Status
 from emoprune.run import Run
 from emoprune.run.frames import best_share
 from emoprune.space import IntArray
-from emoprune.storage import write_sealed
 
 
 def searched(folder: Path, name: str, **search: Any) -> Run:
@@ -107,8 +107,7 @@ def test_a_search_that_is_stopped_while_it_measures_again_goes_on_with_what_is_l
 
 def test_nothing_is_shown_of_it_before_it_is_measured_again(tmp_path: Path) -> None:
     run = searched(tmp_path, "r", reconsider=0.5)
-    known = {key: value for key, value in run.manifest.items() if key != "held"}  # which a run has once it ended
-    write_sealed(run.path / "manifest.json", known)
+    unend(run.path)
     (run.path / "remeasured.jsonl").write_text("")
     assert set(run.pareto["candidate_id"]) <= {*run.pareto_at(3)["candidate_id"]}
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from mutations_for_tests import unend
 
 import emoprune
 from emoprune.commands.export import export
@@ -22,7 +23,7 @@ from emoprune.errors import ConfigError, RunCorrupt, StorageError
 from emoprune.records import State
 from emoprune.report.page import write_page
 from emoprune.run import Run
-from emoprune.storage import Journal, read_checked, unfinished, write_checked, write_sealed
+from emoprune.storage import Journal, read_checked, unfinished, write_checked
 
 RAN = ["worker", "seconds", "attempts"]
 NOBODY = 2**22 + 1  # beyond the largest number of a process
@@ -161,14 +162,9 @@ def test_what_another_run_measured_of_a_candidate_of_the_same_number_is_not_show
 
 def test_that_is_seen_in_a_run_which_does_not_know_what_it_ended_with_as_well(tmp_path: Path) -> None:
     run, donor = finished(tmp_path, "r"), finished(tmp_path, "donor", config(seed=4))
-    without_held(run)
+    unend(run.path)
     transplanted(run, donor, "remeasured.jsonl")
     assert_refused_everywhere(run, r"remeasured\.jsonl:\d+: genome: expected")
-
-
-def without_held(run: Run) -> None:
-    """Make of a run one of before runs knew what they ended with."""
-    write_sealed(run.path / "manifest.json", {key: value for key, value in run.manifest.items() if key != "held"})
 
 
 @pytest.mark.parametrize("left", [None, 0, 1, -1])
@@ -185,7 +181,7 @@ def test_a_finished_run_knows_what_was_measured_again(tmp_path: Path, left: int 
 
 def test_a_run_that_does_not_know_what_it_ended_with_opens_and_learns_it(tmp_path: Path) -> None:
     run = finished(tmp_path, "r")
-    without_held(run)
+    unend(run.path)
     assert len(run.pareto)
     assert not [check for check in check_run(run.path) if check.health is Health.FAIL]
     list(emoprune.resume(run.path, overrides=["search.generations=7"]))
@@ -195,7 +191,7 @@ def test_a_run_that_does_not_know_what_it_ended_with_opens_and_learns_it(tmp_pat
 
 def test_what_another_run_measured_on_the_search_split_is_not_shown(tmp_path: Path) -> None:
     run, donor = finished(tmp_path, "r"), finished(tmp_path, "donor", config(seed=4))
-    without_held(run)
+    unend(run.path)
     transplanted(run, donor, "history.jsonl")
     (run.path / "remeasured.jsonl").unlink()  # whose genomes would tell
     assert_refused_everywhere(run, r"history\.jsonl.* was altered since its last checkpoint")
@@ -208,7 +204,7 @@ def test_a_history_that_was_cut_with_what_counts_it_is_not_shown(tmp_path: Path,
     path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[:-7]))
     (run.path / "generations.jsonl").unlink()
     if kept == "checkpoints":
-        without_held(run)
+        unend(run.path)
         assert_refused_everywhere(run, r"checkpoint .*counts 60 candidates, history\.jsonl holds 53 of them")
     else:
         shutil.rmtree(run.path / "checkpoints")

@@ -14,7 +14,7 @@ import numpy as np
 from emoprune.errors import RunCorrupt
 from emoprune.storage import sealed_line, write_checked, write_sealed
 
-__all__ = ["MUTATIONS", "RESEALED", "files_of", "line_removed", "mutate", "reseal", "truncated", "unseal"]
+__all__ = ["MUTATIONS", "RESEALED", "files_of", "line_removed", "mutate", "reseal", "truncated", "unend", "unseal"]
 
 Rng = np.random.Generator
 NUMBER = re.compile(rb"(?<=[:\[,\s])-?\d+(?:\.\d+)?(?=[,\]}\s])")
@@ -168,6 +168,12 @@ def _resealed(line: bytes) -> bytes:
         return line
     plain.pop("checksum", None)
     return sealed_line(plain)
+
+
+def unend(run: Path) -> None:
+    """Let a run not know what it held when it ended, as one that was killed before or that an earlier version made."""
+    plain = json.loads((run / "manifest.json").read_bytes())
+    write_sealed(run / "manifest.json", {name: value for name, value in plain.items() if name != "held"})
 
 
 def unseal(run: Path) -> None:

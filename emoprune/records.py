@@ -5,6 +5,7 @@ They are frozen and check themselves; an Evaluation is one JSON line of the hist
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -17,7 +18,19 @@ from numpy.typing import NDArray
 from emoprune.errors import ContractError, RunCorrupt
 from emoprune.space import IntArray, plain_genome, read_genome
 
-__all__ = ["Candidate", "Evaluation", "Front", "Generation", "Progress", "Ran", "Split", "State", "Status", "table"]
+__all__ = [
+    "Candidate",
+    "Evaluation",
+    "Front",
+    "Generation",
+    "Progress",
+    "Ran",
+    "Split",
+    "State",
+    "Status",
+    "chained",
+    "table",
+]
 
 FloatArray = NDArray[np.float64]
 
@@ -271,3 +284,9 @@ def table(evaluations: Sequence[Evaluation], names: Sequence[str]) -> FloatArray
     """Return the named values of `evaluations` as an array of shape (evaluations, names); NaN where there is none."""
     rows = [[evaluation.values.get(name, math.nan) for name in names] for evaluation in evaluations]
     return np.array(rows, dtype=np.float64).reshape(len(evaluations), len(names))
+
+
+def chained(digest: str, *numbers: NDArray[Any]) -> str:
+    """Return the digest of a history that goes on with these arrays behind what `digest` speaks for, "" for nothing."""
+    parts = [array.astype(array.dtype.newbyteorder("<")).tobytes() for array in numbers]
+    return hashlib.blake2b(b"".join([digest.encode(), *parts]), digest_size=16).hexdigest()

@@ -27,8 +27,10 @@ def chosen(run: Run, candidate: str) -> Evaluation:
 
     Raises:
         RunNotFound: The run has no such candidate.
+        RunCorrupt: What it evaluated is not what it was.
     """
-    by_id = {evaluation.candidate.id: evaluation for evaluation in run.evaluations()}
+    by_id = {evaluation.candidate.id: evaluation for evaluation in run.all_evaluations()}
+    run.remeasured([*by_id.values()])
     names = {name: number for number, name in run.references.items()}
     if candidate == "knee":
         frame = run.pareto

@@ -23,7 +23,7 @@ from emoprune.config.settings import (
     resolved,
     stage_settings,
 )
-from emoprune.config.source import example_text, meaning
+from emoprune.config.source import edited, example_text, meaning
 
 __all__ = [
     "ALLOWED_ON_RESUME",
@@ -35,6 +35,7 @@ __all__ = [
     "as_yaml",
     "changed",
     "check_resume",
+    "edited",
     "example_text",
     "import_targets",
     "json_schema",

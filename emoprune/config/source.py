@@ -18,8 +18,9 @@ from emoprune import plugins
 from emoprune.config.yaml_reader import Document, parse
 from emoprune.errors import ConfigError
 from emoprune.plugins.complaints import Complaint, KeyPath, Place, dotted, nearest, shown
+from emoprune.storage import content_of
 
-__all__ = ["MAPPING", "Given", "example_text", "given", "meaning", "with_overrides"]
+__all__ = ["MAPPING", "Given", "edited", "example_text", "given", "meaning", "with_overrides"]
 
 LARGEST = 1_000_000  # bytes
 MAPPING = "the config"  # what a config without a file is called
@@ -92,6 +93,22 @@ def meaning(text: str | bytes) -> str:
     except (ConfigError, RecursionError, TypeError):
         plain = said
     return hashlib.sha256(plain.encode("utf-8", "backslashreplace")).hexdigest()[:16]
+
+
+def edited(folder: Path, before: str | None) -> str | None:
+    """Say that a run's config.yaml no longer says what it was begun with, and what to do; None if it does, or is gone.
+
+    Args:
+        folder: The run's.
+        before: The `meaning` that the manifest has; None if it has none.
+    """
+    path = folder / "config.yaml"
+    if before is None or not path.exists() or meaning(content_of(path)) == before:
+        return None
+    return (
+        f"{path} was edited, but a resume goes by config.resolved.json: give what shall change to `emoprune resume "
+        f"{folder.resolve().name} --set KEY=VALUE`, and undo the edit or remove config.yaml"
+    )
 
 
 def _file_text(path: Path) -> str:

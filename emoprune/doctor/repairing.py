@@ -9,13 +9,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from emoprune.doctor.checks import Health
-from emoprune.doctor.run_files import broken_lines, broken_objects, check_resume, readable_checkpoints
+from emoprune.doctor.run_files import broken_lines, broken_objects, check_resume, measures_for, readable_checkpoints
 from emoprune.errors import ConfigError, RunCorrupt
 from emoprune.records import State
 from emoprune.run import Run
 from emoprune.run.contents import JOURNALS
 from emoprune.run.locks import whole
-from emoprune.run.reading import Measures, read_manifest, read_starts, remade_manifest
+from emoprune.run.reading import read_manifest, read_starts, remade_manifest
 from emoprune.storage import finished_lines, guarded, write_atomically, write_sealed
 
 __all__ = ["Repaired", "repair"]
@@ -95,6 +95,7 @@ def _mend(folder: Path) -> list[str]:
     run = Run(folder)
     _ = run.config
     said += _mend_journals(run)
+    said += _mend_held(run)
     for name in broken_objects(run):
         (folder / name).unlink()
         said.append(
@@ -121,15 +122,26 @@ def _mend_manifest(folder: Path) -> list[str]:
 
 
 def _mend_journals(run: Run) -> list[str]:
-    said, measures = [], Measures.of(run.manifest)
+    said = []
     for name in JOURNALS:
         path = run.path / name
-        broken = broken_lines(path, measures, sealed=run.sealed)
+        broken = broken_lines(path, measures_for(run, name), sealed=run.sealed)
         if broken:
             kept = [line for number, line in enumerate(finished_lines(path), 1) if number not in broken]
             write_atomically(path, b"".join(line + b"\n" for line in kept))
             said.append(f"{len(broken)} lines of {name}")
     return said
+
+
+def _mend_held(run: Run) -> list[str]:
+    """Forget what the run ended with if its journals have lost some of it: what is missing is measured again."""
+    try:
+        run.check_held()
+    except RunCorrupt as error:
+        manifest = {key: value for key, value in run.manifest.items() if key != "held"}
+        write_sealed(run.path / "manifest.json", manifest)
+        return [f"what manifest.json said of how much was evaluated ({str(error).partition(';')[0]})"]
+    return []
 
 
 def _mend_beginning(run: Run) -> list[str]:

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+from emoprune.config import edited
 from emoprune.doctor.checks import Check, Health
 from emoprune.errors import RunCorrupt
-from emoprune.evolution.archive import Archive
 from emoprune.records import State
 from emoprune.run import Run
 from emoprune.run.contents import JOURNALS, OBJECTS, SEARCHED
+from emoprune.run.fitting import mismatch
 from emoprune.run.leftovers import leftovers_beside, leftovers_in
 from emoprune.run.reading import (
     Measures,
@@ -25,12 +25,23 @@ from emoprune.run.reading import (
 )
 from emoprune.storage import content_of, fingerprint, finished_lines
 
-__all__ = ["broken_lines", "broken_objects", "check_resume", "check_run", "readable_checkpoints"]
+__all__ = ["broken_lines", "broken_objects", "check_resume", "check_run", "measures_for", "readable_checkpoints"]
 
 REPAIR = "`emoprune doctor RUN --repair` makes a copy without them, which can be resumed"
 RESTORE = "restore the file from a copy"
 SHOWN = 5  # line numbers
 NO_MORE = Measures(None, None)
+
+
+def measures_for(run: Run, name: str) -> Measures:
+    """Return what the lines of one of the run's journals must have, as far as the others of its files can be read."""
+    measures = Measures.of(run.manifest)
+    if name != "remeasured.jsonl":
+        return measures
+    try:
+        return measures.again(run.evaluations())
+    except RunCorrupt:  # the history's own check says so
+        return measures
 
 
 def broken_lines(path: Path, measures: Measures, *, sealed: bool) -> dict[int, str]:
@@ -93,14 +104,15 @@ def check_run(folder: Path, prefix: str = "") -> Iterator[Check]:
     manifest = _manifest(folder, prefix)
     yield manifest
     run = None if manifest.health is Health.FAIL else Run(folder)
-    measures = NO_MORE if run is None else Measures.of(run.manifest)
     for name in JOURNALS:
         if name != "recovered.jsonl" or (folder / name).exists():
-            yield _journal(folder / name, prefix, measures, sealed=run is not None and run.sealed)
+            known = NO_MORE if run is None else measures_for(run, name)
+            yield _journal(folder / name, prefix, known, sealed=run is not None and run.sealed)
     if run is None:
         return
     yield from _protection(run, prefix)
     yield _found(f"{prefix}config", lambda: f"problem {run.config['problem']['name']}", RESTORE)
+    yield from _given(run, prefix)
     yield _status(run, prefix)
     for name, words in broken_objects(run).items():
         if name != "status.json":
@@ -147,6 +159,13 @@ def _protection(run: Run, prefix: str) -> Iterator[Check]:
         yield Check(f"{prefix}checksums", Health.WARN, found, "nothing: runs that are begun now have them")
 
 
+def _given(run: Run, prefix: str) -> Iterator[Check]:
+    words = edited(run.path, run.manifest.get("given"))
+    if words is not None:
+        said, _, fix = words.rpartition(": ")
+        yield Check(f"{prefix}config.yaml", Health.WARN, said, fix)
+
+
 def _status(run: Run, prefix: str) -> Check:
     name = f"{prefix}status"
     try:
@@ -185,29 +204,18 @@ def check_resume(run: Run, checkpoints: Mapping[str, Mapping[str, Any]], prefix:
     """Say from where a run would go on, with these checkpoints, or why it cannot."""
     name, newest = f"{prefix}resume", max(checkpoints, default=None)
     try:
-        mismatch = None if newest is None else _mismatch(run, checkpoints[newest])
-        if mismatch is None:
+        known = run.evaluations()
+        wrong = None if newest is None else mismatch(known, checkpoints[newest], run.objectives, run.constraints)
+        if wrong is None:
             run.all_evaluations()
-        run.remeasured()
+        run.remeasured(known)
     except RunCorrupt as error:
         return Check(name, Health.FAIL, str(error), REPAIR)
     if newest is None:
         return Check(name, Health.OK, "would begin at generation 0, with what the history holds not paid again")
     fix = "restore history.jsonl from a copy; --repair makes a copy that measures again what is missing"
-    found = mismatch or f"would go on behind {newest}, which fits the history"
-    return Check.judged(name, found, fail=mismatch is not None, fix=fix)
-
-
-def _mismatch(run: Run, body: Mapping[str, Any]) -> str | None:
-    """Say in what the history differs from what it was at a checkpoint; None if it does not."""
-    until = int(body["evolution"]["next_id"])
-    known = [each for each in run.evaluations() if each.candidate.id < until]
-    if len(known) != until:
-        return f"the newest checkpoint counts {until:,} candidates, history.jsonl holds {len(known):,} of them"
-    archive = Archive(run.objectives, run.constraints, len(run.manifest.get("genes", ())))
-    for _, generation in groupby(known, key=lambda each: each.candidate.generation):
-        archive.add(generation)
-    return None if archive.digest == body["history_digest"] else "history.jsonl was altered since its last checkpoint"
+    found = wrong or f"would go on behind {newest}, which fits the history"
+    return Check.judged(name, found, fail=wrong is not None, fix=fix)
 
 
 def _leftovers(folder: Path, prefix: str) -> Iterator[Check]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Sequence
 
 import numpy as np
@@ -10,7 +9,7 @@ from numpy.typing import NDArray
 
 from emoprune import front
 from emoprune.contracts import Constraint, Objective, as_minimised, violations
-from emoprune.records import Evaluation, Front, table
+from emoprune.records import Evaluation, Front, chained, table
 
 __all__ = ["Archive", "Scored"]
 
@@ -68,9 +67,7 @@ class Archive:
     def _seal(self, new: Sequence[Evaluation], scored: Scored) -> None:
         """Make the digest speak for this generation too, so that a history altered later is noticed."""
         genomes = np.array([each.candidate.genome for each in new], dtype=np.int64)
-        numbers = (genomes, scored.ids, scored.objectives, scored.violation)
-        parts = [array.astype(array.dtype.newbyteorder("<")).tobytes() for array in numbers]
-        self.digest = hashlib.blake2b(b"".join([self.digest.encode(), *parts]), digest_size=16).hexdigest()
+        self.digest = chained(self.digest, genomes, scored.ids, scored.objectives, scored.violation)
 
     def _keep(self, new: Sequence[Evaluation]) -> None:
         wanted = set(self._ids.tolist())

@@ -36,7 +36,6 @@ from emoprune.run import Run, open_run
 from emoprune.run.heartbeat import Heartbeat, continuing, starting, watched
 from emoprune.run.links import refuse_links
 from emoprune.run.recorder import Recorder, check_free, environment
-from emoprune.storage import content_of
 
 __all__ = ["Search", "resume", "search"]
 
@@ -129,13 +128,9 @@ def _check_given(run: Run) -> None:
     Raises:
         ConfigError: It says something else than when the run was begun.
     """
-    path, before = run.path / "config.yaml", run.manifest.get("given")
-    if before is None or not path.exists() or configs.meaning(content_of(path)) == before:
-        return
-    raise ConfigError(
-        f"{path} was edited, but a resume goes by config.resolved.json: give what shall change to `emoprune resume "
-        f"{run.name} --set KEY=VALUE`, and undo the edit or remove config.yaml"
-    )
+    words = configs.edited(run.path, run.manifest.get("given"))
+    if words is not None:
+        raise ConfigError(words)
 
 
 class Search:
@@ -161,6 +156,7 @@ class Search:
         self._recorder: Recorder | None = None
         self._heartbeat: Heartbeat | None = None
         self._stopping = False
+        self._standing = False  # workers, with the problem as it is
         self._iterated = False
 
     @property
@@ -215,6 +211,8 @@ class Search:
             backend = build_backend(self.config.evaluation, self.config.origin.folders)
             stack.callback(backend.close)
             backend.open()
+            if before is not None and self._heartbeat is not None and before.wants_workers():
+                self._start(backend, problem, self._heartbeat)  # where they do not come, the run stays as it is
             if self._recorder is None:  # a run folder appears only when the workers can be had
                 self._recorder = self._new_run()
             recorder = stack.enter_context(self._recorder)  # nothing of a resumed run is written before
@@ -247,10 +245,21 @@ class Search:
         settings = self.config.search
         return Session(settings, problem, recorder=recorder, heartbeat=heartbeat, stopping=lambda: self._stopping)
 
+    def _start(self, backend: Backend, problem: Problem, heartbeat: Heartbeat) -> None:
+        """Give the workers the problem as it is now, and go on with what was under way."""
+        phase = heartbeat.progress.phase
+        heartbeat.update(phase="starting workers")
+        backend.start(problem)
+        heartbeat.update(phase=phase)
+        self._standing = True
+
     def _generations(
         self, problem: Problem, backend: Backend, recorder: Recorder, heartbeat: Heartbeat, before: Session | None
     ) -> Iterator[Generation]:
-        """Prepare the problem, start the workers, then run the session, `before` if it is restored already."""
+        """Prepare the problem, start the workers, then run the session, `before` if it is restored already.
+
+        A session that was restored has its workers already, or wants none.
+        """
         heartbeat.update(phase="preparing")
         sign_in_manifest(recorder, self._facts(backend))
         if before is None:
@@ -258,10 +267,11 @@ class Search:
         recorder.write_resolved(configs.resolved(self.config), sign=self._trusted)
 
         def start() -> None:
-            heartbeat.update(phase="starting workers")
-            backend.start(problem)
+            self._start(backend, problem, heartbeat)
 
         def measuring(tickets: Sequence[Ticket]) -> Iterator[Sequence[Finished]]:
+            if not self._standing:
+                start()
             heartbeat.update(workers=backend.workers)
             return backend.run(tickets, lambda: self._stopping)
 
@@ -283,7 +293,8 @@ class Search:
         describe_in_manifest(problem, recorder)
         if not recorder.begun:
             kept_fronts(self.config.search, problem, recorder)
-        start()
+        if before is None or (isinstance(problem, Staged) and self._standing):
+            start()
         if before is None or isinstance(problem, Staged):  # what its stages led to may have been made again since
             before = self._session(problem, recorder, heartbeat)
         yield from side_by_side({None: before.steps()}, measuring)

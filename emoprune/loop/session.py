@@ -79,7 +79,7 @@ class Session:
         self._archive = Archive(self._objectives, constraints_of(problem), len(problem.space))
         self._evolution = build_evolution(settings, problem)
         self._results = Results(problem, recorder)
-        self._evaluator = self._recalling([])
+        self._evaluator = Evaluator(problem, settings.seed, {}, stage)
         self._point = np.zeros(len(self._objectives))
         self._later: int | None = None  # candidates of the generations after this one
         self._paid = 0  # evaluations done in this session, for the rate
@@ -97,7 +97,7 @@ class Session:
             self.restore()
         self._recorder.align_generations(self._last)
         self._evaluating_since = self._heartbeat.seconds
-        index = 0 if self._last is None else int(self._last["generation"]) + 1
+        index = self._next
         tables_due = 0.0
         while not self._over(index):
             offspring = self._ask(index)
@@ -122,6 +122,24 @@ class Session:
         if self._stopping():
             self.ended = STOPPED
         self._results.write_tables(self._archive)
+        self._recorder.keep_held()
+
+    @property
+    def _next(self) -> int:
+        return 0 if self._last is None else int(self._last["generation"]) + 1
+
+    def wants_workers(self) -> bool:
+        """Whether something is left to be measured in a session that was restored, as far as it can tell beforehand."""
+        nothing_new = self._last is not None and (self._evolution.exhausted or self._evolution.ended is not None)
+        if not (nothing_new or self._over(self._next)):
+            return True
+        if self._due(self._results.members(self._archive), Split.SELECT):
+            return True
+        return self._stage is None and self._due(self._results.members_after_select(self._archive), Split.TEST)
+
+    def _due(self, candidates: Sequence[Candidate], split: Split) -> bool:
+        _, tickets = self._evaluator.recalled_and_due(candidates, split)
+        return bool(tickets)
 
     def restore(self) -> None:
         """Continue from the newest usable checkpoint, or from the history alone; nothing is written.
@@ -140,16 +158,17 @@ class Session:
                 self._evolution = build_evolution(self._settings, self._problem)
                 continue
             self._recorder.go_on_from(name)
-            self._take_up(body, archive, known[len(finished) :])
+            self._take_up(body, archive, known)
             break
         else:
             self._recorder.go_on_from(None)
-            self._evaluator = self._recalling(known)
+            self._evaluator = self._recalling(known, known)
             self._heartbeat.update(generation=0, evaluated=0, failed=0, front=0, hypervolume=None, best={})
+        self._recorder.run.check_held()
         self._restored = True
 
-    def _recalling(self, unfinished: Sequence[Evaluation]) -> Evaluator:
-        known = [*unfinished, *self._recorder.run.remeasured().values()]
+    def _recalling(self, unfinished: Sequence[Evaluation], searched: Sequence[Evaluation]) -> Evaluator:
+        known = [*unfinished, *self._recorder.run.remeasured(searched).values()]
         genomes = np.array([each.candidate.genome for each in known], dtype=np.int64)
         keys = self._problem.space.keys(genomes.reshape(len(known), -1)) if known else []
         recalled = {(key, each.split): each for key, each in zip(keys, known, strict=True)}
@@ -181,11 +200,11 @@ class Session:
         objectives, violation = ([getattr(each, name) for each in scored] for name in ("objectives", "violation"))
         return archive, Measured(ids, genomes[ids], np.concatenate(objectives), np.concatenate(violation))
 
-    def _take_up(self, body: Mapping[str, Any], archive: Archive, later: Sequence[Evaluation]) -> None:
-        """Go on behind a checkpoint; what came `later` will be asked for again, and is recalled instead of paid."""
+    def _take_up(self, body: Mapping[str, Any], archive: Archive, known: Sequence[Evaluation]) -> None:
+        """Go on behind a checkpoint; what is `known` from later is asked for again, and recalled instead of paid."""
         self._last = body["generation"]
         self._archive = archive
-        self._evaluator = self._recalling(later)
+        self._evaluator = self._recalling(known[archive.evaluated :], known)
         self._point = np.array(body["reference_point"], dtype=np.float64)
         self._note_restored(body["generation"])
         self._note_alarms()

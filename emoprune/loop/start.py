@@ -123,7 +123,7 @@ def _front_of(former: Run, problem: Problem) -> list[IntArray]:
     _check_space_of(former, problem)
     fronts = former.generations["front"]
     wanted = set(fronts.iloc[-1]) if len(fronts) else set()
-    return [each.candidate.genome for each in former.evaluations() if each.candidate.id in wanted]
+    return [each.candidate.genome for each in former.all_evaluations() if each.candidate.id in wanted]
 
 
 def _check_space_of(former: Run, problem: Problem) -> None:

@@ -110,6 +110,7 @@ MANIFEST = members(
         "configs": listed(text),
         "given": maybe(text),
         "signed": listed(text),
+        "held": mapped(members({"lines": whole, "digest": text})),
     },
 )
 STATUS = members(

@@ -15,6 +15,7 @@ from emoprune.contracts import Constraint, Objective, Passage
 from emoprune.errors import ConfigError, RunCorrupt, RunNotFound, TrustError
 from emoprune.records import Evaluation, Progress, Split, State
 from emoprune.run.contents import SEARCHED
+from emoprune.run.fitting import check_held, mismatch, newest_checkpoint
 from emoprune.run.links import refuse_links
 from emoprune.run.reading import (
     SCHEMA_VERSION,
@@ -199,15 +200,17 @@ class Run:
 
     def evaluations(self) -> list[Evaluation]:
         """Return everything evaluated on the search split, by candidate."""
-        return self._evaluations(SEARCHED)
+        return read_evaluations(self.path / SEARCHED, Measures.of(self.manifest), sealed=self.sealed)
 
     def all_evaluations(self) -> list[Evaluation]:
         """Return everything evaluated on the search split, by candidate, as `evaluations` does.
 
         Raises:
-            RunCorrupt: It lacks some that a finished generation counts.
+            RunCorrupt: It lacks some that a finished generation counts, or is not what it was at the last checkpoint or
+                when the run last ended.
         """
-        # First, because a run that is being written has in its history what a generation counts.
+        # First, because a run that is being written has in its history what these count.
+        before, manifest = newest_checkpoint(self.path), self.manifest
         counted = max((line["evaluated"] for line in self._generations()), default=0)
         found = self.evaluations()
         held = sum(each.candidate.id < counted for each in found)
@@ -216,17 +219,40 @@ class Run:
                 f"{self.path / SEARCHED}: its generations count {counted:,} candidates, it holds {held:,} of them; "
                 "restore it from a copy, or let `emoprune doctor RUN --repair` make one that measures them again"
             )
+        wrong = None if before is None else mismatch(found, before, self.objectives, self.constraints)
+        if wrong is not None:
+            raise RunCorrupt(
+                f"{self.path / SEARCHED}: {wrong}; restore it from a copy, or let `emoprune doctor RUN --repair` make "
+                "one that goes by it as it is now"
+            )
+        check_held(self.path / SEARCHED, manifest.get("held", {}).get(SEARCHED))
         return found
 
-    def _evaluations(self, name: str) -> list[Evaluation]:
-        return read_evaluations(self.path / name, Measures.of(self.manifest), sealed=self.sealed)
+    def check_held(self) -> None:
+        """Refuse a run whose journals are not what they were when it last ended.
+
+        Raises:
+            RunCorrupt: They lack lines, or have others.
+        """
+        for name, before in self.manifest.get("held", {}).items():
+            check_held(self.path / name, before)
 
     def _generations(self) -> list[dict[str, Any]]:
         return read_records(self.path / "generations.jsonl", sealed=self.sealed)
 
-    def remeasured(self) -> dict[tuple[int, Split], Evaluation]:
-        """Return what was measured again on `select` and `test`."""
-        again = self._evaluations("remeasured.jsonl")
+    def remeasured(self, searched: Sequence[Evaluation] | None = None) -> dict[tuple[int, Split], Evaluation]:
+        """Return what was measured again on `select` and `test`.
+
+        Args:
+            searched: What the history has of those candidates, where it was read already.
+
+        Raises:
+            RunCorrupt: Something was measured of another genome, or is not what it was when the run last ended.
+        """
+        path, manifest = self.path / "remeasured.jsonl", self.manifest
+        measures = Measures.of(manifest).again(self.evaluations() if searched is None else searched)
+        again = read_evaluations(path, measures, sealed=self.sealed)
+        check_held(path, manifest.get("held", {}).get(path.name))
         return {(evaluation.candidate.id, evaluation.split): evaluation for evaluation in again}
 
     @property
@@ -273,7 +299,7 @@ class Run:
 
     def pareto_of(self, evaluations: Sequence[Evaluation]) -> pd.DataFrame:
         """Return the front of these evaluations and the references among them, as `pareto` shows all."""
-        return self._pareto(evaluations, self.remeasured())
+        return self._pareto(evaluations, self.remeasured(evaluations))
 
     def _pareto(
         self, evaluations: Sequence[Evaluation], remeasured: Mapping[tuple[int, Split], Evaluation]

@@ -5,9 +5,9 @@ Whatever is wrong with a file, or with what lies in it, is a RunCorrupt that nam
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -196,10 +196,14 @@ def read_config(folder: Path, manifest: Mapping[str, Any]) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class Measures:
-    """What every evaluation of a run has: values under `names`, and a level below each of `levels`; None if unknown."""
+    """What every evaluation of a run has: values under `names`, and a level below each of `levels`; None if unknown.
+
+    `genomes` are those of the candidates in the history, for what was measured of them again.
+    """
 
     names: frozenset[str] | None
     levels: tuple[int, ...] | None
+    genomes: Mapping[int, Sequence[int]] = field(default_factory=dict)
 
     @classmethod
     def of(cls, manifest: Mapping[str, Any]) -> Measures:
@@ -210,8 +214,12 @@ class Measures:
         levels = None if genes is None else tuple(gene["levels"] for gene in genes)
         return cls(frozenset(names) or None, levels)
 
+    def again(self, searched: Sequence[Evaluation]) -> Measures:
+        """Return what every evaluation has that measures again one of these."""
+        return replace(self, genomes={each.candidate.id: each.candidate.genome.tolist() for each in searched})
+
     def check(self, evaluation: Evaluation) -> None:
-        """Refuse an evaluation of another problem.
+        """Refuse an evaluation of another problem, or of another run's candidate.
 
         Raises:
             RunCorrupt: Its values or its genome do not fit.
@@ -220,6 +228,12 @@ class Measures:
             found = ", ".join(evaluation.values)
             raise RunCorrupt(f"values: expected {', '.join(sorted(self.names))}, found {found}")
         genome = evaluation.candidate.genome.tolist()
+        searched = self.genomes.get(evaluation.candidate.id, genome)
+        if genome != searched:
+            raise RunCorrupt(
+                f"genome: expected {searched}, which {SEARCHED} has for candidate {evaluation.candidate.id}, found "
+                f"{genome}: this line is of another run"
+            )
         if self.levels is None:
             return
         if len(genome) != len(self.levels):

@@ -25,6 +25,7 @@ from filelock import FileLock, Timeout
 from emoprune.contracts import Passage
 from emoprune.errors import ConfigError, EmopruneError, RunCorrupt, RunLocked, StorageError
 from emoprune.records import Evaluation, Progress, Split
+from emoprune.run.fitting import APPENDED, held
 from emoprune.run.leftovers import leftovers_beside, leftovers_in, remove
 from emoprune.run.links import check_lies_at, refuse_links
 from emoprune.run.reader import SCHEMA_VERSION, Run, checked_name, not_started
@@ -292,6 +293,10 @@ class Recorder:
         if self._generations is not None:
             self._generations.append([body["generation"]])
         self._remove_old_checkpoints()
+
+    def keep_held(self) -> None:
+        """Keep how much was evaluated and a digest of it, at the end: only then is all of it measured again."""
+        self.update_manifest(held={name: held(self.path / name) for name in APPENDED})
 
     def checkpoints(self) -> Iterator[tuple[str, dict[str, Any]]]:
         """Yield the checkpoints that can be read, by name, the newest first; the others are passed over."""

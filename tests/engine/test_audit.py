@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from mutations_for_tests import unend
 from problems_for_tests import Knapsack12, OfferingKnapsack12
 
 import emoprune
@@ -70,6 +71,7 @@ class TestSampling:
     def test_a_run_without_a_front_has_nothing_to_audit(self, run: Run, tmp_path: Path) -> None:
         for name in ("manifest.json", "config.resolved.json"):
             (tmp_path / name).write_text((run.path / name).read_text())
+        unend(tmp_path)
         lines = (run.path / "history.jsonl").read_text().splitlines(keepends=True)
         unpruned = next(line for line in lines if json.loads(line)["candidate"] == 0)
         for history in ("", unpruned):

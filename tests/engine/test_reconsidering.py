@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from mutations_for_tests import unend
 from numpy.typing import NDArray
 from problems_for_tests import Knapsack12
 
@@ -106,6 +107,7 @@ def test_a_search_that_is_stopped_while_it_measures_again_goes_on_with_what_is_l
 
 def test_nothing_is_shown_of_it_before_it_is_measured_again(tmp_path: Path) -> None:
     run = searched(tmp_path, "r", reconsider=0.5)
+    unend(run.path)
     (run.path / "remeasured.jsonl").write_text("")
     assert set(run.pareto["candidate_id"]) <= {*run.pareto_at(3)["candidate_id"]}
 

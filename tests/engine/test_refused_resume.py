@@ -23,6 +23,7 @@ from emoprune.errors import (
     RunLocked,
     RunNotFound,
     TrustError,
+    WorkersLost,
 )
 from emoprune.records import State
 from emoprune.run import Run
@@ -150,6 +151,37 @@ def test_a_problem_that_breaks_while_it_is_made_again_leaves_the_run_as_it_is(tm
             return (*super().references(), *super().references())
 
     assert_refused(run, ContractError, "references", problem=Twice())
+
+
+def state_word(run: Run) -> str:
+    return run.progress.state.value
+
+
+class Unready(Knapsack12):
+    """Cannot be set up, so that no worker stands."""
+
+    def setup(self, device: str, threads: int) -> None:
+        raise OSError("no such device")
+
+
+def test_a_run_whose_workers_do_not_start_stays_as_it_is(tmp_path: Path) -> None:
+    run = finished(tmp_path, Knapsack12())
+    more = ["search.generations=5", "evaluation.start_limit=0.001"]
+    assert_refused(run, WorkersLost, "no such device", problem=Unready(), overrides=more)
+    assert state_word(run) == State.FINISHED.value
+    searching = emoprune.resume(run, problem=Knapsack12(), overrides=["search.generations=6"])
+    next(generations := iter(searching))
+    generations.close()
+    assert_refused(run, WorkersLost, "no such device", problem=Unready())
+    assert state_word(run) == State.INTERRUPTED.value
+    list(emoprune.resume(run, problem=Knapsack12()))
+    assert state_word(run) == State.FINISHED.value
+
+
+def test_a_finished_run_with_nothing_left_to_measure_starts_no_workers(tmp_path: Path) -> None:
+    run = finished(tmp_path, Knapsack12())
+    assert list(emoprune.resume(run, problem=Unready())) == []
+    assert state_word(run) == State.FINISHED.value
 
 
 def test_after_all_that_the_run_goes_on(tmp_path: Path) -> None:

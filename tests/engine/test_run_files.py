@@ -6,15 +6,18 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
+from mutations_for_tests import unend
 
 import emoprune
+from emoprune.commands.export import export
 from emoprune.doctor.checks import Health
+from emoprune.doctor.repairing import repair
 from emoprune.doctor.run_files import check_run
 from emoprune.errors import ConfigError, RunCorrupt, StorageError
 from emoprune.records import State
@@ -109,6 +112,105 @@ def test_a_history_that_lost_a_line_in_its_middle_is_not_shown(tmp_path: Path) -
         _ = run.pareto
 
 
+def transplanted(run: Run, donor: Run, name: str) -> int:
+    """Put the line of the other run's candidate, which is whole, in the place of a run's; return its number."""
+    path, candidates = run.path / name, {}
+    for line in (donor.path / name).read_bytes().splitlines():
+        plain = json.loads(line)
+        candidates[plain["candidate"], plain["split"]] = (line, plain["genome"])
+    lines = path.read_bytes().splitlines()
+    for number, line in enumerate(lines):
+        plain = json.loads(line)
+        other, genome = candidates.get((plain["candidate"], plain["split"]), (line, plain["genome"]))
+        if genome != plain["genome"]:
+            lines[number] = other
+            path.write_bytes(b"".join(each + b"\n" for each in lines))
+            return number + 1
+    raise AssertionError(f"the runs agree in {name}")
+
+
+def assert_refused_everywhere(run: Run, words: str) -> None:
+    """Check that doctor, pareto, report, export and resume all say these words of a run."""
+    failures = [check.found for check in check_run(run.path) if check.health is Health.FAIL]
+    assert any(re.search(words, found) for found in failures), failures
+    page = run.path.parent / "page.html"
+    verbs: list[Callable[[], object]] = [lambda: run.pareto, lambda: write_page(run, page)]
+    verbs += [lambda: export(run, "knee"), lambda: export(run, "0")]
+    verbs += [lambda: list(emoprune.resume(run.path))]
+    for verb in verbs:
+        with pytest.raises(RunCorrupt, match=words):
+            verb()
+
+
+def assert_mended(run: Run, whole: pd.DataFrame) -> None:
+    """Check that the copy which the doctor makes is whole once it was resumed, with the numbers there were."""
+    copy = repair(run.path).folder
+    assert not [check for check in check_run(copy) if check.health is Health.FAIL]
+    list(emoprune.resume(copy))
+    shown = [name for name in whole if name not in {"wall_s", "worker"}]
+    pd.testing.assert_frame_equal(Run(copy).pareto[shown], whole[shown])
+
+
+def test_what_another_run_measured_of_a_candidate_of_the_same_number_is_not_shown(tmp_path: Path) -> None:
+    run, donor = finished(tmp_path, "r"), finished(tmp_path, "donor", config(seed=4))
+    whole = run.pareto
+    number = transplanted(run, donor, "remeasured.jsonl")
+    words = rf"remeasured\.jsonl:{number}: genome: expected .*history\.jsonl has for candidate .*--repair"
+    assert_refused_everywhere(run, words)
+    assert_mended(run, whole)
+
+
+def test_that_is_seen_in_a_run_which_does_not_know_what_it_ended_with_as_well(tmp_path: Path) -> None:
+    run, donor = finished(tmp_path, "r"), finished(tmp_path, "donor", config(seed=4))
+    unend(run.path)
+    transplanted(run, donor, "remeasured.jsonl")
+    assert_refused_everywhere(run, r"remeasured\.jsonl:\d+: genome: expected")
+
+
+@pytest.mark.parametrize("left", [None, 0, 1, -1])
+def test_a_finished_run_knows_what_was_measured_again(tmp_path: Path, left: int | None) -> None:
+    run = finished(tmp_path, "r")
+    whole, path = run.pareto, run.path / "remeasured.jsonl"
+    if left is None:
+        path.unlink()
+    else:
+        path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[:left]))
+    assert_refused_everywhere(run, r"remeasured\.jsonl: the run ended with \d+ lines in it.*it has \d+; restore it")
+    assert_mended(run, whole)
+
+
+def test_a_run_that_does_not_know_what_it_ended_with_opens_and_learns_it(tmp_path: Path) -> None:
+    run = finished(tmp_path, "r")
+    unend(run.path)
+    assert len(run.pareto)
+    assert not [check for check in check_run(run.path) if check.health is Health.FAIL]
+    list(emoprune.resume(run.path, overrides=["search.generations=7"]))
+    lines = len((run.path / "remeasured.jsonl").read_bytes().splitlines())
+    assert Run(run.path).manifest["held"]["remeasured.jsonl"]["lines"] == lines
+
+
+def test_what_another_run_measured_on_the_search_split_is_not_shown(tmp_path: Path) -> None:
+    run, donor = finished(tmp_path, "r"), finished(tmp_path, "donor", config(seed=4))
+    unend(run.path)
+    transplanted(run, donor, "history.jsonl")
+    (run.path / "remeasured.jsonl").unlink()  # whose genomes would tell
+    assert_refused_everywhere(run, r"history\.jsonl.* was altered since its last checkpoint")
+
+
+@pytest.mark.parametrize("kept", ["checkpoints", "held"])
+def test_a_history_that_was_cut_with_what_counts_it_is_not_shown(tmp_path: Path, kept: str) -> None:
+    run = finished(tmp_path, "r")
+    path = run.path / "history.jsonl"
+    path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[:-7]))
+    (run.path / "generations.jsonl").unlink()
+    if kept == "checkpoints":
+        unend(run.path)
+        assert_refused_everywhere(run, r"checkpoint .*counts 60 candidates, history\.jsonl holds 53 of them")
+    else:
+        shutil.rmtree(run.path / "checkpoints")
+        assert_refused_everywhere(run, r"history\.jsonl: the run ended with 60 lines in it.*it has 53; restore it")
+
+
 @pytest.mark.parametrize("moved", [False, True])
 def test_a_run_whose_folder_goes_away_ends_with_what_to_do(tmp_path: Path, moved: bool) -> None:
     searching = emoprune.search(config(generations=50), runs=tmp_path, name="r")
@@ -136,6 +238,10 @@ def test_a_resume_says_that_an_edited_config_is_not_what_it_goes_by(tmp_path: Pa
     path.write_text(path.read_text().replace("generations: 6", "generations: 9"))
     with pytest.raises(ConfigError, match=r"config\.yaml was edited, but a resume goes by config\.resolved.*--set K"):
         emoprune.resume(run)
+    warned = [check for check in check_run(run.path) if check.health is not Health.OK]
+    assert [check.health for check in warned] == [Health.WARN]
+    assert warned[0].found.endswith("config.yaml was edited, but a resume goes by config.resolved.json")
+    assert warned[0].fix.startswith("give what shall change to `emoprune resume r --set KEY=VALUE`")
     path.unlink()
     assert len(list(emoprune.resume(run, overrides=["search.generations=7"]))) == 1
 

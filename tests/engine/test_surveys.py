@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from mutations_for_tests import unend
 from problems_for_tests import SurveyingKnapsack12
 
 import emoprune
@@ -111,6 +112,7 @@ def test_killed_after_any_evaluation_of_generation_0_the_run_resumes_to_the_same
     for count in range(0, 23, 2):
         cut = tmp_path / f"cut{count}"
         shutil.copytree(whole.path, cut, ignore=shutil.ignore_patterns("checkpoints", "*.jsonl", "status.json"))
+        unend(cut)
         (cut / "checkpoints").mkdir()
         (cut / "history.jsonl").write_text("".join(lines[:count]), encoding="utf-8")
         for _ in emoprune.resume(cut):

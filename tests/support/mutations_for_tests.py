@@ -14,7 +14,7 @@ import numpy as np
 from emoprune.errors import RunCorrupt
 from emoprune.storage import sealed_line, write_checked, write_sealed
 
-__all__ = ["MUTATIONS", "RESEALED", "files_of", "line_removed", "mutate", "reseal", "truncated", "unseal"]
+__all__ = ["MUTATIONS", "RESEALED", "files_of", "line_removed", "mutate", "reseal", "truncated", "unend", "unseal"]
 
 Rng = np.random.Generator
 NUMBER = re.compile(rb"(?<=[:\[,\s])-?\d+(?:\.\d+)?(?=[,\]}\s])")
@@ -170,6 +170,12 @@ def _resealed(line: bytes) -> bytes:
     return sealed_line(plain)
 
 
+def unend(run: Path) -> None:
+    """Let a run not know what it held when it ended, as one that was killed before or that an earlier version made."""
+    plain = json.loads((run / "manifest.json").read_bytes())
+    write_sealed(run / "manifest.json", {name: value for name, value in plain.items() if name != "held"})
+
+
 def unseal(run: Path) -> None:
     """Make of a run one of the first format, whose files had no checksums."""
     for path in files_of(run):
@@ -181,7 +187,11 @@ def unseal(run: Path) -> None:
 
 
 def _plain(plain: dict[str, Any]) -> dict[str, Any]:
-    kept = {name: value for name, value in plain.items() if name not in {"checksum", "configs", "given", "pareto.csv"}}
+    kept = {
+        name: value
+        for name, value in plain.items()
+        if name not in {"checksum", "configs", "given", "held", "pareto.csv"}
+    }
     return {**kept, "schema_version": 1} if "schema_version" in plain else kept
 
 

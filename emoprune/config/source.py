@@ -18,7 +18,6 @@ from emoprune import plugins
 from emoprune.config.yaml_reader import Document, parse
 from emoprune.errors import ConfigError
 from emoprune.plugins.complaints import Complaint, KeyPath, Place, dotted, nearest, shown
-from emoprune.storage import content_of
 
 __all__ = ["MAPPING", "Given", "edited", "example_text", "given", "meaning", "with_overrides"]
 
@@ -95,19 +94,19 @@ def meaning(text: str | bytes) -> str:
     return hashlib.sha256(plain.encode("utf-8", "backslashreplace")).hexdigest()[:16]
 
 
-def edited(folder: Path, before: str | None) -> str | None:
-    """Say that a run's config.yaml no longer says what it was begun with, and what to do; None if it does, or is gone.
+def edited(path: Path, content: bytes, before: str | None) -> str | None:
+    """Say that a run's config.yaml no longer says what it was begun with, and what to do; None if it does.
 
     Args:
-        folder: The run's.
+        path: The file.
+        content: What is in it.
         before: The `meaning` that the manifest has; None if it has none.
     """
-    path = folder / "config.yaml"
-    if before is None or not path.exists() or meaning(content_of(path)) == before:
+    if before is None or meaning(content) == before:
         return None
     return (
         f"{path} was edited, but a resume goes by config.resolved.json: give what shall change to `emoprune resume "
-        f"{folder.resolve().name} --set KEY=VALUE`, and undo the edit or remove config.yaml"
+        f"{path.resolve().parent.name} --set KEY=VALUE`, and undo the edit or remove config.yaml"
     )
 
 

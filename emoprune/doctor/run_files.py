@@ -160,7 +160,12 @@ def _protection(run: Run, prefix: str) -> Iterator[Check]:
 
 
 def _given(run: Run, prefix: str) -> Iterator[Check]:
-    words = edited(run.path, run.manifest.get("given"))
+    path = run.path / "config.yaml"
+    try:
+        words = edited(path, content_of(path), run.manifest.get("given")) if path.exists() else None
+    except RunCorrupt as error:
+        yield Check(f"{prefix}config.yaml", Health.FAIL, str(error), "remove it: a resume goes by config.resolved.json")
+        return
     if words is not None:
         said, _, fix = words.rpartition(": ")
         yield Check(f"{prefix}config.yaml", Health.WARN, said, fix)

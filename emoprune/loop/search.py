@@ -36,6 +36,7 @@ from emoprune.run import Run, open_run
 from emoprune.run.heartbeat import Heartbeat, continuing, starting, watched
 from emoprune.run.links import refuse_links
 from emoprune.run.recorder import Recorder, check_free, environment
+from emoprune.storage import content_of
 
 __all__ = ["Search", "resume", "search"]
 
@@ -128,7 +129,8 @@ def _check_given(run: Run) -> None:
     Raises:
         ConfigError: It says something else than when the run was begun.
     """
-    words = configs.edited(run.path, run.manifest.get("given"))
+    path = run.path / "config.yaml"
+    words = configs.edited(path, content_of(path), run.manifest.get("given")) if path.exists() else None
     if words is not None:
         raise ConfigError(words)
 

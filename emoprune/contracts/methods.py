@@ -34,6 +34,7 @@ __all__ = [
     "about",
     "about_of",
     "check_method",
+    "number_of",
 ]
 
 Family = Literal["pruning", "quantisation", "feature generation", "search", "measurement", "recovery", "audit"]
@@ -194,6 +195,28 @@ class Measure(Protocol[Inputs_contra]):
             seen: The problem's record of a pruned thing: what it put out, what was counted, the thing itself.
         """
         ...
+
+
+def number_of(name: str, measure: Measure[Inputs_contra], seen: Inputs_contra) -> float:
+    """Return what a measure says, as a float; it need not be finite.
+
+    Args:
+        name: What the measure is called in the config.
+        measure: It.
+        seen: The problem's record of a pruned thing.
+
+    Raises:
+        ContractError: It is not one number.
+    """
+    found: object = measure(seen)
+    if not isinstance(found, str | bytes) and hasattr(found, "__float__"):
+        try:
+            return float(found)
+        except (TypeError, ValueError):  # an array of several
+            pass
+    shape = getattr(found, "shape", None)
+    told = repr(found)[:40] if shape is None else f"{type(found).__name__} of shape {tuple(shape)}"
+    raise ContractError(f"objective {name!r}: expected one number, found {told}; return a float")
 
 
 class Recovery(Protocol[Inputs_contra, Thing_co]):

@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from emoprune.contracts import Constraint, Objective
-from emoprune.errors import RunCorrupt
-from emoprune.records import Evaluation, Split
+from emoprune.errors import ContractError, RunCorrupt
+from emoprune.records import Evaluation, Split, seed_for
 from emoprune.run.contents import CHECKPOINT, CONFIG, JOURNALS, MANIFEST, MEND, OBJECTS, SEARCHED, STARTS
 from emoprune.run.shape import Shape
+from emoprune.space import Gene, Space
 from emoprune.storage import (
     fingerprint,
     finished_lines,
@@ -102,6 +103,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     with _mended_by(MEND, f"{path}: "):
         names = [objective.name for objective in objectives_in(manifest)]
         constraints_in(manifest)
+        _space_in(manifest)
     described = [key for key in DESCRIBED if key in manifest]
     if described and len(described) < len(DESCRIBED):
         raise RunCorrupt(f"{path}: expected all of {', '.join(DESCRIBED)}, found {', '.join(described)}; {MEND}")
@@ -176,6 +178,19 @@ def _made(kind: type[Record], manifest: Mapping[str, Any], key: str) -> tuple[Re
         raise RunCorrupt(f"{key}: expected {key} of a search, found {error}") from error
 
 
+def _space_in(manifest: Mapping[str, Any]) -> Space | None:
+    """Return a manifest's genes as a space, whose keys are the search's own; None while the problem is prepared.
+
+    Raises:
+        RunCorrupt: They cannot be any.
+    """
+    genes = manifest.get("genes")
+    try:
+        return None if genes is None else Space(tuple(Gene(**each) for each in genes))
+    except (ContractError, TypeError, ValueError, OverflowError) as error:
+        raise RunCorrupt(f"genes: expected the genes of a search, found {error}") from error
+
+
 def read_config(folder: Path, manifest: Mapping[str, Any]) -> dict[str, Any]:
     """Return the config that is in force.
 
@@ -196,23 +211,23 @@ def read_config(folder: Path, manifest: Mapping[str, Any]) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class Measures:
-    """What every evaluation of a run has: values under `names`, and a level below each of `levels`; None if unknown.
+    """What every evaluation of a run has: values under `names`, a genome of the `space`, the `seed` that follows.
 
-    `genomes` are those of the candidates in the history, for what was measured of them again.
+    None stands for what is not known. `genomes` are those of the candidates in the history, for what was measured of
+    them again.
     """
 
     names: frozenset[str] | None
-    levels: tuple[int, ...] | None
+    space: Space | None
+    seed: int = 0
     genomes: Mapping[int, Sequence[int]] = field(default_factory=dict)
 
     @classmethod
     def of(cls, manifest: Mapping[str, Any]) -> Measures:
-        """Return what a manifest says of it, which is nothing while the problem is still being prepared."""
+        """Return what a manifest says of it, which is little while the problem is still being prepared."""
         names = [objective.name for objective in objectives_in(manifest)]
         names += [constraint.name for constraint in constraints_in(manifest)]
-        genes = manifest.get("genes")
-        levels = None if genes is None else tuple(gene["levels"] for gene in genes)
-        return cls(frozenset(names) or None, levels)
+        return cls(frozenset(names) or None, _space_in(manifest), manifest["seed"])
 
     def again(self, searched: Sequence[Evaluation]) -> Measures:
         """Return what every evaluation has that measures again one of these."""
@@ -234,12 +249,21 @@ class Measures:
                 f"genome: expected {searched}, which {SEARCHED} has for candidate {evaluation.candidate.id}, found "
                 f"{genome}: this line is of another run"
             )
-        if self.levels is None:
-            return
-        if len(genome) != len(self.levels):
-            raise RunCorrupt(f"genome: expected {len(self.levels)} genes, found {len(genome)}")
-        if any(level >= levels for level, levels in zip(genome, self.levels, strict=True)):
-            raise RunCorrupt(f"genome: expected levels below {self.levels}, found {genome}")
+        if self.space is not None:
+            self._check_in(self.space, evaluation)
+
+    def _check_in(self, space: Space, evaluation: Evaluation) -> None:
+        genome = evaluation.candidate.genome
+        if len(genome) != len(space):
+            raise RunCorrupt(f"genome: expected {len(space)} genes, found {len(genome)}")
+        if (genome >= space.levels).any():
+            raise RunCorrupt(f"genome: expected levels below {tuple(space.levels.tolist())}, found {genome.tolist()}")
+        seed = seed_for(self.seed, space.key(genome), evaluation.split)
+        if evaluation.seed != seed:
+            raise RunCorrupt(
+                f"seed: expected {seed}, which follows from the run's seed and the genome, found {evaluation.seed}: "
+                "this line is of another run"
+            )
 
 
 def read_evaluations(path: Path, measures: Measures, *, sealed: bool) -> list[Evaluation]:

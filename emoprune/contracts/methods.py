@@ -7,6 +7,8 @@ problem that asks, documented there. Check one with `emoprune.testing`.
 
 from __future__ import annotations
 
+import contextlib
+import numbers
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -209,11 +211,11 @@ def number_of(name: str, measure: Measure[Inputs_contra], seen: Inputs_contra) -
         ContractError: It is not one number.
     """
     found: object = measure(seen)
-    if not isinstance(found, str | bytes) and hasattr(found, "__float__"):
-        try:
-            return float(found)
-        except (TypeError, ValueError):  # an array of several
-            pass
+    value = found
+    with contextlib.suppress(ValueError, RuntimeError):  # an array of several, a tensor of several
+        value = found.item() if hasattr(found, "item") else found
+    if isinstance(value, numbers.Real):
+        return float(value)
     shape = getattr(found, "shape", None)
     told = repr(found)[:40] if shape is None else f"{type(found).__name__} of shape {tuple(shape)}"
     raise ContractError(f"objective {name!r}: expected one number, found {told}; return a float")

@@ -12,18 +12,11 @@ from emoprune.errors import RunCorrupt
 from emoprune.records import State
 from emoprune.run import Run
 from emoprune.run.contents import GENERATIONS, JOURNALS, OBJECTS, REMEASURED, SEARCHED
+from emoprune.run.evaluations import Measures, parsed_evaluation
 from emoprune.run.exports import UNPROTECTED, export_records, read_export
 from emoprune.run.fitting import mismatch
 from emoprune.run.leftovers import leftovers_beside, leftovers_in
-from emoprune.run.reading import (
-    Measures,
-    parsed_evaluation,
-    parsed_record,
-    read_checkpoint,
-    read_manifest,
-    read_object,
-    read_starts,
-)
+from emoprune.run.reading import parsed_record, read_checkpoint, read_manifest, read_object, read_starts
 from emoprune.storage import content_of, fingerprint, finished_lines
 
 __all__ = [

@@ -16,16 +16,15 @@ from emoprune.errors import ConfigError, RunCorrupt, RunNotFound, TrustError
 from emoprune.records import Evaluation, Progress, Split, State
 from emoprune.run.checkpoints import newest_checkpoint
 from emoprune.run.contents import GENERATIONS, REMEASURED, SEARCHED
+from emoprune.run.evaluations import Measures, read_evaluations
 from emoprune.run.fitting import check_counted, check_generations, check_held, mismatch
 from emoprune.run.links import refuse_links
 from emoprune.run.reading import (
     SCHEMA_VERSION,
-    Measures,
     constraints_in,
     is_sealed,
     objectives_in,
     read_config,
-    read_evaluations,
     read_manifest,
     read_object,
     read_records,

@@ -4,37 +4,31 @@ from __future__ import annotations
 
 import json
 import logging
-import os
-import socket
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
-from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from filelock import FileLock, Timeout
-
 from emoprune.contracts import Passage
-from emoprune.errors import EmopruneError, RunCorrupt, RunLocked, StorageError
+from emoprune.errors import RunCorrupt, StorageError
 from emoprune.records import Evaluation, Progress, Split
 from emoprune.run.checkpoints import Checkpoints
 from emoprune.run.contents import GENERATIONS, REMEASURED, SEARCHED
 from emoprune.run.fitting import HELD, held
 from emoprune.run.leftovers import leftovers_beside, leftovers_in, remove
 from emoprune.run.links import refuse_links
+from emoprune.run.locks import RunLock
 from emoprune.run.reader import Run, not_started
 from emoprune.run.reading import read_records, read_starts
 from emoprune.run.signature import signatures
 from emoprune.storage import (
     Journal,
-    check_lockable,
     content_of,
     fingerprint,
     finished_lines,
-    guarded,
     sealed_line,
     write_atomically,
     write_checked,
@@ -57,7 +51,7 @@ class Recorder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._lock = FileLock(path / ".lock", timeout=0)
+        self._lock = RunLock(path)
         self._history: Journal | None = None
         self._remeasured: Journal | None = None
         self._generations: Journal | None = None
@@ -73,7 +67,7 @@ class Recorder:
             RunLocked: Another process writes it.
         """
         refuse_links(self.path)
-        self._acquire()
+        self._lock.acquire()
         try:
             yield
         finally:
@@ -81,9 +75,9 @@ class Recorder:
 
     def __enter__(self) -> Self:
         refuse_links(self.path)
-        self._acquire()
+        self._lock.acquire()
         try:
-            self._sign_lock()
+            self._lock.sign()
             self._sweep()
             self._history = self._opened(SEARCHED)
             self._remeasured = self._opened(REMEASURED)
@@ -92,26 +86,6 @@ class Recorder:
             self._lock.release()
             raise
         return self
-
-    def _acquire(self) -> None:
-        holder = self.path / ".lock.json"
-        with guarded(self.path / ".lock"):
-            check_lockable(self.path / ".lock")
-            try:
-                self._lock.acquire()
-            except Timeout:  # an OSError, which must not be taken for the disk's
-                raise RunLocked(
-                    f"run {self.path.name} is being written by {_holder(holder)}; wait for it or stop it"
-                ) from None
-
-    def _sign_lock(self) -> None:
-        """Say who writes, for those who are turned away."""
-        who = {
-            "host": socket.gethostname(),
-            "pid": os.getpid(),
-            "since": datetime.now(UTC).isoformat(timespec="seconds"),
-        }
-        write_atomically(self.path / ".lock.json", json.dumps(who))
 
     def _sweep(self) -> None:
         """Remove what killed processes left half-written, and the checkpoint that one had no time to remove."""
@@ -275,11 +249,3 @@ class Recorder:
 
 def _pretty(plain: Mapping[str, Any]) -> str:
     return json.dumps(plain, indent=2, allow_nan=False) + "\n"
-
-
-def _holder(path: Path) -> str:
-    try:
-        who = json.loads(content_of(path))
-        return f"process {who['pid']} on {who['host']} since {who['since']}"
-    except (OSError, ValueError, KeyError, EmopruneError):
-        return "another process"

@@ -24,7 +24,7 @@ from emoprune.run.contents import GENERATIONS, JOURNALS
 from emoprune.run.exports import export_records, read_export
 from emoprune.run.fitting import check_held
 from emoprune.run.locks import whole
-from emoprune.run.reading import read_manifest, read_starts, remade_manifest
+from emoprune.run.reading import parsed_record, read_manifest, read_starts, remade_manifest
 from emoprune.storage import finished_lines, guarded, write_atomically, write_sealed
 
 __all__ = ["Repaired", "repair"]
@@ -61,9 +61,12 @@ def repair(folder: Path) -> Repaired:
     with whole(place) as partial:
         with guarded(place):
             left_out += _copy(folder, partial)
-        for each in _with_stages(partial):
-            stage = "" if each == partial else f"stage {each.name}: "
-            left_out += [f"{stage}{words}" for words in _mend(each)]
+        try:
+            for each in _with_stages(partial):
+                stage = "" if each == partial else f"stage {each.name}: "
+                left_out += [f"{stage}{words}" for words in _mend(each)]
+        except RunCorrupt as error:  # of a copy that goes away
+            raise RunCorrupt(str(error).replace(str(partial), str(folder))) from error
     return Repaired(place, tuple(left_out))
 
 
@@ -111,6 +114,7 @@ def _mend(folder: Path) -> list[str]:
         said.append(
             f"{name}, which a resume writes anew" if name != "audit.json" else "audit.json; audit the run again"
         )
+    said += _mend_recoveries(run)
     said += _mend_exports(folder)
     _, damaged = readable_checkpoints(folder)
     for name in damaged:
@@ -156,6 +160,16 @@ def _mend_held(run: Run) -> list[str]:
                 forget_held(run.path, name)
                 said.append(f"what manifest.json said of how much was evaluated ({str(error).partition(';')[0]})")
     return said
+
+
+def _mend_recoveries(run: Run) -> list[str]:
+    path = run.path / "recovered.jsonl"
+    lines = [(line, parsed_record(path, 1, line, sealed=run.sealed)) for line in finished_lines(path)]
+    own = [line for line, plain in lines if plain["seed"] == run.manifest["seed"]]
+    if len(own) == len(lines):
+        return []
+    write_atomically(path, b"".join(line + b"\n" for line in own))
+    return [f"{len(lines) - len(own)} lines of {path.name}, which are of another run"]
 
 
 def _mend_exports(folder: Path) -> list[str]:

@@ -8,6 +8,7 @@ from typing import Any
 
 from emoprune.config import edited
 from emoprune.doctor.checks import Check, Health
+from emoprune.doctor.missing import check_missing
 from emoprune.errors import RunCorrupt
 from emoprune.records import State
 from emoprune.run import Run
@@ -123,6 +124,7 @@ def check_run(folder: Path, prefix: str = "") -> Iterator[Check]:
             yield Check(f"{prefix}{name}", Health.FAIL, words, "what is made from the truth can be made again")
     yield from _checkpoints(run, prefix)
     yield from _exports(folder, prefix)
+    yield from check_missing(run, prefix)
     yield from _leftovers(folder, prefix)
     yield from _stages(run, prefix)
 

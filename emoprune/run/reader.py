@@ -174,7 +174,12 @@ class Run:
 
     @property
     def signed_by_user(self) -> bool:
-        """Whether this user's key signed the run as it is; see `emoprune.run.signature`."""
+        """Whether this user's key signed the run as it is; see `emoprune.run.signature`.
+
+        Raises:
+            RunCorrupt: Its config cannot be read.
+        """
+        _ = self.config
         return signed_by_user(self.manifest, content_of(self.path / "config.resolved.json"))
 
     @property

@@ -435,3 +435,39 @@ def test_whatever_is_wrong_with_a_checkpoint_the_one_before_is_used_and_both_are
     assert f"checkpoint {newest.name} is damaged" in said
     assert f"goes on from checkpoint gen-00003.json instead of {newest.name}" in said
     pd.testing.assert_frame_equal(whole.history.drop(columns=RAN), searching.run.history.drop(columns=RAN))
+
+
+@pytest.mark.parametrize("name", ["descriptions.json", "pareto.csv", "pareto.schema.json", "config.yaml"])
+def test_a_file_that_a_finished_run_has_lost_is_named(tmp_path: Path, name: str) -> None:
+    run = finished(tmp_path, "r")
+    assert {check.health for check in check_run(run.path)} == {Health.OK}
+    (run.path / name).unlink()
+    (warned,) = [check for check in check_run(run.path) if check.health is not Health.OK]
+    assert (warned.name, warned.health, warned.found) == (name, Health.WARN, "it is gone")
+    list(emoprune.resume(run.path))
+    assert (run.path / name).exists() is (name != "config.yaml")
+
+
+def test_a_run_without_its_resolved_config_is_refused_by_name(tmp_path: Path) -> None:
+    run = finished(tmp_path, "r")
+    (run.path / "config.resolved.json").unlink()
+    verbs: list[Callable[[], object]] = [lambda: export(run, "knee"), lambda: list(emoprune.resume(run.path))]
+    for verb in (*verbs, lambda: repair(run.path)):
+        with pytest.raises(RunCorrupt, match=rf"cannot read {re.escape(str(run.path))}/config\.resolved\.json"):
+            verb()
+
+
+def _warned(run: Run) -> list[str]:
+    return [check.found for check in check_run(run.path) if check.health is not Health.OK]
+
+
+def test_a_run_whose_checkpoints_were_removed_goes_on(tmp_path: Path) -> None:
+    run = finished(tmp_path, "r")
+    whole = run.pareto
+    max((run.path / "checkpoints").iterdir()).unlink()
+    assert _warned(run) == ["there is none of generation 5, which was finished"]
+    shutil.rmtree(run.path / "checkpoints")
+    assert _warned(run) == ["there is none of generation 5, which was finished"]
+    list(emoprune.resume(run.path, overrides=["search.generations=7"]))
+    assert run.generations["generation"].tolist() == list(range(7))
+    assert set(whole["candidate_id"]) & set(run.pareto["candidate_id"])

@@ -13,6 +13,7 @@ __all__ = ["check_reachable", "is_same"]
 
 _REMEDIES = {
     "InvalidAuthToken": "set RAY_AUTH_MODE=token, and give the cluster's token in ~/.ray/auth_token or RAY_AUTH_TOKEN",
+    "Could not find any running Ray": "start one with `ray start --head`, or give host:port of its head",
     "Version mismatch": "run the search with the Python and Ray versions of the cluster",
 }
 

@@ -78,9 +78,7 @@ def test_a_head_without_cpus_is_waited_for_saying_what_is_asked_for(
         backend = started(Knapsack12(), workers=None)
     assert backend.workers == 1
     assert outcomes(backend.run(tickets, never)) == in_process(Knapsack12(), tickets)
-    assert (
-        "waiting up to 60 s for room for 1 workers of 1 CPU each; 0 fit on the 1 machines that are there" in caplog.text
-    )
+    assert "waiting up to 60 s for room for 1 worker of 1 CPU; 0 fit on 1 machine so far" in caplog.text
 
 
 def test_what_never_comes_is_refused_after_the_limit(cluster: Cluster) -> None:
@@ -129,8 +127,12 @@ def test_workers_go_where_their_resources_and_labels_are(cluster: Cluster, start
         backend.close()
     with pytest.raises(ResourcesUnavailable, match=r"(?s)reader +3 +2.*ask for less reader"):
         actors(workers=3, resources={"reader": 1.0}, start_limit=1.0).open()
-    with pytest.raises(ResourcesUnavailable, match=r"on 0 machines with the labels \{'pool': 'none'\}"):
-        actors(labels={"pool": "none"}, start_limit=1.0).open()
+    for cpus in (1.0, 0.0):
+        with pytest.raises(
+            ResourcesUnavailable,
+            match=r"(?s)on 0 machines with the labels \{'pool': 'none'\} after 1 s.*node_labels$",
+        ):
+            actors(cpus_per_worker=cpus, labels={"pool": "none"}, start_limit=1.0).open()
 
 
 class Environment(Knapsack12):
@@ -160,6 +162,11 @@ def test_a_runtime_environment_that_ray_would_not_take_is_refused(given: dict[st
         actors(runtime_env=given)
 
 
+def test_labels_that_ray_does_not_take_are_refused() -> None:
+    with pytest.raises(ConfigError, match=r"evaluation: Ray does not take .*'in\(spot'"):
+        actors(labels={"pool": "in(spot"})
+
+
 @pytest.mark.parametrize(
     ("resources", "complaint"),
     [({"GPU": 1.0}, "GPU is evaluation.gpus_per_worker"), ({"reader": 1.5}, "a part of one reader, .* found 1.5")],
@@ -170,18 +177,19 @@ def test_resources_that_ray_cannot_count_are_refused(resources: dict[str, float]
 
 
 NODES = "small"
-HEAD = "f" * 51 + "00000"  # how Ray's stand-in for a cloud names its head
+# How Ray's stand-in for a cloud names its head, and the head's type; another's would be started again and again.
+HEAD, HEAD_TYPE = "f" * 51 + "00000", "ray.head.default"
 
 
 def autoscaling(address: str) -> dict[str, Any]:
     """Return the config of a cluster that starts with a head without CPUs and grows by machines of two."""
     nodes = {
         NODES: {"resources": {"CPU": 2}, "node_config": {}, "min_workers": 0, "max_workers": 1},
-        "head": {"resources": {"CPU": 0}, "node_config": {}, "max_workers": 0},
+        HEAD_TYPE: {"resources": {"CPU": 0}, "node_config": {}, "max_workers": 0},
     }
-    provider = {"type": "fake_multinode", "head_node_id": HEAD, "gcs_address": address}
+    provider = {"type": "fake_multinode", "head_node_id": HEAD, "gcs_address": address, "disable_node_updaters": True}
     config: dict[str, Any] = {"cluster_name": "growing", "provider": provider, "available_node_types": nodes}
-    config |= {"head_node_type": "head", "max_workers": 1, "upscaling_speed": 1.0, "idle_timeout_minutes": 5}
+    config |= {"head_node_type": HEAD_TYPE, "max_workers": 1, "upscaling_speed": 1.0, "idle_timeout_minutes": 5}
     lists = ["initialization_commands", "setup_commands", "head_setup_commands", "worker_setup_commands"]
     lists += ["head_start_ray_commands", "worker_start_ray_commands", "cluster_synced_files"]
     lists += ["rsync_exclude", "rsync_filter"]

@@ -146,6 +146,37 @@ def test_an_interrupted_search_leaves_no_worker_behind(number: signal.Signals, s
     process.communicate(timeout=10)
 
 
+TERMINATED = """
+    import threading
+    import psutil
+
+    def stop(number, frame):
+        raise KeyboardInterrupt
+
+    def terminate():
+        while not any("gcs_server" in child.name() for child in psutil.Process().children()):
+            time.sleep(0.01)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    signal.signal(signal.SIGTERM, stop)
+    threading.Thread(target=terminate).start()
+    backend = actors(address="local", workers=1)
+    try:
+        backend.open()
+    except KeyboardInterrupt:
+        backend.close()
+        print("stopped", signal.getsignal(signal.SIGTERM) is stop)
+"""
+
+
+def test_a_termination_while_ray_starts_goes_to_whom_it_is_for_and_leaves_nothing_behind() -> None:
+    mark = f"EMOPRUNE_TEST={uuid.uuid4()}"
+    process = alone(TERMINATED, EMOPRUNE_TEST=mark.partition("=")[2])
+    stdout, stderr = process.communicate(timeout=100)
+    assert (process.returncode, stdout, stderr) == (0, "stopped True\n", "")
+    assert gone(mark, within=20)
+
+
 UNREACHABLE = """
     import socket
     silent = socket.create_server(("127.0.0.1", 0))

@@ -242,15 +242,16 @@ def test_a_gpu_where_there_is_none_is_refused(here: None) -> None:
         actors(gpus_per_worker=1.0, device="cuda", start_limit=1.0).open()
 
 
-@pytest.mark.parametrize("address", ["head", ":6379", "head:port", "http://head:6379"])
+@pytest.mark.parametrize("address", ["head", ":6379", "head:port", "http://head:6379", "head..lab:6379"])
 def test_an_address_that_is_none_is_refused(here: None, address: str) -> None:
     with pytest.raises(ConfigError, match=r"evaluation\.address: expected host:port"):
         actors(address=address).open()
 
 
-def test_another_cluster_than_the_connected_one_is_refused(here: None) -> None:
+@pytest.mark.parametrize("address", ["127.0.0.1:1", "no-such-host.invalid:6379", "[::2]:6379"])
+def test_another_cluster_than_the_connected_one_is_refused(here: None, address: str) -> None:
     with pytest.raises(ConfigError, match="this process is connected to the Ray at"):
-        actors(address="127.0.0.1:1").open()
+        actors(address=address).open()
 
 
 def test_the_connected_cluster_may_be_named(here: None) -> None:

@@ -28,7 +28,7 @@ from ray.cluster_utils import Cluster
 
 from emoprune.cluster import RayActors
 from emoprune.contracts import Problem
-from emoprune.errors import ConfigError, ResourcesUnavailable
+from emoprune.errors import ConfigError, ResourcesUnavailable, WorkersLost
 from emoprune.evaluation.backends import Finished
 from emoprune.records import Split
 from emoprune.space import IntArray
@@ -149,6 +149,17 @@ def test_a_runtime_environment_reaches_the_workers(cluster: Cluster, started: St
     assert {outcome.values for outcome in found.values()} == {(7.0, 2.0)}
 
 
+def test_a_runtime_environment_that_cannot_be_prepared_is_named(cluster: Cluster) -> None:
+    cluster.add_node(num_cpus=1)
+    backend = actors(workers=1, runtime_env={"conda": "no-such-environment"})
+    backend.open()
+    with pytest.raises(
+        WorkersLost, match=r"no worker is left: .* evaluation\.runtime_env could not be prepared: .*onda"
+    ):
+        backend.start(Knapsack12())
+    backend.close()
+
+
 @pytest.mark.parametrize(
     ("given", "complaint"),
     [
@@ -176,20 +187,21 @@ def test_resources_that_ray_cannot_count_are_refused(resources: dict[str, float]
         actors(resources=resources)
 
 
-NODES = "small"
+NODES, MOST = "small", 2
 # How Ray's stand-in for a cloud names its head, and the head's type; another's would be started again and again.
 HEAD, HEAD_TYPE = "f" * 51 + "00000", "ray.head.default"
 
 
-def autoscaling(address: str) -> dict[str, Any]:
-    """Return the config of a cluster that starts with a head without CPUs and grows by machines of two."""
+def autoscaling(address: str, on_head: int) -> dict[str, Any]:
+    """Return the config of a cluster that starts with a head and grows by machines of one CPU."""
     nodes = {
-        NODES: {"resources": {"CPU": 2}, "node_config": {}, "min_workers": 0, "max_workers": 1},
-        HEAD_TYPE: {"resources": {"CPU": 0}, "node_config": {}, "max_workers": 0},
+        NODES: {"resources": {"CPU": 1}, "node_config": {}, "min_workers": 0, "max_workers": MOST},
+        HEAD_TYPE: {"resources": {"CPU": on_head}, "node_config": {}, "max_workers": 0},
     }
-    provider = {"type": "fake_multinode", "head_node_id": HEAD, "gcs_address": address, "disable_node_updaters": True}
+    provider: dict[str, Any] = {"type": "fake_multinode", "head_node_id": HEAD, "gcs_address": address}
+    provider |= {"use_node_id_as_ip": True, "disable_node_updaters": True}
     config: dict[str, Any] = {"cluster_name": "growing", "provider": provider, "available_node_types": nodes}
-    config |= {"head_node_type": HEAD_TYPE, "max_workers": 1, "upscaling_speed": 1.0, "idle_timeout_minutes": 5}
+    config |= {"head_node_type": HEAD_TYPE, "max_workers": MOST, "upscaling_speed": 1.0, "idle_timeout_minutes": 5}
     lists = ["initialization_commands", "setup_commands", "head_setup_commands", "worker_setup_commands"]
     lists += ["head_start_ray_commands", "worker_start_ray_commands", "cluster_synced_files"]
     lists += ["rsync_exclude", "rsync_filter"]
@@ -197,9 +209,11 @@ def autoscaling(address: str) -> dict[str, Any]:
     return config | {"auth": {}, "docker": {}, "file_mounts": {}, "file_mounts_sync_continuously": False}
 
 
-@pytest.fixture
-def growing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """The address of a cluster that has an autoscaler and no CPUs; only its own processes are ended afterwards."""
+@pytest.fixture(params=[0, 1])
+def growing(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[tuple[str, int]]:
+    """The address of a cluster with an autoscaler, and its CPUs; only its own processes are ended afterwards."""
     monkeypatch.setenv("RAY_AUTH_MODE", "token")
     monkeypatch.setenv("RAY_AUTH_TOKEN", "0" * 64)
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[1] / "support"))
@@ -207,17 +221,17 @@ def growing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     address = f"{ray.util.get_node_ip_address()}:{port}"
-    (tmp_path / "cluster.json").write_text(json.dumps(autoscaling(address)))
+    (tmp_path / "cluster.json").write_text(json.dumps(autoscaling(address, request.param)))
     mark = f"EMOPRUNE_TEST={uuid.uuid4()}"
     name, _, value = mark.partition("=")
-    words = ["start", "--head", "--block", f"--port={port}", "--num-cpus=0", "--include-dashboard=false"]
+    words = ["start", "--head", "--block", f"--port={port}", f"--num-cpus={request.param}", "--include-dashboard=false"]
     head = subprocess.Popen(
         [sys.executable, "-m", "ray.scripts.scripts", *words, f"--autoscaling-config={tmp_path / 'cluster.json'}"],
         env={**os.environ, "AUTOSCALER_UPDATE_INTERVAL_S": "1", "RAY_FAKE_CLUSTER": "1", name: value},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
-    yield address
+    yield address, request.param
     for number in {*marked(mark), head.pid}:
         with contextlib.suppress(ProcessLookupError):
             os.kill(number, signal.SIGKILL)
@@ -230,7 +244,7 @@ JOINING = """
     from problems_for_tests import Knapsack12
 
     tickets = tickets_of(Knapsack12(), 20)
-    backend = actors(address=sys.argv[1], workers=2, start_limit=120.0)
+    backend = actors(address=sys.argv[1], workers=int(sys.argv[2]), start_limit=120.0)
     backend.open()
     backend.start(Knapsack12())
     print(backend.workers, outcomes(backend.run(tickets, never)) == in_process(Knapsack12(), tickets))
@@ -241,19 +255,20 @@ JOINING = """
 @pytest.mark.slow
 @pytest.mark.alone
 @pytest.mark.timeout(240)
-def test_an_autoscaler_starts_the_machines_that_workers_ask_for(growing: str) -> None:
+def test_an_autoscaler_starts_as_many_machines_as_are_missing(growing: tuple[str, int]) -> None:
+    address, cpus = growing
     deadline = time.monotonic() + 60
-    host, port = growing.split(":")
+    host, port = address.split(":")
     while time.monotonic() < deadline:
         with contextlib.suppress(OSError):
             socket.create_connection((host, int(port)), timeout=1).close()
             break
         time.sleep(0.5)
     done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(JOINING), growing],
+        [sys.executable, "-c", textwrap.dedent(JOINING), address, f"{cpus + MOST}"],
         capture_output=True,
         text=True,
         timeout=180,
         check=False,
     )
-    assert (done.stdout, done.stderr) == ("2 True\n", "")
+    assert (done.stdout, done.stderr) == (f"{cpus + MOST} True\n", "")

@@ -14,6 +14,7 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 from cluster_for_tests import marked
 from ray.cluster_utils import Cluster
@@ -114,6 +115,37 @@ def test_a_crash_says_by_what(marks: Path, fault: str, by: str) -> None:
     assert stderr == ""
     assert "crashed" in stdout
     assert by in stdout
+
+
+EXHAUSTED = """
+    import psutil
+    from emoprune.records import Status
+
+    memory = psutil.virtual_memory()
+    os.environ["RAY_memory_usage_threshold"] = str((memory.total - memory.available + 2**30) / memory.total)
+    os.environ["RAY_memory_monitor_refresh_ms"] = "100"
+    problem = Fatal(Path(sys.argv[1]), "swell", [tickets_of(Knapsack12(), 8)[3].candidate.id], times=None)
+    backend = actors(address="local")
+    backend.open()
+    backend.start(problem)
+    found = outcomes(backend.run(tickets_of(problem, 8), never))
+    [failed] = [outcome for outcome in found.values() if outcome.status is not Status.OK]
+    print(len(found), failed)
+    backend.close()
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.alone  # what other tests take of the memory would count
+@pytest.mark.timeout(240)
+@pytest.mark.skipif(psutil.virtual_memory().available < 2**32, reason="takes 3 GiB")
+def test_a_candidate_whose_worker_ray_kills_for_want_of_memory_is_tried_alone_and_then_blamed(marks: Path) -> None:
+    stdout, stderr = alone(EXHAUSTED, str(marks)).communicate(timeout=200)
+    assert stdout.startswith("8 Outcome(status=<Status.OUT_OF_MEMORY")
+    assert "killed due to the node running low on memory" in stdout
+    assert stderr == "memory ran out: from now on at most 1 candidates are measured at a time\n" * stderr.count("\n")
+    # Of the first deaths Ray may know no cause in time; then it is tried again among others before it is alone.
+    assert 2 <= len(list(marks.iterdir())) <= 4
 
 
 INTERRUPTED = """

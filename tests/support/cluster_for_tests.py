@@ -145,6 +145,12 @@ class Fatal(Knapsack12):
         time.sleep(60)
         raise AssertionError("unreachable")
 
+    def swell(self) -> NoReturn:
+        """Take 3 GiB of memory, and keep them."""
+        held = np.ones(3 * 2**27)
+        time.sleep(60)
+        raise AssertionError(f"{held.nbytes} bytes were let have")
+
     def leave(self) -> NoReturn:
         """Call what ends a script."""
         sys.exit(5)

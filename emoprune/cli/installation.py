@@ -29,6 +29,9 @@ def list_(
     paper: Annotated[
         str | None, typer.Option(metavar="ID", help="Methods of a paper, by its arXiv id or title.")
     ] = None,
+    package: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Methods that come with an installed package.")
+    ] = None,
     markdown: Annotated[bool, typer.Option("--markdown", help="Methods as a page of tables.")] = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -36,12 +39,13 @@ def list_(
     from emoprune.cli import output
     from emoprune.commands import catalogue, methods
 
-    if kind is not Kind.METHODS and (tuning_free or serves or paper or markdown):
-        raise ConfigError("--tuning-free, --serves, --paper and --markdown choose among methods: emoprune list methods")
+    if kind is not Kind.METHODS and (tuning_free or serves or paper or package or markdown):
+        words = "--tuning-free, --serves, --paper, --package and --markdown"
+        raise ConfigError(f"{words} choose among methods: emoprune list methods")
+    wanted = methods.Wanted(tuning_free=tuning_free, serves=serves, paper=paper, package=package)
     if kind is Kind.METHODS and markdown:
-        typer.echo(methods.page(), nl=False)
+        typer.echo(methods.page(wanted), nl=False)
         return
-    wanted = methods.Wanted(tuning_free=tuning_free, serves=serves, paper=paper)
     if kind is Kind.METHODS and not as_json:
         output.menu(methods.menu(wanted))
         return

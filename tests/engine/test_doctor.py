@@ -14,7 +14,8 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from commands_for_tests import Command, entry_point, environment, prepared
+from commands_for_tests import Command, environment
+from searching_for_tests import searched_run
 from strangers_for_tests import trap
 
 import emoprune as package
@@ -34,21 +35,8 @@ SETTINGS: dict[str, Any] = {
 }
 
 
-@pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    return prepared(tmp_path, monkeypatch)
-
-
-@pytest.fixture
-def emoprune(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
-    return entry_point(monkeypatch, capsys)
-
-
 def searched(runs: Path, name: str, settings: Mapping[str, Any] = SETTINGS) -> Run:
-    searching = package.search(settings, runs=runs, name=name)
-    for _ in searching:
-        pass
-    return searching.run
+    return searched_run(settings, runs=runs, name=name)
 
 
 def asked(program: str, more: Mapping[str, str], limits: Callable[[], None] | None = None) -> list[str]:

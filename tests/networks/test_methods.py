@@ -15,6 +15,7 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 import torch
+from methods_for_tests import copied, prepared, require_broken, target
 
 import emoprune
 from emoprune import plugins
@@ -51,7 +52,7 @@ from emoprune.problems.networks.recovery.copying import trainable
 from emoprune.problems.networks.subnetworks.sample import sample as subnetworks
 from emoprune.problems.networks.unpruned.built_in.sample import SAMPLE
 from emoprune.records import Candidate, Split
-from emoprune.testing import MethodConformance, ProblemConformance, conformance
+from emoprune.testing import ProblemConformance, conformance
 
 PROBLEMS = ("channels", "subnetworks", "weight-ratios", "bit-widths")
 KINDS = ("criterion", "saliency", "compensation", "proxy", "reference", "objective", "recovery", "audit")
@@ -78,17 +79,6 @@ def own_methods(kind: str) -> list[tuple[str, str]]:
             if "transformers" not in entry.extras and plugins.serves(entry.load(), problem):
                 found.setdefault(entry.value, f"{problem} {name}")
     return [(name.partition(" ")[0], name.partition(" ")[2]) for name in found.values()]
-
-
-MADE: dict[str, Problem] = {}
-
-
-def copied(cls: type[MethodConformance], **options: Any) -> Problem:
-    """Return a copy of the problem's sample: each new one would read all source files for its network's structure."""
-    key = f"{cls.served()} {options}"
-    if key not in MADE:
-        MADE[key] = plugins.find("sample", cls.served())(**options)
-    return copy.deepcopy(MADE[key])
 
 
 METHODS = [(kind, name, problem) for kind in KINDS for problem, name in own_methods(kind)]
@@ -473,16 +463,6 @@ TestShifted = conformance("recovery", Shifted, "weight-ratios", shared={"formats
 TestWidest = conformance("audit", Widest)
 
 
-def target(own: type) -> str:
-    return f"{own.__module__}:{own.__name__}"
-
-
-def prepared(problem: Any, folder: Path) -> Any:
-    problem.prepare(folder, 1)
-    problem.setup("cpu", 1)
-    return problem
-
-
 def rows(problem: Any, genomes: Any = None) -> list[Any]:
     asked = problem.space.full[np.newaxis] if genomes is None else genomes
     return list(problem.evaluate(asked, np.zeros(len(asked), dtype=np.uint64), Split.SEARCH))
@@ -617,12 +597,7 @@ ROWS = "test_every_legal_genome_gets_a_row_on_every_split"
 def test_a_broken_promise_fails_its_own_check(
     kind: str, method: type, problem: str, check: str, complaint: str
 ) -> None:
-    broken = conformance(kind, method, problem, genomes=1, sample=classmethod(copied))
-    try:
-        with pytest.raises(ContractError, match=complaint):
-            getattr(broken(), check)()
-    finally:
-        getattr(broken, "teardown_class", lambda: None)()
+    require_broken(kind, method, problem, check, complaint)
 
 
 def test_a_recovery_that_trains_nothing_is_not_called_training(tmp_path: Path) -> None:

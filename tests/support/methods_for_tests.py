@@ -13,7 +13,7 @@ from emoprune.contracts import Problem
 from emoprune.errors import ContractError
 from emoprune.testing import MethodConformance, conformance
 
-__all__ = ["copied", "prepared", "require_broken", "target"]
+__all__ = ["copied", "prepared", "require_broken", "target", "without_verifying"]
 
 MADE: dict[str, Problem] = {}
 
@@ -46,3 +46,13 @@ def prepared(problem: Any, folder: Path) -> Any:
     problem.prepare(folder, 1)
     problem.setup("cpu", 1)
     return problem
+
+
+def without_verifying(patch: pytest.MonkeyPatch, owner: type, writing: str) -> None:
+    """Let a method that writes leave out the fresh process in which it verifies, which other tests wait for."""
+    write = getattr(owner, writing)
+
+    def quick(self: Any, *arguments: Any, **named: Any) -> Any:
+        return write(self, *arguments, **{**named, "verify": False})
+
+    patch.setattr(owner, writing, quick)

@@ -37,7 +37,6 @@ from emoprune.problems.networks.transformers.criteria.samples import sample_evid
 from emoprune.problems.networks.transformers.data.batches import Batch
 from emoprune.problems.networks.transformers.heads_and_neurons import HeadsAndNeurons
 from emoprune.problems.networks.transformers.measures import SeenTransformer
-from emoprune.problems.networks.transformers.problem import TransformerProblem
 from emoprune.problems.networks.transformers.recovery.contract import RecoveredModel, RecoveryCase
 from emoprune.problems.networks.transformers.references.inputs import ReferenceInputs
 from emoprune.problems.networks.transformers.repair.contract import RepairInputs
@@ -100,17 +99,6 @@ def test_a_criterion_says_truly_whether_it_needs_gradients(name: str) -> None:
                 criterion(evidence)
         else:
             criterion(evidence)
-
-
-@pytest.fixture
-def unverified(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Leave the fresh process out, which other tests wait for."""
-    write = TransformerProblem.write
-
-    def quick(self: Any, *arguments: Any, **named: Any) -> Any:
-        return write(self, *arguments, **{**named, "verify": False})
-
-    monkeypatch.setattr(TransformerProblem, "write", quick)
 
 
 @about("pruning", ["heads", "neurons"], serves=[HEADS], cost="nothing is run")

@@ -21,21 +21,19 @@ from typing import Any
 import numpy as np
 import pytest
 import ray
-from cluster_for_tests import actors, in_process, marked, never, outcomes, tickets_of
+from cluster_for_tests import Start, actors, in_process, marked, never, outcomes, tickets_of
 from numpy.typing import NDArray
 from problems_for_tests import Knapsack12
 from ray.cluster_utils import Cluster
 
-from emoprune.cluster import RayActors
-from emoprune.contracts import Problem
 from emoprune.errors import ConfigError, ResourcesUnavailable, WorkersLost
 from emoprune.evaluation.backends import Finished
 from emoprune.records import Split
 from emoprune.space import IntArray
 
 
-@pytest.fixture
-def cluster() -> Iterator[Cluster]:
+@pytest.fixture(scope="module")
+def head() -> Iterator[Cluster]:
     """A head without CPUs, which this process is connected to."""
     # Hooks for the exit could only be set in the main thread, and machines join from others here.
     made = Cluster(initialize_head=True, shutdown_at_exit=False, head_node_args={"num_cpus": 0})
@@ -45,24 +43,14 @@ def cluster() -> Iterator[Cluster]:
     made.shutdown()  # type: ignore[no-untyped-call]  # ray leaves it untyped
 
 
-Start = Callable[..., RayActors]
-
-
 @pytest.fixture
-def started(cluster: Cluster) -> Iterator[Start]:
-    """Open and start a backend with a problem; it is closed after the test."""
-    opened: list[RayActors] = []
-
-    def start(problem: Problem, **changed: Any) -> RayActors:
-        backend = actors(**changed)
-        opened.append(backend)
-        backend.open()
-        backend.start(problem)
-        return backend
-
-    yield start
-    for backend in opened:
-        backend.close()
+def cluster(head: Cluster) -> Iterator[Cluster]:
+    """The head alone; machines that join go after the test."""
+    yield head
+    for node in list(head.worker_nodes):
+        head.remove_node(node)
+    while sum(node["Alive"] for node in ray.nodes()) > 1:
+        time.sleep(0.1)
 
 
 def later(seconds: float, job: Callable[[], object]) -> None:
@@ -109,15 +97,15 @@ def test_a_machine_that_joins_in_mid_run_is_used(
 
 
 def test_workers_go_where_their_resources_and_labels_are(cluster: Cluster, started: Start) -> None:
-    cluster.add_node(num_cpus=4)
-    cluster.add_node(num_cpus=4, resources={"reader": 2}, labels={"pool": "spot"}, memory=3 * 2**30)
+    cluster.add_node(num_cpus=2)
+    cluster.add_node(num_cpus=2, resources={"reader": 1}, labels={"pool": "spot"}, memory=3 * 2**29)
     problem = Knapsack12()
     tickets = tickets_of(problem, 10)
     for changed, fit in [
-        ({"resources": {"reader": 1.0}}, 2),
-        ({"labels": {"pool": "in(spot, cheap)"}}, 4),
-        ({"labels": {"pool": "!spot"}}, 4),
-        ({"labels": {"pool": "spot"}, "memory": 1.0}, 3),
+        ({"resources": {"reader": 1.0}}, 1),
+        ({"labels": {"pool": "in(spot, cheap)"}}, 2),
+        ({"labels": {"pool": "!spot"}}, 2),
+        ({"labels": {"pool": "spot"}, "memory": 1.0}, 1),
     ]:
         backend = started(problem, workers=None, **changed)
         assert backend.workers <= fit
@@ -125,8 +113,8 @@ def test_workers_go_where_their_resources_and_labels_are(cluster: Cluster, start
         assert backend.workers == fit
         assert outcomes(backend.run(tickets, never)) == in_process(problem, tickets)
         backend.close()
-    with pytest.raises(ResourcesUnavailable, match=r"(?s)reader +3 +2.*ask for less reader"):
-        actors(workers=3, resources={"reader": 1.0}, start_limit=1.0).open()
+    with pytest.raises(ResourcesUnavailable, match=r"(?s)reader +2 +1.*ask for less reader"):
+        actors(workers=2, resources={"reader": 1.0}, start_limit=1.0).open()
     for cpus in (1.0, 0.0):
         with pytest.raises(
             ResourcesUnavailable,

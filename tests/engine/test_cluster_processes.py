@@ -17,17 +17,12 @@ from pathlib import Path
 import psutil
 import pytest
 from cluster_for_tests import marked
+from commands_for_tests import begun, ended, prepared
 from ray.cluster_utils import Cluster
 
+from emoprune.run import Run
+
 TESTS = Path(__file__).parents[1] / "support"
-
-
-@pytest.fixture
-def marks(tmp_path: Path) -> Path:
-    """A folder that counts faults."""
-    folder = tmp_path / "marks"
-    folder.mkdir()
-    return folder
 
 
 def alone(program: str, *arguments: str, **environment: str) -> subprocess.Popen[str]:
@@ -61,15 +56,33 @@ AT_AN_ADDRESS = """
 """
 
 
-def test_a_cluster_at_an_address_gives_the_same_outcomes_and_stays() -> None:
-    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
-    cluster.add_node(num_cpus=1)
-    cluster.wait_for_nodes()
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Cluster]:
+    """Two machines of one CPU each, which this process is not connected to."""
+    made = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
+    made.add_node(num_cpus=1)
+    made.wait_for_nodes()
+    yield made
+    made.shutdown()  # type: ignore[no-untyped-call]  # ray leaves it untyped
+
+
+def test_a_cluster_at_an_address_gives_the_same_outcomes_and_stays(cluster: Cluster) -> None:
     stdout, stderr = alone(AT_AN_ADDRESS, cluster.address).communicate(timeout=100)
     assert (stdout, stderr) == ("2 True\n", "")
     host, port = cluster.address.split(":")
     socket.create_connection((host, int(port)), timeout=5).close()
-    cluster.shutdown()  # type: ignore[no-untyped-call]  # ray leaves it untyped
+
+
+def test_a_cluster_that_a_command_joins_is_said_and_recorded(
+    cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = prepared(tmp_path, monkeypatch)
+    words = ("run", "knapsack.yaml", "--name", "joined", "--backend", "ray", "--workers", "auto")
+    end = ended(begun(folder, *words, more={"RAY_ADDRESS": cluster.address}))
+    assert end.code == 0, end.err
+    assert f"measuring on the Ray cluster at {cluster.address} (RAY_ADDRESS)" in end.err
+    [session] = Run(folder / "runs" / "joined").manifest["sessions"]
+    assert (session["address"], session["workers"]) == (cluster.address, "auto")
 
 
 QUIET = """
@@ -172,7 +185,8 @@ def test_an_interrupted_search_leaves_no_worker_behind(number: signal.Signals, s
     assert process.stdout is not None
     assert process.stdout.readline().strip().isdigit()
     process.send_signal(number)
-    assert process.stdout.read(len(said)) in (said, "")
+    if said:  # what was under way is still told before
+        assert f"{said}\n" in iter(process.stdout.readline, "")
     assert gone(mark, within=40, apart_from=process.pid)
     process.kill()
     process.communicate(timeout=10)

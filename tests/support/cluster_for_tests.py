@@ -9,7 +9,7 @@ import signal
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -32,6 +32,7 @@ __all__ = [
     "Fatal",
     "NoSetup",
     "Noted",
+    "Start",
     "actors",
     "in_process",
     "marked",
@@ -42,6 +43,8 @@ __all__ = [
 ]
 
 BITS = 12
+
+Start = Callable[..., RayActors]
 
 
 def tickets_of(problem: Problem, count: int) -> list[Ticket]:

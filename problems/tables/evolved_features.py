@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import tempfile
-import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -12,24 +11,17 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils import check_random_state
-from sklearn.utils.validation import (
-    _check_feature_names_in,
-    check_array,
-    check_consistent_length,
-    check_is_fitted,
-    column_or_1d,
-    validate_data,
-)
+from sklearn.utils.validation import _check_feature_names_in, check_is_fitted
 
 from emoprune.errors import ConfigError
 from emoprune.problems.tables.choosing import Choice, chosen
 from emoprune.problems.tables.computing import Computed
+from emoprune.problems.tables.estimator_data import columns_given, table_given
 from emoprune.problems.tables.fitting import features_of
 from emoprune.problems.tables.formulas.formula import Term
-from emoprune.problems.tables.reading.frames import plain_columns
-from emoprune.problems.tables.reading.making import TaskName, Wanted, table_of
+from emoprune.problems.tables.reading.making import TaskName, Wanted
 from emoprune.problems.tables.splits import Block, SplitKind
-from emoprune.problems.tables.standalone.features import load_features, plain
+from emoprune.problems.tables.standalone.features import load_features
 from emoprune.problems.tables.subsets.export import write_features
 from emoprune.problems.tables.subsets.features import FeatureSearch, FeaturesOptions
 from emoprune.problems.tables.table import Table
@@ -152,20 +144,7 @@ class EvolvedFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]  #
         Raises:
             ValueError: The data or a parameter cannot be used; the message says what to change.
         """
-        if y is None:
-            raise ValueError(f"{type(self).__name__} requires y to be passed, but the target y is None")
-        columns = self._columns(X, reset=True)
-        target = plain(np.asarray(column_or_1d(y, warn=True)))
-        check_consistent_length(next(iter(columns.values())), target)
-        table = table_of(
-            columns,
-            target,
-            Wanted(self.task, tuple(self.categorical)),
-            groups=None if groups is None else plain(np.asarray(groups)),
-            copies="warn",
-        )
-        for note in table.notes:
-            warnings.warn(f"{type(self).__name__}: {note}", stacklevel=2)
+        table = table_given(self, X, y, groups, Wanted(self.task, tuple(self.categorical)))
         terms, self.front_ = self._searched(table)
         rows = np.arange(len(table))
         self.formulas_: tuple[Term, ...] = terms
@@ -222,7 +201,7 @@ class EvolvedFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]  #
             ValueError: Columns are missing, in another order, or hold what they did not hold in `fit`.
         """
         check_is_fitted(self, "features_")
-        return self.features_.transform(self._columns(X, reset=False))
+        return self.features_.transform(columns_given(self, X, reset=False))
 
     def get_feature_names_out(self, input_features: Any = None) -> NDArray[np.object_]:
         """Return the names of the chosen features: formulas to read."""
@@ -234,26 +213,6 @@ class EvolvedFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]  #
     @property
     def _n_features_out(self) -> int:
         return len(self.features_.names)
-
-    def _columns(self, X: Any, *, reset: bool) -> dict[str, NDArray[Any]]:  # noqa: N803  # scikit-learn's name
-        """Return plain columns under the names of `fit`, checked as scikit-learn checks."""
-        loaded = not reset and not hasattr(self, "n_features_in_")
-        if hasattr(X, "columns"):
-            if not loaded:
-                validate_data(self, X, reset=reset, skip_check_array=True)
-            columns = plain_columns(X)
-            if loaded:
-                return columns
-            _check_rows(columns, fewest=2 if reset else 1)
-        else:
-            array = check_array(
-                X, dtype=None, ensure_all_finite="allow-nan", ensure_min_samples=2 if reset else 1, estimator=self
-            )
-            validate_data(self, array, reset=reset, skip_check_array=True)
-            columns = plain_columns(array)
-        if not reset and hasattr(self, "feature_names_in_") and not hasattr(X, "columns"):
-            return dict(zip(map(str, self.feature_names_in_), columns.values(), strict=True))
-        return columns
 
     def save(self, folder: str | Path) -> None:
         """Write the fitted features as JSON and arrays, with a loader that needs numpy alone; nothing is pickled."""
@@ -284,9 +243,3 @@ class EvolvedFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]  #
         tags.input_tags.categorical = True
         tags.input_tags.string = True
         return tags
-
-
-def _check_rows(columns: Mapping[str, NDArray[Any]], fewest: int) -> None:
-    rows = len(next(iter(columns.values()), ()))
-    if rows < fewest:
-        raise ValueError(f"expected at least {fewest} rows, found {rows} sample(s); give more data")

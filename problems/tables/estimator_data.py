@@ -1,0 +1,63 @@
+"""What a scikit-learn estimator on tables is given: a frame, a target and groups, checked and made into a table."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.utils.validation import check_array, check_consistent_length, column_or_1d, validate_data
+
+from emoprune.problems.tables.reading.frames import plain_columns
+from emoprune.problems.tables.reading.making import Wanted, table_of
+from emoprune.problems.tables.standalone.features import plain
+from emoprune.problems.tables.table import Table
+
+__all__ = ["columns_given", "table_given"]
+
+
+def table_given(estimator: Any, frame: Any, target: Any, groups: Any, wanted: Wanted) -> Table:
+    """Return the table of what `fit` was given, and warn of what was left out or converted.
+
+    Raises:
+        ValueError: The data cannot be used; the message says what to change.
+    """
+    if target is None:
+        raise ValueError(f"{type(estimator).__name__} requires y to be passed, but the target y is None")
+    columns = columns_given(estimator, frame, reset=True)
+    values = plain(np.asarray(column_or_1d(target, warn=True)))
+    check_consistent_length(next(iter(columns.values())), values)
+    made_of = None if groups is None else plain(np.asarray(groups))
+    table = table_of(columns, values, wanted, groups=made_of, copies="warn")
+    for note in table.notes:
+        warnings.warn(f"{type(estimator).__name__}: {note}", stacklevel=3)
+    return table
+
+
+def columns_given(estimator: Any, frame: Any, *, reset: bool) -> dict[str, NDArray[Any]]:
+    """Return plain columns under the names of `fit`, checked as scikit-learn checks; `reset` takes the names on."""
+    loaded = not reset and not hasattr(estimator, "n_features_in_")
+    if hasattr(frame, "columns"):
+        if not loaded:
+            validate_data(estimator, frame, reset=reset, skip_check_array=True)
+        columns = plain_columns(frame)
+        if loaded:
+            return columns
+        _check_rows(columns, fewest=2 if reset else 1)
+    else:
+        array = check_array(
+            frame, dtype=None, ensure_all_finite="allow-nan", ensure_min_samples=2 if reset else 1, estimator=estimator
+        )
+        validate_data(estimator, array, reset=reset, skip_check_array=True)
+        columns = plain_columns(array)
+    if not reset and hasattr(estimator, "feature_names_in_") and not hasattr(frame, "columns"):
+        return dict(zip(map(str, estimator.feature_names_in_), columns.values(), strict=True))
+    return columns
+
+
+def _check_rows(columns: Mapping[str, NDArray[Any]], fewest: int) -> None:
+    rows = len(next(iter(columns.values()), ()))
+    if rows < fewest:
+        raise ValueError(f"expected at least {fewest} rows, found {rows} sample(s); give more data")

@@ -12,7 +12,7 @@ from sklearn.utils.validation import check_array, check_consistent_length, colum
 
 from emoprune.problems.tables.reading.frames import plain_columns
 from emoprune.problems.tables.reading.making import Wanted, table_of
-from emoprune.problems.tables.standalone.features import plain
+from emoprune.problems.tables.standalone.columns import plain
 from emoprune.problems.tables.table import Table
 
 __all__ = ["columns_given", "table_given"]

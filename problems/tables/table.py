@@ -39,16 +39,30 @@ class Task(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class TableColumn:
-    """A column's name, kind and (unless it is numerical) its categories, sorted, all texts or all numbers."""
+    """A column's name, kind and (unless it is numerical) its categories, sorted, all texts or all numbers.
+
+    A part of a date also says of which column, and in which format that is written where texts are not ISO 8601.
+    """
 
     name: str
     kind: ColumnKind
     categories: tuple[str, ...] | tuple[float, ...] = ()
+    of: str = ""
+    part: str = ""
+    form: str = ""
+
+    @property
+    def source(self) -> str:
+        """The name under which a frame has what it is read from."""
+        return self.of or self.name
 
     def as_plain(self) -> dict[str, Any]:
         """Return the record that an exported plan holds."""
         plain: dict[str, Any] = {"name": self.name, "kind": self.kind.value}
-        return plain if self.kind is ColumnKind.NUMERICAL else {**plain, "categories": list(self.categories)}
+        if self.kind is not ColumnKind.NUMERICAL:
+            plain["categories"] = list(self.categories)
+        dated = {"of": self.of, "part": self.part, "format": self.form}
+        return plain | {name: value for name, value in dated.items() if value}
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -20,7 +21,9 @@ from emoprune.problems.tables.standalone.columns import plain
 from emoprune.problems.tables.standalone.readings import numbers
 from emoprune.problems.tables.table import Table
 
-__all__ = ["Source", "read_table"]
+__all__ = ["Source", "read_table", "say"]
+
+_log = logging.getLogger("emoprune")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +52,12 @@ def read_table(source: Source) -> Table:
         columns, target, groups = _by_time(source.time, columns, target, groups)
     named = [*source.wanted.categorical, *(name for name in declared if name in columns)]
     return table_of(columns, target, replace(source.wanted, categorical=tuple(named)), groups=groups)
+
+
+def say(table: Table) -> None:
+    """Warn of what was left out of a table or converted."""
+    for note in table.notes:
+        _log.warning("data: %s", note)
 
 
 def _by_time(

@@ -55,7 +55,7 @@ def meaning_of(array: NDArray[Any], *, category: bool) -> Meaning:
         form = _form(rest)
         if form is not None:
             written = f" of the format {form}" if form else ""
-            return Meaning(moments(array, form), form, f"is read as dates{written}{marks}")
+            return Meaning(moments(array, form), form, f"is read as dates{written}{marks}" if form or marks else "")
     gaps = gaps_in(different)
     cleared = np.array([None if text in gaps else text for text in array], dtype=object) if gaps else array
     return Meaning(cleared, said=f"is read as categories{marks}" if gaps else "")

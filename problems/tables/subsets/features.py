@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
+from pathlib import Path
 from typing import Any, ClassVar
 
 from emoprune.contracts import about
@@ -18,7 +19,7 @@ from emoprune.problems.tables.openfe.attribution import Attribution
 from emoprune.problems.tables.openfe.screening import Screening
 from emoprune.problems.tables.openfe.two_stage import Generation, two_stages
 from emoprune.problems.tables.options import SubsetOptions
-from emoprune.problems.tables.reading.sources import read_table
+from emoprune.problems.tables.reading.sources import read_table, say
 from emoprune.problems.tables.subsets.prepare import NewFeatures
 from emoprune.problems.tables.subsets.problem import SubsetProblem
 from emoprune.problems.tables.subsets.references.openfe import FEATURES
@@ -136,3 +137,8 @@ class Features(FeatureSearch):
     def __init__(self, **given: Any) -> None:
         options = FeaturesOptions(**given)
         super().__init__(read_table(options.source), options)
+
+    def prepare(self, folder: Path, seed: int) -> None:
+        """Say what became of odd columns, and find or make new features and references."""
+        say(self.task.table)
+        super().prepare(folder, seed)

@@ -29,6 +29,8 @@ from emoprune.space import IntArray, Space
 
 __all__ = ["SubsetProblem"]
 
+FloatArray = NDArray[np.float64]
+
 
 class SubsetProblem:
     """A search for subsets of a table's columns and of new features.
@@ -102,6 +104,10 @@ class SubsetProblem:
         kept = [genes.decoded(reference.genome) for reference in self._references]
         path = folder / "yardsticks.json"
         self.task.hold_against(kept_baselines(path, self.task, lambda: making.loaded, kept, seed))
+
+    def alarms(self, candidates: Sequence[Candidate], values: FloatArray) -> Sequence[str]:  # noqa: ARG002  # what was measured changes none of it
+        """Return what was left out of the table or converted."""
+        return [f"data: {note}" for note in self.task.table.notes]
 
     def _each_once(self, named: Sequence[tuple[str, IntArray]]) -> tuple[Reference, ...]:
         first: dict[bytes, Reference] = {}

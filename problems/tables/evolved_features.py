@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils import check_random_state
+from sklearn.utils._set_output import _get_output_config
 from sklearn.utils.validation import _check_feature_names_in, check_is_fitted
 
 from emoprune.errors import ConfigError
@@ -25,6 +26,7 @@ from emoprune.problems.tables.standalone.features import load_features
 from emoprune.problems.tables.subsets.export import write_features
 from emoprune.problems.tables.subsets.features import FeatureSearch, FeaturesOptions
 from emoprune.problems.tables.table import Table
+from emoprune.problems.tables.typed_output import typed_frame
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -194,14 +196,23 @@ class EvolvedFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]  #
             others=self.others,
         )
 
-    def transform(self, X: Any) -> NDArray[np.float64]:  # noqa: N803  # scikit-learn's name
+    def transform(self, X: Any) -> Any:  # noqa: N803  # scikit-learn's name
         """Return the chosen features of new rows, shape (rows, features); one row is as good as many.
+
+        An array of floats, in which categories are codes. After `set_output` a frame: kept columns have the types with
+        which they came, new features are floats, or categories where a formula gives categories.
 
         Raises:
             ValueError: Columns are missing, in another order, or hold what they did not hold in `fit`.
         """
         check_is_fitted(self, "features_")
-        return self.features_.transform(columns_given(self, X, reset=False))
+        columns = columns_given(self, X, reset=False)
+        library = _get_output_config("transform", self)["dense"]
+        return (
+            self.features_.transform(columns)
+            if library == "default"
+            else typed_frame(self.features_, columns, X, library)
+        )
 
     def get_feature_names_out(self, input_features: Any = None) -> NDArray[np.object_]:
         """Return the names of the chosen features: formulas to read."""

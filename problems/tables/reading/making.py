@@ -139,7 +139,7 @@ def _useless(column: NDArray[Any], *, forced: bool) -> str | None:
 def _present(column: NDArray[Any]) -> NDArray[np.bool_]:
     if column.dtype.kind == "O":
         return np.array([value is not None for value in column], dtype=bool)
-    return ~(np.isnat(column) if column.dtype.kind == "M" else np.isnan(column))
+    return np.asarray(~(np.isnat(column) if column.dtype.kind == "M" else np.isnan(column)))
 
 
 def _shown(value: Any) -> str:

@@ -51,7 +51,7 @@ def _meant(target: NDArray[Any], wanted: TaskName) -> NDArray[Any]:
     gaps = np.array([isinstance(value, str) and is_gap(value) and value.strip() not in CLASSES_TOO for value in target])
     if read.dtype.kind == "f" and (wanted == "regression" or (gaps.any() and wanted == "auto")):
         return read
-    return np.where(gaps, None, target)
+    return np.array([None if gap else value for gap, value in zip(gaps, target, strict=True)], dtype=object)
 
 
 def _are_classes(found: NDArray[Any], rows: int) -> bool:

@@ -39,7 +39,7 @@ def plain(column: Any) -> NDArray[Any]:
 
 def _array(column: Any) -> NDArray[Any]:
     if isinstance(column, np.ma.MaskedArray):
-        return np.where(np.ma.getmaskarray(column), None, column.data.astype(object))
+        return _filled(column.compressed().tolist(), np.ma.getmaskarray(column))
     return column if isinstance(column, np.ndarray) else np.fromiter(column, dtype=object, count=len(column))
 
 
@@ -55,7 +55,8 @@ def _of_pandas(column: Any) -> NDArray[Any]:
 def _taken(labels: NDArray[Any], codes: NDArray[Any]) -> NDArray[Any]:
     """Return the labels of codes, of which -1 is a gap."""
     gaps = {"f": np.array([np.nan]), "M": np.array(["NaT"], dtype="datetime64[us]")}
-    return np.concatenate([labels, gaps.get(labels.dtype.kind, np.array([None], dtype=object))])[codes]
+    known = np.concatenate([labels, gaps.get(labels.dtype.kind, np.array([None], dtype=object))])
+    return np.asarray(known[codes])
 
 
 def _pandas_array(column: Any, name: str) -> NDArray[Any]:
@@ -101,7 +102,7 @@ def _of_array(array: NDArray[Any], missing: NDArray[np.bool_]) -> NDArray[Any]:
         array = array.astype(object)
     if array.dtype.kind != "O":
         raise ValueError(f"expected numbers, dates or texts, found values of type {array.dtype}")
-    gaps = missing | np.fromiter(map(_is_missing, array), bool, len(array))
+    gaps = missing | np.fromiter(map(is_missing, array), bool, len(array))
     return _of_mixed(array, gaps)
 
 
@@ -119,7 +120,8 @@ def _filled(present: Sequence[Any], missing: NDArray[np.bool_]) -> NDArray[np.ob
     return found
 
 
-def _is_missing(value: object) -> bool:
+def is_missing(value: object) -> bool:
+    """Whether a value is None, NaN, NaT or NA."""
     if value is None or str(type(value)).endswith(("NAType'>", "NaTType'>")):
         return True
     if isinstance(value, np.datetime64 | np.timedelta64):
@@ -160,7 +162,7 @@ def moment(value: date | np.datetime64) -> np.datetime64:
     """Return a date or a time as a moment without a zone, in UTC if it had one."""
     if isinstance(value, datetime) and value.tzinfo is not None:
         value = value.astimezone(UTC).replace(tzinfo=None)
-    return np.datetime64(value, "us") if isinstance(value, np.datetime64) else np.datetime64(value).astype("M8[us]")
+    return np.array(value, dtype="datetime64[us]")[()]
 
 
 def _days(value: timedelta | np.timedelta64 | time) -> float:

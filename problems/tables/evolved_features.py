@@ -17,9 +17,10 @@ from sklearn.utils.validation import _check_feature_names_in, check_is_fitted
 from emoprune.errors import ConfigError
 from emoprune.problems.tables.choosing import Choice, chosen
 from emoprune.problems.tables.computing import Computed
-from emoprune.problems.tables.estimator_data import columns_given, table_given
+from emoprune.problems.tables.estimator_data import check_choice, columns_given, table_given
 from emoprune.problems.tables.fitting import features_of
 from emoprune.problems.tables.formulas.formula import Term
+from emoprune.problems.tables.given_splits import checked_splits
 from emoprune.problems.tables.reading.making import TaskName, Wanted
 from emoprune.problems.tables.splits import Block, SplitKind
 from emoprune.problems.tables.standalone.features import load_features
@@ -50,9 +51,10 @@ class EvolvedFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]  #
 
     Args:
         task: classification or regression; auto takes texts and few different whole numbers for classes.
-        learner: What is trained on each subset: lightgbm, logistic, ridge, random-forest, or an import target.
-        metric: error, a name of scikit-learn's, or a scorer's import target; auto is the error, or the root of the mean
-            squared error.
+        learner: What is trained on each subset: lightgbm, logistic, ridge, random-forest, an import target, or an
+            estimator, which is cloned for each training.
+        metric: error, a name of scikit-learn's, a scorer's import target, a scorer (`make_scorer`), or a function of
+            scikit-learn's; auto is the error, or the root of the mean squared error.
         costs: What is minimised besides: columns, sources, price, milliseconds, or an objective's import target.
         categorical: Names of columns of numbers that are categories.
         operators: Which of the 23 operators formulas are made of; all of them if none is named.
@@ -68,7 +70,10 @@ class EvolvedFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]  #
         time_limit: Seconds after which no new generation begins; None for no limit.
         choose: best (unless all columns are better on the rows to select on), sparse (the fewest columns within one
             spread of the best), knee, or the best with at most so many columns.
-        splits: stratified, random, grouped or time; auto goes by `groups` if they are given to `fit`.
+        splits: stratified, random, grouped or time; auto goes by `groups` if they are given to `fit`. A splitter such
+            as TimeSeriesSplit(), or pairs of training rows and rows to score, give the folds of the rows to search on;
+            the rows to select and to test on are the last ones where every fold scores rows after those that it learns
+            on.
         select: The share of rows to choose on.
         test: The share of rows to report on.
         folds: How many folds of the other rows lead the search; fewer where there are few rows.
@@ -88,8 +93,8 @@ class EvolvedFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]  #
         self,
         *,
         task: TaskName = "auto",
-        learner: str | Mapping[str, Any] = "lightgbm",
-        metric: str = "auto",
+        learner: str | Mapping[str, Any] | Any = "lightgbm",
+        metric: str | Any = "auto",
         costs: Sequence[str | Mapping[str, Any]] = ("columns",),
         categorical: Sequence[str] = (),
         operators: Sequence[str] = (),
@@ -103,7 +108,7 @@ class EvolvedFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]  #
         generations: int = 20,
         time_limit: float | None = None,
         choose: Choice = "best",
-        splits: SplitKind = "auto",
+        splits: SplitKind | Any = "auto",
         select: float = 0.2,
         test: float = 0.2,
         folds: int = 5,
@@ -146,6 +151,8 @@ class EvolvedFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]  #
         Raises:
             ValueError: The data or a parameter cannot be used; the message says what to change.
         """
+        check_choice(self.choose)
+        self._splits = checked_splits(self.splits, SplitKind)  # once, because a generator of pairs can be read once
         table = table_given(self, X, y, groups, Wanted(self.task, tuple(self.categorical)))
         terms, self.front_ = self._searched(table)
         rows = np.arange(len(table))
@@ -185,7 +192,7 @@ class EvolvedFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]  #
             costs=self.costs,
             select=self.select,
             test=self.test,
-            splits=self.splits,
+            splits=self._splits,
             folds=max(1, min(self.folds, searched // ROWS_PER_FOLD)),
             references=self.references,
             operators=self.operators,

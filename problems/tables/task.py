@@ -17,7 +17,7 @@ from emoprune.problems.tables.formulas.formula import Term
 from emoprune.problems.tables.learners.by_name import LearnerPlan, learner_plan
 from emoprune.problems.tables.learners.contract import Learner, Model
 from emoprune.problems.tables.measures import Measures
-from emoprune.problems.tables.metrics import metric_named
+from emoprune.problems.tables.metrics import check_parts, metric_named
 from emoprune.problems.tables.objectives.contract import Seen, Trained
 from emoprune.problems.tables.options import SubsetOptions
 from emoprune.problems.tables.racing import Baseline, Race, spread_of, stations
@@ -71,6 +71,7 @@ class TableTask:
             counted=COUNTED,
             shared={"prices": prices},
         )
+        check_parts(self.measures.metric, table, self.parts)
         self._stations, self._extra = stations(self.parts.folds)
         self._race: Race | None = None
         self._baselines: tuple[Baseline, ...] = ()

@@ -33,7 +33,9 @@ def check_choice(choice: Any) -> None:
         raise ConfigError(f"choose: expected {', '.join(words)} or a number of columns from 1 on, found {choice!r}")
 
 
-def table_given(estimator: Any, frame: Any, target: Any, groups: Any, wanted: Wanted) -> Table:
+def table_given(
+    estimator: Any, frame: Any, target: Any, wanted: Wanted, *, groups: Any = None, weights: Any = None
+) -> Table:
     """Return the table of what `fit` was given, and warn of what was left out or converted.
 
     Raises:
@@ -48,7 +50,7 @@ def table_given(estimator: Any, frame: Any, target: Any, groups: Any, wanted: Wa
     declared = declared_categories(frame) if hasattr(frame, "columns") else ()
     task = "classification" if wanted.task == "auto" and of_classes else wanted.task
     wanted = replace(wanted, task=task, categorical=(*wanted.categorical, *declared))
-    table = table_of(columns, values, wanted, groups=made_of, copies="warn")
+    table = table_of(columns, values, wanted, groups=made_of, weights=_numbers(weights), copies="warn")
     for note in table.notes:
         warnings.warn(f"{type(estimator).__name__}: {note}", stacklevel=3)
     return table
@@ -59,6 +61,10 @@ def _target(target: Any) -> tuple[NDArray[Any], bool]:
     if hasattr(target, "dtype") and not isinstance(target, np.ndarray) and len(getattr(target, "shape", ())) == 1:
         return plain(target), bool(declared_categories({"y": target}))
     return plain(np.asarray(column_or_1d(target, warn=True))), False
+
+
+def _numbers(weights: Any) -> NDArray[np.float64] | None:
+    return None if weights is None else np.asarray(weights, dtype=np.float64)
 
 
 def columns_given(estimator: Any, frame: Any, *, reset: bool) -> dict[str, NDArray[Any]]:

@@ -140,20 +140,23 @@ class EvolvedFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]  #
         self.runs = runs
         self.random_state = random_state
 
-    def fit(self, X: Any, y: Any = None, groups: Any = None) -> Self:  # noqa: N803  # scikit-learn's names
+    def fit(self, X: Any, y: Any = None, groups: Any = None, sample_weight: Any = None) -> Self:  # noqa: N803  # scikit-learn's names
         """Search for columns and formulas, choose, and learn what the chosen ones need on all rows.
 
         Args:
             X: A frame or matrix of n rows.
             y: The target, shape (n,).
             groups: Rows of equal groups stay together when rows are cut; None if there are none.
+            sample_weight: What each row counts in training, in screening and in scores, shape (n,).
 
         Raises:
             ValueError: The data or a parameter cannot be used; the message says what to change.
         """
         check_choice(self.choose)
         self._splits = checked_splits(self.splits, SplitKind)  # once, because a generator of pairs can be read once
-        table = table_given(self, X, y, groups, Wanted(self.task, tuple(self.categorical)))
+        table = table_given(
+            self, X, y, Wanted(self.task, tuple(self.categorical)), groups=groups, weights=sample_weight
+        )
         terms, self.front_ = self._searched(table)
         rows = np.arange(len(table))
         self.formulas_: tuple[Term, ...] = terms

@@ -23,7 +23,8 @@ __all__ = ["Metric", "check_parts", "metric_named"]
 POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 
 FloatArray = NDArray[np.float64]
-Score = Callable[[FloatArray, FloatArray], float]  # target and predictions, shape (n,) or (n, classes), to a number
+Weights = FloatArray | None
+Score = Callable[[FloatArray, FloatArray, Weights], float]  # of target, predictions (n,) or (n, classes), and weights
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,19 +52,26 @@ class Metric:
         worst = {"error": 1.0, "accuracy": 0.0, "roc_auc": 0.0, "balanced_accuracy": 0.0, "f1": 0.0}.get(self.scorer)
         return Objective(self.name, Direction.MAXIMISE if self.maximised else Direction.MINIMISE, worst=worst)
 
-    def __call__(self, target: FloatArray, predictions: FloatArray) -> float:
-        """Return the score of predictions: numbers, shape (n,), or probabilities of classes, shape (n, classes)."""
+    def __call__(self, target: FloatArray, predictions: FloatArray, weights: FloatArray | None = None) -> float:
+        """Return the score of predictions: numbers, shape (n,), or probabilities of classes, shape (n, classes).
+
+        With weights, shape (n,), rows count by them, as far as their sum is not 0.
+        """
+        if weights is not None and not weights.any():
+            weights = None
         if self.given is not None:
-            score = _judged(self.given, target, predictions)
+            score = _judged(self.given, target, predictions, weights)
             return -score if self.less else score
         own = None if is_import_target(self.scorer) else _OWN.get(self.name)
-        if own is not None and (self.name != "roc_auc" or self.task is Task.BINARY):
-            return own(target, predictions)
-        return _by_scorer(self.scorer, target, predictions)
+        if self.name == "roc_auc" and (self.task is not Task.BINARY or weights is not None):
+            own = None
+        if own is not None:
+            return own(target, predictions, weights)
+        return _by_scorer(self.scorer, target, predictions, weights)
 
-    def loss(self, target: FloatArray, predictions: FloatArray) -> float:
+    def loss(self, target: FloatArray, predictions: FloatArray, weights: FloatArray | None = None) -> float:
         """Return the score as a number to make smaller."""
-        score = self(target, predictions)
+        score = self(target, predictions, weights)
         return -score if self.maximised else score
 
 
@@ -161,6 +169,8 @@ def check_parts(metric: Metric, table: Table, parts: Parts) -> None:
     Raises:
         ConfigError: It cannot; the message names the class with the fewest rows.
     """
+    if table.weights is not None:
+        _check_weighted(metric, table)
     if table.task is Task.REGRESSION:
         return
     counts = np.bincount(table.target.astype(np.int64), minlength=len(table.classes))
@@ -176,6 +186,15 @@ def check_parts(metric: Metric, table: Table, parts: Parts) -> None:
         )
 
 
+def _check_weighted(metric: Metric, table: Table) -> None:
+    classes = len(table.classes)
+    predictions = np.eye(classes)[table.target.astype(np.int64)] if classes else table.target
+    try:
+        metric(table.target, predictions, table.weights)
+    except TypeError as error:
+        raise ConfigError(f"metric: {metric.name!r} takes no sample_weight ({error}); choose another one") from error
+
+
 def _judges(metric: Metric, target: FloatArray, predictions: FloatArray) -> bool:
     if metric.name.startswith("roc_auc") and len(np.unique(target)) < predictions.shape[1]:
         return False
@@ -187,16 +206,16 @@ def _judges(metric: Metric, target: FloatArray, predictions: FloatArray) -> bool
         return False
 
 
-def _error(target: FloatArray, predictions: FloatArray) -> float:
-    return float((predictions.argmax(axis=1) != target).mean())
+def _error(target: FloatArray, predictions: FloatArray, weights: Weights = None) -> float:
+    return float(np.average(predictions.argmax(axis=1) != target, weights=weights))
 
 
-def _log_loss(target: FloatArray, predictions: FloatArray) -> float:
+def _log_loss(target: FloatArray, predictions: FloatArray, weights: Weights = None) -> float:
     sure = np.clip(predictions[np.arange(len(target)), target.astype(np.int64)], np.finfo(np.float64).eps, 1.0)
-    return float(-np.log(sure).mean())
+    return float(np.average(-np.log(sure), weights=weights))
 
 
-def _roc_auc(target: FloatArray, predictions: FloatArray) -> float:
+def _roc_auc(target: FloatArray, predictions: FloatArray, weights: Weights = None) -> float:  # noqa: ARG001  # with weights scikit-learn's is taken
     """Return the share of pairs in the right order, ties counted half; 0.5 where a class has no rows."""
     scores, positive = predictions[:, 1], target == 1
     pairs = int(positive.sum()) * int((~positive).sum())
@@ -208,21 +227,33 @@ def _roc_auc(target: FloatArray, predictions: FloatArray) -> float:
     return float((ranks[positive].sum() - count * (count + 1) / 2) / pairs)
 
 
-def _mean_squared(target: FloatArray, predictions: FloatArray) -> float:
-    return float(np.mean((target - predictions) ** 2))
+def _mean_squared(target: FloatArray, predictions: FloatArray, weights: Weights = None) -> float:
+    return float(np.average((target - predictions) ** 2, weights=weights))
+
+
+def _root_mean_squared(target: FloatArray, predictions: FloatArray, weights: Weights = None) -> float:
+    return float(np.sqrt(_mean_squared(target, predictions, weights)))
+
+
+def _mean_absolute(target: FloatArray, predictions: FloatArray, weights: Weights = None) -> float:
+    return float(np.average(np.abs(target - predictions), weights=weights))
+
+
+def _accuracy(target: FloatArray, predictions: FloatArray, weights: Weights = None) -> float:
+    return 1.0 - _error(target, predictions, weights)
 
 
 _OF_NUMBERS: Mapping[str, Score] = MappingProxyType(
     {
-        "root_mean_squared_error": lambda target, predictions: float(np.sqrt(_mean_squared(target, predictions))),
+        "root_mean_squared_error": _root_mean_squared,
         "mean_squared_error": _mean_squared,
-        "mean_absolute_error": lambda target, predictions: float(np.abs(target - predictions).mean()),
+        "mean_absolute_error": _mean_absolute,
     }
 )
 _OWN: Mapping[str, Score] = MappingProxyType(
     {
         "error": _error,
-        "accuracy": lambda target, predictions: 1.0 - _error(target, predictions),
+        "accuracy": _accuracy,
         "log_loss": _log_loss,
         "roc_auc": _roc_auc,
         **_OF_NUMBERS,
@@ -230,17 +261,18 @@ _OWN: Mapping[str, Score] = MappingProxyType(
 )
 
 
-def _by_scorer(name: str, target: FloatArray, predictions: FloatArray) -> float:
+def _by_scorer(name: str, target: FloatArray, predictions: FloatArray, weights: Weights = None) -> float:
     """Let a scorer of that name or import target judge predictions that were made already."""
     from sklearn.metrics import get_scorer
 
     scorer = find("metric", name) if is_import_target(name) else get_scorer(name)
-    score = _judged(scorer, target, predictions)
+    score = _judged(scorer, target, predictions, weights)
     return -score if name.startswith("neg_") else score
 
 
-def _judged(scorer: Any, target: FloatArray, predictions: FloatArray) -> float:
-    return float(scorer(_given(predictions), np.zeros((len(target), 1)), target))
+def _judged(scorer: Any, target: FloatArray, predictions: FloatArray, weights: Weights = None) -> float:
+    given = {} if weights is None else {"sample_weight": weights}
+    return float(scorer(_given(predictions), np.zeros((len(target), 1)), target, **given))
 
 
 def _given(predictions: FloatArray) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
@@ -77,6 +77,7 @@ class Table:
         classes: The target's classes, sorted; none for numbers.
         groups: Rows of equal groups (patients, users) stay together when the table is split; None if there are none.
         notes: Sentences on what was left out or converted.
+        weights: What each row counts, in training and in scores, shape (n,), with a mean of 1; None if all count alike.
     """
 
     columns: tuple[TableColumn, ...]
@@ -86,6 +87,7 @@ class Table:
     classes: tuple[str, ...] = ()
     groups: IntArray | None = None
     notes: tuple[str, ...] = ()
+    weights: FloatArray | None = None
 
     def __len__(self) -> int:
         return len(self.target)
@@ -113,7 +115,11 @@ class Table:
 
     def with_target(self, target: FloatArray) -> Table:
         """Return the same columns with another target, such as a permuted one."""
-        return Table(self.columns, self.values, target, self.task, self.classes, self.groups, self.notes)
+        return replace(self, target=target)
+
+    def weights_of(self, rows: IntArray) -> FloatArray | None:
+        """Return what some rows count; None if all count alike."""
+        return None if self.weights is None else self.weights[rows]
 
     def digest(self) -> str:
         """Return a digest of everything in it but the notes."""
@@ -126,5 +132,4 @@ class Table:
         for values in self.values:
             yield from (array for array in (values.numbers, values.codes) if array is not None)
         yield self.target
-        if self.groups is not None:
-            yield self.groups
+        yield from (array for array in (self.groups, self.weights) if array is not None)

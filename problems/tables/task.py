@@ -115,7 +115,10 @@ class TableTask:
         for block in self._stations:
             scored = self._scored(loaded, block, terms, seed)
             losses.append(scored.loss)
-            spreads.append(spread_of(self.measures.metric, self.table.target[block.scored], scored.predictions))
+            weights = self.table.weights_of(block.scored)
+            spreads.append(
+                spread_of(self.measures.metric, self.table.target[block.scored], scored.predictions, weights)
+            )
         whole = float(np.mean(losses[self._extra :]))
         return Baseline(self.measures.counted(self._seen(terms)), tuple(losses), tuple(spreads), whole)
 
@@ -151,7 +154,8 @@ class TableTask:
     def _scored(self, loaded: Loaded, block: Block, terms: Sequence[Term], seed: int) -> _Scored:
         model = loaded.learner.fitted(loaded.computed, block, terms, seed)
         predictions = model.predict(loaded.computed.matrix(terms, block, block.scored))
-        loss = self.measures.metric.loss(self.table.target[block.scored], predictions)
+        weights = self.table.weights_of(block.scored)
+        loss = self.measures.metric.loss(self.table.target[block.scored], predictions, weights)
         return _Scored(block, model, predictions, loss)
 
     def _trained(self, loaded: Loaded, terms: Sequence[Term], scored: Sequence[_Scored]) -> Trained:

@@ -56,6 +56,7 @@ def table_of(
     wanted: Wanted,
     *,
     groups: NDArray[Any] | None = None,
+    weights: NDArray[np.float64] | None = None,
     copies: Literal["refuse", "warn"] = "refuse",
 ) -> Table:
     """Return the checked table of plain columns and a plain target, each of n rows.
@@ -88,7 +89,19 @@ def table_of(
         said_first = " ".join(notes[:5]) or "There are none."
         raise ConfigError(f"data: expected at least one column that can be a feature, found none. {said_first}")
     names, values = zip(*made, strict=True)
-    return Table(tuple(names), tuple(values), goal, task, classes, _group_codes(groups, len(goal)), tuple(notes))
+    codes, counted = _group_codes(groups, len(goal)), _checked_weights(weights, len(goal))
+    return Table(tuple(names), tuple(values), goal, task, classes, codes, tuple(notes), counted)
+
+
+def _checked_weights(weights: NDArray[np.float64] | None, rows: int) -> NDArray[np.float64] | None:
+    """Return weights of mean 1; None if all rows count alike, so that they change nothing to the bit."""
+    if weights is None:
+        return None
+    if weights.shape != (rows,):
+        raise ConfigError(f"sample_weight: expected one for each of {rows} rows, found shape {weights.shape}")
+    if not np.isfinite(weights).all() or (weights < 0).any() or not weights.any():
+        raise ConfigError("sample_weight: expected finite weights of 0 or more, not all of them 0")
+    return None if np.ptp(weights) == 0 else weights / weights.mean()
 
 
 def _group_codes(groups: NDArray[Any] | None, rows: int) -> NDArray[np.int64] | None:

@@ -162,8 +162,8 @@ def moment(value: date | np.datetime64) -> np.datetime64:
     """Return a date or a time as a moment without a zone, in UTC if it had one."""
     if isinstance(value, datetime) and value.tzinfo is not None:
         value = value.astimezone(UTC).replace(tzinfo=None)
-    found: np.datetime64 = np.array(value, dtype="datetime64[us]")[()]
-    return found
+    moments: list[np.datetime64] = list(np.array([value], dtype="datetime64[us]"))
+    return moments[0]
 
 
 def _days(value: timedelta | np.timedelta64 | time) -> float:

@@ -48,7 +48,7 @@ def export_subset(
     model = loaded.learner.fitted(loaded.computed, block, terms, 0)
     expected = loaded.computed.matrix(terms, block, block.scored)
     predictions = model.predict(expected)
-    score = metric(task.table.target[block.scored], predictions)
+    score = metric(task.table.target[block.scored], predictions, task.table.weights_of(block.scored))
     with about_folder(folder):
         folder.mkdir(parents=True, exist_ok=True)
         write_features(folder, features)

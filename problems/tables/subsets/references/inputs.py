@@ -92,7 +92,8 @@ class ReferenceInputs:
         block, computed = self.task.parts.folds[0], self.loaded.computed
         model = self.loaded.learner.fitted(computed, block, terms, self.seed)
         predictions = model.predict(computed.matrix(terms, block, block.scored))
-        return self.task.measures.metric.loss(self.task.table.target[block.scored], predictions)
+        table = self.task.table
+        return self.task.measures.metric.loss(table.target[block.scored], predictions, table.weights_of(block.scored))
 
     def keeping(self, name: str, terms: Sequence[Term]) -> SubsetReference:
         """Return the reference that keeps these.

@@ -59,15 +59,15 @@ class Metric:
 def metric_named(name: str, task: Task) -> Metric:
     """Return a metric by scikit-learn's name, `error`, or the import target of a scorer.
 
-    `auto` is the error, or the root of the mean squared error. A scorer is what scikit-learn's `make_scorer` makes: it
-    is called with an estimator, inputs and the target; the estimator has made its predictions already, and the inputs
-    are blank.
+    `auto` is the log loss, which suits rare classes as well, or the root of the mean squared error. A scorer is what
+    scikit-learn's `make_scorer` makes: it is called with an estimator, inputs and the target; the estimator has made
+    its predictions already, and the inputs are blank.
 
     Raises:
         ConfigError: There is no such metric, or it is none for this task.
     """
     if name == "auto":
-        name = "root_mean_squared_error" if task is Task.REGRESSION else "error"
+        name = "root_mean_squared_error" if task is Task.REGRESSION else "log_loss"
     if is_import_target(name):
         find("metric", name)  # refused here, before anything is trained, if it cannot be imported
         metric = Metric(name.rpartition(":")[2], task, name)

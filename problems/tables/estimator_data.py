@@ -5,32 +5,18 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils.validation import check_array, check_consistent_length, column_or_1d, validate_data
 
-from emoprune.errors import ConfigError
-from emoprune.problems.tables.choosing import Choice
 from emoprune.problems.tables.reading.frames import declared_categories, plain_columns
 from emoprune.problems.tables.reading.making import Wanted, table_of
 from emoprune.problems.tables.standalone.columns import is_missing, plain
 from emoprune.problems.tables.table import Table
 
-__all__ = ["check_choice", "columns_given", "table_given"]
-
-
-def check_choice(choice: Any) -> None:
-    """Refuse what is no choice from a front, before anything is searched.
-
-    Raises:
-        ConfigError: It is neither one of the words nor a number of columns.
-    """
-    words = get_args(get_args(Choice)[0])
-    counted = isinstance(choice, int | np.integer) and not isinstance(choice, bool) and choice >= 1
-    if not counted and choice not in words:
-        raise ConfigError(f"choose: expected {', '.join(words)} or a number of columns from 1 on, found {choice!r}")
+__all__ = ["columns_given", "table_given"]
 
 
 def table_given(

@@ -15,9 +15,9 @@ from sklearn.utils._set_output import _get_output_config
 from sklearn.utils.validation import _check_feature_names_in, check_is_fitted
 
 from emoprune.errors import ConfigError
-from emoprune.problems.tables.choosing import Choice, chosen
+from emoprune.problems.tables.choosing import Choice, check_choice, chosen
 from emoprune.problems.tables.computing import Computed
-from emoprune.problems.tables.estimator_data import check_choice, columns_given, table_given
+from emoprune.problems.tables.estimator_data import columns_given, table_given
 from emoprune.problems.tables.fitting import features_of
 from emoprune.problems.tables.formulas.formula import Term
 from emoprune.problems.tables.given_splits import checked_splits
@@ -25,7 +25,7 @@ from emoprune.problems.tables.reading.making import TaskName, Wanted
 from emoprune.problems.tables.splits import Block, SplitKind
 from emoprune.problems.tables.standalone.features import load_features
 from emoprune.problems.tables.subsets.export import write_features
-from emoprune.problems.tables.subsets.features import FeatureSearch, FeaturesOptions
+from emoprune.problems.tables.subsets.features import FeatureSearch, FeaturesOptions, Mode
 from emoprune.problems.tables.table import Table
 from emoprune.problems.tables.typed_output import typed_frame
 
@@ -34,28 +34,32 @@ if TYPE_CHECKING:
 
 __all__ = ["EvolvedFeatures"]
 
-REFERENCES = ("openfe", "rfe", "mutual-information", "forward-new")
+REFERENCES = ("openfe", "stable", "rfe", "mutual-information", "forward-new")
 ROWS_PER_FOLD = 4
 
 
 class EvolvedFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no types
-    """Columns and new features, chosen by a Pareto search, as a scikit-learn transformer.
+    """All columns and the new features that they are better with, by a Pareto search, as a scikit-learn transformer.
 
-    `fit` cuts its rows in three as the command line does: it searches on the first part, chooses from the front with
-    the second, and reports the front's scores on the third in `front_`. Statistics of groups are then learnt once more,
-    on all rows. `transform` gives numbers; a categorical feature is given as codes, and missing is NaN, as is what a
-    formula does not define, such as a quotient by zero: put an imputer behind it for models that want no gaps.
+    `fit` cuts its rows in three as the command line does: it searches on the first part, chooses from the front on
+    fresh folds of the first two, and reports the front's scores on the third in `front_`. Statistics of groups are then
+    learnt once more, on all rows. `transform` gives numbers; a categorical feature is given as codes, and missing is
+    NaN, as is what a formula does not define, such as a quotient by zero: put an imputer behind it for models that want
+    no gaps.
 
     Frames may be pandas or polars, with texts, categories, dates (days since 1970) and missing values. Unseen
     categories take the statistics of all training rows. Columns must come under the names of `fit`, in their order.
 
     Args:
         task: classification or regression; auto takes texts and few different whole numbers for classes.
+        mode: add keeps all columns and chooses new features; select chooses among both.
+        keep: Names of columns that stay whatever is chosen.
         learner: What is trained on each subset: lightgbm, logistic, ridge, random-forest, an import target, or an
             estimator, which is cloned for each training.
         metric: error, a name of scikit-learn's, a scorer's import target, a scorer (`make_scorer`), or a function of
-            scikit-learn's; auto is the error, or the root of the mean squared error.
-        costs: What is minimised besides: columns, sources, price, milliseconds, or an objective's import target.
+            scikit-learn's; auto is the log loss, or the root of the mean squared error.
+        costs: What is minimised besides: auto is how many columns are new, or with `select` how many there are; or
+            new-columns, columns, sources, price, milliseconds, or an objective's import target.
         categorical: Names of columns of numbers that are categories.
         operators: Which of the 23 operators formulas are made of; all of them if none is named.
         order: How many operators may lie on top of each other.
@@ -63,13 +67,13 @@ class EvolvedFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]  #
         survivors: How many new features have a bit.
         slots: How many other new features a subset can have at once.
         others: How many formulas the slots can hold.
-        references: What stands beside the search: openfe, rfe, mutual-information, boruta, forward, forward-new, or a
-            method's import target.
+        references: What stands beside the search: openfe, stable, rfe, mutual-information, boruta, forward,
+            forward-new, or a method's import target.
         population: How many subsets survive a generation.
         generations: How many generations.
         time_limit: Seconds after which no new generation begins; None for no limit.
-        choose: best (unless all columns are better on the rows to select on), sparse (the fewest columns within one
-            spread of the best), knee, or the best with at most so many columns.
+        choose: best (the least loss, if that is below the loss of all columns by more than one standard error, and else
+            all columns), sparse (the fewest columns that lose no more), knee, or the best with at most so many columns.
         splits: stratified, random, grouped or time; auto goes by `groups` if they are given to `fit`. A splitter such
             as TimeSeriesSplit(), or pairs of training rows and rows to score, give the folds of the rows to search on;
             the rows to select and to test on are the last ones where every fold scores rows after those that it learns
@@ -84,7 +88,8 @@ class EvolvedFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]  #
     Attributes:
         features_: The chosen features with everything they learnt.
         formulas_: The same as terms.
-        front_: The front and the references as a frame, with scores on all three parts.
+        front_: The front and the references as a frame, with scores on all three parts, the difference to all columns
+            on fresh folds, and its standard error.
         n_features_in_: How many columns `fit` saw.
         feature_names_in_: Their names, if it was a frame.
     """
@@ -93,9 +98,11 @@ class EvolvedFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]  #
         self,
         *,
         task: TaskName = "auto",
+        mode: Mode = "add",
+        keep: Sequence[str] = (),
         learner: str | Mapping[str, Any] | Any = "lightgbm",
         metric: str | Any = "auto",
-        costs: Sequence[str | Mapping[str, Any]] = ("columns",),
+        costs: Sequence[str | Mapping[str, Any]] = ("auto",),
         categorical: Sequence[str] = (),
         operators: Sequence[str] = (),
         order: int = 1,
@@ -117,6 +124,8 @@ class EvolvedFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]  #
         random_state: int | np.random.RandomState | None = None,
     ) -> None:
         self.task = task
+        self.mode = mode
+        self.keep = keep
         self.learner = learner
         self.metric = metric
         self.costs = costs
@@ -167,12 +176,13 @@ class EvolvedFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]  #
         from emoprune.loop.search import search
 
         problem = FeatureSearch(table, self._options(len(table)))
+        seed = int(check_random_state(self.random_state).randint(2**31))
         config: dict[str, Any] = {
             "search": {
                 "population": self.population,
                 "generations": self.generations,
                 "time_limit": self.time_limit,
-                "seed": int(check_random_state(self.random_state).randint(2**31)),
+                "seed": seed,
             },
             "evaluation": {"backend": "serial"} if self.workers == 1 else {"workers": self.workers},
         }
@@ -183,13 +193,19 @@ class EvolvedFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]  #
             run = searching.run
             genomes = {each.candidate.id: each.candidate.genome for each in run.evaluations()}
             front = run.pareto
-        number = chosen(front, problem, self.choose)
+        measured = front.loc[front["select." + problem.task.measures.metric.name].notna(), "candidate_id"]
+        evidence = problem.evidence({number: genomes[number] for number in measured.astype(int)}, seed)
+        front["difference"] = [evidence[n].difference if n in evidence else np.nan for n in front["candidate_id"]]
+        front["standard error"] = [evidence[n].error if n in evidence else np.nan for n in front["candidate_id"]]
+        number = chosen(front, evidence, problem.task.measures.signs, self.choose)
         return problem.kept(genomes[number]), front
 
     def _options(self, rows: int) -> FeaturesOptions:
         searched = int(rows * (1 - self.select - self.test))
         return FeaturesOptions(
             data="data",
+            mode=self.mode,
+            keep=self.keep,
             learner=self.learner,
             metric=self.metric,
             costs=self.costs,

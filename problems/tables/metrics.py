@@ -78,10 +78,11 @@ class Metric:
 def metric_named(name: Any, task: Task) -> Metric:
     """Return a metric by scikit-learn's name, `error`, or the import target of a scorer, or of a scorer as an object.
 
-    `auto` is the error, or the root of the mean squared error. A scorer is what scikit-learn's `make_scorer` makes: it
-    is called with an estimator, inputs and the target; the estimator has made its predictions already, the inputs are
-    blank, and classes are their places, from 0 on, in sorted order. A function of the target and predictions is taken
-    for a loss if its name ends in _error or _loss, as scikit-learn's do, and for a score if it ends in _score.
+    `auto` is the log loss, which suits rare classes as well, or the root of the mean squared error. A scorer is what
+    scikit-learn's `make_scorer` makes: it is called with an estimator, inputs and the target; the estimator has made
+    its predictions already, the inputs are blank, and classes are their places, from 0 on, in sorted order. A function
+    of the target and predictions is taken for a loss if its name ends in _error or _loss, as scikit-learn's do, and for
+    a score if it ends in _score.
 
     Raises:
         ConfigError: There is no such metric, or it is none for this task.
@@ -91,7 +92,7 @@ def metric_named(name: Any, task: Task) -> Metric:
         _tried(metric)
         return metric
     if name == "auto":
-        name = "root_mean_squared_error" if task is Task.REGRESSION else "error"
+        name = "root_mean_squared_error" if task is Task.REGRESSION else "log_loss"
     if is_import_target(name):
         find("metric", name)  # refused here, before anything is trained, if it cannot be imported
         metric = Metric(name.rpartition(":")[2], task, name)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
 from emoprune.errors import ConfigError
 from emoprune.plugins import find, is_import_target, nearest
+from emoprune.problems.tables.computing import Computed
 from emoprune.problems.tables.learners.contract import Learner
+from emoprune.problems.tables.splits import Block
 from emoprune.problems.tables.table import Task
 
 __all__ = ["LEARNERS", "LearnerPlan", "learner_plan"]
@@ -25,6 +27,17 @@ class LearnerPlan:
     name: str
     options: Mapping[str, Any] = field(default_factory=dict)
     estimator: Any = None
+
+    @property
+    def open(self) -> bool:
+        """Whether it has options that are chosen on the table: of trees, unless their number is given."""
+        return self.name == "lightgbm" and "trees" not in self.options
+
+    def closed(self, computed: Computed, folds: Sequence[Block]) -> LearnerPlan:
+        """Return the plan with these options chosen: on all columns, by the loss over folds."""
+        from emoprune.problems.tables.learners.tuning import tuned_trees
+
+        return LearnerPlan(self.name, {**self.options, **tuned_trees(computed, folds, self.options)})
 
     def made(self, task: Task, threads: int, megabytes: float = 256.0) -> Learner:
         """Return the learner.

@@ -38,8 +38,7 @@ class FeatureSubset(SubsetProblem):
     """Choose columns of a table: a bit per column, error against how many stay.
 
     The score that leads the search is the mean over folds of the rows to search on; the other two parts of the rows
-    are scored by a model that learnt on all of these. A subset that is clearly worse than a reference with no more
-    columns is not measured on the remaining folds.
+    are scored by a model that learnt on all of these.
     """
 
     options: ClassVar[type[FeatureSubsetOptions]] = FeatureSubsetOptions

@@ -13,11 +13,11 @@ from emoprune.contracts import Audit, Finding, Table, about
 from emoprune.errors import ConfigError
 from emoprune.problems.tables.computing import Computed
 from emoprune.problems.tables.formulas.formula import Term
+from emoprune.problems.tables.learners.guessing import Guess
 from emoprune.problems.tables.racing import spread_of
 from emoprune.problems.tables.splits import Block, folds_of
 from emoprune.problems.tables.subsets.audits.contract import SubsetFront
 from emoprune.problems.tables.table import Table as Data
-from emoprune.problems.tables.table import Task
 from emoprune.problems.tables.task import Loaded, TableTask
 
 __all__ = ["FoldsAndPermutations", "guessed"]
@@ -135,11 +135,7 @@ def _shuffled(task: TableTask, subsets: Sequence[tuple[Term, ...]], permutations
 
 def guessed(table: Data, block: Block) -> FloatArray:
     """Return what is predicted for a block by its training rows' mean or class frequencies, whatever the inputs say."""
-    known = table.target[block.train]
-    if table.task is Task.REGRESSION:
-        return np.full(len(block.scored), known.mean())
-    shares = np.bincount(known.astype(np.int64), minlength=len(table.classes)) / len(known)
-    return np.tile(shares, (len(block.scored), 1))
+    return Guess.of(table, block).predict(np.zeros((len(block.scored), 0)))
 
 
 def _guessing(task: TableTask, shuffled: Data) -> tuple[float, float]:

@@ -31,6 +31,7 @@ def tables_given(
     """
     if target is None:
         raise ValueError(f"{type(estimator).__name__} requires y to be passed, but the target y is None")
+    frame = _tidy(frame)
     columns = columns_given(estimator, frame, reset=True)
     made_of = None if groups is None else plain(groups)
     declared = declared_categories(frame) if hasattr(frame, "columns") else ()
@@ -88,6 +89,8 @@ def columns_given(estimator: Any, frame: Any, *, reset: bool) -> dict[str, NDArr
 
 def _tidy(frame: Any) -> Any:
     """Return an Arrow table as a frame of polars, and objects without pandas' NA, which scikit-learn cannot check."""
+    if hasattr(frame, "collect_schema") and not hasattr(frame, "to_dict"):
+        return frame.collect()  # a lazy frame of polars
     if hasattr(frame, "column_names") and hasattr(frame, "schema"):
         import polars
 

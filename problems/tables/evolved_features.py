@@ -47,7 +47,7 @@ class EvolvedFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]  #
     NaN, as is what a formula does not define, such as a quotient by zero: put an imputer behind it for models that want
     no gaps.
 
-    Frames may be pandas or polars, with texts, categories, dates (days since 1970) and missing values. Unseen
+    Frames may be pandas, polars or Arrow, with columns of any type: texts, categories, dates and missing values. Unseen
     categories take the statistics of all training rows. Columns must come under the names of `fit`, in their order.
 
     Args:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import zip_longest
+from itertools import combinations, zip_longest
 from typing import Any, ClassVar, Literal, get_args
+
+import numpy as np
 
 from emoprune.contracts import about
 from emoprune.errors import ConfigError
 from emoprune.problems.tables.computing import Computed
 from emoprune.problems.tables.formulas.catalogue import check_operators
-from emoprune.problems.tables.formulas.formula import Formula, Term
+from emoprune.problems.tables.formulas.formula import Formula
 from emoprune.problems.tables.learners.lightgbm import TreeOptions
 from emoprune.problems.tables.openfe import OPENFE
 from emoprune.problems.tables.openfe.attribution import Attribution
@@ -20,6 +22,7 @@ from emoprune.problems.tables.openfe.stability import most_stable
 from emoprune.problems.tables.openfe.two_stage import Found, Generation, two_stages
 from emoprune.problems.tables.options import SubsetOptions
 from emoprune.problems.tables.reading.sources import read_table
+from emoprune.problems.tables.splits import Block
 from emoprune.problems.tables.subsets.prepare import NewFeatures
 from emoprune.problems.tables.subsets.problem import SubsetProblem
 from emoprune.problems.tables.subsets.references.openfe import FEATURES
@@ -112,7 +115,7 @@ class FeatureSearch(SubsetProblem):
         parts, options = self.task.parts, self._options
         whole = self._screened(parts.search, seed)
         by_fold = [self._screened(block.train, seed) for block in parts.folds]
-        ranking = most_stable([found.ranked for each in (whole, *by_fold) for found in each])
+        ranking = _found_often([whole, *by_fold])
         plain = whole[0].ranked[: min(FEATURES, options.survivors)]
         kept = frozenset(list(dict.fromkeys([*plain, *ranking]))[: options.survivors])
         survivors = [formula for formula in ranking if formula in kept]
@@ -128,8 +131,16 @@ class FeatureSearch(SubsetProblem):
             whole[0].possible,
         )
 
-    def _found_on(self, rows: IntArray, seed: int) -> frozenset[Term] | None:
-        return frozenset(self._with_genes(self._screened(rows, seed)))
+    def _found_anew(self, folds: Sequence[Block], seed: int) -> Sequence[Sequence[Formula]]:
+        """Rank what the training rows of each fold find, and what they find without the scored rows of another one."""
+        pairs = {
+            (one, other): self._screened(np.setdiff1d(folds[one].train, folds[other].scored), seed)
+            for one, other in combinations(range(len(folds)), 2)
+        }
+        return [
+            _found_often([self._screened(fold.train, seed), *(own for pair, own in pairs.items() if place in pair)])
+            for place, fold in enumerate(folds)
+        ]
 
     def _screened(self, rows: IntArray, seed: int) -> tuple[Found, Found]:
         """Return what is found on some rows from a boosted and from a constant start."""
@@ -145,6 +156,11 @@ class FeatureSearch(SubsetProblem):
         boosted, constant = found
         ranked = _in_turns([boosted.ranked, constant.ranked, constant.others, boosted.others])
         return ranked[: self._options.survivors + self._options.others]
+
+
+def _found_often(screened: Sequence[tuple[Found, Found]]) -> list[Formula]:
+    """Return the ranking of what was found on different rows."""
+    return most_stable([found.ranked for each in screened for found in each])
 
 
 def _in_turns(lists: Sequence[Sequence[Formula]]) -> list[Formula]:

@@ -26,7 +26,8 @@ def check_choice(choice: Choice) -> None:
     Raises:
         ConfigError: It is none.
     """
-    if choice not in ("best", "sparse", "knee") and (isinstance(choice, str) or choice < 1):
+    counted = isinstance(choice, int | np.integer) and not isinstance(choice, bool) and choice >= 1
+    if not counted and choice not in ("best", "sparse", "knee"):
         raise ConfigError(f"choose: expected best, sparse, knee or a number of columns from 1 on, found {choice!r}")
 
 

@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils.validation import check_array, check_consistent_length, column_or_1d, validate_data
 
-from emoprune.problems.tables.reading.frames import plain_columns
+from emoprune.problems.tables.reading.frames import declared_categories, plain_columns
 from emoprune.problems.tables.reading.making import Wanted, table_of
-from emoprune.problems.tables.standalone.features import plain
+from emoprune.problems.tables.standalone.columns import is_missing, plain
 from emoprune.problems.tables.table import Table
 
 __all__ = ["columns_given", "table_given"]
 
 
-def table_given(estimator: Any, frame: Any, target: Any, groups: Any, wanted: Wanted) -> Table:
+def table_given(
+    estimator: Any, frame: Any, target: Any, wanted: Wanted, *, groups: Any = None, weights: Any = None
+) -> Table:
     """Return the table of what `fit` was given, and warn of what was left out or converted.
 
     Raises:
@@ -27,17 +30,32 @@ def table_given(estimator: Any, frame: Any, target: Any, groups: Any, wanted: Wa
     if target is None:
         raise ValueError(f"{type(estimator).__name__} requires y to be passed, but the target y is None")
     columns = columns_given(estimator, frame, reset=True)
-    values = plain(np.asarray(column_or_1d(target, warn=True)))
+    values, of_classes = _target(target)
     check_consistent_length(next(iter(columns.values())), values)
-    made_of = None if groups is None else plain(np.asarray(groups))
-    table = table_of(columns, values, wanted, groups=made_of, copies="warn")
+    made_of = None if groups is None else plain(groups)
+    declared = declared_categories(frame) if hasattr(frame, "columns") else ()
+    task = "classification" if wanted.task == "auto" and of_classes else wanted.task
+    wanted = replace(wanted, task=task, categorical=(*wanted.categorical, *declared))
+    table = table_of(columns, values, wanted, groups=made_of, weights=_numbers(weights), copies="warn")
     for note in table.notes:
         warnings.warn(f"{type(estimator).__name__}: {note}", stacklevel=3)
     return table
 
 
+def _target(target: Any) -> tuple[NDArray[Any], bool]:
+    """Return a plain target, and whether its type says that it holds classes."""
+    if hasattr(target, "dtype") and not isinstance(target, np.ndarray) and len(getattr(target, "shape", ())) == 1:
+        return plain(target), bool(declared_categories({"y": target}))
+    return plain(np.asarray(column_or_1d(target, warn=True))), False
+
+
+def _numbers(weights: Any) -> NDArray[np.float64] | None:
+    return None if weights is None else np.asarray(weights, dtype=np.float64)
+
+
 def columns_given(estimator: Any, frame: Any, *, reset: bool) -> dict[str, NDArray[Any]]:
     """Return plain columns under the names of `fit`, checked as scikit-learn checks; `reset` takes the names on."""
+    frame = _tidy(frame)
     loaded = not reset and not hasattr(estimator, "n_features_in_")
     if hasattr(frame, "columns"):
         if not loaded:
@@ -55,6 +73,18 @@ def columns_given(estimator: Any, frame: Any, *, reset: bool) -> dict[str, NDArr
     if not reset and hasattr(estimator, "feature_names_in_") and not hasattr(frame, "columns"):
         return dict(zip(map(str, estimator.feature_names_in_), columns.values(), strict=True))
     return columns
+
+
+def _tidy(frame: Any) -> Any:
+    """Return an Arrow table as a frame of polars, and objects without pandas' NA, which scikit-learn cannot check."""
+    if hasattr(frame, "column_names") and hasattr(frame, "schema"):
+        import polars
+
+        return polars.from_arrow(frame)
+    if isinstance(frame, np.ndarray) and frame.dtype.kind == "O":
+        gaps = np.array([is_missing(value) for value in frame.flat], dtype=bool).reshape(frame.shape)
+        return np.array(np.where(gaps, np.nan, frame), dtype=object)
+    return frame
 
 
 def _check_rows(columns: Mapping[str, NDArray[Any]], fewest: int) -> None:

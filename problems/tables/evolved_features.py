@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils import check_random_state
+from sklearn.utils._set_output import _get_output_config
 from sklearn.utils.validation import _check_feature_names_in, check_is_fitted
 
 from emoprune.errors import ConfigError
@@ -19,12 +20,14 @@ from emoprune.problems.tables.computing import Computed
 from emoprune.problems.tables.estimator_data import columns_given, table_given
 from emoprune.problems.tables.fitting import features_of
 from emoprune.problems.tables.formulas.formula import Term
+from emoprune.problems.tables.given_splits import checked_splits
 from emoprune.problems.tables.reading.making import TaskName, Wanted
 from emoprune.problems.tables.splits import Block, SplitKind
 from emoprune.problems.tables.standalone.features import load_features
 from emoprune.problems.tables.subsets.export import write_features
 from emoprune.problems.tables.subsets.features import FeatureSearch, FeaturesOptions, Mode
 from emoprune.problems.tables.table import Table
+from emoprune.problems.tables.typed_output import typed_frame
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -51,9 +54,10 @@ class EvolvedFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]  #
         task: classification or regression; auto takes texts and few different whole numbers for classes.
         mode: add keeps all columns and chooses new features; select chooses among both.
         keep: Names of columns that stay whatever is chosen.
-        learner: What is trained on each subset: lightgbm, logistic, ridge, random-forest, or an import target.
-        metric: error, a name of scikit-learn's, or a scorer's import target; auto is the log loss, or the root of the
-            mean squared error.
+        learner: What is trained on each subset: lightgbm, logistic, ridge, random-forest, an import target, or an
+            estimator, which is cloned for each training.
+        metric: error, a name of scikit-learn's, a scorer's import target, a scorer (`make_scorer`), or a function of
+            scikit-learn's; auto is the log loss, or the root of the mean squared error.
         costs: What is minimised besides: auto is how many columns are new, or with `select` how many there are; or
             new-columns, columns, sources, price, milliseconds, or an objective's import target.
         categorical: Names of columns of numbers that are categories.
@@ -70,7 +74,10 @@ class EvolvedFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]  #
         time_limit: Seconds after which no new generation begins; None for no limit.
         choose: best (the least loss, if that is below the loss of all columns by more than one standard error, and else
             all columns), sparse (the fewest columns that lose no more), knee, or the best with at most so many columns.
-        splits: stratified, random, grouped or time; auto goes by `groups` if they are given to `fit`.
+        splits: stratified, random, grouped or time; auto goes by `groups` if they are given to `fit`. A splitter such
+            as TimeSeriesSplit(), or pairs of training rows and rows to score, give the folds of the rows to search on;
+            the rows to select and to test on are the last ones where every fold scores rows after those that it learns
+            on.
         select: The share of rows to choose on.
         test: The share of rows to report on.
         folds: How many folds of the other rows lead the search; fewer where there are few rows.
@@ -93,8 +100,8 @@ class EvolvedFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]  #
         task: TaskName = "auto",
         mode: Mode = "add",
         keep: Sequence[str] = (),
-        learner: str | Mapping[str, Any] = "lightgbm",
-        metric: str = "auto",
+        learner: str | Mapping[str, Any] | Any = "lightgbm",
+        metric: str | Any = "auto",
         costs: Sequence[str | Mapping[str, Any]] = ("auto",),
         categorical: Sequence[str] = (),
         operators: Sequence[str] = (),
@@ -108,7 +115,7 @@ class EvolvedFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]  #
         generations: int = 20,
         time_limit: float | None = None,
         choose: Choice = "best",
-        splits: SplitKind = "auto",
+        splits: SplitKind | Any = "auto",
         select: float = 0.2,
         test: float = 0.2,
         folds: int = 5,
@@ -142,18 +149,23 @@ class EvolvedFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]  #
         self.runs = runs
         self.random_state = random_state
 
-    def fit(self, X: Any, y: Any = None, groups: Any = None) -> Self:  # noqa: N803  # scikit-learn's names
+    def fit(self, X: Any, y: Any = None, groups: Any = None, sample_weight: Any = None) -> Self:  # noqa: N803  # scikit-learn's names
         """Search for columns and formulas, choose, and learn what the chosen ones need on all rows.
 
         Args:
             X: A frame or matrix of n rows.
             y: The target, shape (n,).
             groups: Rows of equal groups stay together when rows are cut; None if there are none.
+            sample_weight: What each row counts in training, in screening and in scores, shape (n,).
 
         Raises:
             ValueError: The data or a parameter cannot be used; the message says what to change.
         """
-        table = table_given(self, X, y, groups, Wanted(self.task, tuple(self.categorical)))
+        check_choice(self.choose)
+        self._splits = checked_splits(self.splits, SplitKind)  # once, because a generator of pairs can be read once
+        table = table_given(
+            self, X, y, Wanted(self.task, tuple(self.categorical)), groups=groups, weights=sample_weight
+        )
         terms, self.front_ = self._searched(table)
         rows = np.arange(len(table))
         self.formulas_: tuple[Term, ...] = terms
@@ -163,7 +175,6 @@ class EvolvedFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]  #
     def _searched(self, table: Table) -> tuple[tuple[Term, ...], pd.DataFrame]:
         from emoprune.loop.search import search
 
-        check_choice(self.choose)
         problem = FeatureSearch(table, self._options(len(table)))
         seed = int(check_random_state(self.random_state).randint(2**31))
         config: dict[str, Any] = {
@@ -200,7 +211,7 @@ class EvolvedFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]  #
             costs=self.costs,
             select=self.select,
             test=self.test,
-            splits=self.splits,
+            splits=self._splits,
             folds=max(1, min(self.folds, searched // ROWS_PER_FOLD)),
             references=self.references,
             operators=self.operators,
@@ -211,14 +222,23 @@ class EvolvedFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]  #
             others=self.others,
         )
 
-    def transform(self, X: Any) -> NDArray[np.float64]:  # noqa: N803  # scikit-learn's name
+    def transform(self, X: Any) -> Any:  # noqa: N803  # scikit-learn's name
         """Return the chosen features of new rows, shape (rows, features); one row is as good as many.
+
+        An array of floats, in which categories are codes. After `set_output` a frame: kept columns have the types with
+        which they came, new features are floats, or categories where a formula gives categories.
 
         Raises:
             ValueError: Columns are missing, in another order, or hold what they did not hold in `fit`.
         """
         check_is_fitted(self, "features_")
-        return self.features_.transform(columns_given(self, X, reset=False))
+        columns = columns_given(self, X, reset=False)
+        library = _get_output_config("transform", self)["dense"]
+        return (
+            self.features_.transform(columns)
+            if library == "default"
+            else typed_frame(self.features_, columns, X, library)
+        )
 
     def get_feature_names_out(self, input_features: Any = None) -> NDArray[np.object_]:
         """Return the names of the chosen features: formulas to read."""

@@ -61,13 +61,14 @@ class Race:
         return difference > max(self.margin * spread, 0.0)
 
 
-def spread_of(metric: Metric, target: FloatArray, predictions: FloatArray) -> float:
+def spread_of(metric: Metric, target: FloatArray, predictions: FloatArray, weights: FloatArray | None = None) -> float:
     """Return the standard deviation of a score over resampled rows, at least that of half a row of them."""
     rng = np.random.default_rng(0)
     scores = []
     for _ in range(RESAMPLES):
         rows = rng.integers(0, len(target), len(target))
-        scores.append(metric(target[rows], predictions[rows]) if len(np.unique(target[rows])) > 1 else np.nan)
+        own = None if weights is None else weights[rows]
+        scores.append(metric(target[rows], predictions[rows], own) if len(np.unique(target[rows])) > 1 else np.nan)
     found = float(np.nanstd(scores)) if np.isfinite(scores).any() else 0.0
     return max(found, 0.5 / len(target)) if predictions.ndim == 2 else found
 

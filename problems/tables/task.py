@@ -18,7 +18,7 @@ from emoprune.problems.tables.learners.by_name import LearnerPlan, learner_plan
 from emoprune.problems.tables.learners.contract import Learner, Model
 from emoprune.problems.tables.learners.guessing import Guess
 from emoprune.problems.tables.measures import Measures
-from emoprune.problems.tables.metrics import metric_named
+from emoprune.problems.tables.metrics import check_parts, metric_named
 from emoprune.problems.tables.objectives.contract import Seen, Trained
 from emoprune.problems.tables.options import SubsetOptions
 from emoprune.problems.tables.racing import Baseline, Race, spread_of
@@ -74,6 +74,7 @@ class TableTask:
             counted=COUNTED,
             shared={"prices": prices},
         )
+        check_parts(self.measures.metric, table, self.parts)
         self._races = options.race > 0 and self.measures.all_counted
         self._race: Race | None = None
         self._baseline: Baseline | None = None
@@ -128,7 +129,8 @@ class TableTask:
         for block in self.parts.folds:
             scored = self._scored(loaded, block, self.table.terms, seed)
             losses.append(scored.loss)
-            spreads.append(spread_of(self.measures.metric, self.table.target[block.scored], scored.predictions))
+            target, weights = self.table.target[block.scored], self.table.weights_of(block.scored)
+            spreads.append(spread_of(self.measures.metric, target, scored.predictions, weights))
         return Baseline(self.measures.counted(self._seen(self.table.terms)), tuple(losses), tuple(spreads))
 
     def losses(self, loaded: Loaded, blocks: Sequence[Block], terms: Sequence[Term], seed: int) -> FloatArray:
@@ -174,7 +176,8 @@ class TableTask:
         if entering:
             model = loaded.learner.fitted(loaded.computed, block, entering, seed)
         predictions = model.predict(loaded.computed.matrix(entering, block, block.scored))
-        loss = self.measures.metric.loss(self.table.target[block.scored], predictions)
+        weights = self.table.weights_of(block.scored)
+        loss = self.measures.metric.loss(self.table.target[block.scored], predictions, weights)
         return _Scored(block, entering, model, predictions, loss)
 
     def _entering(self, block: Block, terms: Sequence[Term]) -> tuple[Term, ...]:

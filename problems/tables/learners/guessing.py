@@ -29,10 +29,11 @@ class Guess:
     @classmethod
     def of(cls, table: Table, block: Block, inputs: int = 0) -> Guess:
         """Learn from the block's training rows."""
-        known = table.target[block.train]
+        known, weights = table.target[block.train], table.weights_of(block.train)
         if table.task is Task.REGRESSION:
-            return cls(np.asarray(known.mean()), inputs)
-        return cls(np.bincount(known.astype(np.int64), minlength=len(table.classes)) / len(known), inputs)
+            return cls(np.asarray(np.average(known, weights=weights)), inputs)
+        counts = np.bincount(known.astype(np.int64), weights, minlength=len(table.classes))
+        return cls(counts / counts.sum(), inputs)
 
     @property
     def importances(self) -> FloatArray:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emoprune.problems.tables.computing import Computed, is_category
-from emoprune.problems.tables.learners.contract import balanced_weights
+from emoprune.problems.tables.learners.contract import training_weights
 from emoprune.problems.tables.learners.lightgbm import TreeOptions, binned_table, parameters
 from emoprune.problems.tables.splits import Block
 
@@ -77,9 +77,9 @@ def _booster(computed: Computed, block: Block, options: TreeOptions) -> lightgbm
         params=given,
         categorical_feature=[place for place, term in enumerate(terms) if is_category(term, table)],
     )
-    if options.balanced:
-        train.set_weight(balanced_weights(table, block))
-        scored.set_weight(balanced_weights(table, Block("scored", block.scored, block.scored)))
+    train.set_weight(training_weights(table, block, balanced=options.balanced))
+    judged = Block("scored", block.scored, block.scored)
+    scored.set_weight(training_weights(table, judged, balanced=options.balanced))
     booster = lightgbm.Booster(given, train)
     booster.add_valid(scored.construct(), "scored")
     return booster

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations, zip_longest
+from pathlib import Path
 from typing import Any, ClassVar, Literal, get_args
 
 import numpy as np
@@ -21,7 +22,7 @@ from emoprune.problems.tables.openfe.screening import Screening
 from emoprune.problems.tables.openfe.stability import most_stable
 from emoprune.problems.tables.openfe.two_stage import Found, Generation, two_stages
 from emoprune.problems.tables.options import SubsetOptions
-from emoprune.problems.tables.reading.sources import read_table
+from emoprune.problems.tables.reading.sources import read_table, say
 from emoprune.problems.tables.splits import Block
 from emoprune.problems.tables.subsets.prepare import NewFeatures
 from emoprune.problems.tables.subsets.problem import SubsetProblem
@@ -190,3 +191,8 @@ class Features(FeatureSearch):
     def __init__(self, **given: Any) -> None:
         options = FeaturesOptions(**given)
         super().__init__(read_table(options.source), options)
+
+    def prepare(self, folder: Path, seed: int) -> None:
+        """Say what became of odd columns, and find or make new features and references."""
+        say(self.task.table)
+        super().prepare(folder, seed)

@@ -39,6 +39,8 @@ from emoprune.space import IntArray, Space
 
 __all__ = ["SubsetProblem"]
 
+FloatArray = NDArray[np.float64]
+
 
 class SubsetProblem:
     """A search for subsets of a table's columns and of new features.
@@ -132,6 +134,10 @@ class SubsetProblem:
         return {
             name: self._methods[name] for name, own in about.items() if own is None or own.granularity != ("columns",)
         }
+
+    def alarms(self, candidates: Sequence[Candidate], values: FloatArray) -> Sequence[str]:  # noqa: ARG002  # what was measured changes none of it
+        """Return what was left out of the table or converted."""
+        return [f"data: {note}" for note in self.task.table.notes]
 
     def _each_once(self, named: Sequence[tuple[str, IntArray]]) -> tuple[Reference, ...]:
         first: dict[bytes, Reference] = {}

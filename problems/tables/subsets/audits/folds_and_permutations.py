@@ -76,7 +76,10 @@ def _mean_loss(task: TableTask, loaded: Loaded, blocks: Sequence[Block], terms: 
     for block in blocks:
         model = loaded.learner.fitted(loaded.computed, block, terms, 0)
         predictions = model.predict(loaded.computed.matrix(terms, block, block.scored))
-        losses.append(task.measures.metric.loss(loaded.computed.table.target[block.scored], predictions))
+        table = loaded.computed.table
+        losses.append(
+            task.measures.metric.loss(table.target[block.scored], predictions, table.weights_of(block.scored))
+        )
     return float(np.mean(losses))
 
 
@@ -140,8 +143,9 @@ def _guessing(task: TableTask, shuffled: Data) -> tuple[float, float]:
     metric, losses, spreads = task.measures.metric, [], []
     for block in task.parts.folds:
         predictions, target = guessed(shuffled, block), shuffled.target[block.scored]
-        losses.append(metric.loss(target, predictions))
-        spreads.append(spread_of(metric, target, predictions))
+        weights = shuffled.weights_of(block.scored)
+        losses.append(metric.loss(target, predictions, weights))
+        spreads.append(spread_of(metric, target, predictions, weights))
     return float(np.mean(losses)), float(np.sqrt(np.square(spreads).sum()) / len(spreads))
 
 

@@ -107,7 +107,7 @@ def test_fresh_folds_cover_all_rows_but_those_to_test_on_and_are_not_those_of_th
     task = TableTask(table(mixed(200)), FeaturesOptions(data="mixed"))
     folds = [block for blocks in fresh_cuts(task, 0) for block in blocks]
     known = np.sort(np.concatenate([task.parts.search, task.parts.select.scored]))
-    assert len(folds) == 15
+    assert len(folds) == 10
     for block in folds:
         np.testing.assert_array_equal(np.sort(np.concatenate([block.train, block.scored])), known)
     searched = {block.scored.tobytes() for block in task.parts.folds}

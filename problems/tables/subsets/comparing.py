@@ -20,14 +20,19 @@ FloatArray = NDArray[np.float64]
 # The folds of one cut to the ranking of new features that the training rows of each find; None if none are looked for.
 FoundAnew = Callable[[Sequence[Block]], Sequence[Sequence[Formula]] | None]
 
-REPEATS = ((1000, 3), (3000, 2))  # up to so many rows so often; more rows say as much at once, and take as long
+FOLDS = 5  # at least, if there are rows for them: few folds say little of how much a difference varies
+ROWS_PER_FOLD = 10
+REPEATS = 2
+MANY_ROWS = 2500  # which say as much when they are cut once, and take as long
 
 
 def fresh_cuts(task: TableTask, seed: int) -> list[tuple[Block, ...]]:
     """Return all rows but those to test on, cut into folds anew, again and again; those in the order of time once."""
     rows = np.sort(np.concatenate([task.parts.search, task.parts.select.scored]))
-    repeats = next((often for most, often in REPEATS if len(rows) <= most), 1)
-    cuts = [folds_of(task.table, rows, task.options.cut, seed + turn + 1) for turn in range(repeats)]
+    repeats = REPEATS if len(rows) < MANY_ROWS else 1
+    asked = task.options.cut
+    cut = replace(asked, folds=max(asked.folds, min(FOLDS, len(rows) // ROWS_PER_FOLD)))
+    cuts = [folds_of(task.table, rows, cut, seed + turn + 1) for turn in range(repeats)]
     different = {tuple(block.scored.tobytes() for block in blocks): blocks for blocks in cuts}
     return list(different.values())
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import combinations, zip_longest
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any, ClassVar, Literal, get_args
 
@@ -133,14 +133,15 @@ class FeatureSearch(SubsetProblem):
         )
 
     def _found_anew(self, folds: Sequence[Block], seed: int) -> Sequence[Sequence[Formula]]:
-        """Rank what the training rows of each fold find, and what they find without the scored rows of another one."""
-        pairs = {
-            (one, other): self._screened(np.setdiff1d(folds[one].train, folds[other].scored), seed)
-            for one, other in combinations(range(len(folds)), 2)
-        }
+        """Rank what the training rows of each fold find, and what they find without the scored rows of a neighbour."""
+        own = [self._screened(fold.train, seed) for fold in folds]
+        if len(folds) < 3:  # without the rows of another fold nothing would be left
+            return [_found_often([each]) for each in own]
+        smaller = [
+            self._screened(np.setdiff1d(fold.train, folds[place - 1].scored), seed) for place, fold in enumerate(folds)
+        ]
         return [
-            _found_often([self._screened(fold.train, seed), *(own for pair, own in pairs.items() if place in pair)])
-            for place, fold in enumerate(folds)
+            _found_often([own[place], smaller[place], smaller[(place + 1) % len(folds)]]) for place in range(len(folds))
         ]
 
     def _screened(self, rows: IntArray, seed: int) -> tuple[Found, Found]:

@@ -17,7 +17,7 @@ from sklearn.utils.validation import _check_feature_names_in, check_is_fitted
 from emoprune.errors import ConfigError
 from emoprune.problems.tables.choosing import Choice, check_choice, chosen
 from emoprune.problems.tables.computing import Computed
-from emoprune.problems.tables.estimator_data import columns_given, table_given
+from emoprune.problems.tables.estimator_data import columns_given, tables_given
 from emoprune.problems.tables.fitting import features_of
 from emoprune.problems.tables.formulas.formula import Term
 from emoprune.problems.tables.given_splits import checked_splits
@@ -47,7 +47,7 @@ class EvolvedFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]  #
     NaN, as is what a formula does not define, such as a quotient by zero: put an imputer behind it for models that want
     no gaps.
 
-    Frames may be pandas or polars, with texts, categories, dates (days since 1970) and missing values. Unseen
+    Frames may be pandas, polars or Arrow, with columns of any type: texts, categories, dates and missing values. Unseen
     categories take the statistics of all training rows. Columns must come under the names of `fit`, in their order.
 
     Args:
@@ -89,7 +89,7 @@ class EvolvedFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]  #
         features_: The chosen features with everything they learnt.
         formulas_: The same as terms.
         front_: The front and the references as a frame, with scores on all three parts, the difference to all columns
-            on fresh folds, and its standard error.
+            on fresh folds, and its standard error; of several outputs one after another, named in `output`.
         n_features_in_: How many columns `fit` saw.
         feature_names_in_: Their names, if it was a frame.
     """
@@ -154,7 +154,8 @@ class EvolvedFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]  #
 
         Args:
             X: A frame or matrix of n rows.
-            y: The target, shape (n,).
+            y: The target, shape (n,), or several, shape (n, outputs): each is searched for with models of its own,
+                and what any of them keeps is kept.
             groups: Rows of equal groups stay together when rows are cut; None if there are none.
             sample_weight: What each row counts in training, in screening and in scores, shape (n,).
 
@@ -163,12 +164,14 @@ class EvolvedFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]  #
         """
         check_choice(self.choose)
         self._splits = checked_splits(self.splits, SplitKind)  # once, because a generator of pairs can be read once
-        table = table_given(
-            self, X, y, Wanted(self.task, tuple(self.categorical)), groups=groups, weights=sample_weight
-        )
-        terms, self.front_ = self._searched(table)
+        wanted = Wanted(self.task, tuple(self.categorical))
+        tables = tables_given(self, X, y, wanted, groups=groups, weights=sample_weight)
+        found = {name: self._searched(table) for name, table in tables.items()}
+        self.front_ = _side_by_side({name: front for name, (_, front) in found.items()})
+        table = next(iter(tables.values()))  # of several outputs all have the same columns
         rows = np.arange(len(table))
-        self.formulas_: tuple[Term, ...] = terms
+        terms: tuple[Term, ...] = tuple(dict.fromkeys(term for kept, _ in found.values() for term in kept))
+        self.formulas_ = terms
         self.features_ = features_of(Computed(table), Block("all rows", rows, rows), terms)
         return self
 
@@ -276,7 +279,18 @@ class EvolvedFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]  #
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.target_tags.required = True
+        tags.target_tags.multi_output = True
         tags.input_tags.allow_nan = True
+        tags.input_tags.sparse = True
         tags.input_tags.categorical = True
         tags.input_tags.string = True
         return tags
+
+
+def _side_by_side(fronts: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """Return the front of one output as it is, and those of several one after another."""
+    import pandas as pd
+
+    if len(fronts) == 1:
+        return next(iter(fronts.values()))
+    return pd.concat([front.assign(output=name) for name, front in fronts.items()], ignore_index=True)

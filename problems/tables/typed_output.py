@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,7 @@ from emoprune.problems.tables.standalone.features import Features, Values, sourc
 __all__ = ["typed_frame"]
 
 Columns = Mapping[str, NDArray[Any]]
-Library = Callable[[Values, Sequence[Any]], Any]
+SPANS = ("timedelta", "duration", "time")  # how types of spans begin
 
 
 def typed_frame(features: Features, columns: Columns, frame: Any, library: str) -> Any:
@@ -33,8 +33,9 @@ def typed_frame(features: Features, columns: Columns, frame: Any, library: str) 
     made = []
     for feature, values in zip(features.plan["features"], features.values(columns), strict=True):
         record = features.plan["nodes"][feature["node"]].get("column")
-        if record and source_of(record) in own and _is_as_it_came(record, columns[source_of(record)]):
-            made.append(own[source_of(record)])
+        came = own.get(source_of(record)) if record else None
+        if came is not None and _is_as_it_came(record, columns[source_of(record)], str(came.dtype).lower()):
+            made.append(came)
         else:
             made.append(typed(values, record.get("categories", ()) if record else range(values.levels)))
     names = features.names
@@ -54,8 +55,9 @@ def _own_columns(frame: Any, columns: Columns) -> dict[str, Any]:
     return dict(zip(columns, (frame[name] for name in frame.columns), strict=True))
 
 
-def _is_as_it_came(record: Mapping[str, Any], column: NDArray[Any]) -> bool:
-    if "part" in record:
+def _is_as_it_came(record: Mapping[str, Any], column: NDArray[Any], dtype: str) -> bool:
+    """Whether a column was read as what it is: not texts or dates as numbers, nor spans of time as days."""
+    if "part" in record or dtype.startswith(SPANS):
         return False
     return record["kind"] == "categorical" or column.dtype.kind == "f"
 

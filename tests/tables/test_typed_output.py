@@ -159,7 +159,13 @@ def test_pandas_polars_arrow_and_objects_give_the_same_features() -> None:
     transformer = small().fit(made, target(made))
     expected = transformer.transform(made)
     arrow = pa.Table.from_pandas(made)
-    for other in (arrow, pl.DataFrame(arrow), made.convert_dtypes(dtype_backend="pyarrow"), made.astype(object)):
+    for other in (
+        arrow,
+        pl.DataFrame(arrow),
+        pl.LazyFrame(arrow),
+        made.convert_dtypes(dtype_backend="pyarrow"),
+        made.astype(object),
+    ):
         np.testing.assert_array_equal(transformer.transform(other), expected)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # an array has no names, and scikit-learn says so
@@ -189,3 +195,20 @@ def test_a_target_with_na_is_refused() -> None:
     y[3] = pd.NA
     with pytest.raises(ValueError, match="found 1 missing ones; drop these rows"):
         small().fit(frame(), y)
+
+
+def test_spans_and_dates_come_out_as_the_numbers_they_were_read_as() -> None:
+    made = pd.DataFrame(
+        {
+            "span": pd.to_timedelta(np.arange(ROWS), unit="h"),
+            "when": pd.date_range("2024-01-01", periods=ROWS),
+            "text": [f"{row}.5" if row % 5 else "?" for row in range(ROWS)],
+        }
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # texts are read as numbers, and fit says so
+        transformer = small().set_output(transform="pandas").fit(made, np.arange(ROWS) % 7 > 3)
+    out = transformer.transform(made)
+    assert {str(dtype) for dtype in out.dtypes} == {"float64"}
+    assert {"span", "when", "text", "month of when"} <= set(out.columns)
+    assert out["span"].iloc[12] == 0.5

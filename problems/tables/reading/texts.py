@@ -15,7 +15,18 @@ from emoprune.problems.tables.standalone.readings import NUMBER, is_gap, moment_
 
 __all__ = ["Meaning", "gaps_in", "meaning_of"]
 
-DAYS = ("%d.%m.%Y", "%d/%m/%Y", "%m/%d/%Y", "%Y/%m/%d", "%d-%m-%Y", "%m-%d-%Y", "%d %b %Y", "%d-%b-%Y", "%b %d, %Y")
+DAYS = (
+    "%d.%m.%Y",
+    "%d/%m/%Y",
+    "%m/%d/%Y",
+    "%Y/%m/%d",
+    "%d-%m-%Y",
+    "%m-%d-%Y",
+    "%d %b %Y",
+    "%d-%b-%Y",
+    "%b %d, %Y",
+    "%Y-%m",
+)
 TIMES = ("", " %H:%M:%S", " %H:%M", " %I:%M %p")
 FORMATS = ("", *(day + time for day in DAYS for time in TIMES))  # "" is ISO 8601
 CODE = re.compile(r"[+-]?0\d")  # of a postal or another code, which loses its zero as a number

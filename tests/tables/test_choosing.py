@@ -12,7 +12,7 @@ from tables_for_tests import mixed, table
 from emoprune.errors import ConfigError, ContractError
 from emoprune.problems.tables.choosing import Choice, chosen
 from emoprune.problems.tables.evidence import Evidence, compared, most_convincing
-from emoprune.problems.tables.subsets.comparing import evidence_of, fresh_folds
+from emoprune.problems.tables.subsets.comparing import evidence_of, fresh_cuts
 from emoprune.problems.tables.subsets.features import FeaturesOptions
 from emoprune.problems.tables.task import TableTask
 
@@ -105,9 +105,9 @@ def test_a_number_of_columns_needs_a_cost_that_counts_them() -> None:
 
 def test_fresh_folds_cover_all_rows_but_those_to_test_on_and_are_not_those_of_the_search() -> None:
     task = TableTask(table(mixed(200)), FeaturesOptions(data="mixed"))
-    folds = fresh_folds(task, 0)
+    folds = [block for blocks in fresh_cuts(task, 0) for block in blocks]
     known = np.sort(np.concatenate([task.parts.search, task.parts.select.scored]))
-    assert len(folds) == 15
+    assert len(folds) == 10
     for block in folds:
         np.testing.assert_array_equal(np.sort(np.concatenate([block.train, block.scored])), known)
     searched = {block.scored.tobytes() for block in task.parts.folds}
@@ -116,13 +116,13 @@ def test_fresh_folds_cover_all_rows_but_those_to_test_on_and_are_not_those_of_th
 
 def test_folds_in_the_order_of_time_are_not_repeated() -> None:
     task = TableTask(table(mixed(200)), FeaturesOptions(data="mixed", splits="time"))
-    assert len(fresh_folds(task, 0)) == 5
+    assert [len(blocks) for blocks in fresh_cuts(task, 0)] == [5]
 
 
 def test_a_column_of_noise_is_no_evidence_and_a_column_that_tells_the_target_is() -> None:
     data = table(mixed(300))
     task = TableTask(data, FeaturesOptions(data="mixed", learner={"name": "lightgbm", "trees": 40}))
     subsets = {0: data.terms, 1: data.terms[-2:]}
-    evidence = evidence_of(task, task.load(1), subsets, lambda rows: None, 0)
+    evidence = evidence_of(task, task.load(1), subsets, (), found_anew=lambda folds: None, seed=0)
     assert evidence[0].difference == 0
     assert evidence[1].worse(2.0)

@@ -134,7 +134,7 @@ def test_what_the_scored_rows_of_a_fold_say_does_not_change_what_is_found_on_it(
     changed = data.target.copy()
     changed[block.scored] = np.random.default_rng(1).permutation(changed[block.scored])
     other = FeatureSearch(data.with_target(changed), options)
-    assert problem._found_on(block.train, 1) == other._found_on(block.train, 1)
+    assert problem._found_anew([block, block], 1)[0] == other._found_anew([block, block], 1)[0]
 
 
 def test_features_found_early_and_often_come_first() -> None:

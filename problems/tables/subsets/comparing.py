@@ -1,56 +1,96 @@
-"""How subsets compare with all columns on folds that did not lead the search."""
+"""How subsets compare with all columns on folds that did not lead the search, new features being found anew on each."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from emoprune.problems.tables.evidence import Evidence, compared
-from emoprune.problems.tables.formulas.formula import Term
+from emoprune.problems.tables.formulas.formula import Column, Formula, Term
 from emoprune.problems.tables.splits import Block, folds_of
 from emoprune.problems.tables.task import Loaded, TableTask
 
-__all__ = ["Admitted", "evidence_of", "fresh_folds"]
+__all__ = ["FoundAnew", "evidence_of", "fresh_cuts"]
 
-IntArray = NDArray[np.int64]
+FloatArray = NDArray[np.float64]
 
-Admitted = Callable[[IntArray], frozenset[Term] | None]  # rows to the new features that these alone find; None for all
+# The folds of one cut to the ranking of new features that the training rows of each find; None if none are looked for.
+FoundAnew = Callable[[Sequence[Block]], Sequence[Sequence[Formula]] | None]
 
-REPEATS = 3
-MANY_ROWS = 3000  # from which one cut into folds says as much, and costs as much
+FOLDS = 5  # at least, if there are rows for them: few folds say little of how much a difference varies
+ROWS_PER_FOLD = 10
+REPEATS = 2
+MANY_ROWS = 2500  # which say as much when they are cut once, and take as long
 
 
-def fresh_folds(task: TableTask, seed: int) -> tuple[Block, ...]:
-    """Return folds of all rows but those to test on, cut anew, again and again; those in the order of time once."""
+def fresh_cuts(task: TableTask, seed: int) -> list[tuple[Block, ...]]:
+    """Return all rows but those to test on, cut into folds anew, again and again; those in the order of time once."""
     rows = np.sort(np.concatenate([task.parts.search, task.parts.select.scored]))
     repeats = REPEATS if len(rows) < MANY_ROWS else 1
-    cuts = [folds_of(task.table, rows, task.options.cut, seed + turn + 1) for turn in range(repeats)]
-    different = {block.scored.tobytes(): block for blocks in cuts for block in blocks}
-    return tuple(different.values())
+    asked = task.options.cut
+    cut = replace(asked, folds=max(asked.folds, min(FOLDS, len(rows) // ROWS_PER_FOLD)))
+    cuts = [folds_of(task.table, rows, cut, seed + turn + 1) for turn in range(repeats)]
+    different = {tuple(block.scored.tobytes() for block in blocks): blocks for blocks in cuts}
+    return list(different.values())
 
 
 def evidence_of(
     task: TableTask,
     loaded: Loaded,
     subsets: Mapping[int, Sequence[Term]],
-    admitted: Admitted,
+    survivors: Sequence[Formula],
+    *,
+    found_anew: FoundAnew,
     seed: int,
 ) -> dict[int, Evidence]:
     """Return the evidence on each subset, held against all columns; nothing where rows make only one fold.
 
-    New features are looked for on the training rows of each fold again, and one that is not found there does not count
-    on it: otherwise the rows that score a feature would have had a say in finding it.
+    A subset whose new features are the first so many survivors stands for a way to find them: on each fold it has the
+    first so many that the fold's training rows find. Of other ones only those count that are found there at all, which
+    leaves the scored rows a say in which they are; so they are charged with what that is worth to the former.
+
+    Args:
+        task: The table and its parts.
+        loaded: The learner, and what computes features.
+        subsets: By number.
+        survivors: The new features, the best first.
+        found_anew: Finds new features on the training rows of folds.
+        seed: All randomness.
     """
-    folds = fresh_folds(task, seed)
+    cuts = fresh_cuts(task, seed)
+    folds = [block for blocks in cuts for block in blocks]
     if len(folds) < 2:
         return {}
-    found = {block.key: admitted(block.train) for block in folds}
-    task.admit({key: own for key, own in found.items() if own is not None})
+    found = [found_anew(blocks) for blocks in cuts]
+    rankings = [ranking for each in found if each is not None for ranking in each]
+    task.admit({block.key: frozenset(ranking) for block, ranking in zip(folds, rankings, strict=bool(rankings))})
+    share = float(np.mean([len(block.scored) / (len(block.scored) + len(block.train)) for block in folds]))
     whole = task.losses(loaded, folds, task.table.terms, seed)
-    shares = [len(block.scored) / (len(block.scored) + len(block.train)) for block in folds]
-    return {
-        number: compared(task.losses(loaded, folds, terms, seed), whole, float(np.mean(shares)))
-        for number, terms in subsets.items()
+    evidence = {
+        number: compared(task.losses(loaded, folds, terms, seed), whole, share) for number, terms in subsets.items()
     }
+    firsts = {number: _firsts(terms, survivors) for number, terms in subsets.items()} if rankings else {}
+    anew: dict[int, Evidence] = {}
+    for number, count in firsts.items():
+        if count:
+            columns = [term for term in subsets[number] if isinstance(term, Column)]
+            own = [
+                task.losses(loaded, [block], (*columns, *ranking[:count]), seed)[0]
+                for block, ranking in zip(folds, rankings, strict=True)
+            ]
+            anew[number] = compared(np.array(own), whole, share)
+    charge = max((anew[number].difference - evidence[number].difference for number in anew), default=0.0)
+    charged = {
+        number: replace(each, difference=each.difference + max(charge, 0.0)) if firsts.get(number) is None else each
+        for number, each in evidence.items()
+    }
+    return (charged if rankings else evidence) | anew
+
+
+def _firsts(terms: Sequence[Term], survivors: Sequence[Formula]) -> int | None:
+    """Return how many of the first survivors are the new features of a subset; None if these are other ones."""
+    new = {term for term in terms if not isinstance(term, Column)}
+    return len(new) if new == set(survivors[: len(new)]) else None

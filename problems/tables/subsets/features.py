@@ -8,11 +8,13 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Any, ClassVar, Literal, get_args
 
+import numpy as np
+
 from emoprune.contracts import about
 from emoprune.errors import ConfigError
 from emoprune.problems.tables.computing import Computed
 from emoprune.problems.tables.formulas.catalogue import check_operators
-from emoprune.problems.tables.formulas.formula import Formula, Term
+from emoprune.problems.tables.formulas.formula import Formula
 from emoprune.problems.tables.learners.lightgbm import TreeOptions
 from emoprune.problems.tables.openfe import OPENFE
 from emoprune.problems.tables.openfe.attribution import Attribution
@@ -21,6 +23,7 @@ from emoprune.problems.tables.openfe.stability import most_stable
 from emoprune.problems.tables.openfe.two_stage import Found, Generation, two_stages
 from emoprune.problems.tables.options import SubsetOptions
 from emoprune.problems.tables.reading.sources import read_table, say
+from emoprune.problems.tables.splits import Block
 from emoprune.problems.tables.subsets.prepare import NewFeatures
 from emoprune.problems.tables.subsets.problem import SubsetProblem
 from emoprune.problems.tables.subsets.references.openfe import FEATURES
@@ -113,7 +116,7 @@ class FeatureSearch(SubsetProblem):
         parts, options = self.task.parts, self._options
         whole = self._screened(parts.search, seed)
         by_fold = [self._screened(block.train, seed) for block in parts.folds]
-        ranking = most_stable([found.ranked for each in (whole, *by_fold) for found in each])
+        ranking = _found_often([whole, *by_fold])
         plain = whole[0].ranked[: min(FEATURES, options.survivors)]
         kept = frozenset(list(dict.fromkeys([*plain, *ranking]))[: options.survivors])
         survivors = [formula for formula in ranking if formula in kept]
@@ -129,8 +132,17 @@ class FeatureSearch(SubsetProblem):
             whole[0].possible,
         )
 
-    def _found_on(self, rows: IntArray, seed: int) -> frozenset[Term] | None:
-        return frozenset(self._with_genes(self._screened(rows, seed)))
+    def _found_anew(self, folds: Sequence[Block], seed: int) -> Sequence[Sequence[Formula]]:
+        """Rank what the training rows of each fold find, and what they find without the scored rows of a neighbour."""
+        own = [self._screened(fold.train, seed) for fold in folds]
+        if len(folds) < 3:  # without the rows of another fold nothing would be left
+            return [_found_often([each]) for each in own]
+        smaller = [
+            self._screened(np.setdiff1d(fold.train, folds[place - 1].scored), seed) for place, fold in enumerate(folds)
+        ]
+        return [
+            _found_often([own[place], smaller[place], smaller[(place + 1) % len(folds)]]) for place in range(len(folds))
+        ]
 
     def _screened(self, rows: IntArray, seed: int) -> tuple[Found, Found]:
         """Return what is found on some rows from a boosted and from a constant start."""
@@ -146,6 +158,11 @@ class FeatureSearch(SubsetProblem):
         boosted, constant = found
         ranked = _in_turns([boosted.ranked, constant.ranked, constant.others, boosted.others])
         return ranked[: self._options.survivors + self._options.others]
+
+
+def _found_often(screened: Sequence[tuple[Found, Found]]) -> list[Formula]:
+    """Return the ranking of what was found on different rows."""
+    return most_stable([found.ranked for each in screened for found in each])
 
 
 def _in_turns(lists: Sequence[Sequence[Formula]]) -> list[Formula]:

@@ -16,8 +16,9 @@ from emoprune.errors import ConfigError, ContractError
 from emoprune.plugins import nearest
 from emoprune.problems.storage.kept_references import REFERENCES
 from emoprune.problems.tables.evidence import Evidence
-from emoprune.problems.tables.formulas.formula import Column, Term, sources
+from emoprune.problems.tables.formulas.formula import Column, Formula, Term, sources
 from emoprune.problems.tables.options import SubsetOptions
+from emoprune.problems.tables.splits import Block
 from emoprune.problems.tables.subsets.audits.contract import SubsetFront
 from emoprune.problems.tables.subsets.comparing import evidence_of
 from emoprune.problems.tables.subsets.export import export_subset
@@ -54,6 +55,7 @@ class SubsetProblem:
         self._methods = plugins.methods("reference", options.references, options.problem, option="references")
         self._always = _stay(options.keep, table)
         self._genes: SubsetGenes | None = None
+        self._survivors: tuple[Formula, ...] = ()
         self._references: tuple[Reference, ...] = ()
         self._held: Loaded | None = None
 
@@ -61,8 +63,8 @@ class SubsetProblem:
         """Return the features that there are genes for; called once per run."""
         raise NotImplementedError
 
-    def _found_on(self, rows: IntArray, seed: int) -> frozenset[Term] | None:  # noqa: ARG002  # nothing is looked for
-        """Return the new features that some rows alone find; None where all of them were given."""
+    def _found_anew(self, folds: Sequence[Block], seed: int) -> Sequence[Sequence[Formula]] | None:  # noqa: ARG002  # nothing is looked for
+        """Return the ranking of new features that the training rows of each fold find; None where all were given."""
         return None
 
     @property
@@ -106,6 +108,7 @@ class SubsetProblem:
         making = _Making(self.task)
         self.task.plan = kept_plan(folder / "learner.json", self.task)
         found = kept_features(folder / "new-features.json", lambda: self._new_features(seed))
+        self._survivors = found.survivors
         folds = [block.key for block in self.task.parts.folds]
         self.task.admit(dict(zip(folds, map(frozenset, found.by_fold), strict=bool(found.by_fold))))
         open_ones = [term for term in self.task.table.terms if term not in self._always]
@@ -167,7 +170,14 @@ class SubsetProblem:
         """Return how genomes compare with all columns on folds that did not lead the search, by number."""
         subsets = {number: self._known.decoded(genome) for number, genome in genomes.items()}
         loaded = self._held or self.task.load(1)
-        return evidence_of(self.task, loaded, subsets, lambda rows: self._found_on(rows, seed), seed)
+        return evidence_of(
+            self.task,
+            loaded,
+            subsets,
+            self._survivors,
+            found_anew=lambda folds: self._found_anew(folds, seed),
+            seed=seed,
+        )
 
     def describe(self, genome: IntArray) -> Description:
         """Say which columns and features are kept."""

@@ -82,12 +82,14 @@ def evidence_of(
                 for block, ranking in zip(folds, rankings, strict=True)
             ]
             anew[number] = compared(np.array(own), whole, share)
-    charge = max((anew[number].difference - evidence[number].difference for number in anew), default=0.0)
+    worth = [anew[number].difference - evidence[number].difference for number in anew]
+    charge = max(float(np.mean(worth)), 0.0) if worth else 0.0
     charged = {
-        number: replace(each, difference=each.difference + max(charge, 0.0)) if firsts.get(number) is None else each
-        for number, each in evidence.items()
+        number: replace(evidence[number], difference=evidence[number].difference + charge)
+        for number, count in firsts.items()
+        if count is None
     }
-    return (charged if rankings else evidence) | anew
+    return evidence | charged | anew
 
 
 def _firsts(terms: Sequence[Term], survivors: Sequence[Formula]) -> int | None:

@@ -65,7 +65,7 @@ class RayActors:
         self.workers = workers or 0
         self._wanted = workers
         self._share = share
-        self._runtime_env = checked_environment(runtime_env, threads)
+        self._kind = actor_class(share, checked_environment(runtime_env, threads))
         self._device = device
         self._threads = threads
         self._time_limit = time_limit
@@ -92,8 +92,8 @@ class RayActors:
         waited = 0.0
         try:
             if not here:
-                kind, wanted = actor_class(self._share, self._runtime_env), self._wanted or 1
-                waited = waited_for_room(self._connection, self._share, kind, wanted, self._start_limit)
+                wanted = self._wanted or 1
+                waited = waited_for_room(self._connection, self._share, self._kind, wanted, self._start_limit)
             machines = self._connection.machines()
             fit = room(machines, self._share)
             self.workers = self._wanted or max(1, min(fit, cores) if here else fit)
@@ -123,7 +123,7 @@ class RayActors:
         self._pool = WorkerPool(
             self.workers,
             self._share,
-            runtime_env=self._runtime_env,
+            self._kind,
             start_limit=self._start_limit,
             preparation=(import_path(self._beside), box, self._device, self._threads),
             session=self._connection.session,

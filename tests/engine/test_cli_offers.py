@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from commands_for_tests import Command, Ended, begun, ended, entry_point, finished_process, prepared, wait_for
+from commands_for_tests import Command, Ended, begun, ended, finished_process, prepared, wait_for
 from problems_for_tests import OfferingKnapsack12
 from strangers_for_tests import strangers
 
@@ -45,16 +45,6 @@ class OneAtATime(OfferingKnapsack12):
     def formats_to_write(self, asked: Sequence[str], there: Sequence[str]) -> Sequence[str]:
         assert set(there) <= set(self.formats)
         return (asked or self.formats[:1]) if self._chosen is None else self._chosen
-
-
-@pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    return prepared(tmp_path, monkeypatch)
-
-
-@pytest.fixture
-def emoprune(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
-    return entry_point(monkeypatch, capsys)
 
 
 @pytest.fixture(scope="module")

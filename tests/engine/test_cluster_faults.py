@@ -8,24 +8,32 @@ from __future__ import annotations
 import logging
 import textwrap
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
-from typing import Any
 
 import pytest
 import ray
-from cluster_for_tests import Cramped, Fatal, NoSetup, Noted, actors, in_process, never, noted, outcomes, tickets_of
+from cluster_for_tests import (
+    Cramped,
+    Fatal,
+    NoSetup,
+    Noted,
+    Start,
+    actors,
+    in_process,
+    never,
+    noted,
+    outcomes,
+    tickets_of,
+)
 from problems_for_tests import Knapsack12
 from ray.cluster_utils import Cluster
 
-from emoprune.cluster import RayActors
 from emoprune.contracts import Problem
 from emoprune.errors import ConfigError, WorkersLost
 from emoprune.evaluation.tickets import Outcome
 from emoprune.records import Status
-
-Start = Callable[..., RayActors]
 
 
 @pytest.fixture(scope="module")
@@ -38,31 +46,6 @@ def cluster() -> Iterator[Cluster]:
     yield made
     ray.shutdown()
     made.shutdown()  # type: ignore[no-untyped-call]  # ray leaves it untyped
-
-
-@pytest.fixture
-def started(cluster: Cluster) -> Iterator[Start]:
-    """Open and start a backend with a problem; it is closed after the test."""
-    opened: list[RayActors] = []
-
-    def start(problem: Problem, **changed: Any) -> RayActors:
-        backend = actors(**changed)
-        opened.append(backend)
-        backend.open()
-        backend.start(problem)
-        return backend
-
-    yield start
-    for backend in opened:
-        backend.close()
-
-
-@pytest.fixture
-def marks(tmp_path: Path) -> Path:
-    """A folder that counts faults."""
-    folder = tmp_path / "marks"
-    folder.mkdir()
-    return folder
 
 
 @pytest.fixture

@@ -416,12 +416,21 @@ class TestMenu:
         for given in ("arXiv:2302.05601v2", "https://arxiv.org/abs/2302.05601", "a paper"):
             assert "heaviest" in self.listed(emoprune, "--paper", given)["references"]
 
+    def test_a_page_has_a_line_for_each_that_is_wanted(self, emoprune: Command) -> None:
+        shown = emoprune("list", "methods", "--markdown", "--serves", "sack").out
+        assert "\n## References\n" in shown
+        rows = [line.split(" | ") for line in shown.splitlines() if "| pruning | items |" in line]
+        assert [row[0] for row in rows] == ["| `heaviest`", "| `nothing`"]
+        assert {row[4] for row in rows} == {"sack"}
+
     @pytest.mark.parametrize(
         ("words", "complaint"),
         [
             (("methods", "--serves", "sak"), "--serves: no problem is called 'sak'; did you mean 'sack'"),
             (("references", "--tuning-free"), "choose among methods: emoprune list methods"),
             (("methods", "--paper", "0000.00000"), "--paper: no method names 0000.00000"),
+            (("methods", "--package", "nobody"), "--package: no method that is wanted comes with nobody"),
+            (("methods", "--markdown"), "it does not say what it is; the page would be without it"),
         ],
     )
     def test_a_choice_that_means_nothing_is_refused(

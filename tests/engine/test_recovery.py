@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from problems_for_tests import Knapsack12, OfferingKnapsack12
+from searching_for_tests import searched_run
 
 import emoprune
 from emoprune.commands.recovery import recover
@@ -26,10 +27,7 @@ SETTINGS = {
 
 @pytest.fixture
 def run(tmp_path: Path) -> Run:
-    search = emoprune.search(SETTINGS, runs=tmp_path, name="r")
-    for _ in search:
-        pass
-    return search.run
+    return searched_run(SETTINGS, runs=tmp_path, name="r")
 
 
 def test_a_recovery_writes_its_folder_and_a_line_with_the_values_before_and_after(run: Run) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from problems_for_tests import HalvedKnapsack, Knapsack12
+from searching_for_tests import searched_run
 from strangers_for_tests import altered, strangers
 
 import emoprune
@@ -39,10 +40,7 @@ CROWDED = ["evaluation.backend=ray", "evaluation.workers=9999"]
 
 def finished(folder: Path, problem: Problem | None = None, name: str = "r") -> Run:
     named = {} if problem is not None else {"problem": "problems_for_tests:Knapsack12"}
-    searching = emoprune.search({**named, **SMALL}, problem=problem, runs=folder, name=name)
-    for _ in searching:
-        pass
-    return searching.run
+    return searched_run({**named, **SMALL}, problem=problem, runs=folder, name=name)
 
 
 def state_of(folder: Path) -> dict[str, tuple[int, bytes | None]]:

@@ -13,6 +13,7 @@ from typing import Any
 import pandas as pd
 import pytest
 from mutations_for_tests import unend
+from searching_for_tests import searched_run
 
 import emoprune
 from emoprune.commands.export import export
@@ -38,9 +39,7 @@ def config(**search: Any) -> dict[str, Any]:
 
 
 def finished(runs: Path, name: str, settings: Mapping[str, Any] | None = None) -> Run:
-    searching = emoprune.search(settings or config(), runs=runs, name=name)
-    list(searching)
-    return searching.run
+    return searched_run(settings or config(), runs=runs, name=name)
 
 
 def altered(path: Path, pattern: str, new: str) -> None:

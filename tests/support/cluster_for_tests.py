@@ -9,7 +9,7 @@ import signal
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -32,6 +32,7 @@ __all__ = [
     "Fatal",
     "NoSetup",
     "Noted",
+    "Start",
     "actors",
     "in_process",
     "marked",
@@ -42,6 +43,8 @@ __all__ = [
 ]
 
 BITS = 12
+
+Start = Callable[..., RayActors]
 
 
 def tickets_of(problem: Problem, count: int) -> list[Ticket]:
@@ -144,6 +147,12 @@ class Fatal(Knapsack12):
         os.kill(os.getpid(), signal.SIGTERM)
         time.sleep(60)
         raise AssertionError("unreachable")
+
+    def swell(self) -> NoReturn:
+        """Take 3 GiB of memory, and keep them."""
+        held = np.ones(3 * 2**27)
+        time.sleep(60)
+        raise AssertionError(f"{held.nbytes} bytes were let have")
 
     def leave(self) -> NoReturn:
         """Call what ends a script."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -12,7 +14,9 @@ from tables_for_tests import mixed, table
 from emoprune.errors import ConfigError, ContractError
 from emoprune.problems.tables.choosing import Choice, chosen
 from emoprune.problems.tables.evidence import Evidence, compared, most_convincing
-from emoprune.problems.tables.subsets.comparing import evidence_of, fresh_cuts
+from emoprune.problems.tables.formulas.formula import Column, Formula, Term
+from emoprune.problems.tables.splits import Block
+from emoprune.problems.tables.subsets.comparing import FoundAnew, evidence_of, fresh_cuts
 from emoprune.problems.tables.subsets.features import FeaturesOptions
 from emoprune.problems.tables.task import TableTask
 
@@ -126,3 +130,31 @@ def test_a_column_of_noise_is_no_evidence_and_a_column_that_tells_the_target_is(
     evidence = evidence_of(task, task.load(1), subsets, (), found_anew=lambda folds: None, seed=0)
     assert evidence[0].difference == 0
     assert evidence[1].worse(2.0)
+
+
+def test_what_was_found_on_all_rows_is_judged_by_what_each_fold_finds_and_others_are_charged_with_that() -> None:
+    data = table(mixed(300))
+    task = TableTask(data, FeaturesOptions(data="mixed", learner={"name": "lightgbm", "trees": 40}))
+    ratio = Formula("divide", (Column("size"), Column("weight")))
+    noise = [Formula("multiply", (Column("noise0"), Column(name))) for name in ("noise1", "size", "weight")]
+    subsets: dict[int, Sequence[Term]] = {
+        0: data.terms,
+        1: (*data.terms, ratio),  # the first survivor
+        2: (*data.terms, noise[0]),
+    }
+
+    def finds_noise(folds: Sequence[Block]) -> list[list[Formula]]:
+        return [noise for _ in folds]
+
+    def finds_the_ratio(folds: Sequence[Block]) -> list[list[Formula]]:
+        return [[ratio, *noise] for _ in folds]
+
+    def evidence(found_anew: FoundAnew) -> dict[int, Evidence]:
+        return evidence_of(task, task.load(1), subsets, [ratio, noise[1]], found_anew=found_anew, seed=0)
+
+    found = evidence(finds_noise)
+    plain = evidence(finds_the_ratio)
+    assert plain[1].difference < plain[2].difference
+    assert found[1].difference == pytest.approx(plain[2].difference)  # whatever all rows found, the folds find noise
+    assert found[2].difference == pytest.approx(plain[2].difference + max(found[1].difference, 0.0))
+    assert found[0] == plain[0] == Evidence(0.0, 0.0)

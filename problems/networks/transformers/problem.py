@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache, partial
@@ -62,7 +63,7 @@ class Loaded:
     unpruned: dict[Split, Mapping[str, float]] = field(default_factory=dict)
 
 
-class TransformerProblem:
+class TransformerProblem(ABC):
     """A problem whose genomes are plans for a transformer's layers; the problems say what their genes mean.
 
     Args:
@@ -90,29 +91,29 @@ class TransformerProblem:
         self.objectives = self._measures.objectives
         self.constraints = self._measures.constraints
 
+    @abstractmethod
     def plans(self, genome: IntArray) -> list[BlockPlan]:
         """Return what a genome keeps of each layer."""
-        raise NotImplementedError
 
+    @abstractmethod
     def counted(self, plans: Plans) -> dict[str, float]:
         """Return macs, parameters and bytes with these plans."""
-        raise NotImplementedError
 
+    @abstractmethod
     def adjust(self) -> Adjust | None:
         """Return what is done to the weights of narrowed layers."""
-        raise NotImplementedError
 
+    @abstractmethod
     def packed(self, plans: Plans) -> dict[str, PackedLayer]:
         """Return the layers whose weights are stored in fewer bytes."""
-        raise NotImplementedError
 
+    @abstractmethod
     def describe(self, genome: IntArray) -> Description:
         """Say what each layer keeps and what that costs."""
-        raise NotImplementedError
 
+    @abstractmethod
     def reference_inputs(self) -> Any:
         """Return what reference methods look at."""
-        raise NotImplementedError
 
     @property
     def formats(self) -> tuple[str, ...]:

@@ -64,33 +64,42 @@ def evidence_of(
     folds = [block for blocks in cuts for block in blocks]
     if len(folds) < 2:
         return {}
+    whole = task.losses(loaded, folds, task.table.terms, seed)
+    share = float(np.mean([len(block.scored) / (len(block.scored) + len(block.train)) for block in folds]))
     found = [found_anew(blocks) for blocks in cuts]
     rankings = [ranking for each in found if each is not None for ranking in each]
     task.admit({block.key: frozenset(ranking) for block, ranking in zip(folds, rankings, strict=bool(rankings))})
-    share = float(np.mean([len(block.scored) / (len(block.scored) + len(block.train)) for block in folds]))
-    whole = task.losses(loaded, folds, task.table.terms, seed)
-    evidence = {
+    plain = {
         number: compared(task.losses(loaded, folds, terms, seed), whole, share) for number, terms in subsets.items()
     }
-    firsts = {number: _firsts(terms, survivors) for number, terms in subsets.items()} if rankings else {}
-    anew: dict[int, Evidence] = {}
-    for number, count in firsts.items():
-        if count:
-            columns = [term for term in subsets[number] if isinstance(term, Column)]
-            own = [
-                task.losses(loaded, [block], (*columns, *ranking[:count]), seed)[0]
-                for block, ranking in zip(folds, rankings, strict=True)
-            ]
-            anew[number] = compared(np.array(own), whole, share)
-    charge = max((anew[number].difference - evidence[number].difference for number in anew), default=0.0)
-    charged = {
-        number: replace(each, difference=each.difference + max(charge, 0.0)) if firsts.get(number) is None else each
-        for number, each in evidence.items()
-    }
-    return (charged if rankings else evidence) | anew
+    if not rankings:
+        return plain
+
+    def anew(terms: Sequence[Term], count: int) -> Evidence:
+        """Return the evidence on the columns of a subset and the first so many features that each fold finds."""
+        columns = [term for term in terms if isinstance(term, Column)]
+        pairs = zip(folds, rankings, strict=True)
+        losses = [task.losses(loaded, [block], (*columns, *ranking[:count]), seed) for block, ranking in pairs]
+        return compared(np.concatenate(losses), whole, share)
+
+    firsts = {number: _firsts(terms, survivors) for number, terms in subsets.items()}
+    again = {number: anew(subsets[number], count) for number, count in firsts.items() if count}
+    return {**_charged(plain, again, firsts), **again}
 
 
 def _firsts(terms: Sequence[Term], survivors: Sequence[Formula]) -> int | None:
     """Return how many of the first survivors are the new features of a subset; None if these are other ones."""
     new = {term for term in terms if not isinstance(term, Column)}
     return len(new) if new == set(survivors[: len(new)]) else None
+
+
+def _charged(
+    plain: Mapping[int, Evidence], again: Mapping[int, Evidence], firsts: Mapping[int, int | None]
+) -> dict[int, Evidence]:
+    """Charge subsets of other features with what it is worth, on average, that the scored rows had a say."""
+    worth = [own.difference - plain[number].difference for number, own in again.items()]
+    charge = max(float(np.mean(worth)), 0.0) if worth else 0.0
+    return {
+        number: own if firsts[number] is not None else replace(own, difference=own.difference + charge)
+        for number, own in plain.items()
+    }

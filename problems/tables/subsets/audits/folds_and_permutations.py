@@ -56,7 +56,7 @@ class FoldsAndPermutations:
     def __call__(self, front: SubsetFront) -> Audit:
         """Return four findings, and a table of the subsets."""
         task, loaded, subsets = front.task, front.loaded, front.subsets
-        led = np.array([_mean_loss(task, loaded, task.parts.folds, terms) for terms in subsets])
+        led = np.array([task.losses(loaded, task.parts.folds, terms, 0).mean() for terms in subsets])
         rows = np.sort(np.concatenate([task.parts.search, task.parts.select.scored]))
         seeds = [front.seed + turn + 1 for turn in range(self.repeats)]
         folds = [folds_of(task.table, rows, task.options.cut, seed) for seed in seeds]

@@ -49,17 +49,12 @@ def chosen(front: pd.DataFrame, evidence: Mapping[int, Evidence], signs: Mapping
     """
     check_choice(choice)
     known = front[front["candidate_id"].isin(list(evidence))].reset_index(drop=True)
-    whole = known.loc[known["name"] == ALL_COLUMNS, "candidate_id"]
     if choice == "knee" and (front["knee"] == 1).any():
         return int(front.loc[front["knee"] == 1, "candidate_id"].iloc[0])
-    if choice == "sparse":
-        return _sparse(known, evidence, signs)
-    if choice in ("best", "knee"):
-        found = most_convincing(evidence)
-        if found is None:
-            return int(whole.iloc[0]) if len(whole) else min(evidence, key=lambda key: evidence[key].difference)
-        return found
-    return _best_of_size(known, evidence, int(choice))
+    if choice not in ("best", "knee", "sparse"):
+        return _best_of_size(known, evidence, int(choice))
+    found = _sparse(known, evidence, signs) if choice == "sparse" and len(known) else most_convincing(evidence)
+    return int(front.loc[front["name"] == ALL_COLUMNS, "candidate_id"].iloc[0]) if found is None else found
 
 
 def _sparse(known: pd.DataFrame, evidence: Mapping[int, Evidence], signs: Mapping[str, float]) -> int:

@@ -102,6 +102,11 @@ def test_a_choice_that_cannot_be_made_is_refused(choice: Choice, complaint: str)
         chosen(FRONT, evidence, {"columns": 1.0}, choice)
 
 
+@pytest.mark.parametrize("choice", ["best", "sparse"])
+def test_without_evidence_one_keeps_what_one_came_with(choice: Choice) -> None:
+    assert chosen(FRONT, {}, {"columns": 1.0}, choice) == 0
+
+
 def test_a_number_of_columns_needs_a_cost_that_counts_them() -> None:
     with pytest.raises(ConfigError, match="a number of columns needs"):
         chosen(FRONT.drop(columns="obj.columns"), {0: Evidence(0.0, 0.0)}, {}, 3)

@@ -34,6 +34,7 @@ class Searched:
     prepared: float
     genomes: list[IntArray] = field(default_factory=list)
     rows: list[list[float]] = field(default_factory=list)
+    missing: list[float] = field(default_factory=list)  # folds that a subset that was stopped does not have
     clock: list[tuple[int, float]] = field(default_factory=list)  # evaluations, seconds
 
     def measured(self, genome: IntArray, split: Split) -> list[float]:
@@ -41,13 +42,13 @@ class Searched:
         (row,) = self.problem.evaluate(genome[np.newaxis], np.zeros(1, dtype=np.uint64), split)
         if isinstance(row, Failure):
             raise ValueError(row.reason)
-        return list(row)
+        return list(row)[:2]
 
     def front(self, evaluations: int | None = None) -> list[IntArray]:
         """Return the front of the first evaluations by what led the search."""
-        rows = np.array(self.rows[:evaluations], dtype=np.float64)
-        minimised = rows * self.signs
-        return [self.genomes[place] for place in np.flatnonzero(non_dominated(minimised))]
+        complete = [place for place, missing in enumerate(self.missing[:evaluations]) if not missing]
+        minimised = np.array([self.rows[place] for place in complete], dtype=np.float64) * self.signs
+        return [self.genomes[complete[place]] for place in np.flatnonzero(non_dominated(minimised))]
 
     @property
     def signs(self) -> Rows:
@@ -57,22 +58,16 @@ class Searched:
 
     def best(self, genomes: list[IntArray], choice: Choice = "best") -> IntArray:
         """Return the one that the transformer would choose of these."""
-        metric = self.problem.task.measures.metric.name
-        keys = self.problem.space.keys(np.array(self.genomes))
-        known = dict(zip(keys, self.rows, strict=True))
-        led = [known.get(self.problem.space.key(genome)) or self.measured(genome, Split.SEARCH) for genome in genomes]
-        held = [self.measured(genome, Split.SELECT) for genome in genomes]
+        names = [objective.name for objective in self.problem.objectives]
         whole = self.problem.references()[0].genome
-        frame = pd.DataFrame(
-            {
-                "candidate_id": range(len(genomes)),
-                "name": ["unpruned" if np.array_equal(genome, whole) else "" for genome in genomes],
-                f"obj.{metric}": [row[0] for row in led],
-                "obj.columns": [row[1] for row in led],
-                f"select.{metric}": [row[0] for row in held],
-            }
+        rows = np.array([self.measured(genome, Split.SEARCH) for genome in genomes])
+        frame = pd.DataFrame(rows, columns=[f"obj.{name}" for name in names]).assign(
+            candidate_id=range(len(genomes)),
+            knee=0,
+            name=["unpruned" if np.array_equal(genome, whole) else "" for genome in genomes],
         )
-        return genomes[chosen(frame, self.problem, choice)]
+        evidence = self.problem.evidence(dict(enumerate(genomes)), 0)
+        return genomes[chosen(frame, evidence, self.problem.task.measures.signs, choice)]
 
     def kept(self, genome: IntArray) -> tuple[Term, ...]:
         """Return what a genome keeps."""
@@ -103,13 +98,16 @@ def searched(problem: SubsetProblem, *, population: int, generations: int, seed:
             offspring = evolution.ask()
         order = np.argsort(np.array(problem.space.keys(offspring.genomes)), kind="stable")
         rows = problem.evaluate(offspring.genomes[order], np.zeros(len(order), dtype=np.uint64), Split.SEARCH)
-        values = np.empty((len(order), 2))
+        values, missing = np.empty((len(order), 2)), np.zeros(len(order))
+        folds = len(problem.task.parts.folds)
         for place, row in zip(order.tolist(), rows, strict=True):
             if isinstance(row, Failure):
                 raise ValueError(row.reason)
-            values[place] = row
+            values[place] = row[:2]
+            missing[place] = folds - row[2] if len(row) > 2 else 0
         found.genomes += list(offspring.genomes)
         found.rows += values.tolist()
+        found.missing += missing.tolist()
         found.clock.append((len(found.rows), time.process_time() - begun))
-        evolution.tell(np.arange(len(order)), values * signs, np.zeros(len(order)))
+        evolution.tell(np.arange(len(order)), values * signs, missing)
     return found

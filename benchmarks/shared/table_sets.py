@@ -9,7 +9,7 @@ import numpy as np
 from emoprune.problems.tables.reading.frames import plain_columns
 from emoprune.problems.tables.reading.making import Wanted, table_of
 from emoprune.problems.tables.reading.sources import Source, read_table
-from emoprune.problems.tables.standalone.features import plain
+from emoprune.problems.tables.standalone.columns import plain
 from emoprune.problems.tables.table import Table
 
 __all__ = ["KEEL", "SETS", "frame_named", "ionosphere", "table_named", "wide"]

@@ -1,72 +1,77 @@
-"""One candidate of a front: the best that held-out rows confirm, a sparse one, the knee, or the best of a size."""
+"""One candidate of a front: the best that fresh folds confirm, a sparse one, the knee, or the best of a size."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from emoprune.errors import ConfigError
-from emoprune.problems.tables.subsets.problem import SubsetProblem
+from emoprune.problems.tables.evidence import Evidence, most_convincing
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Choice", "chosen"]
+__all__ = ["Choice", "check_choice", "chosen"]
 
 Choice = Literal["best", "sparse", "knee"] | int
-
-FloatArray = NDArray[np.float64]
 
 ALL_COLUMNS = "unpruned"  # what a run calls the reference of all columns
 
 
-def chosen(front: pd.DataFrame, problem: SubsetProblem, choice: Choice) -> int:
+def check_choice(choice: Choice) -> None:
+    """Refuse what is no choice.
+
+    Raises:
+        ConfigError: It is none.
+    """
+    counted = isinstance(choice, int | np.integer) and not isinstance(choice, bool) and choice >= 1
+    if not counted and choice not in ("best", "sparse", "knee"):
+        raise ConfigError(f"choose: expected best, sparse, knee or a number of columns from 1 on, found {choice!r}")
+
+
+def chosen(front: pd.DataFrame, evidence: Mapping[int, Evidence], signs: Mapping[str, float], choice: Choice) -> int:
     """Return the number of a candidate from a run's table of front and references.
 
-    The best score of a search is the luckiest of many, so it decides nothing alone. Candidates within one spread of it
-    are taken for equal; `best` is the one of them that is best on the rows to select on, `sparse` the one with the
-    lowest costs. Those rows, which led no search, must confirm it: where all columns are better there (for `sparse`: by
-    more than one spread), it is all columns.
+    The best score of a search is the luckiest of many, so it decides nothing: candidates are held against all columns
+    on fresh folds. `best` is the one with the least loss there, of those that are better by more than one standard
+    error; all columns if there is none. `sparse` is the one with the lowest costs of those whose loss is no higher.
+
+    Args:
+        front: Its rows have `candidate_id`, `name`, `knee` and a column `obj.<name>` for each cost.
+        evidence: By the number of a candidate.
+        signs: The costs, each with 1 where less is better, -1 where more is.
+        choice: Which one.
 
     Raises:
         ConfigError: The choice is none, or nothing is as small as that.
     """
-    scored = front[front["select." + problem.task.measures.metric.name].notna()].reset_index(drop=True)
+    check_choice(choice)
+    known = front[front["candidate_id"].isin(list(evidence))].reset_index(drop=True)
     if choice == "knee" and (front["knee"] == 1).any():
         return int(front.loc[front["knee"] == 1, "candidate_id"].iloc[0])
-    if choice not in ("best", "sparse", "knee"):
-        return int(scored["candidate_id"].iloc[_best_of_size(scored, problem, choice)])
-    led, held = _losses(scored, problem)
-    spread = problem.task.spread
-    near = np.flatnonzero(led <= led.min() + spread)
-    signs = problem.task.measures.signs.items()
-    costs = [sign * scored[f"obj.{name}"].to_numpy(dtype=np.float64)[near] for name, sign in signs]
-    keys = [*costs, held[near]] if choice == "sparse" else [held[near], *costs]
-    place = int(near[np.lexsort(keys[::-1])[0]])
-    whole = np.flatnonzero(scored["name"] == ALL_COLUMNS)
-    allowed = spread if choice == "sparse" else 0.0
-    if len(whole) and held[place] > held[whole[0]] + allowed:
-        place = int(whole[0])
-    return int(scored["candidate_id"].iloc[place])
+    if choice not in ("best", "knee", "sparse"):
+        return _best_of_size(known, evidence, int(choice))
+    found = _sparse(known, evidence, signs) if choice == "sparse" and len(known) else most_convincing(evidence)
+    return int(front.loc[front["name"] == ALL_COLUMNS, "candidate_id"].iloc[0]) if found is None else found
 
 
-def _losses(scored: pd.DataFrame, problem: SubsetProblem) -> tuple[FloatArray, FloatArray]:
-    """Return the losses in the search and on the rows to select on, shape (candidates,) each."""
-    metric = problem.task.measures.metric
-    sign = -1.0 if metric.maximised else 1.0
-    led, held = (sign * scored[f"{part}.{metric.name}"].to_numpy(dtype=np.float64) for part in ("obj", "select"))
-    return led, held
+def _sparse(known: pd.DataFrame, evidence: Mapping[int, Evidence], signs: Mapping[str, float]) -> int:
+    """Return the cheapest candidate of those that lose no more than all columns, the one that loses least of equals."""
+    numbers = known["candidate_id"].astype(int).tolist()
+    differences = np.array([evidence[number].difference for number in numbers])
+    near = np.flatnonzero(differences <= max(0.0, float(differences.min())))
+    costs = [sign * known[f"obj.{name}"].to_numpy(dtype=np.float64)[near] for name, sign in signs.items()]
+    return int(numbers[near[np.lexsort([differences[near], *costs[::-1]])[0]]])
 
 
-def _best_of_size(scored: pd.DataFrame, problem: SubsetProblem, most: int | str) -> int:
-    """Return the place of the best candidate on the rows to select on, of those with at most so many columns."""
-    if isinstance(most, str) or most < 1:
-        raise ConfigError(f"choose: expected best, sparse, knee or a number of columns from 1 on, found {most!r}")
-    if "obj.columns" not in scored:
-        raise ConfigError("choose: a number of columns needs `columns` among the costs")
-    small = np.flatnonzero(scored["obj.columns"] <= most)
-    if not len(small):
+def _best_of_size(known: pd.DataFrame, evidence: Mapping[int, Evidence], most: int) -> int:
+    """Return the candidate that loses least on fresh folds, of those with at most so many columns."""
+    name = next((f"obj.{each}" for each in ("columns", "new-columns") if f"obj.{each}" in known), None)
+    if name is None:
+        raise ConfigError("choose: a number of columns needs `columns` or `new-columns` among the costs")
+    small = known.loc[known[name] <= most, "candidate_id"].astype(int).tolist()
+    if not small:
         raise ConfigError(f"choose: no candidate has at most {most} columns; search longer, or allow more")
-    return int(small[np.argmin(_losses(scored, problem)[1][small])])
+    return min(small, key=lambda number: (evidence[number].difference, number))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import tempfile
-import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -12,54 +11,55 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils import check_random_state
-from sklearn.utils.validation import (
-    _check_feature_names_in,
-    check_array,
-    check_consistent_length,
-    check_is_fitted,
-    column_or_1d,
-    validate_data,
-)
+from sklearn.utils._set_output import _get_output_config
+from sklearn.utils.validation import _check_feature_names_in, check_is_fitted
 
 from emoprune.errors import ConfigError
-from emoprune.problems.tables.choosing import Choice, chosen
+from emoprune.problems.tables.choosing import Choice, check_choice, chosen
 from emoprune.problems.tables.computing import Computed
+from emoprune.problems.tables.estimator_data import columns_given, tables_given
 from emoprune.problems.tables.fitting import features_of
 from emoprune.problems.tables.formulas.formula import Term
-from emoprune.problems.tables.reading.frames import plain_columns
-from emoprune.problems.tables.reading.making import TaskName, Wanted, table_of
+from emoprune.problems.tables.given_splits import checked_splits
+from emoprune.problems.tables.reading.making import TaskName, Wanted
 from emoprune.problems.tables.splits import Block, SplitKind
-from emoprune.problems.tables.standalone.features import load_features, plain
+from emoprune.problems.tables.standalone.features import load_features
 from emoprune.problems.tables.subsets.export import write_features
-from emoprune.problems.tables.subsets.features import FeatureSearch, FeaturesOptions
+from emoprune.problems.tables.subsets.features import FeatureSearch, FeaturesOptions, Mode
 from emoprune.problems.tables.table import Table
+from emoprune.problems.tables.typed_output import typed_frame
 
 if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = ["EvolvedFeatures"]
 
-REFERENCES = ("openfe", "rfe", "mutual-information", "forward-new")
+REFERENCES = ("openfe", "stable", "rfe", "mutual-information", "forward-new")
 ROWS_PER_FOLD = 4
 
 
 class EvolvedFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no types
-    """Columns and new features, chosen by a Pareto search, as a scikit-learn transformer.
+    """All columns and the new features that they are better with, by a Pareto search, as a scikit-learn transformer.
 
-    `fit` cuts its rows in three as the command line does: it searches on the first part, chooses from the front with
-    the second, and reports the front's scores on the third in `front_`. Statistics of groups are then learnt once more,
-    on all rows. `transform` gives numbers; a categorical feature is given as codes, and missing is NaN, as is what a
-    formula does not define, such as a quotient by zero: put an imputer behind it for models that want no gaps.
+    `fit` cuts its rows in three as the command line does: it searches on the first part, chooses from the front on
+    fresh folds of the first two, and reports the front's scores on the third in `front_`. Statistics of groups are then
+    learnt once more, on all rows. `transform` gives numbers; a categorical feature is given as codes, and missing is
+    NaN, as is what a formula does not define, such as a quotient by zero: put an imputer behind it for models that want
+    no gaps.
 
-    Frames may be pandas or polars, with texts, categories, dates (days since 1970) and missing values. Unseen
+    Frames may be pandas, polars or Arrow, with columns of any type: texts, categories, dates and missing values. Unseen
     categories take the statistics of all training rows. Columns must come under the names of `fit`, in their order.
 
     Args:
         task: classification or regression; auto takes texts and few different whole numbers for classes.
-        learner: What is trained on each subset: lightgbm, logistic, ridge, random-forest, or an import target.
-        metric: error, a name of scikit-learn's, or a scorer's import target; auto is the error, or the root of the mean
-            squared error.
-        costs: What is minimised besides: columns, sources, price, milliseconds, or an objective's import target.
+        mode: add keeps all columns and chooses new features; select chooses among both.
+        keep: Names of columns that stay whatever is chosen.
+        learner: What is trained on each subset: lightgbm, logistic, ridge, random-forest, an import target, or an
+            estimator, which is cloned for each training.
+        metric: error, a name of scikit-learn's, a scorer's import target, a scorer (`make_scorer`), or a function of
+            scikit-learn's; auto is the log loss, or the root of the mean squared error.
+        costs: What is minimised besides: auto is how many columns are new, or with `select` how many there are; or
+            new-columns, columns, sources, price, milliseconds, or an objective's import target.
         categorical: Names of columns of numbers that are categories.
         operators: Which of the 23 operators formulas are made of; all of them if none is named.
         order: How many operators may lie on top of each other.
@@ -67,14 +67,17 @@ class EvolvedFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]  #
         survivors: How many new features have a bit.
         slots: How many other new features a subset can have at once.
         others: How many formulas the slots can hold.
-        references: What stands beside the search: openfe, rfe, mutual-information, boruta, forward, forward-new, or a
-            method's import target.
+        references: What stands beside the search: openfe, stable, rfe, mutual-information, boruta, forward,
+            forward-new, or a method's import target.
         population: How many subsets survive a generation.
         generations: How many generations.
         time_limit: Seconds after which no new generation begins; None for no limit.
-        choose: best (unless all columns are better on the rows to select on), sparse (the fewest columns within one
-            spread of the best), knee, or the best with at most so many columns.
-        splits: stratified, random, grouped or time; auto goes by `groups` if they are given to `fit`.
+        choose: best (the least loss, if that is below the loss of all columns by more than one standard error, and else
+            all columns), sparse (the fewest columns that lose no more), knee, or the best with at most so many columns.
+        splits: stratified, random, grouped or time; auto goes by `groups` if they are given to `fit`. A splitter such
+            as TimeSeriesSplit(), or pairs of training rows and rows to score, give the folds of the rows to search on;
+            the rows to select and to test on are the last ones where every fold scores rows after those that it learns
+            on.
         select: The share of rows to choose on.
         test: The share of rows to report on.
         folds: How many folds of the other rows lead the search; fewer where there are few rows.
@@ -85,7 +88,8 @@ class EvolvedFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]  #
     Attributes:
         features_: The chosen features with everything they learnt.
         formulas_: The same as terms.
-        front_: The front and the references as a frame, with scores on all three parts.
+        front_: The front and the references as a frame, with scores on all three parts, the difference to all columns
+            on fresh folds, and its standard error; of several outputs one after another, named in `output`.
         n_features_in_: How many columns `fit` saw.
         feature_names_in_: Their names, if it was a frame.
     """
@@ -94,9 +98,11 @@ class EvolvedFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]  #
         self,
         *,
         task: TaskName = "auto",
-        learner: str | Mapping[str, Any] = "lightgbm",
-        metric: str = "auto",
-        costs: Sequence[str | Mapping[str, Any]] = ("columns",),
+        mode: Mode = "add",
+        keep: Sequence[str] = (),
+        learner: str | Mapping[str, Any] | Any = "lightgbm",
+        metric: str | Any = "auto",
+        costs: Sequence[str | Mapping[str, Any]] = ("auto",),
         categorical: Sequence[str] = (),
         operators: Sequence[str] = (),
         order: int = 1,
@@ -105,19 +111,21 @@ class EvolvedFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]  #
         slots: int = 4,
         others: int = 200,
         references: Sequence[str | Mapping[str, Any]] = REFERENCES,
-        population: int = 40,
-        generations: int = 20,
+        population: int = 20,
+        generations: int = 6,
         time_limit: float | None = None,
         choose: Choice = "best",
-        splits: SplitKind = "auto",
-        select: float = 0.2,
-        test: float = 0.2,
+        splits: SplitKind | Any = "auto",
+        select: float = 0.1,
+        test: float = 0.1,
         folds: int = 5,
         workers: int = 1,
         runs: str | Path | None = None,
         random_state: int | np.random.RandomState | None = None,
     ) -> None:
         self.task = task
+        self.mode = mode
+        self.keep = keep
         self.learner = learner
         self.metric = metric
         self.costs = costs
@@ -141,34 +149,29 @@ class EvolvedFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]  #
         self.runs = runs
         self.random_state = random_state
 
-    def fit(self, X: Any, y: Any = None, groups: Any = None) -> Self:  # noqa: N803  # scikit-learn's names
+    def fit(self, X: Any, y: Any = None, groups: Any = None, sample_weight: Any = None) -> Self:  # noqa: N803  # scikit-learn's names
         """Search for columns and formulas, choose, and learn what the chosen ones need on all rows.
 
         Args:
             X: A frame or matrix of n rows.
-            y: The target, shape (n,).
+            y: The target, shape (n,), or several, shape (n, outputs): each is searched for with models of its own,
+                and what any of them keeps is kept.
             groups: Rows of equal groups stay together when rows are cut; None if there are none.
+            sample_weight: What each row counts in training, in screening and in scores, shape (n,).
 
         Raises:
             ValueError: The data or a parameter cannot be used; the message says what to change.
         """
-        if y is None:
-            raise ValueError(f"{type(self).__name__} requires y to be passed, but the target y is None")
-        columns = self._columns(X, reset=True)
-        target = plain(np.asarray(column_or_1d(y, warn=True)))
-        check_consistent_length(next(iter(columns.values())), target)
-        table = table_of(
-            columns,
-            target,
-            Wanted(self.task, tuple(self.categorical)),
-            groups=None if groups is None else plain(np.asarray(groups)),
-            copies="warn",
-        )
-        for note in table.notes:
-            warnings.warn(f"{type(self).__name__}: {note}", stacklevel=2)
-        terms, self.front_ = self._searched(table)
+        check_choice(self.choose)
+        self._splits = checked_splits(self.splits, SplitKind)  # once, because a generator of pairs can be read once
+        wanted = Wanted(self.task, tuple(self.categorical))
+        tables = tables_given(self, X, y, wanted, groups=groups, weights=sample_weight)
+        found = {name: self._searched(table) for name, table in tables.items()}
+        self.front_ = _side_by_side({name: front for name, (_, front) in found.items()})
+        table = next(iter(tables.values()))  # of several outputs all have the same columns
         rows = np.arange(len(table))
-        self.formulas_: tuple[Term, ...] = terms
+        terms: tuple[Term, ...] = tuple(dict.fromkeys(term for kept, _ in found.values() for term in kept))
+        self.formulas_ = terms
         self.features_ = features_of(Computed(table), Block("all rows", rows, rows), terms)
         return self
 
@@ -176,12 +179,13 @@ class EvolvedFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]  #
         from emoprune.loop.search import search
 
         problem = FeatureSearch(table, self._options(len(table)))
+        seed = int(check_random_state(self.random_state).randint(2**31))
         config: dict[str, Any] = {
             "search": {
                 "population": self.population,
                 "generations": self.generations,
                 "time_limit": self.time_limit,
-                "seed": int(check_random_state(self.random_state).randint(2**31)),
+                "seed": seed,
             },
             "evaluation": {"backend": "serial"} if self.workers == 1 else {"workers": self.workers},
         }
@@ -192,19 +196,25 @@ class EvolvedFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]  #
             run = searching.run
             genomes = {each.candidate.id: each.candidate.genome for each in run.evaluations()}
             front = run.pareto
-        number = chosen(front, problem, self.choose)
+        measured = front.loc[front["select." + problem.task.measures.metric.name].notna(), "candidate_id"]
+        evidence = problem.evidence({number: genomes[number] for number in measured.astype(int)}, seed)
+        front["difference"] = [evidence[n].difference if n in evidence else np.nan for n in front["candidate_id"]]
+        front["standard error"] = [evidence[n].error if n in evidence else np.nan for n in front["candidate_id"]]
+        number = chosen(front, evidence, problem.task.measures.signs, self.choose)
         return problem.kept(genomes[number]), front
 
     def _options(self, rows: int) -> FeaturesOptions:
         searched = int(rows * (1 - self.select - self.test))
         return FeaturesOptions(
             data="data",
+            mode=self.mode,
+            keep=self.keep,
             learner=self.learner,
             metric=self.metric,
             costs=self.costs,
             select=self.select,
             test=self.test,
-            splits=self.splits,
+            splits=self._splits,
             folds=max(1, min(self.folds, searched // ROWS_PER_FOLD)),
             references=self.references,
             operators=self.operators,
@@ -215,14 +225,23 @@ class EvolvedFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]  #
             others=self.others,
         )
 
-    def transform(self, X: Any) -> NDArray[np.float64]:  # noqa: N803  # scikit-learn's name
+    def transform(self, X: Any) -> Any:  # noqa: N803  # scikit-learn's name
         """Return the chosen features of new rows, shape (rows, features); one row is as good as many.
+
+        An array of floats, in which categories are codes. After `set_output` a frame: kept columns have the types with
+        which they came, new features are floats, or categories where a formula gives categories.
 
         Raises:
             ValueError: Columns are missing, in another order, or hold what they did not hold in `fit`.
         """
         check_is_fitted(self, "features_")
-        return self.features_.transform(self._columns(X, reset=False))
+        columns = columns_given(self, X, reset=False)
+        library = _get_output_config("transform", self)["dense"]
+        return (
+            self.features_.transform(columns)
+            if library == "default"
+            else typed_frame(self.features_, columns, X, library)
+        )
 
     def get_feature_names_out(self, input_features: Any = None) -> NDArray[np.object_]:
         """Return the names of the chosen features: formulas to read."""
@@ -234,26 +253,6 @@ class EvolvedFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]  #
     @property
     def _n_features_out(self) -> int:
         return len(self.features_.names)
-
-    def _columns(self, X: Any, *, reset: bool) -> dict[str, NDArray[Any]]:  # noqa: N803  # scikit-learn's name
-        """Return plain columns under the names of `fit`, checked as scikit-learn checks."""
-        loaded = not reset and not hasattr(self, "n_features_in_")
-        if hasattr(X, "columns"):
-            if not loaded:
-                validate_data(self, X, reset=reset, skip_check_array=True)
-            columns = plain_columns(X)
-            if loaded:
-                return columns
-            _check_rows(columns, fewest=2 if reset else 1)
-        else:
-            array = check_array(
-                X, dtype=None, ensure_all_finite="allow-nan", ensure_min_samples=2 if reset else 1, estimator=self
-            )
-            validate_data(self, array, reset=reset, skip_check_array=True)
-            columns = plain_columns(array)
-        if not reset and hasattr(self, "feature_names_in_") and not hasattr(X, "columns"):
-            return dict(zip(map(str, self.feature_names_in_), columns.values(), strict=True))
-        return columns
 
     def save(self, folder: str | Path) -> None:
         """Write the fitted features as JSON and arrays, with a loader that needs numpy alone; nothing is pickled."""
@@ -280,13 +279,18 @@ class EvolvedFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]  #
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.target_tags.required = True
+        tags.target_tags.multi_output = True
         tags.input_tags.allow_nan = True
+        tags.input_tags.sparse = True
         tags.input_tags.categorical = True
         tags.input_tags.string = True
         return tags
 
 
-def _check_rows(columns: Mapping[str, NDArray[Any]], fewest: int) -> None:
-    rows = len(next(iter(columns.values()), ()))
-    if rows < fewest:
-        raise ValueError(f"expected at least {fewest} rows, found {rows} sample(s); give more data")
+def _side_by_side(fronts: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """Return the front of one output as it is, and those of several one after another."""
+    import pandas as pd
+
+    if len(fronts) == 1:
+        return next(iter(fronts.values()))
+    return pd.concat([front.assign(output=name) for name, front in fronts.items()], ignore_index=True)

@@ -12,7 +12,9 @@ from emoprune.problems.tables.computing import Computed, learns
 from emoprune.problems.tables.formulas.formula import Column, Term, plain_of, sources, unique_names
 from emoprune.problems.tables.formulas.learning import learnt_by
 from emoprune.problems.tables.splits import Block
+from emoprune.problems.tables.standalone.columns import plain
 from emoprune.problems.tables.standalone.features import FORMAT, Features
+from emoprune.problems.tables.standalone.readings import moments_of
 from emoprune.problems.tables.table import Table
 
 __all__ = ["features_of", "frame_of", "row_frame"]
@@ -46,21 +48,21 @@ def features_of(computed: Computed, block: Block, terms: Sequence[Term]) -> Feat
         {"name": name, "formula": plain_of(term), "node": place(term)}
         for name, term in zip(unique_names(terms), terms, strict=True)
     ]
-    needed = sorted(frozenset().union(*(sources(term) for term in terms)))
+    needed = sorted({columns[name].source for term in terms for name in sources(term)})
     return Features({"format": FORMAT, "needs": needed, "features": features, "nodes": nodes}, learnt)
 
 
 def frame_of(table: Table, rows: IntArray) -> dict[str, NDArray[Any]]:
-    """Return some rows of a table's columns as a user's frame would hold them: floats, or texts and None."""
+    """Return some rows of a table's columns as a user's frame would hold them: floats, dates, or texts and None."""
     found: dict[str, NDArray[Any]] = {}
     for column, values in zip(table.columns, table.values, strict=True):
+        if column.part not in ("", "days"):
+            continue
         if values.numbers is not None:
-            found[column.name] = values.numbers[rows]
+            found[column.source] = moments_of(values.numbers[rows]) if column.part else values.numbers[rows]
         elif values.codes is not None:
             known = np.array([*column.categories, None, None], dtype=object)
-            taken = known[values.codes[rows]]
-            of_numbers = column.categories and not isinstance(column.categories[0], str)
-            found[column.name] = taken.astype(np.float64) if of_numbers else taken
+            found[column.name] = plain(known[values.codes[rows]])
     return found
 
 

@@ -26,8 +26,9 @@ class TableOptions:
         ignore: Patterns of columns that are left out.
         time: A column to sort the rows by; later rows are held out.
         learner: lightgbm, logistic, ridge, random-forest, or an estimator's import target; with options as a mapping.
-        metric: error, a name of scikit-learn's, or a scorer's import target; auto is the error, or the root of the mean
-            squared error.
+            How the trees of lightgbm are grown is chosen once, on all columns, unless `trees` is given.
+        metric: error, a name of scikit-learn's, or a scorer's import target; auto is the log loss, or the root of the
+            mean squared error.
         costs: What is minimised besides: objectives by name, such as columns and milliseconds (`emoprune list
             objectives`), or as mappings of a name and options.
         select: The share of rows to choose from the front on.
@@ -60,22 +61,26 @@ class SubsetOptions(TableOptions):
     Args:
         categorical: Columns of numbers that are categories.
         groups: A column whose rows of one value stay together.
+        weights: A column of what each row counts, in training, in screening and in scores.
         splits: stratified, random, grouped or time; auto goes by groups and time if they are given.
         folds: How many folds of the other rows lead the search; 1 holds a quarter of them out.
         split_seed: Another one cuts the rows otherwise.
+        keep: Columns that stay whatever is chosen.
         prices: What acquiring a column costs, for `price`.
         at_most: Bounds by measure; on a measure of which more is better a bound from below.
         references: What a user would have picked: methods by name, such as rfe (`emoprune list references`), or as
             mappings of a name and options.
-        race: How many spreads behind a reference a subset is dropped; 0 measures all folds of all.
+        race: How many spreads behind all columns a subset that costs no less is dropped; 0 measures all folds of all.
         cache_megabytes: How much memory each worker may use for what candidates share.
     """
 
     categorical: Sequence[str] = ()
     groups: str | None = None
+    weights: str | None = None
     splits: SplitKind = "auto"
     folds: int = 5
     split_seed: int = 0
+    keep: Sequence[str] = ()
     prices: Mapping[str, float] | None = None
     at_most: Mapping[str, float] | None = None
     references: Sequence[str | Mapping[str, Any]] = ("rfe", "mutual-information", "boruta", "forward")
@@ -92,7 +97,7 @@ class SubsetOptions(TableOptions):
     def source(self) -> Source:
         """Where the table is read from, and what becomes of its columns."""
         wanted = Wanted(self.task, tuple(self.categorical), tuple(self.ignore))
-        return Source(self.data, self.target, self.groups, self.time, wanted)
+        return Source(self.data, self.target, self.groups, self.time, wanted, self.weights)
 
     @property
     def cut(self) -> Splits:

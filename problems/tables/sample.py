@@ -33,7 +33,7 @@ def feature_subset(objectives: Given = (), references: Given = REFERENCES, **opt
 
 def features(objectives: Given = (), references: Given = REFERENCES, **options: Any) -> Features:
     """Return a problem of four columns and six new features, whose costs are the columns and other `objectives`."""
-    small = {"budget": 30, "survivors": 6, "slots": 2, "others": 4}
+    small = {"mode": "select", "budget": 30, "survivors": 6, "slots": 2, "others": 4}
     costs = _costs(objectives)
     return Features(**{**QUICK, **small, "data": "iris", "costs": costs, "references": references, **options})
 

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emoprune.errors import ConfigError
+from emoprune.problems.tables.given_splits import GivenSplits, checked_splits
 from emoprune.problems.tables.table import Table, Task
 
 __all__ = ["Block", "Parts", "SplitKind", "Splits", "folds_of", "split"]
@@ -36,15 +37,20 @@ class Splits:
 
     `auto` keeps groups together if there are any, goes by time if there is one, and otherwise gives each part the same
     mixture of classes. With one fold the last quarter of the rows to search on is held out.
+
+    A splitter or pairs of rows give the folds of the rows to search on, as many as they have. The rows to select and to
+    test on are cut off before: the last ones where every fold learns on rows before those that it scores, and else as
+    `auto` does.
     """
 
-    kind: SplitKind = "auto"
+    kind: SplitKind | GivenSplits = "auto"
     select: float = 0.2
     test: float = 0.2
     folds: int = 5
     seed: int = 0
 
     def __post_init__(self) -> None:
+        checked_splits(self.kind, SplitKind)
         for name in ("select", "test"):
             if not 0 < getattr(self, name) < 1:
                 raise ConfigError(f"{name}: expected a share between 0 and 1, found {getattr(self, name)}")
@@ -82,7 +88,10 @@ def split(table: Table, splits: Splits) -> Parts:
     parts = _shares(table, np.arange(len(table)), numbers, kind, rng)
     search, select, test = (np.sort(part) for part in parts)
     _check(table, parts, "three parts")
-    folds = _folds(table, search, splits.folds, kind, rng=rng, name="fold")
+    if isinstance(splits.kind, GivenSplits):
+        folds = _given_folds(table, search, splits.kind, splits.seed)
+    else:
+        folds = _folds(table, search, splits.folds, kind, rng=rng, name="fold")
     return Parts(search, Block("search", search, select), Block("search", search, test), folds)
 
 
@@ -93,7 +102,9 @@ def folds_of(table: Table, rows: IntArray, splits: Splits, seed: int) -> tuple[B
 
 
 def _kind(table: Table, splits: Splits) -> SplitKind:
-    kind = splits.kind
+    kind: SplitKind = "auto" if isinstance(splits.kind, GivenSplits) else splits.kind
+    if isinstance(splits.kind, GivenSplits) and splits.kind.go_forward(table, splits.seed):
+        return "time"
     if kind == "grouped" and table.groups is None:
         raise ConfigError("splits: expected a `groups` column to split by groups, found none")
     if kind != "auto":
@@ -101,6 +112,16 @@ def _kind(table: Table, splits: Splits) -> SplitKind:
     if table.groups is not None:
         return "grouped"
     return "random" if table.task is Task.REGRESSION else "stratified"
+
+
+def _given_folds(table: Table, rows: IntArray, given: GivenSplits, seed: int) -> tuple[Block, ...]:
+    pairs = given.folds(table, rows, seed)
+    if not pairs or min(len(part) for pair in pairs for part in pair) < FEWEST:
+        raise ConfigError(
+            f"splits: {given.name} leave no rows to learn on or to score among the {len(rows)} rows to search on; give "
+            "others, or lower select and test"
+        )
+    return tuple(Block(f"fold {number}", train, scored) for number, (train, scored) in enumerate(pairs))
 
 
 def _folds(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
@@ -39,16 +39,30 @@ class Task(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class TableColumn:
-    """A column's name, kind and (unless it is numerical) its categories, sorted, all texts or all numbers."""
+    """A column's name, kind and (unless it is numerical) its categories, sorted, all texts or all numbers.
+
+    A part of a date also says of which column, and in which format that is written where texts are not ISO 8601.
+    """
 
     name: str
     kind: ColumnKind
     categories: tuple[str, ...] | tuple[float, ...] = ()
+    of: str = ""
+    part: str = ""
+    form: str = ""
+
+    @property
+    def source(self) -> str:
+        """The name under which a frame has what it is read from."""
+        return self.of or self.name
 
     def as_plain(self) -> dict[str, Any]:
         """Return the record that an exported plan holds."""
         plain: dict[str, Any] = {"name": self.name, "kind": self.kind.value}
-        return plain if self.kind is ColumnKind.NUMERICAL else {**plain, "categories": list(self.categories)}
+        if self.kind is not ColumnKind.NUMERICAL:
+            plain["categories"] = list(self.categories)
+        dated = {"of": self.of, "part": self.part, "format": self.form}
+        return plain | {name: value for name, value in dated.items() if value}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -63,6 +77,7 @@ class Table:
         classes: The target's classes, sorted; none for numbers.
         groups: Rows of equal groups (patients, users) stay together when the table is split; None if there are none.
         notes: Sentences on what was left out or converted.
+        weights: What each row counts, in training and in scores, shape (n,), with a mean of 1; None if all count alike.
     """
 
     columns: tuple[TableColumn, ...]
@@ -72,6 +87,7 @@ class Table:
     classes: tuple[str, ...] = ()
     groups: IntArray | None = None
     notes: tuple[str, ...] = ()
+    weights: FloatArray | None = None
 
     def __len__(self) -> int:
         return len(self.target)
@@ -99,7 +115,11 @@ class Table:
 
     def with_target(self, target: FloatArray) -> Table:
         """Return the same columns with another target, such as a permuted one."""
-        return Table(self.columns, self.values, target, self.task, self.classes, self.groups, self.notes)
+        return replace(self, target=target)
+
+    def weights_of(self, rows: IntArray) -> FloatArray | None:
+        """Return what some rows count; None if all count alike."""
+        return None if self.weights is None else self.weights[rows]
 
     def digest(self) -> str:
         """Return a digest of everything in it but the notes."""
@@ -112,5 +132,4 @@ class Table:
         for values in self.values:
             yield from (array for array in (values.numbers, values.codes) if array is not None)
         yield self.target
-        if self.groups is not None:
-            yield self.groups
+        yield from (array for array in (self.groups, self.weights) if array is not None)

@@ -8,19 +8,20 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from emoprune.contracts import Constraint, Objective, Row, Split
+from emoprune.contracts import Constraint, Failure, Objective, Row, Sense, Split
 from emoprune.errors import ConfigError
 from emoprune.plugins import nearest
 from emoprune.problems.tables.computing import Computed
 from emoprune.problems.tables.fitting import features_of, row_frame
-from emoprune.problems.tables.formulas.formula import Term
+from emoprune.problems.tables.formulas.formula import Column, Term
 from emoprune.problems.tables.learners.by_name import LearnerPlan, learner_plan
 from emoprune.problems.tables.learners.contract import Learner, Model
+from emoprune.problems.tables.learners.guessing import Guess
 from emoprune.problems.tables.measures import Measures
-from emoprune.problems.tables.metrics import metric_named
+from emoprune.problems.tables.metrics import check_parts, metric_named
 from emoprune.problems.tables.objectives.contract import Seen, Trained
 from emoprune.problems.tables.options import SubsetOptions
-from emoprune.problems.tables.racing import Baseline, Race, spread_of, stations
+from emoprune.problems.tables.racing import Baseline, Race, spread_of
 from emoprune.problems.tables.splits import Block, Parts, split
 from emoprune.problems.tables.table import Table
 
@@ -28,7 +29,8 @@ __all__ = ["Loaded", "TableTask"]
 
 FloatArray = NDArray[np.float64]
 
-COUNTED = ("columns", "sources", "price")  # what a run's baselines hold, whatever its costs are
+COUNTED = ("columns", "new-columns", "sources", "price")  # what a run's baseline holds, whatever its costs are
+FOLDS = "folds"  # what a run calls the number of folds that a subset was measured on
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -41,9 +43,10 @@ class Loaded:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Scored:
-    """A block, the model that learnt on it, and what that predicts for the rows to score."""
+    """A block, the inputs that count on it, the model that learnt on it, and what that predicts for the scored rows."""
 
     block: Block
+    entering: tuple[Term, ...]
     model: Model
     predictions: FloatArray
     loss: float
@@ -71,14 +74,18 @@ class TableTask:
             counted=COUNTED,
             shared={"prices": prices},
         )
-        self._stations, self._extra = stations(self.parts.folds)
+        check_parts(self.measures.metric, table, self.parts)
+        self._races = options.race > 0 and self.measures.all_counted
         self._race: Race | None = None
-        self._baselines: tuple[Baseline, ...] = ()
+        self._baseline: Baseline | None = None
+        self._never_raced: frozenset[tuple[Term, ...]] = frozenset()
+        self._admitted: Mapping[str, frozenset[Term]] = {}
 
     @property
     def constraints(self) -> tuple[Constraint, ...]:
-        """The bounds."""
-        return self.measures.constraints
+        """The bounds; and, where subsets race, that one was measured on all folds."""
+        complete = Constraint(FOLDS, len(self.parts.folds), "", Sense.AT_LEAST)
+        return (*self.measures.constraints, *((complete,) if self._races else ()))
 
     @property
     def objectives(self) -> tuple[Objective, ...]:
@@ -93,71 +100,96 @@ class TableTask:
         half = self.options.cache_megabytes / 2
         return Loaded(Computed(self.table, half), self.plan.made(self.table.task, threads, half))
 
-    def hold_against(self, baselines: Sequence[Baseline]) -> None:
-        """Let subsets race against references from now on, of which the first is all columns.
+    def admit(self, admitted: Mapping[str, frozenset[Term]]) -> None:
+        """Let new features count on a fold only where its own training rows, without the scored ones, find them.
+
+        Args:
+            admitted: By the key of a fold; on blocks that are never named all new features count.
+        """
+        self._admitted = {**self._admitted, **admitted}
+
+    def hold_against(self, baseline: Baseline, never_raced: Sequence[tuple[Term, ...]]) -> None:
+        """Let subsets race against all columns from now on, but those that are `never_raced`.
 
         Measured times cannot be foreseen, so with them nobody is stopped.
         """
-        self._baselines = tuple(baselines)
-        if self.options.race and self.measures.all_counted:
-            self._race = Race(self._baselines, self.measures.signs, self.options.race)
+        self._baseline = baseline
+        self._never_raced = frozenset(never_raced)
+        if self._races:
+            self._race = Race(baseline, self.measures.signs, self.options.race)
 
     @property
     def spread(self) -> float:
         """The standard deviation that the score of all columns has in the search, by resampling rows."""
-        spreads = self._baselines[0].spreads[self._extra :] if self._baselines else (0.0,)
-        return float(np.sqrt(np.square(spreads).sum())) / len(spreads)
+        return self._baseline.spread if self._baseline else 0.0
 
-    def baseline(self, loaded: Loaded, terms: Sequence[Term], seed: int) -> Baseline:
-        """Return what a reference costs and loses at every station."""
+    def baseline(self, loaded: Loaded, seed: int) -> Baseline:
+        """Return what all columns cost and lose on every fold."""
         losses, spreads = [], []
-        for block in self._stations:
-            scored = self._scored(loaded, block, terms, seed)
+        for block in self.parts.folds:
+            scored = self._scored(loaded, block, self.table.terms, seed)
             losses.append(scored.loss)
-            spreads.append(spread_of(self.measures.metric, self.table.target[block.scored], scored.predictions))
-        whole = float(np.mean(losses[self._extra :]))
-        return Baseline(self.measures.counted(self._seen(terms)), tuple(losses), tuple(spreads), whole)
+            target, weights = self.table.target[block.scored], self.table.weights_of(block.scored)
+            spreads.append(spread_of(self.measures.metric, target, scored.predictions, weights))
+        return Baseline(self.measures.counted(self._seen(self.table.terms)), tuple(losses), tuple(spreads))
+
+    def losses(self, loaded: Loaded, blocks: Sequence[Block], terms: Sequence[Term], seed: int) -> FloatArray:
+        """Return what a subset loses on blocks, shape (blocks,), in the metric made smaller."""
+        return np.array([self._scored(loaded, block, terms, seed).loss for block in blocks])
 
     def row(self, loaded: Loaded, terms: Sequence[Term], seed: int, split_name: Split) -> Row:
-        """Return objectives and bounded values of a subset."""
+        """Return objectives, bounded values and, where subsets race, the number of folds that a subset was measured on.
+
+        The metric is the mean over these folds. A subset that was stopped has fewer of them than the constraint wants,
+        so it is never ranked among those that were measured in full.
+        """
         seen = self._seen(terms)
         values = self.measures.counted(seen)
         if Split(split_name) is Split.SEARCH:
-            loss, scored = self._raced(loaded, terms, seed, values)
+            scored = self._raced(loaded, terms, seed, values)
         else:
             block = self.parts.select if Split(split_name) is Split.SELECT else self.parts.test
             scored = [self._scored(loaded, block, terms, seed)]
-            loss = scored[0].loss
+        loss = float(np.mean([each.loss for each in scored]))
         metric = self.measures.metric
         values[metric.name] = -loss if metric.maximised else loss
         if not self.measures.all_counted:
-            values |= self.measures.measured(replace(seen, after=self._trained(loaded, terms, scored)))
-        return self.measures.row(values, "for these columns")
+            values |= self.measures.measured(replace(seen, after=self._trained(loaded, scored)))
+        row = self.measures.row(values, "for these columns")
+        if isinstance(row, Failure) or not self._races:
+            return row
+        return [*row, len(scored) if Split(split_name) is Split.SEARCH else len(self.parts.folds)]
 
-    def _raced(
-        self, loaded: Loaded, terms: Sequence[Term], seed: int, costs: Mapping[str, float]
-    ) -> tuple[float, list[_Scored]]:
-        """Return the loss, and what it is the mean of unless the subset was stopped."""
+    def _raced(self, loaded: Loaded, terms: Sequence[Term], seed: int, costs: Mapping[str, float]) -> list[_Scored]:
+        """Return what a subset scores on all folds, or on the first ones if it was stopped."""
+        race = None if tuple(terms) in self._never_raced else self._race
         scored: list[_Scored] = []
-        for block in self._stations:
+        for block in self.parts.folds:
             scored.append(self._scored(loaded, block, terms, seed))
-            losses = [each.loss for each in scored]
-            stopped = self._race.verdict(losses, costs) if self._race and len(losses) < len(self._stations) else None
-            if stopped is not None:
-                return stopped, scored
-        return float(np.mean(losses[self._extra :])), scored[self._extra :]
+            if race is not None and race.lost([each.loss for each in scored], costs):
+                break
+        return scored
 
     def _scored(self, loaded: Loaded, block: Block, terms: Sequence[Term], seed: int) -> _Scored:
-        model = loaded.learner.fitted(loaded.computed, block, terms, seed)
-        predictions = model.predict(loaded.computed.matrix(terms, block, block.scored))
-        loss = self.measures.metric.loss(self.table.target[block.scored], predictions)
-        return _Scored(block, model, predictions, loss)
+        entering = self._entering(block, terms)
+        model: Model = Guess.of(self.table, block, len(entering))
+        if entering:
+            model = loaded.learner.fitted(loaded.computed, block, entering, seed)
+        predictions = model.predict(loaded.computed.matrix(entering, block, block.scored))
+        weights = self.table.weights_of(block.scored)
+        loss = self.measures.metric.loss(self.table.target[block.scored], predictions, weights)
+        return _Scored(block, entering, model, predictions, loss)
 
-    def _trained(self, loaded: Loaded, terms: Sequence[Term], scored: Sequence[_Scored]) -> Trained:
+    def _entering(self, block: Block, terms: Sequence[Term]) -> tuple[Term, ...]:
+        """Return the inputs without new features that the block's own training rows did not find."""
+        found = self._admitted.get(block.key)
+        return tuple(term for term in terms if found is None or isinstance(term, Column) or term in found)
+
+    def _trained(self, loaded: Loaded, scored: Sequence[_Scored]) -> Trained:
         last = scored[-1]
 
         def by_row() -> Callable[[int], FloatArray]:
-            features = features_of(loaded.computed, last.block, terms)
+            features = features_of(loaded.computed, last.block, last.entering)
             frame = row_frame(self.table, int(last.block.scored[0]))
             return lambda _: last.model.predict(features.transform(frame))
 

@@ -9,7 +9,7 @@ from sklearn.metrics import make_scorer
 
 from emoprune.problems.tables.reading.frames import plain_columns
 from emoprune.problems.tables.reading.making import Wanted, table_of
-from emoprune.problems.tables.standalone.features import plain
+from emoprune.problems.tables.standalone.columns import plain
 from emoprune.problems.tables.table import Table
 
 Frame = tuple[dict[str, Any], Any]

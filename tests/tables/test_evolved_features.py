@@ -29,7 +29,6 @@ from tables_for_tests import mixed, numbers
 
 from emoprune.errors import ConfigError
 from emoprune.problems.tables import EvolvedFeatures
-from emoprune.problems.tables.choosing import chosen
 from emoprune.problems.tables.formulas.formula import sources
 
 
@@ -128,14 +127,18 @@ def test_a_frame_comes_out_where_one_is_asked_for() -> None:
 def test_the_front_has_scores_on_all_three_parts_and_the_choice_is_of_it() -> None:
     columns, target = mixed()
     transformer = fitted(pd.DataFrame(columns), target)
-    assert {"obj.error", "select.error", "test.error", "obj.columns"} <= set(transformer.front_.columns)
-    assert transformer.front_.loc[transformer.front_["name"] == "unpruned", "obj.columns"].tolist() == [7.0]
+    scores = {f"{part}.log_loss" for part in ("obj", "select", "test")}
+    assert scores | {"obj.new-columns", "difference", "standard error"} <= set(transformer.front_.columns)
+    unpruned = transformer.front_[transformer.front_["name"] == "unpruned"]
+    assert unpruned[["obj.new-columns", "difference", "standard error"]].to_numpy().tolist() == [[0.0, 0.0, 0.0]]
 
 
 def test_a_number_of_columns_is_kept_to() -> None:
     columns, target = mixed()
     for most in (1, 3):
-        transformer = fitted(pd.DataFrame(columns), target, choose=most, references=("rfe", "mutual-information"))
+        transformer = fitted(
+            pd.DataFrame(columns), target, mode="select", choose=most, references=("rfe", "mutual-information")
+        )
         assert 1 <= len(transformer.formulas_) <= most
 
 
@@ -151,7 +154,7 @@ def test_a_regression_finds_the_quotient_it_is_made_of() -> None:
     rng = np.random.default_rng(0)
     frame = pd.DataFrame({f"x{number}": rng.lognormal(size=300) for number in range(5)})
     target = frame["x0"] / frame["x1"]
-    transformer = fitted(frame, target, choose="sparse", references=("forward-new",), budget=400, survivors=10)
+    transformer = fitted(frame, target, references=("forward-new",), budget=400, survivors=10)
     assert any(sources(term) == {"x0", "x1"} for term in transformer.formulas_)
 
 
@@ -200,7 +203,7 @@ def test_what_was_fitted_is_written_without_pickle_and_read_again(tmp_path: Path
 def test_a_frame_that_does_not_fit_is_refused(change: Any, complaint: str) -> None:
     columns, target = mixed()
     frame = pd.DataFrame(columns)
-    transformer = fitted(frame, target, choose="best", references=(), survivors=0, generations=1)
+    transformer = fitted(frame, target, survivors=0, slots=0, generations=1)
     with pytest.raises(ValueError, match=complaint):
         transformer.transform(change(frame))
 
@@ -243,40 +246,3 @@ def test_dates_are_numbers() -> None:
     frame["day"] = pd.date_range("2020-01-01", periods=len(frame))
     transformer = fitted(frame, target)
     assert transformer.transform(frame.iloc[:5]).shape[0] == 5
-
-
-def test_a_choice_is_made_where_held_out_rows_do_not_confirm_the_winner() -> None:
-    columns, target = mixed()
-    transformer = fitted(pd.DataFrame(columns), target)
-
-    class Metric:
-        name, maximised = "error", False
-
-    class Measures:
-        metric, signs = Metric, {"columns": 1.0}
-
-    class Task:
-        measures, spread = Measures, 0.02
-
-    class Problem:
-        task = Task
-
-    front = pd.DataFrame(
-        {
-            "candidate_id": [0, 1, 2],
-            "name": ["unpruned", "", ""],
-            "knee": [0, 0, 1],
-            "obj.error": [0.20, 0.10, 0.11],
-            "select.error": [0.15, 0.18, 0.16],
-            "obj.columns": [9.0, 4.0, 2.0],
-        }
-    )
-    assert transformer.front_ is not None
-    assert chosen(front, Problem(), "best") == 0  # type: ignore[arg-type]
-    assert chosen(front, Problem(), "sparse") == 2  # type: ignore[arg-type]
-    assert chosen(front, Problem(), "knee") == 2  # type: ignore[arg-type]
-    assert chosen(front, Problem(), 5) == 2  # type: ignore[arg-type]
-    front["select.error"] = [0.15, 0.14, 0.16]
-    assert chosen(front, Problem(), "best") == 1  # type: ignore[arg-type]
-    with pytest.raises(ConfigError, match="no candidate has at most 1 columns"):
-        chosen(front, Problem(), 1)  # type: ignore[arg-type]

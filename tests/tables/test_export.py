@@ -38,7 +38,11 @@ KEPT: tuple[Term, ...] = (
 @pytest.fixture(scope="module")
 def problem(tmp_path_factory: pytest.TempPathFactory) -> FeatureSubset:
     made = FeatureSubset(
-        data="tables_for_tests:mixed", formulas=[plain_of(term) for term in KEPT[1:]], references=[], folds=2
+        data="tables_for_tests:mixed",
+        metric="error",
+        formulas=[plain_of(term) for term in KEPT[1:]],
+        references=[],
+        folds=2,
     )
     made.prepare(tmp_path_factory.mktemp("problem"), 1)
     made.setup("cpu", 1)

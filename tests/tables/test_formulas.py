@@ -30,8 +30,10 @@ from emoprune.problems.tables.formulas.formula import (
 from emoprune.problems.tables.formulas.learning import learnt_by
 from emoprune.problems.tables.formulas.operators import OPERATORS, Takes
 from emoprune.problems.tables.splits import Block
+from emoprune.problems.tables.standalone.columns import plain
 from emoprune.problems.tables.standalone.features import OPERATORS as COMPUTED
-from emoprune.problems.tables.standalone.features import Values, coded, encoded, plain
+from emoprune.problems.tables.standalone.features import Values, encoded
+from emoprune.problems.tables.standalone.readings import coded
 
 NUMBERS = st.floats(-1e6, 1e6) | st.just(np.nan)
 COLUMN = arrays.arrays(np.float64, 30, elements=NUMBERS)

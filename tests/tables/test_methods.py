@@ -340,6 +340,7 @@ def test_evolved_features_takes_a_strangers_methods() -> None:
     rng = np.random.default_rng(0)
     inputs = rng.normal(size=(120, 4))
     transformer = EvolvedFeatures(
+        mode="select",
         costs=["columns", target(Letters)],
         references=[{"name": target(Alphabetic), "count": 1}],
         population=4,

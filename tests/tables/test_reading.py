@@ -15,7 +15,7 @@ from emoprune.problems.tables.reading.built_in import BUILT_IN
 from emoprune.problems.tables.reading.frames import plain_columns
 from emoprune.problems.tables.reading.making import Wanted, table_of
 from emoprune.problems.tables.reading.sources import Source, read_table
-from emoprune.problems.tables.standalone.features import plain
+from emoprune.problems.tables.standalone.columns import plain
 from emoprune.problems.tables.table import Table, Task
 
 CLASSES = np.array(["a", "b"] * 10, dtype=object)
@@ -85,11 +85,14 @@ def test_numbers_can_be_declared_categories() -> None:
     assert data.columns[0].categories == (0.0, 1.0, 2.0)
 
 
-def test_dates_become_days_since_1970() -> None:
+def test_a_date_is_read_as_days_since_1970_and_as_the_parts_that_differ() -> None:
     days = pd.date_range("1970-01-02", periods=20)
     for column in (days.to_series(), days.tz_localize("UTC").to_series(), pl.Series(days.to_list())):
-        columns = plain_columns({"day": column, "x": np.arange(20.0)})
-        assert columns["day"][:2].tolist() == [1.0, 2.0]
+        data = table_of(plain_columns({"when": column, "x": np.arange(20.0)}), CLASSES, Wanted())
+        own = ("when", "weekday of when", "sine of season of when", "cosine of season of when", "x")
+        assert data.names == own
+        assert data.by_name()["when"].numbers[:2].tolist() == [1.0, 2.0]  # type: ignore[index]  # it has numbers
+        assert data.by_name()["weekday of when"].numbers[:3].tolist() == [4.0, 5.0, 6.0]  # type: ignore[index]  # the same
 
 
 @pytest.mark.parametrize(
@@ -204,7 +207,7 @@ def test_a_function_s_frame_and_target_are_read_and_rows_go_by_time() -> None:
 def test_a_target_for_each_row_is_asked_for() -> None:
     with pytest.raises(ConfigError, match="expected columns of equal length"):
         plain_columns({"a": np.arange(3), "b": np.arange(4)})
-    with pytest.raises(ConfigError, match="expected a pandas or polars frame"):
+    with pytest.raises(ConfigError, match="expected a frame of pandas, polars or Arrow"):
         plain_columns(3)
 
 

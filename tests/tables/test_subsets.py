@@ -41,6 +41,7 @@ class TestFeatureSubset(ProblemConformance):
             data="tables_for_tests:mixed",
             formulas=[plain_of(RATIO), plain_of(BY_CITY)],
             folds=3,
+            metric="error",
             at_most={"error": 0.4},
             costs=["columns", "price"],
             prices={"size": 3.0},
@@ -68,30 +69,29 @@ def prepared(problem: Any, folder: Path) -> Any:
 
 
 def test_all_references_are_there_the_whole_table_first(tmp_path: Path) -> None:
-    problem = prepared(small_features(references=FeaturesOptions(data="").references), tmp_path)
+    problem = prepared(small_features(mode="select", references=FeaturesOptions(data="").references), tmp_path)
     names = [reference.name for reference in problem.references()]
     assert names[0] == "unpruned"
     families = {name.rstrip("0123456789").rstrip("-") for name in names}
-    assert families >= {"openfe", "rfe", "boruta", "forward", "forward-new"}
+    assert families >= {"openfe", "stable", "rfe", "boruta", "forward", "forward-new"}
     kept = {reference.name: problem.kept(reference.genome) for reference in problem.references()}
     assert kept["unpruned"] == problem.task.table.terms
     openfe = next(terms for name, terms in kept.items() if name.startswith("openfe"))
     assert set(openfe) > set(problem.task.table.terms)
 
 
-@pytest.mark.parametrize("slots", [0, 2])
-def test_of_the_plain_answer_as_much_is_a_reference_as_one_genome_can_keep(tmp_path: Path, slots: int) -> None:
-    problem = Features(data="iris", budget=30, survivors=6, others=20, slots=slots, folds=2, references=["openfe"])
+def test_of_the_plain_answer_as_much_is_a_reference_as_there_are_bits(tmp_path: Path) -> None:
+    problem = Features(data="iris", budget=30, survivors=2, others=20, folds=2, references=["openfe"])
     problem.prepare(tmp_path, 3)
-    terms = set(problem.kept(problem.references()[1].genome))
-    assert terms > set(problem.task.table.terms)
-    assert len(terms - set(problem._known.bits)) == slots
+    columns, terms = problem.task.table.terms, problem.kept(problem.references()[1].genome)
+    assert terms[: len(columns)] == columns
+    assert set(terms[len(columns) :]) == set(problem._known.bits)
 
 
 def test_what_was_prepared_is_found_again_and_not_made_again(tmp_path: Path) -> None:
     first = prepared(small_features(), tmp_path)
     files = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
-    assert set(files) == {"new-features.json", "references.json", "yardsticks.json"}
+    assert set(files) == {"learner.json", "new-features.json", "references.json", "yardsticks.json"}
     second = small_features()
     second.prepare(tmp_path, 2)  # another seed would find others
     assert second.space.names == first.space.names
@@ -106,9 +106,7 @@ def test_a_damaged_file_in_the_run_is_named(tmp_path: Path, content: str) -> Non
 
 
 def test_a_folder_that_is_gone_is_named(tmp_path: Path) -> None:
-    with pytest.raises(
-        StorageError, match=r"cannot write .*gone/new-features.json: the folder is gone, .*; put it back"
-    ):
+    with pytest.raises(StorageError, match=r"cannot write .*gone/learner.json: the folder is gone, .*; put it back"):
         small_features().prepare(tmp_path / "gone", 1)
 
 

@@ -22,12 +22,10 @@ from emoprune.problems.tables.learners.lightgbm import BoostedTrees, TreeOptions
 from emoprune.problems.tables.measures import Measures
 from emoprune.problems.tables.metrics import metric_named
 from emoprune.problems.tables.objectives.contract import Seen
-from emoprune.problems.tables.racing import Baseline, Race, spread_of, stations
 from emoprune.problems.tables.splits import Block, Splits, split
 from emoprune.problems.tables.subsets.features import FeaturesOptions
-from emoprune.problems.tables.table import Table, Task
+from emoprune.problems.tables.table import Task
 from emoprune.problems.tables.task import TableTask
-from emoprune.records import Split
 
 
 @settings(deadline=None)
@@ -116,10 +114,10 @@ def test_a_bound_on_a_metric_of_which_more_is_better_is_one_from_below() -> None
     ("costs", "given", "complaint"),
     [
         (("columns", "columns"), {}, "costs: expected each once, found 'columns' again"),
-        (("error",), {}, "costs: expected each once, found 'error' again"),
+        (("log_loss",), {}, "costs: expected each once, found 'log_loss' again"),
         (("colums",), {}, "costs: no objective is called 'colums'.*'columns'"),
         (("changes",), {}, "costs: 'changes' serves tabular-stream, not features"),
-        ((), {"at_most": {"bites": 3}}, "at_most: no objective is called 'bites'.*the metric is called 'error'"),
+        ((), {"at_most": {"bites": 3}}, "at_most: no objective is called 'bites'.*the metric is called 'log_loss'"),
         ((), {"at_most": {"bytes": 3}}, "at_most: 'bytes' serves channels, .*, not features"),
         (("price",), {"shared": {"prices": {"a": -1.0}}}, "prices: expected numbers from 0 on"),
     ],
@@ -248,57 +246,6 @@ def test_a_classifier_without_probabilities_is_refused() -> None:
     learner = learner_plan("sklearn.linear_model:RidgeClassifier", data.task).made(data.task, 1)
     with pytest.raises(ConfigError, match="RidgeClassifier has no predict_proba"):
         learner.fitted(Computed(data), split(data, Splits()).test, data.terms, 0)
-
-
-BASELINE = Baseline({"columns": 3.0}, (0.2, 0.2, 0.2), (0.02, 0.02, 0.02), 0.2)
-
-
-def test_a_race_stops_what_a_reference_of_no_higher_cost_clearly_beats() -> None:
-    race = Race((BASELINE,), {"columns": 1.0}, 2.0)
-    assert race.verdict([0.3], {"columns": 5.0}) == pytest.approx(0.3)
-    assert race.verdict([0.23], {"columns": 5.0}) is None  # within the spread
-    assert race.verdict([0.3], {"columns": 2.0}) is None  # smaller than any reference
-    assert race.verdict([0.23, 0.24, 0.24], {"columns": 5.0}) == pytest.approx(0.2 + 0.11 / 3)
-
-
-@settings(deadline=None, max_examples=25)
-@given(st.lists(st.floats(0, 1), min_size=1, max_size=3), st.integers(1, 6))
-def test_what_stops_is_dominated_by_the_reference_that_stopped_it(losses: list[float], columns: int) -> None:
-    verdict = Race((BASELINE,), {"columns": 1.0}, 2.0).verdict(losses, {"columns": float(columns)})
-    assert verdict is None or (verdict > BASELINE.whole and columns >= 3)
-
-
-def test_many_rows_race_on_a_quarter_of_them_first() -> None:
-    data = table(numbers(9000))
-    blocks, extra = stations(split(data, Splits()).folds)
-    assert (len(blocks), extra) == (6, 1)
-    assert len(blocks[0].train) == len(blocks[1].train) // 4
-    assert set(blocks[0].train) <= set(blocks[1].train)
-
-
-def test_the_spread_of_a_score_shrinks_with_its_rows() -> None:
-    metric, rng = metric_named("error", Task.BINARY), np.random.default_rng(0)
-    spreads = []
-    for rows in (50, 5000):
-        target = rng.integers(0, 2, rows).astype(float)
-        predictions = np.column_stack([1 - target, target])
-        predictions[: rows // 5] = predictions[: rows // 5, ::-1]
-        spreads.append(spread_of(metric, target, predictions))
-    assert spreads[0] == pytest.approx((0.2 * 0.8 / 50) ** 0.5, rel=0.4)
-    assert spreads[1] == pytest.approx((0.2 * 0.8 / 5000) ** 0.5, rel=0.4)
-
-
-def test_races_change_no_row_of_the_front() -> None:
-    data: Table = table(mixed(300))
-    rows = []
-    for margin in (0.0, 2.0):
-        task = TableTask(data, FeaturesOptions(data="mixed", race=margin))
-        loaded = task.load(1)
-        task.hold_against([task.baseline(loaded, data.terms, 0)])
-        subsets = [data.terms, data.terms[:2], data.terms[3:], data.terms[5:]]
-        rows.append([task.row(loaded, terms, 0, Split.SEARCH) for terms in subsets])
-    assert rows[0][0] == rows[1][0]
-    assert rows[0][1] == rows[1][1]
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from emoprune.problems.tables.formulas.formula import Term
 from emoprune.problems.tables.splits import Block
 from emoprune.problems.tables.table import Table, Task
 
-__all__ = ["Learner", "Model", "balanced_weights"]
+__all__ = ["Learner", "Model", "balanced_weights", "training_weights"]
 
 FloatArray = NDArray[np.float64]
 
@@ -46,7 +46,16 @@ class Learner(Protocol):
 
 def balanced_weights(table: Table, block: Block) -> FloatArray:
     """Return a weight per training row that gives every class the same sum; the mean is 1."""
-    classes = table.target[block.train].astype(np.int64)
-    counts = np.bincount(classes, minlength=len(table.classes))
-    present = int((counts > 0).sum())
-    return np.asarray(len(classes) / (present * counts[classes])) if table.task is not Task.REGRESSION else np.ones(0)
+    if table.task is Task.REGRESSION:
+        return np.ones(0)
+    classes, weights = table.target[block.train].astype(np.int64), table.weights_of(block.train)
+    own = np.ones(len(classes)) if weights is None else weights
+    sums = np.bincount(classes, own, minlength=len(table.classes))
+    present = int((sums > 0).sum())
+    return np.asarray(len(classes) * own / (present * np.where(sums > 0, sums, 1.0)[classes]))
+
+
+def training_weights(table: Table, block: Block, *, balanced: bool) -> FloatArray | None:
+    """Return a weight per training row, those of the table or those that balance its classes; None for all alike."""
+    found = balanced_weights(table, block) if balanced else np.ones(0)
+    return found if len(found) else table.weights_of(block.train)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from emoprune.errors import ConfigError
 from emoprune.problems.tables.computing import Computed
 from emoprune.problems.tables.formulas.formula import Term
-from emoprune.problems.tables.learners.contract import balanced_weights
+from emoprune.problems.tables.learners.contract import training_weights
 from emoprune.problems.tables.splits import Block
 from emoprune.problems.tables.table import Task
 
@@ -105,12 +105,17 @@ class EstimatorLearner:
         return EstimatorModel(estimator, prepared, classes)
 
     def _weights(self, estimator: Any, computed: Computed, block: Block) -> dict[str, FloatArray]:
-        weights = balanced_weights(computed.table, block) if self._balanced else np.ones(0)
-        if not len(weights):
+        weights = training_weights(computed.table, block, balanced=self._balanced)
+        if weights is None:
             return {}
-        if "sample_weight" not in inspect.signature(estimator.fit).parameters:
-            raise ConfigError(f"learner: {type(estimator).__name__} takes no sample_weight; leave `balanced` out")
-        return {"sample_weight": weights}
+        last, step = estimator, ""
+        while hasattr(last, "steps"):  # a pipeline: its last step learns
+            step, last = f"{step}{last.steps[-1][0]}__", last.steps[-1][1]
+        if "sample_weight" not in inspect.signature(last.fit).parameters:
+            raise ConfigError(
+                f"learner: {type(last).__name__} takes no sample_weight; leave `balanced` and sample weights out"
+            )
+        return {f"{step}sample_weight": weights}
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from emoprune.errors import ConfigError
 from emoprune.problems.tables.computing import MEGABYTE, Computed, Kept, is_category
 from emoprune.problems.tables.formulas.formula import Term
-from emoprune.problems.tables.learners.contract import balanced_weights
+from emoprune.problems.tables.learners.contract import training_weights
 from emoprune.problems.tables.splits import Block
 from emoprune.problems.tables.table import Table, Task
 
@@ -138,8 +138,8 @@ class BoostedTrees:
         """Return trees trained on the block's training rows with these features."""
         rows = len(block.train)
         given = parameters(self.options, computed.table, rows, self.threads, seed)
-        balanced = balanced_weights(computed.table, block) if self.options.balanced else np.ones(0)
-        target, weights = computed.table.target[block.train], balanced if len(balanced) else None
+        weights = training_weights(computed.table, block, balanced=self.options.balanced)
+        target = computed.table.target[block.train]
         if len(terms) > WIDE:
             whole = binned_table(computed, terms, block, given)
             whole.set_label(target)

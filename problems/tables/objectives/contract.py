@@ -65,8 +65,9 @@ class Seen:
 
     @cached_property
     def sources(self) -> frozenset[str]:
-        """The names of the table's columns that the inputs are computed from."""
-        return frozenset().union(*(sources(term) for term in self.terms))
+        """The names of the table's columns that the inputs are computed from; of parts of a date the date's."""
+        known = {column.name: column.source for column in self.table.columns}
+        return frozenset(known.get(name, name) for term in self.terms for name in sources(term))
 
     @property
     def trained(self) -> Trained:

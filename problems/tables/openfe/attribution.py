@@ -55,8 +55,8 @@ def attributed(
         return _permuted(computed, own, terms, trees, seed)[-len(formulas) :]
     rows = block.train
     given = parameters(trees, computed.table, len(rows), 1, seed) | {"boost_from_average": False}
-    target = computed.table.target[rows]
-    whole = joined((binned_column(computed, term, block, given) for term in terms), target)
+    target, weights = computed.table.target[rows], computed.table.weights_of(rows)
+    whole = joined((binned_column(computed, term, block, given) for term in terms), target, weights)
     whole.set_init_score(margins.raw.ravel(order="F"))
     booster = grown(lightgbm.Booster(given, whole), trees.of_rows(len(rows))[0])
     return np.asarray(booster.feature_importance("gain"), dtype=np.float64)[-len(formulas) :]
@@ -69,10 +69,11 @@ def _permuted(computed: Computed, block: Block, terms: Sequence[Term], trees: Tr
     metric, rng = Metric(name, table.task, f"neg_{name}"), np.random.default_rng(seed)
     model = BoostedTrees(trees).fitted(computed, block, terms, seed)
     inputs, target = computed.matrix(terms, block, block.scored), table.target[block.scored]
-    before = metric(target, model.predict(inputs))
+    weights = table.weights_of(block.scored)
+    before = metric(target, model.predict(inputs), weights)
     found = np.zeros(len(terms))
     for place in np.flatnonzero(model.importances > 0):
         shuffled = inputs.copy()
         shuffled[:, place] = rng.permutation(inputs[:, place])
-        found[place] = metric(target, model.predict(shuffled)) - before
+        found[place] = metric(target, model.predict(shuffled), weights) - before
     return found

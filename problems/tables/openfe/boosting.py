@@ -34,15 +34,20 @@ class Margins:
 
     @classmethod
     def at(cls, raw: FloatArray, table: Table, rows: IntArray) -> Margins:
-        """Return the derivatives of the loss of `rows` at raw scores, shape (rows, outputs)."""
+        """Return the derivatives of the weighted loss of `rows` at raw scores, shape (rows, outputs)."""
         target = table.target[rows]
         if table.task is Task.REGRESSION:
-            return cls(raw, raw - target[:, np.newaxis], np.ones_like(raw))
-        if table.task is Task.BINARY:
+            gradients, curvatures = raw - target[:, np.newaxis], np.ones_like(raw)
+        elif table.task is Task.BINARY:
             sure = 0.5 * (1 + np.tanh(raw / 2))
-            return cls(raw, sure - target[:, np.newaxis], sure * (1 - sure))
-        sure = _softmax(raw)
-        return cls(raw, sure - np.eye(raw.shape[1])[target.astype(np.int64)], sure * (1 - sure))
+            gradients, curvatures = sure - target[:, np.newaxis], sure * (1 - sure)
+        else:
+            sure = _softmax(raw)
+            gradients, curvatures = sure - np.eye(raw.shape[1])[target.astype(np.int64)], sure * (1 - sure)
+        weights = table.weights_of(rows)
+        if weights is None:
+            return cls(raw, gradients, curvatures)
+        return cls(raw, gradients * weights[:, np.newaxis], curvatures * weights[:, np.newaxis])
 
 
 def out_of_fold(computed: Computed, rows: IntArray, folds: IntArray, options: TreeOptions, seed: int) -> Margins:
@@ -56,6 +61,7 @@ def out_of_fold(computed: Computed, rows: IntArray, folds: IntArray, options: Tr
     given = parameters(options, table, len(rows), 1, seed)
     whole = binned_table(computed, table.terms, block, given)
     whole.set_label(table.target[rows])
+    whole.set_weight(table.weights_of(rows))
     raw = np.zeros((len(rows), max(1, len(table.classes) if table.task is Task.MULTICLASS else 1)))
     for fold in np.unique(folds):
         others, own = np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)
@@ -68,11 +74,12 @@ def out_of_fold(computed: Computed, rows: IntArray, folds: IntArray, options: Tr
 
 def constant(table: Table, rows: IntArray) -> Margins:
     """Return margins of rows that know nothing but the mean of the target, or the frequencies of its classes."""
-    target = table.target[rows]
+    target, weights = table.target[rows], table.weights_of(rows)
     if table.task is Task.REGRESSION:
-        level = np.array([target.mean()])
+        level = np.array([np.average(target, weights=weights)])
     else:
-        shares = (np.bincount(target.astype(np.int64), minlength=len(table.classes)) + 0.5) / (len(rows) + 1)
+        counts = np.bincount(target.astype(np.int64), weights, minlength=len(table.classes))
+        shares = (counts + 0.5) / (counts.sum() + 1)
         level = np.log(shares) if table.task is Task.MULTICLASS else np.log(shares[1:] / shares[0])
     return Margins.at(np.tile(level, (len(rows), 1)), table, rows)
 
@@ -87,10 +94,12 @@ def _calibrated(raw: FloatArray, table: Table, rows: IntArray) -> FloatArray:
 def _loss(raw: FloatArray, table: Table, rows: IntArray) -> float:
     target = table.target[rows]
     if table.task is Task.REGRESSION:
-        return float(np.mean((raw[:, 0] - target) ** 2))
-    if table.task is Task.BINARY:
-        return float(np.mean(np.logaddexp(0, np.where(target == 1, -raw[:, 0], raw[:, 0]))))
-    return float(-np.mean(np.log(_softmax(raw)[np.arange(len(raw)), target.astype(np.int64)])))
+        losses = (raw[:, 0] - target) ** 2
+    elif table.task is Task.BINARY:
+        losses = np.logaddexp(0, np.where(target == 1, -raw[:, 0], raw[:, 0]))
+    else:
+        losses = -np.log(_softmax(raw)[np.arange(len(raw)), target.astype(np.int64)])
+    return float(np.average(losses, weights=table.weights_of(rows)))
 
 
 def _softmax(raw: FloatArray) -> FloatArray:

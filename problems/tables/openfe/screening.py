@@ -152,6 +152,7 @@ class SingleTrees:
                 lightgbm.Dataset(
                     values.taken(rows).as_input()[:, np.newaxis],
                     target[rows],
+                    weight=self._computed.table.weights_of(rows),
                     init_score=self._margins.raw[places].ravel(order="F"),
                     reference=data[0] if data else None,
                     params=given,

@@ -16,7 +16,7 @@ SUFFIXES = (".csv", ".tsv", ".parquet")
 
 
 def frame_from(path: Path) -> polars.DataFrame:
-    """Read a file with a header; in text files empty cells are missing, and dates are dates.
+    """Read a file with a header; in text files empty cells are missing, and dates are texts still.
 
     Raises:
         ConfigError: The file cannot be read, is of another kind, or names a column twice.
@@ -28,7 +28,7 @@ def frame_from(path: Path) -> polars.DataFrame:
             return polars.read_parquet(path)
         separator = "\t" if path.suffix == ".tsv" else ","
         _check_header(path, separator)
-        return polars.read_csv(path, separator=separator, infer_schema_length=None, try_parse_dates=True)
+        return polars.read_csv(path, separator=separator, infer_schema_length=None)
     except (OSError, UnicodeDecodeError, polars.exceptions.PolarsError) as error:
         raise ConfigError(f"data: {path.name} cannot be read: {error}") from error
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import logging
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -13,23 +14,28 @@ from emoprune.plugins import find, is_import_target, nearest
 from emoprune.problems.storage.located import located
 from emoprune.problems.tables.reading.built_in import BUILT_IN
 from emoprune.problems.tables.reading.files import frame_from
-from emoprune.problems.tables.reading.frames import PlainColumns, plain_columns
+from emoprune.problems.tables.reading.frames import PlainColumns, declared_categories, plain_columns
 from emoprune.problems.tables.reading.making import Wanted, table_of
-from emoprune.problems.tables.standalone.features import plain
+from emoprune.problems.tables.reading.texts import meaning_of
+from emoprune.problems.tables.standalone.columns import plain
+from emoprune.problems.tables.standalone.readings import numbers
 from emoprune.problems.tables.table import Table
 
-__all__ = ["Source", "read_table"]
+__all__ = ["Source", "read_table", "say"]
+
+_log = logging.getLogger("emoprune")
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Where a table comes from, and which of its columns are the target, the groups and the time."""
+    """Where a table comes from, and which of its columns are the target, the groups, the time and the weights."""
 
     data: str
     target: str | None = None
     groups: str | None = None
     time: str | None = None
     wanted: Wanted = field(default_factory=Wanted)
+    weights: str | None = None
 
 
 def read_table(source: Source) -> Table:
@@ -38,37 +44,50 @@ def read_table(source: Source) -> Table:
     Raises:
         ConfigError: There is no such data or column, or it cannot be used.
     """
-    columns, target = _columns_and_target(source)
-    for option, name in (("groups", source.groups), ("time", source.time)):
+    columns, target, declared = _columns_and_target(source)
+    for option, name in (("groups", source.groups), ("time", source.time), ("weights", source.weights)):
         if name is not None and name not in columns:
             raise ConfigError(f"{option}: there is no column {name!r}{nearest(name, list(columns))}")
-    groups = None if source.groups is None else columns.pop(source.groups)
     if source.time is not None:
-        columns, target, groups = _by_time(source.time, columns, target, groups)
-    return table_of(columns, target, source.wanted, groups=groups)
+        order = _by_time(source.time, columns[source.time])
+        columns, target = {name: column[order] for name, column in columns.items()}, target[order]
+    groups = None if source.groups is None else columns.pop(source.groups)
+    weights = None if source.weights is None else _weights(source.weights, columns.pop(source.weights))
+    named = [*source.wanted.categorical, *(name for name in declared if name in columns)]
+    wanted = replace(source.wanted, categorical=tuple(named))
+    return table_of(columns, target, wanted, groups=groups, weights=weights)
 
 
-def _by_time(
-    time: str, columns: PlainColumns, target: NDArray[Any], groups: NDArray[Any] | None
-) -> tuple[PlainColumns, NDArray[Any], NDArray[Any] | None]:
-    moments = columns[time]
-    if moments.dtype.kind != "f" or np.isnan(moments).any():
-        raise ConfigError(f"time: expected a number or a date in every row of {time!r}, found texts or missing values")
-    order = np.argsort(moments, kind="stable")
-    return (
-        {name: column[order] for name, column in columns.items()},
-        target[order],
-        None if groups is None else groups[order],
-    )
+def _weights(name: str, column: NDArray[Any]) -> NDArray[np.float64]:
+    try:
+        return numbers(column)
+    except ValueError as error:
+        raise ConfigError(f"weights: expected a number in every row of {name!r}, {error}") from error
 
 
-def _columns_and_target(source: Source) -> tuple[PlainColumns, NDArray[Any]]:
+def say(table: Table) -> None:
+    """Warn of what was left out of a table or converted."""
+    for note in table.notes:
+        _log.warning("data: %s", note)
+
+
+def _by_time(name: str, column: NDArray[Any]) -> NDArray[np.int64]:
+    """Return the places of rows in the order of time."""
+    read = meaning_of(column, category=False).array
+    moments = np.array([np.nan]) if read.dtype.kind == "O" else numbers(read)
+    if np.isnan(moments).any():
+        raise ConfigError(f"time: expected a number or a date in every row of {name!r}, found texts or missing values")
+    return np.argsort(moments, kind="stable")
+
+
+def _columns_and_target(source: Source) -> tuple[PlainColumns, NDArray[Any], tuple[str, ...]]:
+    """Return plain columns, the target, and which columns are declared categories."""
     given = _read(source.data)
     if isinstance(given, tuple) and len(given) == 2:
         columns, target = plain_columns(given[0]), plain(given[1])
         if any(len(column) != len(target) for column in columns.values()):
             raise ConfigError(f"data: {source.data!r}: expected a target for each row, found {len(target)} of them")
-        return columns, target
+        return columns, target, declared_categories(given[0])
     columns = plain_columns(given)
     if source.target is None:
         raise ConfigError(f"target: expected the name of a column of {source.data!r}, one of {_listed(columns)}")
@@ -78,7 +97,7 @@ def _columns_and_target(source: Source) -> tuple[PlainColumns, NDArray[Any]]:
             f"expected one of {_listed(columns)}"
         )
     target = columns.pop(source.target)
-    return columns, target
+    return columns, target, declared_categories(given)
 
 
 def _listed(columns: PlainColumns) -> str:

@@ -19,9 +19,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from emoprune.problems.tables.standalone.columns import plain
+from emoprune.problems.tables.standalone.readings import coded, moments, numbers, part
+
 HERE = Path(__file__).parent
 FORMAT = "emoprune.features/1"
-DAY = np.timedelta64(1, "D")
 
 FloatArray = NDArray[np.float64]
 CodeArray = NDArray[np.int64]
@@ -52,91 +54,32 @@ class Values:
         return Values(numbers, None if self.codes is None else self.codes[rows], self.levels)
 
 
-def plain(column: Any) -> NDArray[Any]:
-    """Return a column as float64 with NaN for missing, dates as days since 1970; or as objects, texts and None."""
-    array = _to_numpy(column) if hasattr(column, "to_numpy") else np.asarray(column)
-    if array.dtype.kind in "biuf":
-        return array.astype(np.float64)
-    if array.dtype.kind in "mM":
-        days = (array if array.dtype.kind == "m" else array - np.datetime64(0, "D")) / DAY
-        return np.where(np.isnat(array), np.nan, days).astype(np.float64)
-    return _plain_objects(array)
-
-
-def _to_numpy(column: Any) -> NDArray[Any]:
-    dtype = str(getattr(column, "dtype", ""))
-    if dtype.startswith(("Int", "UInt", "Float", "boolean", "Boolean")) and hasattr(column, "isna"):
-        return np.asarray(column.to_numpy(dtype=np.float64, na_value=np.nan))
-    if dtype.startswith("datetime64[") and "," in dtype:  # pandas with a time zone
-        return np.asarray(column.dt.tz_convert(None).to_numpy())
-    return np.asarray(column.to_numpy())
-
-
-def _plain_objects(array: NDArray[Any]) -> NDArray[Any]:
-    """Return floats where every object is a number or missing, and otherwise texts with None for missing."""
-    if array.dtype.kind in "US":
-        return array.astype(object)
-    missing = np.fromiter((_is_missing(value) for value in array), bool, len(array))
-    present = array[~missing]
-    if all(isinstance(value, int | float | np.number | np.bool_) for value in present):
-        numbers = np.full(len(array), np.nan)
-        numbers[~missing] = present.astype(np.float64)
-        return numbers
-    texts = np.full(len(array), None, dtype=object)
-    texts[~missing] = [str(value) for value in present]
-    return texts
-
-
-def _is_missing(value: object) -> bool:
-    return value is None or value != value or str(value) in ("NaT", "<NA>")  # noqa: PLR0124  # NaN is not itself
-
-
-def coded(array: NDArray[Any], categories: Sequence[str] | Sequence[float]) -> CodeArray:
-    """Return the codes of a plain column's values among `categories`, which are sorted and all texts or all numbers."""
-    count = len(categories)
-    of_numbers = count > 0 and not isinstance(categories[0], str)
-    if array.dtype.kind == "f" and not of_numbers:
-        array = np.array([None if np.isnan(value) else f"{value:.15g}" for value in array], dtype=object)
-    if of_numbers and array.dtype.kind != "f":
-        array = np.array([_as_number(value) for value in array])
-    missing = np.isnan(array) if of_numbers else np.fromiter((value is None for value in array), bool, len(array))
-    codes = np.full(len(array), count, dtype=np.int64)
-    present = array[~missing] if of_numbers else array[~missing].astype(str)
-    known = np.asarray(categories, dtype=np.float64 if of_numbers else str)
-    place = np.searchsorted(known, present)
-    inside = np.minimum(place, max(count - 1, 0))
-    found = known[inside] == present if count else np.zeros(len(present), bool)
-    codes[~missing] = np.where(found, inside, count + 1)
-    return codes
-
-
-def _as_number(value: object) -> float:
-    try:
-        return float("nan" if value is None else str(value))
-    except ValueError:
-        return np.inf  # a text among numbers is a category that was never seen
-
-
 def encoded(column: Mapping[str, Any], array: NDArray[Any]) -> Values:
     """Return a plain column as its record in features.json says.
 
     Raises:
-        ValueError: A numerical column holds texts or infinite values.
+        ValueError: A numerical column holds texts or infinite values, or a date is none.
     """
-    kind, categories = column["kind"], column.get("categories", ())
+    kind, categories, name = column["kind"], column.get("categories", ()), column["name"]
     if kind == "categorical":
         return Values(None, coded(array, categories), len(categories))
-    if array.dtype.kind != "f":
-        raise ValueError(f"column {column['name']!r}: expected numbers, found texts such as {_example(array)!r}")
+    of_dates = "part" in column
+    try:
+        array = part(moments(array, column.get("format", "")), column["part"]) if of_dates else numbers(array)
+    except ValueError as error:
+        raise ValueError(
+            f"column {source_of(column)!r}: expected {'dates' if of_dates else 'numbers'}, {error}"
+        ) from error
     if np.isinf(array).any():
-        raise ValueError(f"column {column['name']!r}: expected finite or missing values, found infinite ones")
+        raise ValueError(f"column {name!r}: expected finite or missing values, found infinite ones")
     if kind == "ordinal":
         return Values(array, coded(array, categories), len(categories))
     return Values(array)
 
 
-def _example(array: NDArray[Any]) -> object:
-    return next((value for value in array if value is not None), None)
+def source_of(column: Mapping[str, Any]) -> str:
+    """Return the name that a frame has the column of a record under: of a part of a date, the date's."""
+    return str(column.get("of", column["name"]))
 
 
 def _numbers(function: Callable[..., FloatArray]) -> Callable[[Sequence[Values], Learnt], Values]:
@@ -250,17 +193,22 @@ class Features:
             KeyError: A column is missing.
             ValueError: A numerical column holds texts or infinite values.
         """
-        computed: dict[int, Values] = {}
-        columns = [self._value(feature["node"], frame, computed).as_input() for feature in self.plan["features"]]
-        return np.column_stack(columns)
+        values = self.values(frame)
+        return np.column_stack([each.as_input() for each in values]) if values else np.zeros((0, 0))
 
-    def _value(self, number: int, frame: Any, computed: dict[int, Values]) -> Values:
+    def values(self, frame: Any) -> list[Values]:
+        """Return each feature of a frame's rows, as numbers, codes or both; raises as `transform` does."""
+        computed: dict[int, Values] = {}
+        read: dict[str, NDArray[Any]] = {}
+        return [self._value(feature["node"], frame, computed, read) for feature in self.plan["features"]]
+
+    def _value(self, number: int, frame: Any, computed: dict[int, Values], read: dict[str, NDArray[Any]]) -> Values:
         if number not in computed:
             node = self.plan["nodes"][number]
             if "column" in node:
-                computed[number] = encoded(node["column"], plain(_column(frame, node["column"]["name"])))
+                computed[number] = encoded(node["column"], _column(frame, source_of(node["column"]), read))
             else:
-                inputs = [self._value(each, frame, computed) for each in node["inputs"]]
+                inputs = [self._value(each, frame, computed, read) for each in node["inputs"]]
                 computed[number] = OPERATORS[node["operator"]](inputs, self.learnt_by(number))
         return computed[number]
 
@@ -270,11 +218,18 @@ class Features:
         return {key.removeprefix(start): array for key, array in self.learnt.items() if key.startswith(start)}
 
 
-def _column(frame: Any, name: str) -> Any:
-    columns = list(frame.keys() if isinstance(frame, Mapping) else frame.columns)
-    if name not in columns:
-        raise KeyError(f"expected a column {name!r}, found {', '.join(map(str, columns[:20]))}")
-    return frame[name]
+def _column(frame: Any, name: str, read: dict[str, NDArray[Any]]) -> NDArray[Any]:
+    if name not in read:
+        names = list(frame.keys() if isinstance(frame, Mapping) else getattr(frame, "column_names", frame.columns))
+        # Names of a frame need not be texts, as formulas' are.
+        original = {str(each): each for each in names}
+        if name not in original:
+            raise KeyError(f"expected a column {name!r}, found {', '.join(list(original)[:20])}")
+        try:
+            read[name] = plain(frame[original[name]])
+        except ValueError as error:
+            raise ValueError(f"column {name!r}: {error}") from error
+    return read[name]
 
 
 def load_features(folder: Path | str = HERE) -> Features:

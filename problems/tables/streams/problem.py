@@ -26,14 +26,14 @@ from emoprune.problems.tables.measures import Measures
 from emoprune.problems.tables.metrics import metric_named
 from emoprune.problems.tables.objectives.contract import Seen, Trained
 from emoprune.problems.tables.options import TableOptions
-from emoprune.problems.tables.reading.sources import read_table
+from emoprune.problems.tables.reading.sources import read_table, say
 from emoprune.problems.tables.standalone.stream import FORMAT, Reselector
 from emoprune.problems.tables.streams.genes import EVERY_WINDOW, NEVER, PolicyGenes
 from emoprune.problems.tables.streams.references.catalogue import BY_DEFAULT, references_of
 from emoprune.problems.tables.streams.references.contract import ReferenceInputs
 from emoprune.problems.tables.streams.windows import Policy, Steps, Windows
 from emoprune.problems.tables.table import Task
-from emoprune.records import Split
+from emoprune.records import Candidate, Split
 from emoprune.space import IntArray, Space
 
 __all__ = ["TabularStream"]
@@ -117,8 +117,13 @@ class TabularStream:
         notes = [f"Left out, because categories have no clusters: {', '.join(left_out)}."] if left_out else []
         return Inspection(summary, {}, [*self._table.notes, *notes])
 
+    def alarms(self, candidates: Sequence[Candidate], values: NDArray[np.float64]) -> Sequence[str]:  # noqa: ARG002  # what was measured changes none of it
+        """Return what was left out of the table or converted."""
+        return [f"data: {note}" for note in self._table.notes]
+
     def prepare(self, folder: Path, seed: int) -> None:  # noqa: ARG002  # what is found takes no time, so it is not kept
         """Let the methods find references; all their randomness comes from `seed`."""
+        say(self._table)
         inputs = ReferenceInputs(self._table, self._steps, self._genes, np.random.default_rng(seed))
         self._references = references_of(self._methods, inputs, seed)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import shutil
+import re
 from collections.abc import Sequence
 from importlib.metadata import version
 from importlib.resources import as_file, files
@@ -27,6 +27,9 @@ __all__ = ["export_subset", "write_features"]
 
 ALLOWED = 1e-9  # relative; the same sums in the same order, on fewer rows
 TIME_LIMIT = 120.0  # seconds
+PARTS = ("columns", "readings", "features")  # of the loader, in the order in which one needs the other
+OWN_IMPORT = re.compile(r"^from emoprune\..*\n", re.MULTILINE)
+FUTURE = "from __future__ import annotations\n"  # at the top of a file alone
 
 
 def export_subset(
@@ -45,7 +48,7 @@ def export_subset(
     model = loaded.learner.fitted(loaded.computed, block, terms, 0)
     expected = loaded.computed.matrix(terms, block, block.scored)
     predictions = model.predict(expected)
-    score = metric(task.table.target[block.scored], predictions)
+    score = metric(task.table.target[block.scored], predictions, task.table.weights_of(block.scored))
     with about_folder(folder):
         folder.mkdir(parents=True, exist_ok=True)
         write_features(folder, features)
@@ -63,8 +66,15 @@ def write_features(folder: Path, features: Features) -> None:
     plan = {**features.plan, "made_with": {name: version(name) for name in ("emoprune", "numpy")}}
     (folder / "features.json").write_text(json.dumps(plan, indent=1, ensure_ascii=False), encoding="utf-8")
     np.savez_compressed(folder / "statistics.npz", **dict(features.learnt))  # type: ignore[arg-type]  # its stub takes allow_pickle for an array
-    with as_file(files("emoprune.problems.tables.standalone") / "features.py") as script:
-        shutil.copyfile(script, folder / "features.py")
+    (folder / "features.py").write_text(_loader(), encoding="utf-8")
+
+
+def _loader() -> str:
+    """Return the code that computes features as one file: each part of it instead of the import of that part."""
+    sources = [files("emoprune.problems.tables.standalone").joinpath(f"{part}.py").read_text("utf-8") for part in PARTS]
+    first, *others = (OWN_IMPORT.sub("", source) for source in (sources[-1], *sources[:-1]))
+    place = first.index("HERE = ")
+    return first[:place] + "".join(each.replace(FUTURE, "") for each in others) + "\n\n" + first[place:]
 
 
 def _verified(
@@ -73,7 +83,7 @@ def _verified(
     frame = frame_of(task.table, task.parts.test.scored)
     arrays: dict[str, NDArray[Any]] = {"expected": expected}
     for number, column in enumerate(frame.values()):
-        if column.dtype.kind == "f":
+        if column.dtype.kind in "fM":
             arrays[f"column {number}"] = column
         else:
             arrays[f"missing {number}"] = np.array([value is None for value in column])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, ClassVar
 
 from emoprune.contracts import about
@@ -11,7 +12,7 @@ from emoprune.errors import ConfigError
 from emoprune.plugins import nearest
 from emoprune.problems.tables.formulas.formula import Column, Formula, from_plain, sources
 from emoprune.problems.tables.options import SubsetOptions
-from emoprune.problems.tables.reading.sources import read_table
+from emoprune.problems.tables.reading.sources import read_table, say
 from emoprune.problems.tables.subsets.prepare import NewFeatures
 from emoprune.problems.tables.subsets.problem import SubsetProblem
 from emoprune.problems.tables.table import Table
@@ -37,8 +38,7 @@ class FeatureSubset(SubsetProblem):
     """Choose columns of a table: a bit per column, error against how many stay.
 
     The score that leads the search is the mean over folds of the rows to search on; the other two parts of the rows
-    are scored by a model that learnt on all of these. A subset that is clearly worse than a reference with no more
-    columns is not measured on the remaining folds.
+    are scored by a model that learnt on all of these.
     """
 
     options: ClassVar[type[FeatureSubsetOptions]] = FeatureSubsetOptions
@@ -47,6 +47,11 @@ class FeatureSubset(SubsetProblem):
         options = FeatureSubsetOptions(**given)
         super().__init__(read_table(options.source), options)
         self._formulas = tuple(_checked(each, self.task.table) for each in options.formulas)
+
+    def prepare(self, folder: Path, seed: int) -> None:
+        """Say what became of odd columns, and find or make new features and references."""
+        say(self.task.table)
+        super().prepare(folder, seed)
 
     def _new_features(self, seed: int) -> NewFeatures:  # noqa: ARG002  # nothing is searched for
         return NewFeatures(survivors=self._formulas)

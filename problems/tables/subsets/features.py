@@ -1,11 +1,14 @@
-"""New features and which of them, with which columns, a model needs: OpenFE's features as a Pareto search."""
+"""New features and which of them a model is better with, and which columns it needs: a Pareto search."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
-from typing import Any, ClassVar
+from pathlib import Path
+from typing import Any, ClassVar, Literal, get_args
+
+import numpy as np
 
 from emoprune.contracts import about
 from emoprune.errors import ConfigError
@@ -16,15 +19,20 @@ from emoprune.problems.tables.learners.lightgbm import TreeOptions
 from emoprune.problems.tables.openfe import OPENFE
 from emoprune.problems.tables.openfe.attribution import Attribution
 from emoprune.problems.tables.openfe.screening import Screening
-from emoprune.problems.tables.openfe.two_stage import Generation, two_stages
+from emoprune.problems.tables.openfe.stability import most_stable
+from emoprune.problems.tables.openfe.two_stage import Found, Generation, two_stages
 from emoprune.problems.tables.options import SubsetOptions
-from emoprune.problems.tables.reading.sources import read_table
+from emoprune.problems.tables.reading.sources import read_table, say
+from emoprune.problems.tables.splits import Block
 from emoprune.problems.tables.subsets.prepare import NewFeatures
 from emoprune.problems.tables.subsets.problem import SubsetProblem
 from emoprune.problems.tables.subsets.references.openfe import FEATURES
 from emoprune.problems.tables.table import Table
+from emoprune.space import IntArray
 
-__all__ = ["FeatureSearch", "Features", "FeaturesOptions"]
+__all__ = ["FeatureSearch", "Features", "FeaturesOptions", "Mode"]
+
+Mode = Literal["add", "select"]
 
 PASSING = 4.0  # megabytes for formulas that are looked at: most of them are never needed again
 
@@ -34,6 +42,7 @@ class FeaturesOptions(SubsetOptions):
     """What a search for columns and new features takes.
 
     Args:
+        mode: add keeps all columns and chooses new features; select chooses among both.
         operators: Which of the 23 operators formulas are made of; all of them if none is named.
         order: How many operators may lie on top of each other.
         budget: How many formulas are looked at for each order.
@@ -46,8 +55,11 @@ class FeaturesOptions(SubsetOptions):
 
     problem: ClassVar[str] = "features"
 
+    mode: Mode = "add"
+    costs: Sequence[str | Mapping[str, Any]] = ("auto",)
     references: Sequence[str | Mapping[str, Any]] = (
         "openfe",
+        "stable",
         "rfe",
         "mutual-information",
         "boruta",
@@ -65,6 +77,10 @@ class FeaturesOptions(SubsetOptions):
 
     def __post_init__(self) -> None:
         SubsetOptions.__post_init__(self)
+        if self.mode not in get_args(Mode):
+            raise ConfigError(f"mode: expected {' or '.join(get_args(Mode))}, found {self.mode!r}")
+        cost = "new-columns" if self.mode == "add" else "columns"
+        object.__setattr__(self, "costs", tuple(cost if each == "auto" else each for each in self.costs))
         for name in ("survivors", "slots", "others"):
             if getattr(self, name) < 0:
                 raise ConfigError(f"{name}: expected 0 or more, found {getattr(self, name)}")
@@ -88,26 +104,65 @@ class FeatureSearch(SubsetProblem):
         super().__init__(table, options)
         self._options = options
         self._generation = options.generation
+        if options.mode == "add":
+            self._always = table.terms
 
     @property
     def _slots(self) -> int:
         return self._options.slots
 
     def _new_features(self, seed: int) -> NewFeatures:
-        """Generate features from a boosted and from a constant start, and take turns between them."""
-        rows, trees = self.task.parts.search, TreeOptions()
-        computed = Computed(self.task.table, PASSING)
-        boosted = two_stages(computed, rows, self._generation, trees, seed=seed)
-        constant = two_stages(computed, rows, self._generation, trees, seed=seed, start="constant")
-        plain = boosted.ranked[: min(FEATURES, self._options.survivors)]
-        survivors = _in_turns([plain, constant.ranked, boosted.ranked])[: self._options.survivors]
+        """Generate features on the rows to search on, and on the training rows of each fold alone."""
+        parts, options = self.task.parts, self._options
+        whole = self._screened(parts.search, seed)
+        by_fold = [self._screened(block.train, seed) for block in parts.folds]
+        ranking = _found_often([whole, *by_fold])
+        plain = whole[0].ranked[: min(FEATURES, options.survivors)]
+        kept = frozenset(list(dict.fromkeys([*plain, *ranking]))[: options.survivors])
+        survivors = [formula for formula in ranking if formula in kept]
+        ranked = [*ranking, *_in_turns([found.others for found in reversed(whole)])]
+        others = [formula for formula in dict.fromkeys(ranked) if formula not in kept][: options.others]
+        own = [frozenset(self._with_genes(each)) for each in by_fold]
+        return NewFeatures(
+            tuple(survivors),
+            tuple(others),
+            plain,
+            tuple(tuple(formula for formula in (*survivors, *others) if formula in each) for each in own),
+            sum(found.considered for found in whole),
+            whole[0].possible,
+        )
+
+    def _found_anew(self, folds: Sequence[Block], seed: int) -> Sequence[Sequence[Formula]]:
+        """Rank what the training rows of each fold find, and what they find without the scored rows of a neighbour."""
+        own = [self._screened(fold.train, seed) for fold in folds]
+        if len(folds) < 3:  # without the rows of another fold nothing would be left
+            return [_found_often([each]) for each in own]
+        smaller = [
+            self._screened(np.setdiff1d(fold.train, folds[place - 1].scored), seed) for place, fold in enumerate(folds)
+        ]
+        return [
+            _found_often([own[place], smaller[place], smaller[(place + 1) % len(folds)]]) for place in range(len(folds))
+        ]
+
+    def _screened(self, rows: IntArray, seed: int) -> tuple[Found, Found]:
+        """Return what is found on some rows from a boosted and from a constant start."""
+        computed, trees = Computed(self.task.table, PASSING), TreeOptions()
+        boosted, constant = (
+            two_stages(computed, rows, self._generation, trees, seed=seed, start=start)
+            for start in ("boosted", "constant")
+        )
+        return boosted, constant
+
+    def _with_genes(self, found: tuple[Found, Found]) -> list[Formula]:
+        """Return the features that would have genes if they had been looked for on these rows alone."""
+        boosted, constant = found
         ranked = _in_turns([boosted.ranked, constant.ranked, constant.others, boosted.others])
-        kept = frozenset(survivors)
-        others = [formula for formula in ranked if formula not in kept][: self._options.others]
-        held = [formula for formula in plain if formula in others][: self._slots]
-        openfe = tuple(formula for formula in plain if formula in kept or formula in held)
-        considered, possible = boosted.considered + constant.considered, boosted.possible
-        return NewFeatures(tuple(survivors), tuple(others), openfe, considered, possible)
+        return ranked[: self._options.survivors + self._options.others]
+
+
+def _found_often(screened: Sequence[tuple[Found, Found]]) -> list[Formula]:
+    """Return the ranking of what was found on different rows."""
+    return most_stable([found.ranked for each in screened for found in each])
 
 
 def _in_turns(lists: Sequence[Sequence[Formula]]) -> list[Formula]:
@@ -118,17 +173,18 @@ def _in_turns(lists: Sequence[Sequence[Formula]]) -> list[Formula]:
 @about(
     "feature generation",
     ["columns", "formulas"],
-    cost="both stages of OpenFE twice, then one model for each fold of each subset",
+    cost="both stages of OpenFE twice for each fold, then one model for each fold of each subset",
     papers=[OPENFE],
     training=True,
 )
 class Features(FeatureSearch):
-    """Make new features of a table's columns, and choose among columns and features: error against how many stay.
+    """Make new features of a table's columns, and choose among them: loss against how many are new.
 
     Once per run formulas are generated within a budget and pruned in OpenFE's two stages, on the rows to search on
-    alone: judged by what they add to all columns, and by what they say themselves. The survivors have a bit each, like
-    the columns; others that were good alone, of which there are many, can come in through slots. Statistics of groups
-    are learnt on the training rows of each fold.
+    alone: judged by what they add to all columns, and by what they say themselves; then once more on the training rows
+    of each fold, and on a fold only what these find counts. What is found on most of them has a bit each; others can
+    come in through slots. All columns stay, or with `mode: select` have bits as well. Statistics of groups are learnt
+    on the training rows of each fold.
     """
 
     options: ClassVar[type[FeaturesOptions]] = FeaturesOptions
@@ -136,3 +192,8 @@ class Features(FeatureSearch):
     def __init__(self, **given: Any) -> None:
         options = FeaturesOptions(**given)
         super().__init__(read_table(options.source), options)
+
+    def prepare(self, folder: Path, seed: int) -> None:
+        """Say what became of odd columns, and find or make new features and references."""
+        say(self.task.table)
+        super().prepare(folder, seed)

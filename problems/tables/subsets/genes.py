@@ -1,4 +1,4 @@
-"""Genomes of subsets: a bit per column, a bit per new feature, and slots that can hold any of many others."""
+"""Genomes of subsets: a bit per column or new feature that may go, and slots that can hold any of many others."""
 
 from __future__ import annotations
 
@@ -13,18 +13,21 @@ from emoprune.space import Gene, GeneKind, Group, IntArray, Space
 
 __all__ = ["SubsetGenes"]
 
+NOTHING = "nothing to choose"  # the one gene, of one level, where all is kept and there is nothing new
+
 
 @dataclass(frozen=True)
 class SubsetGenes:
     """What a genome means.
 
-    Level 0 of a slot is empty, level i holds the i-th of `others`. Slots are interchangeable, and what is in two slots
-    is in one of them.
+    What is `always` kept has no gene, and comes first. Level 0 of a slot is empty, level i holds the i-th of `others`.
+    Slots are interchangeable, and what is in two slots is in one of them.
     """
 
     bits: tuple[Term, ...]
     others: tuple[Term, ...] = ()
     slots: int = 0
+    always: tuple[Term, ...] = ()
     space: Space = field(init=False)
 
     def __post_init__(self) -> None:
@@ -32,7 +35,9 @@ class SubsetGenes:
         object.__setattr__(self, "slots", slots)
         genes = [Gene(name) for name in unique_names(self.bits)]
         genes += [Gene(f"slot {turn + 1}", len(self.others) + 1, GeneKind.CATEGORY) for turn in range(slots)]
-        groups = [Group("kept", tuple(range(len(genes))), floor=1)]
+        if self.always and not genes:
+            genes = [Gene(NOTHING, 1, GeneKind.ORDERED)]
+        groups = [Group("kept", tuple(range(len(genes))), floor=0 if self.always else 1)]
         if slots:
             groups.append(Group("slots", tuple(range(len(self.bits), len(genes))), interchangeable=True))
         object.__setattr__(self, "space", Space(tuple(genes), tuple(groups)))
@@ -41,10 +46,10 @@ class SubsetGenes:
         """Return what a genome of shape (genes,) keeps, in the order of the genes."""
         kept = [self.bits[place] for place in np.flatnonzero(genome[: len(self.bits)])]
         held = dict.fromkeys(genome[len(self.bits) :].tolist())
-        return (*kept, *(self.others[level - 1] for level in held if level))
+        return (*self.always, *kept, *(self.others[level - 1] for level in held if level))
 
     def encoded(self, terms: Sequence[Term]) -> IntArray:
-        """Return the genome that keeps these.
+        """Return the genome that keeps these, beside what is always kept.
 
         Raises:
             ContractError: One of them can be kept by no bit and no slot.
@@ -52,12 +57,13 @@ class SubsetGenes:
         genome = np.zeros(len(self.space), dtype=np.int64)
         bits = {term: place for place, term in enumerate(self.bits)}
         levels = {term: place + 1 for place, term in enumerate(self.others)}
-        held = sorted(levels[term] for term in terms if term not in bits and term in levels)
-        if len(held) > self.slots or any(term not in bits and term not in levels for term in terms):
+        chosen = [term for term in terms if term not in self.always]
+        held = sorted(levels[term] for term in chosen if term not in bits and term in levels)
+        if len(held) > self.slots or any(term not in bits and term not in levels for term in chosen):
             raise ContractError(
                 f"expected columns and features that genes stand for, found {', '.join(map(str, terms))}"
             )
-        genome[[bits[term] for term in terms if term in bits]] = 1
+        genome[[bits[term] for term in chosen if term in bits]] = 1
         if held:
             genome[-len(held) :] = held
         return genome

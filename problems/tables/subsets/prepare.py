@@ -1,9 +1,9 @@
-"""What is made once per run and kept in its folder: new features, references, and what subsets are held against."""
+"""What is made once per run and kept in its folder: the learner's options, new features, references, the baseline."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,12 +12,14 @@ from emoprune.contracts import Reference, ReferenceMethod
 from emoprune.errors import ConfigError
 from emoprune.problems.storage.found_references import found_unmeasured
 from emoprune.problems.storage.kept import kept_json, write_json
+from emoprune.problems.tables.computing import Computed
 from emoprune.problems.tables.formulas.formula import Formula, Term, from_plain, plain_of
-from emoprune.problems.tables.racing import Baseline, plain_baselines, read_baselines
+from emoprune.problems.tables.learners.by_name import LearnerPlan
+from emoprune.problems.tables.racing import Baseline, plain_baseline, read_baseline
 from emoprune.problems.tables.subsets.references.inputs import ReferenceInputs, SubsetReference
 from emoprune.problems.tables.task import Loaded, TableTask
 
-__all__ = ["NewFeatures", "kept_baselines", "kept_features", "kept_references"]
+__all__ = ["NewFeatures", "kept_baseline", "kept_features", "kept_plan", "kept_references"]
 
 Subset = tuple[str, tuple[Term, ...]]  # a name, and what is kept
 
@@ -28,13 +30,15 @@ _log = logging.getLogger("emoprune")
 class NewFeatures:
     """New features that a search may choose: by a bit each, or through slots that can hold any of the others.
 
-    `openfe` is the plain answer, as much of it as one genome can keep, the most important first; `considered` counts
-    the formulas that were looked at, and `possible` those there are.
+    `openfe` is the plain answer, as much of it as one genome can keep, the most important first. `by_fold` says which
+    ones the training rows of each fold find by themselves; none where features were not searched for. `considered`
+    counts the formulas that were looked at, and `possible` those there are.
     """
 
     survivors: tuple[Formula, ...] = ()
     others: tuple[Formula, ...] = ()
     openfe: tuple[Formula, ...] = ()
+    by_fold: tuple[tuple[Formula, ...], ...] = ()
     considered: int = 0
     possible: int = 0
 
@@ -45,13 +49,17 @@ def kept_features(path: Path, make: Callable[[], NewFeatures]) -> NewFeatures:
     survivors, others, openfe = (
         tuple(_formula(each, path) for each in plain[part]) for part in ("survivors", "others", "openfe")
     )
-    return NewFeatures(survivors, others, openfe, int(plain["considered"]), int(plain["possible"]))
+    genes = (*survivors, *others)
+    by_fold = tuple(tuple(genes[place] for place in places) for places in plain["by_fold"])
+    return NewFeatures(survivors, others, openfe, by_fold, int(plain["considered"]), int(plain["possible"]))
 
 
 def _plain_features(found: NewFeatures) -> dict[str, Any]:
     parts = {"survivors": found.survivors, "others": found.others, "openfe": found.openfe}
     lists = {part: [plain_of(each) for each in formulas] for part, formulas in parts.items()}
-    return {**lists, "considered": found.considered, "possible": found.possible}
+    places = {formula: place for place, formula in enumerate((*found.survivors, *found.others))}
+    by_fold = [sorted(places[formula] for formula in own if formula in places) for own in found.by_fold]
+    return {**lists, "by_fold": by_fold, "considered": found.considered, "possible": found.possible}
 
 
 def _formula(plain: Any, path: Path) -> Formula:
@@ -93,11 +101,16 @@ def _terms(reference: Reference, inputs: ReferenceInputs) -> tuple[Term, ...]:
     return reference.terms if isinstance(reference, SubsetReference) else inputs.genes.decoded(reference.genome)
 
 
-def kept_baselines(
-    path: Path, task: TableTask, load: Callable[[], Loaded], subsets: Sequence[tuple[Term, ...]], seed: int
-) -> tuple[Baseline, ...]:
-    """Return the baselines that lie in a file, or measure them and write them there."""
+def kept_plan(path: Path, task: TableTask) -> LearnerPlan:
+    """Return the learner with the options that lie in a file, or choose them and write them there."""
+    if not task.plan.open:
+        return task.plan
+    made = kept_json(path, lambda: dict(task.plan.closed(Computed(task.table), task.parts.folds).options), end="")
+    return LearnerPlan(task.plan.name, made)
+
+
+def kept_baseline(path: Path, task: TableTask, load: Callable[[], Loaded], seed: int) -> Baseline:
+    """Return what all columns cost and lose, from a file, or measure it and write it there."""
     if not path.exists():
-        loaded = load()
-        write_json(path, plain_baselines([task.baseline(loaded, terms, seed) for terms in subsets]), end="")
-    return read_baselines(path)
+        write_json(path, plain_baseline(task.baseline(load(), seed)), end="")
+    return read_baseline(path)

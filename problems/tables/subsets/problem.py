@@ -11,16 +11,27 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emoprune import plugins
-from emoprune.contracts import Audit, Constraint, Description, Inspection, Objective, Reference, Row
-from emoprune.errors import ContractError
+from emoprune.contracts import Audit, Constraint, Description, Inspection, Objective, Reference, Row, about_of
+from emoprune.errors import ConfigError, ContractError
+from emoprune.plugins import nearest
 from emoprune.problems.storage.kept_references import REFERENCES
-from emoprune.problems.tables.formulas.formula import Column, Term, sources
+from emoprune.problems.tables.evidence import Evidence
+from emoprune.problems.tables.formulas.formula import Column, Formula, Term
+from emoprune.problems.tables.objectives.contract import Seen
 from emoprune.problems.tables.options import SubsetOptions
+from emoprune.problems.tables.splits import Block
 from emoprune.problems.tables.subsets.audits.contract import SubsetFront
+from emoprune.problems.tables.subsets.comparing import evidence_of
 from emoprune.problems.tables.subsets.export import export_subset
 from emoprune.problems.tables.subsets.genes import SubsetGenes
 from emoprune.problems.tables.subsets.inspection import inspection_of
-from emoprune.problems.tables.subsets.prepare import NewFeatures, kept_baselines, kept_features, kept_references
+from emoprune.problems.tables.subsets.prepare import (
+    NewFeatures,
+    kept_baseline,
+    kept_features,
+    kept_plan,
+    kept_references,
+)
 from emoprune.problems.tables.subsets.references.inputs import ReferenceInputs
 from emoprune.problems.tables.table import Table
 from emoprune.problems.tables.task import Loaded, TableTask
@@ -28,6 +39,8 @@ from emoprune.records import Candidate, Split
 from emoprune.space import IntArray, Space
 
 __all__ = ["SubsetProblem"]
+
+FloatArray = NDArray[np.float64]
 
 
 class SubsetProblem:
@@ -41,13 +54,19 @@ class SubsetProblem:
     def __init__(self, table: Table, options: SubsetOptions) -> None:
         self.task = TableTask(table, options)
         self._methods = plugins.methods("reference", options.references, options.problem, option="references")
+        self._always = _stay(options.keep, table)
         self._genes: SubsetGenes | None = None
+        self._survivors: tuple[Formula, ...] = ()
         self._references: tuple[Reference, ...] = ()
         self._held: Loaded | None = None
 
     def _new_features(self, seed: int) -> NewFeatures:
         """Return the features that there are genes for; called once per run."""
         raise NotImplementedError
+
+    def _found_anew(self, folds: Sequence[Block], seed: int) -> Sequence[Sequence[Formula]] | None:  # noqa: ARG002  # nothing is looked for
+        """Return the ranking of new features that the training rows of each fold find; None where all were given."""
+        return None
 
     @property
     def _slots(self) -> int:
@@ -66,7 +85,7 @@ class SubsetProblem:
 
     @property
     def space(self) -> Space:
-        """A bit per column and per new feature, and the slots."""
+        """A bit per column that may go and per new feature, and the slots."""
         return self._known.space
 
     @property
@@ -88,20 +107,38 @@ class SubsetProblem:
     def prepare(self, folder: Path, seed: int) -> None:
         """Find new features and references in `folder`, or make them and keep them there."""
         making = _Making(self.task)
+        self.task.plan = kept_plan(folder / "learner.json", self.task)
         found = kept_features(folder / "new-features.json", lambda: self._new_features(seed))
-        bits: tuple[Term, ...] = (*self.task.table.terms, *found.survivors)
-        self._genes = genes = SubsetGenes(bits, found.others, self._slots)
+        self._survivors = found.survivors
+        folds = [block.key for block in self.task.parts.folds]
+        self.task.admit(dict(zip(folds, map(frozenset, found.by_fold), strict=bool(found.by_fold))))
+        open_ones = [term for term in self.task.table.terms if term not in self._always]
+        self._genes = genes = SubsetGenes((*open_ones, *found.survivors), found.others, self._slots, self._always)
         subsets = kept_references(
             folder / REFERENCES,
-            self._methods,
+            self._chosen_methods,
             lambda: ReferenceInputs.of(
                 self.task, making.loaded, genes, openfe=found.openfe, survivors=found.survivors, seed=seed
             ),
         )
         self._references = self._each_once([(name, genes.encoded(terms)) for name, terms in subsets])
         kept = [genes.decoded(reference.genome) for reference in self._references]
-        path = folder / "yardsticks.json"
-        self.task.hold_against(kept_baselines(path, self.task, lambda: making.loaded, kept, seed))
+        baseline = kept_baseline(folder / "yardsticks.json", self.task, lambda: making.loaded, seed)
+        self.task.hold_against(baseline, never_raced=kept)
+
+    @property
+    def _chosen_methods(self) -> Mapping[str, Any]:
+        """The reference methods, without those that drop columns where all columns stay."""
+        if len(self._always) < len(self.task.table.columns):
+            return self._methods
+        about = {name: about_of(type(method)) for name, method in self._methods.items()}
+        return {
+            name: self._methods[name] for name, own in about.items() if own is None or own.granularity != ("columns",)
+        }
+
+    def alarms(self, candidates: Sequence[Candidate], values: FloatArray) -> Sequence[str]:  # noqa: ARG002  # what was measured changes none of it
+        """Return what was left out of the table or converted."""
+        return [f"data: {note}" for note in self.task.table.notes]
 
     def _each_once(self, named: Sequence[tuple[str, IntArray]]) -> tuple[Reference, ...]:
         first: dict[bytes, Reference] = {}
@@ -130,16 +167,30 @@ class SubsetProblem:
         """Return the columns and features that a genome keeps."""
         return self._known.decoded(genome)
 
+    def evidence(self, genomes: Mapping[int, IntArray], seed: int) -> dict[int, Evidence]:
+        """Return how genomes compare with all columns on folds that did not lead the search, by number."""
+        subsets = {number: self._known.decoded(genome) for number, genome in genomes.items()}
+        loaded = self._held or self.task.load(1)
+        return evidence_of(
+            self.task,
+            loaded,
+            subsets,
+            self._survivors,
+            found_anew=lambda folds: self._found_anew(folds, seed),
+            seed=seed,
+        )
+
     def describe(self, genome: IntArray) -> Description:
         """Say which columns and features are kept."""
         terms = self._known.decoded(genome)
         columns = [str(term) for term in terms if isinstance(term, Column)]
         made = [str(term) for term in terms if not isinstance(term, Column)]
-        needed = frozenset().union(*(sources(term) for term in terms))
+        table = self.task.table
+        needed, known = Seen(table, tuple(terms)).sources, {column.source for column in table.columns}
         found: dict[str, str | int | float] = {"inputs": len(terms)}
         found |= {"columns": ", ".join(columns)} if columns else {}
         found |= {"generated": "; ".join(made)} if made else {}
-        return found | {"computed from": f"{len(needed)} of {len(self.task.table.columns)} columns"}
+        return found | {"computed from": f"{len(needed)} of {len(known)} columns"}
 
     def export(self, genome: IntArray, folder: Path) -> Description:
         """Write the features as readable formulas, with what computes them for new rows; verified in a fresh process.
@@ -185,6 +236,14 @@ class SubsetProblem:
     def __getstate__(self) -> dict[str, Any]:
         # Workers compute for themselves; what was computed would only make the message larger.
         return {**vars(self), "_held": None}
+
+
+def _stay(names: Sequence[str], table: Table) -> tuple[Term, ...]:
+    """Return the columns that stay whatever is chosen."""
+    for name in names:
+        if name not in table.names:
+            raise ConfigError(f"keep: there is no column {name!r}{nearest(name, table.names)}")
+    return tuple(term for term in table.terms if term.name in names)
 
 
 class _Making:

@@ -13,11 +13,11 @@ from emoprune.contracts import Audit, Finding, Table, about
 from emoprune.errors import ConfigError
 from emoprune.problems.tables.computing import Computed
 from emoprune.problems.tables.formulas.formula import Term
+from emoprune.problems.tables.learners.guessing import Guess
 from emoprune.problems.tables.racing import spread_of
 from emoprune.problems.tables.splits import Block, folds_of
 from emoprune.problems.tables.subsets.audits.contract import SubsetFront
 from emoprune.problems.tables.table import Table as Data
-from emoprune.problems.tables.table import Task
 from emoprune.problems.tables.task import Loaded, TableTask
 
 __all__ = ["FoldsAndPermutations", "guessed"]
@@ -56,7 +56,7 @@ class FoldsAndPermutations:
     def __call__(self, front: SubsetFront) -> Audit:
         """Return four findings, and a table of the subsets."""
         task, loaded, subsets = front.task, front.loaded, front.subsets
-        led = np.array([_mean_loss(task, loaded, task.parts.folds, terms) for terms in subsets])
+        led = np.array([task.losses(loaded, task.parts.folds, terms, 0).mean() for terms in subsets])
         rows = np.sort(np.concatenate([task.parts.search, task.parts.select.scored]))
         seeds = [front.seed + turn + 1 for turn in range(self.repeats)]
         folds = [folds_of(task.table, rows, task.options.cut, seed) for seed in seeds]
@@ -76,7 +76,10 @@ def _mean_loss(task: TableTask, loaded: Loaded, blocks: Sequence[Block], terms: 
     for block in blocks:
         model = loaded.learner.fitted(loaded.computed, block, terms, 0)
         predictions = model.predict(loaded.computed.matrix(terms, block, block.scored))
-        losses.append(task.measures.metric.loss(loaded.computed.table.target[block.scored], predictions))
+        table = loaded.computed.table
+        losses.append(
+            task.measures.metric.loss(table.target[block.scored], predictions, table.weights_of(block.scored))
+        )
     return float(np.mean(losses))
 
 
@@ -132,11 +135,7 @@ def _shuffled(task: TableTask, subsets: Sequence[tuple[Term, ...]], permutations
 
 def guessed(table: Data, block: Block) -> FloatArray:
     """Return what is predicted for a block by its training rows' mean or class frequencies, whatever the inputs say."""
-    known = table.target[block.train]
-    if table.task is Task.REGRESSION:
-        return np.full(len(block.scored), known.mean())
-    shares = np.bincount(known.astype(np.int64), minlength=len(table.classes)) / len(known)
-    return np.tile(shares, (len(block.scored), 1))
+    return Guess.of(table, block).predict(np.zeros((len(block.scored), 0)))
 
 
 def _guessing(task: TableTask, shuffled: Data) -> tuple[float, float]:
@@ -144,8 +143,9 @@ def _guessing(task: TableTask, shuffled: Data) -> tuple[float, float]:
     metric, losses, spreads = task.measures.metric, [], []
     for block in task.parts.folds:
         predictions, target = guessed(shuffled, block), shuffled.target[block.scored]
-        losses.append(metric.loss(target, predictions))
-        spreads.append(spread_of(metric, target, predictions))
+        weights = shuffled.weights_of(block.scored)
+        losses.append(metric.loss(target, predictions, weights))
+        spreads.append(spread_of(metric, target, predictions, weights))
     return float(np.mean(losses)), float(np.sqrt(np.square(spreads).sum()) / len(spreads))
 
 

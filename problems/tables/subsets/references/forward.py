@@ -36,9 +36,10 @@ class Forward:
         return Found(self._grown(inputs, _informative(inputs, self.tried), "forward"))
 
     def _grown(self, inputs: ReferenceInputs, choice: list[Term], name: str) -> tuple[SubsetReference, ...]:
-        open_ones, chosen, found = list(choice), list[Term](), list[SubsetReference]()
+        open_ones = [term for term in choice if term not in inputs.genes.always]
+        chosen, found = list[Term](), list[SubsetReference]()
         while open_ones and len(chosen) < self.most:
-            losses = [inputs.loss([*chosen, term]) for term in open_ones]
+            losses = [inputs.loss([*inputs.genes.always, *chosen, term]) for term in open_ones]
             chosen.append(open_ones.pop(losses.index(min(losses))))
             if len(chosen) % 2 == 0 and open_ones:
                 found.append(inputs.keeping(f"{name}-{len(chosen)}", chosen))

@@ -89,10 +89,7 @@ class ReferenceInputs:
 
     def loss(self, terms: Sequence[Term]) -> float:
         """Return what a model of these inputs loses on the first fold, in the metric made smaller."""
-        block, computed = self.task.parts.folds[0], self.loaded.computed
-        model = self.loaded.learner.fitted(computed, block, terms, self.seed)
-        predictions = model.predict(computed.matrix(terms, block, block.scored))
-        return self.task.measures.metric.loss(self.task.table.target[block.scored], predictions)
+        return float(self.task.losses(self.loaded, self.task.parts.folds[:1], terms, self.seed)[0])
 
     def keeping(self, name: str, terms: Sequence[Term]) -> SubsetReference:
         """Return the reference that keeps these.

@@ -1,0 +1,114 @@
+"""What a scikit-learn estimator on tables is given: a frame, a target and groups, checked and made into a table."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.utils.validation import check_array, check_consistent_length, column_or_1d, validate_data
+
+from emoprune.problems.tables.reading.frames import declared_categories, names_of, plain_columns
+from emoprune.problems.tables.reading.making import Wanted, table_of
+from emoprune.problems.tables.standalone.columns import is_missing, plain
+from emoprune.problems.tables.table import Table
+
+__all__ = ["columns_given", "tables_given"]
+
+DENSE = 2**31  # bytes that a sparse matrix may take once it is dense
+
+
+def tables_given(
+    estimator: Any, frame: Any, target: Any, wanted: Wanted, *, groups: Any = None, weights: Any = None
+) -> dict[str, Table]:
+    """Return the table of what `fit` was given by the name of each output, and warn of what was converted.
+
+    Raises:
+        ValueError: The data cannot be used; the message says what to change.
+    """
+    if target is None:
+        raise ValueError(f"{type(estimator).__name__} requires y to be passed, but the target y is None")
+    frame = _tidy(frame)
+    columns = columns_given(estimator, frame, reset=True)
+    made_of = None if groups is None else plain(groups)
+    declared = declared_categories(frame) if hasattr(frame, "columns") else ()
+    named = replace(wanted, categorical=(*wanted.categorical, *declared))
+    found: dict[str, Table] = {}
+    for name, (values, of_classes) in _outputs(target).items():
+        check_consistent_length(next(iter(columns.values())), values)
+        own = replace(named, task="classification") if wanted.task == "auto" and of_classes else named
+        found[name] = table_of(columns, values, own, groups=made_of, weights=_numbers(weights), copies="warn")
+    for note in dict.fromkeys(note for table in found.values() for note in table.notes):
+        warnings.warn(f"{type(estimator).__name__}: {note}", stacklevel=3)
+    return found
+
+
+def _outputs(target: Any) -> dict[str, tuple[NDArray[Any], bool]]:
+    """Return plain targets, and whether its type says that one holds classes: by name where there are several."""
+    if len(getattr(target, "shape", ())) == 2 and target.shape[1] > 1:
+        if isinstance(target, np.ndarray):
+            return {f"y{place}": _output(column) for place, column in enumerate(target.T)}
+        return {name: _output(target[key]) for name, key in zip(names_of(target), target.columns, strict=True)}
+    return {"": _output(target)}
+
+
+def _output(target: Any) -> tuple[NDArray[Any], bool]:
+    if hasattr(target, "dtype") and not isinstance(target, np.ndarray) and len(getattr(target, "shape", ())) == 1:
+        return plain(target), bool(declared_categories({"y": target}))
+    return plain(np.asarray(column_or_1d(target, warn=True))), False
+
+
+def _numbers(weights: Any) -> NDArray[np.float64] | None:
+    return None if weights is None else np.asarray(weights, dtype=np.float64)
+
+
+def columns_given(estimator: Any, frame: Any, *, reset: bool) -> dict[str, NDArray[Any]]:
+    """Return plain columns under the names of `fit`, checked as scikit-learn checks; `reset` takes the names on."""
+    frame = _tidy(frame)
+    loaded = not reset and not hasattr(estimator, "n_features_in_")
+    if hasattr(frame, "columns"):
+        if not loaded:
+            validate_data(estimator, frame, reset=reset, skip_check_array=True)
+        columns = plain_columns(frame)
+        if loaded:
+            return columns
+        _check_rows(columns, fewest=2 if reset else 1)
+    else:
+        array = check_array(
+            frame, dtype=None, ensure_all_finite="allow-nan", ensure_min_samples=2 if reset else 1, estimator=estimator
+        )
+        validate_data(estimator, array, reset=reset, skip_check_array=True)
+        columns = plain_columns(array)
+    if not reset and hasattr(estimator, "feature_names_in_") and not hasattr(frame, "columns"):
+        return dict(zip(map(str, estimator.feature_names_in_), columns.values(), strict=True))
+    return columns
+
+
+def _tidy(frame: Any) -> Any:
+    """Return an Arrow table as a frame of polars, and objects without pandas' NA, which scikit-learn cannot check."""
+    if hasattr(frame, "collect_schema") and not hasattr(frame, "to_dict"):
+        return frame.collect()  # a lazy frame of polars
+    if hasattr(frame, "column_names") and hasattr(frame, "schema"):
+        import polars
+
+        return polars.from_arrow(frame)
+    if hasattr(frame, "tocsc") and hasattr(frame, "toarray"):
+        if np.prod(frame.shape) * 8 > DENSE:
+            raise ValueError(
+                f"expected a sparse matrix of at most {DENSE // 8:,} cells, found {frame.shape}: formulas have a value "
+                "in every row, so it is made dense; choose columns first, as SelectKBest does"
+            )
+        return frame.toarray()
+    if isinstance(frame, np.ndarray) and frame.dtype.kind == "O":
+        gaps = np.array([is_missing(value) for value in frame.flat], dtype=bool).reshape(frame.shape)
+        return np.array(np.where(gaps, np.nan, frame), dtype=object)
+    return frame
+
+
+def _check_rows(columns: Mapping[str, NDArray[Any]], fewest: int) -> None:
+    rows = len(next(iter(columns.values()), ()))
+    if rows < fewest:
+        raise ValueError(f"expected at least {fewest} rows, found {rows} sample(s); give more data")

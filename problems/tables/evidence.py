@@ -1,0 +1,68 @@
+"""Whether one way is better than another: paired losses on the same folds, with an error that folds in common widen.
+
+Source: Nadeau, Bengio, Inference for the generalization error, Machine Learning 52, 2003.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emoprune.errors import ContractError
+
+__all__ = ["Evidence", "compared", "most_convincing"]
+
+FloatArray = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """By how much the mean loss differs from that of what it is held against, and the standard error of that."""
+
+    difference: float
+    error: float
+
+    def better(self, errors: float = 1.0) -> bool:
+        """Whether the loss is lower by more than so many standard errors."""
+        return self.difference < -errors * self.error
+
+    def worse(self, errors: float = 1.0) -> bool:
+        """Whether the loss is higher by more than so many standard errors."""
+        return self.difference > errors * self.error
+
+
+def compared(losses: FloatArray, held_against: FloatArray, scored: float) -> Evidence:
+    """Return the evidence of paired losses of repeated cross-validation, shape (folds,) each.
+
+    The variance over folds is taken times 1 / folds + scored / (1 - scored): folds that learn on the same rows are not
+    independent, and many repeats do not make them so.
+
+    Args:
+        losses: One loss per fold, those of all repeats one after another.
+        held_against: Those of the other way, on the same folds.
+        scored: The share of the rows that each fold scores.
+
+    Raises:
+        ContractError: The losses are not of the same two or more folds, or the share is none.
+    """
+    if losses.shape != held_against.shape or losses.ndim != 1 or len(losses) < 2:
+        raise ContractError(
+            f"expected paired losses of two or more folds, found shapes {losses.shape} and {held_against.shape}"
+        )
+    if not 0 < scored < 1:
+        raise ContractError(f"expected a share of the rows between 0 and 1 for each fold, found {scored}")
+    differences = losses - held_against
+    widened = 1 / len(losses) + scored / (1 - scored)
+    return Evidence(float(differences.mean()), float(np.sqrt(widened * differences.var(ddof=1))))
+
+
+def most_convincing(found: Mapping[int, Evidence], errors: float = 1.0) -> int | None:
+    """Return which of some ways is better by the most, of those that are better by more than so many standard errors.
+
+    None is: what they were held against stays.
+    """
+    better = {key: each for key, each in found.items() if each.better(errors)}
+    return min(better, key=lambda key: (better[key].difference, key)) if better else None

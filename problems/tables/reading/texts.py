@@ -1,0 +1,116 @@
+"""What the texts of a column mean, decided once from all of them: numbers, dates, categories; and which are gaps."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emoprune.problems.tables.standalone.columns import EXACT
+from emoprune.problems.tables.standalone.readings import NUMBER, is_gap, moment_of, moments, number_of, numbers
+
+__all__ = ["Meaning", "gaps_in", "meaning_of"]
+
+DAYS = (
+    "%d.%m.%Y",
+    "%d/%m/%Y",
+    "%m/%d/%Y",
+    "%Y/%m/%d",
+    "%d-%m-%Y",
+    "%m-%d-%Y",
+    "%d %b %Y",
+    "%d-%b-%Y",
+    "%b %d, %Y",
+    "%Y-%m",
+)
+TIMES = ("", " %H:%M:%S", " %H:%M", " %I:%M %p")
+FORMATS = ("", *(day + time for day in DAYS for time in TIMES))  # "" is ISO 8601
+CODE = re.compile(r"[+-]?0\d")  # of a postal or another code, which loses its zero as a number
+NEARLY = 0.9  # of the texts are numbers: the others are worth naming
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Meaning:
+    """A plain column as it is meant, the format of its dates where that is not ISO 8601, and what a person should know.
+
+    `said` is a sentence without its subject, the column's name; empty where nothing was converted.
+    """
+
+    array: NDArray[Any]
+    form: str = ""
+    said: str = ""
+
+
+def gaps_in(texts: Collection[Any]) -> frozenset[str]:
+    """Return which different texts stand for missing values: none where fewer than two others would remain."""
+    gaps = frozenset(text for text in texts if isinstance(text, str) and is_gap(text))
+    return gaps if len(texts) - len(gaps) >= 2 or all(not text.strip() for text in gaps) else frozenset()
+
+
+def meaning_of(array: NDArray[Any], *, category: bool) -> Meaning:
+    """Return what a plain column means; one that is declared a category only loses its gaps."""
+    if array.dtype.kind != "O":
+        return Meaning(array)
+    different = set(array.tolist()) - {None}
+    if not all(isinstance(value, str) for value in different):
+        return Meaning(array) if category else _of_large(array)
+    rest = [text for text in different if not is_gap(text)]
+    marks = _marks(array, different - set(rest))
+    if not category and rest:
+        if all(number_of(text) is not None for text in rest) and not any(CODE.match(text.strip()) for text in rest):
+            return _of_large(_exact(array), f"is read as numbers{marks}")
+        form = _form(rest)
+        if form is not None:
+            written = f" of the format {form}" if form else ""
+            return Meaning(moments(array, form), form, f"is read as dates{written}{marks}" if form or marks else "")
+    gaps = gaps_in(different)
+    cleared = np.array([None if text in gaps else text for text in array], dtype=object) if gaps else array
+    return Meaning(cleared, said=f"is read as categories{marks}" if gaps else "")
+
+
+def _marks(array: NDArray[Any], gaps: Collection[str]) -> str:
+    if not gaps:
+        return ""
+    count = sum(text in gaps for text in array)
+    return f", and {', '.join(map(repr, sorted(gaps)[:5]))} as missing in {count} rows"
+
+
+def _exact(array: NDArray[Any]) -> NDArray[Any]:
+    """Return texts that are numbers as floats, or as whole numbers where one is too large for a float."""
+    whole = [text for text in array if text is not None and text.strip().lstrip("+-").isdecimal()]
+    if not any(abs(int(text)) > EXACT for text in whole):
+        return numbers(array)
+    found = [None if value is None or is_gap(value) else number_of(value) for value in array]
+    exact = [int(text) if text in set(whole) else value for text, value in zip(array, found, strict=True)]
+    return np.array(exact, dtype=object)
+
+
+def _of_large(array: NDArray[Any], said: str = "") -> Meaning:
+    """Return whole numbers as floats where these tell them apart, and else as they are: categories."""
+    if array.dtype.kind == "f":
+        return Meaning(array, said=said)
+    as_floats = numbers(array)
+    distinct = {value for value in array if value is not None}
+    if len(np.unique(as_floats[~np.isnan(as_floats)])) == len(distinct):
+        return Meaning(as_floats, said=said)
+    return Meaning(array, said=said or "is read as categories: floats would not tell such large numbers apart")
+
+
+def _form(texts: Collection[str]) -> str | None:
+    """Return the format in which all texts are dates; None if there is none."""
+    for form in FORMATS:
+        if all(moment_of(text, form) is not None for text in texts):
+            return form
+    return None
+
+
+def nearly_numbers(texts: Collection[Any]) -> str:
+    """Return what is to be said of texts most of which are numbers; nothing if they are not."""
+    others = [text for text in texts if not (isinstance(text, str) and NUMBER.fullmatch(text.strip()))]
+    if not others or len(others) > (1 - NEARLY) * len(texts):
+        return ""
+    return f"; all but {len(others)} of them are numbers, so replace such as {str(min(others))!r} by gaps"

@@ -1,0 +1,105 @@
+"""How subsets compare with all columns on folds that did not lead the search, new features being found anew on each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emoprune.problems.tables.evidence import Evidence, compared
+from emoprune.problems.tables.formulas.formula import Column, Formula, Term
+from emoprune.problems.tables.splits import Block, folds_of
+from emoprune.problems.tables.task import Loaded, TableTask
+
+__all__ = ["FoundAnew", "evidence_of", "fresh_cuts"]
+
+FloatArray = NDArray[np.float64]
+
+# The folds of one cut to the ranking of new features that the training rows of each find; None if none are looked for.
+FoundAnew = Callable[[Sequence[Block]], Sequence[Sequence[Formula]] | None]
+
+FOLDS = 5  # at least, if there are rows for them: few folds say little of how much a difference varies
+ROWS_PER_FOLD = 10
+REPEATS = 2
+MANY_ROWS = 2500  # which say as much when they are cut once, and take as long
+
+
+def fresh_cuts(task: TableTask, seed: int) -> list[tuple[Block, ...]]:
+    """Return all rows but those to test on, cut into folds anew, again and again; those in the order of time once."""
+    rows = np.sort(np.concatenate([task.parts.search, task.parts.select.scored]))
+    repeats = REPEATS if len(rows) < MANY_ROWS else 1
+    asked = task.options.cut
+    cut = replace(asked, folds=max(asked.folds, min(FOLDS, len(rows) // ROWS_PER_FOLD)))
+    cuts = [folds_of(task.table, rows, cut, seed + turn + 1) for turn in range(repeats)]
+    different = {tuple(block.scored.tobytes() for block in blocks): blocks for blocks in cuts}
+    return list(different.values())
+
+
+def evidence_of(
+    task: TableTask,
+    loaded: Loaded,
+    subsets: Mapping[int, Sequence[Term]],
+    survivors: Sequence[Formula],
+    *,
+    found_anew: FoundAnew,
+    seed: int,
+) -> dict[int, Evidence]:
+    """Return the evidence on each subset, held against all columns; nothing where rows make only one fold.
+
+    A subset whose new features are the first so many survivors stands for a way to find them: on each fold it has the
+    first so many that the fold's training rows find. Of other ones only those count that are found there at all, which
+    leaves the scored rows a say in which they are; so they are charged with what that is worth to the former.
+
+    Args:
+        task: The table and its parts.
+        loaded: The learner, and what computes features.
+        subsets: By number.
+        survivors: The new features, the best first.
+        found_anew: Finds new features on the training rows of folds.
+        seed: All randomness.
+    """
+    cuts = fresh_cuts(task, seed)
+    folds = [block for blocks in cuts for block in blocks]
+    if len(folds) < 2:
+        return {}
+    whole = task.losses(loaded, folds, task.table.terms, seed)
+    share = float(np.mean([len(block.scored) / (len(block.scored) + len(block.train)) for block in folds]))
+    found = [found_anew(blocks) for blocks in cuts]
+    rankings = [ranking for each in found if each is not None for ranking in each]
+    task.admit({block.key: frozenset(ranking) for block, ranking in zip(folds, rankings, strict=bool(rankings))})
+    plain = {
+        number: compared(task.losses(loaded, folds, terms, seed), whole, share) for number, terms in subsets.items()
+    }
+    if not rankings:
+        return plain
+
+    def anew(terms: Sequence[Term], count: int) -> Evidence:
+        """Return the evidence on the columns of a subset and the first so many features that each fold finds."""
+        columns = [term for term in terms if isinstance(term, Column)]
+        pairs = zip(folds, rankings, strict=True)
+        losses = [task.losses(loaded, [block], (*columns, *ranking[:count]), seed) for block, ranking in pairs]
+        return compared(np.concatenate(losses), whole, share)
+
+    firsts = {number: _firsts(terms, survivors) for number, terms in subsets.items()}
+    again = {number: anew(subsets[number], count) for number, count in firsts.items() if count}
+    return {**_charged(plain, again, firsts), **again}
+
+
+def _firsts(terms: Sequence[Term], survivors: Sequence[Formula]) -> int | None:
+    """Return how many of the first survivors are the new features of a subset; None if these are other ones."""
+    new = {term for term in terms if not isinstance(term, Column)}
+    return len(new) if new == set(survivors[: len(new)]) else None
+
+
+def _charged(
+    plain: Mapping[int, Evidence], again: Mapping[int, Evidence], firsts: Mapping[int, int | None]
+) -> dict[int, Evidence]:
+    """Charge subsets of other features with what it is worth, on average, that the scored rows had a say."""
+    worth = [own.difference - plain[number].difference for number, own in again.items()]
+    charge = max(float(np.mean(worth)), 0.0) if worth else 0.0
+    return {
+        number: own if firsts[number] is not None else replace(own, difference=own.difference + charge)
+        for number, own in plain.items()
+    }

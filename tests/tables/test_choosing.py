@@ -1,0 +1,165 @@
+"""What is chosen of a front: only what fresh folds show to be better than what one came with."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tables_for_tests import mixed, table
+
+from emoprune.errors import ConfigError, ContractError
+from emoprune.problems.tables.choosing import Choice, chosen
+from emoprune.problems.tables.evidence import Evidence, compared, most_convincing
+from emoprune.problems.tables.formulas.formula import Column, Formula, Term
+from emoprune.problems.tables.splits import Block
+from emoprune.problems.tables.subsets.comparing import FoundAnew, evidence_of, fresh_cuts
+from emoprune.problems.tables.subsets.features import FeaturesOptions
+from emoprune.problems.tables.task import TableTask
+
+
+def test_folds_that_share_training_rows_widen_the_error_beyond_that_of_independent_ones() -> None:
+    ours, theirs = np.array([0.1, 0.2, 0.1, 0.3]), np.array([0.2, 0.2, 0.2, 0.2])
+    found = compared(ours, theirs, 0.25)
+    assert found.difference == pytest.approx((ours - theirs).mean())
+    assert found.error == pytest.approx(np.sqrt((1 / 4 + 1 / 3) * (ours - theirs).var(ddof=1)))
+    repeated = compared(np.tile(ours, 100), np.tile(theirs, 100), 0.25)
+    assert repeated.error > np.sqrt(1 / 3 * (ours - theirs).var())  # repeats do not make rows
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.integers(0, 10_000))
+def test_of_what_is_no_better_little_is_taken_for_better(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    taken = 0
+    for _ in range(200):
+        rows = rng.normal(size=200)  # each row's difference, whichever fold scores it
+        folds = [rows[rng.permutation(200)].reshape(5, 40).mean(axis=1) for _ in range(3)]
+        taken += compared(np.concatenate(folds), np.zeros(15), 0.2).better()
+    assert taken < 60
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "scored", "complaint"),
+    [
+        ([0.1], [0.1], 0.5, "paired losses of two or more folds"),
+        ([0.1, 0.2], [0.1], 0.5, "paired losses of two or more folds"),
+        ([0.1, 0.2], [0.1, 0.2], 1.0, "a share of the rows between 0 and 1"),
+    ],
+)
+def test_what_is_not_paired_is_refused(ours: list[float], theirs: list[float], scored: float, complaint: str) -> None:
+    with pytest.raises(ContractError, match=complaint):
+        compared(np.array(ours), np.array(theirs), scored)
+
+
+def test_a_tie_goes_to_what_one_came_with() -> None:
+    assert most_convincing({0: Evidence(0.0, 0.0), 1: Evidence(-0.01, 0.02)}) is None
+    assert most_convincing({0: Evidence(0.0, 0.0), 1: Evidence(-0.03, 0.02), 2: Evidence(-0.05, 0.06)}) == 1
+
+
+FRONT = pd.DataFrame(
+    {
+        "candidate_id": [0, 1, 2],
+        "name": ["unpruned", "", ""],
+        "knee": [0, 0, 1],
+        "obj.columns": [9.0, 4.0, 2.0],
+    }
+)
+
+
+@pytest.mark.parametrize(
+    ("differences", "choice", "expected"),
+    [
+        ([0.0, -0.01, 0.01], "best", 0),  # within one standard error
+        ([0.0, -0.03, 0.01], "best", 1),
+        ([0.0, -0.01, 0.01], "sparse", 1),  # no worse, and smaller
+        ([0.0, 0.01, 0.01], "sparse", 0),
+        ([0.0, -0.01, 0.0], "sparse", 2),
+        ([0.0, -0.03, 0.01], "knee", 2),
+        ([0.0, -0.03, 0.01], 5, 1),
+        ([0.0, -0.03, 0.01], 3, 2),
+    ],
+)
+def test_a_choice_follows_the_evidence_of_fresh_folds(differences: list[float], choice: Choice, expected: int) -> None:
+    evidence = {number: Evidence(each, 0.02) for number, each in enumerate(differences)}
+    assert chosen(FRONT, evidence, {"columns": 1.0}, choice) == expected
+
+
+@pytest.mark.parametrize(
+    ("choice", "complaint"),
+    [
+        ("largest", "choose: expected best, sparse, knee or a number"),
+        (0, "choose: expected best, sparse, knee or a number"),
+        (1, "no candidate has at most 1 columns"),
+    ],
+)
+def test_a_choice_that_cannot_be_made_is_refused(choice: Choice, complaint: str) -> None:
+    evidence = {number: Evidence(0.0, 0.02) for number in range(3)}
+    with pytest.raises(ConfigError, match=complaint):
+        chosen(FRONT, evidence, {"columns": 1.0}, choice)
+
+
+@pytest.mark.parametrize("choice", ["best", "sparse"])
+def test_without_evidence_one_keeps_what_one_came_with(choice: Choice) -> None:
+    assert chosen(FRONT, {}, {"columns": 1.0}, choice) == 0
+
+
+def test_a_number_of_columns_needs_a_cost_that_counts_them() -> None:
+    with pytest.raises(ConfigError, match="a number of columns needs"):
+        chosen(FRONT.drop(columns="obj.columns"), {0: Evidence(0.0, 0.0)}, {}, 3)
+
+
+def test_fresh_folds_cover_all_rows_but_those_to_test_on_and_are_not_those_of_the_search() -> None:
+    task = TableTask(table(mixed(200)), FeaturesOptions(data="mixed"))
+    folds = [block for blocks in fresh_cuts(task, 0) for block in blocks]
+    known = np.sort(np.concatenate([task.parts.search, task.parts.select.scored]))
+    assert len(folds) == 10
+    for block in folds:
+        np.testing.assert_array_equal(np.sort(np.concatenate([block.train, block.scored])), known)
+    searched = {block.scored.tobytes() for block in task.parts.folds}
+    assert not searched & {block.scored.tobytes() for block in folds}
+
+
+def test_folds_in_the_order_of_time_are_not_repeated() -> None:
+    task = TableTask(table(mixed(200)), FeaturesOptions(data="mixed", splits="time"))
+    assert [len(blocks) for blocks in fresh_cuts(task, 0)] == [5]
+
+
+def test_a_column_of_noise_is_no_evidence_and_a_column_that_tells_the_target_is() -> None:
+    data = table(mixed(300))
+    task = TableTask(data, FeaturesOptions(data="mixed", learner={"name": "lightgbm", "trees": 40}))
+    subsets = {0: data.terms, 1: data.terms[-2:]}
+    evidence = evidence_of(task, task.load(1), subsets, (), found_anew=lambda folds: None, seed=0)
+    assert evidence[0].difference == 0
+    assert evidence[1].worse(2.0)
+
+
+def test_what_was_found_on_all_rows_is_judged_by_what_each_fold_finds_and_others_are_charged_with_that() -> None:
+    data = table(mixed(300))
+    task = TableTask(data, FeaturesOptions(data="mixed", learner={"name": "lightgbm", "trees": 40}))
+    ratio = Formula("divide", (Column("size"), Column("weight")))
+    noise = [Formula("multiply", (Column("noise0"), Column(name))) for name in ("noise1", "size", "weight")]
+    subsets: dict[int, Sequence[Term]] = {
+        0: data.terms,
+        1: (*data.terms, ratio),  # the first survivor
+        2: (*data.terms, noise[0]),
+    }
+
+    def finds_noise(folds: Sequence[Block]) -> list[list[Formula]]:
+        return [noise for _ in folds]
+
+    def finds_the_ratio(folds: Sequence[Block]) -> list[list[Formula]]:
+        return [[ratio, *noise] for _ in folds]
+
+    def evidence(found_anew: FoundAnew) -> dict[int, Evidence]:
+        return evidence_of(task, task.load(1), subsets, [ratio, noise[1]], found_anew=found_anew, seed=0)
+
+    found = evidence(finds_noise)
+    plain = evidence(finds_the_ratio)
+    assert plain[1].difference < plain[2].difference
+    assert found[1].difference == pytest.approx(plain[2].difference)  # whatever all rows found, the folds find noise
+    assert found[2].difference == pytest.approx(plain[2].difference + max(found[1].difference, 0.0))
+    assert found[0] == plain[0] == Evidence(0.0, 0.0)

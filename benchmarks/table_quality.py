@@ -166,7 +166,7 @@ def _mean(values: np.ndarray[Any, np.dtype[np.float64]]) -> str:
 def _gathered(kept: Kept, parts: Sequence[Part]) -> dict[str, Mapping[str, Any]] | None:
     """Return one case's measurements by way; nothing if one of them is lacking."""
     found = {part.way: kept.found(part) for part in parts}
-    known = {way: one for way, one in found.items() if one is not None}
+    known: dict[str, Mapping[str, Any]] = {way: one for way, one in found.items() if one is not None}
     return known if len(known) == len(found) else None
 
 

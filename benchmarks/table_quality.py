@@ -20,15 +20,16 @@ from shared.spreads import Spread, digits
 from shared.table_frames import FRAMES, PLANTED
 from shared.table_measures import PACKAGES, Kept, Part, measured
 from shared.table_ways import BASE, FOUR_TIMES, HALF, OPENFE, OURS, TOP, WAYS
-from shared.tuned_trees import FITS, FOLDS, PATIENCE, TRIALS
+from shared.tuned_trees import BEST, FEW, FITS, FOLDS, PATIENCE, REPEATS, TRIALS
 
 SHUFFLED = (BASE, OURS)  # the ways that are given a shuffled target, with the first seed
 NOTES = f"""\
 - A seed cuts a quarter of the rows off to test on, classes alike in both parts; no way, no tuning and no choice sees
   their target. openfe's `transform` sees their columns, as it must be called.
 - The learner is LightGBM, tuned alike on whatever columns a way gives: {TRIALS} settings, the same ones for all, in
-  cross-validation of {FOLDS} folds on the rows to learn on, each stopped {PATIENCE} trees after its best. The best is
-  fitted on all of these rows {FITS} times with other seeds; the mean of their losses on the rows to test on counts.
+  cross-validation of {FOLDS} folds on the rows to learn on ({REPEATS} cuts below {FEW:,} rows), each stopped {PATIENCE}
+  trees after its best. The {BEST} best settings are fitted on all of these rows, {FITS} times with other seeds, and
+  the predictions averaged: with a single fit the mere order of the columns changes the loss by some percent.
 - The loss is the log loss of classes and the root of the mean squared error of numbers. Changes are in percent of the
   loss with all columns, of the same rows; below zero is better. Intervals are of 95 %: of one set by Student's t over
   its seeds, of means by bootstrap, over cases (a set with a seed) and over the sets' means.

@@ -19,7 +19,7 @@ from shared.processes import alone, progress
 from shared.recording import state
 from shared.table_frames import PLANTED, Case, Kind, case_of
 from shared.table_ways import WAYS, imported
-from shared.tuned_trees import FOLDS, TRIALS, coded, judged, tuned
+from shared.tuned_trees import coded, judged, tuned
 
 __all__ = ["PACKAGES", "Kept", "Part", "measured"]
 
@@ -91,7 +91,7 @@ def measured(part: Part) -> dict[str, Any]:
         "names": names,
         "planted": _planted(case, found) if part.name == PLANTED else None,
         "seconds": seconds,
-        "tuned": {"trials": TRIALS, "folds": FOLDS, **asdict(best)},
+        "tuned": [asdict(each) for each in best],
         "versions": {name: _version(name) for name in PACKAGES},
         "state": state(),
     }

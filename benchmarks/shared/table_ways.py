@@ -20,12 +20,12 @@ from shared.table_frames import Case, Frame, Kind
 if TYPE_CHECKING:
     from emoprune.problems.tables.evolved_features import EvolvedFeatures
 
-__all__ = ["BASE", "FOUR_TIMES", "HALF", "OPENFE", "OURS", "TOP", "WAYS", "Columns", "imported"]
+__all__ = ["BASE", "FOUR_TIMES", "HALF", "OPENFE", "OURS", "REORDERED", "TOP", "WAYS", "Columns", "imported"]
 
 Columns = tuple[pd.DataFrame, pd.DataFrame]  # for the rows to learn on, and for those to test on
 Way = Callable[[Case, bool], Columns]
 
-BASE, OPENFE, OURS = "base", "openfe", "emoprune"
+BASE, REORDERED, OPENFE, OURS = "base", "other order", "openfe", "emoprune"
 FOUR_TIMES = "emoprune, four times"
 HALF = "emoprune, half of the columns"
 TOP = 10  # of openfe's features
@@ -34,13 +34,19 @@ QUICK = {"population": 4, "generations": 1, "budget": 50, "survivors": 4, "other
 
 def imported(way: str) -> None:
     """Import what a way uses, so that its seconds do not hold it."""
-    if way != BASE:
+    if way not in (BASE, REORDERED):
         importlib.import_module("openfe" if way == OPENFE else "emoprune.loop.search")
 
 
 def base(case: Case, _quick: bool) -> Columns:
     """Return all columns as they are."""
     return case.train.columns, case.test.columns
+
+
+def reordered(case: Case, _quick: bool) -> Columns:
+    """Return all columns in another order: what that changes is the learner's own chance."""
+    order = np.random.default_rng(case.seed).permutation(case.train.columns.shape[1])
+    return case.train.columns.iloc[:, order], case.test.columns.iloc[:, order]
 
 
 def openfe(case: Case, _quick: bool) -> Columns:
@@ -121,6 +127,7 @@ def half(case: Case, quick: bool) -> Columns:
 
 WAYS: Mapping[str, Way] = {
     BASE: base,
+    REORDERED: reordered,
     OPENFE: openfe,
     OURS: evolved,
     FOUR_TIMES: four_times,

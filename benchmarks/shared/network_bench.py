@@ -132,8 +132,10 @@ class WidthSearch:
         return dict(zip(self._levels.names, self._levels.decode(genome[np.newaxis])[0].tolist(), strict=True))
 
     def export(self, genome: IntArray, folder: Path) -> Description:
-        """Nothing is exported here."""
-        raise NotImplementedError
+        """Write the widths as JSON."""
+        widths = self.describe(genome)
+        (folder / "widths.json").write_text(json.dumps(widths), encoding="utf-8")
+        return widths
 
 
 def searched(  # noqa: PLR0917  # one per setting of the search

@@ -41,7 +41,7 @@ class RayActors:
         threads: What numerical libraries in a worker are kept to.
         time_limit: Seconds for one evaluation, or None; a chunk that is late is measured one by one, see `Pace.limit`.
         start_limit: Seconds for Ray to answer, and for a worker to be placed and set up.
-        retries: How often a candidate that was alone when its worker died is tried again.
+        retries: How often a candidate whose worker died is tried again; once at least where it was not alone.
         chunk: Candidates per call of the problem's `evaluate`; None to learn how many from how long they take.
         beside: Folders beside a config in which code may lie; workers look there last, as this process does.
     """
@@ -65,7 +65,7 @@ class RayActors:
         self.workers = workers or 0
         self._wanted = workers
         self._share = share
-        self._runtime_env = checked_environment(runtime_env, threads)
+        self._kind = actor_class(share, checked_environment(runtime_env, threads))
         self._device = device
         self._threads = threads
         self._time_limit = time_limit
@@ -92,8 +92,8 @@ class RayActors:
         waited = 0.0
         try:
             if not here:
-                kind, wanted = actor_class(self._share, self._runtime_env), self._wanted or 1
-                waited = waited_for_room(self._connection, self._share, kind, wanted, self._start_limit)
+                wanted = self._wanted or 1
+                waited = waited_for_room(self._connection, self._share, self._kind, wanted, self._start_limit)
             machines = self._connection.machines()
             fit = room(machines, self._share)
             self.workers = self._wanted or max(1, min(fit, cores) if here else fit)
@@ -123,7 +123,7 @@ class RayActors:
         self._pool = WorkerPool(
             self.workers,
             self._share,
-            runtime_env=self._runtime_env,
+            self._kind,
             start_limit=self._start_limit,
             preparation=(import_path(self._beside), box, self._device, self._threads),
             session=self._connection.session,

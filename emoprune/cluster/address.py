@@ -11,8 +11,10 @@ from emoprune.errors import ConfigError, ResourcesUnavailable
 
 __all__ = ["check_reachable", "is_same"]
 
+HERE = ("localhost", "127.0.0.1", "::1")
 _REMEDIES = {
     "InvalidAuthToken": "set RAY_AUTH_MODE=token, and give the cluster's token in ~/.ray/auth_token or RAY_AUTH_TOKEN",
+    "Could not find any running Ray": "start one with `ray start --head`, or give host:port of its head",
     "Version mismatch": "run the search with the Python and Ray versions of the cluster",
 }
 
@@ -24,11 +26,16 @@ def is_same(address: str, other: str) -> bool:
         ConfigError: `address` is not one.
     """
     host, port = _host_and_port(address, "evaluation.address")
-    return other == f"{socket.gethostbyname(host)}:{port}" or (other.endswith(f":{port}") and _is_here(host))
+    there, _, found = other.rpartition(":")
+    return int(found) == port and (host in HERE or there.strip("[]") in _addresses(host))
 
 
-def _is_here(host: str) -> bool:
-    return host in ("localhost", "127.0.0.1", "::1")
+def _addresses(host: str) -> set[object]:
+    """Return the addresses of a host by its name, none if nobody knows it."""
+    try:
+        return {place[0] for *_, place in socket.getaddrinfo(host, None)}
+    except OSError:
+        return set()
 
 
 def _host_and_port(address: str, setting: str) -> tuple[str, int]:
@@ -40,12 +47,21 @@ def _host_and_port(address: str, setting: str) -> tuple[str, int]:
             f"there with `ray job submit --address http://{host}:8265 --working-dir . -- emoprune run CONFIG`"
         )
     host, _, port = address.rpartition(":")
-    if not host or not port.isdigit() or "/" in host:
+    if not host or not port.isdigit() or "/" in host or not _can_be_asked_for(host):
         raise ConfigError(
             f"{setting}: expected host:port of the cluster's head, auto or local, found {address!r}; `ray status` on a "
             "machine of the cluster shows it"
         )
     return host.strip("[]"), int(port)
+
+
+def _can_be_asked_for(host: str) -> bool:
+    """Whether a name is one that can be looked up at all."""
+    try:
+        host.encode("idna")
+    except UnicodeError:  # a part of it is empty, or longer than parts of names are
+        return False
+    return True
 
 
 def check_reachable(address: str, limit: float, setting: str) -> None:

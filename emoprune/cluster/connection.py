@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import ray
+from ray._private import utils
 
 from emoprune.cluster.address import check_reachable, is_same
 from emoprune.cluster.private import NoFolders, private
@@ -169,11 +170,14 @@ def _nodes() -> list[dict[str, Any]]:
 
 @contextlib.contextmanager
 def _sigterm_kept() -> Iterator[None]:
-    """Give SIGTERM back to whoever handled it before: ray.init takes it for itself."""
-    before = signal.getsignal(signal.SIGTERM)
+    """Leave SIGTERM to whoever handles it: ray.init takes it twice, at first and, in native code, at last."""
+    ray_utils: Any = utils
+    handler, rays_own = signal.getsignal(signal.SIGTERM), ray_utils.set_sigterm_handler
+    ray_utils.set_sigterm_handler = lambda _handler: None
     try:
         yield
     finally:
+        ray_utils.set_sigterm_handler = rays_own
         # None stands for a handler that was not set from Python and cannot be put back from here.
-        if before is not None and threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGTERM, before)
+        if handler is not None and threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, handler)

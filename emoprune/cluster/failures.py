@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from ray.exceptions import OutOfMemoryError, RayError, RayTaskError
+from ray.exceptions import OutOfMemoryError, RayError, RayTaskError, RuntimeEnvSetupError
 
 __all__ = ["details", "ended_by", "reason"]
 
@@ -54,6 +54,8 @@ def details(error: RayError, session: str | None) -> str:
     """
     if isinstance(error, RayTaskError):
         return _text(error)
+    if isinstance(error, RuntimeEnvSetupError):
+        return f"evaluation.runtime_env could not be prepared: {reason(error).strip()}"
     return "\n".join([reason(error), *_printed(error, session)[-LINES:]])
 
 

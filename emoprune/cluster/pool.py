@@ -16,7 +16,7 @@ from emoprune.cluster.failures import details
 from emoprune.cluster.resources import Share
 from emoprune.cluster.slots import FETCH_WITHIN, Slot
 from emoprune.cluster.worker import Worker, packed
-from emoprune.errors import EmopruneError, WorkersLost
+from emoprune.errors import ConfigError, EmopruneError, WorkersLost
 
 __all__ = ["WorkerPool", "actor_class"]
 
@@ -27,9 +27,16 @@ log = logging.getLogger(__name__)
 
 
 def actor_class(share: Share, runtime_env: Mapping[str, Any]) -> Any:
-    """Return the class of Ray's actors that hold a `Worker`, each with its share of a machine."""
+    """Return the class of Ray's actors that hold a `Worker`, each with its share of a machine.
+
+    Raises:
+        ConfigError: Ray does not take such a share.
+    """
     options = {**share.options(), "runtime_env": dict(runtime_env)}
-    return ray.remote(**options, max_restarts=0, max_task_retries=0)(Worker)
+    try:
+        return ray.remote(**options, max_restarts=0, max_task_retries=0)(Worker)
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"evaluation: Ray does not take {share.options()} for a worker: {error}") from error
 
 
 class WorkerPool:
@@ -38,7 +45,7 @@ class WorkerPool:
     Args:
         size: How many workers are wanted.
         share: What each takes of its machine.
-        runtime_env: What Ray prepares for each.
+        kind: The class of their actors.
         start_limit: Seconds for a worker to be placed and set up.
         preparation: Arguments of `Worker.prepare`.
         session: The folder of Ray's session, if it is known.
@@ -48,13 +55,13 @@ class WorkerPool:
         self,
         size: int,
         share: Share,
+        kind: Any,
         *,
-        runtime_env: Mapping[str, Any],
         start_limit: float,
         preparation: Sequence[object],
         session: str | None,
     ) -> None:
-        self._actor_class = actor_class(share, runtime_env)
+        self._actor_class = kind
         self._share = share
         self._size = size
         self._start_limit = start_limit

@@ -15,6 +15,7 @@ __all__ = ["Machine", "Share", "check_room", "room"]
 SMALLEST = 0.0001  # what Ray counts in
 ROUNDING = 1e-9  # three times 0.1 CPUs fit into 0.3
 GIB = 2**30
+OTHER_LABELS = "add machines with these labels, or ask for others: evaluation.node_labels"
 OWN = {"CPU": "cpus_per_worker", "GPU": "gpus_per_worker", "memory": "memory_per_worker"}
 
 
@@ -64,6 +65,17 @@ class Share:
         """What one worker takes, as Ray's resources, without what it takes nothing of."""
         whole = {"CPU": self.cpus, "GPU": self.gpus, "memory": self.memory * GIB, **self.resources}
         return {name: amount for name, amount in whole.items() if amount > 0}
+
+    @property
+    def takes_nothing(self) -> bool:
+        """Whether any number of workers fits on any machine."""
+        return not self.needs and not self.labels
+
+    def asked_for(self, workers: int) -> str:
+        """Say what so many workers ask for."""
+        each = ", ".join(f"{_amount(name, amount)} {_word(name, amount)}" for name, amount in self.needs.items())
+        labelled = f" on machines with the labels {dict(self.labels)}" if self.labels else ""
+        return f"{counted(workers, 'worker')} of {each or 'nothing'}{' each' if workers > 1 else ''}{labelled}"
 
     def options(self) -> dict[str, Any]:
         """Return what Ray is told of an actor with this share."""
@@ -121,24 +133,28 @@ def check_room(workers: int, share: Share, machines: Sequence[Machine], waited: 
     rows += [(_word(name), _amount(name, need[name]), _amount(name, have[name])) for name in have]
     width = max(len(row[0]) for row in rows) + 1
     table = "\n".join(f"  {name:<{width}}{first:>8}{second:>8}" for name, first, second in rows)
-    after = f" after {waited:g} s, in which more could have joined (evaluation.start_limit)" if waited else ""
+    after = f" after {waited:.0f} s, in which more could have joined (evaluation.start_limit)" if waited else ""
     labelled = f" with the labels {dict(share.labels)}" if share.labels else ""
     raise ResourcesUnavailable(
-        f"expected room for {workers} workers, found room for {fit} on {_machines(len(allowed))}{labelled}{after}:\n"
-        f"{table}\n{_remedy(workers, share, fit, have)}"
+        f"expected room for {counted(workers, 'worker')}, found room for {fit} on {counted(len(allowed), 'machine')}"
+        f"{labelled}{after}:\n{table}\n"
+        + (_remedy(workers, share, fit, have) if allowed or not share.labels else OTHER_LABELS)
     )
 
 
-def _word(name: str) -> str:
-    return {"CPU": "CPUs", "GPU": "GPUs", "memory": "GiB"}.get(name, name)
+def counted(count: int, noun: str) -> str:
+    """Return a number of things in words."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def _word(name: str, amount: float = 2) -> str:
+    if name in ("CPU", "GPU"):
+        return name if amount == 1 else f"{name}s"
+    return "GiB" if name == "memory" else name
 
 
 def _amount(name: str, amount: float) -> str:
     return f"{amount / GIB:.3g}" if name == "memory" else f"{amount:g}"
-
-
-def _machines(count: int) -> str:
-    return "1 machine" if count == 1 else f"{count} machines"
 
 
 def _remedy(workers: int, share: Share, fit: int, have: Mapping[str, float]) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 import ray
 
 from emoprune.cluster.connection import Connection
-from emoprune.cluster.resources import Share, room
+from emoprune.cluster.resources import Share, counted, room
 
 __all__ = ["waited_for_room"]
 
@@ -29,19 +29,20 @@ def waited_for_room(connection: Connection, share: Share, kind: Any, workers: in
     begun = time.monotonic()
     machines = connection.machines()
     fit = room(machines, share)
-    if fit >= workers or not share.needs:
+    if fit >= workers or share.takes_nothing:
         return 0.0
-    needs = ", ".join(f"{amount:g} {name}" for name, amount in share.needs.items())
-    labelled = f" on machines with the labels {dict(share.labels)}" if share.labels else ""
     log.info(
-        "waiting up to %g s for room for %d workers of %s each%s; %d fit on the %d machines that are there",
-        *(limit, workers, needs, labelled, fit, len(machines)),
+        "waiting up to %g s for room for %s; %d %s on %s so far",
+        *(limit, share.asked_for(workers), fit, "fits" if fit == 1 else "fit", counted(len(machines), "machine")),
     )
-    asking = [kind.remote() for _ in range(workers - fit)]
+    # All of them, those that fit as well: it is these that the machines which are there take first.
+    asking = [kind.remote() for _ in range(workers)]
     try:
-        while room(connection.machines(), share) < workers and time.monotonic() - begun < limit:
+        while time.monotonic() - begun < limit:
             time.sleep(LOOK_EVERY)
             connection.check()
+            if not connection.silent and room(connection.machines(), share) >= workers:  # else it would block
+                break
     finally:
         for actor in asking:
             ray.kill(actor)

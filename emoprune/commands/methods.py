@@ -22,10 +22,10 @@ Line = tuple[str, str, tuple[str, ...], tuple[str, ...]]
 _HEAD = """\
 # Methods
 
-What there is to choose from, and the paper behind each. This page is written by `emoprune list methods --markdown` from
-what each method says of itself; `emoprune list methods --tuning-free --serves channels` shows those that train nothing
-and can be asked for by the problem `channels`, `--paper 2302.05601` those that come from a paper. Names without a paper
-are common knowledge of the field.
+What there is to choose from, and the paper behind each. This page is written from what each method says of itself, by
+`emoprune list methods --markdown`, with `--package emoprune` for those that come with emoprune alone. `emoprune list
+methods --tuning-free --serves channels` shows those that train nothing and can be asked for by the problem `channels`,
+`--paper 2302.05601` those that come from a paper. Names without a paper are common knowledge of the field.
 """
 
 
@@ -36,6 +36,7 @@ class Wanted:
     tuning_free: bool = False
     serves: str | None = None
     paper: str | None = None
+    package: str | None = None
 
     def __post_init__(self) -> None:
         if self.serves is not None and self.serves not in plugins.available("problem"):
@@ -51,19 +52,36 @@ class Wanted:
         )
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Method:
+    """What a name leads to, what that does and says it is; where it does not say so, `does` is the reason."""
+
+    kind: str
+    name: str
+    does: str
+    own: About | None
+    found: object
+
+    @property
+    def shown(self) -> str:
+        """The name by which its problems know it."""
+        return self.name.rpartition(".")[2] if self.own else self.name
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """Those that it serves; none if it serves all."""
+        return (self.own.serves or _owner(self.kind, self.name)) if self.own else ()
+
+
 def methods(wanted: Wanted) -> dict[str, Any]:
     """Return the methods that are wanted by kind and name, each with what it says it is.
 
     A method that does not say it, or cannot be imported, is listed with the reason where all are wanted.
 
     Raises:
-        ConfigError: No method names the paper.
+        ConfigError: No method names the paper, or the package has none.
     """
-    found: dict[str, dict[str, Any]] = {}
-    for kind, name, does, own in _chosen(wanted):
-        row = {"unusable": does} if own is None else {"does": does, **described(kind, name, own)}
-        found.setdefault(_plural(kind), {})[name] = row
-    return found
+    return _by_kind(wanted, lambda each, own: described(each.kind, each.name, own))
 
 
 def plain(wanted: Wanted) -> dict[str, Any]:
@@ -72,12 +90,14 @@ def plain(wanted: Wanted) -> dict[str, Any]:
     Raises:
         ConfigError: As `methods`.
     """
+    return _by_kind(wanted, lambda each, own: {**asdict(own), "serves": list(each.problems)})
+
+
+def _by_kind(wanted: Wanted, said: Callable[[_Method, About], Mapping[str, Any]]) -> dict[str, Any]:
     found: dict[str, dict[str, Any]] = {}
-    for kind, name, does, own in _chosen(wanted):
-        row: dict[str, Any] = {"unusable": does}
-        if own is not None:
-            row = {"does": does, **asdict(own), "serves": list(own.serves or _owner(kind, name))}
-        found.setdefault(_plural(kind), {})[name] = row
+    for each in _chosen(wanted):
+        row = {"does": each.does, **said(each, each.own)} if each.own else {"unusable": each.does}
+        found.setdefault(_plural(each.kind), {})[each.name] = row
     return found
 
 
@@ -89,43 +109,54 @@ def menu(wanted: Wanted) -> dict[str, list[Line]]:
     Raises:
         ConfigError: As `methods`.
     """
-    served: dict[tuple[str, Line], list[str]] = {}
-    for kind, name, does, own in _chosen(wanted):
-        if own is None:
-            served[kind, (name, f"unusable: {does}", (), ())] = []
-            continue
-        papers = tuple(paper.arxiv or paper.appeared for paper in own.papers)
-        line = (name.rpartition(".")[2], does, _needs(own), papers)
-        served.setdefault((kind, line), []).extend(own.serves or _owner(kind, name))
     sections: dict[tuple[int, str], list[Line]] = {}
-    for (kind, line), problems in served.items():
-        known = ", ".join(dict.fromkeys(problems)) if kind != "problem" else ""
-        heading = f"{_plural(kind)} for {known}" if known else _plural(kind)
-        sections.setdefault((METHODS.index(kind), heading), []).append(line)
+    for each, problems in _once(wanted):
+        line: Line = (each.shown, f"unusable: {each.does}", (), ())
+        if each.own:
+            line = (
+                each.shown,
+                each.does,
+                _needs(each.own),
+                tuple(own.arxiv or own.appeared for own in each.own.papers),
+            )
+        known = ", ".join(problems) if each.kind != "problem" else ""
+        heading = f"{_plural(each.kind)} for {known}" if known else _plural(each.kind)
+        sections.setdefault((METHODS.index(each.kind), heading), []).append(line)
     return {heading: sections[place, heading] for place, heading in sorted(sections)}
 
 
-def _chosen(wanted: Wanted) -> list[tuple[str, str, str, About | None]]:
-    """Return kind, name, and what each method does and says it is; None and the reason where it does not say so.
+def _once(wanted: Wanted) -> list[tuple[_Method, tuple[str, ...]]]:
+    """Return what is wanted, each method once, by the first of its names, with all problems that it serves."""
+    found: dict[tuple[str, str, object], tuple[_Method, dict[str, None]]] = {}
+    for each in _chosen(wanted):
+        _, problems = found.setdefault((each.kind, each.shown, each.found), (each, {}))
+        problems.update(dict.fromkeys(each.problems))
+    return [(each, tuple(problems)) for each, problems in found.values()]
+
+
+def _chosen(wanted: Wanted) -> list[_Method]:
+    """Return what is wanted.
 
     Raises:
-        ConfigError: No method names the paper.
+        ConfigError: No method names the paper, or the package has none.
     """
-    found: list[tuple[str, str, str, About | None]] = []
-    for kind, name, factory in _every():
-        own = about_of(factory)
+    chosen: list[_Method] = []
+    for kind, name, found in _every(wanted.package):
+        own = about_of(found)
         if own is not None and own.serves and not plugins.available("problem").keys() & set(own.serves):
             reason = f"it serves {', '.join(own.serves)}, and no problem of that name is installed"
-            found.append((kind, name, reason, None))
+            chosen.append(_Method(kind, name, reason, None, found))
         elif own is not None and wanted.holds(kind, name, own):
-            assert callable(factory)  # noqa: S101  # what says what it is was imported; narrows the type
-            found.append((kind, name, plugins.summary(factory), own))
-        elif own is None and wanted == Wanted():
-            reason = str(factory) if isinstance(factory, EmopruneError) else "it does not say what it is"
-            found.append((kind, name, reason, None))
-    if not found and wanted.paper is not None:
+            assert callable(found)  # noqa: S101  # what says what it is was imported; narrows the type
+            chosen.append(_Method(kind, name, plugins.summary(found), own, found))
+        elif own is None and wanted == Wanted(package=wanted.package):
+            reason = str(found) if isinstance(found, EmopruneError) else "it does not say what it is"
+            chosen.append(_Method(kind, name, reason, None, found))
+    if not chosen and wanted.paper is not None:
         raise ConfigError(f"--paper: no method names {wanted.paper}; give an arXiv id such as 2302.05601, or a title")
-    return found
+    if not chosen and wanted.package is not None:
+        raise ConfigError(f"--package: no method that is wanted comes with {wanted.package}; name what pip installed")
+    return chosen
 
 
 def _same(given: str, paper: Paper) -> bool:
@@ -142,42 +173,49 @@ def described(kind: str, name: str, own: About) -> dict[str, Any]:
         "serves": ", ".join(own.serves or _owner(kind, name)) or "all problems",
         "needs": ", ".join(_needs(own)) or "neither gradients nor training",
         "cost": own.cost,
-        **({"papers": "; ".join(map(str, own.papers))} if own.papers else {}),
+        **({"papers": _papers(own)} if own.papers else {}),
     }
+
+
+def _papers(own: About) -> str:
+    return "; ".join(map(str, own.papers))
 
 
 def _needs(own: About) -> tuple[str, ...]:
     return tuple(word for word, needed in (("gradients", own.gradients), ("training", own.training)) if needed)
 
 
-def page() -> str:
-    """Return docs/methods.md: one table for each kind."""
-    parts = [_HEAD]
-    for kind, rows in methods(Wanted()).items():
-        unusable = [name for name, row in rows.items() if "unusable" in row]
-        if unusable:
-            raise ConfigError(f"{kind} {unusable[0]!r}: {rows[unusable[0]]['unusable']}; the page would be without it")
-        parts.append(f"\n## {kind.capitalize()}\n\n{_table(rows)}\n")
-    return "".join(parts)
+def page(wanted: Wanted) -> str:
+    """Return docs/methods.md: one table for each kind, in which each method has one line.
+
+    Raises:
+        ConfigError: As `methods`, or a method does not say what it is.
+    """
+    rows: dict[str, list[list[str]]] = {}
+    for each, problems in _once(wanted):
+        if each.own is None:
+            raise ConfigError(f"{each.kind} {each.name!r}: {each.does}; the page would be without it")
+        said = [each.own.family, ", ".join(each.own.granularity), ", ".join(problems) or "all problems"]
+        said += [", ".join(_needs(each.own)), each.own.cost, _papers(each.own)]
+        rows.setdefault(_plural(each.kind), []).append([f"`{each.shown}`", each.does, *said])
+    tables = (f"\n## {kind.capitalize()}\n\n{_table(sorted(own))}\n" for kind, own in rows.items())
+    return "".join([_HEAD, *tables])
 
 
-def _table(rows: Mapping[str, Mapping[str, str]]) -> str:
+def _table(rows: Sequence[Sequence[str]]) -> str:
     head = ["name", "does", "family", "acts on", "serves", "needs", "cost", "paper"]
-    lines = [_row(head), _row(["---"] * len(head))]
-    for name, row in rows.items():
-        needs = "" if row["needs"].startswith("neither") else row["needs"]
-        said = [row["family"], row["granularity"], row["serves"], needs, row["cost"], row.get("papers", "")]
-        lines.append(_row([f"`{name}`", row["does"], *said]))
-    return "\n".join(lines)
+    return "\n".join(map(_row, [head, ["---"] * len(head), *rows]))
 
 
 def _row(cells: Sequence[str]) -> str:
     return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
 
 
-def _every() -> Iterator[tuple[str, str, Callable[..., Any] | EmopruneError]]:
+def _every(package: str | None) -> Iterator[tuple[str, str, Callable[..., Any] | EmopruneError]]:
     for kind in METHODS:
-        for name in plugins.available(kind):
+        for name, entry in plugins.available(kind).items():
+            if package is not None and (entry.dist is None or entry.dist.name != package):
+                continue
             try:
                 yield kind, name, plugins.find(kind, name)
             except EmopruneError as error:

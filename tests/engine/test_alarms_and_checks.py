@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from problems_for_tests import OfferingKnapsack12
+from searching_for_tests import searched_run
 from typer.testing import CliRunner
 
 import emoprune
@@ -44,10 +45,7 @@ class Alarmed(OfferingKnapsack12):
 
 
 def finished(runs: Path, problem: Any) -> Run:
-    searching = emoprune.search(SETTINGS, runs=runs, name="r", problem=problem)
-    for _ in searching:
-        pass
-    return searching.run
+    return searched_run(SETTINGS, runs=runs, name="r", problem=problem)
 
 
 def test_what_a_problem_finds_before_a_search_leaves_no_run_behind(tmp_path: Path) -> None:

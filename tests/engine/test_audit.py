@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from mutations_for_tests import unend
 from problems_for_tests import Knapsack12, OfferingKnapsack12
+from searching_for_tests import searched_run
 
 import emoprune
 from emoprune.commands.audit import along_the_front, audit
@@ -28,10 +29,7 @@ SETTINGS = {
 
 
 def finished(runs: Path, name: str = "r", **given: Any) -> Run:
-    search = emoprune.search(SETTINGS, runs=runs, name=name, **given)
-    for _ in search:
-        pass
-    return search.run
+    return searched_run(SETTINGS, runs=runs, name=name, **given)
 
 
 @pytest.fixture(scope="module")

@@ -7,21 +7,11 @@ import shutil
 from pathlib import Path
 
 import pytest
-from commands_for_tests import Command, Ended, entry_point, finished_process, prepared
+from commands_for_tests import Command, Ended, finished_process, prepared
 from strangers_for_tests import strangers
 
 from emoprune.commands.catalogue import _asked
 from emoprune.config import example_text, load
-
-
-@pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    return prepared(tmp_path, monkeypatch)
-
-
-@pytest.fixture
-def emoprune(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
-    return entry_point(monkeypatch, capsys)
 
 
 @pytest.fixture(scope="module")

@@ -20,29 +20,16 @@ from commands_for_tests import (
     Command,
     begun,
     ended,
-    entry_point,
     finished_process,
-    prepared,
     slow_run,
     status_of,
     wait_for,
 )
-from ray.cluster_utils import Cluster
 
 from emoprune.cli.follow import NOTICE
 from emoprune.run import Run
 
 SLOW = ("--set", "problem={name: 'bad_problems:Slow'}")
-
-
-@pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    return prepared(tmp_path, monkeypatch)
-
-
-@pytest.fixture
-def emoprune(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
-    return entry_point(monkeypatch, capsys)
 
 
 @pytest.fixture
@@ -215,20 +202,6 @@ def test_a_termination_ends_a_run_on_ray_in_order_and_leaves_no_process(folder: 
     end = ended(process)
     assert (end.code, NOTICE in end.err) == (143, True)
     assert emoprune("resume", "rays", "--backend", "serial").code == 0
-
-
-def test_a_cluster_that_is_joined_is_said_and_recorded(folder: Path) -> None:
-    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 2})
-    try:
-        words = ("run", "knapsack.yaml", "--name", "joined", "--backend", "ray", "--workers", "auto")
-        address = cluster.address
-        end = ended(begun(folder, *words, more={"RAY_ADDRESS": address}))
-    finally:
-        cluster.shutdown()  # type: ignore[no-untyped-call]  # ray leaves it untyped
-    assert end.code == 0, end.err
-    assert f"measuring on the Ray cluster at {address} (RAY_ADDRESS)" in end.err
-    [session] = Run(folder / "runs" / "joined").manifest["sessions"]
-    assert (session["address"], session["workers"]) == (address, "auto")
 
 
 @pytest.mark.slow

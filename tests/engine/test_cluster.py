@@ -6,7 +6,7 @@ import logging
 import os
 import textwrap
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -14,11 +14,10 @@ from typing import Any
 import numpy as np
 import pytest
 import ray
-from cluster_for_tests import actors, in_process, never, outcomes, tickets_of
+from cluster_for_tests import Start, actors, in_process, never, outcomes, tickets_of
 from numpy.typing import NDArray
 from problems_for_tests import Knapsack12
 
-from emoprune.cluster import RayActors
 from emoprune.contracts import Problem
 from emoprune.errors import ConfigError, ContractError, ResourcesUnavailable, WorkersLost
 from emoprune.evaluation.backends import Finished
@@ -27,31 +26,11 @@ from emoprune.space import IntArray
 
 
 @pytest.fixture(scope="module")
-def here() -> Iterator[None]:
+def cluster() -> Iterator[None]:
     """A Ray of two CPUs on this machine, which backends find at hand."""
     ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
     yield
     ray.shutdown()
-
-
-@pytest.fixture
-def started(here: None) -> Iterator[Callable[..., RayActors]]:
-    """Open and start a backend with a problem; it is closed after the test."""
-    opened: list[RayActors] = []
-
-    def start(problem: Problem, **changed: Any) -> RayActors:
-        backend = actors(**changed)
-        opened.append(backend)
-        backend.open()
-        backend.start(problem)
-        return backend
-
-    yield start
-    for backend in opened:
-        backend.close()
-
-
-Start = Callable[..., RayActors]
 
 
 @pytest.mark.parametrize(("workers", "chunk"), [(1, None), (2, None), (2, 1), (2, 7)])
@@ -135,7 +114,7 @@ def test_code_beside_the_config_is_found_by_workers_even_late(
 
 
 def test_a_worker_that_cannot_import_the_problem_says_so(
-    here: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    cluster: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = tmp_path / "vanishing.py"
     file.write_text("from problems_for_tests import Knapsack12\n\nclass Gone(Knapsack12):\n    pass\n")
@@ -149,7 +128,7 @@ def test_a_worker_that_cannot_import_the_problem_says_so(
     backend.close()
 
 
-def test_a_problem_that_does_not_pickle_is_refused(here: None) -> None:
+def test_a_problem_that_does_not_pickle_is_refused(cluster: None) -> None:
     problem = Knapsack12()
     problem.lock = (line for line in ["a generator never pickles"])  # type: ignore[attr-defined]  # the mistake is the point
     backend = actors(workers=1)
@@ -202,7 +181,7 @@ def test_a_run_left_early_leaves_nothing_behind(started: Start) -> None:
     assert set(outcomes(backend.run(rest, never))) == {ticket.candidate.id for ticket in rest}
 
 
-def test_a_ray_that_was_there_before_stays_and_gives_its_room_back(here: None) -> None:
+def test_a_ray_that_was_there_before_stays_and_gives_its_room_back(cluster: None) -> None:
     backend = actors()
     backend.close()
     backend.open()
@@ -217,7 +196,7 @@ def test_a_ray_that_was_there_before_stays_and_gives_its_room_back(here: None) -
 
 
 @pytest.mark.parametrize(("cpus", "fit"), [(1.0, 2), (2.0, 1), (0.5, 4)])
-def test_auto_means_as_many_workers_as_fit(here: None, cpus: float, fit: int) -> None:
+def test_auto_means_as_many_workers_as_fit(cluster: None, cpus: float, fit: int) -> None:
     backend = actors(workers=None, cpus_per_worker=cpus)
     backend.open()
     assert backend.workers == fit
@@ -237,23 +216,24 @@ def test_more_workers_than_cores_are_refused_without_starting_ray() -> None:
     assert refusal.value.exit_code == 6
 
 
-def test_a_gpu_where_there_is_none_is_refused(here: None) -> None:
+def test_a_gpu_where_there_is_none_is_refused(cluster: None) -> None:
     with pytest.raises(ResourcesUnavailable, match=r"(?s)GPUs +2 +0.*set evaluation.gpus_per_worker to 0"):
         actors(gpus_per_worker=1.0, device="cuda", start_limit=1.0).open()
 
 
-@pytest.mark.parametrize("address", ["head", ":6379", "head:port", "http://head:6379"])
-def test_an_address_that_is_none_is_refused(here: None, address: str) -> None:
+@pytest.mark.parametrize("address", ["head", ":6379", "head:port", "http://head:6379", "head..lab:6379"])
+def test_an_address_that_is_none_is_refused(cluster: None, address: str) -> None:
     with pytest.raises(ConfigError, match=r"evaluation\.address: expected host:port"):
         actors(address=address).open()
 
 
-def test_another_cluster_than_the_connected_one_is_refused(here: None) -> None:
+@pytest.mark.parametrize("address", ["127.0.0.1:1", "no-such-host.invalid:6379", "[::2]:6379"])
+def test_another_cluster_than_the_connected_one_is_refused(cluster: None, address: str) -> None:
     with pytest.raises(ConfigError, match="this process is connected to the Ray at"):
-        actors(address="127.0.0.1:1").open()
+        actors(address=address).open()
 
 
-def test_the_connected_cluster_may_be_named(here: None) -> None:
+def test_the_connected_cluster_may_be_named(cluster: None) -> None:
     backend = actors(address=ray.get_runtime_context().gcs_address)
     backend.open()
     assert backend.workers == 2

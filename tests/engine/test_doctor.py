@@ -14,7 +14,8 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from commands_for_tests import Command, entry_point, environment, prepared
+from commands_for_tests import Command, environment
+from searching_for_tests import searched_run
 from strangers_for_tests import trap
 
 import emoprune as package
@@ -34,21 +35,8 @@ SETTINGS: dict[str, Any] = {
 }
 
 
-@pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    return prepared(tmp_path, monkeypatch)
-
-
-@pytest.fixture
-def emoprune(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
-    return entry_point(monkeypatch, capsys)
-
-
 def searched(runs: Path, name: str, settings: Mapping[str, Any] = SETTINGS) -> Run:
-    searching = package.search(settings, runs=runs, name=name)
-    for _ in searching:
-        pass
-    return searching.run
+    return searched_run(settings, runs=runs, name=name)
 
 
 def asked(program: str, more: Mapping[str, str], limits: Callable[[], None] | None = None) -> list[str]:
@@ -69,8 +57,12 @@ def asked(program: str, more: Mapping[str, str], limits: Callable[[], None] | No
 
 class TestEnvironment:
     @pytest.mark.timeout(200)
-    def test_all_of_it_is_looked_at_and_said_in_json(self, emoprune: Command) -> None:
+    def test_all_of_it_is_said_in_json_and_nothing_is_imported_from_the_working_folder(
+        self, folder: Path, emoprune: Command
+    ) -> None:
+        sprung = trap(folder, "pydantic", "numpy", "yaml", "colorsys")
         shown = emoprune("doctor", "--json")
+        assert not sprung.exists()
         said = json.loads(shown.out)
         assert said["schema"] == "emoprune.doctor/1"
         checks = {check["name"]: check for check in said["checks"]}
@@ -81,15 +73,6 @@ class TestEnvironment:
         assert "numpy" in checks["packages"]["found"]
         assert shown.code == (6 if any(check["health"] == "fail" for check in checks.values()) else 0)
         assert all(check["fix"] for check in checks.values() if check["health"] != "ok")
-
-    @pytest.mark.timeout(200)
-    def test_the_ray_that_is_tried_imports_nothing_from_the_working_folder(
-        self, folder: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        sprung = trap(folder, "pydantic", "numpy", "yaml", "colorsys")
-        monkeypatch.chdir(folder)
-        assert check_ray(None, within=100.0).health is Health.OK
-        assert not sprung.exists()
 
     def test_a_ray_that_does_not_answer_is_a_failure_in_bounded_time(self) -> None:
         check = check_ray("127.0.0.1:1", within=3.0)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from commands_for_tests import Command, entry_point
+from searching_for_tests import searched_run
 
 import emoprune
 from emoprune.commands.audit import audit
@@ -59,10 +60,7 @@ def run(tmp_path: Path) -> Run:
         "search": {"population": 8, "generations": 2},
         "evaluation": {"backend": "serial"},
     }
-    searching = emoprune.search(plain, runs=tmp_path / "runs", name="r")
-    for _ in searching:
-        pass
-    return searching.run
+    return searched_run(plain, runs=tmp_path / "runs", name="r")
 
 
 def elsewhere(folder: Path) -> Path:

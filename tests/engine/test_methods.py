@@ -29,6 +29,7 @@ from emoprune.contracts import (
     SurveyingMethod,
     about,
     about_of,
+    number_of,
 )
 from emoprune.errors import ConfigError, ContractError
 from emoprune.space import IntArray
@@ -416,12 +417,21 @@ class TestMenu:
         for given in ("arXiv:2302.05601v2", "https://arxiv.org/abs/2302.05601", "a paper"):
             assert "heaviest" in self.listed(emoprune, "--paper", given)["references"]
 
+    def test_a_page_has_a_line_for_each_that_is_wanted(self, emoprune: Command) -> None:
+        shown = emoprune("list", "methods", "--markdown", "--serves", "sack").out
+        assert "\n## References\n" in shown
+        rows = [line.split(" | ") for line in shown.splitlines() if "| pruning | items |" in line]
+        assert [row[0] for row in rows] == ["| `heaviest`", "| `nothing`"]
+        assert {row[4] for row in rows} == {"sack"}
+
     @pytest.mark.parametrize(
         ("words", "complaint"),
         [
             (("methods", "--serves", "sak"), "--serves: no problem is called 'sak'; did you mean 'sack'"),
             (("references", "--tuning-free"), "choose among methods: emoprune list methods"),
             (("methods", "--paper", "0000.00000"), "--paper: no method names 0000.00000"),
+            (("methods", "--package", "nobody"), "--package: no method that is wanted comes with nobody"),
+            (("methods", "--markdown"), "it does not say what it is; the page would be without it"),
         ],
     )
     def test_a_choice_that_means_nothing_is_refused(
@@ -473,3 +483,23 @@ def test_a_broken_promise_fails_its_own_check(kind: str, method: Any, check: str
     broken = conformance(kind, method, "sack")()
     with pytest.raises(ContractError, match=complaint):
         getattr(broken, check)()
+
+
+@pytest.mark.parametrize("said", [3, np.float32(3), np.array([3.0])])
+def test_a_number_of_any_kind_is_what_an_objective_says(said: Any) -> None:
+    assert number_of("mine", lambda _seen: said, None) == 3.0  # type: ignore[arg-type]  # without a unit
+
+
+@pytest.mark.parametrize(
+    ("said", "found"),
+    [
+        (None, "None"),
+        ("3", "'3'"),
+        (np.zeros(3), r"ndarray of shape \(3,\)"),
+        ([1.0], r"\[1\.0\]"),
+        ({}, "{}"),
+    ],
+)
+def test_what_is_no_number_is_refused_with_the_objective_and_what_it_said(said: Any, found: str) -> None:
+    with pytest.raises(ContractError, match=rf"objective 'mine': expected one number, found {found}; return a float"):
+        number_of("mine", lambda _seen: said, None)  # type: ignore[arg-type]  # without a unit

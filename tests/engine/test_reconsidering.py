@@ -11,6 +11,7 @@ import pytest
 from mutations_for_tests import unend
 from numpy.typing import NDArray
 from problems_for_tests import Knapsack12
+from searching_for_tests import searched_run
 
 import emoprune
 from emoprune.contracts import Objective, Rows
@@ -23,9 +24,7 @@ from emoprune.space import IntArray
 
 def searched(folder: Path, name: str, **search: Any) -> Run:
     settings = {"search": {"population": 12, "generations": 4, **search}, "evaluation": {"backend": "serial"}}
-    found = emoprune.search(settings, problem=Knapsack12(), runs=folder, name=name)
-    list(found)
-    return found.run
+    return searched_run(settings, problem=Knapsack12(), runs=folder, name=name)
 
 
 def evaluation(number: int, status: Status = Status.OK, **values: float) -> Evaluation:

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from problems_for_tests import HalvedKnapsack, Knapsack12
+from searching_for_tests import searched_run
 from strangers_for_tests import altered, strangers
 
 import emoprune
@@ -39,10 +40,7 @@ CROWDED = ["evaluation.backend=ray", "evaluation.workers=9999"]
 
 def finished(folder: Path, problem: Problem | None = None, name: str = "r") -> Run:
     named = {} if problem is not None else {"problem": "problems_for_tests:Knapsack12"}
-    searching = emoprune.search({**named, **SMALL}, problem=problem, runs=folder, name=name)
-    for _ in searching:
-        pass
-    return searching.run
+    return searched_run({**named, **SMALL}, problem=problem, runs=folder, name=name)
 
 
 def state_of(folder: Path) -> dict[str, tuple[int, bytes | None]]:
@@ -182,6 +180,17 @@ def test_a_finished_run_with_nothing_left_to_measure_starts_no_workers(tmp_path:
     run = finished(tmp_path, Knapsack12())
     assert list(emoprune.resume(run, problem=Unready())) == []
     assert state_word(run) == State.FINISHED.value
+
+
+def test_settings_that_nothing_was_measured_with_are_kept_and_that_is_said(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    run = finished(tmp_path, Knapsack12())
+    list(emoprune.resume(run, problem=Unready()))
+    assert caplog.text == ""
+    list(emoprune.resume(run, problem=Unready(), overrides=["search.time_limit=600"]))
+    assert "nothing was left to measure; the settings given are kept for what comes next" in caplog.text
+    assert run.config["search"]["time_limit"] == 600
 
 
 def test_after_all_that_the_run_goes_on(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from problems_for_tests import Knapsack12
+from searching_for_tests import searched_run
 from strangers_for_tests import altered, strangers
 
 import emoprune
@@ -47,10 +48,7 @@ def config(**search: Any) -> dict[str, Any]:
 
 
 def finished(runs: Path, name: str, settings: Mapping[str, Any] | None = None, **given: Any) -> Run:
-    searching = emoprune.search(settings or config(), runs=runs, name=name, **given)
-    for _ in searching:
-        pass
-    return searching.run
+    return searched_run(settings or config(), runs=runs, name=name, **given)
 
 
 def assert_equal_runs(one: Run, other: Run) -> None:

@@ -13,6 +13,7 @@ import pytest
 import ray
 from problems_for_tests import HalvedKnapsack, Knapsack12, SurveyingKnapsack12
 from ray.cluster_utils import Cluster
+from searching_for_tests import searched_run
 
 import emoprune
 from emoprune.contracts import Problem
@@ -33,10 +34,7 @@ SERIAL: dict[str, Any] = {"backend": "serial", "workers": "auto"}
 
 
 def run_of(runs: Path, name: str, problem: Problem, **evaluation: Any) -> Run:
-    searching = emoprune.search(settings(**evaluation), problem=problem, runs=runs, name=name)
-    for _ in searching:
-        pass
-    return searching.run
+    return searched_run(settings(**evaluation), problem=problem, runs=runs, name=name)
 
 
 def assert_equal_but_for_who_ran_it(one: Run, other: Run) -> None:

@@ -14,6 +14,7 @@ import pandas as pd
 import pytest
 from problems_for_tests import Half, HalvedKnapsack, Knapsack12
 from rich.console import Console
+from searching_for_tests import searched_run
 
 import emoprune
 from emoprune.commands.dry_run import dry_run
@@ -39,10 +40,7 @@ def config(**options: Any) -> dict[str, Any]:
 
 
 def finished(runs: Path, name: str) -> Run:
-    searching = emoprune.search(config(), runs=runs, name=name)
-    for _ in searching:
-        pass
-    return searching.run
+    return searched_run(config(), runs=runs, name=name)
 
 
 def facts(run: Run) -> list[object]:

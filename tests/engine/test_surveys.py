@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from mutations_for_tests import unend
 from problems_for_tests import SurveyingKnapsack12
+from searching_for_tests import searched_run
 
 import emoprune
 from emoprune.contracts import FloatArray, Reference
@@ -33,18 +34,12 @@ def config(**options: Any) -> dict[str, Any]:
 
 
 def finished(runs: Path, name: str) -> Run:
-    searching = emoprune.search(config(), runs=runs, name=name)
-    for _ in searching:
-        pass
-    return searching.run
+    return searched_run(config(), runs=runs, name=name)
 
 
 def given(runs: Path, problem: SurveyingKnapsack12) -> Run:
     settings = {part: own for part, own in config().items() if part != "problem"}
-    searching = emoprune.search(settings, runs=runs, problem=problem)
-    for _ in searching:
-        pass
-    return searching.run
+    return searched_run(settings, runs=runs, problem=problem)
 
 
 def facts(run: Run) -> list[object]:

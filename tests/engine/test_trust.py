@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 from problems_for_tests import Knapsack12
+from searching_for_tests import searched_run
 from strangers_for_tests import altered, strangers, trap
 
 import emoprune
@@ -56,10 +57,7 @@ def begun(folder: Path, **problem: Any) -> Run:
         "search": {"population": 8, "generations": 2},
         "evaluation": {"backend": "serial"},
     }
-    searching = emoprune.search(plain, runs=folder / "runs", name="r")
-    for _ in searching:
-        pass
-    return searching.run
+    return searched_run(plain, runs=folder / "runs", name="r")
 
 
 def every_command(run: Run, **how: Any) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
 from itertools import pairwise
 
 import numpy as np
@@ -25,16 +24,6 @@ from emoprune.problems.networks.evaluation.proxies.estimating import estimated, 
 from emoprune.problems.networks.evaluation.runner import PlainRunner
 from emoprune.problems.networks.evaluation.scoring import calibration_images
 from emoprune.problems.networks.variant import Variant
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    """Run on one thread: networks this small are no faster on more, and far slower on a busy machine."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
 
 BATCHES = tuple(batch.double() for batch in torch.split(images_for(40, 3).batches[0], [7, 20, 13]))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -40,14 +40,6 @@ from emoprune.space import IntArray
 FULL = np.array([32, 32, 64, 64, 64])
 FRONT = np.stack([np.ceil(FULL * share).astype(np.int64) for share in (0.06, 0.1, 0.16, 0.25, 0.4, 0.7)])
 QUICK = {"epochs": 0.5, "repeats": 2, "training_images": 128, "bands": 2, "siblings": 3}
-
-
-@pytest.fixture(autouse=True)
-def one_thread_for_scoring() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 class Reversed:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
-import torch
 from digits_for_tests import digits_bench, digits_data, digits_scores
 from hypothesis import given
 from hypothesis import strategies as st
@@ -34,14 +33,6 @@ from emoprune.problems.networks.recovery.plan import Plan
 from emoprune.space import IntArray
 
 SHAPE = np.array([12, 12, 24, 24, 24])
-
-
-@pytest.fixture(autouse=True)
-def one_thread_for_scoring() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def slicer_of(scores: Sequence[Scores]) -> Slicer:

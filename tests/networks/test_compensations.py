@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pickle
-from collections.abc import Iterator
 from functools import cache
 
 import numpy as np
@@ -14,7 +13,6 @@ from hypothesis import strategies as st
 from zoo_for_tests import SOUND, bench_of
 
 from emoprune.errors import ConfigError
-from emoprune.problems.compute.device import one_thread
 from emoprune.problems.networks.calibration.evidence import Evidence
 from emoprune.problems.networks.calibration.filters import as_filters, as_weight, inputs_of
 from emoprune.problems.networks.calibration.hooks import readers
@@ -39,12 +37,6 @@ COMPENSATIONS: dict[str, Compensation] = {
     "mfac-separate": MFAC(gradients=8, update="separate"),
 }
 cases = pytest.mark.parametrize(("network", "name"), [(net, name) for net in SOUND for name in COMPENSATIONS])
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _one_thread() -> Iterator[None]:
-    with one_thread():
-        yield
 
 
 @cache

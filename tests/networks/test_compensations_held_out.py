@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from functools import cache
 
 import numpy as np
 import pytest
 from torch import Tensor, nn
 
-from emoprune.problems.compute.device import one_thread, seeded
+from emoprune.problems.compute.device import seeded
 from emoprune.problems.networks.calibration.evidence import Evidence
 from emoprune.problems.networks.channels.compensations.contract import Compensation
 from emoprune.problems.networks.channels.compensations.least_squares import LeastSquares
@@ -50,12 +49,6 @@ def network(kind: str) -> nn.Module:
     for incoming, outgoing, stride in ((1, 16, 1), (16, 24, 2), (24, 24, 1)):
         layers += [nn.Conv2d(incoming, outgoing, 3, stride, 1), norms[kind](outgoing), nn.ReLU()]
     return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(96, 10))
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _one_thread() -> Iterator[None]:
-    with one_thread():
-        yield
 
 
 @cache

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
 from functools import cache, partial
 
 import numpy as np
@@ -14,7 +13,6 @@ from hypothesis import strategies as st
 from torch import nn
 from zoo_for_tests import SOUND, bench_of
 
-from emoprune.problems.compute.device import one_thread
 from emoprune.problems.networks.calibration.evidence import Evidence
 from emoprune.problems.networks.calibration.filters import inputs_of
 from emoprune.problems.networks.calibration.hooks import readers, watched
@@ -30,12 +28,6 @@ from emoprune.problems.networks.evaluation.bench import Bench
 from emoprune.problems.networks.evaluation.scoring import LoadedImages
 
 EVERYWHERE = LeastSquares(rows_per_weight=1e6)  # every place of every image
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _one_thread() -> Iterator[None]:
-    with one_thread():
-        yield
 
 
 @cache

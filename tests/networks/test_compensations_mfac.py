@@ -7,10 +7,9 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from zoo_for_tests import bench_of
+from zoo_for_tests import evidence_of
 
 from emoprune.errors import ContractError
-from emoprune.problems.networks.calibration.evidence import Evidence
 from emoprune.problems.networks.calibration.inverse_fisher import (
     InverseFisher,
     blocked,
@@ -100,11 +99,6 @@ def test_diagonals_are_found_block_by_block() -> None:
 def test_gradients_without_damping_are_refused() -> None:
     with pytest.raises(ContractError, match="a positive damping, found shape"):
         InverseFisher(np.zeros((1, 2, 3)), 0.0)
-
-
-def evidence_of(name: str) -> Evidence:
-    own = bench_of(name, images=24)
-    return Evidence(own.network, own.structure, own.calibration, seed=0)
 
 
 def test_gradients_of_all_batches_average_to_the_gradient_of_the_mean_loss() -> None:

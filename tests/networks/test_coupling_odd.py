@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -35,14 +35,6 @@ from emoprune.problems.networks.coupling.pruned_module import pruned_module
 from emoprune.problems.networks.coupling.structure import Kept, Structure
 from emoprune.problems.networks.coupling.tracing import trace
 from emoprune.problems.networks.evaluation.cost import CostModel
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def chain(first: nn.Module, between: nn.Module | None = None, outgoing: int = 8) -> Callable[[], nn.Module]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import importlib
 import pkgutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -40,14 +40,6 @@ OF_READERS = (NextLayerReconstruction, Taylor, Fisher)
 OF_ACTIVATIONS = (ActivationMean, APoZ)
 INFORMED = (*OF_WEIGHTS, *OF_READERS, *OF_ACTIVATIONS, BatchNormScale)
 ALL = (*INFORMED, RandomOrder)
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def evidence_of(name: str, network: nn.Module | None = None, count: int = 24) -> Evidence:

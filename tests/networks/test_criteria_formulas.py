@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -37,14 +36,6 @@ from emoprune.problems.networks.criteria.norms import L1, L2
 from emoprune.problems.networks.criteria.per_unit import averaged, shares, units_by_part
 from emoprune.problems.networks.criteria.taylor import Taylor
 from emoprune.problems.networks.evaluation.scoring import LoadedImages
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def wiring(groups: list[int], units: list[int]) -> Wiring:

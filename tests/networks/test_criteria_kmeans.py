@@ -7,21 +7,15 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from zoo_for_tests import SOUND, bench_of
+from zoo_for_tests import SOUND, evidence_of
 
-from emoprune.problems.networks.calibration.evidence import Evidence
 from emoprune.problems.networks.criteria.kmeans import KMeans, heights_of_merging
 from emoprune.problems.networks.criteria.ranking import kept_units
 
 
-def evidence_of(name: str) -> Evidence:
-    own = bench_of(name, images=8)
-    return Evidence(own.network, own.structure, own.calibration, seed=0)
-
-
 @pytest.mark.parametrize("name", SOUND)
 def test_scores_are_finite_and_one_per_unit(name: str) -> None:
-    evidence = evidence_of(name)
+    evidence = evidence_of(name, images=8)
     scores = KMeans()(evidence)
     assert tuple(len(own) for own in scores) == evidence.structure.units
     assert all(np.isfinite(own).all() for own in scores)
@@ -51,7 +45,7 @@ def test_of_two_equal_units_the_one_of_larger_norm_stays() -> None:
 
 
 def test_direction_counts_and_length_does_not() -> None:
-    evidence = evidence_of("vgg")
+    evidence = evidence_of("vgg", images=8)
     weight = evidence.network.get_parameter("2.0.weight")
     with torch.no_grad():
         weight[7] = 0.1 * weight[2]
@@ -63,7 +57,7 @@ def test_direction_counts_and_length_does_not() -> None:
 
 
 def test_all_producers_of_a_coupling_group_count() -> None:
-    evidence = evidence_of("resnet")
+    evidence = evidence_of("resnet", images=8)
     with torch.no_grad():
         stem, second = (evidence.network.get_parameter(f"{path}.weight") for path in ("stem.0", "block1.second.0"))
         stem[5] = stem[1]
@@ -77,7 +71,7 @@ def test_all_producers_of_a_coupling_group_count() -> None:
 
 
 def test_units_without_weights_come_last() -> None:
-    evidence = evidence_of("vgg")
+    evidence = evidence_of("vgg", images=8)
     with torch.no_grad():
         evidence.network.get_parameter("2.0.weight")[[3, 8]] = 0.0
     scores = KMeans()(evidence)[[group.name for group in evidence.structure.groups].index("2.0")]

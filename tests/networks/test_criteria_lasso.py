@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
-from zoo_for_tests import SOUND, bench_of
+from zoo_for_tests import SOUND, evidence_of
 
 from emoprune.errors import ConfigError
 from emoprune.problems.compute.device import seeded
@@ -16,11 +16,6 @@ from emoprune.problems.networks.calibration.evidence import Evidence
 from emoprune.problems.networks.coupling.tracing import trace
 from emoprune.problems.networks.criteria.lasso import Lasso, entering
 from emoprune.problems.networks.evaluation.scoring import LoadedImages
-
-
-def evidence_of(name: str) -> Evidence:
-    own = bench_of(name, images=24)
-    return Evidence(own.network, own.structure, own.calibration, seed=0)
 
 
 @pytest.mark.parametrize("name", SOUND)

@@ -4,17 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from zoo_for_tests import SOUND, bench_of
+from zoo_for_tests import SOUND, evidence_of
 
 from emoprune.errors import ConfigError
-from emoprune.problems.networks.calibration.evidence import Evidence
 from emoprune.problems.networks.calibration.weight_gradients import gradients_of_weights
 from emoprune.problems.networks.criteria.mfac import MFAC
-
-
-def evidence_of(name: str) -> Evidence:
-    own = bench_of(name, images=24)
-    return Evidence(own.network, own.structure, own.calibration, seed=0)
 
 
 @pytest.mark.parametrize("name", SOUND)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 from collections import OrderedDict
-from collections.abc import Iterator
 
 import pytest
 import torch
@@ -21,14 +20,6 @@ from emoprune.problems.networks.unpruned.built_in.catalogue import NETWORKS
 
 IMAGES = TEST.batches[0][:8]
 ALLOWED = {"torch", "torch.nn", "collections", "math", "operator"}
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def made_from(definition: Definition) -> nn.Module:

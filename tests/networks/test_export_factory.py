@@ -63,14 +63,6 @@ print(network.conv, int((network(given["images"]).argmax(dim=1) != given["labels
 """
 
 
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 @pytest.fixture(scope="module")
 def code(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """Give a folder with a user's own modules, importable while these tests run."""

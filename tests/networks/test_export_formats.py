@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from searching_for_tests import searched_run
 from torch import Tensor, nn
 from zoo_for_tests import zoo
 
-import emoprune
 from emoprune.commands.export import export
 from emoprune.commands.recovery import recover
 from emoprune.errors import ConfigError
@@ -67,10 +67,7 @@ def searched(tmp_path_factory: pytest.TempPathFactory) -> Run:
         "search": {"population": 6, "generations": 1},
         "evaluation": {"backend": "serial"},
     }
-    searching = emoprune.search(config, runs=tmp_path_factory.mktemp("runs"), name="r")
-    for _ in searching:
-        pass
-    return searching.run
+    return searched_run(config, runs=tmp_path_factory.mktemp("runs"), name="r")
 
 
 FILES = {"model.safetensors", "model.py", "load.py", "model.pt2", "config.json", "verify.json", "README.md"}

@@ -3,25 +3,16 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import torch
 from exports_for_tests import TEST, Halved, halved_zoo
 from safetensors.torch import load_file, save_file
 
 from emoprune.errors import ContractError
 from emoprune.problems.networks.evaluation.scoring import outputs_of
 from emoprune.problems.networks.export.verify import Verified, verify
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")

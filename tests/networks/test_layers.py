@@ -14,6 +14,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from methods_for_tests import prepared
 from networks_for_tests import network as small_network
 from safetensors.numpy import load_file, save_file
 from zoo_for_tests import IMAGES, SOUND, bench_of, images_for, zoo
@@ -40,12 +41,6 @@ ZOO = {"network": "zoo_for_tests:network", "data": "zoo_for_tests:images_in_part
 
 def residual(**options: Any) -> WeightRatios:  # the options under test, of whatever type
     return WeightRatios(**ZOO, **options)
-
-
-def prepared(problem: Layerwise, folder: Path) -> Layerwise:
-    problem.prepare(folder, 1)
-    problem.setup("cpu", torch.get_num_threads())
-    return problem
 
 
 def rows(problem: Layerwise, genomes: IntArray, split: Split = Split.SEARCH) -> list[list[float]]:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from methods_for_tests import target
 
 import emoprune
 from emoprune.commands.audit import audit
@@ -66,10 +67,6 @@ class Filled:
 
 class Unsure(LogLikelihood):
     quality = "yes"
-
-
-def target(own: type) -> str:
-    return f"{MINE}:{own.__name__}"
 
 
 def quality_of(*objectives: str) -> str | None:

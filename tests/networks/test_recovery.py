@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -36,14 +35,6 @@ from emoprune.problems.networks.variant import Variant
 from emoprune.records import Split
 
 SHORT = Plan(1, 0.02, 32)
-
-
-@pytest.fixture(autouse=True)
-def one_thread_for_scoring() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def training(count: int = 96, seed: int = 0) -> TrainingImages:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cache
 from typing import Any
@@ -42,15 +42,6 @@ def methods_of(given: Sequence[str | dict[str, Any]]) -> dict[str, ReferenceMeth
 def made(name: str, **options: Any) -> Any:
     """Return a method, made with options."""
     return methods_of([{"name": name, **options}])[name]
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    """Tiny networks are slower on several threads, above all on a busy machine."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @cache

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from searching_for_tests import searched_run
 
-import emoprune
 from emoprune.errors import ConfigError
 from emoprune.problems.networks.channels.problem import Channels
 from emoprune.problems.networks.channels.references.eagle_eye import BAND
@@ -36,10 +36,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
         "search": {"population": 12, "generations": 2},
         "evaluation": {"backend": "serial"},
     }
-    searching = emoprune.search(config, runs=tmp_path_factory.mktemp("runs"), name="r")
-    for _ in searching:
-        pass
-    return searching.run
+    return searched_run(config, runs=tmp_path_factory.mktemp("runs"), name="r")
 
 
 def test_what_sensitivity_and_eagle_eye_measure_is_in_the_history_of_generation_0(run: Run) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from functools import cache
 from typing import ClassVar
 
@@ -24,16 +24,6 @@ from emoprune.problems.networks.coupling.structure import Kept, Part
 from emoprune.problems.networks.evaluation.bench import Bench
 from emoprune.records import Split
 from emoprune.space import IntArray
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    """Run on one thread: networks this small are no faster on more, and far slower on a busy machine."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
 
 INPUT = torch.randn((3, *IMAGES), generator=torch.Generator().manual_seed(2))
 

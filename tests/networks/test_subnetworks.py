@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from searching_for_tests import searched_run
 from torch import nn
 
 import emoprune
@@ -47,10 +48,7 @@ def config(**options: Any) -> dict[str, Any]:
 
 
 def run_of(runs: Path, name: str, settings: Mapping[str, Any]) -> Run:
-    searching = emoprune.search(settings, runs=runs, name=name)
-    for _ in searching:
-        pass
-    return searching.run
+    return searched_run(settings, runs=runs, name=name)
 
 
 @pytest.fixture(scope="module")

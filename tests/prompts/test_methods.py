@@ -8,7 +8,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 import pytest
+from methods_for_tests import prepared
 from numpy.typing import NDArray
+from prompts_for_tests import Letters
 
 from emoprune import plugins
 from emoprune.contracts import Direction, Found, Reference, about, about_of
@@ -76,18 +78,6 @@ class EachAlone:
 
 
 @about("measurement", ["tokens"], serves=[TOKENS, VOCABULARY], cost="nothing")
-class Letters:
-    """How many letters the prompt has."""
-
-    unit = "letters"
-    direction = Direction.MINIMISE
-    needs = "prompt"
-
-    def __call__(self, seen: Seen) -> float:
-        return float(len(seen.prompt))
-
-
-@about("measurement", ["tokens"], serves=[TOKENS, VOCABULARY], cost="nothing")
 class Certainty:
     """How probable the likelier answer is, on average."""
 
@@ -130,12 +120,6 @@ TestLetters = conformance("objective", Letters, genomes=2)
 TestCertainty = conformance("objective", Certainty, VOCABULARY, genomes=2)
 TestAgreement = conformance("objective", Agreement, genomes=2)
 TestLongest = conformance("criterion", Longest, genomes=2)
-
-
-def prepared(problem: Any, folder: Path) -> Any:
-    problem.prepare(folder, 1)
-    problem.setup("cpu", 1)
-    return problem
 
 
 def row(problem: Any, genome: Any) -> list[float]:

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from prompts_for_tests import causal_folder, parts, prompt_tokens, told, written
+from prompts_for_tests import parts, prompt_tokens, told, written
 
 from emoprune import plugins
 from emoprune.contracts import Direction, Found, Objective, Reference
@@ -32,11 +32,6 @@ from emoprune.space import Gene, Group, IntArray, Space
 
 OBJECTIVES = (Objective("accuracy", Direction.MAXIMISE), Objective("tokens"))
 FloatArray = NDArray[np.float64]
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return causal_folder(tmp_path_factory.mktemp("causal"))
 
 
 def space(bits: int) -> Space:

@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from language_for_tests import tokenizer
 from numpy.typing import NDArray
+from prompts_for_tests import Letters
 
 from emoprune.contracts import Direction, Sense
 from emoprune.errors import ConfigError, ContractError
@@ -191,17 +192,6 @@ def test_measures_become_objectives_and_bounds() -> None:
     ]
     assert found.row({"accuracy": 0.5, "tokens": 30.0, "reward": -3.0}) == [0.5, 30.0, 30.0, -3.0]
     assert found.quality == measures(["tokens", "accuracy"]).quality == measures(["tokens"]).quality == "accuracy"
-
-
-class Letters:
-    """How many letters the prompt has."""
-
-    unit = "letters"
-    direction = Direction.MINIMISE
-    needs = "prompt"
-
-    def __call__(self, seen: Seen) -> float:
-        return float(len(seen.prompt))
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 from language_for_tests import VOCABULARY, WORDS, drawn, gguf, llama, saved, tokenizer
-from prompts_for_tests import PROMPT, VERBALISERS, causal_folder, masked_folder, parts, prompt_tokens, written
+from prompts_for_tests import PROMPT, VERBALISERS, masked_folder, parts, prompt_tokens, written
 from prompts_for_tests import rows as drawn_rows
 
 import emoprune
@@ -32,18 +32,8 @@ from emoprune.testing import ProblemConformance
 
 
 @pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return causal_folder(tmp_path_factory.mktemp("causal"))
-
-
-@pytest.fixture(scope="module")
 def masked(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return masked_folder(tmp_path_factory.mktemp("masked"))
-
-
-@pytest.fixture(scope="module")
-def examples(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    return parts(tmp_path_factory.mktemp("examples"))
 
 
 class TestPromptTokens(ProblemConformance):

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from language_for_tests import WORDS, tokenizer
-from prompts_for_tests import VERBALISERS, causal_folder, parts
+from prompts_for_tests import VERBALISERS
 from strangers_for_tests import altered
 
 import emoprune
@@ -26,16 +26,6 @@ from emoprune.records import Split
 from emoprune.testing import ProblemConformance
 
 PROMPT = "{words} the {sentence} is"
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return causal_folder(tmp_path_factory.mktemp("causal"))
-
-
-@pytest.fixture(scope="module")
-def examples(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    return parts(tmp_path_factory.mktemp("examples"))
 
 
 def vocabulary(model: Path, examples: dict[str, str], **more: Any) -> PromptVocabulary:

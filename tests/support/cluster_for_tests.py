@@ -9,7 +9,7 @@ import signal
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -21,10 +21,9 @@ from emoprune.cluster import RayActors, Share
 from emoprune.contracts import Problem
 from emoprune.errors import ConfigError
 from emoprune.evaluation.backends import Finished
-from emoprune.evaluation.evaluator import seed_for
 from emoprune.evaluation.serial import Serial
 from emoprune.evaluation.tickets import Outcome, Ticket
-from emoprune.records import Candidate, Split
+from emoprune.records import Candidate, Split, seed_for
 from emoprune.space import IntArray
 
 __all__ = [
@@ -32,6 +31,7 @@ __all__ = [
     "Fatal",
     "NoSetup",
     "Noted",
+    "Start",
     "actors",
     "in_process",
     "marked",
@@ -42,6 +42,8 @@ __all__ = [
 ]
 
 BITS = 12
+
+Start = Callable[..., RayActors]
 
 
 def tickets_of(problem: Problem, count: int) -> list[Ticket]:
@@ -144,6 +146,12 @@ class Fatal(Knapsack12):
         os.kill(os.getpid(), signal.SIGTERM)
         time.sleep(60)
         raise AssertionError("unreachable")
+
+    def swell(self) -> NoReturn:
+        """Take 3 GiB of memory, and keep them."""
+        held = np.ones(3 * 2**27)
+        time.sleep(60)
+        raise AssertionError(f"{held.nbytes} bytes were let have")
 
     def leave(self) -> NoReturn:
         """Call what ends a script."""

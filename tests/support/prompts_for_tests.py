@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from language_for_tests import SPECIAL, WORDS, bert, llama, saved
 
+from emoprune.contracts import Direction, about
+from emoprune.problems.prompts.objectives.contract import Seen
 from emoprune.problems.prompts.tokens import PromptTokens
 
 PROMPT = "the cat sees a dog red it likes the house blue {sentence} is"
@@ -74,3 +76,15 @@ def prompt_tokens(model: Path, examples: Any, **more: Any) -> PromptTokens:
     """Return a small problem of token deletion."""
     options: dict[str, Any] = {"prompt": PROMPT, "verbalisers": VERBALISERS, "references": (), "stop_early": False}
     return PromptTokens(**{**options, "model": str(model), "examples": examples, **more})
+
+
+@about("measurement", ["tokens"], serves=["prompt-tokens", "prompt-vocabulary"], cost="nothing")
+class Letters:
+    """How many letters the prompt has."""
+
+    unit = "letters"
+    direction = Direction.MINIMISE
+    needs = "prompt"
+
+    def __call__(self, seen: Seen) -> float:
+        return float(len(seen.prompt))

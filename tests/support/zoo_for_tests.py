@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from emoprune.problems.networks.calibration.evidence import Evidence
 from emoprune.problems.networks.coupling.structure import Structure
 from emoprune.problems.networks.coupling.tracing import trace
 from emoprune.problems.networks.data.images import ImageData, LabelledImages
@@ -277,6 +278,12 @@ def bench_of(name: str, images: int = 64) -> Bench:
     """Return a bench with a network of the zoo, and as many images for calibration and in each split."""
     splits = {split: images_for(images, number + 1) for number, split in enumerate(Split)}
     return Bench(zoo(name), structure_of_zoo(name), images_for(images, 0), splits, "cpu")
+
+
+def evidence_of(name: str, images: int = 24) -> Evidence:
+    """Return what a criterion is given of a network of the zoo."""
+    own = bench_of(name, images)
+    return Evidence(own.network, own.structure, own.calibration, seed=0)
 
 
 def network(name: str = "resnet") -> nn.Module:

@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 import torch
+from methods_for_tests import copied, require_broken
 
 from emoprune import plugins
 from emoprune.contracts import (
@@ -20,7 +21,6 @@ from emoprune.contracts import (
     Finding,
     Found,
     MeasuredErrors,
-    Problem,
     Reference,
     Starts,
     about,
@@ -37,13 +37,12 @@ from emoprune.problems.networks.transformers.criteria.samples import sample_evid
 from emoprune.problems.networks.transformers.data.batches import Batch
 from emoprune.problems.networks.transformers.heads_and_neurons import HeadsAndNeurons
 from emoprune.problems.networks.transformers.measures import SeenTransformer
-from emoprune.problems.networks.transformers.problem import TransformerProblem
 from emoprune.problems.networks.transformers.recovery.contract import RecoveredModel, RecoveryCase
 from emoprune.problems.networks.transformers.references.inputs import ReferenceInputs
 from emoprune.problems.networks.transformers.repair.contract import RepairInputs
 from emoprune.problems.networks.transformers.sample import heads_and_neurons, transformer_weight_ratios
 from emoprune.records import Candidate, Split
-from emoprune.testing import MethodConformance, conformance
+from emoprune.testing import conformance
 
 HEADS, RATIOS, BITS = PROBLEMS = "heads-and-neurons", "transformer-weight-ratios", "transformer-bit-widths"
 # Exports are checked with the problems: each loads what was written in a fresh process.
@@ -60,17 +59,6 @@ def methods_of(kind: str, problem: str) -> list[str]:
     return [
         name for name in plugins.serving(kind, problem) if plugins.serves(plugins.find(kind, name, problem), problem)
     ]
-
-
-MADE: dict[str, Problem] = {}
-
-
-def copied(cls: type[MethodConformance], **options: Any) -> Problem:
-    """Return a copy of the problem's sample, which loads its model anew and is spared trying it in every new one."""
-    key = f"{cls.served()} {options}"
-    if key not in MADE:
-        MADE[key] = plugins.find("sample", cls.served())(**options)
-    return copy.deepcopy(MADE[key])
 
 
 METHODS = [
@@ -111,17 +99,6 @@ def test_a_criterion_says_truly_whether_it_needs_gradients(name: str) -> None:
                 criterion(evidence)
         else:
             criterion(evidence)
-
-
-@pytest.fixture
-def unverified(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Leave the fresh process out, which other tests wait for."""
-    write = TransformerProblem.write
-
-    def quick(self: Any, *arguments: Any, **named: Any) -> Any:
-        return write(self, *arguments, **{**named, "verify": False})
-
-    monkeypatch.setattr(TransformerProblem, "write", quick)
 
 
 @about("pruning", ["heads", "neurons"], serves=[HEADS], cost="nothing is run")
@@ -410,12 +387,7 @@ ROWS = "test_every_legal_genome_gets_a_row_on_every_split"
 def test_a_broken_promise_fails_its_own_check(
     kind: str, method: type, problem: str, check: str, complaint: str
 ) -> None:
-    broken = conformance(kind, method, problem, genomes=1, sample=classmethod(copied))
-    try:
-        with pytest.raises(ContractError, match=complaint):
-            getattr(broken(), check)()
-    finally:
-        getattr(broken, "teardown_class", lambda: None)()
+    require_broken(kind, method, problem, check, complaint)
 
 
 @pytest.mark.usefixtures("_strangers")

@@ -30,18 +30,6 @@ def problem(tmp_path_factory: pytest.TempPathFactory) -> HeadsAndNeurons:
     return made
 
 
-@pytest.fixture
-def unverified(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Leave the fresh process out, which other tests wait for."""
-    write = HeadsAndNeurons.write
-
-    def quick(self: Any, *arguments: Any, **named: Any) -> Any:
-        return write(self, *arguments, **{**named, "verify": False})
-
-    monkeypatch.setattr(HeadsAndNeurons, "write", quick)
-    monkeypatch.setattr(TransformerWeightRatios, "write", quick)
-
-
 def recovered(problem: Any, genome: Any, folder: Path, **options: Any) -> Recovered:
     folder.mkdir()
     found: Recovered = problem.recover(genome, folder, 1, **options)

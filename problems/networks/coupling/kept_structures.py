@@ -61,6 +61,8 @@ def _own_sources() -> Iterator[Path]:
 def _installed() -> tuple[str, ...]:
     """Return how the paths of installed modules begin, as written and as they really are."""
     places = [Path(sysconfig.get_path(name)) for name in ("stdlib", "platstdlib", "purelib", "platlib")]
+    # Of the system, of the user, of an environment below this one.
+    places += [Path(path) for path in sys.path if path.endswith(("site-packages", "dist-packages"))]
     return tuple(f"{place}{os.sep}" for each in places for place in (each, each.resolve()))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache, partial
@@ -13,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from emoprune import plugins
-from emoprune.contracts import Description, Failure, FloatArray, Recovered, Reference, Row
+from emoprune.contracts import Description, Failure, FloatArray, Recovered, Reference, Row, number_of
 from emoprune.errors import ConfigError, ContractError
 from emoprune.problems.compute.device import check_device
 from emoprune.problems.networks.evaluation.latency import Timing, measured_calls
@@ -62,7 +63,7 @@ class Loaded:
     unpruned: dict[Split, Mapping[str, float]] = field(default_factory=dict)
 
 
-class TransformerProblem:
+class TransformerProblem(ABC):
     """A problem whose genomes are plans for a transformer's layers; the problems say what their genes mean.
 
     Args:
@@ -90,29 +91,29 @@ class TransformerProblem:
         self.objectives = self._measures.objectives
         self.constraints = self._measures.constraints
 
+    @abstractmethod
     def plans(self, genome: IntArray) -> list[BlockPlan]:
         """Return what a genome keeps of each layer."""
-        raise NotImplementedError
 
+    @abstractmethod
     def counted(self, plans: Plans) -> dict[str, float]:
         """Return macs, parameters and bytes with these plans."""
-        raise NotImplementedError
 
+    @abstractmethod
     def adjust(self) -> Adjust | None:
         """Return what is done to the weights of narrowed layers."""
-        raise NotImplementedError
 
+    @abstractmethod
     def packed(self, plans: Plans) -> dict[str, PackedLayer]:
         """Return the layers whose weights are stored in fewer bytes."""
-        raise NotImplementedError
 
+    @abstractmethod
     def describe(self, genome: IntArray) -> Description:
         """Say what each layer keeps and what that costs."""
-        raise NotImplementedError
 
+    @abstractmethod
     def reference_inputs(self) -> Any:
         """Return what reference methods look at."""
-        raise NotImplementedError
 
     @property
     def formats(self) -> tuple[str, ...]:
@@ -224,7 +225,7 @@ class TransformerProblem:
         names = [name for name in known if name in self._measures.needed and name not in there]
         own = model() if any(needs(known[name]) != COUNTS for name in names) else None
         seen = self.seen(own, plans, self.loaded.parts[split.value])
-        return {name: float(known[name](seen)) for name in names}
+        return {name: number_of(name, known[name], seen) for name in names}
 
     def seen(self, model: Any | None, plans: Plans, batches: Sequence[Batch]) -> SeenTransformer:
         """Return a model with these plans as measures see it that run it themselves; None where it is only counted."""

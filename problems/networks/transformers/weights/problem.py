@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
+from abc import abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -42,9 +43,9 @@ class LayerProblem(TransformerProblem):
         self._genes = LayerGenes(self.open(), levels)
         self.space = levels.space
 
+    @abstractmethod
     def ranks(self) -> Ranks:
         """Return what the treatment made of the layers' scores."""
-        raise NotImplementedError
 
     def prepare(self, folder: Path, seed: int) -> None:
         """Fit a classifier if there is none, and make the references; all is kept in `folder`."""

@@ -149,6 +149,17 @@ def planted_table(found: Sequence[Mapping[str, Mapping[str, Any]]], ways: Sequen
     return Table("Planted features (noise alone gives an error of 0.2).", columns, rows)
 
 
+def state_table(found: Found, ways: Sequence[str]) -> Table:
+    """Return at which commits and with which versions each way was measured, because what is kept may be older."""
+    rows = []
+    for way in ways:
+        each = [case[way] for own in found.values() for case in own]
+        states = dict.fromkeys(", ".join(one["state"]) for one in each)
+        versions = dict.fromkeys(f"{name} {version}" for one in each for name, version in one["versions"].items())
+        rows.append((way, "; ".join(states), ", ".join(versions)))
+    return Table("Measured at.", ("way", "commits", "versions"), rows)
+
+
 def _over_seeds(values: Sequence[float], sign: str = "+") -> str:
     """Return the mean and Student's interval."""
     mean, count = float(np.mean(values)), len(values)
@@ -190,7 +201,8 @@ def tables(chosen: Namespace, kept: Kept) -> list[Table]:
     whole = {name: own for name, own in found.items() if own}
     made = [mean_table(whole, ways), set_table(whole, ways), beside_table(whole, ways)] if whole else []
     made += [shuffled_table(shuffled, controlled)] if shuffled else []
-    return made + ([planted_table(planted, ways)] if planted else [])
+    made += [planted_table(planted, ways)] if planted else []
+    return made + ([state_table(whole, ways)] if whole else [])
 
 
 def options() -> ArgumentParser:

@@ -58,7 +58,7 @@ class Kept:
         found = measured(part) if part.quick else alone(asdict(part), LIMIT)
         if path is not None:
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+            path.write_text(json.dumps(found) + "\n", encoding="utf-8")
         return found
 
     def _path(self, part: Part) -> Path | None:

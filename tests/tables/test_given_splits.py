@@ -67,7 +67,6 @@ def cut(given: Any, data: Any = DATA, **options: Any) -> Any:
         (TimeSeriesSplit(3), 3),
         (TimeSeriesSplit(3, gap=5), 3),
     ],
-    ids=str,
 )
 def test_a_splitter_cuts_the_rows_to_search_on_and_nothing_else(splitter: Any, folds: int) -> None:
     parts, again = cut(splitter), cut(splitter)
@@ -134,7 +133,6 @@ def test_groups_reach_a_splitter_and_stay_together_in_all_parts() -> None:
         (PredefinedSplit(np.zeros(ROWS + 5, dtype=int)), "expected places of 160 rows, found 0 to 164"),
         (KFold(400), "splits: KFold cannot cut 160 rows"),
     ],
-    ids=str,
 )
 def test_splits_that_are_none_are_refused_before_anything_is_searched(given: Any, complaint: str) -> None:
     columns, target = mixed(ROWS)
@@ -188,7 +186,6 @@ def test_an_estimator_is_a_learner_and_is_not_touched(learner: Any) -> None:
         (r2_score, Task.REGRESSION, "r2_score", 0.6, True),
         ("accuracy", Task.BINARY, "accuracy", 0.75, True),
     ],
-    ids=str,
 )
 def test_a_scorer_or_a_function_is_a_metric_in_its_natural_sign(
     given: Any, task: Task, name: str, value: float | None, maximised: bool
@@ -245,7 +242,6 @@ def failing(*_: Any) -> Any:
         ({"learner": LogisticRegression}, "learner: expected an estimator"),
         ({"categorical": ("town",)}, "categorical: there is no column 'town'"),
     ],
-    ids=str,
 )
 def test_a_wrong_parameter_is_refused_before_the_search_begins(
     options: dict[str, Any], complaint: str, monkeypatch: pytest.MonkeyPatch

@@ -150,7 +150,6 @@ def _blind(estimator: Any, inputs: Any, target: Any) -> float:
         ({"learner": KNeighborsRegressor()}, "learner: KNeighborsRegressor takes no sample_weight"),
         ({"metric": _blind}, "metric: '_blind' takes no sample_weight"),
     ],
-    ids=str,
 )
 def test_what_takes_no_weights_is_refused_where_there_are_some(options: dict[str, Any], complaint: str) -> None:
     columns, target = numbers(ROWS)

@@ -13,7 +13,7 @@ from tables_for_tests import mixed, table
 
 from emoprune.errors import ConfigError, ContractError
 from emoprune.problems.tables.choosing import Choice, chosen
-from emoprune.problems.tables.evidence import Evidence, compared, most_convincing
+from emoprune.problems.tables.evidence import Evidence, compared, most_convincing, shrunk
 from emoprune.problems.tables.formulas.formula import Column, Formula, Term
 from emoprune.problems.tables.splits import Block
 from emoprune.problems.tables.subsets.comparing import FoundAnew, evidence_of, fresh_cuts
@@ -53,6 +53,13 @@ def test_of_what_is_no_better_little_is_taken_for_better(seed: int) -> None:
 def test_what_is_not_paired_is_refused(ours: list[float], theirs: list[float], scored: float, complaint: str) -> None:
     with pytest.raises(ContractError, match=complaint):
         compared(np.array(ours), np.array(theirs), scored)
+
+
+def test_the_best_of_several_doses_is_taken_for_half_as_far_from_their_mean() -> None:
+    found = shrunk({1: Evidence(-0.05, 0.02), 2: Evidence(0.03, 0.01)})
+    assert [each.difference for each in found.values()] == pytest.approx([-0.03, 0.01])
+    assert [each.error for each in found.values()] == [0.02, 0.01]
+    assert shrunk({}) == {}
 
 
 def test_a_tie_goes_to_what_one_came_with() -> None:
@@ -135,6 +142,17 @@ def test_a_column_of_noise_is_no_evidence_and_a_column_that_tells_the_target_is(
     evidence = evidence_of(task, task.load(1), subsets, (), found_anew=lambda folds: None, seed=0)
     assert evidence[0].difference == 0
     assert evidence[1].worse(2.0)
+
+
+def test_where_all_columns_are_no_better_than_a_guess_subsets_are_held_against_the_guess() -> None:
+    data = table(mixed(300))
+    shuffled = data.with_target(np.random.default_rng(0).permutation(data.target))
+    task = TableTask(shuffled, FeaturesOptions(data="mixed", learner={"name": "lightgbm", "trees": 40}))
+    evidence = evidence_of(
+        task, task.load(1), {0: data.terms, 1: data.terms[:1]}, (), found_anew=lambda folds: None, seed=0
+    )
+    assert evidence[0].worse()
+    assert not evidence[1].better()
 
 
 def test_what_was_found_on_all_rows_is_judged_by_what_each_fold_finds_and_others_are_charged_with_that() -> None:

@@ -25,8 +25,9 @@ from emoprune.loop.session import Session
 from emoprune.loop.stages import side_by_side
 from emoprune.loop.start import describe_in_manifest, prepare
 from emoprune.records import Evaluation, Generation, Split
+from emoprune.run.beginning import environment, new_run
 from emoprune.run.heartbeat import Heartbeat, starting
-from emoprune.run.recorder import Recorder, environment
+from emoprune.run.recorder import Recorder
 
 GENES = 200
 OURS, ASKED, ADDED = "emoprune", "Optuna, ask and tell", "Optuna, add_trial"
@@ -77,10 +78,10 @@ class TimedRecorder(Recorder):
         with self.recording:
             super().record(evaluations)
 
-    def checkpoint(self, generation: int, body: Mapping[str, Any]) -> None:
+    def commit(self, generation: int, body: Mapping[str, Any]) -> None:
         """Commit, on the clock."""
         with self.committing:
-            super().checkpoint(generation, body)
+            super().commit(generation, body)
 
 
 def generations(recorder: Recorder, problem: Pruning, settings: SearchSettings) -> Iterator[Generation]:
@@ -99,7 +100,7 @@ def ours(cell: Cell, folder: Path) -> dict[str, float]:
     manifest: dict[str, Any] = {"problem": "kept-and-lost", "seed": 0, "environment": environment()}
     manifest |= {"references": [], "reference_point": None, "sessions": []}
     resolved = json.dumps({"problem": {"name": "kept-and-lost"}, "search": {}})
-    recorder = TimedRecorder.create(folder, "run", "run", manifest=manifest, files={"config.resolved.json": resolved})
+    recorder = TimedRecorder(new_run(folder, "run", "run", manifest=manifest, files={"config.resolved.json": resolved}))
     settings = SearchSettings(population=cell.population, generations=cell.turns)
     for _ in generations(recorder, Pruning(KeptAndLost(GENES)), settings):
         pass

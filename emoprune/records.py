@@ -29,6 +29,7 @@ __all__ = [
     "State",
     "Status",
     "chained",
+    "seed_for",
     "table",
 ]
 
@@ -290,3 +291,9 @@ def chained(digest: str, *numbers: NDArray[Any]) -> str:
     """Return the digest of a history that goes on with these arrays behind what `digest` speaks for, "" for nothing."""
     parts = [array.astype(array.dtype.newbyteorder("<")).tobytes() for array in numbers]
     return hashlib.blake2b(b"".join([digest.encode(), *parts]), digest_size=16).hexdigest()
+
+
+def seed_for(run_seed: int, key: bytes, split: Split) -> int:
+    """Return the seed of one evaluation: it depends on nothing but the run's seed, the genome and the split."""
+    text = f"{run_seed}/{split.value}/".encode()
+    return int.from_bytes(hashlib.blake2b(text + key, digest_size=8).digest(), "big")

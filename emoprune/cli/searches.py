@@ -51,7 +51,7 @@ def run(
 ) -> None:
     """Run a search and show its front."""
     from emoprune.config import load
-    from emoprune.run.recorder import check_free
+    from emoprune.run.beginning import check_free
 
     check_free(name, runs)  # before a problem is imported, which can take long
     checked = load(config, _overrides(overrides, workers, address, backend))

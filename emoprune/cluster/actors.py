@@ -41,7 +41,7 @@ class RayActors:
         threads: What numerical libraries in a worker are kept to.
         time_limit: Seconds for one evaluation, or None; a chunk that is late is measured one by one, see `Pace.limit`.
         start_limit: Seconds for Ray to answer, and for a worker to be placed and set up.
-        retries: How often a candidate that was alone when its worker died is tried again.
+        retries: How often a candidate whose worker died is tried again; once at least where it was not alone.
         chunk: Candidates per call of the problem's `evaluate`; None to learn how many from how long they take.
         beside: Folders beside a config in which code may lie; workers look there last, as this process does.
     """

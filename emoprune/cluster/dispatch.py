@@ -17,8 +17,8 @@ __all__ = ["Chunk", "Queue"]
 class Chunk:
     """Tickets that one worker measures in one go.
 
-    `attempt` counts from 1; `losses` counts the workers that were lost with this ticket alone. While a `lonely` one is
-    measured no other worker does anything.
+    `attempt` counts from 1; `losses` counts the workers that were lost with this ticket, as far as they use up retries.
+    While a `lonely` one is measured no other worker does anything.
     """
 
     tickets: tuple[Ticket, ...]
@@ -44,7 +44,7 @@ class Queue:
     Args:
         tickets: To be measured.
         workers: In how many runs they are cut.
-        retries: How often a ticket that was lost alone is tried again.
+        retries: How often a ticket whose worker was lost is tried again; once at least where it was not alone.
         patience: After so many losses in a row, with different tickets alone and nothing measured in between,
             `hopeless`.
     """
@@ -158,8 +158,13 @@ class Queue:
             certain: Whether it must have been under way; else the outcomes of it may have been lost with the worker,
                 which died of the next, so it is tried again in any case.
         """
-        if len(chunk) > 1:
-            return self.blamed(chunk, outcome, worker, seconds)
+        if len(chunk) > 1:  # nobody knows which one it was: each is tried again, once at the least
+            losses = min(1, self._retries)
+            if losses == self._retries:
+                self._lonely.extend(chunk.again(losses=losses, lonely=True))
+            else:
+                self._first.extendleft(reversed(chunk.again(losses=losses)))
+            return []
         self._lost.add((chunk.tickets[0].stage, chunk.tickets[0].candidate.id))
         losses = chunk.losses + 1
         if certain and losses > self._retries:

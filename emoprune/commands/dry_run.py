@@ -14,14 +14,13 @@ from emoprune.config import Config, EvaluationSettings, SearchSettings, resolved
 from emoprune.contracts import Prepared, Problem, constraints_of
 from emoprune.contracts.stages import Stage, Staged
 from emoprune.errors import EvaluationsFailed
-from emoprune.evaluation.evaluator import seed_for
 from emoprune.evaluation.serial import Serial
 from emoprune.evaluation.tickets import Ticket, measure
 from emoprune.loop.build import build_backend, build_operators, build_problem
 from emoprune.loop.checks import check_problem
 from emoprune.loop.start import check_early, former_fronts, seeds_and_origins
 from emoprune.plugins import importable_from
-from emoprune.records import Candidate, Split, Status
+from emoprune.records import Candidate, Split, Status, seed_for
 from emoprune.space import IntArray, Space
 
 __all__ = ["dry_run"]

@@ -10,6 +10,7 @@ from typing import Any
 from emoprune.commands.exported import Exported, check_formats, formats_to_write
 from emoprune.commands.reopen import chosen, ready, reopened
 from emoprune.contracts import Exporting, Problem
+from emoprune.errors import RunCorrupt
 from emoprune.run import Run
 from emoprune.run.locks import alone, whole
 
@@ -58,7 +59,7 @@ def export(
             if not isinstance(made, Exporting):
                 with whole(folder) as partial:
                     return folder, dict(made.export(picked.genome, partial))
-            before = Exported.read(folder)
+            before = _before(folder)
             now = Exported(formats_to_write(made, formats, before.formats), verify)
             with whole(folder) as partial:
                 said = dict(made.export_as(picked.genome, partial, now.formats, verify))
@@ -66,3 +67,12 @@ def export(
             for sentence in before.lost_with(now):
                 _log.warning("export: %s", sentence)
     return folder, said
+
+
+def _before(folder: Path) -> Exported:
+    """Return what was exported before; a record that was altered is said and replaced, with what it spoke for."""
+    try:
+        return Exported.read(folder)
+    except RunCorrupt as error:
+        _log.warning("export: %s; it is replaced now, and what was exported before may not be", error)
+        return Exported()

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 from emoprune.contracts import Combining, Exporting, Problem
-from emoprune.errors import ConfigError, ContractError, RunCorrupt
-from emoprune.storage import read_json, write_atomically
+from emoprune.errors import ConfigError, ContractError
+from emoprune.run.exports import RECORD, read_export, write_export
 
 __all__ = ["Exported", "check_formats", "formats_to_write"]
-
-RECORD = "export.json"
-SCHEMA = "emoprune.exported/1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,24 +23,26 @@ class Exported:
 
     @classmethod
     def read(cls, folder: Path) -> Exported:
-        """Return what the folder's own record says; nothing where there is none that can be read."""
-        try:
-            found = read_json(folder / RECORD)
-            return cls(tuple(map(str, found["formats"])), bool(found["verified"]))
-        except (RunCorrupt, KeyError, TypeError):
+        """Return what the folder's own record says; nothing where there is none.
+
+        Raises:
+            RunCorrupt: It was altered.
+        """
+        if not (folder / RECORD).exists():
             return cls()
+        found = read_export(folder)
+        return cls(tuple(found["formats"]), found["verified"])
 
     def write(self, folder: Path, run: str, candidate: int) -> None:
         """Write the record into the folder, with where its content comes from and when it was written."""
         record = {
-            "schema": SCHEMA,
             "run": run,
             "candidate": candidate,
             "formats": list(self.formats),
             "verified": self.verified,
             "at": datetime.now(UTC).isoformat(timespec="seconds"),
         }
-        write_atomically(folder / RECORD, json.dumps(record, indent=2) + "\n")
+        write_export(folder, record)
 
     def lost_with(self, now: Exported) -> list[str]:
         """Return a sentence for each thing that is no longer so once the folder is replaced by `now`."""

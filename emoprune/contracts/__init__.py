@@ -17,6 +17,7 @@ from emoprune.contracts.methods import (
     SurveyingMethod,
     about,
     about_of,
+    number_of,
 )
 from emoprune.contracts.objectives import (
     LARGEST,
@@ -117,5 +118,6 @@ __all__ = [
     "about_of",
     "as_minimised",
     "constraints_of",
+    "number_of",
     "violations",
 ]

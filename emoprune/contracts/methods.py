@@ -7,6 +7,8 @@ problem that asks, documented there. Check one with `emoprune.testing`.
 
 from __future__ import annotations
 
+import contextlib
+import numbers
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -34,6 +36,7 @@ __all__ = [
     "about",
     "about_of",
     "check_method",
+    "number_of",
 ]
 
 Family = Literal["pruning", "quantisation", "feature generation", "search", "measurement", "recovery", "audit"]
@@ -194,6 +197,28 @@ class Measure(Protocol[Inputs_contra]):
             seen: The problem's record of a pruned thing: what it put out, what was counted, the thing itself.
         """
         ...
+
+
+def number_of(name: str, measure: Measure[Inputs_contra], seen: Inputs_contra) -> float:
+    """Return what a measure says, as a float; it need not be finite.
+
+    Args:
+        name: What the measure is called in the config.
+        measure: It.
+        seen: The problem's record of a pruned thing.
+
+    Raises:
+        ContractError: It is not one number.
+    """
+    found: object = measure(seen)
+    value = found
+    with contextlib.suppress(ValueError, RuntimeError):  # an array of several, a tensor of several
+        value = found.item() if hasattr(found, "item") else found
+    if isinstance(value, numbers.Real):
+        return float(value)
+    shape = getattr(found, "shape", None)
+    told = repr(found)[:40] if shape is None else f"{type(found).__name__} of shape {tuple(shape)}"
+    raise ContractError(f"objective {name!r}: expected one number, found {told}; return a float")
 
 
 class Recovery(Protocol[Inputs_contra, Thing_co]):

@@ -9,13 +9,22 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from emoprune.doctor.checks import Health
-from emoprune.doctor.run_files import broken_lines, broken_objects, check_resume, measures_for, readable_checkpoints
+from emoprune.doctor.generations import forget_held, mend_generations
+from emoprune.doctor.run_files import (
+    broken_lines,
+    broken_objects,
+    check_resume,
+    measures_for,
+    readable_checkpoints,
+)
 from emoprune.errors import ConfigError, RunCorrupt
 from emoprune.records import State
 from emoprune.run import Run
-from emoprune.run.contents import JOURNALS
+from emoprune.run.contents import GENERATIONS, JOURNALS
+from emoprune.run.exports import export_records, read_export
+from emoprune.run.fitting import check_held
 from emoprune.run.locks import whole
-from emoprune.run.reading import read_manifest, read_starts, remade_manifest
+from emoprune.run.reading import parsed_record, read_manifest, read_starts, remade_manifest
 from emoprune.storage import finished_lines, guarded, write_atomically, write_sealed
 
 __all__ = ["Repaired", "repair"]
@@ -35,7 +44,8 @@ def repair(folder: Path) -> Repaired:
     """Copy a run beside itself, to `<name>-repaired`, without what is broken in it.
 
     Where the history lost lines the copy has no checkpoints: a resume goes through it from the beginning, pays for
-    nothing that is in it, and measures again what is missing. What is made from the history is made again by a resume.
+    nothing that is in it, and measures again what is missing. Lines that only generations.jsonl lacks are made again
+    from the history at once; what else is made from it is made again by a resume.
 
     Raises:
         RunCorrupt: The manifest or the config cannot be read, and cannot be made again.
@@ -51,9 +61,12 @@ def repair(folder: Path) -> Repaired:
     with whole(place) as partial:
         with guarded(place):
             left_out += _copy(folder, partial)
-        for each in _with_stages(partial):
-            stage = "" if each == partial else f"stage {each.name}: "
-            left_out += [f"{stage}{words}" for words in _mend(each)]
+        try:
+            for each in _with_stages(partial):
+                stage = "" if each == partial else f"stage {each.name}: "
+                left_out += [f"{stage}{words}" for words in _mend(each)]
+        except RunCorrupt as error:  # of a copy that goes away
+            raise RunCorrupt(str(error).replace(str(partial), str(folder))) from error
     return Repaired(place, tuple(left_out))
 
 
@@ -101,10 +114,13 @@ def _mend(folder: Path) -> list[str]:
         said.append(
             f"{name}, which a resume writes anew" if name != "audit.json" else "audit.json; audit the run again"
         )
+    said += _mend_recoveries(run)
+    said += _mend_exports(folder)
     _, damaged = readable_checkpoints(folder)
     for name in damaged:
         (folder / "checkpoints" / name).unlink()
         said.append(f"checkpoints/{name}")
+    said += mend_generations(run, readable_checkpoints(folder)[0])
     said += _mend_beginning(run)
     if said:
         _interrupt(run)
@@ -123,7 +139,7 @@ def _mend_manifest(folder: Path) -> list[str]:
 
 def _mend_journals(run: Run) -> list[str]:
     said = []
-    for name in JOURNALS:
+    for name in (each for each in JOURNALS if each != GENERATIONS):  # which are made again
         path = run.path / name
         broken = broken_lines(path, measures_for(run, name), sealed=run.sealed)
         if broken:
@@ -135,13 +151,36 @@ def _mend_journals(run: Run) -> list[str]:
 
 def _mend_held(run: Run) -> list[str]:
     """Forget what the run ended with if its journals have lost some of it: what is missing is measured again."""
-    try:
-        run.check_held()
-    except RunCorrupt as error:
-        manifest = {key: value for key, value in run.manifest.items() if key != "held"}
-        write_sealed(run.path / "manifest.json", manifest)
-        return [f"what manifest.json said of how much was evaluated ({str(error).partition(';')[0]})"]
-    return []
+    said = []
+    for name, before in run.manifest.get("held", {}).items():
+        try:
+            check_held(run.path / name, before)
+        except RunCorrupt as error:
+            if name != GENERATIONS:
+                forget_held(run.path, name)
+                said.append(f"what manifest.json said of how much was evaluated ({str(error).partition(';')[0]})")
+    return said
+
+
+def _mend_recoveries(run: Run) -> list[str]:
+    path = run.path / "recovered.jsonl"
+    lines = [(line, parsed_record(path, 1, line, sealed=run.sealed)) for line in finished_lines(path)]
+    own = [line for line, plain in lines if plain["seed"] == run.manifest["seed"]]
+    if len(own) == len(lines):
+        return []
+    write_atomically(path, b"".join(line + b"\n" for line in own))
+    return [f"{len(lines) - len(own)} lines of {path.name}, which are of another run"]
+
+
+def _mend_exports(folder: Path) -> list[str]:
+    said = []
+    for path in export_records(folder):
+        try:
+            read_export(path.parent)
+        except RunCorrupt:
+            path.unlink()
+            said.append(f"{path.relative_to(folder)}; export the candidate again")
+    return said
 
 
 def _mend_beginning(run: Run) -> list[str]:
@@ -167,4 +206,5 @@ def _interrupt(run: Run) -> None:
 def _begin_again(folder: Path) -> None:
     for checkpoint in (folder / "checkpoints").glob("gen-*.json"):
         checkpoint.unlink()
-    (folder / "generations.jsonl").write_bytes(b"")
+    (folder / GENERATIONS).write_bytes(b"")
+    forget_held(folder, GENERATIONS)

@@ -8,24 +8,26 @@ from typing import Any
 
 from emoprune.config import edited
 from emoprune.doctor.checks import Check, Health
+from emoprune.doctor.missing import check_missing
 from emoprune.errors import RunCorrupt
 from emoprune.records import State
 from emoprune.run import Run
-from emoprune.run.contents import JOURNALS, OBJECTS, SEARCHED
+from emoprune.run.contents import GENERATIONS, JOURNALS, OBJECTS, REMEASURED, SEARCHED
+from emoprune.run.evaluations import Measures, parsed_evaluation
+from emoprune.run.exports import UNPROTECTED, export_records, read_export
 from emoprune.run.fitting import mismatch
 from emoprune.run.leftovers import leftovers_beside, leftovers_in
-from emoprune.run.reading import (
-    Measures,
-    parsed_evaluation,
-    parsed_record,
-    read_checkpoint,
-    read_manifest,
-    read_object,
-    read_starts,
-)
+from emoprune.run.reading import parsed_record, read_checkpoint, read_manifest, read_object, read_starts
 from emoprune.storage import content_of, fingerprint, finished_lines
 
-__all__ = ["broken_lines", "broken_objects", "check_resume", "check_run", "measures_for", "readable_checkpoints"]
+__all__ = [
+    "broken_lines",
+    "broken_objects",
+    "check_resume",
+    "check_run",
+    "measures_for",
+    "readable_checkpoints",
+]
 
 REPAIR = "`emoprune doctor RUN --repair` makes a copy without them, which can be resumed"
 RESTORE = "restore the file from a copy"
@@ -36,7 +38,7 @@ NO_MORE = Measures(None, None)
 def measures_for(run: Run, name: str) -> Measures:
     """Return what the lines of one of the run's journals must have, as far as the others of its files can be read."""
     measures = Measures.of(run.manifest)
-    if name != "remeasured.jsonl":
+    if name != REMEASURED:
         return measures
     try:
         return measures.again(run.evaluations())
@@ -47,7 +49,7 @@ def measures_for(run: Run, name: str) -> Measures:
 def broken_lines(path: Path, measures: Measures, *, sealed: bool) -> dict[int, str]:
     """Return what is wrong with which finished lines of a run's journal, by number."""
     broken = {}
-    evaluations = path.name in {SEARCHED, "remeasured.jsonl"}
+    evaluations = path.name in {SEARCHED, REMEASURED}
     for number, line in enumerate(finished_lines(path), 1):
         try:
             if evaluations:
@@ -107,7 +109,10 @@ def check_run(folder: Path, prefix: str = "") -> Iterator[Check]:
     for name in JOURNALS:
         if name != "recovered.jsonl" or (folder / name).exists():
             known = NO_MORE if run is None else measures_for(run, name)
-            yield _journal(folder / name, prefix, known, sealed=run is not None and run.sealed)
+            check = _journal(folder / name, prefix, known, sealed=run is not None and run.sealed)
+            yield check
+            if name == GENERATIONS and run is not None and check.health is not Health.FAIL:
+                yield from _missing_generations(run, prefix)
     if run is None:
         return
     yield from _protection(run, prefix)
@@ -118,6 +123,8 @@ def check_run(folder: Path, prefix: str = "") -> Iterator[Check]:
         if name != "status.json":
             yield Check(f"{prefix}{name}", Health.FAIL, words, "what is made from the truth can be made again")
     yield from _checkpoints(run, prefix)
+    yield from _exports(folder, prefix)
+    yield from check_missing(run, prefix)
     yield from _leftovers(folder, prefix)
     yield from _stages(run, prefix)
 
@@ -151,6 +158,13 @@ def _journal(path: Path, prefix: str, measures: Measures, *, sealed: bool) -> Ch
         return Check(name, Health.FAIL, f"{len(broken)} of {lines:,} lines are broken: {shown}; {first}", REPAIR)
     fix = "the next resume cuts it off, keeps it beside the file and measures again what it was about"
     return Check.judged(name, f"{lines:,} lines{', the last one unfinished' * torn}", warn=torn, fix=fix)
+
+
+def _missing_generations(run: Run, prefix: str) -> Iterator[Check]:
+    try:
+        run.generation_lines()
+    except RunCorrupt as error:
+        yield Check(f"{prefix}{GENERATIONS}", Health.FAIL, str(error), REPAIR)
 
 
 def _protection(run: Run, prefix: str) -> Iterator[Check]:
@@ -221,6 +235,22 @@ def check_resume(run: Run, checkpoints: Mapping[str, Mapping[str, Any]], prefix:
     fix = "restore history.jsonl from a copy; --repair makes a copy that measures again what is missing"
     found = wrong or f"would go on behind {newest}, which fits the history"
     return Check.judged(name, found, fail=wrong is not None, fix=fix)
+
+
+def _exports(folder: Path, prefix: str) -> Iterator[Check]:
+    """Yield one check for each record that was altered, and one for all that have no checksum."""
+    unprotected = []
+    for path in export_records(folder):
+        try:
+            record = read_export(path.parent)
+        except RunCorrupt as error:
+            said, _, fix = str(error).rpartition("; ")
+            yield Check(f"{prefix}exports", Health.FAIL, said, fix)
+            continue
+        unprotected += [path.parent.name] if record["schema"] == UNPROTECTED else []
+    if unprotected:
+        found = f"{', '.join(unprotected)}: an earlier version wrote what they hold down, without a checksum"
+        yield Check(f"{prefix}exports", Health.WARN, found, "export them again, which gives them one")
 
 
 def _leftovers(folder: Path, prefix: str) -> Iterator[Check]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -10,15 +9,9 @@ import numpy as np
 from emoprune.contracts import Problem, constraints_of
 from emoprune.evaluation.backends import Finished
 from emoprune.evaluation.tickets import Ticket
-from emoprune.records import Candidate, Evaluation, Split, Status
+from emoprune.records import Candidate, Evaluation, Split, Status, seed_for
 
-__all__ = ["Evaluator", "seed_for"]
-
-
-def seed_for(run_seed: int, key: bytes, split: Split) -> int:
-    """Return the seed of one evaluation: it depends on nothing but the run's seed, the genome and the split."""
-    text = f"{run_seed}/{split.value}/".encode()
-    return int.from_bytes(hashlib.blake2b(text + key, digest_size=8).digest(), "big")
+__all__ = ["Evaluator"]
 
 
 class Evaluator:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import re
 from collections.abc import Generator, Iterator, Mapping, Sequence
@@ -33,12 +34,15 @@ from emoprune.loop.trust import check_places, trusted, without_places
 from emoprune.plugins import GIVEN, importable_from, is_given
 from emoprune.records import Generation, Progress, Split
 from emoprune.run import Run, open_run
+from emoprune.run.beginning import check_free, environment, new_run
 from emoprune.run.heartbeat import Heartbeat, continuing, starting, watched
 from emoprune.run.links import refuse_links
-from emoprune.run.recorder import Recorder, check_free, environment
+from emoprune.run.recorder import Recorder
 from emoprune.storage import content_of
 
 __all__ = ["Search", "resume", "search"]
+
+log = logging.getLogger(__name__)
 
 MEASURING = {*(split.value for split in Split), STAGES}  # phases
 
@@ -109,7 +113,7 @@ def resume(
         check_places(opened, config.evaluation, mine.evaluation)
     # Loaded as well, so that an option which there was not yet when the run began has its default on both sides.
     configs.check_resume(configs.resolved(unchanged), configs.resolved(config))
-    done = len(opened.generations)
+    done = len(opened.generation_lines())
     if config.search.generations < done:
         raise ConfigError(
             f"search.generations: expected at least {done}, which run {opened.name} has done already, "
@@ -120,7 +124,15 @@ def resume(
             f"run {opened.name} was given its problem as an object ({config.problem.name}); "
             "resume it from Python: emoprune.resume(path, problem=...)"
         )
-    return Search(config, runs=opened.path.parent, name=opened.name, problem=problem, resumed=opened, trusted=trust)
+    return Search(
+        config,
+        runs=opened.path.parent,
+        name=opened.name,
+        problem=problem,
+        resumed=opened,
+        trusted=trust,
+        changed=configs.resolved(unchanged) != configs.resolved(config),
+    )
 
 
 def _check_given(run: Run) -> None:
@@ -147,6 +159,7 @@ class Search:
         problem: Problem | None = None,
         resumed: Run | None = None,
         trusted: bool = True,
+        changed: bool = False,
     ) -> None:
         self.config = config
         self.ended: str | None = None
@@ -155,6 +168,7 @@ class Search:
         self._given = problem
         self._resumed = resumed
         self._trusted = trusted
+        self._changed = changed  # in its settings, since it was last worked on
         self._recorder: Recorder | None = None
         self._heartbeat: Heartbeat | None = None
         self._stopping = False
@@ -221,6 +235,8 @@ class Search:
             heartbeat = self._heartbeat = stack.enter_context(self._heartbeat or self._beating(recorder))
             generations = self._generations(problem, backend, recorder, heartbeat, before)
             yield from watched(heartbeat, generations, lambda: self._stopping, lambda: self.ended)
+        if self._changed and not self._standing and not self._stopping:
+            log.warning("nothing was left to measure; the settings given are kept for what comes next")
 
     def _beating(self, recorder: Recorder) -> Heartbeat:
         return Heartbeat(continuing(recorder.progress_before, self.config.search.generations), recorder.write_progress)
@@ -236,7 +252,7 @@ class Search:
         recorder, settings = self._recorder, self.config.search
         prepare(problem, recorder, settings.seed)
         check_problem(problem)
-        if not recorder.begun and recorder.kept_starts() is None:
+        if not recorder.checkpoints and recorder.kept_starts() is None:
             former_fronts(settings, problem, recorder.path.parent)
         self._heartbeat = self._beating(recorder)
         session = self._session(problem, recorder, self._heartbeat)
@@ -293,7 +309,7 @@ class Search:
             self.ended = STOPPED
             return
         describe_in_manifest(problem, recorder)
-        if not recorder.begun:
+        if not recorder.checkpoints:
             kept_fronts(self.config.search, problem, recorder)
         if before is None or (isinstance(problem, Staged) and self._standing):
             start()
@@ -321,4 +337,4 @@ class Search:
         resolved = json.dumps(configs.resolved(self.config), indent=2, allow_nan=False) + "\n"
         files = {"config.yaml": configs.as_yaml(self.config), "config.resolved.json": resolved}
         manifest["given"] = configs.meaning(files["config.yaml"])
-        return Recorder.create(self._runs, self._name, label, manifest=manifest, files=files)
+        return Recorder(new_run(self._runs, self._name, label, manifest=manifest, files=files))

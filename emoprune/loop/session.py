@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections import Counter
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,8 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emoprune.config import SearchSettings
-from emoprune.contracts import Alarming, Problem, as_minimised, constraints_of
-from emoprune.contracts.algorithm import Measured
+from emoprune.contracts import Problem, as_minimised, constraints_of
 from emoprune.errors import EvaluationsFailed, RunCorrupt
 from emoprune.evaluation.backends import Finished
 from emoprune.evaluation.evaluator import Evaluator
@@ -21,7 +19,9 @@ from emoprune.evaluation.tickets import Ticket
 from emoprune.evolution.archive import Archive
 from emoprune.evolution.ask_tell import Offspring
 from emoprune.loop.build import build_evolution
-from emoprune.loop.results import Results, alarms_of
+from emoprune.loop.replaying import recalling, replayed
+from emoprune.loop.results import Results
+from emoprune.loop.standing import Standing
 from emoprune.loop.start import fixed_point, kept_fronts, name_references, seeds_and_origins, surveyed
 from emoprune.records import Candidate, Evaluation, Generation, Split
 from emoprune.run.heartbeat import Heartbeat
@@ -71,9 +71,9 @@ class Session:
         self._settings = settings
         self._problem = problem
         self._recorder = recorder
-        self._heartbeat = heartbeat
         self._stopping = stopping
         self._clock = clock or (lambda: heartbeat.seconds)
+        self._standing = Standing(settings, heartbeat, self._clock)
         self._stage = stage
         self._objectives = tuple(problem.objectives)
         self._archive = Archive(self._objectives, constraints_of(problem), len(problem.space))
@@ -81,9 +81,6 @@ class Session:
         self._results = Results(problem, recorder)
         self._evaluator = Evaluator(problem, settings.seed, {}, stage)
         self._point = np.zeros(len(self._objectives))
-        self._later: int | None = None  # candidates of the generations after this one
-        self._paid = 0  # evaluations done in this session, for the rate
-        self._evaluating_since = 0.0
         self._last: Mapping[str, Any] | None = None  # generation, of those that were restored
         self._restored = False
         self.ended: str | None = None
@@ -96,7 +93,7 @@ class Session:
         if not self._restored:
             self.restore()
         self._recorder.align_generations(self._last)
-        self._evaluating_since = self._heartbeat.seconds
+        self._standing.begin()
         index = self._next
         tables_due = 0.0
         while not self._over(index):
@@ -104,7 +101,7 @@ class Session:
             if len(offspring) == 0:
                 self.ended = self._evolution.ended or (EXHAUSTED if self._evolution.exhausted else NOTHING_NEW)
                 break
-            self._later = self._born_later(index, len(offspring))
+            self._standing.later = self._born_later(index, len(offspring))
             evaluations = yield from self._evaluate(_candidates(offspring, index), Split.SEARCH)
             if index == 0 and len(evaluations) == len(offspring):
                 offspring = self._extend(offspring, evaluations)
@@ -112,9 +109,9 @@ class Session:
             if len(evaluations) < len(offspring):
                 break
             generation = self._tell(index, offspring, evaluations)
-            if self._heartbeat.seconds >= tables_due:
+            if self._standing.seconds >= tables_due:
                 self._results.write_tables(self._archive)
-                tables_due = self._heartbeat.seconds + TABLES_EVERY
+                tables_due = self._standing.seconds + TABLES_EVERY
             yield generation
             index += 1
         if not self._stopping():
@@ -148,57 +145,24 @@ class Session:
             RunCorrupt: The files of the run do not fit together.
         """
         known = self._recorder.run.evaluations()
-        for name, body in self._recorder.checkpoints():
+        for name, body in self._recorder.checkpoints.readable():
             finished = [each for each in known if each.candidate.id < body["evolution"]["next_id"]]
-            archive, told = self._replayed(body, finished)
+            archive, told = replayed(self._problem, body, finished, self._recorder.path.name)
             try:
                 self._evolution.restore(body["evolution"], np.array([e.candidate.genome for e in finished]), told)
             except RunCorrupt as error:
-                self._recorder.pass_over(name, error)
+                self._recorder.checkpoints.pass_over(name, error)
                 self._evolution = build_evolution(self._settings, self._problem)
                 continue
-            self._recorder.go_on_from(name)
+            self._recorder.checkpoints.go_on_from(name)
             self._take_up(body, archive, known)
             break
         else:
-            self._recorder.go_on_from(None)
+            self._recorder.checkpoints.go_on_from(None)
             self._evaluator = self._recalling(known, known)
-            self._heartbeat.update(generation=0, evaluated=0, failed=0, front=0, hypervolume=None, best={})
+            self._standing.afresh()
         self._recorder.run.check_held()
         self._restored = True
-
-    def _recalling(self, unfinished: Sequence[Evaluation], searched: Sequence[Evaluation]) -> Evaluator:
-        known = [*unfinished, *self._recorder.run.remeasured(searched).values()]
-        genomes = np.array([each.candidate.genome for each in known], dtype=np.int64)
-        keys = self._problem.space.keys(genomes.reshape(len(known), -1)) if known else []
-        recalled = {(key, each.split): each for key, each in zip(keys, known, strict=True)}
-        return Evaluator(self._problem, self._settings.seed, recalled, self._stage)
-
-    def _replayed(self, body: Mapping[str, Any], finished: Sequence[Evaluation]) -> tuple[Archive, Measured]:
-        """Return what the search had seen at a checkpoint, and what its algorithm was told.
-
-        Raises:
-            RunCorrupt: The history is not the one that the checkpoint was written with.
-        """
-        until = body["evolution"]["next_id"]
-        if len(finished) != until:
-            raise RunCorrupt(
-                f"the last checkpoint of {self._recorder.path.name} counts {until} candidates, history.jsonl holds "
-                f"{len(finished)} of them; restore the history from a copy, or let `emoprune doctor RUN --repair` make "
-                "one that measures them again"
-            )
-        archive = Archive(self._objectives, constraints_of(self._problem), len(self._problem.space))
-        by_generation = itertools.groupby(finished, key=lambda each: each.candidate.generation)
-        scored = [archive.add(evaluations) for _, evaluations in by_generation]
-        if archive.digest != body["history_digest"]:
-            raise RunCorrupt(
-                f"history.jsonl of {self._recorder.path.name} was altered since its last checkpoint; restore it from a "
-                "copy, or let `emoprune doctor RUN --repair` make one that goes by it as it is now"
-            )
-        ids = np.concatenate([each.ids for each in scored])
-        genomes = np.array([each.candidate.genome for each in finished])
-        objectives, violation = ([getattr(each, name) for each in scored] for name in ("objectives", "violation"))
-        return archive, Measured(ids, genomes[ids], np.concatenate(objectives), np.concatenate(violation))
 
     def _take_up(self, body: Mapping[str, Any], archive: Archive, known: Sequence[Evaluation]) -> None:
         """Go on behind a checkpoint; what is `known` from later is asked for again, and recalled instead of paid."""
@@ -206,18 +170,15 @@ class Session:
         self._archive = archive
         self._evaluator = self._recalling(known[archive.evaluated :], known)
         self._point = np.array(body["reference_point"], dtype=np.float64)
-        self._note_restored(body["generation"])
+        self._standing.restored(self._last, archive)
         self._note_alarms()
 
-    def _note_restored(self, line: Mapping[str, Any]) -> None:
-        self._heartbeat.update(
-            generation=int(line["generation"]),
-            evaluated=self._archive.evaluated,
-            failed=self._archive.failed,
-            front=len(self._archive.front),
-            hypervolume=float(line["hypervolume"]),
-            best=self._archive.best,
-        )
+    def _recalling(self, unfinished: Sequence[Evaluation], searched: Sequence[Evaluation]) -> Evaluator:
+        known = [*unfinished, *self._recorder.run.remeasured(searched).values()]
+        return recalling(self._problem, self._settings.seed, known, self._stage)
+
+    def _note_alarms(self) -> None:
+        self._standing.alarms(self._problem, lambda: self._results.shown(self._archive))
 
     def _over(self, index: int) -> bool:
         """Say whether the search ends before generation `index`, and remember why."""
@@ -253,7 +214,7 @@ class Session:
 
     def _evaluate(self, candidates: Sequence[Candidate], split: Split) -> Generator[Work, None, list[Evaluation]]:
         """Evaluate and write down; fewer come back only if the search was asked to stop."""
-        self._heartbeat.update(phase=split.value, pending=len(candidates))
+        self._standing.asked(split, len(candidates))
         done, tickets = self._evaluator.recalled_and_due(candidates, split)
         if not {candidate.id for candidate in candidates}.issuperset(each.candidate.id for each in done):
             raise RunCorrupt(
@@ -261,30 +222,17 @@ class Session:
                 "candidates differently; continue with the versions in the manifest"
             )
         if done:
-            self._note_piece(done, len(tickets))
+            self._standing.known(done, len(tickets))
 
         def take(finished: Sequence[Finished]) -> None:
             piece = [self._evaluator.recorded(each) for each in finished]
             self._recorder.record(piece)
-            self._paid += len(piece)
             done.extend(piece)
-            self._note_piece(piece, len(candidates) - len(done))
+            self._standing.paid(piece, len(candidates) - len(done))
 
         if tickets:
             yield Work(tickets, take)
         return done
-
-    def _note_piece(self, piece: Sequence[Evaluation], pending: int) -> None:
-        spent = self._heartbeat.seconds - self._evaluating_since
-        rate = self._paid / spent if self._paid and spent > 0 else None
-        now = self._heartbeat.progress
-        retried = now.retried + sum(max(0, evaluation.ran.attempts - 1) for evaluation in piece)
-        self._heartbeat.update(pending=pending, per_second=rate, retried=retried)
-        if piece[0].split is Split.SEARCH:
-            evaluated = now.evaluated + len(piece)
-            failed = now.failed + sum(not evaluation.ok for evaluation in piece)
-            remaining = self._remaining(evaluated, pending, rate)
-            self._heartbeat.update(evaluated=evaluated, failed=failed, remaining=remaining)
 
     def _born_later(self, index: int, born: int) -> int | None:
         """Return how many candidates come after generation `index`, in which `born` are; None if nobody can know."""
@@ -293,20 +241,6 @@ class Session:
             return None
         later = 0 if self._evolution.exhausted else max(0, self._settings.generations - 1 - index)
         return later * (min(usual, born) if index else usual)  # near the end of a space no more are born than now
-
-    def _remaining(self, evaluated: int, pending: int, rate: float | None) -> float | None:
-        """Return the seconds left at this rate, up to whichever budget ends first; None where nobody can know."""
-        if rate is None:
-            return None
-        budget = self._settings.evaluations
-        planned = None if self._later is None else pending + self._later
-        open_budgets = [planned, None if budget is None else budget - evaluated]
-        known = [count for count in open_budgets if count is not None]
-        if not known:
-            return None
-        left: float = max(0, min(known)) / rate
-        limit = self._settings.time_limit
-        return left if limit is None else min(left, max(0.0, limit - self._clock()))
 
     def _tell(self, index: int, offspring: Offspring, evaluations: Sequence[Evaluation]) -> Generation:
         """Rank what was measured, commit the generation, and return it."""
@@ -322,8 +256,8 @@ class Session:
             "reference_point": self._point.tolist(),
             "history_digest": self._archive.digest,
         }
-        self._recorder.checkpoint(index, body)
-        self._note_generation(generation)
+        self._recorder.commit(index, body)
+        self._standing.finished(generation)
         self._note_alarms()
         return generation
 
@@ -344,7 +278,7 @@ class Session:
             evaluated=self._archive.evaluated,
             failed=self._archive.failed,
             born=born,
-            seconds=self._heartbeat.seconds,
+            seconds=self._standing.seconds,
             best=self._archive.best,
             stage=self._stage,
             note=self._shortage(index, born),
@@ -356,23 +290,6 @@ class Session:
         if wanted is None or born >= wanted:
             return None
         return f"nearly exhausted: {born:,} new genomes were found instead of {wanted:,}"
-
-    def _note_generation(self, generation: Generation) -> None:
-        before = self._heartbeat.progress.hypervolume
-        self._heartbeat.update(
-            generation=generation.index,
-            front=len(generation.front),
-            hypervolume=generation.hypervolume,
-            change=None if before is None else generation.hypervolume - before,
-            best=generation.best,
-            message=generation.note,
-        )
-
-    def _note_alarms(self) -> None:
-        """Say what the problem finds alarming in what was measured of the front and the references."""
-        if isinstance(self._problem, Alarming):
-            evaluations = self._results.shown(self._archive)
-            self._heartbeat.update(alarms=alarms_of(self._problem, evaluations))
 
     def _remeasure(self) -> Iterator[Work]:
         """Measure the front and the references again on `select`, and what is still on the front on `test`.

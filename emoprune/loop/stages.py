@@ -23,8 +23,9 @@ from emoprune.loop.checks import check_problem, check_unchanged, facts_of
 from emoprune.loop.session import Session, Work
 from emoprune.records import Generation, State
 from emoprune.run import Run
+from emoprune.run.beginning import environment, new_run
 from emoprune.run.heartbeat import Heartbeat, continuing, watched
-from emoprune.run.recorder import Recorder, environment
+from emoprune.run.recorder import Recorder
 from emoprune.storage import write_sealed
 
 __all__ = ["STAGES", "Measuring", "Staging", "side_by_side"]
@@ -184,7 +185,7 @@ class Staging:
         manifest |= {"problem": whole.manifest["problem"], "stage": stage.name, "seed": settings.seed}
         manifest |= {"references": [], "reference_point": None, "sessions": []}
         files = {"config.resolved.json": json.dumps(resolved, indent=2, allow_nan=False) + "\n"}
-        return Recorder.create(folder.parent, stage.name, stage.name, manifest=manifest, files=files)
+        return Recorder(new_run(folder.parent, stage.name, stage.name, manifest=manifest, files=files))
 
     def _note(self, name: str, words: str) -> None:
         self.heartbeat.update(stages={**self.heartbeat.progress.stages, name: words})

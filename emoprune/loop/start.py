@@ -21,7 +21,8 @@ from emoprune.loop.build import build_algorithm
 from emoprune.loop.checks import check_members, check_problem, check_references, check_unchanged, facts_of
 from emoprune.records import Evaluation, table
 from emoprune.run import Run, find_run
-from emoprune.run.recorder import Recorder, check_free
+from emoprune.run.beginning import check_free
+from emoprune.run.recorder import Recorder
 from emoprune.space import IntArray
 
 __all__ = [

@@ -23,9 +23,23 @@ from emoprune.run.shape import (
     whole,
 )
 
-__all__ = ["CHECKPOINT", "CONFIG", "JOURNALS", "MANIFEST", "MEND", "OBJECTS", "SEARCHED", "STARTS"]
+__all__ = [
+    "CHECKPOINT",
+    "CONFIG",
+    "EXPORTED",
+    "GENERATIONS",
+    "JOURNALS",
+    "MANIFEST",
+    "MEND",
+    "OBJECTS",
+    "REMEASURED",
+    "SEARCHED",
+    "STARTS",
+]
 
 SEARCHED = "history.jsonl"  # what was measured on the split that is searched on
+REMEASURED = "remeasured.jsonl"  # what was measured again on the others
+GENERATIONS = "generations.jsonl"
 
 MEND = "`emoprune doctor RUN` says what else is wrong, and with --repair makes a copy without it"
 REWRITTEN = "`emoprune resume` rewrites it"
@@ -64,7 +78,7 @@ GENERATION = members(
         "front": listed(whole),
         "hypervolume": number,
         "best": mapped(number),
-        "seconds": number,
+        "seconds": maybe(number),  # which nobody knows of a line that was made again
         "ended": maybe(text),
     },
     {"note": maybe(text)},
@@ -129,6 +143,7 @@ STATUS = members(
     {"message": maybe(text), "stages": mapped(text), "alarms": listed(text)},
 )
 CONFIG = members({"problem": members({"name": text}), "search": members({}, {"reconsider": number, "seed": whole})})
+EXPORTED = members({"schema": text, "candidate": whole, "formats": listed(text), "verified": flag})
 STARTS = mapped(listed(listed(whole)))  # of warm_start.json: genomes by the run they come from
 _ROWS = mapped(listed(mapped(cell)))
 _FINDING = members(
@@ -150,7 +165,7 @@ OBJECTS: Mapping[str, tuple[Shape, str]] = {
 
 JOURNALS: Mapping[str, Shape] = {
     SEARCHED: EVALUATION,
-    "remeasured.jsonl": EVALUATION,
-    "generations.jsonl": GENERATION,
+    REMEASURED: EVALUATION,
+    GENERATIONS: GENERATION,
     "recovered.jsonl": RECOVERY,
 }

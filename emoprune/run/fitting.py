@@ -1,8 +1,9 @@
-"""Whether the files of a run, each of them whole, fit together: the history its checkpoint, and both what was kept."""
+"""Whether the files of a run, each of them whole, fit together: with its checkpoint, and with what was kept of them."""
 
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
@@ -13,24 +14,13 @@ import numpy as np
 from emoprune.contracts import Constraint, Objective, as_minimised, violations
 from emoprune.errors import RunCorrupt
 from emoprune.records import Evaluation, chained, table
-from emoprune.run.contents import SEARCHED
-from emoprune.run.reading import read_checkpoint
+from emoprune.run.contents import GENERATIONS, REMEASURED, SEARCHED
 from emoprune.storage import finished_lines
 
-__all__ = ["APPENDED", "check_held", "held", "mismatch", "newest_checkpoint"]
+__all__ = ["HELD", "check_counted", "check_generations", "check_held", "held", "mismatch"]
 
-APPENDED = (SEARCHED, "remeasured.jsonl")  # never shortened, so what they once held is how they begin for ever
-RESTORED = "restore it from a copy, or let `emoprune doctor RUN --repair` make one that measures again what is missing"
-
-
-def newest_checkpoint(folder: Path) -> dict[str, Any] | None:
-    """Return what the newest checkpoint of a run holds that can be read, from which a resume goes on; None without."""
-    for path in sorted((folder / "checkpoints").glob("gen-*.json"), reverse=True):
-        try:
-            return read_checkpoint(path)
-        except RunCorrupt:  # a resume and the doctor name it, and go by the one before as well
-            continue
-    return None
+HELD = (SEARCHED, REMEASURED, GENERATIONS)  # what they held at an end is how they begin for as long as that is kept
+RESTORED = "restore it from a copy, or let `emoprune doctor RUN --repair` make one that makes again what is missing"
 
 
 def mismatch(
@@ -70,6 +60,61 @@ def _chained(
     )
 
 
+def check_generations(path: Path, lines: Sequence[Mapping[str, Any]], checkpoint: Mapping[str, Any] | None) -> None:
+    """Refuse generations that leave one out, or do not lead to a run's newest checkpoint.
+
+    Args:
+        path: Where they lie.
+        lines: Theirs.
+        checkpoint: What the newest one holds; None where there is none.
+
+    Raises:
+        RunCorrupt: Lines are missing, or were altered or exchanged.
+    """
+    for expected, line in enumerate(lines):
+        if line["generation"] != expected:
+            raise RunCorrupt(
+                f"{path}:{expected + 1}: expected generation {expected}, found {line['generation']}; {RESTORED}"
+            )
+    if checkpoint is None:
+        return
+    newest = checkpoint["generation"]
+    last = newest["generation"]
+    if len(lines) < last:  # its own line is written after it
+        raise RunCorrupt(
+            f"{path}: expected a line for each of the {last} generations before the newest checkpoint, found "
+            f"{len(lines)}; {RESTORED}"
+        )
+    if len(lines) > last and lines[last] != newest:
+        raise RunCorrupt(
+            f"{path}:{last + 1}: it was altered or exchanged: the newest checkpoint has another generation {last}; "
+            f"{RESTORED}"
+        )
+
+
+def check_counted(path: Path, lines: Sequence[Mapping[str, Any]], found: Sequence[Evaluation]) -> None:
+    """Refuse generations that count other evaluations than those in the history.
+
+    Args:
+        path: Where they lie.
+        lines: Theirs, none left out.
+        found: What was evaluated on the search split, by candidate.
+
+    Raises:
+        RunCorrupt: They are another run's.
+    """
+    born = Counter(each.candidate.generation for each in found)
+    failed = Counter(each.candidate.generation for each in found if not each.ok)
+    so_far, failed_so_far = 0, 0
+    for number, line in enumerate(lines):
+        so_far, failed_so_far = so_far + born[number], failed_so_far + failed[number]
+        if (line["evaluated"], line["failed"]) != (so_far, failed_so_far):
+            raise RunCorrupt(
+                f"{path}:{number + 1}: expected {so_far:,} evaluations, {failed_so_far:,} of them failed, as in "
+                f"{SEARCHED}, found {line['evaluated']:,} and {line['failed']:,}; {RESTORED}"
+            )
+
+
 def held(path: Path) -> dict[str, Any]:
     """Return how many finished lines a journal has, and their digest."""
     lines = finished_lines(path)
@@ -80,7 +125,7 @@ def check_held(path: Path, before: Mapping[str, Any] | None) -> None:
     """Refuse a journal that no longer begins with what it held when the run last ended.
 
     Args:
-        path: One of `APPENDED`.
+        path: One of `HELD`.
         before: What `held` returned then; None if nobody kept it.
 
     Raises:

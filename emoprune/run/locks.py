@@ -1,22 +1,65 @@
-"""A folder in a run that appears only when it is whole, and work on a run that one process does at a time."""
+"""Work on a run that one process does at a time, and folders in it that appear only when they are whole."""
 
 from __future__ import annotations
 
 import glob
+import json
 import os
 import shutil
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from emoprune.errors import RunLocked
+from emoprune.errors import EmopruneError, RunLocked
 from emoprune.run.leftovers import remove
 from emoprune.run.links import check_lies_at
-from emoprune.storage import OF_THE_DISK, abandoned, check_lockable, guarded, unfinished
+from emoprune.storage import OF_THE_DISK, abandoned, check_lockable, content_of, guarded, unfinished, write_atomically
 
-__all__ = ["alone", "whole"]
+__all__ = ["RunLock", "alone", "whole"]
+
+
+class RunLock:
+    """The lock of the one process that writes the run in a folder; the system gives it back when that process dies."""
+
+    def __init__(self, run: Path) -> None:
+        self._run = run
+        self._lock = FileLock(run / ".lock", timeout=0)
+
+    def acquire(self) -> None:
+        """Take it.
+
+        Raises:
+            RunLocked: Another process writes the run; the message says which.
+        """
+        with guarded(self._run / ".lock"):
+            check_lockable(self._run / ".lock")
+            try:
+                self._lock.acquire()
+            except Timeout:  # an OSError, which must not be taken for the disk's
+                raise RunLocked(
+                    f"run {self._run.name} is being written by {self._holder()}; wait for it or stop it"
+                ) from None
+
+    def sign(self) -> None:
+        """Say who writes, for those who are turned away."""
+        since = datetime.now(UTC).isoformat(timespec="seconds")
+        who = {"host": socket.gethostname(), "pid": os.getpid(), "since": since}
+        write_atomically(self._run / ".lock.json", json.dumps(who))
+
+    def _holder(self) -> str:
+        try:
+            who = json.loads(content_of(self._run / ".lock.json"))
+            return f"process {who['pid']} on {who['host']} since {who['since']}"
+        except (OSError, ValueError, KeyError, TypeError, EmopruneError):
+            return "another process"
+
+    def release(self) -> None:
+        """Give it back."""
+        self._lock.release()
 
 
 @contextmanager

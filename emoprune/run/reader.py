@@ -14,17 +14,17 @@ from typing import TYPE_CHECKING, Any
 from emoprune.contracts import Constraint, Objective, Passage
 from emoprune.errors import ConfigError, RunCorrupt, RunNotFound, TrustError
 from emoprune.records import Evaluation, Progress, Split, State
-from emoprune.run.contents import SEARCHED
-from emoprune.run.fitting import check_held, mismatch, newest_checkpoint
+from emoprune.run.checkpoints import newest_checkpoint
+from emoprune.run.contents import GENERATIONS, REMEASURED, SEARCHED
+from emoprune.run.evaluations import Measures, read_evaluations
+from emoprune.run.fitting import check_counted, check_generations, check_held, mismatch
 from emoprune.run.links import refuse_links
 from emoprune.run.reading import (
     SCHEMA_VERSION,
-    Measures,
     constraints_in,
     is_sealed,
     objectives_in,
     read_config,
-    read_evaluations,
     read_manifest,
     read_object,
     read_records,
@@ -174,7 +174,12 @@ class Run:
 
     @property
     def signed_by_user(self) -> bool:
-        """Whether this user's key signed the run as it is; see `emoprune.run.signature`."""
+        """Whether this user's key signed the run as it is; see `emoprune.run.signature`.
+
+        Raises:
+            RunCorrupt: Its config cannot be read.
+        """
+        _ = self.config
         return signed_by_user(self.manifest, content_of(self.path / "config.resolved.json"))
 
     @property
@@ -207,11 +212,12 @@ class Run:
 
         Raises:
             RunCorrupt: It lacks some that a finished generation counts, or is not what it was at the last checkpoint or
-                when the run last ended.
+                when the run last ended; or the generations do not fit it.
         """
         # First, because a run that is being written has in its history what these count.
         before, manifest = newest_checkpoint(self.path), self.manifest
-        counted = max((line["evaluated"] for line in self._generations()), default=0)
+        generations = read_records(self.path / GENERATIONS, sealed=self.sealed)
+        counted = max((line["evaluated"] for line in generations), default=0)
         found = self.evaluations()
         held = sum(each.candidate.id < counted for each in found)
         if held != counted:
@@ -226,6 +232,8 @@ class Run:
                 "one that goes by it as it is now"
             )
         check_held(self.path / SEARCHED, manifest.get("held", {}).get(SEARCHED))
+        self._check_generations(generations, before, manifest)
+        check_counted(self.path / GENERATIONS, generations, found)
         return found
 
     def check_held(self) -> None:
@@ -237,8 +245,22 @@ class Run:
         for name, before in self.manifest.get("held", {}).items():
             check_held(self.path / name, before)
 
-    def _generations(self) -> list[dict[str, Any]]:
-        return read_records(self.path / "generations.jsonl", sealed=self.sealed)
+    def generation_lines(self) -> list[dict[str, Any]]:
+        """Return what is known of each finished generation, as it was written down.
+
+        Raises:
+            RunCorrupt: Some are missing, or are not what they were when the run last ended or at its last checkpoint.
+        """
+        before, manifest = newest_checkpoint(self.path), self.manifest
+        lines = read_records(self.path / GENERATIONS, sealed=self.sealed)
+        self._check_generations(lines, before, manifest)
+        return lines
+
+    def _check_generations(
+        self, lines: Sequence[Mapping[str, Any]], before: Mapping[str, Any] | None, manifest: Mapping[str, Any]
+    ) -> None:
+        check_generations(self.path / GENERATIONS, lines, before)
+        check_held(self.path / GENERATIONS, manifest.get("held", {}).get(GENERATIONS))
 
     def remeasured(self, searched: Sequence[Evaluation] | None = None) -> dict[tuple[int, Split], Evaluation]:
         """Return what was measured again on `select` and `test`.
@@ -249,7 +271,7 @@ class Run:
         Raises:
             RunCorrupt: Something was measured of another genome, or is not what it was when the run last ended.
         """
-        path, manifest = self.path / "remeasured.jsonl", self.manifest
+        path, manifest = self.path / REMEASURED, self.manifest
         measures = Measures.of(manifest).again(self.evaluations() if searched is None else searched)
         again = read_evaluations(path, measures, sealed=self.sealed)
         check_held(path, manifest.get("held", {}).get(path.name))
@@ -258,7 +280,7 @@ class Run:
     @property
     def holds_evaluations(self) -> bool:
         """Whether anything evaluated is written down, here or in a stage; status.json may not know of it yet."""
-        history = self.path / "history.jsonl"
+        history = self.path / SEARCHED
         own = history.exists() and history.stat().st_size > 0
         return own or any(stage.holds_evaluations for stage in self.stages.values())
 
@@ -274,7 +296,7 @@ class Run:
         """One row per finished generation: counts, front size and ids, hypervolume, best per objective."""
         import pandas as pd
 
-        lines = self._generations()
+        lines = self.generation_lines()
         frame = pd.DataFrame(lines, columns=["generation", "evaluated", "failed", "born", "front", "hypervolume"])
         best = pd.DataFrame([line["best"] for line in lines]).add_prefix("best.")
         rest = pd.DataFrame(lines, columns=["seconds", "ended"])

@@ -5,17 +5,16 @@ Whatever is wrong with a file, or with what lies in it, is a RunCorrupt that nam
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
 from emoprune.contracts import Constraint, Objective
-from emoprune.errors import RunCorrupt
-from emoprune.records import Evaluation, Split
-from emoprune.run.contents import CHECKPOINT, CONFIG, JOURNALS, MANIFEST, MEND, OBJECTS, SEARCHED, STARTS
+from emoprune.errors import ContractError, RunCorrupt
+from emoprune.run.contents import CHECKPOINT, CONFIG, JOURNALS, MANIFEST, MEND, OBJECTS, STARTS
 from emoprune.run.shape import Shape
+from emoprune.space import Gene, Space
 from emoprune.storage import (
     fingerprint,
     finished_lines,
@@ -29,20 +28,19 @@ from emoprune.storage import (
 __all__ = [
     "SCHEMA_VERSION",
     "UNSEALED",
-    "Measures",
     "constraints_in",
     "is_sealed",
+    "mended_by",
     "objectives_in",
-    "parsed_evaluation",
     "parsed_record",
     "read_checkpoint",
     "read_config",
-    "read_evaluations",
     "read_manifest",
     "read_object",
     "read_records",
     "read_starts",
     "remade_manifest",
+    "space_in",
 ]
 
 SCHEMA_VERSION = 2
@@ -66,19 +64,19 @@ def read_object(folder: Path, name: str, *, sealed: bool) -> dict[str, Any]:
         RunCorrupt: It cannot be read, was altered, or holds something else.
     """
     shape, remedy = OBJECTS[name]
-    with _mended_by(remedy):
+    with mended_by(remedy):
         plain = read_sealed(folder / name, required=sealed)
     _checked(plain, shape, folder / name, remedy)
     return plain
 
 
 def _checked(plain: Mapping[str, Any], shape: Shape, place: Path | str, remedy: str = MEND) -> None:
-    with _mended_by(remedy, f"{place}: "):
+    with mended_by(remedy, f"{place}: "):
         shape(plain, "")
 
 
 @contextmanager
-def _mended_by(remedy: str, place: str = "") -> Iterator[None]:
+def mended_by(remedy: str, place: str = "") -> Iterator[None]:
     """Say of what is found corrupt where it is, and what to do."""
     try:
         yield
@@ -93,15 +91,16 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         RunCorrupt: It cannot be read, was altered, or is of a version that cannot be read here.
     """
     path = folder / "manifest.json"
-    with _mended_by(MEND):
+    with mended_by(MEND):
         plain = read_json(path)
     _check_version(folder, plain)
-    with _mended_by(MEND):
+    with mended_by(MEND):
         manifest = unsealed_object(path, plain, required=is_sealed(plain))
     _checked(manifest, MANIFEST, path)
-    with _mended_by(MEND, f"{path}: "):
+    with mended_by(MEND, f"{path}: "):
         names = [objective.name for objective in objectives_in(manifest)]
         constraints_in(manifest)
+        space_in(manifest)
     described = [key for key in DESCRIBED if key in manifest]
     if described and len(described) < len(DESCRIBED):
         raise RunCorrupt(f"{path}: expected all of {', '.join(DESCRIBED)}, found {', '.join(described)}; {MEND}")
@@ -176,6 +175,19 @@ def _made(kind: type[Record], manifest: Mapping[str, Any], key: str) -> tuple[Re
         raise RunCorrupt(f"{key}: expected {key} of a search, found {error}") from error
 
 
+def space_in(manifest: Mapping[str, Any]) -> Space | None:
+    """Return a manifest's genes as a space, whose keys are the search's own; None while the problem is prepared.
+
+    Raises:
+        RunCorrupt: They cannot be any.
+    """
+    genes = manifest.get("genes")
+    try:
+        return None if genes is None else Space(tuple(Gene(**each) for each in genes))
+    except (ContractError, TypeError, ValueError, OverflowError) as error:
+        raise RunCorrupt(f"genes: expected the genes of a search, found {error}") from error
+
+
 def read_config(folder: Path, manifest: Mapping[str, Any]) -> dict[str, Any]:
     """Return the config that is in force.
 
@@ -192,82 +204,6 @@ def read_config(folder: Path, manifest: Mapping[str, Any]) -> dict[str, Any]:
             "to `emoprune resume RUN --set KEY=VALUE`"
         )
     return plain
-
-
-@dataclass(frozen=True, slots=True)
-class Measures:
-    """What every evaluation of a run has: values under `names`, and a level below each of `levels`; None if unknown.
-
-    `genomes` are those of the candidates in the history, for what was measured of them again.
-    """
-
-    names: frozenset[str] | None
-    levels: tuple[int, ...] | None
-    genomes: Mapping[int, Sequence[int]] = field(default_factory=dict)
-
-    @classmethod
-    def of(cls, manifest: Mapping[str, Any]) -> Measures:
-        """Return what a manifest says of it, which is nothing while the problem is still being prepared."""
-        names = [objective.name for objective in objectives_in(manifest)]
-        names += [constraint.name for constraint in constraints_in(manifest)]
-        genes = manifest.get("genes")
-        levels = None if genes is None else tuple(gene["levels"] for gene in genes)
-        return cls(frozenset(names) or None, levels)
-
-    def again(self, searched: Sequence[Evaluation]) -> Measures:
-        """Return what every evaluation has that measures again one of these."""
-        return replace(self, genomes={each.candidate.id: each.candidate.genome.tolist() for each in searched})
-
-    def check(self, evaluation: Evaluation) -> None:
-        """Refuse an evaluation of another problem, or of another run's candidate.
-
-        Raises:
-            RunCorrupt: Its values or its genome do not fit.
-        """
-        if self.names is not None and evaluation.ok and evaluation.values.keys() != self.names:
-            found = ", ".join(evaluation.values)
-            raise RunCorrupt(f"values: expected {', '.join(sorted(self.names))}, found {found}")
-        genome = evaluation.candidate.genome.tolist()
-        searched = self.genomes.get(evaluation.candidate.id, genome)
-        if genome != searched:
-            raise RunCorrupt(
-                f"genome: expected {searched}, which {SEARCHED} has for candidate {evaluation.candidate.id}, found "
-                f"{genome}: this line is of another run"
-            )
-        if self.levels is None:
-            return
-        if len(genome) != len(self.levels):
-            raise RunCorrupt(f"genome: expected {len(self.levels)} genes, found {len(genome)}")
-        if any(level >= levels for level, levels in zip(genome, self.levels, strict=True)):
-            raise RunCorrupt(f"genome: expected levels below {self.levels}, found {genome}")
-
-
-def read_evaluations(path: Path, measures: Measures, *, sealed: bool) -> list[Evaluation]:
-    """Return what a journal holds of each candidate and split, by candidate; of several lines the first counts.
-
-    Raises:
-        RunCorrupt: A line is no evaluation of this run, or was altered.
-    """
-    found: dict[tuple[int, Split], Evaluation] = {}
-    for position, line in enumerate(finished_lines(path), 1):
-        evaluation = parsed_evaluation(path, position, line, measures, sealed=sealed)
-        found.setdefault((evaluation.candidate.id, evaluation.split), evaluation)
-    return sorted(found.values(), key=lambda evaluation: evaluation.candidate.id)
-
-
-def parsed_evaluation(path: Path, position: int, line: bytes, measures: Measures, *, sealed: bool) -> Evaluation:
-    """Return the evaluation in a line of a journal.
-
-    Raises:
-        RunCorrupt: It is none of this run, or was altered.
-    """
-    plain = parsed_record(path, position, line, sealed=sealed)
-    with _mended_by(MEND, f"{path}:{position}: "):
-        evaluation = Evaluation.from_json(plain)
-        if (path.name == SEARCHED) is not (evaluation.split is Split.SEARCH):
-            raise RunCorrupt(f"split: {evaluation.split.value} is not measured in this file")
-        measures.check(evaluation)
-    return evaluation
 
 
 def read_records(path: Path, *, sealed: bool) -> list[dict[str, Any]]:

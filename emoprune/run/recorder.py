@@ -2,43 +2,34 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import json
 import logging
-import os
-import platform
-import secrets
-import shutil
-import socket
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
-from datetime import UTC, datetime
-from functools import cache, cached_property
+from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from filelock import FileLock, Timeout
-
 from emoprune.contracts import Passage
-from emoprune.errors import ConfigError, EmopruneError, RunCorrupt, RunLocked, StorageError
+from emoprune.errors import RunCorrupt, StorageError
 from emoprune.records import Evaluation, Progress, Split
-from emoprune.run.fitting import APPENDED, held
+from emoprune.run.checkpoints import Checkpoints
+from emoprune.run.contents import GENERATIONS, REMEASURED, SEARCHED
+from emoprune.run.fitting import HELD, held
 from emoprune.run.leftovers import leftovers_beside, leftovers_in, remove
-from emoprune.run.links import check_lies_at, refuse_links
-from emoprune.run.reader import SCHEMA_VERSION, Run, checked_name, not_started
-from emoprune.run.reading import read_checkpoint, read_records, read_starts
-from emoprune.run.signature import signature
+from emoprune.run.links import refuse_links
+from emoprune.run.locks import RunLock
+from emoprune.run.reader import Run, not_started
+from emoprune.run.reading import read_records, read_starts
+from emoprune.run.signature import signatures
 from emoprune.storage import (
     Journal,
-    check_lockable,
     content_of,
     fingerprint,
-    guarded,
+    finished_lines,
     sealed_line,
-    unfinished,
     write_atomically,
     write_checked,
     write_sealed,
@@ -47,89 +38,25 @@ from emoprune.storage import (
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Recorder", "check_free", "environment"]
-
-KEPT_CHECKPOINTS = 3
+__all__ = ["Recorder"]
 
 log = logging.getLogger(__name__)
-
-
-def environment() -> dict[str, Any]:
-    """Return what a run was made with: versions, machine, user; never the environment variables."""
-    return {
-        "host": socket.gethostname(),
-        "user": os.getuid(),
-        "platform": platform.platform(),
-        "processor": platform.machine(),
-        "cores": os.cpu_count(),
-        "python": platform.python_version(),
-        "packages": _packages(tuple(sys.path)),
-        "command": [Path(sys.argv[0]).name, *(_without_root(word) for word in sys.argv[1:])],
-        "at": datetime.now(UTC).isoformat(timespec="seconds"),
-    }
-
-
-def _without_root(word: str) -> str:
-    """Return a word of a command with an absolute path in it, as in `--runs=/a/b`, made relative: a run may move."""
-    key, sign, value = word.rpartition("=")
-    return f"{key}{sign}{os.path.relpath(value)}" if Path(value).is_absolute() else word
-
-
-@cache
-def _packages(_path: tuple[str, ...]) -> dict[str, str]:
-    """Return the installed versions, read once per search path: a search asks for them several times."""
-    found = ((each.metadata["Name"], each.version) for each in importlib.metadata.distributions())
-    return dict(sorted(found))
 
 
 class Recorder:
     """Writes one run; a context manager that holds the run's lock.
 
-    What `record` and `checkpoint` returned from survives a kill at any later moment.
+    What `record` and `commit` returned from survives a kill at any later moment.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._lock = FileLock(path / ".lock", timeout=0)
+        self._lock = RunLock(path)
         self._history: Journal | None = None
         self._remeasured: Journal | None = None
         self._generations: Journal | None = None
         self.warnings: list[str] = []
-        self._passed_over: list[str] = []
-
-    @classmethod
-    def create(
-        cls, runs: Path, name: str | None, label: str, *, manifest: Mapping[str, Any], files: Mapping[str, str]
-    ) -> Self:
-        """Make a new run folder, `name` or a date with `label` and a random suffix, with its manifest and `files`.
-
-        The folder appears with all of that in it, so that whatever can be seen can be resumed.
-
-        Raises:
-            TrustError: The name could leave `runs`.
-            ConfigError: A run of that name exists.
-            StorageError: The folder cannot be made.
-        """
-        stamp = datetime.now(UTC).strftime("%Y-%m-%d_%H-%M-%S")
-        chosen = checked_name(name if name is not None else f"{stamp}_{label}_{secrets.token_hex(2)}")
-        path, partial = runs / chosen, unfinished(runs / chosen, "partial")
-        created = datetime.now(UTC).isoformat(timespec="microseconds")
-        known = {"schema_version": SCHEMA_VERSION, "name": chosen, "created": created, **manifest}
-        known["configs"] = [fingerprint(json.loads(files["config.resolved.json"]))]
-        known["signed"] = _signatures(known, files["config.resolved.json"])
-        with guarded(path):
-            if path.exists():
-                raise _taken(chosen, runs)
-            (partial / "checkpoints").mkdir(parents=True)
-            try:
-                for file, text in files.items():
-                    write_atomically(partial / file, text)
-                write_sealed(partial / "manifest.json", known)
-                partial.rename(path)
-            except OSError as error:
-                shutil.rmtree(partial, ignore_errors=True)
-                raise _taken(chosen, runs) if path.exists() else error from None
-        return cls(path)
+        self.checkpoints = Checkpoints(path, self._warn)
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -140,7 +67,7 @@ class Recorder:
             RunLocked: Another process writes it.
         """
         refuse_links(self.path)
-        self._acquire()
+        self._lock.acquire()
         try:
             yield
         finally:
@@ -148,53 +75,22 @@ class Recorder:
 
     def __enter__(self) -> Self:
         refuse_links(self.path)
-        self._acquire()
+        self._lock.acquire()
         try:
-            self._sign_lock()
+            self._lock.sign()
             self._sweep()
-            self._history = self._opened("history.jsonl")
-            self._remeasured = self._opened("remeasured.jsonl")
-            self._generations = self._opened("generations.jsonl")
+            self._history = self._opened(SEARCHED)
+            self._remeasured = self._opened(REMEASURED)
+            self._generations = self._opened(GENERATIONS)
         except BaseException:
             self._lock.release()
             raise
         return self
 
-    def _acquire(self) -> None:
-        holder = self.path / ".lock.json"
-        with guarded(self.path / ".lock"):
-            check_lockable(self.path / ".lock")
-            try:
-                self._lock.acquire()
-            except Timeout:  # an OSError, which must not be taken for the disk's
-                raise RunLocked(
-                    f"run {self.path.name} is being written by {_holder(holder)}; wait for it or stop it"
-                ) from None
-
-    def _sign_lock(self) -> None:
-        """Say who writes, for those who are turned away."""
-        who = {
-            "host": socket.gethostname(),
-            "pid": os.getpid(),
-            "since": datetime.now(UTC).isoformat(timespec="seconds"),
-        }
-        write_atomically(self.path / ".lock.json", json.dumps(who))
-
     def _sweep(self) -> None:
         """Remove what killed processes left half-written, and the checkpoint that one had no time to remove."""
         remove([*leftovers_in(self.path), *leftovers_beside(self.path)])
-        self._remove_old_checkpoints()
-
-    def _remove_old_checkpoints(self) -> None:
-        folder = self._checkpoint_folder()
-        with guarded(folder):
-            for old in sorted(folder.glob("gen-*.json"))[:-KEPT_CHECKPOINTS]:
-                old.unlink()
-
-    def _checkpoint_folder(self) -> Path:
-        folder = self.path / "checkpoints"
-        check_lies_at(folder, self.path.resolve() / "checkpoints")
-        return folder
+        self.checkpoints.remove_old()
 
     def _opened(self, name: str) -> Journal:
         journal = Journal(self.path / name)
@@ -238,11 +134,6 @@ class Recorder:
         return Run(self.path)
 
     @property
-    def begun(self) -> bool:
-        """Whether a generation was committed."""
-        return any((self.path / "checkpoints").glob("gen-*.json"))
-
-    @property
     def progress_before(self) -> Progress:
         """Where the run stood when it was last written; a status that cannot be read is said and will be rewritten."""
         try:
@@ -268,8 +159,8 @@ class Recorder:
         known, mark = manifest.get("configs") or [fingerprint(self.run.config)], fingerprint(resolved)
         changed: dict[str, list[str]] = {} if mark in known else {"configs": [*known, mark]}
         if sign:
-            signed, before = _signatures(manifest, text), manifest.get("signed", ())
-            kept = [each for each in _signatures(manifest, content_of(path).decode()) if each in before]
+            signed, before = signatures(manifest, text), manifest.get("signed", ())
+            kept = [each for each in signatures(manifest, content_of(path).decode()) if each in before]
             if signed and signed[0] not in kept:
                 changed["signed"] = signed + kept
         if changed:
@@ -287,50 +178,37 @@ class Recorder:
             if journal is not None:
                 journal.append(lines)
 
-    def checkpoint(self, generation: int, body: Mapping[str, Any]) -> None:
+    def commit(self, generation: int, body: Mapping[str, Any]) -> None:
         """Commit a generation: its checkpoint first, then its line in generations.jsonl; older checkpoints go."""
-        write_checked(self._checkpoint_folder() / f"gen-{generation:05d}.json", body)
+        self.checkpoints.write(generation, body)
         if self._generations is not None:
             self._generations.append([body["generation"]])
-        self._remove_old_checkpoints()
-
-    def keep_held(self) -> None:
-        """Keep how much was evaluated and a digest of it, at the end: only then is all of it measured again."""
-        self.update_manifest(held={name: held(self.path / name) for name in APPENDED})
-
-    def checkpoints(self) -> Iterator[tuple[str, dict[str, Any]]]:
-        """Yield the checkpoints that can be read, by name, the newest first; the others are passed over."""
-        for path in sorted((self.path / "checkpoints").glob("gen-*.json"), reverse=True):
-            try:
-                body = read_checkpoint(path)
-            except RunCorrupt as error:
-                self.pass_over(path.name, error)
-            else:
-                yield path.name, body
-
-    def pass_over(self, checkpoint: str, error: RunCorrupt) -> None:
-        """Say that a checkpoint cannot be used, and why."""
-        self._passed_over.append(checkpoint)
-        self._warn(f"checkpoint {checkpoint} is damaged and was passed over: {error}")
-
-    def go_on_from(self, checkpoint: str | None) -> None:
-        """Say from where the run goes on instead, if a checkpoint was passed over; None for its beginning."""
-        if self._passed_over:
-            place = "the beginning, with all of the history" if checkpoint is None else f"checkpoint {checkpoint}"
-            self._warn(f"the run goes on from {place} instead of {self._passed_over[0]}")
-        self._passed_over.clear()
+        self.checkpoints.remove_old()
 
     def align_generations(self, last: Mapping[str, Any] | None) -> None:
-        """Make generations.jsonl end with the line of the checkpoint that the run continues from."""
+        """Make generations.jsonl end with the line of the checkpoint that the run continues from.
+
+        Where that shortens it, the manifest forgets first how much it held, because a kill may come between.
+        """
         if self._generations is None:
             return
-        path = self.path / "generations.jsonl"
+        path = self.path / GENERATIONS
         until = -1 if last is None else int(last["generation"])
         known = read_records(path, sealed=self.run.sealed) if last is not None else []
         kept = [*(line for line in known if line["generation"] < until), *([] if last is None else [last])]
+        before, now = finished_lines(path), [sealed_line(line) for line in kept]
+        if now == before:
+            return
+        known_held = self.run.manifest.get("held", {})
+        if GENERATIONS in known_held and now[: len(before)] != before:
+            self.update_manifest(held={name: each for name, each in known_held.items() if name != GENERATIONS})
         self._generations.close()
-        write_atomically(path, b"".join(sealed_line(line) + b"\n" for line in kept))
+        write_atomically(path, b"".join(line + b"\n" for line in now))
         self._generations = Journal(path)
+
+    def keep_held(self) -> None:
+        """Keep how much the journals hold and a digest of it, at the end: only then is all of it measured again."""
+        self.update_manifest(held={name: held(self.path / name) for name in HELD})
 
     def kept_starts(self) -> dict[str, list[list[int]]] | None:
         """Return what `keep_starts` kept; None if it kept nothing.
@@ -371,36 +249,3 @@ class Recorder:
 
 def _pretty(plain: Mapping[str, Any]) -> str:
     return json.dumps(plain, indent=2, allow_nan=False) + "\n"
-
-
-def _signatures(manifest: Mapping[str, Any], config: str) -> list[str]:
-    """Return the user's signature under a run; none where no key can be kept, and the run is then as a stranger's."""
-    try:
-        return [signature(manifest, config.encode())]
-    except StorageError:
-        return []  # a resume that would import code says why
-
-
-def check_free(name: str | None, runs: Path) -> None:
-    """Refuse a name that cannot become that of a run in `runs`; None stands for one that will be made up.
-
-    Raises:
-        TrustError: It could leave `runs`.
-        ConfigError: A run of that name exists.
-    """
-    if name is not None and (runs / checked_name(name)).exists():
-        raise _taken(name, runs)
-
-
-def _taken(name: str, runs: Path) -> ConfigError:
-    return ConfigError(
-        f"run {name!r} exists in {runs}: continue it with `emoprune resume {name}`, or choose another name"
-    )
-
-
-def _holder(path: Path) -> str:
-    try:
-        who = json.loads(content_of(path))
-        return f"process {who['pid']} on {who['host']} since {who['since']}"
-    except (OSError, ValueError, KeyError, EmopruneError):
-        return "another process"

@@ -15,7 +15,7 @@ from typing import Any
 
 from emoprune.errors import StorageError
 
-__all__ = ["key_place", "signature", "signed_by_user"]
+__all__ = ["key_place", "signature", "signatures", "signed_by_user"]
 
 SIZE = 32  # bytes
 # What says which run it is and where its code lies; none of it changes while the run is worked on.
@@ -105,3 +105,11 @@ def _read(place: Path) -> bytes:
     if len(key) != SIZE:
         raise StorageError(f"the key {place}: expected {SIZE} bytes, found others; remove it, and a new one is made")
     return key
+
+
+def signatures(manifest: Mapping[str, Any], config: str) -> list[str]:
+    """Return the user's signature under a run; none where no key can be kept, and the run is then as a stranger's."""
+    try:
+        return [signature(manifest, config.encode())]
+    except StorageError:
+        return []  # a resume that would import code says why

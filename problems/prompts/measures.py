@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emoprune import plugins
-from emoprune.contracts import Constraint, Direction, Objective, Sense
+from emoprune.contracts import Constraint, Direction, Objective, Sense, number_of
 from emoprune.errors import ConfigError, ContractError
 from emoprune.problems.prompts.objectives.contract import Measure, PerExample, Seen, needs
 from emoprune.problems.prompts.options import Given, PromptOptions
@@ -83,16 +83,19 @@ class Measures:
         """Return what is measured per example, shape (rows,) each."""
         rows, found = seen.answers.right.shape, {}
         for name, measure in self.per_example.items():
-            found[name] = np.asarray(measure(seen), dtype=np.float64)
-            if found[name].shape != rows:
-                raise ContractError(
-                    f"objective {name!r}: expected a number per example, shape {rows}, found {found[name].shape}"
-                )
+            given = measure(seen)
+            try:
+                found[name] = np.asarray(given, dtype=np.float64)
+                told = str(found[name].shape)
+            except (TypeError, ValueError):
+                told = repr(given)[:40]
+            if told != str(rows):
+                raise ContractError(f"objective {name!r}: expected a number per example, shape {rows}, found {told}")
         return found
 
     def of_prompt(self, seen: Seen) -> dict[str, float]:
         """Return what is measured of the prompt alone, whatever it was put to."""
-        return {name: measure(seen) for name, measure in self.others.items() if needs(measure) == "prompt"}
+        return {name: number_of(name, each, seen) for name, each in self.others.items() if needs(each) == "prompt"}
 
     def of_answers(self, parts: Sequence[Seen]) -> dict[str, float]:
         """Return what is measured of all answers together, which are seen in parts, in order."""
@@ -103,7 +106,7 @@ class Measures:
         for part in parts[1:]:
             answers = answers.joined(part.answers)
         seen = Seen(parts[0].prompt, parts[0].tokens, answers)
-        return {name: float(measure(seen)) for name, measure in own.items()}
+        return {name: number_of(name, measure, seen) for name, measure in own.items()}
 
     def row(self, values: Mapping[str, float]) -> list[float]:
         """Return objectives and then what the constraints are held against, from the values of all measures."""

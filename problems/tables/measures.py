@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from emoprune import plugins
-from emoprune.contracts import Constraint, Direction, Failure, Measure, Objective, Row, Sense
+from emoprune.contracts import Constraint, Direction, Failure, Measure, Objective, Row, Sense, number_of
 from emoprune.errors import ConfigError
 from emoprune.problems.tables.metrics import Metric
 from emoprune.problems.tables.objectives.contract import Counted, Seen
@@ -109,11 +109,11 @@ class Measures:
 
     def counted(self, seen: Seen) -> dict[str, float]:
         """Return what can be told without a model."""
-        return {name: float(each(seen)) for name, each in self.known.items() if isinstance(each, Counted)}
+        return {name: number_of(name, each, seen) for name, each in self.known.items() if isinstance(each, Counted)}
 
     def measured(self, seen: Seen) -> dict[str, float]:
         """Return what can be told of a trained model alone."""
-        return {name: float(each(seen)) for name, each in self.known.items() if not isinstance(each, Counted)}
+        return {name: number_of(name, each, seen) for name, each in self.known.items() if not isinstance(each, Counted)}
 
     def row(self, values: Mapping[str, float], of: str) -> Row:
         """Return objectives and then what the constraints are held against; a failure where one is no finite number.

@@ -61,6 +61,7 @@ class SubsetOptions(TableOptions):
     Args:
         categorical: Columns of numbers that are categories.
         groups: A column whose rows of one value stay together.
+        weights: A column of what each row counts, in training, in screening and in scores.
         splits: stratified, random, grouped or time; auto goes by groups and time if they are given.
         folds: How many folds of the other rows lead the search; 1 holds a quarter of them out.
         split_seed: Another one cuts the rows otherwise.
@@ -75,6 +76,7 @@ class SubsetOptions(TableOptions):
 
     categorical: Sequence[str] = ()
     groups: str | None = None
+    weights: str | None = None
     splits: SplitKind = "auto"
     folds: int = 5
     split_seed: int = 0
@@ -95,7 +97,7 @@ class SubsetOptions(TableOptions):
     def source(self) -> Source:
         """Where the table is read from, and what becomes of its columns."""
         wanted = Wanted(self.task, tuple(self.categorical), tuple(self.ignore))
-        return Source(self.data, self.target, self.groups, self.time, wanted)
+        return Source(self.data, self.target, self.groups, self.time, wanted, self.weights)
 
     @property
     def cut(self) -> Splits:

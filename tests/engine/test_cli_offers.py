@@ -16,8 +16,9 @@ from problems_for_tests import OfferingKnapsack12
 from strangers_for_tests import strangers
 
 from emoprune.commands.export import export
-from emoprune.errors import ContractError
+from emoprune.errors import ContractError, RunCorrupt
 from emoprune.run import Run
+from emoprune.run.exports import read_export
 from emoprune.run.locks import alone
 from emoprune.run.recorder import Recorder
 from emoprune.storage import fingerprint, read_lines, write_sealed
@@ -219,7 +220,7 @@ class TestExport:
         exported = folder / found["path"]
         assert {path.name for path in exported.iterdir()} == {"knapsack.json", "knapsack.csv", "export.json"}
         record = json.loads((exported / "export.json").read_text())
-        assert (record["schema"], record["run"]) == ("emoprune.exported/1", "done")
+        assert (record["schema"], record["run"]) == ("emoprune.exported/2", "done")
         assert (record["candidate"], record["formats"]) == (int(exported.name), ["json", "csv"])
         assert record["verified"] is True
         assert shown.err == ""
@@ -252,13 +253,52 @@ class TestExport:
         assert not list((runs / "done" / "exports").glob("*"))
 
     @pytest.mark.parametrize("damage", ["", "[]", "{}", '{"formats": 3, "verified": true}'])
-    def test_a_folder_whose_record_cannot_be_read_is_replaced(
-        self, emoprune: Command, runs: Path, folder: Path, damage: str
+    def test_a_folder_whose_record_cannot_be_read_is_replaced_and_that_is_said(
+        self, emoprune: Command, runs: Path, folder: Path, damage: str, caplog: pytest.LogCaptureFixture
     ) -> None:
         found = json.loads(emoprune("export", "done", "knee", "--format", "csv", "--json").out)
         (folder / found["path"] / "export.json").write_text(damage)
         emoprune("export", "done", "knee")
+        assert "it is replaced now, and what was exported before may not be" in caplog.text
         assert {path.name for path in (folder / found["path"]).iterdir()} == {"knapsack.json", "export.json"}
+
+    def test_a_record_that_was_altered_is_named_by_the_doctor_and_left_out_of_a_repaired_copy(
+        self, emoprune: Command, runs: Path, folder: Path
+    ) -> None:
+        found = json.loads(emoprune("export", "done", "knee", "--no-verify", "--json").out)
+        record = folder / found["path"] / "export.json"
+        record.write_text(record.read_text().replace('"verified": false', '"verified": true'))
+        said = emoprune("doctor", "done")
+        assert said.code == 3
+        assert "export.json: checksum: it does not fit the content" in " ".join(said.out.split())
+        assert emoprune("doctor", "done", "--repair").code == 0
+        assert emoprune("doctor", "done-repaired").code == 0
+        assert not (runs / "done-repaired" / "exports" / record.parent.name / "export.json").exists()
+        assert emoprune("export", "done", "knee").code == 0
+        assert emoprune("doctor", "done").code == 0
+
+    def test_a_record_of_another_candidate_is_named(self, runs: Path) -> None:
+        run = Run(runs / "done")
+        folder, _ = export(run, "0")
+        moved = folder.rename(folder.with_name("7"))
+        with pytest.raises(RunCorrupt, match=r"export\.json: candidate: expected 7, found 0; export it again"):
+            read_export(moved)
+
+    def test_an_older_record_without_a_checksum_is_read_and_said_to_be_unprotected(
+        self, emoprune: Command, runs: Path, folder: Path
+    ) -> None:
+        found = json.loads(emoprune("export", "done", "knee", "--format", "csv", "--json").out)
+        record = folder / found["path"] / "export.json"
+        plain = json.loads(record.read_text())
+        del plain["checksum"]
+        record.write_text(json.dumps(plain))
+        assert emoprune("doctor", "done").code == 3
+        record.write_text(json.dumps({**plain, "schema": "emoprune.exported/1"}))
+        said = emoprune("doctor", "done")
+        assert said.code == 0
+        assert "an earlier version wrote what they hold down, without a checksum" in " ".join(said.out.split())
+        emoprune("export", "done", "knee", "--format", "json")
+        assert {"knapsack.json", "knapsack.csv"} <= {path.name for path in record.parent.iterdir()}
 
     def test_what_was_not_verified_is_not_called_so(self, emoprune: Command, runs: Path) -> None:
         found = json.loads(emoprune("export", "done", "knee", "--no-verify", "--json").out)

@@ -243,6 +243,21 @@ def test_a_candidate_has_the_machine_to_itself_before_it_is_blamed(fate: str) ->
     assert blamed.ran.attempts == 2
 
 
+@pytest.mark.parametrize("retries", range(4))
+@pytest.mark.parametrize("length", [1, 6])
+def test_a_candidate_that_always_kills_its_worker_is_tried_as_often_as_is_promised(length: int, retries: int) -> None:
+    queue = queue_of(12, workers=1, retries=retries)
+    sick = sorted(tickets_of(Knapsack12(), 12), key=lambda ticket: ticket.key)[3].candidate.id
+    blamed: list[Finished] = []
+    while queue:
+        [chunk] = queue.take("worker", length, 1)
+        dies = sick in {ticket.candidate.id for ticket in chunk.tickets}
+        blamed += [each for each in settled(queue, chunk, "lost" if dies else "measured") if each.outcome is BAD]
+    [only] = blamed
+    assert only.ticket.candidate.id == sick
+    assert only.ran.attempts == 1 + max(retries, int(length > 1))
+
+
 @pytest.mark.parametrize(
     ("error", "said"),
     [

@@ -17,10 +17,10 @@ from problems_for_tests import Knapsack12
 from emoprune.contracts import Failure
 from emoprune.errors import WorkersLost
 from emoprune.evaluation.backends import Pace
-from emoprune.evaluation.evaluator import Evaluator, seed_for
+from emoprune.evaluation.evaluator import Evaluator
 from emoprune.evaluation.serial import Serial
 from emoprune.evaluation.tickets import Ticket, measure
-from emoprune.records import Candidate, Evaluation, Split, Status
+from emoprune.records import Candidate, Evaluation, Split, Status, seed_for
 from emoprune.space import IntArray
 
 

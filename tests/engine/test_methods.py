@@ -29,6 +29,7 @@ from emoprune.contracts import (
     SurveyingMethod,
     about,
     about_of,
+    number_of,
 )
 from emoprune.errors import ConfigError, ContractError
 from emoprune.space import IntArray
@@ -482,3 +483,23 @@ def test_a_broken_promise_fails_its_own_check(kind: str, method: Any, check: str
     broken = conformance(kind, method, "sack")()
     with pytest.raises(ContractError, match=complaint):
         getattr(broken, check)()
+
+
+@pytest.mark.parametrize("said", [3, np.float32(3), np.array([3.0])])
+def test_a_number_of_any_kind_is_what_an_objective_says(said: Any) -> None:
+    assert number_of("mine", lambda _seen: said, None) == 3.0  # type: ignore[arg-type]  # without a unit
+
+
+@pytest.mark.parametrize(
+    ("said", "found"),
+    [
+        (None, "None"),
+        ("3", "'3'"),
+        (np.zeros(3), r"ndarray of shape \(3,\)"),
+        ([1.0], r"\[1\.0\]"),
+        ({}, "{}"),
+    ],
+)
+def test_what_is_no_number_is_refused_with_the_objective_and_what_it_said(said: Any, found: str) -> None:
+    with pytest.raises(ContractError, match=rf"objective 'mine': expected one number, found {found}; return a float"):
+        number_of("mine", lambda _seen: said, None)  # type: ignore[arg-type]  # without a unit

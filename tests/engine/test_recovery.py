@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,9 @@ from searching_for_tests import searched_run
 import emoprune
 from emoprune.commands.recovery import recover
 from emoprune.contracts import Recovered
+from emoprune.doctor.checks import Health
+from emoprune.doctor.repairing import repair
+from emoprune.doctor.run_files import check_run
 from emoprune.errors import ConfigError, ContractError, RunLocked, RunNotFound
 from emoprune.records import Split
 from emoprune.run import Run
@@ -135,3 +139,22 @@ def test_a_recovery_while_the_run_is_written_leaves_its_history_as_it_would_be(t
     columns = ["candidate", "genome", "obj.loss", "obj.weight"]
     assert search.run.history[columns].equals(run.history[columns])
     assert len(read_lines(search.run.path / "recovered.jsonl")) == 3
+
+
+def test_recoveries_that_were_lost_or_are_another_runs_are_found_by_the_doctor(run: Run, tmp_path: Path) -> None:
+    recover(run, "lightest")
+    journal = run.path / "recovered.jsonl"
+    before = journal.read_bytes()
+    journal.unlink()
+    (warned,) = [check for check in check_run(run.path) if check.health is not Health.OK]
+    assert (warned.name, warned.health) == ("recovered.jsonl", Health.WARN)
+    assert re.search(r"it has no line of \d+, which lie in recovered/", warned.found)
+    other = emoprune.search(SETTINGS, overrides=["search.seed=2"], runs=tmp_path, name="other")
+    list(other)
+    recover(other.run, "lightest")
+    journal.write_bytes(before + (other.run.path / "recovered.jsonl").read_bytes())
+    (failed,) = [check for check in check_run(run.path) if check.health is not Health.OK]
+    assert failed.found == "line 2 has another seed than the run: it is of another run"
+    copy = repair(run.path).folder
+    assert (copy / "recovered.jsonl").read_bytes() == before
+    assert {check.health for check in check_run(copy)} == {Health.OK}

@@ -182,6 +182,17 @@ def test_a_finished_run_with_nothing_left_to_measure_starts_no_workers(tmp_path:
     assert state_word(run) == State.FINISHED.value
 
 
+def test_settings_that_nothing_was_measured_with_are_kept_and_that_is_said(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    run = finished(tmp_path, Knapsack12())
+    list(emoprune.resume(run, problem=Unready()))
+    assert caplog.text == ""
+    list(emoprune.resume(run, problem=Unready(), overrides=["search.time_limit=600"]))
+    assert "nothing was left to measure; the settings given are kept for what comes next" in caplog.text
+    assert run.config["search"]["time_limit"] == 600
+
+
 def test_after_all_that_the_run_goes_on(tmp_path: Path) -> None:
     run = finished(tmp_path)
     with pytest.raises(ConfigError, match="cannot change"):

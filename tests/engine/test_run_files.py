@@ -191,8 +191,17 @@ def test_a_run_that_does_not_know_what_it_ended_with_opens_and_learns_it(tmp_pat
 def test_what_another_run_measured_on_the_search_split_is_not_shown(tmp_path: Path) -> None:
     run, donor = finished(tmp_path, "r"), finished(tmp_path, "donor", config(seed=4))
     unend(run.path)
-    transplanted(run, donor, "history.jsonl")
+    number = transplanted(run, donor, "history.jsonl")
     (run.path / "remeasured.jsonl").unlink()  # whose genomes would tell
+    assert_refused_everywhere(run, rf"history\.jsonl:{number}: seed: expected .*: this line is of another run")
+
+
+def test_what_was_measured_with_the_same_seed_by_another_problem_is_not_shown(tmp_path: Path) -> None:
+    run = finished(tmp_path, "r")
+    donor = finished(tmp_path, "donor", {**config(), "problem": {"name": config()["problem"]["name"], "noise": 0.04}})
+    unend(run.path)
+    lines = (donor.path / "history.jsonl").read_bytes().splitlines(keepends=True)
+    with_lines(run.path / "history.jsonl", lambda own: [*own[:5], lines[5], *own[6:]])
     assert_refused_everywhere(run, r"history\.jsonl.* was altered since its last checkpoint")
 
 
@@ -204,10 +213,124 @@ def test_a_history_that_was_cut_with_what_counts_it_is_not_shown(tmp_path: Path,
     (run.path / "generations.jsonl").unlink()
     if kept == "checkpoints":
         unend(run.path)
-        assert_refused_everywhere(run, r"checkpoint .*counts 60 candidates, history\.jsonl holds 53 of them")
+        words = r"checkpoint .*counts 60 candidates, history\.jsonl holds 53 of them"
+        assert_refused_everywhere(run, rf"{words}|generations\.jsonl: expected a line for each of the 5 generations")
     else:
         shutil.rmtree(run.path / "checkpoints")
-        assert_refused_everywhere(run, r"history\.jsonl: the run ended with 60 lines in it.*it has 53; restore it")
+        words = r"history\.jsonl: the run ended with 60 lines in it.*it has 53; restore it"
+        assert_refused_everywhere(run, rf"{words}|generations\.jsonl: the run ended with 6 lines in it")
+
+
+def unfinished_run(runs: Path, name: str = "r", **search: Any) -> Run:
+    """Return a run that ended as by a kill after generation 3: it never came to measure its front again."""
+    searching = emoprune.search(config(**search), runs=runs, name=name)
+    generations = iter(searching)
+    for _ in range(4):
+        next(generations)
+    generations.close()
+    return searching.run
+
+
+def with_lines(path: Path, change: Callable[[list[bytes]], list[bytes]]) -> None:
+    path.write_bytes(b"".join(change(path.read_bytes().splitlines(keepends=True))))
+
+
+LOST: list[Callable[[list[bytes]], list[bytes]]] = [
+    lambda _: [],
+    lambda lines: lines[:1],
+    lambda lines: lines[:-2],
+    lambda lines: [*lines[:1], *lines[2:]],
+    lambda lines: [*lines[:1], *lines[:1], *lines[2:]],
+]
+
+
+@pytest.mark.parametrize("lose", LOST)
+@pytest.mark.parametrize("make", [finished, unfinished_run])
+def test_generations_that_were_lost_are_missed_and_made_again(
+    tmp_path: Path, make: Callable[..., Run], lose: Callable[[list[bytes]], list[bytes]]
+) -> None:
+    run = make(tmp_path, "r")
+    whole, front = run.generations.drop(columns="seconds"), run.pareto
+    with_lines(run.path / "generations.jsonl", lose)
+    assert_refused_everywhere(run, r"generations\.jsonl.*restore it from a copy, or let `emoprune doctor RUN --repair`")
+    repaired = repair(run.path)
+    assert any("made again" in words for words in repaired.left_out)
+    assert not [check for check in check_run(repaired.folder) if check.health is Health.FAIL]
+    copy = Run(repaired.folder)
+    pd.testing.assert_frame_equal(copy.generations.drop(columns="seconds"), whole)
+    pd.testing.assert_frame_equal(copy.pareto, front)
+    list(emoprune.resume(copy))
+    assert copy.progress.state is State.FINISHED
+
+
+def test_a_file_of_generations_that_is_gone_is_missed(tmp_path: Path) -> None:
+    run = finished(tmp_path, "r")
+    (run.path / "generations.jsonl").unlink()
+    assert_refused_everywhere(run, r"generations\.jsonl: expected a line for each of the 5 generations before")
+    shutil.rmtree(run.path / "checkpoints")
+    assert_refused_everywhere(run, r"generations\.jsonl: the run ended with 6 lines in it.*it has 0")
+    copy = Run(repair(run.path).folder)
+    list(emoprune.resume(copy))
+    assert copy.generations["generation"].tolist() == list(range(6))
+
+
+@pytest.mark.parametrize("make", [finished, unfinished_run])
+def test_generations_of_another_run_are_not_shown(tmp_path: Path, make: Callable[..., Run]) -> None:
+    run, donor = make(tmp_path, "r"), finished(tmp_path, "donor", config(seed=4))
+    whole = run.generations.drop(columns="seconds")
+    lines = (donor.path / "generations.jsonl").read_bytes().splitlines(keepends=True)
+    with_lines(run.path / "generations.jsonl", lambda own: [*own[:-1], lines[len(own) - 1]])
+    assert_refused_everywhere(run, r"generations\.jsonl:\d: it was altered or exchanged: the newest checkpoint has")
+    pd.testing.assert_frame_equal(Run(repair(run.path).folder).generations.drop(columns="seconds"), whole)
+
+
+def test_an_earlier_generation_of_another_run_is_missed_in_a_finished_one(tmp_path: Path) -> None:
+    run, donor = finished(tmp_path, "r"), finished(tmp_path, "donor", config(seed=4))
+    lines = (donor.path / "generations.jsonl").read_bytes().splitlines(keepends=True)
+    with_lines(run.path / "generations.jsonl", lambda own: [own[0], lines[1], *own[2:]])
+    assert_refused_everywhere(run, r"generations\.jsonl: its first 6 lines are not those that the run ended with")
+
+
+def test_a_generation_that_counts_other_evaluations_is_another_runs(tmp_path: Path) -> None:
+    run, donor = finished(tmp_path, "r"), finished(tmp_path, "donor", config(population=8))
+    unend(run.path)
+    lines = (donor.path / "generations.jsonl").read_bytes().splitlines(keepends=True)
+    with_lines(run.path / "generations.jsonl", lambda own: [own[0], lines[1], *own[2:]])
+    words = r"generations\.jsonl:2: expected 20 evaluations, 0 of them failed, as in history\.jsonl, found 16 and 0"
+    with pytest.raises(RunCorrupt, match=words):
+        _ = run.pareto
+
+
+def test_a_run_that_goes_on_from_an_earlier_checkpoint_and_is_killed_can_be_resumed(tmp_path: Path) -> None:
+    run = finished(tmp_path, "r")
+    newest = max((run.path / "checkpoints").iterdir())
+    newest.write_text("{}")
+    searching = emoprune.resume(run, overrides=["search.generations=8"])
+    generations = iter(searching)
+    next(generations)  # the last one again
+    assert "generations.jsonl" not in Run(run.path).manifest["held"]
+    generations.close()
+    assert len(Run(run.path).generations) == 6
+    list(emoprune.resume(run, overrides=["search.generations=8"]))
+    assert Run(run.path).manifest["held"]["generations.jsonl"]["lines"] == 8
+
+
+@pytest.mark.parametrize("name", ["history.jsonl", "remeasured.jsonl"])
+def test_what_another_run_measured_of_the_same_genome_is_not_shown(tmp_path: Path, name: str) -> None:
+    run, donor = finished(tmp_path, "r"), finished(tmp_path, "donor", config(seed=4))
+    unend(run.path)
+    there = {json.loads(line)["genome"]: line for line in (donor.path / name).read_bytes().splitlines(keepends=True)}
+    lines = (run.path / name).read_bytes().splitlines(keepends=True)
+    number, foreign = next(
+        (number, there[genome])
+        for number, genome in enumerate(json.loads(line)["genome"] for line in lines)
+        if genome in there
+    )
+    plain = json.loads(foreign) | {key: json.loads(lines[number])[key] for key in ("candidate", "split")}
+    with Journal(tmp_path / "line") as journal:
+        journal.append([{key: value for key, value in plain.items() if key != "checksum"}])
+    with_lines(run.path / name, lambda own: [*own[:number], (tmp_path / "line").read_bytes(), *own[number + 1 :]])
+    assert_refused_everywhere(run, rf"{name}:{number + 1}: seed: expected \d+, .*: this line is of another run")
 
 
 @pytest.mark.parametrize("moved", [False, True])
@@ -311,3 +434,39 @@ def test_whatever_is_wrong_with_a_checkpoint_the_one_before_is_used_and_both_are
     assert f"checkpoint {newest.name} is damaged" in said
     assert f"goes on from checkpoint gen-00003.json instead of {newest.name}" in said
     pd.testing.assert_frame_equal(whole.history.drop(columns=RAN), searching.run.history.drop(columns=RAN))
+
+
+@pytest.mark.parametrize("name", ["descriptions.json", "pareto.csv", "pareto.schema.json", "config.yaml"])
+def test_a_file_that_a_finished_run_has_lost_is_named(tmp_path: Path, name: str) -> None:
+    run = finished(tmp_path, "r")
+    assert {check.health for check in check_run(run.path)} == {Health.OK}
+    (run.path / name).unlink()
+    (warned,) = [check for check in check_run(run.path) if check.health is not Health.OK]
+    assert (warned.name, warned.health, warned.found) == (name, Health.WARN, "it is gone")
+    list(emoprune.resume(run.path))
+    assert (run.path / name).exists() is (name != "config.yaml")
+
+
+def test_a_run_without_its_resolved_config_is_refused_by_name(tmp_path: Path) -> None:
+    run = finished(tmp_path, "r")
+    (run.path / "config.resolved.json").unlink()
+    verbs: list[Callable[[], object]] = [lambda: export(run, "knee"), lambda: list(emoprune.resume(run.path))]
+    for verb in (*verbs, lambda: repair(run.path)):
+        with pytest.raises(RunCorrupt, match=rf"cannot read {re.escape(str(run.path))}/config\.resolved\.json"):
+            verb()
+
+
+def _warned(run: Run) -> list[str]:
+    return [check.found for check in check_run(run.path) if check.health is not Health.OK]
+
+
+def test_a_run_whose_checkpoints_were_removed_goes_on(tmp_path: Path) -> None:
+    run = finished(tmp_path, "r")
+    whole = run.pareto
+    max((run.path / "checkpoints").iterdir()).unlink()
+    assert _warned(run) == ["there is none of generation 5, which was finished"]
+    shutil.rmtree(run.path / "checkpoints")
+    assert _warned(run) == ["there is none of generation 5, which was finished"]
+    list(emoprune.resume(run.path, overrides=["search.generations=7"]))
+    assert run.generations["generation"].tolist() == list(range(7))
+    assert set(whole["candidate_id"]) & set(run.pareto["candidate_id"])

@@ -46,7 +46,7 @@ HOUSE: dict[str, set[str]] = {
     "run": VOCABULARY,
     "loop": VOCABULARY | {"config", "plugins", "evolution", "evaluation", "cluster", "run"},
     "commands": VOCABULARY | {"config", "plugins", "evaluation", "run", "loop"},
-    "doctor": VOCABULARY | {"config", "run"},
+    "doctor": VOCABULARY | {"config", "evolution", "run"},
     "report": VOCABULARY | {"run"},
     "testing": VOCABULARY | {"evolution", "plugins"},
     "cli": VOCABULARY | {"__init__", "commands", "config", "doctor", "loop", "report", "run"},

@@ -21,10 +21,9 @@ from emoprune.cluster import RayActors, Share
 from emoprune.contracts import Problem
 from emoprune.errors import ConfigError
 from emoprune.evaluation.backends import Finished
-from emoprune.evaluation.evaluator import seed_for
 from emoprune.evaluation.serial import Serial
 from emoprune.evaluation.tickets import Outcome, Ticket
-from emoprune.records import Candidate, Split
+from emoprune.records import Candidate, Split, seed_for
 from emoprune.space import IntArray
 
 __all__ = [

@@ -186,7 +186,7 @@ def test_a_stream_s_run_from_before_there_were_named_references_goes_on(tmp_path
 
 def test_time_per_prediction_is_measured() -> None:
     problem = TabularStream(data="tables_for_tests:stream", window=200)
-    assert [objective.name for objective in problem.objectives] == ["error", "milliseconds"]
+    assert [objective.name for objective in problem.objectives] == ["log_loss", "milliseconds"]
     problem.setup("cpu", 1)
     (row,) = problem.evaluate(np.array([[4, 3, 0, 0]]), np.zeros(1, dtype=np.uint64), Split.SELECT)
     assert 0 < row[1] < 1000  # type: ignore[index]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -24,7 +25,9 @@ from emoprune.problems.tables.metrics import metric_named
 from emoprune.problems.tables.openfe.boosting import constant
 from emoprune.problems.tables.reading.frames import plain_columns
 from emoprune.problems.tables.reading.making import Wanted, table_of
+from emoprune.problems.tables.reading.sources import Source, read_table
 from emoprune.problems.tables.splits import Block
+from emoprune.problems.tables.subsets.feature_subset import FeatureSubset
 from emoprune.problems.tables.table import Table, Task
 
 ROWS = 160
@@ -124,10 +127,10 @@ def test_weights_lead_a_search_and_its_scores() -> None:
 @pytest.mark.parametrize(
     ("weights", "complaint"),
     [
-        ([1.0, 2.0], "sample_weight: expected one for each of 160 rows, found shape"),
-        (np.ones((ROWS, 2)), "sample_weight: expected one for each of 160 rows"),
-        (np.full(ROWS, -1.0), "sample_weight: expected finite weights of 0 or more"),
-        (np.zeros(ROWS), "not all of them 0"),
+        ([1.0, 2.0], "weights: expected a sample_weight for each of 160 rows, found shape"),
+        (np.ones((ROWS, 2)), "weights: expected a sample_weight for each of 160 rows"),
+        (np.full(ROWS, -1.0), "weights: expected finite weights, no weight below zero"),
+        (np.zeros(ROWS), "not all of them zero"),
         (np.full(ROWS, np.nan), "expected finite weights"),
     ],
 )
@@ -180,3 +183,18 @@ def test_groups_and_weights_are_routed_through_a_pipeline_under_cross_validation
         )
     assert len(found["test_score"]) == 2
     assert all(len(own) == len(counted) == ROWS // 2 for own, counted in seen)
+
+
+def test_a_column_of_a_file_is_the_weights_and_no_feature(tmp_path: Path) -> None:
+    columns, target = numbers(ROWS)
+    counts = np.arange(1.0, ROWS + 1)
+    when = np.arange(ROWS)[::-1]
+    path = tmp_path / "rows.csv"
+    pd.DataFrame({**columns, "y": target, "counts": counts, "when": when}).to_csv(path, index=False)
+    data = read_table(Source(str(path), "y", time="when", weights="counts"))
+    assert "counts" not in data.names
+    np.testing.assert_allclose(data.weights, counts[::-1] / counts.mean())
+    problem = FeatureSubset(data=str(path), target="y", weights="counts", references=[], folds=2)
+    assert problem.task.table.weights is not None
+    with pytest.raises(ConfigError, match=r"weights: there is no column 'count'.*'counts'"):
+        read_table(Source(str(path), "y", weights="count"))

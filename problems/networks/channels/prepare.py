@@ -20,6 +20,7 @@ from emoprune.problems.networks.channels.slicer import Slicer
 from emoprune.problems.networks.channels.widths import WidthLevels
 from emoprune.problems.networks.criteria.by_name import criterion_named
 from emoprune.problems.networks.criteria.contract import Criterion
+from emoprune.problems.networks.criteria.scoring import group_scores
 from emoprune.problems.networks.evaluation.bench import Bench, unpruned_network
 from emoprune.problems.networks.evaluation.precision import choose_precision, kept_precision
 from emoprune.problems.networks.task import NetworkTask
@@ -100,8 +101,8 @@ def reference_inputs(task: NetworkTask, levels: WidthLevels, scores: Sequence[Sc
 def _scores(criterion: Criterion, evidence: Evidence, path: Path) -> tuple[Scores, ...]:
     def made() -> Weights:
         with left_alone("criterion", evidence.network):
-            scores = criterion(evidence)
-        return {f"{number:04}": np.asarray(own, np.float64) for number, own in enumerate(scores)}
+            scores = group_scores(criterion, evidence, evidence.structure.units)
+        return {f"{number:04}": own for number, own in enumerate(scores)}
 
     kept = sealed_arrays(path, made)
     return tuple(kept[name] for name in sorted(kept))

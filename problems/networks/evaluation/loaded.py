@@ -9,7 +9,7 @@ from functools import cache
 import torch
 from torch import nn
 
-from emoprune.contracts import Failure, Row
+from emoprune.contracts import Failure, Row, number_of
 from emoprune.problems.networks.evaluation.bench import Bench
 from emoprune.problems.networks.evaluation.latency import Latency, Timing, measure_milliseconds
 from emoprune.problems.networks.evaluation.measures import Measures
@@ -46,7 +46,7 @@ class Loaded:
             outputs = {split: runner.outputs([unpruned], split)[0] for split in Split}
         found = measures.counted(measures.unpruned)
         seen = Seen(measures.unpruned, built=built_of(bench, latency, bench.network))
-        others = {name: float(measures.known[name](seen)) for name in sorted(measures.shared - found.keys())}
+        others = {name: number_of(name, measures.known[name], seen) for name in sorted(measures.shared - found.keys())}
         return cls(bench, runner, measures, latency, outputs, found | others)
 
     def rows(self, variants: Sequence[Variant], counts: Sequence[Mapping[str, float]], split: Split) -> list[Row]:

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from emoprune import plugins
-from emoprune.contracts import Constraint, Failure, Measure, Objective, Row
+from emoprune.contracts import Constraint, Failure, Measure, Objective, Row, number_of
 from emoprune.errors import ConfigError
 from emoprune.problems.networks.evaluation.objectives.contract import COUNTS, Needs, Scored, Seen, needs
 from emoprune.problems.networks.evaluation.objectives.error import Error
@@ -154,11 +154,11 @@ class Measures:
 
     def counted(self, counts: Mapping[str, float]) -> dict[str, float]:
         """Return the values of the measures that can be told from macs, parameters and bytes."""
-        return {name: own(Seen(counts)) for name, own in self.known.items() if needs(own) == COUNTS}
+        return {name: number_of(name, own, Seen(counts)) for name, own in self.known.items() if needs(own) == COUNTS}
 
     def values(self, seen: Seen) -> dict[str, float]:
         """Return the value of each measure that a row takes."""
-        return {name: float(self.known[name](seen)) for name in self.known if name in self.needed}
+        return {name: number_of(name, self.known[name], seen) for name in self.known if name in self.needed}
 
     def row(self, values: Mapping[str, float], unpruned: Mapping[str, float] | None = None) -> Row:
         """Return objectives and then what the constraints are held against; a failure where one is no finite number.

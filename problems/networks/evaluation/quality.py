@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from emoprune.contracts import Direction, FloatArray, Measure, Objective, as_minimised
+from emoprune.contracts import Direction, FloatArray, Measure, Objective, as_minimised, number_of
 from emoprune.errors import ContractError
 from emoprune.problems.networks.evaluation.objectives.contract import OUTPUTS, OUTPUTS_OF_BOTH, Seen
 from emoprune.problems.networks.evaluation.objectives.error import Error
@@ -31,7 +31,7 @@ class Quality:
 
     def of(self, seen: Seen) -> float:
         """Return how good a network is, in natural sign and unit."""
-        return float(self.measure(seen))
+        return number_of(self.name, self.measure, seen)
 
     def minimised(self, values: FloatArray) -> FloatArray:
         """Turn values of any shape into ones of which less is better; applied twice it gives them back."""

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -13,18 +13,22 @@ from emoprune.contracts import Audit, Description, Inspection, Recovered, about
 from emoprune.errors import ContractError
 from emoprune.problems.networks.calibration.evidence import Scores
 from emoprune.problems.networks.criteria.by_name import criterion_named
-from emoprune.problems.networks.recovery.plan import Plan
 from emoprune.problems.networks.transformers.anatomy.narrowing import Adjust
 from emoprune.problems.networks.transformers.anatomy.structure import BlockPlan
-from emoprune.problems.networks.transformers.audits.contract import TransformerAudit, TransformerFront
+from emoprune.problems.networks.transformers.audits.contract import TransformerFront
 from emoprune.problems.networks.transformers.criteria.contract import TransformerCriterion
 from emoprune.problems.networks.transformers.export.folders import PackedLayer
 from emoprune.problems.networks.transformers.genes import GeneLayout, Orders
 from emoprune.problems.networks.transformers.inspection import inspection_of_layers
-from emoprune.problems.networks.transformers.options import NONE, HeadsAndNeuronsOptions
+from emoprune.problems.networks.transformers.options import (
+    NONE,
+    HeadsAndNeuronsAuditOptions,
+    HeadsAndNeuronsOptions,
+    HeadsAndNeuronsRecoveryOptions,
+)
 from emoprune.problems.networks.transformers.prepare import evidence_of, kept_scores, orders_of, smallest_plan
 from emoprune.problems.networks.transformers.problem import PACKED, SAFETENSORS, TransformerProblem
-from emoprune.problems.networks.transformers.recovery.contract import RecoveryCase, TransformerRecovery
+from emoprune.problems.networks.transformers.recovery.contract import RecoveryCase
 from emoprune.problems.networks.transformers.recovery.units import UnitRounds
 from emoprune.problems.networks.transformers.references.inputs import ReferenceInputs, first_references
 from emoprune.problems.networks.transformers.repair.adjusting import checked_bits, packed_layers, repairing, rounding
@@ -33,8 +37,6 @@ from emoprune.records import Candidate
 from emoprune.space import IntArray
 
 __all__ = ["HeadsAndNeurons"]
-
-NAME = HeadsAndNeuronsOptions.problem
 
 
 @about("pruning", ["heads", "neurons", "layers"], cost="the search part once through what is new of each candidate")
@@ -151,35 +153,20 @@ class HeadsAndNeurons(TransformerProblem):
         """Return the layers, the sizes that can be reached, and whether the bounds can be met."""
         return inspection_of_layers(self._options.model, self._layout, self._measures, (self._unpruned, self._smallest))
 
-    def audit(
-        self,
-        candidates: Sequence[Candidate],
-        folder: Path,
-        seed: int,
-        *,
-        method: Annotated[str | Mapping[str, Any], plugins.naming("audit", NAME)] = "samples-and-domains",
-        samples: int = 2,
-        other_data: str | None = None,
-        families: bool = False,
-    ) -> Audit:
+    @plugins.taking(HeadsAndNeuronsAuditOptions)
+    def audit(self, candidates: Sequence[Candidate], folder: Path, seed: int, **given: Any) -> Audit:
         """Say whether the front can be believed.
 
         Args:
             candidates: Members of the front.
             folder: Where a method may keep what takes long.
             seed: All randomness.
-            method: How: an audit's name or import target, or a mapping of that and options; `emoprune list audits`
-                names those that serve heads-and-neurons.
-            samples: How many other samples of the data the units are ranked on.
-            other_data: Other data that the front is measured and calibrated on; by default Python's own source code
-                for a language model.
-            families: Whether other families of compression are held against the front at equal bytes.
+            given: As `HeadsAndNeuronsAuditOptions` has them.
 
         Raises:
             ConfigError: There are too few candidates, or an option is wrong.
         """
-        shared = {"samples": samples, "other_data": other_data, "families": families}
-        chosen: TransformerAudit = plugins.method("audit", method, NAME, option="method", shared=shared)
+        audit = HeadsAndNeuronsAuditOptions(**given).audit()
         front = TransformerFront(
             {each.id: self._layout.decode(each.genome, self._ranked) for each in candidates},
             self.open(),
@@ -193,52 +180,33 @@ class HeadsAndNeurons(TransformerProblem):
             folder,
             self._repair,
         )
-        return chosen(front)
+        return audit(front)
 
-    def recover(
-        self,
-        genome: IntArray,
-        folder: Path,
-        seed: int,
-        *,
-        method: Annotated[str | Mapping[str, Any], plugins.naming("recovery", NAME)] = "finetune",
-        epochs: float = 1.0,
-        rate: float = 1e-4,
-        rounds: int = 3,
-        rank: int = 8,
-        temperature: float = 2.0,
-        weight: float = 0.5,
-    ) -> Recovered:
+    @plugins.taking(HeadsAndNeuronsRecoveryOptions)
+    def recover(self, genome: IntArray, folder: Path, seed: int, **given: Any) -> Recovered:
         """Win back what pruning cost a candidate, within `epochs` over the training part, and measure it again.
 
         Args:
             genome: The candidate.
             folder: Where the recovered model is written.
             seed: Fixes the order of what is trained on, adapters, and what a criterion draws.
-            method: How: a recovery's name or import target, or a mapping of that and options; `emoprune list
-                recoveries` names those that serve heads-and-neurons.
-            epochs: How often the training part is seen; 0.5 is half of it once.
-            rate: The highest learning rate.
-            rounds: How often something is pruned when rewinding.
-            rank: How many numbers a low-rank adapter passes on.
-            temperature: How soft the unpruned model's probabilities are made when distilling.
-            weight: Their share of the loss when distilling, from 0 to 1.
+            given: As `HeadsAndNeuronsRecoveryOptions` has them.
 
         Raises:
             ConfigError: An option cannot be used, or training diverged.
             ContractError: The written model is not the measured one.
         """
-        shared = {"rounds": rounds, "rank": rank, "temperature": temperature, "weight": weight}
-        recovery: TransformerRecovery = plugins.method("recovery", method, NAME, option="method", shared=shared)
+        own = HeadsAndNeuronsRecoveryOptions(**given)
+        recovery = own.recovery()
         opened, loaded, plans = self.open(), self.loaded, self.plans(genome)
         case = RecoveryCase(
             opened,
             loaded.narrower,
             plans,
-            Plan(epochs, rate, weight_decay=0.0, clip=1.0),
+            own.plan,
             loaded.device,
             seed,
             zeros=lambda _model: {},
             rounds=lambda: UnitRounds(opened, plans, self._criterion, seed),
         )
-        return self.recovered(recovery, case, genome, folder, plugins.named("method", method)[0])
+        return self.recovered(recovery, case, genome, folder, own.name)

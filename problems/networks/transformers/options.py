@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
+from emoprune import plugins
 from emoprune.errors import ConfigError
+from emoprune.plugins import naming
+from emoprune.problems.networks.transformers.audits.contract import TransformerAudit
 from emoprune.problems.networks.transformers.genes import Form
+from emoprune.problems.networks.transformers.recovery.options import TransformerRecoveryOptions
 from emoprune.problems.networks.transformers.tasks.options import TransformerOptions
 
-__all__ = ["NONE", "HeadsAndNeuronsOptions"]
+__all__ = ["NONE", "HeadsAndNeuronsAuditOptions", "HeadsAndNeuronsOptions", "HeadsAndNeuronsRecoveryOptions"]
 
 NONE = "none"
 
@@ -64,3 +68,53 @@ class HeadsAndNeuronsOptions(TransformerOptions):
     def calibrated_on(self) -> str | None:
         """Another text that scores and repairs are computed on; None for windows of the data itself."""
         return self.calibration_data
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeadsAndNeuronsRecoveryOptions(TransformerRecoveryOptions):
+    """How a smaller model is won back.
+
+    Args:
+        rank: How many numbers a low-rank adapter passes on.
+    """
+
+    problem: ClassVar[str] = HeadsAndNeuronsOptions.problem
+
+    method: Annotated[str | Mapping[str, Any], naming("recovery", "heads-and-neurons")] = "finetune"
+    rank: int = 8
+
+    @property
+    def shared(self) -> dict[str, Any]:
+        """What is handed on to methods that know it."""
+        return {**super(HeadsAndNeuronsRecoveryOptions, self).shared, "rank": self.rank}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeadsAndNeuronsAuditOptions:
+    """How a front is looked behind.
+
+    Args:
+        method: How: an audit's name or import target, or a mapping of that and options; `emoprune list audits` names
+            those that serve heads-and-neurons.
+        samples: How many other samples of the data the units are ranked on.
+        other_data: Other data that the front is measured and calibrated on; by default Python's own source code for a
+            language model.
+        families: Whether other families of compression are held against the front at equal bytes.
+    """
+
+    method: Annotated[str | Mapping[str, Any], naming("audit", "heads-and-neurons")] = "samples-and-domains"
+    samples: int = 2
+    other_data: str | None = None
+    families: bool = False
+
+    def audit(self) -> TransformerAudit:
+        """Return the method, made with its options.
+
+        Raises:
+            ConfigError: There is none of that name, it does not serve heads-and-neurons, or an option is wrong.
+        """
+        shared = {"samples": self.samples, "other_data": self.other_data, "families": self.families}
+        made: TransformerAudit = plugins.method(
+            "audit", self.method, HeadsAndNeuronsOptions.problem, option="method", shared=shared
+        )
+        return made

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from emoprune.problems.networks.calibration.evidence import Scores
+from emoprune.problems.networks.criteria.scoring import group_scores
 from emoprune.problems.networks.transformers.anatomy.structure import BlockPlan
 from emoprune.problems.networks.transformers.criteria.contract import TransformerCriterion, TransformerEvidence
 from emoprune.problems.networks.transformers.data.batches import CALIBRATION
@@ -72,8 +73,8 @@ def kept_scores(opened: Opened, criterion: TransformerCriterion, folder: Path, s
     """
 
     def scored() -> Weights:
-        scores = criterion(evidence_of(opened, seed))
-        return {f"{number:04}": np.asarray(own, dtype=np.float64) for number, own in enumerate(scores)}
+        scores = group_scores(criterion, evidence_of(opened, seed), opened.anatomy.units)
+        return {f"{number:04}": own for number, own in enumerate(scores)}
 
     kept = kept_arrays(folder / SCORES, scored)
     return tuple(kept[name] for name in sorted(kept))

@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from emoprune import plugins
-from emoprune.contracts import Description, Failure, FloatArray, Recovered, Reference, Row
+from emoprune.contracts import Description, Failure, FloatArray, Recovered, Reference, Row, number_of
 from emoprune.errors import ConfigError, ContractError
 from emoprune.problems.compute.device import check_device
 from emoprune.problems.networks.evaluation.latency import Timing, measured_calls
@@ -225,7 +225,7 @@ class TransformerProblem(ABC):
         names = [name for name in known if name in self._measures.needed and name not in there]
         own = model() if any(needs(known[name]) != COUNTS for name in names) else None
         seen = self.seen(own, plans, self.loaded.parts[split.value])
-        return {name: float(known[name](seen)) for name in names}
+        return {name: number_of(name, known[name], seen) for name in names}
 
     def seen(self, model: Any | None, plans: Plans, batches: Sequence[Batch]) -> SeenTransformer:
         """Return a model with these plans as measures see it that run it themselves; None where it is only counted."""

@@ -30,5 +30,5 @@ def parts_of(name: str, moments: NDArray[Any]) -> Iterator[tuple[str, str, Float
     timed = bool((hours[~np.isnan(hours)] != 0).any())
     for each in (*PARTS, *(OF_TIMES if timed else ())):
         found = part(moments, each)
-        if len(np.unique(found[~np.isnan(found)])) > 1:
+        if np.ptp(found[~np.isnan(found)]) > 0:
             yield f"{each} of {name}", each, found

@@ -98,9 +98,9 @@ def _checked_weights(weights: NDArray[np.float64] | None, rows: int) -> NDArray[
     if weights is None:
         return None
     if weights.shape != (rows,):
-        raise ConfigError(f"sample_weight: expected one for each of {rows} rows, found shape {weights.shape}")
+        raise ConfigError(f"weights: expected a sample_weight for each of {rows} rows, found shape {weights.shape}")
     if not np.isfinite(weights).all() or (weights < 0).any() or not weights.any():
-        raise ConfigError("sample_weight: expected finite weights of 0 or more, not all of them 0")
+        raise ConfigError("weights: expected finite weights, no weight below zero and not all of them zero")
     return None if np.ptp(weights) == 0 else weights / weights.mean()
 
 

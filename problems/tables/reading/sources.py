@@ -28,13 +28,14 @@ _log = logging.getLogger("emoprune")
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Where a table comes from, and which of its columns are the target, the groups and the time."""
+    """Where a table comes from, and which of its columns are the target, the groups, the time and the weights."""
 
     data: str
     target: str | None = None
     groups: str | None = None
     time: str | None = None
     wanted: Wanted = field(default_factory=Wanted)
+    weights: str | None = None
 
 
 def read_table(source: Source) -> Table:
@@ -44,14 +45,24 @@ def read_table(source: Source) -> Table:
         ConfigError: There is no such data or column, or it cannot be used.
     """
     columns, target, declared = _columns_and_target(source)
-    for option, name in (("groups", source.groups), ("time", source.time)):
+    for option, name in (("groups", source.groups), ("time", source.time), ("weights", source.weights)):
         if name is not None and name not in columns:
             raise ConfigError(f"{option}: there is no column {name!r}{nearest(name, list(columns))}")
-    groups = None if source.groups is None else columns.pop(source.groups)
     if source.time is not None:
-        columns, target, groups = _by_time(source.time, columns, target, groups)
+        order = _by_time(source.time, columns[source.time])
+        columns, target = {name: column[order] for name, column in columns.items()}, target[order]
+    groups = None if source.groups is None else columns.pop(source.groups)
+    weights = None if source.weights is None else _weights(source.weights, columns.pop(source.weights))
     named = [*source.wanted.categorical, *(name for name in declared if name in columns)]
-    return table_of(columns, target, replace(source.wanted, categorical=tuple(named)), groups=groups)
+    wanted = replace(source.wanted, categorical=tuple(named))
+    return table_of(columns, target, wanted, groups=groups, weights=weights)
+
+
+def _weights(name: str, column: NDArray[Any]) -> NDArray[np.float64]:
+    try:
+        return numbers(column)
+    except ValueError as error:
+        raise ConfigError(f"weights: expected a number in every row of {name!r}, {error}") from error
 
 
 def say(table: Table) -> None:
@@ -60,19 +71,13 @@ def say(table: Table) -> None:
         _log.warning("data: %s", note)
 
 
-def _by_time(
-    time: str, columns: PlainColumns, target: NDArray[Any], groups: NDArray[Any] | None
-) -> tuple[PlainColumns, NDArray[Any], NDArray[Any] | None]:
-    read = meaning_of(columns[time], category=False).array
+def _by_time(name: str, column: NDArray[Any]) -> NDArray[np.int64]:
+    """Return the places of rows in the order of time."""
+    read = meaning_of(column, category=False).array
     moments = np.array([np.nan]) if read.dtype.kind == "O" else numbers(read)
     if np.isnan(moments).any():
-        raise ConfigError(f"time: expected a number or a date in every row of {time!r}, found texts or missing values")
-    order = np.argsort(moments, kind="stable")
-    return (
-        {name: column[order] for name, column in columns.items()},
-        target[order],
-        None if groups is None else groups[order],
-    )
+        raise ConfigError(f"time: expected a number or a date in every row of {name!r}, found texts or missing values")
+    return np.argsort(moments, kind="stable")
 
 
 def _columns_and_target(source: Source) -> tuple[PlainColumns, NDArray[Any], tuple[str, ...]]:

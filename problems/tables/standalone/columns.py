@@ -102,6 +102,8 @@ def _of_array(array: NDArray[Any], missing: NDArray[np.bool_]) -> NDArray[Any]:
         array = array.astype(object)
     if array.dtype.kind != "O":
         raise ValueError(f"expected numbers, dates or texts, found values of type {array.dtype}")
+    if set(map(type, array)) <= {str, type(None)}:  # most columns of texts, and much the faster way
+        return np.where(missing, np.array(None, dtype=object), array)
     gaps = missing | np.fromiter(map(is_missing, array), bool, len(array))
     return _of_mixed(array, gaps)
 
@@ -122,6 +124,8 @@ def _filled(present: Sequence[Any], missing: NDArray[np.bool_]) -> NDArray[np.ob
 
 def is_missing(value: object) -> bool:
     """Whether a value is None, NaN, NaT or NA."""
+    if isinstance(value, str):
+        return False
     if value is None or str(type(value)).endswith(("NAType'>", "NaTType'>")):
         return True
     if isinstance(value, np.datetime64 | np.timedelta64):

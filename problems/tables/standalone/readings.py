@@ -60,7 +60,10 @@ def numbers(array: NDArray[Any]) -> FloatArray:
     """
     if array.dtype.kind == "M":
         return np.asarray(np.where(np.isnat(array), np.nan, (array - np.datetime64(0, "us")) / DAY))
-    return array if array.dtype.kind == "f" else np.array([_read(value, number_of, np.nan) for value in array], float)
+    if array.dtype.kind == "f":
+        return array
+    known = {value: _read(value, number_of, np.nan) for value in set(array.tolist())}
+    return np.array([known[value] for value in array], dtype=np.float64)
 
 
 def moments(array: NDArray[Any], form: str = "") -> NDArray[np.datetime64]:
@@ -73,7 +76,8 @@ def moments(array: NDArray[Any], form: str = "") -> NDArray[np.datetime64]:
         return array
     gap = np.datetime64("NaT", "us")
     values = [None if value != value else value for value in array.tolist()]  # noqa: PLR0124  # NaN is not itself
-    return np.array([_read(value, lambda text: moment_of(text, form), gap, str) for value in values], "datetime64[us]")
+    known = {value: _read(value, lambda text: moment_of(text, form), gap, str) for value in set(values)}
+    return np.array([known[value] for value in values], dtype="datetime64[us]")
 
 
 def _read(value: Any, reading: Callable[[str], Any], gap: Any, *kinds: type) -> Any:

@@ -16,7 +16,8 @@ from emoprune.errors import ConfigError, ContractError
 from emoprune.plugins import nearest
 from emoprune.problems.storage.kept_references import REFERENCES
 from emoprune.problems.tables.evidence import Evidence
-from emoprune.problems.tables.formulas.formula import Column, Formula, Term, sources
+from emoprune.problems.tables.formulas.formula import Column, Formula, Term
+from emoprune.problems.tables.objectives.contract import Seen
 from emoprune.problems.tables.options import SubsetOptions
 from emoprune.problems.tables.splits import Block
 from emoprune.problems.tables.subsets.audits.contract import SubsetFront
@@ -184,11 +185,12 @@ class SubsetProblem:
         terms = self._known.decoded(genome)
         columns = [str(term) for term in terms if isinstance(term, Column)]
         made = [str(term) for term in terms if not isinstance(term, Column)]
-        needed = frozenset().union(*(sources(term) for term in terms))
+        table = self.task.table
+        needed, known = Seen(table, tuple(terms)).sources, {column.source for column in table.columns}
         found: dict[str, str | int | float] = {"inputs": len(terms)}
         found |= {"columns": ", ".join(columns)} if columns else {}
         found |= {"generated": "; ".join(made)} if made else {}
-        return found | {"computed from": f"{len(needed)} of {len(self.task.table.columns)} columns"}
+        return found | {"computed from": f"{len(needed)} of {len(known)} columns"}
 
     def export(self, genome: IntArray, folder: Path) -> Description:
         """Write the features as readable formulas, with what computes them for new rows; verified in a fresh process.

@@ -12,6 +12,7 @@ import numpy as np
 from emoprune.contracts import AuditMethod, FloatArray
 from emoprune.errors import ConfigError
 from emoprune.problems.language.texts import SOURCE_TEXT
+from emoprune.problems.networks.criteria.scoring import group_scores
 from emoprune.problems.networks.evaluation.quality import Quality
 from emoprune.problems.networks.transformers.anatomy.narrowing import Adjust, Narrower
 from emoprune.problems.networks.transformers.anatomy.structure import BlockPlan
@@ -85,7 +86,8 @@ class TransformerFront:
     def orders(self, batches: Sequence[Batch]) -> Orders:
         """Return how the criterion ranks the unpruned model's units, calibrated on these batches."""
         own = [batch.on(self.device) for batch in batches]
-        return orders_of(self.criterion(TransformerEvidence(self.opened.task, self.opened.anatomy, own, (), self.seed)))
+        evidence = TransformerEvidence(self.opened.task, self.opened.anatomy, own, (), self.seed)
+        return orders_of(group_scores(self.criterion, evidence, self.opened.anatomy.units))
 
     def values(self, part: str, batches: Sequence[Batch] | None = None) -> FloatArray:
         """Return the quality of the unpruned model and then of each candidate, shape (1 + candidates,).

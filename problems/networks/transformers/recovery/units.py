@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from emoprune.problems.networks.criteria.scoring import group_scores
 from emoprune.problems.networks.recovery.copying import trainable
 from emoprune.problems.networks.transformers.anatomy.narrowing import Narrower
 from emoprune.problems.networks.transformers.anatomy.structure import Anatomy, BlockPlan
@@ -48,7 +49,7 @@ class UnitRounds:
     def masks(self, share: float) -> Masks:
         """Return which columns of the output projections are zero, because their units do not stay."""
         evidence = TransformerEvidence(self._task, self._anatomy, self._batches, (), self._seed)
-        orders = orders_of(self._criterion(evidence))
+        orders = orders_of(group_scores(self._criterion, evidence, self._anatomy.units))
         for group, target in enumerate(self._targets):
             units, before = self._anatomy.units[group], set(self._staying[group].tolist())
             alive = [unit for unit in orders[group].tolist() if unit in before]

@@ -4,14 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
+from emoprune.plugins import naming
 from emoprune.problems.networks.layers.references.catalogue import OF_BITS, OF_SHARES
 from emoprune.problems.networks.layers.treatments.bits import BITS
 from emoprune.problems.networks.layers.treatments.ratios import SHARES
+from emoprune.problems.networks.transformers.recovery.options import TransformerRecoveryOptions
 from emoprune.problems.networks.transformers.tasks.options import TransformerOptions
 
-__all__ = ["TransformerBitWidthOptions", "TransformerWeightOptions", "TransformerWeightRatioOptions"]
+__all__ = [
+    "TransformerBitWidthOptions",
+    "TransformerWeightOptions",
+    "TransformerWeightRatioOptions",
+    "TransformerWeightRatioRecoveryOptions",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +54,15 @@ class TransformerWeightRatioOptions(TransformerWeightOptions):
     shares: Sequence[float] = SHARES
     m: int = 4
     saliency: str | Mapping[str, Any] = "input-scaled"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TransformerWeightRatioRecoveryOptions(TransformerRecoveryOptions):
+    """How a model with zeros, which stay zero, is won back."""
+
+    problem: ClassVar[str] = TransformerWeightRatioOptions.problem
+
+    method: Annotated[str | Mapping[str, Any], naming("recovery", "transformer-weight-ratios")] = "finetune"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

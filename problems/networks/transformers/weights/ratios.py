@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, ClassVar
+from typing import Any, ClassVar
 
 import torch
 
@@ -15,12 +15,14 @@ from emoprune.problems.networks.layers.treatments.contract import Treatment
 from emoprune.problems.networks.layers.treatments.levels import LayerLevels
 from emoprune.problems.networks.layers.treatments.patterns import Patterns
 from emoprune.problems.networks.layers.treatments.ratios import WeightShares
-from emoprune.problems.networks.recovery.plan import Plan
-from emoprune.problems.networks.transformers.recovery.contract import RecoveryCase, TransformerRecovery
+from emoprune.problems.networks.transformers.recovery.contract import RecoveryCase
 from emoprune.problems.networks.transformers.tasks.opening import Opened
 from emoprune.problems.networks.transformers.weights.layers import Ranks
 from emoprune.problems.networks.transformers.weights.measured import input_norms, weight_gradients
-from emoprune.problems.networks.transformers.weights.options import TransformerWeightRatioOptions
+from emoprune.problems.networks.transformers.weights.options import (
+    TransformerWeightRatioOptions,
+    TransformerWeightRatioRecoveryOptions,
+)
 from emoprune.problems.networks.transformers.weights.problem import LayerProblem
 from emoprune.problems.networks.transformers.weights.rounds import WeightRounds
 from emoprune.problems.storage.arrays import Weights, kept_arrays
@@ -28,7 +30,6 @@ from emoprune.space import IntArray
 
 __all__ = ["TransformerWeightRatios"]
 
-NAME = TransformerWeightRatioOptions.problem
 MEASURED: Mapping[Need, tuple[str, Callable[[Opened, LayerLevels], dict[str, torch.Tensor]]]] = {
     "norms": ("norms.safetensors", input_norms),
     "gradient": ("gradients.safetensors", weight_gradients),
@@ -77,48 +78,31 @@ class TransformerWeightRatios(LayerProblem):
         measured = {need: by_path[path] for need, by_path in self._measured.items()}
         return scores_of(self._saliency, ScoredLayer(path, weight, generator, measured))
 
-    def recover(
-        self,
-        genome: IntArray,
-        folder: Path,
-        seed: int,
-        *,
-        method: Annotated[str | Mapping[str, Any], plugins.naming("recovery", NAME)] = "finetune",
-        epochs: float = 1.0,
-        rate: float = 1e-4,
-        rounds: int = 3,
-        temperature: float = 2.0,
-        weight: float = 0.5,
-    ) -> Recovered:
+    @plugins.taking(TransformerWeightRatioRecoveryOptions)
+    def recover(self, genome: IntArray, folder: Path, seed: int, **given: Any) -> Recovered:
         """Fine-tune, distil or rewind a candidate with its zeros kept, and measure it again.
 
         Args:
             genome: The candidate.
             folder: Where the recovered model is written.
             seed: Fixes the order of what is trained on.
-            method: How: a recovery's name or import target, or a mapping of that and options; `emoprune list
-                recoveries` names those that serve transformer-weight-ratios.
-            epochs: How often the training part is seen; 0.5 is half of it once.
-            rate: The highest learning rate.
-            rounds: How often something is pruned when rewinding.
-            temperature: How soft the unpruned model's probabilities are made when distilling.
-            weight: Their share of the loss when distilling, from 0 to 1.
+            given: As `TransformerWeightRatioRecoveryOptions` has them.
 
         Raises:
             ConfigError: An option cannot be used, or training diverged.
             ContractError: The written model is not the measured one.
         """
-        shared = {"rounds": rounds, "temperature": temperature, "weight": weight}
-        recovery: TransformerRecovery = plugins.method("recovery", method, NAME, option="method", shared=shared)
+        own = TransformerWeightRatioRecoveryOptions(**given)
+        recovery = own.recovery()
         opened, loaded, plans = self.open(), self.loaded, self.plans(genome)
         case = RecoveryCase(
             opened,
             loaded.narrower,
             plans,
-            Plan(epochs, rate, weight_decay=0.0, clip=1.0),
+            own.plan,
             loaded.device,
             seed,
             zeros=lambda model: self._genes.zeros(model, plans),
             rounds=lambda: WeightRounds(opened, self._genes, plans),
         )
-        return self.recovered(recovery, case, genome, folder, plugins.named("method", method)[0])
+        return self.recovered(recovery, case, genome, folder, own.name)

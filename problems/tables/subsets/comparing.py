@@ -100,9 +100,9 @@ def _firsts(terms: Sequence[Term], survivors: Sequence[Formula]) -> int | None:
 def _charged(
     plain: Mapping[int, Evidence], again: Mapping[int, Evidence], firsts: Mapping[int, int | None]
 ) -> dict[int, Evidence]:
-    """Charge subsets of other features with what it is worth, on average, that the scored rows had a say."""
+    """Charge subsets of other features with the most that it is worth that the scored rows had a say."""
     worth = [own.difference - plain[number].difference for number, own in again.items()]
-    charge = max(float(np.mean(worth)), 0.0) if worth else 0.0
+    charge = max(0.0, *worth)
     return {
         number: own if firsts[number] is not None else replace(own, difference=own.difference + charge)
         for number, own in plain.items()

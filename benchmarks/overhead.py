@@ -97,11 +97,11 @@ def generations(recorder: Recorder, problem: Pruning, settings: SearchSettings) 
 
 def ours(cell: Cell, folder: Path) -> dict[str, float]:
     """Search, and return the seconds inside the recorder and the bytes it left."""
-    manifest: dict[str, Any] = {"problem": "kept-and-lost", "seed": 0, "environment": environment()}
+    settings = SearchSettings(population=cell.population, generations=cell.turns)
+    manifest: dict[str, Any] = {"problem": "kept-and-lost", "seed": settings.seed, "environment": environment()}
     manifest |= {"references": [], "reference_point": None, "sessions": []}
     resolved = json.dumps({"problem": {"name": "kept-and-lost"}, "search": {}})
     recorder = TimedRecorder(new_run(folder, "run", "run", manifest=manifest, files={"config.resolved.json": resolved}))
-    settings = SearchSettings(population=cell.population, generations=cell.turns)
     for _ in generations(recorder, Pruning(KeptAndLost(GENES)), settings):
         pass
     checkpoint = max((recorder.path / "checkpoints").iterdir())

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import resource
 import time
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-__all__ = ["Meter", "peak_megabytes", "resident_megabytes"]
+__all__ = ["Meter", "peak_megabytes", "resident_megabytes", "spent"]
 
 
 class Meter:
@@ -43,3 +44,9 @@ def _status(name: str) -> float:
         if line.startswith(f"{name}:"):
             return int(line.split()[1]) * 1024 / 1e6
     raise RuntimeError(f"expected {name} in /proc/self/status, found none; memory is measured on Linux only")
+
+
+def spent() -> float:
+    """Return the CPU seconds of this process and of those it waited for."""
+    own, others = resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN)
+    return own.ru_utime + own.ru_stime + others.ru_utime + others.ru_stime

@@ -21,8 +21,8 @@ SINGLE_THREADED = dict.fromkeys(
 LIMIT = 1800.0  # seconds
 
 
-def alone(part: dict[str, Any]) -> dict[str, Any]:
-    """Run the script that is running again, as `script --alone JSON`; return the JSON of its last line.
+def alone(part: dict[str, Any], limit: float = LIMIT) -> dict[str, Any]:
+    """Run the script that is running again, as `script --alone JSON`, for so many seconds; return its last line's JSON.
 
     Raises:
         RuntimeError: It failed; its errors are in the message.
@@ -34,7 +34,7 @@ def alone(part: dict[str, Any]) -> dict[str, Any]:
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=LIMIT,
+        timeout=limit,
         check=False,
     )
     if done.returncode != 0:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-__all__ = ["Report", "Table", "arguments", "publish"]
+__all__ = ["Report", "Table", "arguments", "publish", "state"]
 
 FOLDER = Path(__file__).resolve().parents[1]
 RESULTS = FOLDER / "RESULTS.md"
@@ -60,14 +60,14 @@ class Report:
         now = datetime.now(UTC)
         facts = [f"{now:%Y-%m-%d %H:%M} UTC", f"Python {platform.python_version()}"]
         facts += [f"{name} {importlib.metadata.version(name)}" for name in self.packages]
-        facts += _state()
+        facts += state()
         facts += [f"{len(os.sched_getaffinity(0))} cores", f"load {os.getloadavg()[0]:.1f} at the end"]
         parts = [f"## {self.title}, {now:%Y-%m-%d}", f"`{_command()}`", ", ".join(facts) + "."]
         parts += [table.as_markdown() for table in self.tables]
         return "\n\n".join([*parts, self.notes])
 
 
-def _state() -> list[str]:
+def state() -> list[str]:
     """Return the commit that was measured, and whether the product differs from it; nothing outside of a checkout."""
     git = shutil.which("git")
     if git is None or not (FOLDER.parent / ".git").exists():

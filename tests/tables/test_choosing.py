@@ -13,7 +13,7 @@ from tables_for_tests import mixed, table
 
 from emoprune.errors import ConfigError, ContractError
 from emoprune.problems.tables.choosing import Choice, chosen
-from emoprune.problems.tables.evidence import Evidence, compared, most_convincing
+from emoprune.problems.tables.evidence import Evidence, compared, most_convincing, shrunk
 from emoprune.problems.tables.formulas.formula import Column, Formula, Term
 from emoprune.problems.tables.splits import Block
 from emoprune.problems.tables.subsets.comparing import FoundAnew, evidence_of, fresh_cuts
@@ -55,11 +55,19 @@ def test_what_is_not_paired_is_refused(ours: list[float], theirs: list[float], s
         compared(np.array(ours), np.array(theirs), scored)
 
 
+def test_the_best_of_several_doses_is_taken_for_half_as_far_from_their_mean() -> None:
+    found = shrunk({1: Evidence(-0.05, 0.02), 2: Evidence(0.03, 0.01)})
+    assert [each.difference for each in found.values()] == pytest.approx([-0.03, 0.01])
+    assert [each.error for each in found.values()] == [0.02, 0.01]
+    assert shrunk({}) == {}
+
+
 def test_a_tie_goes_to_what_one_came_with() -> None:
     assert most_convincing({0: Evidence(0.0, 0.0), 1: Evidence(-0.01, 0.02)}) is None
     assert most_convincing({0: Evidence(0.0, 0.0), 1: Evidence(-0.03, 0.02), 2: Evidence(-0.05, 0.06)}) == 1
 
 
+RATIO = Formula("divide", (Column("size"), Column("weight")))
 FRONT = pd.DataFrame(
     {
         "candidate_id": [0, 1, 2],
@@ -86,6 +94,18 @@ FRONT = pd.DataFrame(
 def test_a_choice_follows_the_evidence_of_fresh_folds(differences: list[float], choice: Choice, expected: int) -> None:
     evidence = {number: Evidence(each, 0.02) for number, each in enumerate(differences)}
     assert chosen(FRONT, evidence, {"columns": 1.0}, choice) == expected
+
+
+def test_of_a_size_what_scores_have_led_to_has_to_beat_what_none_has_led_to() -> None:
+    front = FRONT.assign(name=["unpruned", "rfe-4", "forward-2"])
+
+    def taken(difference: float, led: set[str]) -> int:
+        evidence = {0: Evidence(0.0, 0.0), 1: Evidence(0.01, 0.02), 2: Evidence(difference, 0.02)}
+        return chosen(front, evidence, {"columns": 1.0}, 4, led)
+
+    assert taken(0.0, {"forward-2"}) == 1
+    assert taken(-0.02, {"forward-2"}) == 2
+    assert taken(0.0, set()) == 2
 
 
 @pytest.mark.parametrize(
@@ -137,14 +157,35 @@ def test_a_column_of_noise_is_no_evidence_and_a_column_that_tells_the_target_is(
     assert evidence[1].worse(2.0)
 
 
+def test_where_nothing_is_found_anew_nothing_is_charged() -> None:
+    data = table(mixed(200))
+    task = TableTask(data, FeaturesOptions(data="mixed", learner={"name": "lightgbm", "trees": 10}))
+    noise = Formula("multiply", (Column("noise0"), Column("noise1")))
+    subsets: dict[int, Sequence[Term]] = {0: data.terms, 1: (*data.terms, noise)}
+    evidence = evidence_of(
+        task, task.load(1), subsets, [RATIO], found_anew=lambda folds: [[RATIO] for _ in folds], seed=0
+    )
+    assert evidence[1] == evidence[0] == Evidence(0.0, 0.0)  # on no fold it is found, so it counts on none
+
+
+def test_where_all_columns_are_no_better_than_a_guess_subsets_are_held_against_the_guess() -> None:
+    data = table(mixed(300))
+    shuffled = data.with_target(np.random.default_rng(0).permutation(data.target))
+    task = TableTask(shuffled, FeaturesOptions(data="mixed", learner={"name": "lightgbm", "trees": 40}))
+    evidence = evidence_of(
+        task, task.load(1), {0: data.terms, 1: data.terms[:1]}, (), found_anew=lambda folds: None, seed=0
+    )
+    assert evidence[0].worse()
+    assert not evidence[1].better()
+
+
 def test_what_was_found_on_all_rows_is_judged_by_what_each_fold_finds_and_others_are_charged_with_that() -> None:
     data = table(mixed(300))
     task = TableTask(data, FeaturesOptions(data="mixed", learner={"name": "lightgbm", "trees": 40}))
-    ratio = Formula("divide", (Column("size"), Column("weight")))
     noise = [Formula("multiply", (Column("noise0"), Column(name))) for name in ("noise1", "size", "weight")]
     subsets: dict[int, Sequence[Term]] = {
         0: data.terms,
-        1: (*data.terms, ratio),  # the first survivor
+        1: (*data.terms, RATIO),  # the first survivor
         2: (*data.terms, noise[0]),
     }
 
@@ -152,10 +193,10 @@ def test_what_was_found_on_all_rows_is_judged_by_what_each_fold_finds_and_others
         return [noise for _ in folds]
 
     def finds_the_ratio(folds: Sequence[Block]) -> list[list[Formula]]:
-        return [[ratio, *noise] for _ in folds]
+        return [[RATIO, *noise] for _ in folds]
 
     def evidence(found_anew: FoundAnew) -> dict[int, Evidence]:
-        return evidence_of(task, task.load(1), subsets, [ratio, noise[1]], found_anew=found_anew, seed=0)
+        return evidence_of(task, task.load(1), subsets, [RATIO, noise[1]], found_anew=found_anew, seed=0)
 
     found = evidence(finds_noise)
     plain = evidence(finds_the_ratio)

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from emoprune.problems.tables.evidence import Evidence, compared
+from emoprune.problems.tables.evidence import Evidence, compared, shrunk
 from emoprune.problems.tables.formulas.formula import Column, Formula, Term
 from emoprune.problems.tables.splits import Block, folds_of
 from emoprune.problems.tables.task import Loaded, TableTask
@@ -48,6 +48,9 @@ def evidence_of(
 ) -> dict[int, Evidence]:
     """Return the evidence on each subset, held against all columns; nothing where rows make only one fold.
 
+    Where all columns are no better than a guess that looks at none, subsets are held against the guess: where there is
+    nothing to learn, whatever learns less is better than all columns, but nothing to keep.
+
     A subset whose new features are the first so many survivors stands for a way to find them: on each fold it has the
     first so many that the fold's training rows find. Of other ones only those count that are found there at all, which
     leaves the scored rows a say in which they are; so they are charged with what that is worth to the former.
@@ -64,13 +67,14 @@ def evidence_of(
     folds = [block for blocks in cuts for block in blocks]
     if len(folds) < 2:
         return {}
-    whole = task.losses(loaded, folds, task.table.terms, seed)
+    whole, guessed = (task.losses(loaded, folds, terms, seed) for terms in (task.table.terms, ()))
+    held = guessed if guessed.mean() < whole.mean() else whole
     share = float(np.mean([len(block.scored) / (len(block.scored) + len(block.train)) for block in folds]))
     found = [found_anew(blocks) for blocks in cuts]
     rankings = [ranking for each in found if each is not None for ranking in each]
     task.admit({block.key: frozenset(ranking) for block, ranking in zip(folds, rankings, strict=bool(rankings))})
     plain = {
-        number: compared(task.losses(loaded, folds, terms, seed), whole, share) for number, terms in subsets.items()
+        number: compared(task.losses(loaded, folds, terms, seed), held, share) for number, terms in subsets.items()
     }
     if not rankings:
         return plain
@@ -80,11 +84,11 @@ def evidence_of(
         columns = [term for term in terms if isinstance(term, Column)]
         pairs = zip(folds, rankings, strict=True)
         losses = [task.losses(loaded, [block], (*columns, *ranking[:count]), seed) for block, ranking in pairs]
-        return compared(np.concatenate(losses), whole, share)
+        return compared(np.concatenate(losses), held, share)
 
     firsts = {number: _firsts(terms, survivors) for number, terms in subsets.items()}
     again = {number: anew(subsets[number], count) for number, count in firsts.items() if count}
-    return {**_charged(plain, again, firsts), **again}
+    return {**_charged(plain, again, firsts), **shrunk(again)}
 
 
 def _firsts(terms: Sequence[Term], survivors: Sequence[Formula]) -> int | None:
@@ -96,9 +100,9 @@ def _firsts(terms: Sequence[Term], survivors: Sequence[Formula]) -> int | None:
 def _charged(
     plain: Mapping[int, Evidence], again: Mapping[int, Evidence], firsts: Mapping[int, int | None]
 ) -> dict[int, Evidence]:
-    """Charge subsets of other features with what it is worth, on average, that the scored rows had a say."""
+    """Charge subsets of other features with the most that it is worth that the scored rows had a say."""
     worth = [own.difference - plain[number].difference for number, own in again.items()]
-    charge = max(float(np.mean(worth)), 0.0) if worth else 0.0
+    charge = max([0.0, *worth])
     return {
         number: own if firsts[number] is not None else replace(own, difference=own.difference + charge)
         for number, own in plain.items()

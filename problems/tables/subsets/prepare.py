@@ -21,7 +21,8 @@ from emoprune.problems.tables.task import Loaded, TableTask
 
 __all__ = ["NewFeatures", "kept_baseline", "kept_features", "kept_plan", "kept_references"]
 
-Subset = tuple[str, tuple[Term, ...]]  # a name, and what is kept
+# A name, what is kept, and whether it was chosen by its loss on rows that score the search.
+Subset = tuple[str, tuple[Term, ...], bool]
 
 _log = logging.getLogger("emoprune")
 
@@ -76,10 +77,10 @@ def kept_references(
 
     def made() -> list[dict[str, Any]]:
         found = _found(methods, inputs())
-        return [{"name": name, "terms": [plain_of(term) for term in terms]} for name, terms in found]
+        return [{"name": name, "terms": [plain_of(term) for term in terms], "led": led} for name, terms, led in found]
 
     plain = kept_json(path, made, refuse_torn=True, end="")
-    return [(str(each["name"]), tuple(from_plain(term) for term in each["terms"])) for each in plain]
+    return [(str(each["name"]), tuple(from_plain(term) for term in each["terms"]), bool(each["led"])) for each in plain]
 
 
 def _found(methods: Mapping[str, ReferenceMethod[ReferenceInputs]], inputs: ReferenceInputs) -> list[Subset]:
@@ -88,10 +89,11 @@ def _found(methods: Mapping[str, ReferenceMethod[ReferenceInputs]], inputs: Refe
     Raises:
         ContractError: A method wants genomes measured, or picks one that is not legal.
     """
-    picked: list[Subset] = [("unpruned", inputs.columns)]
+    picked: list[Subset] = [("unpruned", inputs.columns, False)]
     for name, method in methods.items():
-        found = found_unmeasured(name, method, inputs.called(name), "measure with `inputs.loss`")
-        picked += [(each.name, _terms(each, inputs)) for each in found]
+        own = inputs.called(name)
+        found = found_unmeasured(name, method, own, "measure with `inputs.loss`")
+        picked += [(each.name, _terms(each, inputs), bool(own.asked)) for each in found]
         if not found:
             _log.info("references: %s found nothing on this table", name)
     return picked

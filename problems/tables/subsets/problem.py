@@ -57,6 +57,7 @@ class SubsetProblem:
         self._always = _stay(options.keep, table)
         self._genes: SubsetGenes | None = None
         self._survivors: tuple[Formula, ...] = ()
+        self.led: frozenset[str] = frozenset()  # references that were chosen by their loss, by name
         self._references: tuple[Reference, ...] = ()
         self._held: Loaded | None = None
 
@@ -121,7 +122,8 @@ class SubsetProblem:
                 self.task, making.loaded, genes, openfe=found.openfe, survivors=found.survivors, seed=seed
             ),
         )
-        self._references = self._each_once([(name, genes.encoded(terms)) for name, terms in subsets])
+        self._references = self._each_once([(name, genes.encoded(terms)) for name, terms, _ in subsets])
+        self.led = frozenset(name for name, _, led in subsets if led)
         kept = [genes.decoded(reference.genome) for reference in self._references]
         baseline = kept_baseline(folder / "yardsticks.json", self.task, lambda: making.loaded, seed)
         self.task.hold_against(baseline, never_raced=kept)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cache
 
 import numpy as np
@@ -40,6 +40,7 @@ class ReferenceInputs:
         survivors: The new features that have a bit each.
         seed: The run's.
         rng: All randomness of the method.
+        asked: The losses that the method asked for; a method that asks for some is led by the rows that score.
         most_informative: Returns the places of the columns, those first that tell most of the target alone, shape
             (columns,); found once for all methods.
     """
@@ -52,6 +53,7 @@ class ReferenceInputs:
     seed: int
     rng: np.random.Generator
     most_informative: Callable[[], IntArray]
+    asked: list[float] = field(default_factory=list)
 
     @classmethod
     def of(
@@ -75,7 +77,7 @@ class ReferenceInputs:
 
     def called(self, method: str) -> ReferenceInputs:
         """Return the inputs of a method, with randomness of its own: leaving one out does not change the others."""
-        return replace(self, rng=np.random.default_rng([self.seed, *method.encode()]))
+        return replace(self, rng=np.random.default_rng([self.seed, *method.encode()]), asked=[])
 
     @property
     def space(self) -> Space:
@@ -89,7 +91,8 @@ class ReferenceInputs:
 
     def loss(self, terms: Sequence[Term]) -> float:
         """Return what a model of these inputs loses on the first fold, in the metric made smaller."""
-        return float(self.task.losses(self.loaded, self.task.parts.folds[:1], terms, self.seed)[0])
+        self.asked.append(float(self.task.losses(self.loaded, self.task.parts.folds[:1], terms, self.seed)[0]))
+        return self.asked[-1]
 
     def keeping(self, name: str, terms: Sequence[Term]) -> SubsetReference:
         """Return the reference that keeps these.

@@ -13,6 +13,7 @@ from emoprune.contracts import Prepared, Problem
 from emoprune.errors import ConfigError, RunNotFound
 from emoprune.loop.build import build_problem
 from emoprune.loop.checks import check_unchanged
+from emoprune.loop.earlier import config_of
 from emoprune.loop.trust import trusted
 from emoprune.plugins import importable_from, is_given, nearest
 from emoprune.records import Evaluation
@@ -91,4 +92,4 @@ def seed_of(run: Run) -> int:
 
 def _config_of(run: Run) -> Config:
     """Return the run's config as it is in force."""
-    return recorded(Config, run.config, run.path)
+    return recorded(Config, config_of(run), run.path)

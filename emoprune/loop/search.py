@@ -20,6 +20,7 @@ from emoprune.evaluation.backends import Backend, Finished
 from emoprune.evaluation.tickets import Ticket
 from emoprune.loop.build import build_backend, build_problem
 from emoprune.loop.checks import check_problem
+from emoprune.loop.earlier import config_of
 from emoprune.loop.session import STOPPED, Session
 from emoprune.loop.stages import STAGES, Staging, side_by_side
 from emoprune.loop.start import (
@@ -100,8 +101,8 @@ def resume(
     opened = run if isinstance(run, Run) else open_run(run)
     refuse_links(opened.path)
     opened.check_whole("resume")
-    before = opened.config
     trust = trusted(opened, trust_code=trust_code)
+    before = config_of(opened)
     folders = opened.code_folders if trust else []
     _check_given(opened)
     given = problem is not None

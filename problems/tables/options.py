@@ -48,6 +48,12 @@ class TableOptions:
     select: float = 0.2
     test: float = 0.2
 
+    @classmethod
+    def of_earlier(cls, resolved: Mapping[str, Any], objectives: Sequence[str]) -> Mapping[str, Any]:
+        """Return the options of a run in today's words: `auto` was once the error of classes."""
+        was_error = resolved.get("metric") == "auto" and "error" in objectives
+        return {**resolved, "metric": "error"} if was_error else resolved
+
     @property
     def source(self) -> Source:
         """Where the table is read from, and what becomes of its columns."""
@@ -86,6 +92,20 @@ class SubsetOptions(TableOptions):
     references: Sequence[str | Mapping[str, Any]] = ("rfe", "mutual-information", "boruta", "forward")
     race: float = 2.0
     cache_megabytes: int = 512
+
+    @classmethod
+    def of_earlier(cls, resolved: Mapping[str, Any], objectives: Sequence[str]) -> Mapping[str, Any]:
+        """Return the options of a run in today's words: subsets were once chosen with trees that were not tuned.
+
+        Rows of races of that time do not say on how many folds they were measured, so the run goes on without races.
+        """
+        own = {**TableOptions.of_earlier(resolved, objectives)}
+        if "keep" in own:
+            return own
+        learner = own["learner"] if isinstance(own["learner"], Mapping) else {"name": own["learner"]}
+        if learner["name"] == "lightgbm":
+            own["learner"] = {"trees": None, **learner}
+        return {**own, "race": 0.0, "keep": []}
 
     def __post_init__(self) -> None:
         if self.race < 0:

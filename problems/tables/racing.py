@@ -85,7 +85,9 @@ def read_baseline(path: Path) -> Baseline:
         ConfigError: The file holds something else.
     """
     try:
-        plain: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        plain = json.loads(path.read_text(encoding="utf-8"))
+        if isinstance(plain, list):  # earlier versions kept every reference's, that of all columns first
+            plain = plain[0]
         return Baseline(dict(plain["costs"]), tuple(plain["losses"]), tuple(plain["spreads"]))
     except (ValueError, KeyError, TypeError) as error:
         raise ConfigError(f"{path.name} cannot be read ({error}); remove it and it is made again") from error

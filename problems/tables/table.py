@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
@@ -47,9 +47,11 @@ class TableColumn:
     name: str
     kind: ColumnKind
     categories: tuple[str, ...] | tuple[float, ...] = ()
-    of: str = ""
-    part: str = ""
-    form: str = ""
+    of: str = field(
+        default="", repr=False
+    )  # not in digests of tables without dates, which runs of earlier versions hold
+    part: str = field(default="", repr=False)  # likewise
+    form: str = field(default="", repr=False)  # likewise
 
     @property
     def source(self) -> str:
@@ -124,6 +126,8 @@ class Table:
     def digest(self) -> str:
         """Return a digest of everything in it but the notes."""
         digest = hashlib.sha256(repr([self.columns, self.task, self.classes]).encode())
+        dates = [(column.of, column.part, column.form) for column in self.columns if column.of]
+        digest.update(repr(dates).encode() if dates else b"")
         for array in self._arrays():
             digest.update(np.ascontiguousarray(array).tobytes())
         return digest.hexdigest()

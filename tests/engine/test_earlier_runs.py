@@ -14,6 +14,7 @@ from emoprune.commands.export import export
 from emoprune.doctor.checks import Health
 from emoprune.doctor.run_files import check_run
 from emoprune.errors import ConfigError
+from emoprune.problems.tables.subsets.features import FeaturesOptions
 from emoprune.report.page import write_page
 from emoprune.run import Run
 
@@ -80,3 +81,35 @@ def test_a_run_that_was_begun_before_there_was_an_option_has_its_default(tmp_pat
     assert emoprune.resume(path).config.problem.name == "channels"
     with pytest.raises(ConfigError, match=r"problem\.round_to: 1 -> 8"):
         emoprune.resume(path, overrides=["problem.round_to=8"])
+
+
+OF_EARLIER = {"metric": "auto", "learner": "lightgbm", "race": 2.0, "costs": ["columns"]}
+
+
+@pytest.mark.parametrize(
+    ("given", "objectives", "changed"),
+    [
+        (
+            {},
+            ["error", "columns"],
+            {
+                "metric": "error",
+                "mode": "select",
+                "race": 0.0,
+                "keep": [],
+                "learner": {"name": "lightgbm", "trees": None},
+            },
+        ),
+        (
+            {"learner": {"name": "lightgbm", "trees": 9}},
+            ["root_mean_squared_error", "columns"],
+            {"mode": "select", "race": 0.0, "keep": []},
+        ),
+        ({"keep": [], "mode": "add"}, ["log_loss", "new-columns"], {}),
+    ],
+)
+def test_a_table_s_run_goes_on_by_the_rules_that_it_began_with(
+    given: dict[str, Any], objectives: list[str], changed: dict[str, Any]
+) -> None:
+    resolved = {**OF_EARLIER, **given}
+    assert FeaturesOptions.of_earlier(resolved, objectives) == {**resolved, **changed}

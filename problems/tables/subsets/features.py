@@ -75,6 +75,11 @@ class FeaturesOptions(SubsetOptions):
     screening: Screening = "gain"
     attribution: Attribution = "gain"
 
+    @classmethod
+    def of_earlier(cls, resolved: Mapping[str, Any], objectives: Sequence[str]) -> Mapping[str, Any]:
+        """Return the options of a run in today's words: subsets of all columns were once the only mode."""
+        return {"mode": "select", **SubsetOptions.of_earlier(resolved, objectives)}
+
     def __post_init__(self) -> None:
         SubsetOptions.__post_init__(self)
         if self.mode not in get_args(Mode):

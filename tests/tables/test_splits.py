@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -98,3 +100,12 @@ def test_too_few_rows_or_groups_are_refused() -> None:
         split(grouped(60, 2, 0), Splits())
     with pytest.raises(ConfigError, match="expected a `groups` column"):
         split(table(numbers()), Splits("grouped"))
+
+
+@pytest.mark.parametrize("count", [4, 5, 6])
+def test_few_large_groups_are_enough_as_long_as_every_part_gets_one(count: int) -> None:
+    codes = np.repeat(np.arange(count), 20)
+    parts = split(replace(table(numbers(len(codes))), groups=codes), Splits("grouped", 0.1, 0.1, folds=2))
+    held = [set(codes[piece]) for piece in (parts.search, parts.select.scored, parts.test.scored)]
+    assert all(held)
+    assert sum(map(len, held)) == count

@@ -27,7 +27,7 @@ def check_choice(choice: Choice) -> None:
         ConfigError: It is none.
     """
     counted = isinstance(choice, int | np.integer) and not isinstance(choice, bool) and choice >= 1
-    if not counted and choice not in ("best", "sparse", "knee"):
+    if not counted and not (isinstance(choice, str) and choice in ("best", "sparse", "knee")):
         raise ConfigError(f"choose: expected best, sparse, knee or a number of columns from 1 on, found {choice!r}")
 
 

@@ -11,12 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils.validation import check_array, check_consistent_length, column_or_1d, validate_data
 
-from emoprune.problems.tables.reading.frames import declared_categories, names_of, plain_columns
+from emoprune.errors import ConfigError
+from emoprune.problems.tables.reading.frames import check_names, declared_categories, names_of, plain_columns
 from emoprune.problems.tables.reading.making import Wanted, table_of
 from emoprune.problems.tables.standalone.columns import is_missing, plain
 from emoprune.problems.tables.table import Table
 
-__all__ = ["columns_given", "tables_given"]
+__all__ = ["columns_given", "names_given", "tables_given"]
 
 DENSE = 2**31  # bytes that a sparse matrix may take once it is dense
 
@@ -33,7 +34,7 @@ def tables_given(
         raise ValueError(f"{type(estimator).__name__} requires y to be passed, but the target y is None")
     frame = _tidy(frame)
     columns = columns_given(estimator, frame, reset=True)
-    made_of = None if groups is None else plain(groups)
+    made_of = _groups(groups)
     declared = declared_categories(frame) if hasattr(frame, "columns") else ()
     named = replace(wanted, categorical=(*wanted.categorical, *declared))
     found: dict[str, Table] = {}
@@ -44,6 +45,13 @@ def tables_given(
     for note in dict.fromkeys(note for table in found.values() for note in table.notes):
         warnings.warn(f"{type(estimator).__name__}: {note}", stacklevel=3)
     return found
+
+
+def names_given(option: str, names: Any) -> tuple[str, ...]:
+    """Return the names of columns as the texts that columns are called by; a name alone is refused, not spelt out."""
+    if isinstance(names, str) or not hasattr(names, "__iter__"):
+        raise ConfigError(f"{option}: expected a list of names of columns, found {names!r}; write [{names!r}]")
+    return tuple(map(str, names))
 
 
 def _outputs(target: Any) -> dict[str, tuple[NDArray[Any], bool]]:
@@ -62,7 +70,17 @@ def _output(target: Any) -> tuple[NDArray[Any], bool]:
 
 
 def _numbers(weights: Any) -> NDArray[np.float64] | None:
-    return None if weights is None else np.asarray(weights, dtype=np.float64)
+    try:
+        return None if weights is None else np.asarray(weights, dtype=np.float64)
+    except (ValueError, TypeError) as error:
+        raise ConfigError(f"weights: expected a number for each row as sample_weight: {error}") from error
+
+
+def _groups(groups: Any) -> NDArray[Any] | None:
+    try:
+        return None if groups is None else plain(groups)
+    except ValueError as error:
+        raise ConfigError(f"groups: {error}; give one column") from error
 
 
 def columns_given(estimator: Any, frame: Any, *, reset: bool) -> dict[str, NDArray[Any]]:
@@ -70,6 +88,7 @@ def columns_given(estimator: Any, frame: Any, *, reset: bool) -> dict[str, NDArr
     frame = _tidy(frame)
     loaded = not reset and not hasattr(estimator, "n_features_in_")
     if hasattr(frame, "columns"):
+        check_names(frame)  # before scikit-learn, which says of two columns of one name what a library of its says
         if not loaded:
             validate_data(estimator, frame, reset=reset, skip_check_array=True)
         columns = plain_columns(frame)
@@ -109,6 +128,8 @@ def _tidy(frame: Any) -> Any:
 
 
 def _check_rows(columns: Mapping[str, NDArray[Any]], fewest: int) -> None:
-    rows = len(next(iter(columns.values()), ()))
+    if not columns:
+        raise ValueError("expected at least one column, found a frame with 0 feature(s); give one with columns")
+    rows = len(next(iter(columns.values())))
     if rows < fewest:
         raise ValueError(f"expected at least {fewest} rows, found {rows} sample(s); give more data")

@@ -17,7 +17,7 @@ from sklearn.utils.validation import _check_feature_names_in, check_is_fitted
 from emoprune.errors import ConfigError
 from emoprune.problems.tables.choosing import Choice, check_choice, chosen
 from emoprune.problems.tables.computing import Computed
-from emoprune.problems.tables.estimator_data import columns_given, tables_given
+from emoprune.problems.tables.estimator_data import columns_given, names_given, tables_given
 from emoprune.problems.tables.fitting import features_of
 from emoprune.problems.tables.formulas.formula import Term
 from emoprune.problems.tables.given_splits import checked_splits
@@ -164,7 +164,7 @@ class EvolvedFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]  #
         """
         check_choice(self.choose)
         self._splits = checked_splits(self.splits, SplitKind)  # once, because a generator of pairs can be read once
-        wanted = Wanted(self.task, tuple(self.categorical))
+        wanted = Wanted(self.task, names_given("categorical", self.categorical))
         tables = tables_given(self, X, y, wanted, groups=groups, weights=sample_weight)
         found = {name: self._searched(table) for name, table in tables.items()}
         self.front_ = _side_by_side({name: front for name, (_, front) in found.items()})
@@ -208,14 +208,14 @@ class EvolvedFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]  #
         return FeaturesOptions(
             data="data",
             mode=self.mode,
-            keep=self.keep,
+            keep=names_given("keep", self.keep),
             learner=self.learner,
             metric=self.metric,
             costs=self.costs,
             select=self.select,
             test=self.test,
             splits=self._splits,
-            folds=max(1, min(self.folds, searched // ROWS_PER_FOLD)),
+            folds=min(self.folds, max(1, searched // ROWS_PER_FOLD)),
             references=self.references,
             operators=self.operators,
             order=self.order,

@@ -149,6 +149,7 @@ def _tried(metric: Metric) -> None:
     regression = metric.task is Task.REGRESSION
     count = 2 if metric.task is not Task.MULTICLASS else 3
     target = np.arange(2 * count, dtype=np.float64) % count
+    target = target + 0.5 if regression else target  # no whole numbers, which metrics of classes would take for some
     predictions = target.copy() if regression else np.eye(count)[target.astype(np.int64)] * 0.8 + 0.2 / count
     of_others = (
         metric.given is None

@@ -74,6 +74,7 @@ class TableTask:
             counted=COUNTED,
             shared={"prices": prices},
         )
+        _check_weights(table, self.parts)
         check_parts(self.measures.metric, table, self.parts)
         self._races = options.race > 0 and self.measures.all_counted
         self._race: Race | None = None
@@ -199,6 +200,18 @@ class TableTask:
             model=last.model,
             by_row=by_row,
         )
+
+
+def _check_weights(table: Table, parts: Parts) -> None:
+    """Refuse weights that leave a part no row that counts."""
+    for block in (*parts.folds, parts.select, parts.test):
+        for rows, use in ((block.train, "to learn on"), (block.scored, "to score")):
+            weights = table.weights_of(rows)
+            if weights is not None and not weights.any():
+                raise ConfigError(
+                    f"weights: expected a weight above zero among the rows {use} of each part, found none in one of "
+                    f"{len(rows)} rows; drop rows that do not count, or ask for fewer folds"
+                )
 
 
 def _check_prices(prices: Mapping[str, float], table: Table) -> None:

@@ -246,3 +246,46 @@ def test_dates_are_numbers() -> None:
     frame["day"] = pd.date_range("2020-01-01", periods=len(frame))
     transformer = fitted(frame, target)
     assert transformer.transform(frame.iloc[:5]).shape[0] == 5
+
+
+def plain_frame() -> pd.DataFrame:
+    return pd.DataFrame(np.random.default_rng(0).normal(size=(80, 3)), columns=["a", "b", "c"]).assign(one=1.0)
+
+
+def test_two_columns_of_one_name_are_refused_in_fit_and_transform() -> None:
+    frame = plain_frame()
+    doubled = frame.set_axis(["a", "b", "b", "one"], axis=1)
+    with pytest.raises(ConfigError, match="every column name once, found 'b' 2 times; rename one"):
+        fitted(doubled, frame["a"] / 2)
+    with pytest.warns(UserWarning, match="one is left out"):
+        features = fitted(frame, frame["a"] + frame["b"], learner="ridge", generations=1)
+    with pytest.raises(ConfigError, match="every column name once, found 'b' 2 times; rename one"):
+        features.transform(doubled)
+
+
+@pytest.mark.filterwarnings("ignore:.*left out")
+@pytest.mark.parametrize(
+    ("options", "fit", "complaint"),
+    [
+        ({"keep": "ab"}, {}, r"keep: expected a list of names of columns, found 'ab'; write \['ab'\]"),
+        ({"categorical": "a"}, {}, "categorical: expected a list of names"),
+        ({"keep": [0]}, {}, "keep: there is no column '0'"),
+        ({"keep": ["one"]}, {}, "keep: one is left out: it is constant, 1. Take it out of `keep`"),
+        ({"folds": 0}, {}, "folds: expected at least 1, found 0"),
+        ({"choose": np.array([1, 2])}, {}, "choose: expected best, sparse, knee"),
+        ({"metric": "f1"}, {}, "metric: 'f1' cannot judge a regression task"),
+        ({}, {"sample_weight": ["x"] * 80}, "weights: expected a number for each row"),
+        ({}, {"sample_weight": np.arange(80) < 1}, "weights: expected a weight above zero among the rows to"),
+        ({}, {"groups": np.zeros((80, 2))}, "groups: expected one value per row"),
+    ],
+    ids=str,
+)
+def test_a_mistake_is_answered_with_what_was_expected(options: Any, fit: Any, complaint: str) -> None:
+    frame = plain_frame()
+    with pytest.raises(ConfigError, match=complaint):
+        small(**options).fit(frame, frame["a"] + frame["b"], **fit)
+
+
+def test_a_frame_without_columns_is_not_said_to_lack_rows() -> None:
+    with pytest.raises(ValueError, match="expected at least one column"):
+        small().fit(pd.DataFrame(index=range(9)), np.arange(9.0))

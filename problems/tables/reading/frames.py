@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from emoprune.errors import ConfigError
 from emoprune.problems.tables.standalone.columns import plain
 
-__all__ = ["PlainColumns", "declared_categories", "names_of", "plain_columns"]
+__all__ = ["PlainColumns", "check_names", "declared_categories", "names_of", "plain_columns"]
 
 PlainColumns = dict[str, NDArray[Any]]  # as `plain` gives them: floats, moments, or texts and whole numbers
 
@@ -25,17 +25,26 @@ def plain_columns(frame: Any) -> PlainColumns:
     Raises:
         ConfigError: It is no frame, or two columns share a name or have other lengths.
     """
+    check_names(frame)
+    columns = {name: _plain(name, column) for name, column in _columns(frame)}
+    lengths = {len(column) for column in columns.values()}
+    if len(lengths) > 1:
+        raise ConfigError(f"data: expected columns of equal length, found {sorted(lengths)}")
+    return columns
+
+
+def check_names(frame: Any) -> None:
+    """Refuse a frame in which two columns have one name.
+
+    Raises:
+        ConfigError: Two have, or it is no frame.
+    """
     names = names_of(frame)
     doubled = [name for name, count in Counter(names).items() if count > 1]
     if doubled:
         raise ConfigError(
             f"data: expected every column name once, found {doubled[0]!r} {names.count(doubled[0])} times; rename one"
         )
-    columns = {name: _plain(name, column) for name, column in _columns(frame)}
-    lengths = {len(column) for column in columns.values()}
-    if len(lengths) > 1:
-        raise ConfigError(f"data: expected columns of equal length, found {sorted(lengths)}")
-    return columns
 
 
 def _plain(name: str, column: Any) -> NDArray[Any]:

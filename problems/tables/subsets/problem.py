@@ -244,6 +244,9 @@ def _stay(names: Sequence[str], table: Table) -> tuple[Term, ...]:
     """Return the columns that stay whatever is chosen."""
     for name in names:
         if name not in table.names:
+            left_out = next((note for note in table.notes if note.startswith(f"{name} is left out")), None)
+            if left_out:
+                raise ConfigError(f"keep: {left_out} Take it out of `keep`")
             raise ConfigError(f"keep: there is no column {name!r}{nearest(name, table.names)}")
     return tuple(term for term in table.terms if term.name in names)
 

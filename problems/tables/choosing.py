@@ -9,6 +9,7 @@ import numpy as np
 
 from emoprune.errors import ConfigError
 from emoprune.problems.tables.evidence import Evidence, most_convincing
+from emoprune.problems.tables.subsets.prepare import UNPRUNED
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -16,8 +17,6 @@ if TYPE_CHECKING:
 __all__ = ["Choice", "check_choice", "chosen"]
 
 Choice = Literal["best", "sparse", "knee"] | int
-
-ALL_COLUMNS = "unpruned"  # what a run calls the reference of all columns
 
 
 def check_choice(choice: Choice) -> None:
@@ -62,7 +61,7 @@ def chosen(
     if choice not in ("best", "knee", "sparse"):
         return _best_of_size(known, evidence, int(choice), led)
     found = _sparse(known, evidence, signs) if choice == "sparse" and len(known) else most_convincing(evidence)
-    return int(front.loc[front["name"] == ALL_COLUMNS, "candidate_id"].iloc[0]) if found is None else found
+    return int(front.loc[front["name"] == UNPRUNED, "candidate_id"].iloc[0]) if found is None else found
 
 
 def _sparse(known: pd.DataFrame, evidence: Mapping[int, Evidence], signs: Mapping[str, float]) -> int:

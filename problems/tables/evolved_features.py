@@ -77,7 +77,8 @@ class EvolvedFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]  #
         splits: stratified, random, grouped or time; auto goes by `groups` if they are given to `fit`. A splitter such
             as TimeSeriesSplit(), or pairs of training rows and rows to score, give the folds of the rows to search on;
             the rows to select and to test on are the last ones where every fold scores rows after those that it learns
-            on.
+            on. They lead the search alone: where they do not go forward, the choice is made on folds at random, so give
+            `groups` for rows that belong together.
         select: The share of rows to choose on.
         test: The share of rows to report on.
         folds: How many folds of the other rows lead the search; fewer where there are few rows.

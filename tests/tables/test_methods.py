@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 import pytest
+from methods_for_tests import prepared, target
 
 import emoprune
 from emoprune import plugins
@@ -178,16 +179,6 @@ TestLetters = conformance("objective", Letters)
 TestDoubt = conformance("objective", Doubt, "feature-subset", options={"power": 2}, genomes=2)
 TestDoubtOfStreams = conformance("objective", Doubt, "tabular-stream", genomes=2)
 TestSizes = conformance("audit", Sizes)
-
-
-def target(own: type) -> str:
-    return f"{own.__module__}:{own.__name__}"
-
-
-def prepared(problem: Any, folder: Path) -> Any:
-    problem.prepare(folder, 1)
-    problem.setup("cpu", 1)
-    return problem
 
 
 def test_a_strangers_reference_is_kept_in_the_run_as_what_it_keeps(

@@ -19,7 +19,7 @@ from emoprune.problems.tables.racing import Baseline, plain_baseline, read_basel
 from emoprune.problems.tables.subsets.references.inputs import ReferenceInputs, SubsetReference
 from emoprune.problems.tables.task import Loaded, TableTask
 
-__all__ = ["NewFeatures", "kept_baseline", "kept_features", "kept_plan", "kept_references"]
+__all__ = ["UNPRUNED", "NewFeatures", "kept_baseline", "kept_features", "kept_plan", "kept_references"]
 
 # A name, what is kept, and whether it was chosen by its loss on rows that score the search.
 Subset = tuple[str, tuple[Term, ...], bool]

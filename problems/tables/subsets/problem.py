@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -43,7 +44,7 @@ __all__ = ["SubsetProblem"]
 FloatArray = NDArray[np.float64]
 
 
-class SubsetProblem:
+class SubsetProblem(ABC):
     """A search for subsets of a table's columns and of new features.
 
     Args:
@@ -61,9 +62,9 @@ class SubsetProblem:
         self._references: tuple[Reference, ...] = ()
         self._held: Loaded | None = None
 
+    @abstractmethod
     def _new_features(self, seed: int) -> NewFeatures:
         """Return the features that there are genes for; called once per run."""
-        raise NotImplementedError
 
     def _found_anew(self, folds: Sequence[Block], seed: int) -> Sequence[Sequence[Formula]] | None:  # noqa: ARG002  # nothing is looked for
         """Return the ranking of new features that the training rows of each fold find; None where all were given."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from emoprune.errors import ConfigError
-from emoprune.problems.tables.evidence import Evidence, most_convincing
+from emoprune.problems.tables.evidence import Evidence
 from emoprune.problems.tables.subsets.prepare import UNPRUNED
 
 if TYPE_CHECKING:
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 __all__ = ["Choice", "check_choice", "chosen"]
 
 Choice = Literal["best", "sparse", "knee"] | int
+
+ALIKE = 0.1  # of a standard error, by which the best of a front may lose less than a cheaper one and not be chosen
 
 
 def check_choice(choice: Choice) -> None:
@@ -41,7 +43,8 @@ def chosen(
 
     The best score of a search is the luckiest of many, so it decides nothing: candidates are held against all columns
     on fresh folds. `best` is the one with the least loss there, of those that are better by more than one standard
-    error; all columns if there is none. `sparse` is the one with the lowest costs of those whose loss is no higher.
+    error, or one that costs less and loses hardly more; all columns if there is none. `sparse` is the one with the
+    lowest costs of those whose loss is no higher.
 
     Args:
         front: Its rows have `candidate_id`, `name`, `knee` and a column `obj.<name>` for each cost.
@@ -60,17 +63,23 @@ def chosen(
         return int(front.loc[front["knee"] == 1, "candidate_id"].iloc[0])
     if choice not in ("best", "knee", "sparse"):
         return _best_of_size(known, evidence, int(choice), led)
-    found = _sparse(known, evidence, signs) if choice == "sparse" and len(known) else most_convincing(evidence)
-    return int(front.loc[front["name"] == UNPRUNED, "candidate_id"].iloc[0]) if found is None else found
+    own = {number: evidence[number] for number in known["candidate_id"].astype(int)}
+    if choice == "sparse" and own:
+        return _cheapest(known, own, signs, max(0.0, min(each.difference for each in own.values())))
+    better = {number: each for number, each in own.items() if each.better()}
+    if not better:
+        return int(front.loc[front["name"] == UNPRUNED, "candidate_id"].iloc[0])
+    best = min(better.values(), key=lambda each: each.difference)
+    return _cheapest(known, better, signs, best.difference + ALIKE * best.error)
 
 
-def _sparse(known: pd.DataFrame, evidence: Mapping[int, Evidence], signs: Mapping[str, float]) -> int:
-    """Return the cheapest candidate of those that lose no more than all columns, the one that loses least of equals."""
-    numbers = known["candidate_id"].astype(int).tolist()
-    differences = np.array([evidence[number].difference for number in numbers])
-    near = np.flatnonzero(differences <= max(0.0, float(differences.min())))
-    costs = [sign * known[f"obj.{name}"].to_numpy(dtype=np.float64)[near] for name, sign in signs.items()]
-    return int(numbers[near[np.lexsort([differences[near], *costs[::-1]])[0]]])
+def _cheapest(known: pd.DataFrame, found: Mapping[int, Evidence], signs: Mapping[str, float], most: float) -> int:
+    """Return the cheapest of some candidates whose difference is at most that, of equals the one that loses least."""
+    near = known[known["candidate_id"].map(lambda number: number in found and found[number].difference <= most)]
+    numbers = near["candidate_id"].astype(int).tolist()
+    differences = np.array([found[number].difference for number in numbers])
+    costs = [sign * near[f"obj.{name}"].to_numpy(dtype=np.float64) for name, sign in signs.items()]
+    return int(numbers[np.lexsort([differences, *costs[::-1]])[0]])
 
 
 def _best_of_size(known: pd.DataFrame, evidence: Mapping[int, Evidence], most: int, led: Set[str]) -> int:

@@ -107,7 +107,11 @@ def columns_given(estimator: Any, frame: Any, *, reset: bool) -> dict[str, NDArr
 
 
 def _tidy(frame: Any) -> Any:
-    """Return an Arrow table as a frame of polars, and objects without pandas' NA, which scikit-learn cannot check."""
+    """Return a frame for an Arrow table or columns by name; objects without pandas' NA, which scikit-learn refuses."""
+    if isinstance(frame, Mapping) or (isinstance(frame, np.ndarray) and frame.dtype.names):
+        import pandas as pd
+
+        return pd.DataFrame(frame)
     if hasattr(frame, "collect_schema") and not hasattr(frame, "to_dict"):
         return frame.collect()  # a lazy frame of polars
     if hasattr(frame, "column_names") and hasattr(frame, "schema"):

@@ -1,7 +1,4 @@
-"""Whether one way is better than another: paired losses on the same folds, with an error that folds in common widen.
-
-Source: Nadeau, Bengio, Inference for the generalization error, Machine Learning 52, 2003.
-"""
+"""Whether one way is better than another: paired losses on the same folds, with their standard error."""
 
 from __future__ import annotations
 
@@ -13,7 +10,9 @@ from numpy.typing import NDArray
 
 from emoprune.errors import ContractError
 
-__all__ = ["Evidence", "compared", "most_convincing", "shrunk"]
+__all__ = ["ALL_COLUMNS", "GUESS", "Evidence", "compared", "shrunk"]
+
+ALL_COLUMNS, GUESS = "all columns", "a guess"  # what subsets are held against
 
 FloatArray = NDArray[np.float64]
 
@@ -24,6 +23,7 @@ class Evidence:
 
     difference: float
     error: float
+    against: str = ALL_COLUMNS
 
     def better(self, errors: float = 1.0) -> bool:
         """Whether the loss is lower by more than so many standard errors."""
@@ -34,41 +34,28 @@ class Evidence:
         return self.difference > errors * self.error
 
 
-def compared(losses: FloatArray, held_against: FloatArray, scored: float) -> Evidence:
+def compared(losses: FloatArray, held_against: FloatArray) -> Evidence:
     """Return the evidence of paired losses of repeated cross-validation, shape (folds,) each.
 
-    The variance over folds is taken times 1 / folds + scored / (1 - scored): folds that learn on the same rows are not
-    independent, and many repeats do not make them so.
+    The error is that of independent folds. Folds that share rows are not quite, so it is a small one to ask for: what
+    is not better by that much is not worth to be looked at.
 
     Args:
         losses: One loss per fold, those of all repeats one after another.
         held_against: Those of the other way, on the same folds.
-        scored: The share of the rows that each fold scores.
 
     Raises:
-        ContractError: The losses are not of the same two or more folds, or the share is none.
+        ContractError: The losses are not of the same two or more folds.
     """
     if losses.shape != held_against.shape or losses.ndim != 1 or len(losses) < 2:
         raise ContractError(
             f"expected paired losses of two or more folds, found shapes {losses.shape} and {held_against.shape}"
         )
-    if not 0 < scored < 1:
-        raise ContractError(f"expected a share of the rows between 0 and 1 for each fold, found {scored}")
     differences = losses - held_against
-    widened = 1 / len(losses) + scored / (1 - scored)
-    return Evidence(float(differences.mean()), float(np.sqrt(widened * differences.var(ddof=1))))
+    return Evidence(float(differences.mean()), float(differences.std(ddof=1) / np.sqrt(len(differences))))
 
 
 def shrunk(found: Mapping[int, Evidence]) -> dict[int, Evidence]:
     """Return evidence on one way at several doses, each halfway to the mean of all: the best of several is lucky."""
     mean = float(np.mean([each.difference for each in found.values()])) if found else 0.0
     return {key: replace(each, difference=(each.difference + mean) / 2) for key, each in found.items()}
-
-
-def most_convincing(found: Mapping[int, Evidence], errors: float = 1.0) -> int | None:
-    """Return which of some ways is better by the most, of those that are better by more than so many standard errors.
-
-    None is: what they were held against stays.
-    """
-    better = {key: each for key, each in found.items() if each.better(errors)}
-    return min(better, key=lambda key: (better[key].difference, key)) if better else None

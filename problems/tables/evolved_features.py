@@ -75,10 +75,9 @@ class EvolvedFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]  #
         choose: best (the least loss, if that is below the loss of all columns by more than one standard error, and else
             all columns), sparse (the fewest columns that lose no more), knee, or the best with at most so many columns.
         splits: stratified, random, grouped or time; auto goes by `groups` if they are given to `fit`. A splitter such
-            as TimeSeriesSplit(), or pairs of training rows and rows to score, give the folds of the rows to search on;
-            the rows to select and to test on are the last ones where every fold scores rows after those that it learns
-            on. They lead the search alone: where they do not go forward, the choice is made on folds at random, so give
-            `groups` for rows that belong together.
+            as TimeSeriesSplit(), or pairs of training rows and rows to score, give the folds of the rows to search on,
+            and then of all rows but those to test on, to choose by; the rows to select and to test on are the last ones
+            where every fold scores rows after those that it learns on.
         select: The share of rows to choose on.
         test: The share of rows to report on.
         folds: How many folds of the other rows lead the search; fewer where there are few rows.
@@ -89,8 +88,9 @@ class EvolvedFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]  #
     Attributes:
         features_: The chosen features with everything they learnt.
         formulas_: The same as terms.
-        front_: The front and the references as a frame, with scores on all three parts, the difference to all columns
-            on fresh folds, and its standard error; of several outputs one after another, named in `output`.
+        front_: The front and the references as a frame, with scores on all three parts, the difference on fresh folds,
+            its standard error, and what it is held against: all columns, or a guess where they are no better than that;
+            of several outputs one after another, named in `output`.
         n_features_in_: How many columns `fit` saw.
         feature_names_in_: Their names, if it was a frame.
     """
@@ -119,7 +119,7 @@ class EvolvedFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]  #
         splits: SplitKind | Any = "auto",
         select: float = 0.1,
         test: float = 0.1,
-        folds: int = 5,
+        folds: int = 3,
         workers: int = 1,
         runs: str | Path | None = None,
         random_state: int | np.random.RandomState | None = None,
@@ -199,8 +199,9 @@ class EvolvedFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]  #
             front = run.pareto
         measured = front.loc[front["select." + problem.task.measures.metric.name].notna(), "candidate_id"]
         evidence = problem.evidence({number: genomes[number] for number in measured.astype(int)}, seed)
-        front["difference"] = [evidence[n].difference if n in evidence else np.nan for n in front["candidate_id"]]
-        front["standard error"] = [evidence[n].error if n in evidence else np.nan for n in front["candidate_id"]]
+        shown = {"difference": "difference", "standard error": "error", "held against": "against"}
+        for column, name in shown.items():
+            front[column] = front["candidate_id"].map({n: getattr(each, name) for n, each in evidence.items()})
         number = chosen(front, evidence, problem.task.measures.signs, self.choose, problem.led)
         return problem.kept(genomes[number]), front
 

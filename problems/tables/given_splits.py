@@ -22,10 +22,11 @@ Pair = tuple[IntArray, IntArray]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class GivenSplits:
-    """A splitter with scikit-learn's `split(X, y, groups)`, or pairs of places of rows."""
+    """A splitter with scikit-learn's `split(X, y, groups)`, or pairs of places of rows; `masks`: lengths of masks."""
 
     splitter: Any = None
     pairs: tuple[Pair, ...] = ()
+    masks: frozenset[int] = frozenset()
 
     @property
     def name(self) -> str:
@@ -45,6 +46,8 @@ class GivenSplits:
             cut = self._cut(table, rows, seed)
             _check(cut, len(rows))
             return [(rows[train], rows[scored]) for train, scored in cut]
+        if self.masks - {len(table)}:
+            raise ConfigError(f"splits: expected masks of {len(table)} rows, found one of {min(self.masks)}")
         _check(self.pairs, len(table))
         common = [(np.intersect1d(train, rows), np.intersect1d(scored, rows)) for train, scored in self.pairs]
         return [(train, scored) for train, scored in common if len(train) and len(scored)]
@@ -82,19 +85,21 @@ def checked_splits(given: Any, kinds: Any) -> Any:
         given = given.split()  # a PredefinedSplit: it knows rows by their places, and no others
     if callable(getattr(given, "split", None)) and not isinstance(given, str | bytes | type):
         return GivenSplits(given)
-    likely = nearest(given, names) if isinstance(given, str) else ""
+    known = nearest(given, names) if isinstance(given, str) else f" (names: {', '.join(names)})"
     expected = (
-        f"splits: expected one of {', '.join(names)}, a splitter such as KFold(), or pairs of training rows and rows "
-        f"to score, found {str(given)[:80]!r}"
+        "splits: expected a name, a splitter such as KFold(), or pairs of training rows and rows to score, found "
+        f"{str(given)[:80]!r}{known}"
     )
     if isinstance(given, Iterable) and not isinstance(given, str | bytes):
         try:
-            pairs = _pairs(given)
+            arrays = [(np.asarray(train), np.asarray(scored)) for train, scored in given]
+            pairs = _pairs(arrays)
         except (ValueError, TypeError) as error:
             raise ConfigError(f"{expected}: {error}") from error
         if pairs:
-            return GivenSplits(pairs=tuple(pairs))
-    raise ConfigError(expected + likely)
+            masks = frozenset(len(part) for pair in arrays for part in pair if part.dtype.kind == "b")
+            return GivenSplits(pairs=tuple(pairs), masks=masks)
+    raise ConfigError(expected)
 
 
 def _pairs(given: Iterable[Sequence[Any]]) -> list[Pair]:

@@ -89,16 +89,19 @@ def split(table: Table, splits: Splits) -> Parts:
     search, select, test = (np.sort(part) for part in parts)
     _check(table, parts, "three parts")
     if isinstance(splits.kind, GivenSplits):
-        folds = _given_folds(table, search, splits.kind, splits.seed)
+        folds = _given_folds(table, search, splits.kind, splits.seed, name="fold")
     else:
         folds = _folds(table, search, splits.folds, kind, rng=rng, name="fold")
     return Parts(search, Block("search", search, select), Block("search", search, test), folds)
 
 
 def folds_of(table: Table, rows: IntArray, splits: Splits, seed: int) -> tuple[Block, ...]:
-    """Return folds of some rows, cut the same way but with another seed."""
+    """Return folds of some rows, cut the same way but with another seed; given ones as far as these rows have them."""
+    name = f"seed {seed}, fold"
+    if isinstance(splits.kind, GivenSplits):
+        return _given_folds(table, rows, splits.kind, seed, name=name)
     kind = _kind(table, splits)
-    return _folds(table, rows, splits.folds, kind, rng=np.random.default_rng(seed), name=f"seed {seed}, fold")
+    return _folds(table, rows, splits.folds, kind, rng=np.random.default_rng(seed), name=name)
 
 
 def _kind(table: Table, splits: Splits) -> SplitKind:
@@ -114,14 +117,14 @@ def _kind(table: Table, splits: Splits) -> SplitKind:
     return "random" if table.task is Task.REGRESSION else "stratified"
 
 
-def _given_folds(table: Table, rows: IntArray, given: GivenSplits, seed: int) -> tuple[Block, ...]:
+def _given_folds(table: Table, rows: IntArray, given: GivenSplits, seed: int, *, name: str) -> tuple[Block, ...]:
     pairs = given.folds(table, rows, seed)
     if not pairs or min(len(part) for pair in pairs for part in pair) < FEWEST:
         raise ConfigError(
             f"splits: {given.name} leave no rows to learn on or to score among the {len(rows)} rows to search on; give "
             "others, or lower select and test"
         )
-    return tuple(Block(f"fold {number}", train, scored) for number, (train, scored) in enumerate(pairs))
+    return tuple(Block(f"{name} {number}", train, scored) for number, (train, scored) in enumerate(pairs))
 
 
 def _folds(

@@ -15,7 +15,7 @@ from emoprune.problems.tables.computing import Computed
 from emoprune.problems.tables.fitting import features_of, row_frame
 from emoprune.problems.tables.formulas.formula import Column, Term
 from emoprune.problems.tables.learners.by_name import LearnerPlan, learner_plan
-from emoprune.problems.tables.learners.contract import Learner, Model
+from emoprune.problems.tables.learners.contract import Learner, Model, Staged
 from emoprune.problems.tables.learners.guessing import Guess
 from emoprune.problems.tables.measures import Measures
 from emoprune.problems.tables.metrics import check_parts, metric_named
@@ -64,6 +64,7 @@ class TableTask:
         self.options = options
         self.parts: Parts = split(table, options.cut)
         self.plan: LearnerPlan = learner_plan(options.learner, table.task)
+        self._given_plan = self.plan
         prices = dict(options.prices or {})
         _check_prices(prices, table)
         self.measures = Measures.of(
@@ -100,6 +101,21 @@ class TableTask:
         """Return what measuring takes."""
         half = self.options.cache_megabytes / 2
         return Loaded(Computed(self.table, half), self.plan.made(self.table.task, threads, half))
+
+    def staged_losses(self, loaded: Loaded, block: Block, terms: Sequence[Term], seed: int) -> FloatArray:
+        """Return what a subset loses on a block at each stage of its model's training, shape (stages,)."""
+        scored = self._scored(loaded, block, terms, seed)
+        if not isinstance(scored.model, Staged):
+            return np.array([scored.loss])
+        inputs = loaded.computed.matrix(scored.entering, block, block.scored)
+        return np.array([self._loss(block, stage.predict(inputs)) for stage in scored.model.stages()])
+
+    def settings(self) -> tuple[Loaded, ...]:
+        """Return what measures with each setting of the learner, on one thread; they share what is computed."""
+        each = self.options.cache_megabytes / 4
+        computed = Computed(self.table, each)
+        plans = self.plan.settings(self._given_plan)
+        return tuple(Loaded(computed, plan.made(self.table.task, 1, each)) for plan in plans)
 
     def admit(self, admitted: Mapping[str, frozenset[Term]]) -> None:
         """Let new features count on a fold only where its own training rows, without the scored ones, find them.
@@ -177,9 +193,11 @@ class TableTask:
         if entering:
             model = loaded.learner.fitted(loaded.computed, block, entering, seed)
         predictions = model.predict(loaded.computed.matrix(entering, block, block.scored))
+        return _Scored(block, entering, model, predictions, self._loss(block, predictions))
+
+    def _loss(self, block: Block, predictions: FloatArray) -> float:
         weights = self.table.weights_of(block.scored)
-        loss = self.measures.metric.loss(self.table.target[block.scored], predictions, weights)
-        return _Scored(block, entering, model, predictions, loss)
+        return self.measures.metric.loss(self.table.target[block.scored], predictions, weights)
 
     def _entering(self, block: Block, terms: Sequence[Term]) -> tuple[Term, ...]:
         """Return the inputs without new features that the block's own training rows did not find."""

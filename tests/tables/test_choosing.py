@@ -9,25 +9,27 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sklearn.model_selection import KFold, ShuffleSplit, TimeSeriesSplit
 from tables_for_tests import mixed, table
 
 from emoprune.errors import ConfigError, ContractError
 from emoprune.problems.tables.choosing import Choice, chosen
-from emoprune.problems.tables.evidence import Evidence, compared, most_convincing, shrunk
+from emoprune.problems.tables.evidence import ALL_COLUMNS, GUESS, Evidence, compared, shrunk
 from emoprune.problems.tables.formulas.formula import Column, Formula, Term
-from emoprune.problems.tables.splits import Block
+from emoprune.problems.tables.given_splits import checked_splits
+from emoprune.problems.tables.splits import Block, SplitKind
 from emoprune.problems.tables.subsets.comparing import FoundAnew, evidence_of, fresh_cuts
 from emoprune.problems.tables.subsets.features import FeaturesOptions
 from emoprune.problems.tables.task import TableTask
 
 
-def test_folds_that_share_training_rows_widen_the_error_beyond_that_of_independent_ones() -> None:
+def test_evidence_is_the_mean_difference_of_paired_losses_with_its_standard_error() -> None:
     ours, theirs = np.array([0.1, 0.2, 0.1, 0.3]), np.array([0.2, 0.2, 0.2, 0.2])
-    found = compared(ours, theirs, 0.25)
+    found = compared(ours, theirs)
     assert found.difference == pytest.approx((ours - theirs).mean())
-    assert found.error == pytest.approx(np.sqrt((1 / 4 + 1 / 3) * (ours - theirs).var(ddof=1)))
-    repeated = compared(np.tile(ours, 100), np.tile(theirs, 100), 0.25)
-    assert repeated.error > np.sqrt(1 / 3 * (ours - theirs).var())  # repeats do not make rows
+    assert found.error == pytest.approx((ours - theirs).std(ddof=1) / 2)
+    assert not found.better()
+    assert found.better(0.4)
 
 
 @settings(deadline=None, max_examples=30)
@@ -37,22 +39,15 @@ def test_of_what_is_no_better_little_is_taken_for_better(seed: int) -> None:
     taken = 0
     for _ in range(200):
         rows = rng.normal(size=200)  # each row's difference, whichever fold scores it
-        folds = [rows[rng.permutation(200)].reshape(5, 40).mean(axis=1) for _ in range(3)]
-        taken += compared(np.concatenate(folds), np.zeros(15), 0.2).better()
-    assert taken < 60
+        folds = [rows[rng.permutation(200)].reshape(5, 40).mean(axis=1) for _ in range(2)]
+        taken += compared(np.concatenate(folds), np.zeros(10)).better()
+    assert taken < 80
 
 
-@pytest.mark.parametrize(
-    ("ours", "theirs", "scored", "complaint"),
-    [
-        ([0.1], [0.1], 0.5, "paired losses of two or more folds"),
-        ([0.1, 0.2], [0.1], 0.5, "paired losses of two or more folds"),
-        ([0.1, 0.2], [0.1, 0.2], 1.0, "a share of the rows between 0 and 1"),
-    ],
-)
-def test_what_is_not_paired_is_refused(ours: list[float], theirs: list[float], scored: float, complaint: str) -> None:
-    with pytest.raises(ContractError, match=complaint):
-        compared(np.array(ours), np.array(theirs), scored)
+@pytest.mark.parametrize(("ours", "theirs"), [([0.1], [0.1]), ([0.1, 0.2], [0.1])])
+def test_what_is_not_paired_is_refused(ours: list[float], theirs: list[float]) -> None:
+    with pytest.raises(ContractError, match="paired losses of two or more folds"):
+        compared(np.array(ours), np.array(theirs))
 
 
 def test_the_best_of_several_doses_is_taken_for_half_as_far_from_their_mean() -> None:
@@ -60,11 +55,6 @@ def test_the_best_of_several_doses_is_taken_for_half_as_far_from_their_mean() ->
     assert [each.difference for each in found.values()] == pytest.approx([-0.03, 0.01])
     assert [each.error for each in found.values()] == [0.02, 0.01]
     assert shrunk({}) == {}
-
-
-def test_a_tie_goes_to_what_one_came_with() -> None:
-    assert most_convincing({0: Evidence(0.0, 0.0), 1: Evidence(-0.01, 0.02)}) is None
-    assert most_convincing({0: Evidence(0.0, 0.0), 1: Evidence(-0.03, 0.02), 2: Evidence(-0.05, 0.06)}) == 1
 
 
 RATIO = Formula("divide", (Column("size"), Column("weight")))
@@ -94,6 +84,23 @@ FRONT = pd.DataFrame(
 def test_a_choice_follows_the_evidence_of_fresh_folds(differences: list[float], choice: Choice, expected: int) -> None:
     evidence = {number: Evidence(each, 0.02) for number, each in enumerate(differences)}
     assert chosen(FRONT, evidence, {"columns": 1.0}, choice) == expected
+
+
+@pytest.mark.parametrize(
+    ("found", "expected"),
+    [
+        ([(0.0, 0.0), (0.0, 0.0), (0.0, 0.0)], 0),  # a tie goes to what one came with
+        ([(0.0, 0.0), (-0.01, 0.02), (0.0, 0.0)], 0),
+        ([(0.0, 0.0), (-0.05, 0.06), (-0.03, 0.02)], 2),  # what is surer, not what differs more
+        ([(0.0, 0.0), (-0.031, 0.02), (-0.03, 0.02)], 2),  # alike, and smaller
+        ([(0.0, 0.0), (-0.034, 0.02), (-0.03, 0.02)], 1),
+    ],
+)
+def test_the_best_is_the_cheapest_of_those_that_are_surely_better_and_lose_hardly_more(
+    found: list[tuple[float, float]], expected: int
+) -> None:
+    evidence = {number: Evidence(*each) for number, each in enumerate(found)}
+    assert chosen(FRONT, evidence, {"columns": 1.0}, "best") == expected
 
 
 def test_of_a_size_what_scores_have_led_to_has_to_beat_what_none_has_led_to() -> None:
@@ -148,12 +155,28 @@ def test_folds_in_the_order_of_time_are_not_repeated() -> None:
     assert [len(blocks) for blocks in fresh_cuts(task, 0)] == [5]
 
 
+def test_splits_that_are_given_cut_the_fresh_folds_too() -> None:
+    pairs = list(KFold(4).split(np.zeros(200)))
+    for splits, cuts in ((TimeSeriesSplit(3, gap=5), 1), (pairs, 1), (ShuffleSplit(3, test_size=0.2), 2)):
+        task = TableTask(table(mixed(200)), FeaturesOptions(data="mixed", splits=checked_splits(splits, SplitKind)))
+        known = np.sort(np.concatenate([task.parts.search, task.parts.select.scored]))
+        found = fresh_cuts(task, 0)
+        assert len(found) == cuts
+        for block in (block for blocks in found for block in blocks):
+            assert set(block.train) | set(block.scored) <= set(known)
+            assert isinstance(splits, ShuffleSplit | list) or block.scored.min() - block.train.max() == 6
+        if splits is pairs:
+            for block, (train, scored) in zip(found[0], pairs, strict=True):
+                np.testing.assert_array_equal(block.train, np.intersect1d(train, known))
+                np.testing.assert_array_equal(block.scored, np.intersect1d(scored, known))
+
+
 def test_a_column_of_noise_is_no_evidence_and_a_column_that_tells_the_target_is() -> None:
     data = table(mixed(300))
     task = TableTask(data, FeaturesOptions(data="mixed", learner={"name": "lightgbm", "trees": 40}))
     subsets = {0: data.terms, 1: data.terms[-2:]}
-    evidence = evidence_of(task, task.load(1), subsets, (), found_anew=lambda folds: None, seed=0)
-    assert evidence[0].difference == 0
+    evidence = evidence_of(task, task.settings(), subsets, (), found_anew=lambda folds: None, seed=0)
+    assert evidence[0] == Evidence(0.0, 0.0, ALL_COLUMNS)
     assert evidence[1].worse(2.0)
 
 
@@ -163,7 +186,7 @@ def test_where_nothing_is_found_anew_nothing_is_charged() -> None:
     noise = Formula("multiply", (Column("noise0"), Column("noise1")))
     subsets: dict[int, Sequence[Term]] = {0: data.terms, 1: (*data.terms, noise)}
     evidence = evidence_of(
-        task, task.load(1), subsets, [RATIO], found_anew=lambda folds: [[RATIO] for _ in folds], seed=0
+        task, task.settings(), subsets, [RATIO], found_anew=lambda folds: [[RATIO] for _ in folds], seed=0
     )
     assert evidence[1] == evidence[0] == Evidence(0.0, 0.0)  # on no fold it is found, so it counts on none
 
@@ -173,10 +196,11 @@ def test_where_all_columns_are_no_better_than_a_guess_subsets_are_held_against_t
     shuffled = data.with_target(np.random.default_rng(0).permutation(data.target))
     task = TableTask(shuffled, FeaturesOptions(data="mixed", learner={"name": "lightgbm", "trees": 40}))
     evidence = evidence_of(
-        task, task.load(1), {0: data.terms, 1: data.terms[:1]}, (), found_anew=lambda folds: None, seed=0
+        task, task.settings(), {0: data.terms, 1: data.terms[:1]}, (), found_anew=lambda folds: None, seed=0
     )
     assert evidence[0].worse()
     assert not evidence[1].better()
+    assert evidence[0].against == evidence[1].against == GUESS
 
 
 def test_what_was_found_on_all_rows_is_judged_by_what_each_fold_finds_and_others_are_charged_with_that() -> None:
@@ -196,7 +220,7 @@ def test_what_was_found_on_all_rows_is_judged_by_what_each_fold_finds_and_others
         return [[RATIO, *noise] for _ in folds]
 
     def evidence(found_anew: FoundAnew) -> dict[int, Evidence]:
-        return evidence_of(task, task.load(1), subsets, [RATIO, noise[1]], found_anew=found_anew, seed=0)
+        return evidence_of(task, task.settings(), subsets, [RATIO, noise[1]], found_anew=found_anew, seed=0)
 
     found = evidence(finds_noise)
     plain = evidence(finds_the_ratio)

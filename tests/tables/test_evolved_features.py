@@ -29,6 +29,7 @@ from tables_for_tests import mixed, numbers
 
 from emoprune.errors import ConfigError
 from emoprune.problems.tables import EvolvedFeatures
+from emoprune.problems.tables.estimator_data import columns_given
 from emoprune.problems.tables.formulas.formula import sources
 
 
@@ -284,6 +285,17 @@ def test_a_mistake_is_answered_with_what_was_expected(options: Any, fit: Any, co
     frame = plain_frame()
     with pytest.raises(ConfigError, match=complaint):
         small(**options).fit(frame, frame["a"] + frame["b"], **fit)
+
+
+def test_columns_by_name_and_records_are_frames() -> None:
+    columns = {"size": np.array([1.0, 2.0, np.nan]), "city": np.array(["a", "b", None], dtype=object)}
+    records = np.rec.fromarrays(list(columns.values()), names=list(columns))
+    for given in (columns, records):
+        estimator = EvolvedFeatures()
+        found = columns_given(estimator, given, reset=True)
+        assert estimator.feature_names_in_.tolist() == ["size", "city"]
+        np.testing.assert_array_equal(found["size"], columns["size"])
+        assert found["city"].tolist() == ["a", "b", None]
 
 
 def test_a_frame_without_columns_is_not_said_to_lack_rows() -> None:

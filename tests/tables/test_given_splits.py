@@ -120,17 +120,18 @@ def test_groups_reach_a_splitter_and_stay_together_in_all_parts() -> None:
 @pytest.mark.parametrize(
     ("given", "complaint"),
     [
-        ("timeseries", "splits: expected one of auto, stratified, random, grouped, time, a splitter .*'timeseries'"),
+        ("timeseries", r"splits: expected a name, .* found 'timeseries' \(there are: auto, stratified,"),
         ("stratifed", "did you mean 'stratified'"),
-        (3, "splits: expected one of .* found '3'"),
-        (KFold, "splits: expected one of"),
-        ([], "splits: expected one of"),
+        (3, "splits: expected a name, .* found '3'"),
+        (KFold, "splits: expected a name"),
+        ([], "splits: expected a name"),
         ([(1, 2)], "expected places of rows or a mask"),
-        ([("a", "b", "c")], "splits: expected one of"),
+        ([("a", "b", "c")], "splits: expected a name"),
         ([(np.arange(5), np.arange(900, 905))], "expected places of 160 rows, found 0 to 904"),
         ([(np.arange(5), np.arange(4, 9))], "no row both to learn on and to score"),
         (PredefinedSplit(np.zeros(ROWS, dtype=int)), "splits: the pairs of rows leave no rows to learn on"),
         (PredefinedSplit(np.zeros(ROWS + 5, dtype=int)), "expected places of 160 rows, found 0 to 164"),
+        ([(np.ones(9, dtype=bool), np.zeros(9, dtype=bool))], "splits: expected masks of 160 rows, found one of 9"),
         (KFold(400), "splits: KFold cannot cut 160 rows"),
     ],
 )
@@ -252,10 +253,18 @@ def test_a_wrong_parameter_is_refused_before_the_search_begins(
         small(**options).fit(pd.DataFrame(columns), target)
 
 
-def test_groups_of_another_length_are_refused() -> None:
+@pytest.mark.parametrize(
+    ("groups", "complaint"),
+    [
+        ([1, 2, 3], "groups: expected one for each of 160 rows, found 3"),
+        ([None, "None"] * (ROWS // 2), "groups: expected one for each row, found none for 80 of 160 rows"),
+        ([np.nan, 1.0] * (ROWS // 2), "groups: expected one for each row, found none for 80 of 160 rows"),
+    ],
+)
+def test_groups_that_some_rows_lack_are_refused(groups: list[Any], complaint: str) -> None:
     columns, target = mixed(ROWS)
-    with pytest.raises(ConfigError, match="groups: expected one for each of 160 rows, found 3"):
-        small().fit(pd.DataFrame(columns), target, groups=[1, 2, 3])
+    with pytest.raises(ConfigError, match=complaint):
+        small().fit(pd.DataFrame(columns), target, groups=groups)
 
 
 @pytest.mark.parametrize("metric", ["roc_auc", roc_auc_score])

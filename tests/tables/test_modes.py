@@ -19,6 +19,7 @@ from emoprune.problems.tables.formulas.formula import Column, Formula, Term
 from emoprune.problems.tables.learners.by_name import learner_plan
 from emoprune.problems.tables.learners.guessing import Guess
 from emoprune.problems.tables.openfe.stability import most_stable
+from emoprune.problems.tables.reading.making import Wanted, table_of
 from emoprune.problems.tables.splits import Splits, split
 from emoprune.problems.tables.subsets.feature_subset import FeatureSubset
 from emoprune.problems.tables.subsets.features import FeatureSearch, FeaturesOptions
@@ -67,6 +68,17 @@ def test_columns_that_stay_have_no_genes_and_are_in_every_reference(tmp_path: Pa
     assert [objective.name for objective in problem.objectives] == ["log_loss", "columns"]
     for reference in problem.references():
         assert {Column("city"), Column("noise0")} <= set(problem.kept(reference.genome))
+
+
+def test_what_is_made_of_a_date_stays_with_it(tmp_path: Path) -> None:
+    columns, target = mixed(120)
+    days = np.datetime64("2024-01-01") + np.arange(120).astype("timedelta64[D]")
+    data = table_of({"when": days, **columns}, target, Wanted())
+    of_date = {name for name in data.names if name == "when" or name.endswith(" of when")}
+    for keep in ("when", "weekday of when"):
+        options = FeaturesOptions(data="dated", mode="select", keep=[keep], budget=5, folds=2, references=())
+        stay = FeatureSearch(data, options)._always
+        assert {str(term) for term in stay} == (of_date if keep == "when" else {keep})
 
 
 def test_a_subset_of_given_features_keeps_columns_too(tmp_path: Path) -> None:
@@ -144,7 +156,7 @@ def test_features_found_early_and_often_come_first() -> None:
 def test_trees_are_chosen_once_and_kept_in_the_run_unless_their_number_is_given(tmp_path: Path) -> None:
     problem = searching(tmp_path)
     chosen = dict(problem.task.plan.options)
-    assert set(chosen) == {"leaves", "rows_per_leaf", "trees"}
+    assert set(chosen) == {"leaves", "rows_per_leaf", "columns_per_tree", "trees"}
     (tmp_path / "learner.json").write_text('{"leaves": 4, "rows_per_leaf": 20, "trees": 7}')
     assert searching(tmp_path).task.plan.options["trees"] == 7
     given = searching(tmp_path, learner={"name": "lightgbm", "trees": 30})

@@ -22,6 +22,12 @@ class Kinds:
 
     numbers: tuple[Term, ...]
     categories: tuple[Term, ...]
+    either: tuple[Term, ...] = field(init=False)
+
+    def __post_init__(self) -> None:
+        numbers = frozenset(self.numbers)
+        alone = (each for each in self.categories if each not in numbers)
+        object.__setattr__(self, "either", (*self.numbers, *alone))
 
     def taking(self, takes: Takes) -> tuple[Term, ...]:
         """Return the features that an input may be."""
@@ -29,7 +35,7 @@ class Kinds:
             return self.numbers
         if takes is Takes.CATEGORY:
             return self.categories
-        return (*self.numbers, *(each for each in self.categories if each not in set(self.numbers)))
+        return self.either
 
     def with_formulas(self, formulas: Sequence[Formula]) -> Kinds:
         """Return the same features and more, made by formulas."""

@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 from emoprune.errors import ConfigError
 from emoprune.problems.tables.formulas.operators import OPERATORS
 
-__all__ = ["Column", "Formula", "Term", "from_plain", "order_of", "plain_of", "sources", "unique_names"]
+__all__ = ["Column", "Formula", "Term", "from_plain", "order_of", "plain_of", "reciprocal", "sources", "unique_names"]
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -54,6 +54,11 @@ def sources(term: Term) -> frozenset[str]:
 def order_of(term: Term) -> int:
     """Return how many operators lie on top of each other: 0 for a column."""
     return 0 if isinstance(term, Column) else 1 + max(order_of(each) for each in term.inputs)
+
+
+def reciprocal(formula: Formula) -> Formula | None:
+    """Return a quotient's reciprocal; None for what is no quotient."""
+    return Formula("divide", formula.inputs[::-1]) if formula.operator == "divide" else None
 
 
 def plain_of(term: Term) -> dict[str, Any]:

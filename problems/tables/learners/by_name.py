@@ -39,6 +39,18 @@ class LearnerPlan:
 
         return LearnerPlan(self.name, {**self.options, **tuned_trees(computed, folds, self.options)})
 
+    def settings(self, given: LearnerPlan) -> tuple[LearnerPlan, ...]:
+        """Return the closed plan as a way is judged with it, the best of them counting: more columns may want others.
+
+        Args:
+            given: The plan as it was before it was closed.
+        """
+        from emoprune.problems.tables.learners.tuning import COLUMNS_PER_TREE
+
+        if not given.open or "columns_per_tree" in given.options:
+            return (self,)
+        return tuple(LearnerPlan(self.name, {**self.options, "columns_per_tree": each}) for each in COLUMNS_PER_TREE)
+
     def made(self, task: Task, threads: int, megabytes: float = 256.0) -> Learner:
         """Return the learner.
 
@@ -82,8 +94,8 @@ def learner_plan(given: Any, task: Task) -> LearnerPlan:
     name = {"logistic": "linear", "ridge": "linear"}.get(name, name)
     if name not in LEARNERS and not is_import_target(name):
         raise ConfigError(
-            f"learner: no learner is called {name!r}{nearest(name, LEARNERS)}; expected one of {', '.join(LEARNERS)}, "
-            "logistic, ridge, or an import target such as sklearn.neighbors:KNeighborsClassifier"
+            f"learner: no learner is called {name!r}, and it is no import target such as "
+            f"sklearn.neighbors:KNeighborsClassifier{nearest(name, (*LEARNERS, 'logistic', 'ridge'))}"
         )
     plan = LearnerPlan(name, MappingProxyType(options))
     plan.made(task, 1)

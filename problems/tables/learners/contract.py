@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +14,7 @@ from emoprune.problems.tables.formulas.formula import Term
 from emoprune.problems.tables.splits import Block
 from emoprune.problems.tables.table import Table, Task
 
-__all__ = ["Learner", "Model", "balanced_weights", "training_weights"]
+__all__ = ["Learner", "Model", "Staged", "balanced_weights", "training_weights"]
 
 FloatArray = NDArray[np.float64]
 
@@ -33,6 +33,15 @@ class Model(Protocol):
 
     def write(self, folder: Path) -> str | None:
         """Write the model into a folder, loadable without emoprune; return the file's name, None if it has no form."""
+        ...
+
+
+@runtime_checkable
+class Staged(Protocol):
+    """A trained learner that was right before it ended: what is told from more columns may want less training."""
+
+    def stages(self) -> Sequence[Model]:
+        """Return it as it was at some points of its training, as it is last."""
         ...
 
 

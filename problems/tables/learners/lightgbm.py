@@ -6,7 +6,7 @@ Source: Ke, Meng, Finley, Wang, Chen, Ma, Ye, Liu, LightGBM: a highly efficient 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,12 +28,15 @@ FloatArray = NDArray[np.float64]
 
 OVERHEAD = 50_000  # bytes that LightGBM keeps for a column beside its rows, measured
 MANY_ROWS = 5000
+STAGES = (4, 2, 1)  # of which a model has been: one part in so many of its trees
 WIDE = 400  # columns, beyond which keeping each one costs more than binning them all again
 
 
 @dataclass(frozen=True, slots=True)
 class TreeOptions:
     """How trees are grown: their number, leaves each, learning rate, rows per leaf, bins per column, equal classes.
+
+    `columns_per_tree` is the share of the columns that each tree is grown on, drawn anew for each.
 
     Without a number of trees or leaves there are 60 trees of 8 leaves for fewer than 5,000 rows to learn on, and 100 of
     15 for more.
@@ -44,6 +47,7 @@ class TreeOptions:
     rate: float = 0.1
     rows_per_leaf: int = 10
     bins: int = 63
+    columns_per_tree: float = 1.0
     balanced: bool = False
 
     def __post_init__(self) -> None:
@@ -51,8 +55,9 @@ class TreeOptions:
             given = getattr(self, name)
             if given is not None and given < least:
                 raise ConfigError(f"learner: {name}: expected at least {least}, found {getattr(self, name)}")
-        if not 0 < self.rate <= 1:
-            raise ConfigError(f"learner: rate: expected more than 0 and at most 1, found {self.rate}")
+        for name in ("rate", "columns_per_tree"):
+            if not 0 < getattr(self, name) <= 1:
+                raise ConfigError(f"learner: {name}: expected more than 0 and at most 1, found {getattr(self, name)}")
 
     def of_rows(self, rows: int) -> tuple[int, int]:
         """Return how many trees of how many leaves are grown on so many rows."""
@@ -67,6 +72,7 @@ def parameters(options: TreeOptions, table: Table, rows: int, threads: int, seed
         "objective": objectives[table.task],
         "num_leaves": options.of_rows(rows)[1],
         "learning_rate": options.rate,
+        "feature_fraction": options.columns_per_tree,
         # A tenth of few rows, so that a small table is not left without any split.
         "min_data_in_leaf": max(1, min(options.rows_per_leaf, rows // 10)),
         "max_bin": options.bins,
@@ -145,26 +151,50 @@ class BoostedTrees:
             whole.set_label(target)
             whole.set_weight(weights)
         else:
-            whole = joined((self._column(computed, term, block, given) for term in terms), target, weights)
+            whole = joined(self._parts(computed, terms, block, given), target, weights)
         return TreeModel(grown(lightgbm.Booster(given, whole), self.options.of_rows(rows)[0]), self.threads)
 
-    def _column(self, computed: Computed, term: Term, block: Block, given: dict[str, Any]) -> lightgbm.Dataset:
-        if self._of is not computed:
-            self._of, self._binned = computed, Kept(self._most)
-        key = (block.key, term)
-        found = self._binned.get(key)
+    def _parts(
+        self, computed: Computed, terms: Sequence[Term], block: Block, given: dict[str, Any]
+    ) -> Iterator[lightgbm.Dataset]:
+        """Yield each feature in bins; where they begin with all columns of the table, these first and in one piece."""
+        columns = computed.table.terms
+        together = 1 < len(columns) <= len(terms) and tuple(terms[: len(columns)]) == columns
+        if together:
+            yield self._columns(computed, block, given)
+        for term in terms[len(columns) if together else 0 :]:
+            yield self._column(computed, term, block, given)
+
+    def _columns(self, computed: Computed, block: Block, given: dict[str, Any]) -> lightgbm.Dataset:
+        """Return all columns of the table side by side."""
+        kept = self._kept_of(computed)
+        found = kept.get(block.key)
         if found is not None:
             return found
-        made = binned_column(computed, term, block, given)
-        return self._binned.put(key, made, len(block.train) + OVERHEAD)
+        columns, rows = computed.table.terms, len(block.train)
+        whole = joined((binned_column(computed, term, block, given) for term in columns), np.zeros(rows))
+        return kept.put(block.key, whole, len(columns) * (rows + OVERHEAD))
+
+    def _kept_of(self, computed: Computed) -> Kept[lightgbm.Dataset]:
+        if self._of is not computed:
+            self._of, self._binned = computed, Kept(self._most)
+        return self._binned
+
+    def _column(self, computed: Computed, term: Term, block: Block, given: dict[str, Any]) -> lightgbm.Dataset:
+        kept, key = self._kept_of(computed), (block.key, term)
+        found = kept.get(key)
+        if found is not None:
+            return found
+        return kept.put(key, binned_column(computed, term, block, given), len(block.train) + OVERHEAD)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TreeModel:
-    """Trained trees."""
+    """Trained trees, of which the first `trees` predict; all of them if that is None."""
 
     booster: lightgbm.Booster
     threads: int
+    trees: int | None = None
 
     @property
     def importances(self) -> FloatArray:
@@ -173,10 +203,15 @@ class TreeModel:
 
     def predict(self, inputs: FloatArray) -> FloatArray:
         """Return numbers, shape (n,), or probabilities, shape (n, classes)."""
-        found = np.asarray(self.booster.predict(inputs, num_threads=self.threads))
+        found = np.asarray(self.booster.predict(inputs, num_iteration=self.trees, num_threads=self.threads))
         if self.booster.params["objective"] == "binary":
             return np.column_stack([1 - found, found])
         return found
+
+    def stages(self) -> list[TreeModel]:
+        """Return the model of a quarter of the trees, of half of them, and of all."""
+        grown = self.booster.current_iteration()
+        return [TreeModel(self.booster, self.threads, max(1, grown // part)) for part in STAGES]
 
     def write(self, folder: Path) -> str | None:
         """Write LightGBM's own text form."""

@@ -14,29 +14,37 @@ from emoprune.problems.tables.learners.contract import training_weights
 from emoprune.problems.tables.learners.lightgbm import TreeOptions, binned_table, parameters
 from emoprune.problems.tables.splits import Block
 
-__all__ = ["tuned_trees"]
+__all__ = ["COLUMNS_PER_TREE", "tuned_trees"]
 
 FloatArray = NDArray[np.float64]
 
-CHOICES = {"leaves": (4, 8, 16, 31), "rows_per_leaf": (5, 20, 60)}
-FIRST = {"leaves": 8, "rows_per_leaf": 20}  # where the choice begins; one is chosen after the other
+COLUMNS_PER_TREE = (1.0, 0.5)  # with half of them many inputs are not worse than few merely because they are many
+CHOICES: Mapping[str, tuple[float, ...]] = {
+    "leaves": (4, 8, 16, 31),
+    "rows_per_leaf": (5, 20, 60),
+    "columns_per_tree": COLUMNS_PER_TREE,
+}
+FIRST = {"leaves": 8, "rows_per_leaf": 20, "columns_per_tree": 1.0}  # one is chosen after the other
+MANY_TREES, FAST = 150, 0.25  # more trees than that at the usual rate are grown at this one instead
 MOST = 400  # trees
 PATIENCE = 20  # trees without a lower loss, after which no more are grown
 METRICS = {"binary": "binary_logloss", "multiclass": "multi_logloss", "regression": "l2"}
 
 
-def tuned_trees(computed: Computed, folds: Sequence[Block], given: Mapping[str, Any]) -> dict[str, int]:
+def tuned_trees(computed: Computed, folds: Sequence[Block], given: Mapping[str, Any]) -> dict[str, float]:
     """Return the leaves, rows per leaf and number of trees with the least log loss or squared error over folds.
+
+    Each is grown on all columns or on half of them. Where many trees are best, fewer are grown in larger steps.
 
     Args:
         computed: The columns.
         folds: All of them stop at the same number of trees.
         given: Options that are not chosen but kept to.
     """
-    chosen = {name: int(given.get(name, first)) for name, first in FIRST.items()}
-    losses: dict[tuple[int, ...], tuple[float, int]] = {}
+    chosen: dict[str, float] = {name: given.get(name, first) for name, first in FIRST.items()}
+    losses: dict[tuple[float, ...], tuple[float, int]] = {}
 
-    def loss_with(own: Mapping[str, int]) -> float:
+    def loss_with(own: Mapping[str, float]) -> float:
         key = tuple(own.values())
         if key not in losses:
             curve = _curve(computed, folds, TreeOptions(**{**given, **own, "trees": MOST}))
@@ -47,6 +55,9 @@ def tuned_trees(computed: Computed, folds: Sequence[Block], given: Mapping[str, 
         if name not in given:
             chosen[name] = min(choices, key=lambda choice: loss_with({**chosen, name: choice}))
     loss_with(chosen)
+    if losses[tuple(chosen.values())][1] > MANY_TREES and "rate" not in given:
+        chosen["rate"] = FAST
+        loss_with(chosen)
     return {**chosen, "trees": losses[tuple(chosen.values())][1]}
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
 from emoprune.problems.tables.computing import Computed, is_category
-from emoprune.problems.tables.formulas.formula import Formula
+from emoprune.problems.tables.formulas.formula import Column, Formula, reciprocal
 from emoprune.problems.tables.openfe.screening import Screen
 from emoprune.problems.tables.splits import Block
 
@@ -68,7 +69,8 @@ def _each_once(ranked: IntArray, gains: FloatArray) -> IntArray:
 def diverse(computed: Computed, block: Block, formulas: Sequence[Formula], most: int) -> list[Formula]:
     """Return at most `most` formulas, the first ones first, without those that order the rows as an earlier one does.
 
-    The columns count as earlier ones: a logarithm of a column is nothing new to a tree.
+    The columns count as earlier ones: a logarithm of a column is nothing new to a tree. Of a quotient and its inverse
+    it is always the same one, whichever came first, so that what is found on different rows can be held together.
     """
     rows = block.train[:: max(1, len(block.train) // SAMPLED)]
     numbers = [term for term in computed.table.terms if not is_category(term, computed.table)]
@@ -84,8 +86,23 @@ def diverse(computed: Computed, block: Block, formulas: Sequence[Formula], most:
                 continue
             known[count] = own
             count += 1
+            formula = _one_direction(computed, block, rows, formula, own)  # noqa: PLW2901  # the same feature to a tree
         kept.append(formula)
     return kept
+
+
+def _one_direction(
+    computed: Computed, block: Block, rows: IntArray, formula: Formula, ranks: NDArray[np.float32]
+) -> Formula:
+    """Return a quotient with its inputs in the order of the table, if that only turns the order of the rows around."""
+    places = {term: place for place, term in enumerate(computed.table.terms)}
+    other = reciprocal(formula)
+    if other is None or not all(isinstance(term, Column) for term in formula.inputs):
+        return formula
+    if places[cast("Column", formula.inputs[0])] < places[cast("Column", formula.inputs[1])]:
+        return formula
+    turned = _ranks(computed.matrix((other,), block, rows))[:, 0]
+    return other if abs(float(turned @ ranks)) > ALIKE else formula
 
 
 def _ranks(columns: FloatArray) -> FloatArray:

@@ -78,23 +78,22 @@ class CrossFittedGain:
         for number, term in enumerate(terms):
             bins, width = _bins(self._computed.values(term, self._block).taken(rows))
             joint = folds * width + bins
-            gain = 0.0
-            for output in range(gradients.shape[1]):
-                sums = _by_fold(joint, gradients[:, output], count, width)
-                curved = _by_fold(joint, curvatures[:, output], count, width)
-                gain += _held_out_gain(sums, curved, float(prior[output]))
-            found[number] = gain / len(places)
+            sums, curved = (_by_fold(joint, weights, count, width) for weights in (gradients, curvatures))
+            found[number] = _held_out_gain(sums, curved, prior) / len(places)
         return found
 
 
 def _by_fold(joint: IntArray, weights: FloatArray, folds: int, width: int) -> FloatArray:
-    """Return the sums of weights by fold and bin."""
-    return np.bincount(joint, weights, folds * width).astype(np.float64).reshape(folds, width)
+    """Return the sums of weights by output, fold and bin; weights have the shape (n, outputs)."""
+    outputs, size = weights.shape[1], folds * width
+    places = (np.arange(outputs)[:, np.newaxis] * size + joint).ravel()
+    return np.bincount(places, weights.T.ravel(), outputs * size).reshape(outputs, folds, width)
 
 
-def _held_out_gain(sums: FloatArray, curved: FloatArray, prior: float) -> float:
-    """Return the gain of steps from all other folds; both of shape (folds, bins)."""
-    step = -SHRINKAGE * (sums.sum(axis=0) - sums) / (curved.sum(axis=0) - curved + prior + np.finfo(np.float64).tiny)
+def _held_out_gain(sums: FloatArray, curved: FloatArray, prior: FloatArray) -> float:
+    """Return the gain of steps from all other folds; both of shape (outputs, folds, bins)."""
+    known = curved.sum(axis=1, keepdims=True) - curved + prior[:, np.newaxis, np.newaxis]
+    step = -SHRINKAGE * (sums.sum(axis=1, keepdims=True) - sums) / (known + np.finfo(np.float64).tiny)
     return -float((step * sums + step**2 * curved / 2).sum())
 
 

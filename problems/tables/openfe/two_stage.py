@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from emoprune.errors import ConfigError
 from emoprune.problems.tables.computing import Computed
 from emoprune.problems.tables.formulas.catalogue import Catalogue
-from emoprune.problems.tables.formulas.formula import Formula, order_of
+from emoprune.problems.tables.formulas.formula import Formula, order_of, reciprocal
 from emoprune.problems.tables.learners.lightgbm import TreeOptions
 from emoprune.problems.tables.openfe.attribution import Attribution, attributed
 from emoprune.problems.tables.openfe.boosting import constant, out_of_fold
@@ -109,7 +109,8 @@ def two_stages(
     ranked = [joint[place] for place in np.argsort(-importances, kind="stable")]
     used = int((importances > 0).sum())
     _log.info("openfe, %s start: %d of %d formulas looked at, %d used jointly", start, considered, possible, used)
-    rest = [formula for formula in kept if formula not in set(ranked[:used])]
+    known = {*ranked[:used], *map(reciprocal, ranked[:used])}
+    rest = [formula for formula in kept if formula not in known]
     return Found(tuple(ranked[:used]), tuple(rest), considered, possible)
 
 

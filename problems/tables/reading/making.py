@@ -109,6 +109,12 @@ def _group_codes(groups: NDArray[Any] | None, rows: int) -> NDArray[np.int64] | 
         return None
     if len(groups) != rows:
         raise ConfigError(f"groups: expected one for each of {rows} rows, found {len(groups)}; give them row by row")
+    unknown = rows - int(_present(groups).sum())
+    if unknown:
+        raise ConfigError(
+            f"groups: expected one for each row, found none for {unknown} of {rows} rows; leave these out, or give "
+            "each a group of its own if they belong together with no others"
+        )
     return np.unique(groups.astype(str), return_inverse=True)[1].astype(np.int64)
 
 

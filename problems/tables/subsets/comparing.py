@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from emoprune.problems.tables.evidence import Evidence, compared, shrunk
+from emoprune.problems.tables.evidence import ALL_COLUMNS, GUESS, Evidence, compared, shrunk
 from emoprune.problems.tables.formulas.formula import Column, Formula, Term
 from emoprune.problems.tables.splits import Block, folds_of
 from emoprune.problems.tables.task import Loaded, TableTask
@@ -23,7 +23,7 @@ FoundAnew = Callable[[Sequence[Block]], Sequence[Sequence[Formula]] | None]
 FOLDS = 5  # at least, if there are rows for them: few folds say little of how much a difference varies
 ROWS_PER_FOLD = 10
 REPEATS = 2
-MANY_ROWS = 2500  # which say as much when they are cut once, and take as long
+MANY_ROWS = 1000  # which say as much when they are cut once, and take as long
 
 
 def fresh_cuts(task: TableTask, seed: int) -> list[tuple[Block, ...]]:
@@ -39,7 +39,7 @@ def fresh_cuts(task: TableTask, seed: int) -> list[tuple[Block, ...]]:
 
 def evidence_of(
     task: TableTask,
-    loaded: Loaded,
+    settings: Sequence[Loaded],
     subsets: Mapping[int, Sequence[Term]],
     survivors: Sequence[Formula],
     *,
@@ -57,7 +57,8 @@ def evidence_of(
 
     Args:
         task: The table and its parts.
-        loaded: The learner, and what computes features.
+        settings: The learner with each of its settings, and what computes features. All columns and more may each want
+            another one, and another length of training: every subset has those with which it loses least.
         subsets: By number.
         survivors: The new features, the best first.
         found_anew: Finds new features on the training rows of folds.
@@ -67,24 +68,32 @@ def evidence_of(
     folds = [block for blocks in cuts for block in blocks]
     if len(folds) < 2:
         return {}
-    whole, guessed = (task.losses(loaded, folds, terms, seed) for terms in (task.table.terms, ()))
-    held = guessed if guessed.mean() < whole.mean() else whole
-    share = float(np.mean([len(block.scored) / (len(block.scored) + len(block.train)) for block in folds]))
+
+    def lost(by_fold: Sequence[Sequence[Term]]) -> FloatArray:
+        found = [
+            [task.staged_losses(each, block, terms, seed) for block, terms in zip(folds, by_fold, strict=True)]
+            for each in settings
+        ]
+        staged = np.concatenate([np.array(losses) for losses in found], axis=1)
+        return np.asarray(staged[:, np.argmin(staged.mean(axis=0))])
+
+    whole, guessed = (lost([terms] * len(folds)) for terms in (task.table.terms, ()))
+    against, held = (GUESS, guessed) if guessed.mean() < whole.mean() else (ALL_COLUMNS, whole)
     found = [found_anew(blocks) for blocks in cuts]
     rankings = [ranking for each in found if each is not None for ranking in each]
     task.admit({block.key: frozenset(ranking) for block, ranking in zip(folds, rankings, strict=bool(rankings))})
-    plain = {
-        number: compared(task.losses(loaded, folds, terms, seed), held, share) for number, terms in subsets.items()
-    }
+
+    def evidence(by_fold: Sequence[Sequence[Term]]) -> Evidence:
+        return replace(compared(lost(by_fold), held), against=against)
+
+    plain = {number: evidence([terms] * len(folds)) for number, terms in subsets.items()}
     if not rankings:
         return plain
 
     def anew(terms: Sequence[Term], count: int) -> Evidence:
         """Return the evidence on the columns of a subset and the first so many features that each fold finds."""
         columns = [term for term in terms if isinstance(term, Column)]
-        pairs = zip(folds, rankings, strict=True)
-        losses = [task.losses(loaded, [block], (*columns, *ranking[:count]), seed) for block, ranking in pairs]
-        return compared(np.concatenate(losses), held, share)
+        return evidence([(*columns, *ranking[:count]) for ranking in rankings])
 
     firsts = {number: _firsts(terms, survivors) for number, terms in subsets.items()}
     again = {number: anew(subsets[number], count) for number, count in firsts.items() if count}

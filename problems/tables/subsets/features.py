@@ -8,8 +8,6 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Any, ClassVar, Literal, get_args
 
-import numpy as np
-
 from emoprune.contracts import about
 from emoprune.errors import ConfigError
 from emoprune.problems.tables.computing import Computed
@@ -34,7 +32,7 @@ __all__ = ["FeatureSearch", "Features", "FeaturesOptions", "Mode"]
 
 Mode = Literal["add", "select"]
 
-PASSING = 4.0  # megabytes for formulas that are looked at: most of them are never needed again
+LOOKED_AT = 64.0  # megabytes for formulas that are looked at: on growing blocks of rows, and from either start
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +55,7 @@ class FeaturesOptions(SubsetOptions):
 
     mode: Mode = "add"
     costs: Sequence[str | Mapping[str, Any]] = ("auto",)
+    folds: int = 3
     references: Sequence[str | Mapping[str, Any]] = (
         "openfe",
         "stable",
@@ -138,20 +137,12 @@ class FeatureSearch(SubsetProblem):
         )
 
     def _found_anew(self, folds: Sequence[Block], seed: int) -> Sequence[Sequence[Formula]]:
-        """Rank what the training rows of each fold find, and what they find without the scored rows of a neighbour."""
-        own = [self._screened(fold.train, seed) for fold in folds]
-        if len(folds) < 3:  # without the rows of another fold nothing would be left
-            return [_found_often([each]) for each in own]
-        smaller = [
-            self._screened(np.setdiff1d(fold.train, folds[place - 1].scored), seed) for place, fold in enumerate(folds)
-        ]
-        return [
-            _found_often([own[place], smaller[place], smaller[(place + 1) % len(folds)]]) for place in range(len(folds))
-        ]
+        """Rank what the training rows of each fold find."""
+        return [_found_often([self._screened(fold.train, seed)]) for fold in folds]
 
     def _screened(self, rows: IntArray, seed: int) -> tuple[Found, Found]:
         """Return what is found on some rows from a boosted and from a constant start."""
-        computed, trees = Computed(self.task.table, PASSING), TreeOptions()
+        computed, trees = Computed(self.task.table, LOOKED_AT), TreeOptions()
         boosted, constant = (
             two_stages(computed, rows, self._generation, trees, seed=seed, start=start)
             for start in ("boosted", "constant")

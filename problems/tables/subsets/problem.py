@@ -173,10 +173,9 @@ class SubsetProblem(ABC):
     def evidence(self, genomes: Mapping[int, IntArray], seed: int) -> dict[int, Evidence]:
         """Return how genomes compare with all columns on folds that did not lead the search, by number."""
         subsets = {number: self._known.decoded(genome) for number, genome in genomes.items()}
-        loaded = self._held or self.task.load(1)
         return evidence_of(
             self.task,
-            loaded,
+            self.task.settings(),
             subsets,
             self._survivors,
             found_anew=lambda folds: self._found_anew(folds, seed),
@@ -242,14 +241,15 @@ class SubsetProblem(ABC):
 
 
 def _stay(names: Sequence[str], table: Table) -> tuple[Term, ...]:
-    """Return the columns that stay whatever is chosen."""
+    """Return the columns that stay whatever is chosen; of a date all columns that are made of it."""
     for name in names:
         if name not in table.names:
             left_out = next((note for note in table.notes if note.startswith(f"{name} is left out")), None)
             if left_out:
                 raise ConfigError(f"keep: {left_out} Take it out of `keep`")
             raise ConfigError(f"keep: there is no column {name!r}{nearest(name, table.names)}")
-    return tuple(term for term in table.terms if term.name in names)
+    pairs = zip(table.terms, table.columns, strict=True)
+    return tuple(term for term, column in pairs if term.name in names or column.source in names)
 
 
 class _Making:

@@ -206,7 +206,7 @@ def test_an_audit_sounds_the_alarm_where_an_input_tells_the_target_of_held_out_r
             return values
 
     monkeypatch.setattr(np.random, "default_rng", lambda seed=None: Unshuffled() if seed == 77 else Real(seed))
-    front = SubsetFront(problem.task, problem._loaded, (KEPT,), Path(), seed=77)
+    front = SubsetFront(problem.task, problem._loaded, (KEPT,), Path(), 77, (1,), dict)
     found = FoldsAndPermutations(repeats=2, permutations=1)(front)
     assert {finding.name: finding.alarm for finding in found.findings}["gain on a shuffled target"]
 

@@ -24,7 +24,7 @@ from emoprune.problems.tables.splits import Splits, split
 from emoprune.problems.tables.subsets.feature_subset import FeatureSubset
 from emoprune.problems.tables.subsets.features import FeatureSearch, FeaturesOptions
 from emoprune.problems.tables.subsets.genes import SubsetGenes
-from emoprune.records import Split
+from emoprune.records import Candidate, Split
 from emoprune.testing import legal_genomes
 
 RATIO = Formula("divide", (Column("size"), Column("weight")))
@@ -149,6 +149,21 @@ def test_what_the_scored_rows_of_a_fold_say_does_not_change_what_is_found_on_it(
     assert problem._found_anew([block, block], 1)[0] == other._found_anew([block, block], 1)[0]
 
 
+def test_an_audit_on_fresh_folds_says_which_subset_is_worth_to_be_exported(tmp_path: Path) -> None:
+    problem = searching(tmp_path, learner={"name": "lightgbm", "trees": 30})
+    found = {number: reference.genome for number, reference in enumerate(problem.references(), 5)}
+    candidates = [Candidate(number, genome, 0, "reference") for number, genome in found.items()]
+    audit = problem.audit(candidates, tmp_path, 1, method="fresh-folds")
+    evidence = problem.evidence(found, 1)
+    rows = audit.tables["subsets"]
+    assert [row["candidate"] for row in rows] == list(found)
+    assert [row["difference"] for row in rows] == [each.difference for each in evidence.values()]
+    assert rows[0]["new columns"] == 0 == rows[0]["difference"]
+    better = {number for number, each in evidence.items() if each.better()}
+    assert {row["candidate"] for row in rows if row["better"] == "yes"} == better
+    assert audit.findings[0].alarm == (not better)
+
+
 def test_features_found_early_and_often_come_first() -> None:
     assert most_stable([[RATIO, SQUARE], [FOURTH, RATIO], [RATIO]]) == [RATIO, FOURTH, SQUARE]
 
@@ -156,7 +171,7 @@ def test_features_found_early_and_often_come_first() -> None:
 def test_trees_are_chosen_once_and_kept_in_the_run_unless_their_number_is_given(tmp_path: Path) -> None:
     problem = searching(tmp_path)
     chosen = dict(problem.task.plan.options)
-    assert set(chosen) == {"leaves", "rows_per_leaf", "columns_per_tree", "trees"}
+    assert set(chosen) == {"leaves", "rows_per_leaf", "columns_per_tree", "rate", "trees"}
     (tmp_path / "learner.json").write_text('{"leaves": 4, "rows_per_leaf": 20, "trees": 7}')
     assert searching(tmp_path).task.plan.options["trees"] == 7
     given = searching(tmp_path, learner={"name": "lightgbm", "trees": 30})

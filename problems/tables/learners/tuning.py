@@ -25,8 +25,8 @@ CHOICES: Mapping[str, tuple[float, ...]] = {
     "columns_per_tree": COLUMNS_PER_TREE,
 }
 FIRST = {"leaves": 8, "rows_per_leaf": 20, "columns_per_tree": 1.0}  # one is chosen after the other
-MANY_TREES, FAST = 150, 0.25  # more trees than that at the usual rate are grown at this one instead
-MOST = 400  # trees
+RATE = 0.2  # large, because what is compared is grown hundreds of times
+MOST = 200  # trees
 PATIENCE = 20  # trees without a lower loss, after which no more are grown
 METRICS = {"binary": "binary_logloss", "multiclass": "multi_logloss", "regression": "l2"}
 
@@ -34,7 +34,7 @@ METRICS = {"binary": "binary_logloss", "multiclass": "multi_logloss", "regressio
 def tuned_trees(computed: Computed, folds: Sequence[Block], given: Mapping[str, Any]) -> dict[str, float]:
     """Return the leaves, rows per leaf and number of trees with the least log loss or squared error over folds.
 
-    Each is grown on all columns or on half of them. Where many trees are best, fewer are grown in larger steps.
+    Each is grown on all columns or on half of them.
 
     Args:
         computed: The columns.
@@ -42,6 +42,7 @@ def tuned_trees(computed: Computed, folds: Sequence[Block], given: Mapping[str, 
         given: Options that are not chosen but kept to.
     """
     chosen: dict[str, float] = {name: given.get(name, first) for name, first in FIRST.items()}
+    chosen["rate"] = given.get("rate", RATE)
     losses: dict[tuple[float, ...], tuple[float, int]] = {}
 
     def loss_with(own: Mapping[str, float]) -> float:
@@ -55,9 +56,6 @@ def tuned_trees(computed: Computed, folds: Sequence[Block], given: Mapping[str, 
         if name not in given:
             chosen[name] = min(choices, key=lambda choice: loss_with({**chosen, name: choice}))
     loss_with(chosen)
-    if losses[tuple(chosen.values())][1] > MANY_TREES and "rate" not in given:
-        chosen["rate"] = FAST
-        loss_with(chosen)
     return {**chosen, "trees": losses[tuple(chosen.values())][1]}
 
 

@@ -227,8 +227,17 @@ class SubsetProblem(ABC):
         """
         shared = {"repeats": repeats, "permutations": permutations}
         chosen = plugins.method("audit", method, self.task.options.problem, option="method", shared=shared)
-        subsets = tuple(self._known.decoded(candidate.genome) for candidate in candidates)
-        answer: Audit = chosen(SubsetFront(self.task, self._loaded, subsets, folder, seed))
+        genomes = {candidate.id: candidate.genome for candidate in candidates}
+        front = SubsetFront(
+            self.task,
+            self._loaded,
+            tuple(map(self._known.decoded, genomes.values())),
+            folder,
+            seed,
+            tuple(genomes),
+            lambda: self.evidence(genomes, seed),
+        )
+        answer: Audit = chosen(front)
         return answer
 
     def fingerprint(self) -> str:

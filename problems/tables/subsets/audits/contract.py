@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from emoprune.problems.tables.evidence import Evidence
 from emoprune.problems.tables.formulas.formula import Term
 from emoprune.problems.tables.task import Loaded, TableTask
 
@@ -21,6 +23,8 @@ class SubsetFront:
         subsets: What each candidate keeps, in the order of the front's second objective.
         folder: A folder of the run in which something may be kept.
         seed: All randomness of the audit.
+        numbers: The number of each candidate.
+        evidence: Measures how candidates compare with all columns on folds that did not lead the search, by number.
     """
 
     task: TableTask
@@ -28,3 +32,5 @@ class SubsetFront:
     subsets: tuple[tuple[Term, ...], ...]
     folder: Path
     seed: int
+    numbers: tuple[int, ...]
+    evidence: Callable[[], Mapping[int, Evidence]]

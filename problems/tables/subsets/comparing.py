@@ -79,13 +79,12 @@ def evidence_of(
 
     whole, guessed = (lost([terms] * len(folds)) for terms in (task.table.terms, ()))
     against, held = (GUESS, guessed) if guessed.mean() < whole.mean() else (ALL_COLUMNS, whole)
-    share = float(np.mean([len(block.scored) / (len(block.scored) + len(block.train)) for block in folds]))
     found = [found_anew(blocks) for blocks in cuts]
     rankings = [ranking for each in found if each is not None for ranking in each]
     task.admit({block.key: frozenset(ranking) for block, ranking in zip(folds, rankings, strict=bool(rankings))})
 
     def evidence(by_fold: Sequence[Sequence[Term]]) -> Evidence:
-        return replace(compared(lost(by_fold), held, share), against=against)
+        return replace(compared(lost(by_fold), held), against=against)
 
     plain = {number: evidence([terms] * len(folds)) for number, terms in subsets.items()}
     if not rankings:

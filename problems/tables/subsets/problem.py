@@ -242,14 +242,15 @@ class SubsetProblem(ABC):
 
 
 def _stay(names: Sequence[str], table: Table) -> tuple[Term, ...]:
-    """Return the columns that stay whatever is chosen."""
+    """Return the columns that stay whatever is chosen; of free texts all parts."""
     for name in names:
-        if name not in table.names:
+        if name not in table.names and name not in table.texts:
             left_out = next((note for note in table.notes if note.startswith(f"{name} is left out")), None)
             if left_out:
                 raise ConfigError(f"keep: {left_out} Take it out of `keep`")
             raise ConfigError(f"keep: there is no column {name!r}{nearest(name, table.names)}")
-    return tuple(term for term in table.terms if term.name in names)
+    texts = {name for name in names if name in table.texts}
+    return tuple(Column(each.name) for each in table.columns if each.name in names or each.of in texts)
 
 
 class _Making:

@@ -79,4 +79,4 @@ def _readable(directions: FloatArray, matrix: csr_array) -> FloatArray:
     order = np.argsort(-np.asarray(matrix @ directions).var(axis=0), kind="stable")
     ordered = directions[:, order]
     largest = ordered[np.abs(ordered).argmax(axis=0), np.arange(len(order))]
-    return np.round(ordered / largest, DECIMALS)
+    return np.asarray(np.round(ordered / largest, DECIMALS))

@@ -163,6 +163,7 @@ def test_unseen_texts_of_any_kind_are_read_row_by_row_as_all_at_once() -> None:
     assert np.isnan(found[6:8, :-1]).all()
     assert not np.isnan(np.delete(found, [6, 7], axis=0)).any()
     np.testing.assert_array_equal(made.transform({"name": [12.0], "x": [10.0]})[0], found[10])
+    assert made.transform({"name": [], "x": []}).shape == (0, 15)
 
 
 @given(st.text(max_size=30))

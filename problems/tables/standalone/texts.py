@@ -93,9 +93,10 @@ class Themes:
 
     def of(self, texts: NDArray[np.object_]) -> FloatArray:
         """Return the themes of texts, shape (n, themes), NaN where a text is missing; each by itself."""
-        known: dict[str | None, FloatArray] = {None: np.full(self.weights.shape[1], np.nan)}
+        themes = self.weights.shape[1]
+        known: dict[str | None, FloatArray] = {None: np.full(themes, np.nan)}
         known |= {text: self._of_one(text) for text in set(texts.tolist()) - {None}}
-        return np.array([known[text] for text in texts], dtype=np.float64).reshape(len(texts), -1)
+        return np.array([known[text] for text in texts], dtype=np.float64).reshape(len(texts), themes)
 
     def _of_one(self, text: str) -> FloatArray:
         """Return a text's themes; its n-grams count as a vector of length 1, so that long texts are as short ones."""

@@ -36,7 +36,7 @@ def tables_given(
     columns = columns_given(estimator, frame, reset=True)
     made_of = _groups(groups)
     declared = declared_categories(frame) if hasattr(frame, "columns") else ()
-    named = replace(wanted, categorical=(*wanted.categorical, *declared))
+    named = wanted.declaring(declared)
     found: dict[str, Table] = {}
     for name, (values, of_classes) in _outputs(target).items():
         check_consistent_length(next(iter(columns.values())), values)

@@ -60,7 +60,9 @@ class EvolvedFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]  #
             scikit-learn's; auto is the log loss, or the root of the mean squared error.
         costs: What is minimised besides: auto is how many columns are new, or with `select` how many there are; or
             new-columns, columns, sources, price, milliseconds, or an objective's import target.
-        categorical: Names of columns of numbers that are categories.
+        categorical: Names of columns of numbers or free texts that are categories.
+        text: Names of columns that are free texts although few of their texts differ; of others it is found. None reads
+            no column as free texts.
         operators: Which of the 23 operators formulas are made of; all of them if none is named.
         order: How many operators may lie on top of each other.
         budget: How many formulas are looked at for each order.
@@ -105,6 +107,7 @@ class EvolvedFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]  #
         metric: str | Any = "auto",
         costs: Sequence[str | Mapping[str, Any]] = ("auto",),
         categorical: Sequence[str] = (),
+        text: Sequence[str] | None = (),
         operators: Sequence[str] = (),
         order: int = 1,
         budget: int = 4000,
@@ -131,6 +134,7 @@ class EvolvedFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]  #
         self.metric = metric
         self.costs = costs
         self.categorical = categorical
+        self.text = text
         self.operators = operators
         self.order = order
         self.budget = budget
@@ -165,7 +169,8 @@ class EvolvedFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]  #
         """
         check_choice(self.choose)
         self._splits = checked_splits(self.splits, SplitKind)  # once, because a generator of pairs can be read once
-        wanted = Wanted(self.task, names_given("categorical", self.categorical))
+        texts = None if self.text is None else names_given("text", self.text)
+        wanted = Wanted(self.task, names_given("categorical", self.categorical), text=texts)
         tables = tables_given(self, X, y, wanted, groups=groups, weights=sample_weight)
         found = {name: self._searched(table) for name, table in tables.items()}
         self.front_ = _side_by_side({name: front for name, (_, front) in found.items()})

@@ -30,6 +30,7 @@ SCRIPTS = {
     "startup": ["emoprune --help"],
     "subnetworks": ["parts: 1"],
     "table_quality": ["emoprune"],
+    "table_texts": ["titles"],
     "tables": ["wine", "emoprune, best"],
     "transformer_quality": ["emoprune"],
 }
@@ -52,6 +53,7 @@ SLOW = {
     "search_quality",
     "subnetworks",
     "table_quality",
+    "table_texts",
     "tables",
     "transformer_quality",
 }  # networks, tables and prompts take minutes; two Rays; mutants runs tests itself

@@ -191,6 +191,15 @@ def test_where_nothing_is_found_anew_nothing_is_charged() -> None:
     assert evidence[1] == evidence[0] == Evidence(0.0, 0.0)  # on no fold it is found, so it counts on none
 
 
+def test_a_subset_of_which_no_input_counts_on_some_folds_is_a_guess_there() -> None:
+    task = TableTask(table(mixed(200)), FeaturesOptions(data="mixed", mode="select"))
+    cuts = fresh_cuts(task, 0)
+    subsets: dict[int, Sequence[Term]] = {0: task.table.terms, 1: (RATIO,)}
+    ways = [[RATIO] if place % 2 else [] for place in range(len(cuts[0]))]
+    found = evidence_of(task, task.settings(), subsets, (), found_anew=lambda folds: ways, seed=0)
+    assert found[1].difference > 0
+
+
 def test_where_all_columns_are_no_better_than_a_guess_subsets_are_held_against_the_guess() -> None:
     data = table(mixed(300))
     shuffled = data.with_target(np.random.default_rng(0).permutation(data.target))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -53,8 +53,7 @@ def read_table(source: Source) -> Table:
         columns, target = {name: column[order] for name, column in columns.items()}, target[order]
     groups = None if source.groups is None else columns.pop(source.groups)
     weights = None if source.weights is None else _weights(source.weights, columns.pop(source.weights))
-    named = [*source.wanted.categorical, *(name for name in declared if name in columns)]
-    wanted = replace(source.wanted, categorical=tuple(named))
+    wanted = source.wanted.declaring(name for name in declared if name in columns)
     return table_of(columns, target, wanted, groups=groups, weights=weights)
 
 

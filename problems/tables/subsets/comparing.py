@@ -74,7 +74,7 @@ def evidence_of(
             [task.staged_losses(each, block, terms, seed) for block, terms in zip(folds, by_fold, strict=True)]
             for each in settings
         ]
-        staged = np.concatenate([np.array(losses) for losses in found], axis=1)
+        staged = np.concatenate([_in_line(losses) for losses in found], axis=1)
         return np.asarray(staged[:, np.argmin(staged.mean(axis=0))])
 
     whole, guessed = (lost([terms] * len(folds)) for terms in (task.table.terms, ()))
@@ -98,6 +98,12 @@ def evidence_of(
     firsts = {number: _firsts(terms, survivors) for number, terms in subsets.items()}
     again = {number: anew(subsets[number], count) for number, count in firsts.items() if count}
     return {**_charged(plain, again, firsts), **shrunk(again)}
+
+
+def _in_line(losses: Sequence[FloatArray]) -> FloatArray:
+    """Return losses by fold and stage, shape (folds, stages); a model without stages is the same at each."""
+    stages = max(map(len, losses))
+    return np.array([each if len(each) == stages else np.repeat(each[-1], stages) for each in losses])
 
 
 def _firsts(terms: Sequence[Term], survivors: Sequence[Formula]) -> int | None:

@@ -22,7 +22,7 @@ from emoprune.problems.tables.standalone.readings import coded, label
 from emoprune.problems.tables.standalone.texts import SHAPES, FreeText, texts_of
 from emoprune.problems.tables.table import ColumnKind, TableColumn
 
-__all__ = ["Made", "ReadColumn", "read_column"]
+__all__ = ["Made", "ReadColumn", "present_in", "read_column"]
 
 ORDINAL_LEVELS = 100  # so many different numbers at most make an ordinal column, as in OpenFE
 ROWS_PER_LEVEL = 5  # ... seen so often on average: groups of one or two rows only memorise
@@ -96,7 +96,7 @@ def _text(name: str, meaning: Meaning, wanted: Wanted) -> ReadColumn:
 
 def _useless(column: NDArray[Any]) -> str | None:
     """Say why a column is of no use; None if it may be of some."""
-    present = column[_present(column)]
+    present = column[present_in(column)]
     if not len(present):
         return "all of its values are missing"
     levels = set(present.tolist()) if column.dtype.kind == "O" else np.unique(present)
@@ -116,13 +116,13 @@ def _is_free(column: NDArray[Any]) -> bool:
         return False
     levels = set(column.tolist()) - {None}
     of_texts = all(isinstance(level, str) for level in levels)
-    many = _has_many(column, levels, int(_present(column).sum()))
+    many = _has_many(column, levels, int(present_in(column).sum()))
     return many and of_texts and not nearly_numbers(levels) and not identify(levels)
 
 
 def _too_many(column: NDArray[Any]) -> str | None:
     """Say why the values of a column are no categories; None if they may be."""
-    present = column[_present(column)]
+    present = column[present_in(column)]
     levels = set(present.tolist()) if column.dtype.kind == "O" else set()
     if not _has_many(column, levels, len(present)):
         return None
@@ -133,7 +133,8 @@ def _too_many(column: NDArray[Any]) -> str | None:
     )
 
 
-def _present(column: NDArray[Any]) -> NDArray[np.bool_]:
+def present_in(column: NDArray[Any]) -> NDArray[np.bool_]:
+    """Say which values of a plain column are not missing, shape (n,)."""
     if column.dtype.kind == "O":
         return np.array([value is not None for value in column], dtype=bool)
     return np.asarray(~(np.isnat(column) if column.dtype.kind == "M" else np.isnan(column)))
@@ -162,7 +163,7 @@ def _column(name: str, column: NDArray[Any], *, categorical: bool) -> Made:
 
 def _categories(column: NDArray[Any]) -> tuple[str, ...] | tuple[float, ...]:
     """Return the different values, sorted: numbers if all of them are, exact where they are whole, and else texts."""
-    present = column[_present(column)]
+    present = column[present_in(column)]
     if column.dtype.kind == "M":
         return tuple(map(date_text, np.unique(present)))
     values = set(present.tolist())

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emoprune.errors import ConfigError
-from emoprune.problems.tables.reading.becoming import Made, read_column
+from emoprune.problems.tables.reading.becoming import Made, present_in, read_column
 from emoprune.problems.tables.reading.frames import PlainColumns
 from emoprune.problems.tables.reading.targets import TaskName, target_of
 from emoprune.problems.tables.reading.wanted import Wanted
@@ -75,7 +75,7 @@ def _group_codes(groups: NDArray[Any] | None, rows: int) -> NDArray[np.int64] | 
         return None
     if len(groups) != rows:
         raise ConfigError(f"groups: expected one for each of {rows} rows, found {len(groups)}; give them row by row")
-    unknown = rows - int(_present(groups).sum())
+    unknown = rows - int(present_in(groups).sum())
     if unknown:
         raise ConfigError(
             f"groups: expected one for each row, found none for {unknown} of {rows} rows; leave these out, or give "

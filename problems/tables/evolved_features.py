@@ -25,7 +25,7 @@ from emoprune.problems.tables.reading.making import TaskName, Wanted
 from emoprune.problems.tables.splits import Block, SplitKind
 from emoprune.problems.tables.standalone.features import load_features
 from emoprune.problems.tables.subsets.export import write_features
-from emoprune.problems.tables.subsets.features import FeatureSearch, FeaturesOptions, Mode
+from emoprune.problems.tables.subsets.features import FeatureBoosting, FeatureSearch, FeaturesOptions, Mode
 from emoprune.problems.tables.table import Table
 from emoprune.problems.tables.typed_output import typed_frame
 
@@ -64,6 +64,9 @@ class EvolvedFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]  #
         operators: Which of the 23 operators formulas are made of; all of them if none is named.
         order: How many operators may lie on top of each other.
         budget: How many formulas are looked at for each order.
+        feature_boosting: What formulas are judged from: True for OpenFE's feature boosting as published (what adds to
+            the out-of-fold predictions of trees on all columns), False for a constant start (what tells the target by
+            itself), both for either, boosting with predictions that are shrunk until they are no surer than right.
         survivors: How many new features have a bit.
         slots: How many other new features a subset can have at once.
         others: How many formulas the slots can hold.
@@ -108,6 +111,7 @@ class EvolvedFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]  #
         operators: Sequence[str] = (),
         order: int = 1,
         budget: int = 4000,
+        feature_boosting: FeatureBoosting = "both",
         survivors: int = 40,
         slots: int = 4,
         others: int = 200,
@@ -134,6 +138,7 @@ class EvolvedFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]  #
         self.operators = operators
         self.order = order
         self.budget = budget
+        self.feature_boosting = feature_boosting
         self.survivors = survivors
         self.slots = slots
         self.others = others
@@ -221,6 +226,7 @@ class EvolvedFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]  #
             operators=self.operators,
             order=self.order,
             budget=self.budget,
+            feature_boosting=self.feature_boosting,
             survivors=self.survivors,
             slots=self.slots,
             others=self.others,

@@ -16,7 +16,7 @@ from emoprune.problems.tables.formulas.catalogue import Catalogue
 from emoprune.problems.tables.formulas.formula import Formula, order_of
 from emoprune.problems.tables.learners.lightgbm import TreeOptions
 from emoprune.problems.tables.openfe.attribution import Attribution, attributed
-from emoprune.problems.tables.openfe.boosting import constant, out_of_fold
+from emoprune.problems.tables.openfe.boosting import constant, out_of_fold, published
 from emoprune.problems.tables.openfe.halving import diverse, halved
 from emoprune.problems.tables.openfe.proposing import guided
 from emoprune.problems.tables.openfe.screening import CrossFittedGain, Screen, Screening, SingleTrees
@@ -26,7 +26,7 @@ __all__ = ["Found", "Generation", "Start", "two_stages"]
 
 IntArray = NDArray[np.int64]
 
-Start = Literal["boosted", "constant"]
+Start = Literal["boosted", "published", "constant"]
 
 FOLDS = 5
 COMPOSED = 10  # features that formulas of the next order are made of, beside the columns
@@ -86,14 +86,19 @@ def two_stages(
 ) -> Found:
     """Return the new features that add most, judged on `rows` alone.
 
-    From a boosted start they are judged by what they add to all columns together, as OpenFE recommends; from a constant
-    one by what they say themselves, so that one that can stand for several columns is found as well.
+    From a boosted start they are judged by what they add to all columns together, as OpenFE recommends, or exactly as
+    published; from a constant one by what they say themselves, so that one that can stand for several columns is found
+    as well.
     """
     rng = np.random.default_rng(seed)
     folds = rng.permutation(np.arange(len(rows)) % FOLDS)
     block = Block("search", rows, rows)
-    boosted = start == "boosted"
-    margins = out_of_fold(computed, rows, folds, trees, seed) if boosted else constant(computed.table, rows)
+    if start == "constant":
+        margins = constant(computed.table, rows)
+    elif start == "published":
+        margins = published(computed, rows, folds, seed)
+    else:
+        margins = out_of_fold(computed, rows, folds, trees, seed)
     screen: Screen = CrossFittedGain(computed, block, margins, folds)
     if generation.screening == "trees":
         screen = SingleTrees(computed, block, margins, folds, trees)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +13,7 @@ from emoprune.problems.tables.formulas.formula import Formula
 from emoprune.problems.tables.openfe.screening import Screen
 from emoprune.problems.tables.splits import Block
 
-__all__ = ["diverse", "halved"]
+__all__ = ["diverse", "halved", "lengths", "ranks"]
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -65,22 +65,32 @@ def _each_once(ranked: IntArray, gains: FloatArray) -> IntArray:
     return np.asarray(ranked[np.concatenate([[True], different])])
 
 
-def diverse(computed: Computed, block: Block, formulas: Sequence[Formula], most: int) -> list[Formula]:
+def diverse(
+    computed: Computed,
+    block: Block,
+    formulas: Sequence[Formula],
+    most: int,
+    *,
+    by: Callable[[FloatArray], FloatArray] | None = None,
+    alike: float = ALIKE,
+) -> list[Formula]:
     """Return at most `most` formulas, the first ones first, without those that order the rows as an earlier one does.
 
-    The columns count as earlier ones: a logarithm of a column is nothing new to a tree.
+    The columns count as earlier ones: a logarithm of a column is nothing new to a tree. By `lengths` only multiples of
+    an earlier one are left out; those are alike whose correlation is above `alike`.
     """
+    by = by or ranks
     rows = block.train[:: max(1, len(block.train) // SAMPLED)]
     numbers = [term for term in computed.table.terms if not is_category(term, computed.table)]
     known = np.empty((len(numbers) + most, len(rows)), dtype=np.float32)
-    known[: len(numbers)] = _ranks(computed.matrix(numbers, block, rows)).T
+    known[: len(numbers)] = by(computed.matrix(numbers, block, rows)).T
     count, kept = len(numbers), list[Formula]()
     for formula in formulas:
         if len(kept) >= most:
             break
         if not is_category(formula, computed.table):
-            own = _ranks(computed.matrix((formula,), block, rows))[:, 0].astype(np.float32)
-            if count and np.abs(known[:count] @ own).max() > ALIKE:
+            own = by(computed.matrix((formula,), block, rows))[:, 0].astype(np.float32)
+            if count and np.abs(known[:count] @ own).max() > alike:
                 continue
             known[count] = own
             count += 1
@@ -88,10 +98,20 @@ def diverse(computed: Computed, block: Block, formulas: Sequence[Formula], most:
     return kept
 
 
-def _ranks(columns: FloatArray) -> FloatArray:
+def ranks(columns: FloatArray) -> FloatArray:
     """Return ranks of each column, centred and of unit length, so that products are correlations; missing is lowest."""
-    lowest = np.where(np.isnan(columns), -np.inf, columns)
-    ranks = rankdata(lowest, axis=0)
-    centred = ranks - ranks.mean(axis=0)
-    lengths = np.sqrt((centred**2).sum(axis=0))
-    return np.asarray(centred / np.where(lengths > 0, lengths, 1.0))
+    return _units(rankdata(np.where(np.isnan(columns), -np.inf, columns), axis=0))
+
+
+def lengths(columns: FloatArray) -> FloatArray:
+    """Return each column, centred and of unit length, so that products are correlations; missing is the mean."""
+    present = ~np.isnan(columns)
+    means = np.where(present, columns, 0.0).sum(axis=0) / np.maximum(present.sum(axis=0), 1)
+    largest = np.max(np.abs(columns), axis=0, initial=1.0, where=present)  # a square of it must not overflow
+    return _units(np.where(present, columns, means) / largest)
+
+
+def _units(columns: FloatArray) -> FloatArray:
+    centred = columns - columns.mean(axis=0)
+    sizes = np.sqrt((centred**2).sum(axis=0))
+    return np.asarray(centred / np.where(sizes > 0, sizes, 1.0))

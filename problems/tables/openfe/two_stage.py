@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -13,10 +12,11 @@ from numpy.typing import NDArray
 from emoprune.errors import ConfigError
 from emoprune.problems.tables.computing import Computed
 from emoprune.problems.tables.formulas.catalogue import Catalogue
-from emoprune.problems.tables.formulas.formula import Formula, order_of
+from emoprune.problems.tables.formulas.formula import Formula
 from emoprune.problems.tables.learners.lightgbm import TreeOptions
 from emoprune.problems.tables.openfe.attribution import Attribution, attributed
 from emoprune.problems.tables.openfe.boosting import constant, out_of_fold, published
+from emoprune.problems.tables.openfe.composing import composed
 from emoprune.problems.tables.openfe.halving import diverse, halved
 from emoprune.problems.tables.openfe.proposing import guided
 from emoprune.problems.tables.openfe.screening import CrossFittedGain, Screen, Screening, SingleTrees
@@ -29,7 +29,6 @@ IntArray = NDArray[np.int64]
 Start = Literal["boosted", "published", "constant"]
 
 FOLDS = 5
-COMPOSED = 10  # features that formulas of the next order are made of, beside the columns
 
 _log = logging.getLogger("emoprune")
 
@@ -104,10 +103,17 @@ def two_stages(
         screen = SingleTrees(computed, block, margins, folds, trees)
     scored: dict[Formula, float] = {}
     considered = possible = 0
+    catalogue = Catalogue(computed.table.kinds, generation.operators)
     for order in range(1, generation.order + 1):
-        candidates, count = _candidates(computed, screen, scored, order, generation, rng=rng)
-        considered, possible = considered + len(candidates), possible + count
-        scored |= halved(candidates, screen, blocks=generation.blocks, least=generation.least, rng=rng)
+        places = rng.permutation(screen.rows)[: max(screen.rows // generation.blocks, 1)]
+        candidates = guided(catalogue, generation.budget, screen, places, rng)
+        considered, possible = considered + len(candidates), possible + catalogue.size
+        left = halved(candidates, screen, blocks=generation.blocks, least=generation.least, rng=rng)
+        scored |= left
+        if order < generation.order:
+            catalogue = composed(
+                computed, block, margins, candidates, list(left), lower=catalogue, budget=generation.budget
+            )
     kept = sorted(scored, key=lambda formula: -scored[formula])
     joint = diverse(computed, block, kept, generation.least)
     importances = attributed(computed, block, joint, margins, folds, by=generation.attribution, trees=trees, seed=seed)
@@ -116,20 +122,3 @@ def two_stages(
     _log.info("openfe, %s start: %d of %d formulas looked at, %d used jointly", start, considered, possible, used)
     rest = [formula for formula in kept if formula not in set(ranked[:used])]
     return Found(tuple(ranked[:used]), tuple(rest), considered, possible)
-
-
-def _candidates(
-    computed: Computed,
-    screen: Screen,
-    scored: dict[Formula, float],
-    order: int,
-    generation: Generation,
-    *,
-    rng: np.random.Generator,
-) -> tuple[Sequence[Formula], int]:
-    """Return formulas of one order within the budget, and how many there are."""
-    best = sorted(scored, key=lambda formula: -scored[formula])[:COMPOSED]
-    catalogue = Catalogue(computed.table.kinds.with_formulas(best if order > 1 else ()), generation.operators)
-    places = rng.permutation(screen.rows)[: max(screen.rows // generation.blocks, 1)]
-    found = guided(catalogue, generation.budget, screen, places, rng)
-    return [formula for formula in found if order_of(formula) == order], catalogue.size

@@ -13,11 +13,19 @@ from emoprune.problems.tables.formulas.formula import Column, Term, plain_of, so
 from emoprune.problems.tables.formulas.learning import learnt_by
 from emoprune.problems.tables.splits import Block
 from emoprune.problems.tables.standalone.columns import plain
-from emoprune.problems.tables.standalone.features import FORMAT, Features
+from emoprune.problems.tables.standalone.features import (
+    FORMAT,
+    OPERATORS,
+    Features,
+    Values,
+    column_of,
+    encoded,
+    source_of,
+)
 from emoprune.problems.tables.standalone.readings import moments_of
 from emoprune.problems.tables.table import Table
 
-__all__ = ["features_of", "frame_of", "row_frame"]
+__all__ = ["features_of", "frame_of", "learnt_anew", "row_frame"]
 
 IntArray = NDArray[np.int64]
 
@@ -50,6 +58,27 @@ def features_of(computed: Computed, block: Block, terms: Sequence[Term]) -> Feat
     ]
     needed = sorted({columns[name].source for term in terms for name in sources(term)})
     return Features({"format": FORMAT, "needs": needed, "features": features, "nodes": nodes}, learnt)
+
+
+def learnt_anew(features: Features, frame: Any) -> Features:
+    """Return the same features with what they learn on a frame's rows; what the categories are stays.
+
+    Raises:
+        KeyError: A column is missing.
+        ValueError: A numerical column holds texts or infinite values.
+    """
+    computed: list[Values] = []
+    learnt: dict[str, NDArray[Any]] = {}
+    read: dict[str, NDArray[Any]] = {}
+    for number, node in enumerate(features.plan["nodes"]):  # inputs come before what is made of them
+        if "column" in node:
+            computed.append(encoded(node["column"], column_of(frame, source_of(node["column"]), read)))
+            continue
+        inputs = [computed[place] for place in node["inputs"]]
+        found = learnt_by(node["operator"], inputs)
+        learnt.update({f"{number}.{name}": array for name, array in found.items()})
+        computed.append(OPERATORS[node["operator"]](inputs, found))
+    return Features(features.plan, learnt)
 
 
 def frame_of(table: Table, rows: IntArray) -> dict[str, NDArray[Any]]:

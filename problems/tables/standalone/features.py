@@ -206,7 +206,7 @@ class Features:
         if number not in computed:
             node = self.plan["nodes"][number]
             if "column" in node:
-                computed[number] = encoded(node["column"], _column(frame, source_of(node["column"]), read))
+                computed[number] = encoded(node["column"], column_of(frame, source_of(node["column"]), read))
             else:
                 inputs = [self._value(each, frame, computed, read) for each in node["inputs"]]
                 computed[number] = OPERATORS[node["operator"]](inputs, self.learnt_by(number))
@@ -218,7 +218,8 @@ class Features:
         return {key.removeprefix(start): array for key, array in self.learnt.items() if key.startswith(start)}
 
 
-def _column(frame: Any, name: str, read: dict[str, NDArray[Any]]) -> NDArray[Any]:
+def column_of(frame: Any, name: str, read: dict[str, NDArray[Any]]) -> NDArray[Any]:
+    """Return a frame's column as a plain one; `read` holds those that were asked for before."""
     if name not in read:
         names = list(frame.keys() if isinstance(frame, Mapping) else getattr(frame, "column_names", frame.columns))
         # Names of a frame need not be texts, as formulas' are.

@@ -17,7 +17,7 @@ from emoprune.problems.tables.reading.making import Wanted, table_of
 from emoprune.problems.tables.standalone.columns import is_missing, plain
 from emoprune.problems.tables.table import Table
 
-__all__ = ["columns_given", "names_given", "tables_given"]
+__all__ = ["columns_given", "names_given", "tables_given", "tidy"]
 
 DENSE = 2**31  # bytes that a sparse matrix may take once it is dense
 
@@ -32,7 +32,7 @@ def tables_given(
     """
     if target is None:
         raise ValueError(f"{type(estimator).__name__} requires y to be passed, but the target y is None")
-    frame = _tidy(frame)
+    frame = tidy(frame)
     columns = columns_given(estimator, frame, reset=True)
     made_of = _groups(groups)
     declared = declared_categories(frame) if hasattr(frame, "columns") else ()
@@ -85,7 +85,7 @@ def _groups(groups: Any) -> NDArray[Any] | None:
 
 def columns_given(estimator: Any, frame: Any, *, reset: bool) -> dict[str, NDArray[Any]]:
     """Return plain columns under the names of `fit`, checked as scikit-learn checks; `reset` takes the names on."""
-    frame = _tidy(frame)
+    frame = tidy(frame)
     loaded = not reset and not hasattr(estimator, "n_features_in_")
     if hasattr(frame, "columns"):
         check_names(frame)  # before scikit-learn, which says of two columns of one name what a library of its says
@@ -106,7 +106,7 @@ def columns_given(estimator: Any, frame: Any, *, reset: bool) -> dict[str, NDArr
     return columns
 
 
-def _tidy(frame: Any) -> Any:
+def tidy(frame: Any) -> Any:
     """Return a frame for an Arrow table or columns by name; objects without pandas' NA, which scikit-learn refuses."""
     if isinstance(frame, Mapping) or (isinstance(frame, np.ndarray) and frame.dtype.names):
         import pandas as pd

@@ -14,7 +14,6 @@ from sklearn.utils import check_random_state
 from sklearn.utils._set_output import _get_output_config
 from sklearn.utils.validation import _check_feature_names_in, check_is_fitted
 
-from emoprune.errors import ConfigError
 from emoprune.problems.tables.choosing import Choice, check_choice, chosen
 from emoprune.problems.tables.computing import Computed
 from emoprune.problems.tables.estimator_data import columns_given, names_given, tables_given
@@ -23,10 +22,10 @@ from emoprune.problems.tables.formulas.formula import Term
 from emoprune.problems.tables.given_splits import checked_splits
 from emoprune.problems.tables.reading.making import TaskName, Wanted
 from emoprune.problems.tables.splits import Block, SplitKind
-from emoprune.problems.tables.standalone.features import load_features
 from emoprune.problems.tables.subsets.export import write_features
-from emoprune.problems.tables.subsets.features import FeatureSearch, FeaturesOptions, Mode
+from emoprune.problems.tables.subsets.features import FeatureBoosting, FeatureSearch, FeaturesOptions, Mode
 from emoprune.problems.tables.table import Table
+from emoprune.problems.tables.tabular_transform import features_in
 from emoprune.problems.tables.typed_output import typed_frame
 
 if TYPE_CHECKING:
@@ -66,6 +65,9 @@ class EvolvedFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]  #
         operators: Which of the 23 operators formulas are made of; all of them if none is named.
         order: How many operators may lie on top of each other.
         budget: How many formulas are looked at for each order.
+        feature_boosting: What formulas are judged from: True for OpenFE's feature boosting as published (what adds to
+            the out-of-fold predictions of trees on all columns), False for a constant start (what tells the target by
+            itself), both for either, boosting with predictions that are shrunk until they are no surer than right.
         survivors: How many new features have a bit.
         slots: How many other new features a subset can have at once.
         others: How many formulas the slots can hold.
@@ -111,6 +113,7 @@ class EvolvedFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]  #
         operators: Sequence[str] = (),
         order: int = 1,
         budget: int = 4000,
+        feature_boosting: FeatureBoosting = "both",
         survivors: int = 40,
         slots: int = 4,
         others: int = 200,
@@ -138,6 +141,7 @@ class EvolvedFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]  #
         self.operators = operators
         self.order = order
         self.budget = budget
+        self.feature_boosting = feature_boosting
         self.survivors = survivors
         self.slots = slots
         self.others = others
@@ -227,6 +231,7 @@ class EvolvedFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]  #
             operators=self.operators,
             order=self.order,
             budget=self.budget,
+            feature_boosting=self.feature_boosting,
             survivors=self.survivors,
             slots=self.slots,
             others=self.others,
@@ -271,16 +276,13 @@ class EvolvedFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]  #
     def load(cls, folder: str | Path) -> Self:
         """Return a fitted transformer from a folder that `save` or `emoprune export` wrote.
 
-        It takes any frame that has the columns its formulas need.
+        It takes any frame that has the columns its formulas need. For pipelines there is `TabularTransform`.
 
         Raises:
             ConfigError: The folder holds no features.
         """
         made = cls()
-        try:
-            made.features_ = load_features(folder)
-        except (OSError, ValueError, KeyError) as error:
-            raise ConfigError(f"{folder}: expected features.json and statistics.npz: {error}") from error
+        made.features_ = features_in(folder)
         return made
 
     def __sklearn_tags__(self) -> Any:

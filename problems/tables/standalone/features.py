@@ -205,13 +205,17 @@ class Features:
         values = self.values(frame)
         return np.column_stack([each.as_input() for each in values]) if values else np.zeros((0, 0))
 
+    def rows(self, frame: Any) -> Rows:
+        """Return what reads a frame's columns."""
+        return Rows(frame, self._themes)
+
     def values(self, frame: Any) -> list[Values]:
         """Return each feature of a frame's rows, as numbers, codes or both; raises as `transform` does."""
         computed: dict[int, Values] = {}
-        rows = _Rows(frame, self._themes)
+        rows = self.rows(frame)
         return [self._value(feature["node"], rows, computed) for feature in self.plan["features"]]
 
-    def _value(self, number: int, rows: _Rows, computed: dict[int, Values]) -> Values:
+    def _value(self, number: int, rows: Rows, computed: dict[int, Values]) -> Values:
         if number not in computed:
             node = self.plan["nodes"][number]
             if "column" in node:
@@ -227,7 +231,7 @@ class Features:
         return {key.removeprefix(start): array for key, array in self.learnt.items() if key.startswith(start)}
 
 
-class _Rows:
+class Rows:
     """A frame's columns, each read when it is first asked for."""
 
     def __init__(self, frame: Any, themes: Mapping[str, Themes]) -> None:

@@ -175,7 +175,7 @@ def test_a_column_of_noise_is_no_evidence_and_a_column_that_tells_the_target_is(
     data = table(mixed(300))
     task = TableTask(data, FeaturesOptions(data="mixed", learner={"name": "lightgbm", "trees": 40}))
     subsets = {0: data.terms, 1: data.terms[-2:]}
-    evidence = evidence_of(task, task.settings(), subsets, (), found_anew=lambda folds: None, seed=0)
+    evidence = evidence_of(task, task.settings(), subsets, (), found_anew=lambda folds: None, whole_kept=True, seed=0)
     assert evidence[0] == Evidence(0.0, 0.0, ALL_COLUMNS)
     assert evidence[1].worse(2.0)
 
@@ -186,7 +186,13 @@ def test_where_nothing_is_found_anew_nothing_is_charged() -> None:
     noise = Formula("multiply", (Column("noise0"), Column("noise1")))
     subsets: dict[int, Sequence[Term]] = {0: data.terms, 1: (*data.terms, noise)}
     evidence = evidence_of(
-        task, task.settings(), subsets, [RATIO], found_anew=lambda folds: [[RATIO] for _ in folds], seed=0
+        task,
+        task.settings(),
+        subsets,
+        [RATIO],
+        found_anew=lambda folds: [[RATIO] for _ in folds],
+        whole_kept=True,
+        seed=0,
     )
     assert evidence[1] == evidence[0] == Evidence(0.0, 0.0)  # on no fold it is found, so it counts on none
 
@@ -196,7 +202,7 @@ def test_a_subset_of_which_no_input_counts_on_some_folds_is_a_guess_there() -> N
     cuts = fresh_cuts(task, 0)
     subsets: dict[int, Sequence[Term]] = {0: task.table.terms, 1: (RATIO,)}
     ways = [[RATIO] if place % 2 else [] for place in range(len(cuts[0]))]
-    found = evidence_of(task, task.settings(), subsets, (), found_anew=lambda folds: ways, seed=0)
+    found = evidence_of(task, task.settings(), subsets, (), found_anew=lambda folds: ways, whole_kept=True, seed=0)
     assert found[1].difference > 0
 
 
@@ -205,7 +211,13 @@ def test_where_all_columns_are_no_better_than_a_guess_subsets_are_held_against_t
     shuffled = data.with_target(np.random.default_rng(0).permutation(data.target))
     task = TableTask(shuffled, FeaturesOptions(data="mixed", learner={"name": "lightgbm", "trees": 40}))
     evidence = evidence_of(
-        task, task.settings(), {0: data.terms, 1: data.terms[:1]}, (), found_anew=lambda folds: None, seed=0
+        task,
+        task.settings(),
+        {0: data.terms, 1: data.terms[:1]},
+        (),
+        found_anew=lambda folds: None,
+        whole_kept=True,
+        seed=0,
     )
     assert evidence[0].worse()
     assert not evidence[1].better()
@@ -229,7 +241,9 @@ def test_what_was_found_on_all_rows_is_judged_by_what_each_fold_finds_and_others
         return [[RATIO, *noise] for _ in folds]
 
     def evidence(found_anew: FoundAnew) -> dict[int, Evidence]:
-        return evidence_of(task, task.settings(), subsets, [RATIO, noise[1]], found_anew=found_anew, seed=0)
+        return evidence_of(
+            task, task.settings(), subsets, [RATIO, noise[1]], found_anew=found_anew, whole_kept=True, seed=0
+        )
 
     found = evidence(finds_noise)
     plain = evidence(finds_the_ratio)

@@ -179,6 +179,7 @@ class SubsetProblem(ABC):
             subsets,
             self._survivors,
             found_anew=lambda folds: self._found_anew(folds, seed),
+            whole_kept=len(self._always) == len(self.task.table.columns),
             seed=seed,
         )
 

@@ -57,6 +57,22 @@ class GivenSplits:
         folds = self.folds(table, np.arange(len(table)), seed)
         return bool(folds) and all(train.max() < scored.min() for train, scored in folds)
 
+    def among(self, places: IntArray, count: int) -> GivenSplits:
+        """Return the splits of those rows that were drawn, at ascending places among `count` rows.
+
+        Raises:
+            ConfigError: Pairs do not fit so many rows.
+        """
+        if self.splitter is not None:
+            return self
+        if self.masks - {count}:
+            raise ConfigError(f"splits: expected masks of {count} rows, found one of {min(self.masks)}")
+        _check(self.pairs, count)
+        new = np.full(count, -1)
+        new[places] = np.arange(len(places))
+        found = [(new[train], new[scored]) for train, scored in self.pairs]
+        return GivenSplits(pairs=tuple((train[train >= 0], scored[scored >= 0]) for train, scored in found))
+
     def _cut(self, table: Table, rows: IntArray, seed: int) -> list[Pair]:
         splitter = copy.copy(self.splitter)
         if getattr(splitter, "random_state", 0) is None:

@@ -80,6 +80,7 @@ class Table:
         groups: Rows of equal groups (patients, users) stay together when the table is split; None if there are none.
         notes: Sentences on what was left out or converted.
         weights: What each row counts, in training and in scores, shape (n,), with a mean of 1; None if all count alike.
+        drawn_from: Of rows that were drawn from others, a digest of the target, groups and weights of all of them.
     """
 
     columns: tuple[TableColumn, ...]
@@ -90,6 +91,7 @@ class Table:
     groups: IntArray | None = None
     notes: tuple[str, ...] = ()
     weights: FloatArray | None = None
+    drawn_from: str = ""
 
     def __len__(self) -> int:
         return len(self.target)
@@ -128,6 +130,7 @@ class Table:
         digest = hashlib.sha256(repr([self.columns, self.task, self.classes]).encode())
         dates = [(column.of, column.part, column.form) for column in self.columns if column.of]
         digest.update(repr(dates).encode() if dates else b"")
+        digest.update(self.drawn_from.encode())
         for array in self._arrays():
             digest.update(np.ascontiguousarray(array).tobytes())
         return digest.hexdigest()

@@ -21,7 +21,7 @@ from emoprune.problems.tables.standalone.features import Values
 from emoprune.problems.tables.standalone.readings import coded, label
 from emoprune.problems.tables.table import ColumnKind, Table, TableColumn
 
-__all__ = ["TaskName", "Wanted", "table_of"]
+__all__ = ["TaskName", "Wanted", "table_of", "without_columns"]
 
 ORDINAL_LEVELS = 100  # so many different numbers at most make an ordinal column, as in OpenFE
 ROWS_PER_LEVEL = 5  # ... seen so often on average: groups of one or two rows only memorise
@@ -91,6 +91,21 @@ def table_of(
     names, values = zip(*made, strict=True)
     codes, counted = _group_codes(groups, len(goal)), _checked_weights(weights, len(goal))
     return Table(tuple(names), tuple(values), goal, task, classes, codes, tuple(notes), counted)
+
+
+def without_columns(
+    target: NDArray[Any],
+    wanted: Wanted,
+    *,
+    groups: NDArray[Any] | None = None,
+    weights: NDArray[np.float64] | None = None,
+) -> Table:
+    """Return a table of a target alone, to draw rows from before columns are read; raises as `table_of`."""
+    if not len(target):
+        raise ConfigError("data: expected rows, found none")
+    task, goal, classes = target_of(target, wanted.task)
+    codes, counted = _group_codes(groups, len(goal)), _checked_weights(weights, len(goal))
+    return Table((), (), goal, task, classes, codes, weights=counted)
 
 
 def _checked_weights(weights: NDArray[np.float64] | None, rows: int) -> NDArray[np.float64] | None:

@@ -13,7 +13,7 @@ import pandas as pd
 import polars as pl
 import pytest
 from sklearn.model_selection import TimeSeriesSplit
-from tables_for_tests import mixed
+from tables_for_tests import mixed, numbers
 
 import emoprune
 from emoprune.errors import ConfigError
@@ -288,6 +288,14 @@ def test_drawn_rows_of_a_file_are_those_of_the_whole_file(tmp_path: Path, name: 
     np.testing.assert_array_equal(table.values[weight].numbers, whole.by_name()["weight"].numbers[places])
     np.testing.assert_array_equal(table.target, whole.target[places])
     assert read_table(Source(str(path), "y", drawing=Drawing(3000))).digest() == whole.digest()
+
+
+@pytest.mark.parametrize("rows", [60, 150])
+def test_a_function_may_return_a_lazy_frame(rows: int) -> None:
+    columns, target = numbers()
+    table = read_table(Source("tables_for_tests:lazily", "y", drawing=Drawing(rows)))
+    places = places_of(target, rows)[0] if rows < 150 else np.arange(150)
+    np.testing.assert_array_equal(table.by_name()["x3"].numbers, columns["x3"][places])
 
 
 def test_rows_of_a_file_with_a_time_groups_and_weights_are_drawn_in_their_order(tmp_path: Path) -> None:

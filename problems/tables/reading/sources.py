@@ -136,10 +136,11 @@ def _columns_and_target(source: Source) -> _Read:
     """Return columns, the target, and which columns are declared categories."""
     given = _given(source)
     if isinstance(given, tuple) and len(given) == 2:
-        columns, target = plain_columns(_whole(given[0])), plain(given[1])
+        frame, target = _whole(given[0]), plain(given[1])
+        columns = plain_columns(frame)
         if any(len(column) != len(target) for column in columns.values()):
             raise ConfigError(f"data: {source.data!r}: expected a target for each row, found {len(target)} of them")
-        return _Read(list(columns), columns, target, declared_categories(_whole(given[0])))
+        return _Read(list(columns), columns, target, declared_categories(frame))
     lazy = given if is_lazy(given) and source.drawing.leaves(row_count(given)) else None
     given = _whole(given) if lazy is None else lazy
     names = names_in(given)

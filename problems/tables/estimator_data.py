@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,20 +12,78 @@ from numpy.typing import NDArray
 from sklearn.utils.validation import check_array, check_consistent_length, column_or_1d, validate_data
 
 from emoprune.errors import ConfigError
+from emoprune.problems.tables.all_rows import check_all_rows
+from emoprune.problems.tables.drawing import Drawing, Drawn
 from emoprune.problems.tables.reading.frames import check_names, declared_categories, names_of, plain_columns
-from emoprune.problems.tables.reading.making import Wanted, table_of
+from emoprune.problems.tables.reading.lazily import is_lazy, row_count, rows_of
+from emoprune.problems.tables.reading.making import TaskName, Wanted, table_of, without_columns
 from emoprune.problems.tables.standalone.columns import is_missing, plain
-from emoprune.problems.tables.table import Table
+from emoprune.problems.tables.table import Table, Task
 
-__all__ = ["columns_given", "names_given", "tables_given", "tidy"]
+__all__ = ["Given", "columns_given", "names_given", "tables_given", "tidy"]
 
 DENSE = 2**31  # bytes that a sparse matrix may take once it is dense
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Given:
+    """What `fit` was given: a table by the name of each output, of all rows or of those that were drawn, all alike.
+
+    `frame` is what rows were drawn from, so that what is chosen is learnt on all of them; None where none are missing.
+    """
+
+    tables: Mapping[str, Table]
+    frame: Any = None
+    drawn: Drawn | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Rows:
+    """What is given besides columns: plain targets, each with its task, groups and weights."""
+
+    outputs: Mapping[str, tuple[NDArray[Any], TaskName]]
+    groups: NDArray[Any] | None
+    weights: NDArray[np.float64] | None
+
+    @classmethod
+    def of(cls, target: Any, groups: Any, weights: Any, task: TaskName) -> _Rows:
+        """Return what was given as plain arrays; a type that says so makes classes of a target."""
+        made_of = _groups(groups)
+        outputs: dict[str, tuple[NDArray[Any], TaskName]] = {
+            name: (values, "classification" if task == "auto" and of_classes else task)
+            for name, (values, of_classes) in _outputs(target).items()
+        }
+        return cls(outputs, made_of, _numbers(weights))
+
+    def without_columns(self, wanted: Wanted, count: int) -> dict[str, Table]:
+        """Return a table of each target alone, of `count` rows."""
+        check_consistent_length(np.empty(count), *(values for values, _ in self.outputs.values()))
+        return {
+            name: without_columns(values, replace(wanted, task=task), groups=self.groups, weights=self.weights)
+            for name, (values, task) in self.outputs.items()
+        }
+
+    def at(self, places: NDArray[np.int64], tables: Mapping[str, Table]) -> _Rows:
+        """Return what is given of some rows, with the tasks that all rows have."""
+        groups, weights = (None if each is None else each[places] for each in (self.groups, self.weights))
+        tasks: dict[str, TaskName] = {
+            name: "regression" if table.task is Task.REGRESSION else "classification" for name, table in tables.items()
+        }
+        outputs = {name: (values[places], tasks[name]) for name, (values, _) in self.outputs.items()}
+        return _Rows(outputs, groups, weights)
+
+
 def tables_given(
-    estimator: Any, frame: Any, target: Any, wanted: Wanted, *, groups: Any = None, weights: Any = None
-) -> dict[str, Table]:
-    """Return the table of what `fit` was given by the name of each output, and warn of what was converted.
+    estimator: Any,
+    frame: Any,
+    target: Any,
+    wanted: Wanted,
+    *,
+    groups: Any = None,
+    weights: Any = None,
+    drawing: Drawing = Drawing(),  # noqa: B008  # it is frozen
+) -> Given:
+    """Return the tables of what `fit` was given, and warn of what was converted.
 
     Raises:
         ValueError: The data cannot be used; the message says what to change.
@@ -33,17 +91,45 @@ def tables_given(
     if target is None:
         raise ValueError(f"{type(estimator).__name__} requires y to be passed, but the target y is None")
     frame = tidy(frame)
-    columns = columns_given(estimator, frame, reset=True)
-    made_of = _groups(groups)
+    if drawing.leaves(_many(frame)):
+        given = _drawn(estimator, frame, _Rows.of(target, groups, weights, wanted.task), wanted, drawing)
+    else:
+        frame = frame.collect() if is_lazy(frame) else frame
+        columns = columns_given(estimator, frame, reset=True)
+        given = Given(_tables(frame, columns, _Rows.of(target, groups, weights, wanted.task), wanted))
+    for note in dict.fromkeys(note for table in given.tables.values() for note in table.notes):
+        warnings.warn(f"{type(estimator).__name__}: {note}", stacklevel=3)
+    return given
+
+
+def _many(frame: Any) -> int:
+    """Return how many rows there are to draw from; none in what is no frame or matrix yet."""
+    return row_count(frame) if is_lazy(frame) or len(getattr(frame, "shape", ())) == 2 else 0
+
+
+def _drawn(estimator: Any, frame: Any, rows: _Rows, wanted: Wanted, drawing: Drawing) -> Given:
+    """Draw rows by the first target of classes, or else the first one, and make their tables."""
+    alone = rows.without_columns(wanted, row_count(frame))
+    of_classes = [table for table in alone.values() if table.task is not Task.REGRESSION]
+    drawn = drawing.of([*of_classes, *alone.values()][0])
+    some = rows_of(frame, drawn.places)
+    columns = columns_given(estimator, some, reset=True)
+    made = _tables(some, columns, rows.at(drawn.places, alone), wanted)
+    mark = " ".join(table.digest() for table in alone.values())
+    tables = {name: replace(each, notes=(drawn.said, *each.notes), drawn_from=mark) for name, each in made.items()}
+    of_texts = [name for name, column in columns.items() if column.dtype.kind == "O"]
+    check_all_rows(frame, next(iter(tables.values())), of_texts)
+    return Given(tables, frame, drawn)
+
+
+def _tables(frame: Any, columns: Mapping[str, NDArray[Any]], rows: _Rows, wanted: Wanted) -> dict[str, Table]:
     declared = declared_categories(frame) if hasattr(frame, "columns") else ()
     named = wanted.declaring(declared)
     found: dict[str, Table] = {}
-    for name, (values, of_classes) in _outputs(target).items():
+    for name, (values, task) in rows.outputs.items():
         check_consistent_length(next(iter(columns.values())), values)
-        own = replace(named, task="classification") if wanted.task == "auto" and of_classes else named
-        found[name] = table_of(columns, values, own, groups=made_of, weights=_numbers(weights), copies="warn")
-    for note in dict.fromkeys(note for table in found.values() for note in table.notes):
-        warnings.warn(f"{type(estimator).__name__}: {note}", stacklevel=3)
+        own = replace(named, task=task)
+        found[name] = table_of(dict(columns), values, own, groups=rows.groups, weights=rows.weights, copies="warn")
     return found
 
 
@@ -56,6 +142,9 @@ def names_given(option: str, names: Any) -> tuple[str, ...]:
 
 def _outputs(target: Any) -> dict[str, tuple[NDArray[Any], bool]]:
     """Return plain targets, and whether its type says that one holds classes: by name where there are several."""
+    if is_lazy(target):
+        collected = target.collect()
+        target = collected.to_series() if collected.width == 1 else collected
     if len(getattr(target, "shape", ())) == 2 and target.shape[1] > 1:
         if isinstance(target, np.ndarray):
             return {f"y{place}": _output(column) for place, column in enumerate(target.T)}
@@ -86,6 +175,7 @@ def _groups(groups: Any) -> NDArray[Any] | None:
 def columns_given(estimator: Any, frame: Any, *, reset: bool) -> dict[str, NDArray[Any]]:
     """Return plain columns under the names of `fit`, checked as scikit-learn checks; `reset` takes the names on."""
     frame = tidy(frame)
+    frame = frame.collect() if is_lazy(frame) else frame
     loaded = not reset and not hasattr(estimator, "n_features_in_")
     if hasattr(frame, "columns"):
         check_names(frame)  # before scikit-learn, which says of two columns of one name what a library of its says
@@ -112,8 +202,6 @@ def tidy(frame: Any) -> Any:
         import pandas as pd
 
         return pd.DataFrame(frame)
-    if hasattr(frame, "collect_schema") and not hasattr(frame, "to_dict"):
-        return frame.collect()  # a lazy frame of polars
     if hasattr(frame, "column_names") and hasattr(frame, "schema"):
         import polars
 

@@ -14,14 +14,18 @@ from sklearn.utils import check_random_state
 from sklearn.utils._set_output import _get_output_config
 from sklearn.utils.validation import _check_feature_names_in, check_is_fitted
 
+from emoprune.problems.tables.all_rows import learnt_on_all_rows
+from emoprune.problems.tables.batched import in_batches
 from emoprune.problems.tables.choosing import Choice, check_choice, chosen
 from emoprune.problems.tables.computing import Computed
+from emoprune.problems.tables.drawing import BY_DEFAULT, Drawing
 from emoprune.problems.tables.estimator_data import columns_given, names_given, tables_given
 from emoprune.problems.tables.fitting import features_of
 from emoprune.problems.tables.formulas.formula import Term
-from emoprune.problems.tables.given_splits import checked_splits
+from emoprune.problems.tables.given_splits import GivenSplits, checked_splits
+from emoprune.problems.tables.reading.lazily import is_lazy, row_count
 from emoprune.problems.tables.reading.making import TaskName, Wanted
-from emoprune.problems.tables.splits import Block, SplitKind
+from emoprune.problems.tables.splits import Block, SplitKind, Splits
 from emoprune.problems.tables.subsets.export import write_features
 from emoprune.problems.tables.subsets.features import FeatureBoosting, FeatureSearch, FeaturesOptions, Mode
 from emoprune.problems.tables.table import Table
@@ -82,6 +86,8 @@ class EvolvedFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]  #
             as TimeSeriesSplit(), or pairs of training rows and rows to score, give the folds of the rows to search on,
             and then of all rows but those to test on, to choose by; the rows to select and to test on are the last ones
             where every fold scores rows after those that it learns on.
+        rows: At how many rows the search looks, None for all; of more so many are drawn, with the classes in their
+            shares, evenly in time, or in whole groups. What is chosen is learnt on all rows.
         select: The share of rows to choose on.
         test: The share of rows to report on.
         folds: How many folds of the other rows lead the search; fewer where there are few rows.
@@ -123,6 +129,7 @@ class EvolvedFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]  #
         time_limit: float | None = None,
         choose: Choice = "best",
         splits: SplitKind | Any = "auto",
+        rows: int | None = BY_DEFAULT,
         select: float = 0.1,
         test: float = 0.1,
         folds: int = 3,
@@ -151,6 +158,7 @@ class EvolvedFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]  #
         self.time_limit = time_limit
         self.choose = choose
         self.splits = splits
+        self.rows = rows
         self.select = select
         self.test = test
         self.folds = folds
@@ -162,9 +170,10 @@ class EvolvedFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]  #
         """Search for columns and formulas, choose, and learn what the chosen ones need on all rows.
 
         Args:
-            X: A frame or matrix of n rows.
+            X: A frame or matrix of n rows. Of a lazy frame of polars only those rows are collected that the search
+                looks at, and then the columns that the chosen formulas learn on.
             y: The target, shape (n,), or several, shape (n, outputs): each is searched for with models of its own,
-                and what any of them keeps is kept.
+                and what any of them keeps is kept. A frame of one column is a target too, a lazy one as well.
             groups: Rows of equal groups stay together when rows are cut; None if there are none.
             sample_weight: What each row counts in training, in screening and in scores, shape (n,).
 
@@ -175,14 +184,20 @@ class EvolvedFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]  #
         self._splits = checked_splits(self.splits, SplitKind)  # once, because a generator of pairs can be read once
         texts = None if self.text is None else names_given("text", self.text)
         wanted = Wanted(self.task, names_given("categorical", self.categorical), text=texts)
-        tables = tables_given(self, X, y, wanted, groups=groups, weights=sample_weight)
-        found = {name: self._searched(table) for name, table in tables.items()}
+        drawing = Drawing(self.rows, Splits(self._splits))
+        given = tables_given(self, X, y, wanted, groups=groups, weights=sample_weight, drawing=drawing)
+        if given.drawn is not None and isinstance(self._splits, GivenSplits):
+            self._splits = self._splits.among(given.drawn.places, row_count(given.frame))
+        found = {name: self._searched(table) for name, table in given.tables.items()}
         self.front_ = _side_by_side({name: front for name, (_, front) in found.items()})
-        table = next(iter(tables.values()))  # of several outputs all have the same columns
-        rows = np.arange(len(table))
+        table = next(iter(given.tables.values()))  # of several outputs all have the same columns
         terms: tuple[Term, ...] = tuple(dict.fromkeys(term for kept, _ in found.values() for term in kept))
         self.formulas_ = terms
-        self.features_ = features_of(Computed(table), Block("all rows", rows, rows), terms)
+        if given.drawn is None:
+            rows = np.arange(len(table))
+            self.features_ = features_of(Computed(table), Block("all rows", rows, rows), terms)
+        else:
+            self.features_ = learnt_on_all_rows(given.frame, table, terms)
         return self
 
     def _searched(self, table: Table) -> tuple[tuple[Term, ...], pd.DataFrame]:
@@ -241,14 +256,19 @@ class EvolvedFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]  #
         """Return the chosen features of new rows, shape (rows, features); one row is as good as many.
 
         An array of floats, in which categories are codes. After `set_output` a frame: kept columns have the types with
-        which they came, new features are floats, or categories where a formula gives categories.
+        which they came, new features are floats, or categories where a formula gives categories. A lazy frame of polars
+        gives what it would give as a frame, and is read in batches.
 
         Raises:
             ValueError: Columns are missing, in another order, or hold what they did not hold in `fit`.
         """
         check_is_fitted(self, "features_")
-        columns = columns_given(self, X, reset=False)
         library = _get_output_config("transform", self)["dense"]
+        if is_lazy(X):
+            if row_count(X):
+                return in_batches(self.features_, X, library, lambda batch: columns_given(self, batch, reset=False))
+            X = X.collect()  # noqa: N806  # scikit-learn's name
+        columns = columns_given(self, X, reset=False)
         return (
             self.features_.transform(columns)
             if library == "default"

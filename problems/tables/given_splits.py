@@ -46,9 +46,7 @@ class GivenSplits:
             cut = self._cut(table, rows, seed)
             _check(cut, len(rows))
             return [(rows[train], rows[scored]) for train, scored in cut]
-        if self.masks - {len(table)}:
-            raise ConfigError(f"splits: expected masks of {len(table)} rows, found one of {min(self.masks)}")
-        _check(self.pairs, len(table))
+        self._check_pairs(len(table))
         common = [(np.intersect1d(train, rows), np.intersect1d(scored, rows)) for train, scored in self.pairs]
         return [(train, scored) for train, scored in common if len(train) and len(scored)]
 
@@ -56,6 +54,26 @@ class GivenSplits:
         """Whether every fold learns on rows before those that it scores."""
         folds = self.folds(table, np.arange(len(table)), seed)
         return bool(folds) and all(train.max() < scored.min() for train, scored in folds)
+
+    def among(self, places: IntArray, count: int) -> GivenSplits:
+        """Return the splits of those rows that were drawn, at ascending places among `count` rows.
+
+        Raises:
+            ConfigError: Pairs do not fit so many rows.
+        """
+        if self.splitter is not None:
+            return self
+        self._check_pairs(count)
+        new = np.full(count, -1)
+        new[places] = np.arange(len(places))
+        found = [(new[train], new[scored]) for train, scored in self.pairs]
+        return GivenSplits(pairs=tuple((train[train >= 0], scored[scored >= 0]) for train, scored in found))
+
+    def _check_pairs(self, rows: int) -> None:
+        others = self.masks - {rows}
+        if others:
+            raise ConfigError(f"splits: expected masks of {rows} rows, found one of {min(others)}")
+        _check(self.pairs, rows)
 
     def _cut(self, table: Table, rows: IntArray, seed: int) -> list[Pair]:
         splitter = copy.copy(self.splitter)

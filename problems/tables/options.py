@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from emoprune.errors import ConfigError
+from emoprune.problems.tables.drawing import BY_DEFAULT, Drawing
 from emoprune.problems.tables.reading.making import TaskName, Wanted
 from emoprune.problems.tables.reading.sources import Source
 from emoprune.problems.tables.splits import SplitKind, Splits
@@ -70,6 +71,8 @@ class SubsetOptions(TableOptions):
         groups: A column whose rows of one value stay together.
         weights: A column of what each row counts, in training, in screening and in scores.
         splits: stratified, random, grouped or time; auto goes by groups and time if they are given.
+        rows: At how many rows the search looks, None for all; of more so many are drawn, with the classes in their
+            shares, evenly in time, or in whole groups.
         folds: How many folds of the other rows lead the search; 1 holds a quarter of them out.
         split_seed: Another one cuts the rows otherwise.
         keep: Columns that stay whatever is chosen.
@@ -86,6 +89,7 @@ class SubsetOptions(TableOptions):
     groups: str | None = None
     weights: str | None = None
     splits: SplitKind = "auto"
+    rows: int | None = BY_DEFAULT
     folds: int = 5
     split_seed: int = 0
     keep: Sequence[str] = ()
@@ -99,10 +103,11 @@ class SubsetOptions(TableOptions):
     def of_earlier(cls, resolved: Mapping[str, Any], objectives: Sequence[str]) -> Mapping[str, Any]:
         """Return the options of a run in today's words: subsets were once chosen with trees that were not tuned.
 
-        Free texts were left out, and are so still where a run was begun without them. Rows of races of that time do not
-        say on how many folds they were measured, so the run goes on without races.
+        Free texts were left out, and are so still where a run was begun without them; all rows were looked at, and are
+        where a run does not say at how many. Rows of races of that time do not say on how many folds they were
+        measured, so the run goes on without races.
         """
-        own = {"text": None, **TableOptions.of_earlier(resolved, objectives)}
+        own = {"text": None, "rows": None, **TableOptions.of_earlier(resolved, objectives)}
         if "keep" in own:
             return own
         learner = own["learner"] if isinstance(own["learner"], Mapping) else {"name": own["learner"]}
@@ -121,7 +126,8 @@ class SubsetOptions(TableOptions):
         """Where the table is read from, and what becomes of its columns."""
         text = None if self.text is None else tuple(self.text)
         wanted = Wanted(self.task, tuple(self.categorical), tuple(self.ignore), text)
-        return Source(self.data, self.target, self.groups, self.time, wanted, self.weights)
+        drawing = Drawing(self.rows, self.cut)
+        return Source(self.data, self.target, self.groups, self.time, wanted, self.weights, drawing)
 
     @property
     def cut(self) -> Splits:

@@ -12,7 +12,7 @@ from emoprune.errors import ConfigError
 from emoprune.problems.tables.given_splits import GivenSplits, checked_splits
 from emoprune.problems.tables.table import Table, Task
 
-__all__ = ["Block", "Parts", "SplitKind", "Splits", "folds_of", "split"]
+__all__ = ["Block", "Parts", "SplitKind", "Splits", "folds_of", "kind_of", "split"]
 
 IntArray = NDArray[np.int64]
 FloatArray = NDArray[np.float64]
@@ -82,7 +82,7 @@ def split(table: Table, splits: Splits) -> Parts:
     Raises:
         ConfigError: There are too few rows or groups.
     """
-    kind = _kind(table, splits)
+    kind = kind_of(table, splits)
     rng = np.random.default_rng(splits.seed)
     numbers = np.array([1 - splits.select - splits.test, splits.select, splits.test])
     parts = _shares(table, np.arange(len(table)), numbers, kind, rng)
@@ -100,11 +100,16 @@ def folds_of(table: Table, rows: IntArray, splits: Splits, seed: int) -> tuple[B
     name = f"seed {seed}, fold"
     if isinstance(splits.kind, GivenSplits):
         return _given_folds(table, rows, splits.kind, seed, name=name)
-    kind = _kind(table, splits)
+    kind = kind_of(table, splits)
     return _folds(table, rows, splits.folds, kind, rng=np.random.default_rng(seed), name=name)
 
 
-def _kind(table: Table, splits: Splits) -> SplitKind:
+def kind_of(table: Table, splits: Splits) -> SplitKind:
+    """Return how a table's rows are cut: `auto` and given splits by what they come to.
+
+    Raises:
+        ConfigError: It is to be cut by groups and has none.
+    """
     kind: SplitKind = "auto" if isinstance(splits.kind, GivenSplits) else splits.kind
     if isinstance(splits.kind, GivenSplits) and splits.kind.go_forward(table, splits.seed):
         return "time"

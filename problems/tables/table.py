@@ -83,6 +83,7 @@ class Table:
         notes: Sentences on what was left out or converted.
         weights: What each row counts, in training and in scores, shape (n,), with a mean of 1; None if all count alike.
         texts: The columns of free texts that some of `columns` are parts of, by name.
+        drawn_from: Of rows that were drawn from others, a digest of the target, groups and weights of all of them.
     """
 
     columns: tuple[TableColumn, ...]
@@ -94,6 +95,7 @@ class Table:
     notes: tuple[str, ...] = ()
     weights: FloatArray | None = None
     texts: Mapping[str, FreeText] = field(default_factory=dict)
+    drawn_from: str = ""
 
     def __len__(self) -> int:
         return len(self.target)
@@ -135,6 +137,7 @@ class Table:
         digest = hashlib.sha256(repr([self.columns, self.task, self.classes]).encode())
         dates = [(column.of, column.part, column.form) for column in self.columns if column.of]
         digest.update(repr(dates).encode() if dates else b"")
+        digest.update(self.drawn_from.encode())
         for array in self._arrays():
             digest.update(np.ascontiguousarray(array).tobytes())
         return digest.hexdigest()

@@ -18,6 +18,7 @@ from emoprune.errors import ConfigError
 from emoprune.problems.tables.estimator_data import tidy
 from emoprune.problems.tables.fitting import learnt_anew
 from emoprune.problems.tables.reading.frames import check_names, names_of, plain_columns
+from emoprune.problems.tables.reading.lazily import is_lazy
 from emoprune.problems.tables.standalone.features import Features, load_features
 from emoprune.problems.tables.typed_output import modelled_frame
 
@@ -109,6 +110,7 @@ class TabularTransform(TransformerMixin, BaseEstimator):  # type: ignore[misc]  
     def _columns(self, frame: Any) -> Any:
         """Return a frame, or the columns of an array under the names that the search gave them; all that are needed."""
         frame = tidy(frame)
+        frame = frame.collect() if is_lazy(frame) else frame
         if not isinstance(frame, Mapping):
             if hasattr(frame, "columns"):
                 check_names(frame)

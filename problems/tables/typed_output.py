@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from emoprune.problems.tables.standalone.features import Features, Values, source_of
 from emoprune.problems.tables.standalone.readings import label
 
-__all__ = ["modelled_frame", "typed_frame"]
+__all__ = ["modelled_frame", "typed_columns", "typed_frame"]
 
 Columns = Mapping[str, NDArray[Any]]
 SPANS = ("timedelta", "duration", "time")  # how types of spans begin
@@ -29,7 +29,21 @@ def typed_frame(features: Features, columns: Columns, frame: Any, library: str) 
         frame: What was given, with these columns in this order if it has any.
         library: pandas or polars.
     """
-    own = _own_columns(frame, columns) if type(frame).__module__.partition(".")[0] == library else {}
+    made, names = typed_columns(features, columns, frame, library), features.names
+    if library == "polars":
+        import polars
+
+        return polars.DataFrame([polars.Series(name, each) for name, each in zip(names, made, strict=True)])
+    import pandas as pd
+
+    index = frame.index if _is_of(frame, library) else None
+    joined = pd.DataFrame({place: _indexed(each, index) for place, each in enumerate(made)}, index=index)
+    return joined.set_axis(names, axis=1)
+
+
+def typed_columns(features: Features, columns: Columns, frame: Any, library: str) -> list[Any]:
+    """Return what `typed_frame` makes a frame of, column by column."""
+    own = _own_columns(frame, columns) if _is_of(frame, library) else {}
     typed = _of_pandas if library == "pandas" else _of_polars
     made = []
     for feature, values in zip(features.plan["features"], features.values(columns), strict=True):
@@ -39,16 +53,11 @@ def typed_frame(features: Features, columns: Columns, frame: Any, library: str) 
             made.append(came)
         else:
             made.append(typed(values, record.get("categories", ()) if record else range(values.levels)))
-    names = features.names
-    if library == "polars":
-        import polars
+    return made
 
-        return polars.DataFrame([polars.Series(name, each) for name, each in zip(names, made, strict=True)])
-    import pandas as pd
 
-    index = frame.index if own else None
-    joined = pd.DataFrame({place: _indexed(each, index) for place, each in enumerate(made)}, index=index)
-    return joined.set_axis(names, axis=1)
+def _is_of(frame: Any, library: str) -> bool:
+    return type(frame).__module__.partition(".")[0] == library
 
 
 def modelled_frame(

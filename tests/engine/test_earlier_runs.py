@@ -114,4 +114,4 @@ def test_a_table_s_run_goes_on_by_the_rules_that_it_began_with(
     given: dict[str, Any], objectives: list[str], changed: dict[str, Any]
 ) -> None:
     resolved = {**OF_EARLIER, **given}
-    assert FeaturesOptions.of_earlier(resolved, objectives) == {**resolved, **changed}
+    assert FeaturesOptions.of_earlier(resolved, objectives) == {"rows": None, **resolved, **changed}

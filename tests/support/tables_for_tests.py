@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import polars as pl
 from sklearn.metrics import make_scorer
 
 from emoprune.problems.tables.reading.frames import plain_columns
@@ -35,6 +36,12 @@ def numbers(rows: int = 150, seed: int = 0) -> Frame:
     rng = np.random.default_rng(seed)
     columns = {f"x{number}": rng.normal(size=rows) for number in range(5)}
     return columns, columns["x0"] / (2 + columns["x1"] ** 2) + 0.1 * rng.normal(size=rows)
+
+
+def lazily(rows: int = 150) -> pl.LazyFrame:
+    """The same as a lazy frame with the target `y`."""
+    columns, target = numbers(rows)
+    return pl.LazyFrame({**columns, "y": target})
 
 
 def stream(rows: int = 2400, seed: int = 0) -> Frame:

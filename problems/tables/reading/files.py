@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import csv
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import polars
 
 from emoprune.errors import ConfigError
 
-__all__ = ["SUFFIXES", "frame_from"]
+__all__ = ["SUFFIXES", "frame_from", "lazy_frame_from", "rows_in"]
 
 SUFFIXES = (".csv", ".tsv", ".parquet")
 
@@ -21,14 +23,57 @@ def frame_from(path: Path) -> polars.DataFrame:
     Raises:
         ConfigError: The file cannot be read, is of another kind, or names a column twice.
     """
-    if path.suffix not in SUFFIXES:
-        raise ConfigError(f"data: {path.name}: expected a file that ends in {', '.join(SUFFIXES)}")
-    try:
+    _check(path)
+    with _read(path):
         if path.suffix == ".parquet":
             return polars.read_parquet(path)
-        separator = "\t" if path.suffix == ".tsv" else ","
-        _check_header(path, separator)
-        return polars.read_csv(path, separator=separator, infer_schema_length=None)
+        return polars.read_csv(path, separator=_separator(path), infer_schema_length=None)
+
+
+def lazy_frame_from(path: Path) -> polars.LazyFrame:
+    """Return a file's rows as a frame that reads what is asked of it, with the columns and types of `frame_from`.
+
+    Raises:
+        ConfigError: As `frame_from`, but for what is found only where the rows are read.
+    """
+    _check(path)
+    with _read(path):
+        if path.suffix == ".parquet":
+            return polars.scan_parquet(path)
+        return polars.scan_csv(path, separator=_separator(path), infer_schema_length=None)
+
+
+def rows_in(path: Path) -> int:
+    """Return how many rows a file has; of a text file no cell is read.
+
+    Raises:
+        ConfigError: As `frame_from`.
+    """
+    _check(path)
+    with _read(path):
+        if path.suffix == ".parquet":
+            frame = polars.scan_parquet(path)
+        else:
+            frame = polars.scan_csv(path, separator=_separator(path), infer_schema=False)
+        return int(frame.select(polars.len()).collect(engine="streaming").item())
+
+
+def _check(path: Path) -> None:
+    if path.suffix not in SUFFIXES:
+        raise ConfigError(f"data: {path.name}: expected a file that ends in {', '.join(SUFFIXES)}")
+    if path.suffix != ".parquet":
+        with _read(path):
+            _check_header(path, _separator(path))
+
+
+def _separator(path: Path) -> str:
+    return "\t" if path.suffix == ".tsv" else ","
+
+
+@contextmanager
+def _read(path: Path) -> Iterator[None]:
+    try:
+        yield
     except (OSError, UnicodeDecodeError, polars.exceptions.PolarsError) as error:
         raise ConfigError(f"data: {path.name} cannot be read: {error}") from error
 

@@ -15,7 +15,7 @@ from emoprune.problems.tables.reading.targets import TaskName, target_of
 from emoprune.problems.tables.reading.wanted import Wanted
 from emoprune.problems.tables.table import Table
 
-__all__ = ["TaskName", "Wanted", "table_of"]
+__all__ = ["TaskName", "Wanted", "table_of", "without_columns"]
 
 
 def table_of(
@@ -57,6 +57,21 @@ def table_of(
     names, values = zip(*made, strict=True)
     codes, counted = _group_codes(groups, len(goal)), _checked_weights(weights, len(goal))
     return Table(tuple(names), tuple(values), goal, task, classes, codes, tuple(notes), counted, texts)
+
+
+def without_columns(
+    target: NDArray[Any],
+    wanted: Wanted,
+    *,
+    groups: NDArray[Any] | None = None,
+    weights: NDArray[np.float64] | None = None,
+) -> Table:
+    """Return a table of a target alone, to draw rows from before columns are read; raises as `table_of`."""
+    if not len(target):
+        raise ConfigError("data: expected rows, found none")
+    task, goal, classes = target_of(target, wanted.task)
+    codes, counted = _group_codes(groups, len(goal)), _checked_weights(weights, len(goal))
+    return Table((), (), goal, task, classes, codes, weights=counted)
 
 
 def _checked_weights(weights: NDArray[np.float64] | None, rows: int) -> NDArray[np.float64] | None:

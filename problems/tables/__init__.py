@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from emoprune.problems.tables.evolved_features import EvolvedFeatures
+    from emoprune.problems.tables.tabular_transform import TabularTransform
 
-__all__ = ["EvolvedFeatures"]
+__all__ = ["EvolvedFeatures", "TabularTransform"]
 
 
 def __getattr__(name: str) -> Any:
@@ -16,4 +17,8 @@ def __getattr__(name: str) -> Any:
         from emoprune.problems.tables.evolved_features import EvolvedFeatures
 
         return EvolvedFeatures
+    if name == "TabularTransform":
+        from emoprune.problems.tables.tabular_transform import TabularTransform
+
+        return TabularTransform
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

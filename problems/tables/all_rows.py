@@ -38,7 +38,8 @@ def check_all_rows(frame: Any, table: Table, of_texts: Sequence[str]) -> None:
                 f"data: column {name!r}: expected finite or missing values, found {count} infinite ones among all "
                 "rows; replace them"
             )
-    read = {c.source: c for c in table.columns if c.kind is not ColumnKind.CATEGORICAL and c.source in of_texts}
+    meant = [c for c in table.columns if c.kind is not ColumnKind.CATEGORICAL and c.source not in table.texts]
+    read = {column.source: column for column in meant if column.source in of_texts}
     for name, array in columns_of(frame, list(read)):
         try:
             encoded(read[name].as_plain(), array)

@@ -20,7 +20,7 @@ from emoprune.problems.tables.reading.making import TaskName, Wanted, table_of, 
 from emoprune.problems.tables.standalone.columns import is_missing, plain
 from emoprune.problems.tables.table import Table, Task
 
-__all__ = ["Given", "columns_given", "names_given", "tables_given"]
+__all__ = ["Given", "columns_given", "names_given", "tables_given", "tidy"]
 
 DENSE = 2**31  # bytes that a sparse matrix may take once it is dense
 
@@ -90,11 +90,11 @@ def tables_given(
     """
     if target is None:
         raise ValueError(f"{type(estimator).__name__} requires y to be passed, but the target y is None")
-    frame = _tidy(frame)
+    frame = frame if is_lazy(frame) else tidy(frame)
     if drawing.leaves(_many(frame)):
         given = _drawn(estimator, frame, _Rows.of(target, groups, weights, wanted.task), wanted, drawing)
     else:
-        frame = frame.collect() if is_lazy(frame) else frame
+        frame = tidy(frame)
         columns = columns_given(estimator, frame, reset=True)
         given = Given(_tables(frame, columns, _Rows.of(target, groups, weights, wanted.task), wanted))
     for note in dict.fromkeys(note for table in given.tables.values() for note in table.notes):
@@ -124,7 +124,7 @@ def _drawn(estimator: Any, frame: Any, rows: _Rows, wanted: Wanted, drawing: Dra
 
 def _tables(frame: Any, columns: Mapping[str, NDArray[Any]], rows: _Rows, wanted: Wanted) -> dict[str, Table]:
     declared = declared_categories(frame) if hasattr(frame, "columns") else ()
-    named = replace(wanted, categorical=(*wanted.categorical, *declared))
+    named = wanted.declaring(declared)
     found: dict[str, Table] = {}
     for name, (values, task) in rows.outputs.items():
         check_consistent_length(next(iter(columns.values())), values)
@@ -174,8 +174,7 @@ def _groups(groups: Any) -> NDArray[Any] | None:
 
 def columns_given(estimator: Any, frame: Any, *, reset: bool) -> dict[str, NDArray[Any]]:
     """Return plain columns under the names of `fit`, checked as scikit-learn checks; `reset` takes the names on."""
-    frame = _tidy(frame)
-    frame = frame.collect() if is_lazy(frame) else frame
+    frame = tidy(frame)
     loaded = not reset and not hasattr(estimator, "n_features_in_")
     if hasattr(frame, "columns"):
         check_names(frame)  # before scikit-learn, which says of two columns of one name what a library of its says
@@ -196,12 +195,14 @@ def columns_given(estimator: Any, frame: Any, *, reset: bool) -> dict[str, NDArr
     return columns
 
 
-def _tidy(frame: Any) -> Any:
+def tidy(frame: Any) -> Any:
     """Return a frame for an Arrow table or columns by name; objects without pandas' NA, which scikit-learn refuses."""
     if isinstance(frame, Mapping) or (isinstance(frame, np.ndarray) and frame.dtype.names):
         import pandas as pd
 
         return pd.DataFrame(frame)
+    if is_lazy(frame):
+        return frame.collect()
     if hasattr(frame, "column_names") and hasattr(frame, "schema"):
         import polars
 

@@ -14,7 +14,6 @@ from sklearn.utils import check_random_state
 from sklearn.utils._set_output import _get_output_config
 from sklearn.utils.validation import _check_feature_names_in, check_is_fitted
 
-from emoprune.errors import ConfigError
 from emoprune.problems.tables.all_rows import learnt_on_all_rows
 from emoprune.problems.tables.batched import in_batches
 from emoprune.problems.tables.choosing import Choice, check_choice, chosen
@@ -27,10 +26,10 @@ from emoprune.problems.tables.given_splits import GivenSplits, checked_splits
 from emoprune.problems.tables.reading.lazily import is_lazy, row_count
 from emoprune.problems.tables.reading.making import TaskName, Wanted
 from emoprune.problems.tables.splits import Block, SplitKind, Splits
-from emoprune.problems.tables.standalone.features import load_features
 from emoprune.problems.tables.subsets.export import write_features
-from emoprune.problems.tables.subsets.features import FeatureSearch, FeaturesOptions, Mode
+from emoprune.problems.tables.subsets.features import FeatureBoosting, FeatureSearch, FeaturesOptions, Mode
 from emoprune.problems.tables.table import Table
+from emoprune.problems.tables.tabular_transform import features_in
 from emoprune.problems.tables.typed_output import typed_frame
 
 if TYPE_CHECKING:
@@ -64,10 +63,15 @@ class EvolvedFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]  #
             scikit-learn's; auto is the log loss, or the root of the mean squared error.
         costs: What is minimised besides: auto is how many columns are new, or with `select` how many there are; or
             new-columns, columns, sources, price, milliseconds, or an objective's import target.
-        categorical: Names of columns of numbers that are categories.
+        categorical: Names of columns of numbers or free texts that are categories.
+        text: Names of columns that are free texts although few of their texts differ; of others it is found. None reads
+            no column as free texts.
         operators: Which of the 23 operators formulas are made of; all of them if none is named.
         order: How many operators may lie on top of each other.
         budget: How many formulas are looked at for each order.
+        feature_boosting: What formulas are judged from: True for OpenFE's feature boosting as published (what adds to
+            the out-of-fold predictions of trees on all columns), False for a constant start (what tells the target by
+            itself), both for either, boosting with predictions that are shrunk until they are no surer than right.
         survivors: How many new features have a bit.
         slots: How many other new features a subset can have at once.
         others: How many formulas the slots can hold.
@@ -111,9 +115,11 @@ class EvolvedFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]  #
         metric: str | Any = "auto",
         costs: Sequence[str | Mapping[str, Any]] = ("auto",),
         categorical: Sequence[str] = (),
+        text: Sequence[str] | None = (),
         operators: Sequence[str] = (),
         order: int = 1,
         budget: int = 4000,
+        feature_boosting: FeatureBoosting = "both",
         survivors: int = 40,
         slots: int = 4,
         others: int = 200,
@@ -138,9 +144,11 @@ class EvolvedFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]  #
         self.metric = metric
         self.costs = costs
         self.categorical = categorical
+        self.text = text
         self.operators = operators
         self.order = order
         self.budget = budget
+        self.feature_boosting = feature_boosting
         self.survivors = survivors
         self.slots = slots
         self.others = others
@@ -174,7 +182,8 @@ class EvolvedFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]  #
         """
         check_choice(self.choose)
         self._splits = checked_splits(self.splits, SplitKind)  # once, because a generator of pairs can be read once
-        wanted = Wanted(self.task, names_given("categorical", self.categorical))
+        texts = None if self.text is None else names_given("text", self.text)
+        wanted = Wanted(self.task, names_given("categorical", self.categorical), text=texts)
         drawing = Drawing(self.rows, Splits(self._splits))
         given = tables_given(self, X, y, wanted, groups=groups, weights=sample_weight, drawing=drawing)
         if given.drawn is not None and isinstance(self._splits, GivenSplits):
@@ -237,6 +246,7 @@ class EvolvedFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]  #
             operators=self.operators,
             order=self.order,
             budget=self.budget,
+            feature_boosting=self.feature_boosting,
             survivors=self.survivors,
             slots=self.slots,
             others=self.others,
@@ -286,16 +296,13 @@ class EvolvedFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]  #
     def load(cls, folder: str | Path) -> Self:
         """Return a fitted transformer from a folder that `save` or `emoprune export` wrote.
 
-        It takes any frame that has the columns its formulas need.
+        It takes any frame that has the columns its formulas need. For pipelines there is `TabularTransform`.
 
         Raises:
             ConfigError: The folder holds no features.
         """
         made = cls()
-        try:
-            made.features_ = load_features(folder)
-        except (OSError, ValueError, KeyError) as error:
-            raise ConfigError(f"{folder}: expected features.json and statistics.npz: {error}") from error
+        made.features_ = features_in(folder)
         return made
 
     def __sklearn_tags__(self) -> Any:

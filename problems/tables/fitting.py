@@ -13,11 +13,17 @@ from emoprune.problems.tables.formulas.formula import Column, Term, plain_of, so
 from emoprune.problems.tables.formulas.learning import learnt_by
 from emoprune.problems.tables.splits import Block
 from emoprune.problems.tables.standalone.columns import plain
-from emoprune.problems.tables.standalone.features import FORMAT, Features
+from emoprune.problems.tables.standalone.features import (
+    FORMAT,
+    OPERATORS,
+    Features,
+    Values,
+)
 from emoprune.problems.tables.standalone.readings import moments_of
+from emoprune.problems.tables.standalone.texts import is_theme
 from emoprune.problems.tables.table import Table
 
-__all__ = ["features_of", "frame_of", "row_frame"]
+__all__ = ["features_of", "frame_of", "learnt_anew", "row_frame"]
 
 IntArray = NDArray[np.int64]
 
@@ -48,14 +54,43 @@ def features_of(computed: Computed, block: Block, terms: Sequence[Term]) -> Feat
         {"name": name, "formula": plain_of(term), "node": place(term)}
         for name, term in zip(unique_names(terms), terms, strict=True)
     ]
-    needed = sorted({columns[name].source for term in terms for name in sources(term)})
-    return Features({"format": FORMAT, "needs": needed, "features": features, "nodes": nodes}, learnt)
+    used = [columns[name] for term in terms for name in sources(term)]
+    plan = {"format": FORMAT, "needs": sorted({column.source for column in used}), "features": features, "nodes": nodes}
+    texts = sorted({column.of for column in used if is_theme(column.part)})
+    for number, name in enumerate(texts):
+        themes = computed.table.texts[name].themes
+        learnt |= {} if themes is None else {f"text {number}.{key}": array for key, array in themes.learnt.items()}
+    return Features(plan | ({"texts": texts} if texts else {}), learnt)
+
+
+def learnt_anew(features: Features, frame: Any) -> Features:
+    """Return the same features with what they learn on a frame's rows; what categories and themes of texts are stays.
+
+    Raises:
+        KeyError: A column is missing.
+        ValueError: A numerical column holds texts or infinite values.
+    """
+    computed: list[Values] = []
+    learnt = {name: array for name, array in features.learnt.items() if name.startswith("text ")}  # as categories do
+    rows = features.rows(frame)
+    for number, node in enumerate(features.plan["nodes"]):  # inputs come before what is made of them
+        if "column" in node:
+            computed.append(rows.values(node["column"]))
+            continue
+        inputs = [computed[place] for place in node["inputs"]]
+        found = learnt_by(node["operator"], inputs)
+        learnt.update({f"{number}.{name}": array for name, array in found.items()})
+        computed.append(OPERATORS[node["operator"]](inputs, found))
+    return Features(features.plan, learnt)
 
 
 def frame_of(table: Table, rows: IntArray) -> dict[str, NDArray[Any]]:
     """Return some rows of a table's columns as a user's frame would hold them: floats, dates, or texts and None."""
     found: dict[str, NDArray[Any]] = {}
     for column, values in zip(table.columns, table.values, strict=True):
+        if column.of in table.texts:
+            found.setdefault(column.of, table.texts[column.of].texts[rows])
+            continue
         if column.part not in ("", "days"):
             continue
         if values.numbers is not None:

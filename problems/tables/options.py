@@ -58,7 +58,7 @@ class TableOptions:
     @property
     def source(self) -> Source:
         """Where the table is read from, and what becomes of its columns."""
-        return Source(self.data, self.target, None, self.time, Wanted(self.task, (), tuple(self.ignore)))
+        return Source(self.data, self.target, None, self.time, Wanted(self.task, (), tuple(self.ignore), None))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +66,8 @@ class SubsetOptions(TableOptions):
     """What a search for subsets takes besides; where a table in memory is searched, `data` is what it is called.
 
     Args:
-        categorical: Columns of numbers that are categories.
+        categorical: Columns of numbers or free texts that are categories.
+        text: Columns that are free texts although few of their texts differ; of others it is found. None reads none so.
         groups: A column whose rows of one value stay together.
         weights: A column of what each row counts, in training, in screening and in scores.
         splits: stratified, random, grouped or time; auto goes by groups and time if they are given.
@@ -84,6 +85,7 @@ class SubsetOptions(TableOptions):
     """
 
     categorical: Sequence[str] = ()
+    text: Sequence[str] | None = ()
     groups: str | None = None
     weights: str | None = None
     splits: SplitKind = "auto"
@@ -101,10 +103,10 @@ class SubsetOptions(TableOptions):
     def of_earlier(cls, resolved: Mapping[str, Any], objectives: Sequence[str]) -> Mapping[str, Any]:
         """Return the options of a run in today's words: subsets were once chosen with trees that were not tuned.
 
-        All rows were looked at, and are where a run does not say at how many. Rows of races of that time do not say on
-        how many folds they were measured, so the run goes on without races.
+        Free texts were left out and all rows looked at, and are so still where a run was begun without these options.
+        Rows of races of that time do not say on how many folds they were measured, so the run goes on without races.
         """
-        own = {"rows": None, **TableOptions.of_earlier(resolved, objectives)}
+        own = {"text": None, "rows": None, **TableOptions.of_earlier(resolved, objectives)}
         if "keep" in own:
             return own
         learner = own["learner"] if isinstance(own["learner"], Mapping) else {"name": own["learner"]}
@@ -121,7 +123,8 @@ class SubsetOptions(TableOptions):
     @property
     def source(self) -> Source:
         """Where the table is read from, and what becomes of its columns."""
-        wanted = Wanted(self.task, tuple(self.categorical), tuple(self.ignore))
+        text = None if self.text is None else tuple(self.text)
+        wanted = Wanted(self.task, tuple(self.categorical), tuple(self.ignore), text)
         drawing = Drawing(self.rows, self.cut)
         return Source(self.data, self.target, self.groups, self.time, wanted, self.weights, drawing)
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from emoprune.problems.tables.formulas.catalogue import Kinds
 from emoprune.problems.tables.formulas.formula import Column
 from emoprune.problems.tables.standalone.features import Values
+from emoprune.problems.tables.standalone.texts import FreeText, is_theme
 
 __all__ = ["ColumnKind", "Table", "TableColumn", "Task"]
 
@@ -41,7 +42,8 @@ class Task(StrEnum):
 class TableColumn:
     """A column's name, kind and (unless it is numerical) its categories, sorted, all texts or all numbers.
 
-    A part of a date also says of which column, and in which format that is written where texts are not ISO 8601.
+    A part of a date or of a text also says of which column, and in which format dates are written where texts are not
+    ISO 8601.
     """
 
     name: str
@@ -80,6 +82,7 @@ class Table:
         groups: Rows of equal groups (patients, users) stay together when the table is split; None if there are none.
         notes: Sentences on what was left out or converted.
         weights: What each row counts, in training and in scores, shape (n,), with a mean of 1; None if all count alike.
+        texts: The columns of free texts that some of `columns` are parts of, by name.
         drawn_from: Of rows that were drawn from others, a digest of the target, groups and weights of all of them.
     """
 
@@ -91,6 +94,7 @@ class Table:
     groups: IntArray | None = None
     notes: tuple[str, ...] = ()
     weights: FloatArray | None = None
+    texts: Mapping[str, FreeText] = field(default_factory=dict)
     drawn_from: str = ""
 
     def __len__(self) -> int:
@@ -108,8 +112,11 @@ class Table:
 
     @property
     def kinds(self) -> Kinds:
-        """Which columns are numbers, and which are categories."""
-        numbers = [c.name for c in self.columns if c.kind is not ColumnKind.CATEGORICAL]
+        """Which columns formulas are made of: those that are numbers, and those that are categories.
+
+        Themes of texts are none of them: they are so many that formulas of them would take the place of all others.
+        """
+        numbers = [c.name for c in self.columns if c.kind is not ColumnKind.CATEGORICAL and not is_theme(c.part)]
         categories = [c.name for c in self.columns if c.kind is not ColumnKind.NUMERICAL]
         return Kinds(tuple(map(Column, numbers)), tuple(map(Column, categories)))
 

@@ -15,7 +15,7 @@ from emoprune.problems.tables.computing import Computed
 from emoprune.problems.tables.fitting import features_of, row_frame
 from emoprune.problems.tables.formulas.formula import Column, Term
 from emoprune.problems.tables.learners.by_name import LearnerPlan, learner_plan
-from emoprune.problems.tables.learners.contract import Learner, Model, Staged
+from emoprune.problems.tables.learners.contract import Growing, Learner, Model
 from emoprune.problems.tables.learners.guessing import Guess
 from emoprune.problems.tables.measures import Measures
 from emoprune.problems.tables.metrics import check_parts, metric_named
@@ -30,6 +30,7 @@ __all__ = ["Loaded", "TableTask"]
 FloatArray = NDArray[np.float64]
 
 COUNTED = ("columns", "new-columns", "sources", "price")  # what a run's baseline holds, whatever its costs are
+WORTH = 0.01  # of a loss, which more training has to take off it
 FOLDS = "folds"  # what a run calls the number of folds that a subset was measured on
 
 
@@ -103,12 +104,20 @@ class TableTask:
         return Loaded(Computed(self.table, half), self.plan.made(self.table.task, threads, half))
 
     def staged_losses(self, loaded: Loaded, block: Block, terms: Sequence[Term], seed: int) -> FloatArray:
-        """Return what a subset loses on a block at each stage of its model's training, shape (stages,)."""
-        scored = self._scored(loaded, block, terms, seed)
-        if not isinstance(scored.model, Staged):
-            return np.array([scored.loss])
-        inputs = loaded.computed.matrix(scored.entering, block, block.scored)
-        return np.array([self._loss(block, stage.predict(inputs)) for stage in scored.model.stages()])
+        """Return what a subset loses on a block after each stage of training that is worth it, shape (stages,).
+
+        There is one stage if the learner has no others, or was given its number of trees.
+        """
+        entering = self._entering(block, terms)
+        if not entering or not isinstance(loaded.learner, Growing) or not self._given_plan.open:
+            return np.array([self._scored(loaded, block, terms, seed).loss])
+        inputs = loaded.computed.matrix(entering, block, block.scored)
+        losses: list[float] = []
+        for model in loaded.learner.stages(loaded.computed, block, entering, seed):
+            losses.append(self._loss(block, model.predict(inputs)))
+            if len(losses) > 1 and losses[-2] - losses[-1] < WORTH * abs(losses[-2]):
+                break
+        return np.array(losses)
 
     def settings(self) -> tuple[Loaded, ...]:
         """Return what measures with each setting of the learner, on one thread; they share what is computed."""

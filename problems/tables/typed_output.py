@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emoprune.problems.tables.standalone.features import Features, Values, source_of
+from emoprune.problems.tables.standalone.readings import label
 
-__all__ = ["typed_columns", "typed_frame"]
+__all__ = ["modelled_frame", "typed_columns", "typed_frame"]
 
 Columns = Mapping[str, NDArray[Any]]
 SPANS = ("timedelta", "duration", "time")  # how types of spans begin
@@ -57,6 +58,40 @@ def typed_columns(features: Features, columns: Columns, frame: Any, library: str
 
 def _is_of(frame: Any, library: str) -> bool:
     return type(frame).__module__.partition(".")[0] == library
+
+
+def modelled_frame(
+    features: Features, frame: Any, names: Sequence[str], library: str, *, index: Any = None, missing: str | None = None
+) -> Any:
+    """Return the features of a frame's rows as a frame of floats and categories, the same ones for all rows.
+
+    Args:
+        features: The features, n of them.
+        frame: The columns that they need.
+        names: What the features are called.
+        library: pandas or polars.
+        index: The labels of the rows in pandas; None numbers them.
+        missing: What a missing or unseen category is called; None leaves it missing.
+    """
+    typed = _of_pandas if library == "pandas" else _of_polars
+    made = []
+    for feature, values in zip(features.plan["features"], features.values(frame), strict=True):
+        record = features.plan["nodes"][feature["node"]].get("column")
+        categories = list(record.get("categories", ()) if record else range(values.levels))
+        if missing is not None and values.numbers is None:
+            categories = list(dict.fromkeys([*map(label, categories), missing]))
+            codes = np.nan_to_num(values.as_input(), nan=categories.index(missing)).astype(np.int64)
+            made.append(typed(Values(None, codes, len(categories)), categories))
+        else:
+            made.append(typed(values, categories))
+    if library == "polars":
+        import polars
+
+        return polars.DataFrame([polars.Series(name, each) for name, each in zip(names, made, strict=True)])
+    import pandas as pd
+
+    joined = pd.DataFrame({place: _indexed(each, index) for place, each in enumerate(made)}, index=index)
+    return joined.set_axis(list(names), axis=1)
 
 
 def _own_columns(frame: Any, columns: Columns) -> dict[str, Any]:

@@ -97,15 +97,17 @@ OF_EARLIER = {"metric": "auto", "learner": "lightgbm", "race": 2.0, "costs": ["c
                 "mode": "select",
                 "race": 0.0,
                 "keep": [],
+                "text": None,
                 "learner": {"name": "lightgbm", "trees": None},
             },
         ),
         (
             {"learner": {"name": "lightgbm", "trees": 9}},
             ["root_mean_squared_error", "columns"],
-            {"mode": "select", "race": 0.0, "keep": []},
+            {"mode": "select", "race": 0.0, "keep": [], "text": None},
         ),
-        ({"keep": [], "mode": "add"}, ["log_loss", "new-columns"], {}),
+        ({"keep": [], "mode": "add"}, ["log_loss", "new-columns"], {"text": None}),
+        ({"keep": [], "mode": "add", "text": []}, ["log_loss", "new-columns"], {}),
     ],
 )
 def test_a_table_s_run_goes_on_by_the_rules_that_it_began_with(

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from commands_for_tests import Command, entry_point
-from searching_for_tests import searched_run
+from searching_for_tests import copied_run
 
 import emoprune
 from emoprune.commands.audit import audit
@@ -60,7 +60,7 @@ def run(tmp_path: Path) -> Run:
         "search": {"population": 8, "generations": 2},
         "evaluation": {"backend": "serial"},
     }
-    return searched_run(plain, runs=tmp_path / "runs", name="r")
+    return copied_run(plain, tmp_path / "runs", "r")
 
 
 def elsewhere(folder: Path) -> Path:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from problems_for_tests import HalvedKnapsack, Knapsack12
-from searching_for_tests import searched_run
+from searching_for_tests import copied_run, searched_run
 from strangers_for_tests import altered, strangers
 
 import emoprune
@@ -39,8 +39,9 @@ CROWDED = ["evaluation.backend=ray", "evaluation.workers=9999"]
 
 
 def finished(folder: Path, problem: Problem | None = None, name: str = "r") -> Run:
-    named = {} if problem is not None else {"problem": "problems_for_tests:Knapsack12"}
-    return searched_run({**named, **SMALL}, problem=problem, runs=folder, name=name)
+    if problem is not None:
+        return searched_run(SMALL, problem=problem, runs=folder, name=name)
+    return copied_run({"problem": "problems_for_tests:Knapsack12", **SMALL}, folder, name)
 
 
 def state_of(folder: Path) -> dict[str, tuple[int, bytes | None]]:

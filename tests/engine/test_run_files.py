@@ -13,7 +13,7 @@ from typing import Any
 import pandas as pd
 import pytest
 from mutations_for_tests import unend
-from searching_for_tests import searched_run
+from searching_for_tests import copied_run
 
 import emoprune
 from emoprune.commands.export import export
@@ -39,7 +39,7 @@ def config(**search: Any) -> dict[str, Any]:
 
 
 def finished(runs: Path, name: str, settings: Mapping[str, Any] | None = None) -> Run:
-    return searched_run(settings or config(), runs=runs, name=name)
+    return copied_run(settings or config(), runs, name)
 
 
 def altered(path: Path, pattern: str, new: str) -> None:

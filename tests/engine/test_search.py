@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from problems_for_tests import Knapsack12
-from searching_for_tests import searched_run
+from searching_for_tests import copied_run, searched_run
 from strangers_for_tests import altered, strangers
 
 import emoprune
@@ -48,7 +48,10 @@ def config(**search: Any) -> dict[str, Any]:
 
 
 def finished(runs: Path, name: str, settings: Mapping[str, Any] | None = None, **given: Any) -> Run:
-    return searched_run(settings or config(), runs=runs, name=name, **given)
+    asked = settings or config()
+    if given or "warm_start" in asked["search"]:  # which looks for a former run beside the new one
+        return searched_run(asked, runs=runs, name=name, **given)
+    return copied_run(asked, runs, name)
 
 
 def assert_equal_runs(one: Run, other: Run) -> None:

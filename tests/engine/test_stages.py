@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 from problems_for_tests import Half, HalvedKnapsack, Knapsack12
 from rich.console import Console
-from searching_for_tests import searched_run
+from searching_for_tests import copied_run
 
 import emoprune
 from emoprune.commands.dry_run import dry_run
@@ -40,7 +40,7 @@ def config(**options: Any) -> dict[str, Any]:
 
 
 def finished(runs: Path, name: str) -> Run:
-    return searched_run(config(), runs=runs, name=name)
+    return copied_run(config(), runs, name)
 
 
 def facts(run: Run) -> list[object]:

@@ -31,6 +31,7 @@ SCRIPTS = {
     "subnetworks": ["parts: 1"],
     "table_memory": ["4,000 x 20", "2,000"],
     "table_quality": ["emoprune"],
+    "table_texts": ["titles"],
     "tables": ["wine", "emoprune, best"],
     "transformer_quality": ["emoprune"],
 }
@@ -54,6 +55,7 @@ SLOW = {
     "subnetworks",
     "table_memory",
     "table_quality",
+    "table_texts",
     "tables",
     "transformer_quality",
 }  # networks, tables and prompts take minutes; two Rays; mutants runs tests itself

@@ -86,6 +86,7 @@ def test_its_saliency_serves_weight_ratios(emoprune: Callable[..., str], tmp_pat
             "network": "digits",
             "data": "digits",
             "saliency": {"name": "squared", "power": 0.5},
+            "references": ["uniform"],
         },
         "search": {"population": 4, "generations": 1},
         "evaluation": {"backend": "serial"},

@@ -38,6 +38,7 @@ def small(**options: Any) -> Channels:  # the options under test, of whatever ty
     return Channels(**{**SMALL, **options})
 
 
+@pytest.mark.usefixtures("unverified")  # TestDigits waits for the fresh process, with the same problem
 class TestSmallNetwork(ProblemConformance):
     genomes = 3
 

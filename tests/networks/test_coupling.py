@@ -24,6 +24,11 @@ from emoprune.problems.networks.coupling.tracing import trace
 from emoprune.problems.networks.evaluation.cost import CostModel
 
 
+@pytest.fixture(scope="module", autouse=True)
+def traced_here() -> None:
+    """Trace networks in processes of their own, as everywhere but in other tests."""
+
+
 def kept_sets(structure: Structure) -> st.SearchStrategy[list[np.ndarray]]:
     return st.tuples(
         *(

@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 import torch
-from methods_for_tests import copied, prepared, require_broken, target, without_verifying
+from methods_for_tests import copied, prepared, require_broken, target
 
 import emoprune
 from emoprune import plugins
@@ -50,7 +50,6 @@ from emoprune.problems.networks.layers.weight_ratios import WeightRatios
 from emoprune.problems.networks.recovery.contract import NetworkCase
 from emoprune.problems.networks.recovery.copying import trainable
 from emoprune.problems.networks.subnetworks.sample import sample as subnetworks
-from emoprune.problems.networks.task import NetworkTask
 from emoprune.problems.networks.unpruned.built_in.sample import SAMPLE
 from emoprune.records import Candidate, Split
 from emoprune.testing import ProblemConformance, conformance
@@ -81,12 +80,6 @@ def own_methods(kind: str) -> list[tuple[str, str]]:
             if "transformers" not in entry.extras and plugins.serves(entry.load(), problem):
                 found.setdefault(entry.value, f"{problem} {name}")
     return [(name.partition(" ")[0], name.partition(" ")[2]) for name in found.values()]
-
-
-@pytest.fixture
-def unverified(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Leave the fresh process out, which other tests of exports and recoveries wait for."""
-    without_verifying(monkeypatch, NetworkTask, "export")
 
 
 METHODS = [(kind, name, problem) for kind in KINDS for problem, name in own_methods(kind)]
@@ -127,6 +120,7 @@ def test_a_problem_says_what_it_is(problem: str) -> None:
     assert not own.training
 
 
+@UNVERIFIED
 class TestSubnetworks(ProblemConformance):
     genomes = 2
 

@@ -32,6 +32,8 @@ from emoprune.problems.tables import EvolvedFeatures
 from emoprune.problems.tables.estimator_data import columns_given
 from emoprune.problems.tables.formulas.formula import sources
 
+pytestmark = pytest.mark.usefixtures("compared_briefly")
+
 
 def small(**options: Any) -> EvolvedFeatures:
     settings: dict[str, Any] = {"population": 4, "generations": 2, "references": (), "budget": 60, "survivors": 4}
@@ -40,6 +42,18 @@ def small(**options: Any) -> EvolvedFeatures:
 
 def fitted(frame: Any, target: Any, **options: Any) -> EvolvedFeatures:
     return small(**options).fit(frame, target)
+
+
+THREE_KINDS: dict[str, Any] = {"operators": ("group-mean", "divide", "combine"), "survivors": 8}
+
+
+@pytest.fixture(scope="module")
+def of_mixed(compared_briefly: None) -> EvolvedFeatures:
+    """Return what is fitted to the mixed table and has new features, for tests that only look at it."""
+    columns, target = mixed()
+    found = fitted(pd.DataFrame(columns), target, **THREE_KINDS)
+    assert len(found.formulas_) > len(columns)
+    return found
 
 
 # What scikit-learn's checks leave out here, with the reason.
@@ -79,21 +93,20 @@ def test_the_checks_that_a_change_breaks_first_pass(check: Any) -> None:
     check("EvolvedFeatures", clone(FAST))
 
 
-def test_pandas_polars_and_mappings_of_rows_give_the_same_features() -> None:
+def test_pandas_polars_and_mappings_of_rows_give_the_same_features(of_mixed: EvolvedFeatures) -> None:
     columns, target = mixed()
     frames = (pd.DataFrame(columns), pl.DataFrame(columns, strict=False))
-    found = [fitted(frame, target) for frame in frames]
+    found = (of_mixed, fitted(frames[1], target, **THREE_KINDS))
     assert found[0].get_feature_names_out().tolist() == found[1].get_feature_names_out().tolist()
     np.testing.assert_array_equal(found[0].transform(frames[0]), found[1].transform(frames[1]))
     assert found[0].transform(frames[1]).shape == (160, len(found[0].formulas_))
 
 
-def test_categories_of_pandas_are_categories_and_numbers_can_be_declared_so() -> None:
+def test_categories_of_pandas_are_categories_and_numbers_can_be_declared_so(of_mixed: EvolvedFeatures) -> None:
     columns, target = mixed()
     frame = pd.DataFrame(columns)
-    plain = fitted(frame, target)
-    typed = fitted(frame.astype({"city": "category", "colour": "string"}), target)
-    assert plain.get_feature_names_out().tolist() == typed.get_feature_names_out().tolist()
+    typed = fitted(frame.astype({"city": "category", "colour": "string"}), target, **THREE_KINDS)
+    assert of_mixed.get_feature_names_out().tolist() == typed.get_feature_names_out().tolist()
     declared = fitted(frame, target, categorical=("grade",), operators=("combine",), survivors=8)
     made = [formula for formula in declared.front_["name"] if formula]
     assert made is not None
@@ -125,12 +138,10 @@ def test_a_frame_comes_out_where_one_is_asked_for() -> None:
     assert list(out.columns) == transformer.get_feature_names_out().tolist()
 
 
-def test_the_front_has_scores_on_all_three_parts_and_the_choice_is_of_it() -> None:
-    columns, target = mixed()
-    transformer = fitted(pd.DataFrame(columns), target)
+def test_the_front_has_scores_on_all_three_parts_and_the_choice_is_of_it(of_mixed: EvolvedFeatures) -> None:
     scores = {f"{part}.log_loss" for part in ("obj", "select", "test")}
-    assert scores | {"obj.new-columns", "difference", "standard error"} <= set(transformer.front_.columns)
-    unpruned = transformer.front_[transformer.front_["name"] == "unpruned"]
+    assert scores | {"obj.new-columns", "difference", "standard error"} <= set(of_mixed.front_.columns)
+    unpruned = of_mixed.front_[of_mixed.front_["name"] == "unpruned"]
     assert unpruned[["obj.new-columns", "difference", "standard error"]].to_numpy().tolist() == [[0.0, 0.0, 0.0]]
 
 
@@ -164,12 +175,12 @@ def test_the_same_seed_finds_the_same_and_a_clone_has_the_same_parameters() -> N
     frame = pd.DataFrame(columns)
     first, second = fitted(frame, target), clone(fitted(frame, target)).fit(frame, target)
     np.testing.assert_array_equal(first.transform(frame), second.transform(frame))
+    pd.testing.assert_frame_equal(first.front_.filter(like="."), second.front_.filter(like="."))
 
 
-def test_what_was_fitted_is_written_without_pickle_and_read_again(tmp_path: Path) -> None:
-    columns, target = mixed()
-    frame = pd.DataFrame(columns)
-    transformer = fitted(frame, target, operators=("group-mean", "divide", "combine"), survivors=8)
+def test_what_was_fitted_is_written_without_pickle_and_read_again(tmp_path: Path, of_mixed: EvolvedFeatures) -> None:
+    columns, _ = mixed()
+    frame, transformer = pd.DataFrame(columns), of_mixed
     transformer.save(tmp_path / "features")
     assert {path.name for path in (tmp_path / "features").iterdir()} == {
         "features.json",
@@ -201,12 +212,10 @@ def test_what_was_fitted_is_written_without_pickle_and_read_again(tmp_path: Path
         (lambda frame: frame.iloc[:0], "expected at least 1 rows|0 sample"),
     ],
 )
-def test_a_frame_that_does_not_fit_is_refused(change: Any, complaint: str) -> None:
-    columns, target = mixed()
-    frame = pd.DataFrame(columns)
-    transformer = fitted(frame, target, survivors=0, slots=0, generations=1)
+def test_a_frame_that_does_not_fit_is_refused(change: Any, complaint: str, of_mixed: EvolvedFeatures) -> None:
+    columns, _ = mixed()
     with pytest.raises(ValueError, match=complaint):
-        transformer.transform(change(frame))
+        of_mixed.transform(change(pd.DataFrame(columns)))
 
 
 @pytest.mark.parametrize(

@@ -43,6 +43,8 @@ from emoprune.problems.tables.metrics import metric_named
 from emoprune.problems.tables.splits import SplitKind, Splits, split
 from emoprune.problems.tables.table import Task
 
+pytestmark = pytest.mark.usefixtures("compared_briefly")
+
 ROWS = 160
 DATA = table(mixed(ROWS))
 
@@ -153,7 +155,7 @@ def test_a_transformer_is_fitted_with_a_splitter_and_with_pairs() -> None:
         LogisticRegression(max_iter=200),
         ExtraTreesClassifier(5),
         make_pipeline(StandardScaler(), LogisticRegression()),
-        LGBMClassifier(n_estimators=5, verbose=-1),
+        LGBMClassifier(n_estimators=5, n_jobs=1, verbose=-1),  # left alone it takes all cores, and waits for them
     ],
     ids=lambda learner: type(learner).__name__,
 )

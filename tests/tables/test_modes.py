@@ -198,7 +198,7 @@ def test_a_target_that_nothing_tells_leaves_all_columns_alone() -> None:
 def test_a_ratio_that_the_target_is_made_of_is_added_to_all_columns() -> None:
     rng = np.random.default_rng(0)
     frame = pd.DataFrame(rng.lognormal(size=(400, 4)), columns=list("abcd"))
-    target = np.log(frame["a"] / frame["b"]) + rng.normal(0, 0.2, 400)
+    target = np.tanh(3 * np.log(frame["a"] / frame["b"])) + rng.normal(0, 0.1, 400)
     found = EvolvedFeatures(population=8, generations=2, budget=120, random_state=0).fit(frame, target)
     names = found.get_feature_names_out().tolist()
     assert names[:4] == list("abcd")

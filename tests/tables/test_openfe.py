@@ -172,5 +172,6 @@ def test_permutation_attribution_and_second_order_find_a_quotient_of_a_sum() -> 
     generation = Generation(("add", "divide"), order=2, attribution="permutation")
     found = two_stages(Computed(data), np.arange(500), generation, TreeOptions(), seed=0, start="constant")
     total = Formula("add", (Column("x0"), Column("x1")))
-    exact = {Formula("divide", (total, Column("x2"))), Formula("divide", (Column("x2"), total))}
+    parts = tuple(Formula("divide", (Column(name), Column("x2"))) for name in ("x0", "x1"))
+    exact = {Formula("divide", (total, Column("x2"))), Formula("divide", (Column("x2"), total)), Formula("add", parts)}
     assert exact & set(found.ranked[:3])

@@ -17,6 +17,8 @@ from tables_for_tests import mixed, numbers
 
 from emoprune.problems.tables import EvolvedFeatures, estimator_data
 
+pytestmark = pytest.mark.usefixtures("compared_briefly")
+
 ROWS = 160
 
 
@@ -24,6 +26,18 @@ def small(**options: Any) -> EvolvedFeatures:
     """Return a transformer that is fitted fast."""
     settings: dict[str, Any] = {"population": 4, "generations": 1, "references": (), "budget": 40, "survivors": 3}
     return EvolvedFeatures(**{**settings, "folds": 2, "random_state": 0, **options})
+
+
+OfZeros = tuple[np.ndarray, np.ndarray, EvolvedFeatures]
+
+
+@pytest.fixture(scope="module")
+def of_zeros(compared_briefly: None) -> OfZeros:
+    """Return a matrix of mostly zeros, a target that it tells, and what is fitted to both."""
+    rng = np.random.default_rng(0)
+    dense = rng.normal(size=(ROWS, 6)) * (rng.random((ROWS, 6)) < 0.4)
+    target = dense[:, 0] + dense[:, 1] * dense[:, 2] + rng.normal(0, 0.1, ROWS)
+    return dense, target, small().fit(dense, target)
 
 
 def two_targets() -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -72,11 +86,9 @@ def test_a_column_of_no_use_is_warned_of_once_whatever_the_number_of_outputs() -
 
 
 @pytest.mark.parametrize("kind", [sparse.csr_matrix, sparse.csc_array, sparse.coo_array])
-def test_a_sparse_matrix_is_as_good_as_the_dense_one(kind: Any) -> None:
-    rng = np.random.default_rng(0)
-    dense = rng.normal(size=(ROWS, 6)) * (rng.random((ROWS, 6)) < 0.4)
-    target = dense[:, 0] + dense[:, 1] * dense[:, 2] + rng.normal(0, 0.1, ROWS)
-    fitted, other = small().fit(kind(dense), target), small().fit(dense, target)
+def test_a_sparse_matrix_is_as_good_as_the_dense_one(kind: Any, of_zeros: OfZeros) -> None:
+    dense, target, other = of_zeros
+    fitted = small().fit(kind(dense), target)
     assert fitted.formulas_ == other.formulas_
     np.testing.assert_array_equal(fitted.transform(kind(dense)), other.transform(dense))
 

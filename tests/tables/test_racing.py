@@ -43,7 +43,8 @@ def test_the_spread_of_a_score_shrinks_with_its_rows() -> None:
 
 
 def raced(data: Table, margin: float, **options: Any) -> TableTask:
-    task = TableTask(data, FeaturesOptions(data="mixed", metric="error", mode="select", race=margin, **options))
+    given = {"metric": "error", "mode": "select", "folds": 5, "race": margin, **options}
+    task = TableTask(data, FeaturesOptions(data="mixed", **given))
     task.hold_against(task.baseline(task.load(1), 0), [data.terms])
     return task
 

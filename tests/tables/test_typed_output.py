@@ -14,6 +14,8 @@ import pytest
 
 from emoprune.problems.tables import EvolvedFeatures
 
+pytestmark = pytest.mark.usefixtures("compared_briefly")
+
 ROWS = 120
 
 
@@ -142,7 +144,7 @@ def test_a_booster_takes_what_comes_out_and_sees_categories() -> None:
     assert kept(transformer, made.columns)
     if "level" in out.columns:
         assert out["level"].dtype == made["level"].dtype
-    booster = lightgbm.LGBMRegressor(verbose=-1, n_estimators=50).fit(out[:800], y[:800])
+    booster = lightgbm.LGBMRegressor(verbose=-1, n_jobs=1, n_estimators=50).fit(out[:800], y[:800])
     assert booster.predict(out[800:]).shape == (400,)
 
 

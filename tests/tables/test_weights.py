@@ -30,6 +30,8 @@ from emoprune.problems.tables.splits import Block
 from emoprune.problems.tables.subsets.feature_subset import FeatureSubset
 from emoprune.problems.tables.table import Table, Task
 
+pytestmark = pytest.mark.usefixtures("compared_briefly")
+
 ROWS = 160
 
 
@@ -105,20 +107,23 @@ def test_screening_starts_from_weighted_derivatives() -> None:
     assert not start.gradients[counts == 0].any()
 
 
-def test_weights_that_are_all_alike_change_nothing() -> None:
+@pytest.fixture(scope="module")
+def plain(compared_briefly: None) -> pd.DataFrame:
+    """Return the front of a search without weights."""
     columns, target = mixed(ROWS)
-    frames = [
-        small().fit(pd.DataFrame(columns), target, sample_weight=weights).front_
-        for weights in (None, np.full(ROWS, 3.0), [1] * ROWS)
-    ]
-    for other in frames[1:]:
-        pd.testing.assert_frame_equal(frames[0].filter(like="."), other.filter(like="."))
+    return small().fit(pd.DataFrame(columns), target).front_
 
 
-def test_weights_lead_a_search_and_its_scores() -> None:
+@pytest.mark.parametrize("weights", [np.full(ROWS, 3.0), [1] * ROWS], ids=["3.0", "1"])
+def test_weights_that_are_all_alike_change_nothing(weights: Any, plain: pd.DataFrame) -> None:
+    columns, target = mixed(ROWS)
+    other = small().fit(pd.DataFrame(columns), target, sample_weight=weights).front_
+    pd.testing.assert_frame_equal(plain.filter(like="."), other.filter(like="."))
+
+
+def test_weights_lead_a_search_and_its_scores(plain: pd.DataFrame) -> None:
     columns, target = mixed(ROWS)
     weights = np.where(np.asarray(columns["grade"]) > 2, 10.0, 0.1)
-    plain = small().fit(pd.DataFrame(columns), target).front_
     heavy = small().fit(pd.DataFrame(columns), target, sample_weight=weights).front_
     score = next(name for name in plain.columns if name.startswith("test."))
     assert plain[score].iloc[0] != heavy[score].iloc[0]

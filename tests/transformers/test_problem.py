@@ -51,6 +51,7 @@ class Conformance(ProblemConformance):
         return HeadsAndNeurons(**{**SMALL, **self.names, **self.more})
 
 
+@pytest.mark.usefixtures("unverified")  # tests of exports wait for the fresh process, with this problem too
 class TestLanguageModel(Conformance):
     pass
 

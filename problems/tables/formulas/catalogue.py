@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -62,19 +62,39 @@ class Catalogue:
 
     Commuting inputs count once. A number whose inputs are made of the very same columns stands for no formula, so
     `size` is an upper bound.
+
+    Args:
+        kinds: The features.
+        operators: The operators' names.
+        older: Those of the features of which alone no formula is made: what is made of them is known already.
     """
 
     kinds: Kinds
     operators: tuple[str, ...] = tuple(OPERATORS)
+    older: Kinds = Kinds((), ())
     counts: tuple[int, ...] = field(init=False)
+    _taking: Mapping[Takes, tuple[Term, ...]] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "_taking", {takes: self._older_first(takes) for takes in Takes})
         object.__setattr__(self, "counts", tuple(self._count(name) for name in self.operators))
 
+    def _older_first(self, takes: Takes) -> tuple[Term, ...]:
+        return tuple(dict.fromkeys((*self.older.taking(takes), *self.kinds.taking(takes))))
+
     def _count(self, name: str) -> int:
-        operator = OPERATORS[name]
-        lengths = [len(self.kinds.taking(takes)) for takes in operator.takes]
-        return math.comb(lengths[0], 2) if operator.commutes else math.prod(lengths)
+        lengths, known = [len(own) for own in self.inputs(name)], self.known(name)
+        if OPERATORS[name].commutes:
+            return math.comb(lengths[0], 2) - math.comb(known[0], 2)
+        return math.prod(lengths) - math.prod(known)
+
+    def inputs(self, name: str) -> list[tuple[Term, ...]]:
+        """Return the features that each of an operator's inputs may be, the older ones first."""
+        return [self._taking[takes] for takes in OPERATORS[name].takes]
+
+    def known(self, name: str) -> list[int]:
+        """Return how many features of each of an operator's inputs are older ones."""
+        return [len(self.older.taking(takes)) for takes in OPERATORS[name].takes]
 
     @property
     def size(self) -> int:
@@ -84,14 +104,11 @@ class Catalogue:
     def of(self, name: str, number: int) -> Formula | None:
         """Return an operator's formula by its number, counted from 0; None where it stands for none."""
         operator = OPERATORS[name]
-        inputs = [self.kinds.taking(takes) for takes in operator.takes]
+        inputs, known = self.inputs(name), self.known(name)
         if len(inputs) == 1:
-            return Formula(name, (inputs[0][number],))
-        if operator.commutes:
-            places = _pair(number)
-        else:
-            left, right = divmod(number, len(inputs[1]))
-            places = (left, right)
+            return Formula(name, (inputs[0][known[0] + number],))
+        before = math.comb(known[0], 2)
+        places = _pair(before + number) if operator.commutes else _place(number, len(inputs[1]), known)
         chosen = inputs[0][places[0]], inputs[1][places[1]]
         return None if sources(chosen[0]) == sources(chosen[1]) else Formula(name, chosen)
 
@@ -118,6 +135,16 @@ def _pair(number: int) -> tuple[int, int]:
     """Return the pair (smaller, larger) of that number in the order (0, 1), (0, 2), (1, 2), (0, 3), ..."""
     larger = (1 + math.isqrt(1 + 8 * number)) // 2
     return number - larger * (larger - 1) // 2, larger
+
+
+def _place(number: int, width: int, known: Sequence[int]) -> tuple[int, int]:
+    """Return the row and column of that number in a table of so many columns, whose first corner is left out."""
+    beside = known[0] * (width - known[1])  # the numbers to the right of the corner
+    if number < beside:
+        row, column = divmod(number, width - known[1])
+        return row, known[1] + column
+    row, column = divmod(number - beside, width)
+    return known[0] + row, column
 
 
 def _quotas(counts: Sequence[int], total: int) -> list[int]:

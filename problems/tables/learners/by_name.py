@@ -45,11 +45,10 @@ class LearnerPlan:
         Args:
             given: The plan as it was before it was closed.
         """
-        from emoprune.problems.tables.learners.tuning import COLUMNS_PER_TREE
+        from emoprune.problems.tables.learners.tuning import FOR_MORE
 
-        if not given.open or "columns_per_tree" in given.options:
-            return (self,)
-        return tuple(LearnerPlan(self.name, {**self.options, "columns_per_tree": each}) for each in COLUMNS_PER_TREE)
+        others = {name: value for name, value in FOR_MORE.items() if name not in given.options}
+        return (self, LearnerPlan(self.name, {**self.options, **others})) if given.open and others else (self,)
 
     def made(self, task: Task, threads: int, megabytes: float = 256.0) -> Learner:
         """Return the learner.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
@@ -14,7 +14,7 @@ from emoprune.problems.tables.formulas.formula import Term
 from emoprune.problems.tables.splits import Block
 from emoprune.problems.tables.table import Table, Task
 
-__all__ = ["Learner", "Model", "Staged", "balanced_weights", "training_weights"]
+__all__ = ["Growing", "Learner", "Model", "balanced_weights", "training_weights"]
 
 FloatArray = NDArray[np.float64]
 
@@ -36,20 +36,20 @@ class Model(Protocol):
         ...
 
 
-@runtime_checkable
-class Staged(Protocol):
-    """A trained learner that was right before it ended: what is told from more columns may want less training."""
-
-    def stages(self) -> Sequence[Model]:
-        """Return it as it was at some points of its training, as it is last."""
-        ...
-
-
 class Learner(Protocol):
     """Trains models; the same features, rows and seed give the same model."""
 
     def fitted(self, computed: Computed, block: Block, terms: Sequence[Term], seed: int) -> Model:
         """Return a model trained on the block's training rows with these features, at least one."""
+        ...
+
+
+@runtime_checkable
+class Growing(Protocol):
+    """A learner whose models are trained step by step: more columns may want less of it, or more."""
+
+    def stages(self, computed: Computed, block: Block, terms: Sequence[Term], seed: int) -> Iterator[Model]:
+        """Yield the model of `fitted` as it is after some of its training, in full, and after more of it."""
         ...
 
 

@@ -28,7 +28,7 @@ FloatArray = NDArray[np.float64]
 
 OVERHEAD = 50_000  # bytes that LightGBM keeps for a column beside its rows, measured
 MANY_ROWS = 5000
-STAGES = (4, 2, 1)  # of which a model has been: one part in so many of its trees
+STAGES = (0.25, 0.5, 1.0, 2.0, 4.0)  # of the trees
 WIDE = 400  # columns, beyond which keeping each one costs more than binning them all again
 
 
@@ -142,6 +142,20 @@ class BoostedTrees:
 
     def fitted(self, computed: Computed, block: Block, terms: Sequence[Term], seed: int) -> TreeModel:
         """Return trees trained on the block's training rows with these features."""
+        booster, trees = self._booster(computed, block, terms, seed)
+        return TreeModel(grown(booster, trees), self.threads)
+
+    def stages(self, computed: Computed, block: Block, terms: Sequence[Term], seed: int) -> Iterator[TreeModel]:
+        """Yield the model after a quarter of its trees, half of them, all, twice and four times as many."""
+        booster, trees = self._booster(computed, block, terms, seed)
+        for part in STAGES:
+            grown(booster, max(1, int(trees * part)) - booster.current_iteration())
+            yield TreeModel(booster, self.threads)
+
+    def _booster(
+        self, computed: Computed, block: Block, terms: Sequence[Term], seed: int
+    ) -> tuple[lightgbm.Booster, int]:
+        """Return a booster without trees, and how many it is to have."""
         rows = len(block.train)
         given = parameters(self.options, computed.table, rows, self.threads, seed)
         weights = training_weights(computed.table, block, balanced=self.options.balanced)
@@ -152,7 +166,7 @@ class BoostedTrees:
             whole.set_weight(weights)
         else:
             whole = joined(self._parts(computed, terms, block, given), target, weights)
-        return TreeModel(grown(lightgbm.Booster(given, whole), self.options.of_rows(rows)[0]), self.threads)
+        return lightgbm.Booster(given, whole), self.options.of_rows(rows)[0]
 
     def _parts(
         self, computed: Computed, terms: Sequence[Term], block: Block, given: dict[str, Any]
@@ -190,11 +204,10 @@ class BoostedTrees:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TreeModel:
-    """Trained trees, of which the first `trees` predict; all of them if that is None."""
+    """Trained trees."""
 
     booster: lightgbm.Booster
     threads: int
-    trees: int | None = None
 
     @property
     def importances(self) -> FloatArray:
@@ -203,15 +216,10 @@ class TreeModel:
 
     def predict(self, inputs: FloatArray) -> FloatArray:
         """Return numbers, shape (n,), or probabilities, shape (n, classes)."""
-        found = np.asarray(self.booster.predict(inputs, num_iteration=self.trees, num_threads=self.threads))
+        found = np.asarray(self.booster.predict(inputs, num_threads=self.threads))
         if self.booster.params["objective"] == "binary":
             return np.column_stack([1 - found, found])
         return found
-
-    def stages(self) -> list[TreeModel]:
-        """Return the model of a quarter of the trees, of half of them, and of all."""
-        grown = self.booster.current_iteration()
-        return [TreeModel(self.booster, self.threads, max(1, grown // part)) for part in STAGES]
 
     def write(self, folder: Path) -> str | None:
         """Write LightGBM's own text form."""

@@ -14,16 +14,16 @@ from emoprune.problems.tables.learners.contract import training_weights
 from emoprune.problems.tables.learners.lightgbm import TreeOptions, binned_table, parameters
 from emoprune.problems.tables.splits import Block
 
-__all__ = ["COLUMNS_PER_TREE", "tuned_trees"]
+__all__ = ["FOR_MORE", "tuned_trees"]
 
 FloatArray = NDArray[np.float64]
 
-COLUMNS_PER_TREE = (1.0, 0.5)  # with half of them many inputs are not worse than few merely because they are many
 CHOICES: Mapping[str, tuple[float, ...]] = {
     "leaves": (4, 8, 16, 31),
     "rows_per_leaf": (5, 20, 60),
-    "columns_per_tree": COLUMNS_PER_TREE,
+    "columns_per_tree": (1.0, 0.5),
 }
+FOR_MORE = {"leaves": 16, "rows_per_leaf": 20, "columns_per_tree": 0.5}  # what more columns than all may rather want
 FIRST = {"leaves": 8, "rows_per_leaf": 20, "columns_per_tree": 1.0}  # one is chosen after the other
 RATE = 0.2  # large, because what is compared is grown hundreds of times
 MOST = 200  # trees

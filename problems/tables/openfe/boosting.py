@@ -13,12 +13,16 @@ from emoprune.problems.tables.learners.lightgbm import TreeOptions, binned_table
 from emoprune.problems.tables.splits import Block
 from emoprune.problems.tables.table import Table, Task
 
-__all__ = ["Margins", "constant", "out_of_fold"]
+__all__ = ["Margins", "constant", "out_of_fold", "published"]
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 
 SCALES = np.linspace(0.05, 1.2, 24)
+MOST_TREES = 10_000  # these three as published
+RATE = 0.1
+PATIENCE = 200  # trees without a lower loss
+SHAPING = ("num_leaves", "min_data_in_leaf", "max_bin", "min_data_in_bin", "feature_pre_filter")  # left to LightGBM
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -62,7 +66,7 @@ def out_of_fold(computed: Computed, rows: IntArray, folds: IntArray, options: Tr
     whole = binned_table(computed, table.terms, block, given)
     whole.set_label(table.target[rows])
     whole.set_weight(table.weights_of(rows))
-    raw = np.zeros((len(rows), max(1, len(table.classes) if table.task is Task.MULTICLASS else 1)))
+    raw = np.zeros((len(rows), _outputs(table)))
     for fold in np.unique(folds):
         others, own = np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)
         booster = lightgbm.Booster(given, whole.subset(others.tolist()).construct())
@@ -70,6 +74,30 @@ def out_of_fold(computed: Computed, rows: IntArray, folds: IntArray, options: Tr
         inputs = computed.matrix(table.terms, block, rows[own])
         raw[own] = np.asarray(booster.predict(inputs, raw_score=True, num_threads=1)).reshape(len(own), -1)
     return Margins.at(_calibrated(raw, table, rows), table, rows)
+
+
+def published(computed: Computed, rows: IntArray, folds: IntArray, seed: int) -> Margins:
+    """Return margins of rows as OpenFE's feature boosting has them: from trees on the other folds, as sure as they are.
+
+    LightGBM with its own defaults grows at most 10,000 trees at a rate of 0.1, and stops 200 trees after the one with
+    the least loss on the very fold that gets the scores. `folds` has shape (n,).
+    """
+    table = computed.table
+    given = parameters(TreeOptions(rate=RATE), table, len(rows), 1, seed)
+    given = {name: value for name, value in given.items() if name not in SHAPING}
+    raw = np.zeros((len(rows), _outputs(table)))
+    for fold in np.unique(folds):
+        others, own = rows[folds != fold], rows[folds == fold]
+        block = Block("boosting", others, own)
+        train = binned_table(computed, table.terms, block, given)
+        train.set_label(table.target[others])
+        train.set_weight(table.weights_of(others))
+        inputs = computed.matrix(table.terms, block, own)
+        held = train.create_valid(inputs, table.target[own], table.weights_of(own))
+        stop = lightgbm.early_stopping(PATIENCE, verbose=False)
+        booster = lightgbm.train(given, train, MOST_TREES, valid_sets=[held], callbacks=[stop])
+        raw[folds == fold] = np.asarray(booster.predict(inputs, raw_score=True, num_threads=1)).reshape(len(own), -1)
+    return Margins.at(raw, table, rows)
 
 
 def constant(table: Table, rows: IntArray) -> Margins:
@@ -82,6 +110,10 @@ def constant(table: Table, rows: IntArray) -> Margins:
         shares = (counts + 0.5) / (counts.sum() + 1)
         level = np.log(shares) if table.task is Task.MULTICLASS else np.log(shares[1:] / shares[0])
     return Margins.at(np.tile(level, (len(rows), 1)), table, rows)
+
+
+def _outputs(table: Table) -> int:
+    return len(table.classes) if table.task is Task.MULTICLASS else 1
 
 
 def _calibrated(raw: FloatArray, table: Table, rows: IntArray) -> FloatArray:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import cast
 
 import numpy as np
@@ -14,7 +14,7 @@ from emoprune.problems.tables.formulas.formula import Column, Formula, reciproca
 from emoprune.problems.tables.openfe.screening import Screen
 from emoprune.problems.tables.splits import Block
 
-__all__ = ["diverse", "halved"]
+__all__ = ["diverse", "halved", "lengths", "ranks"]
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -66,34 +66,43 @@ def _each_once(ranked: IntArray, gains: FloatArray) -> IntArray:
     return np.asarray(ranked[np.concatenate([[True], different])])
 
 
-def diverse(computed: Computed, block: Block, formulas: Sequence[Formula], most: int) -> list[Formula]:
+def diverse(
+    computed: Computed,
+    block: Block,
+    formulas: Sequence[Formula],
+    most: int,
+    *,
+    by: Callable[[FloatArray], FloatArray] | None = None,
+    alike: float = ALIKE,
+) -> list[Formula]:
     """Return at most `most` formulas, the first ones first, without those that order the rows as an earlier one does.
 
     The columns count as earlier ones: a logarithm of a column is nothing new to a tree. Of a quotient and its inverse
-    it is always the same one, whichever came first, so that what is found on different rows can be held together.
+    it is always the same one, whichever came first, so that what is found on different rows can be held together. By
+    `lengths` only multiples of an earlier one are left out; those are alike whose correlation is above `alike`.
     """
+    by = by or ranks
     rows = block.train[:: max(1, len(block.train) // SAMPLED)]
     numbers = [term for term in computed.table.terms if not is_category(term, computed.table)]
     known = np.empty((len(numbers) + most, len(rows)), dtype=np.float32)
-    known[: len(numbers)] = _ranks(computed.matrix(numbers, block, rows)).T
+    known[: len(numbers)] = by(computed.matrix(numbers, block, rows)).T
     count, kept = len(numbers), list[Formula]()
     for formula in formulas:
         if len(kept) >= most:
             break
         if not is_category(formula, computed.table):
-            own = _ranks(computed.matrix((formula,), block, rows))[:, 0].astype(np.float32)
-            if count and np.abs(known[:count] @ own).max() > ALIKE:
+            own = by(computed.matrix((formula,), block, rows))[:, 0]
+            if count and np.abs(known[:count] @ own.astype(np.float32)).max() > alike:
                 continue
             known[count] = own
             count += 1
-            formula = _one_direction(computed, block, rows, formula, own)  # noqa: PLW2901  # the same feature to a tree
+            if by is ranks:
+                formula = _one_direction(computed, block, rows, formula, own)  # noqa: PLW2901  # the same to a tree
         kept.append(formula)
     return kept
 
 
-def _one_direction(
-    computed: Computed, block: Block, rows: IntArray, formula: Formula, ranks: NDArray[np.float32]
-) -> Formula:
+def _one_direction(computed: Computed, block: Block, rows: IntArray, formula: Formula, own: FloatArray) -> Formula:
     """Return a quotient with its inputs in the order of the table, if that only turns the order of the rows around."""
     places = {term: place for place, term in enumerate(computed.table.terms)}
     other = reciprocal(formula)
@@ -101,14 +110,24 @@ def _one_direction(
         return formula
     if places[cast("Column", formula.inputs[0])] < places[cast("Column", formula.inputs[1])]:
         return formula
-    turned = _ranks(computed.matrix((other,), block, rows))[:, 0]
-    return other if abs(float(turned @ ranks)) > ALIKE else formula
+    turned = ranks(computed.matrix((other,), block, rows))[:, 0]
+    return other if abs(float(turned @ own)) > ALIKE else formula
 
 
-def _ranks(columns: FloatArray) -> FloatArray:
+def ranks(columns: FloatArray) -> FloatArray:
     """Return ranks of each column, centred and of unit length, so that products are correlations; missing is lowest."""
-    lowest = np.where(np.isnan(columns), -np.inf, columns)
-    ranks = rankdata(lowest, axis=0)
-    centred = ranks - ranks.mean(axis=0)
-    lengths = np.sqrt((centred**2).sum(axis=0))
-    return np.asarray(centred / np.where(lengths > 0, lengths, 1.0))
+    return _units(rankdata(np.where(np.isnan(columns), -np.inf, columns), axis=0))
+
+
+def lengths(columns: FloatArray) -> FloatArray:
+    """Return each column, centred and of unit length, so that products are correlations; missing is the mean."""
+    present = ~np.isnan(columns)
+    means = np.where(present, columns, 0.0).sum(axis=0) / np.maximum(present.sum(axis=0), 1)
+    largest = np.max(np.abs(columns), axis=0, initial=1.0, where=present)  # a square of it must not overflow
+    return _units(np.where(present, columns, means) / largest)
+
+
+def _units(columns: FloatArray) -> FloatArray:
+    centred = columns - columns.mean(axis=0)
+    sizes = np.sqrt((centred**2).sum(axis=0))
+    return np.asarray(centred / np.where(sizes > 0, sizes, 1.0))

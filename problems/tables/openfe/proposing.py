@@ -63,10 +63,12 @@ def _of_operator(
     catalogue: Catalogue, name: str, count: int, by_input: dict[Term, float], rng: np.random.Generator
 ) -> list[Formula]:
     operator = OPERATORS[name]
-    inputs = [catalogue.kinds.taking(takes) for takes in operator.takes]
+    inputs, known = catalogue.inputs(name), catalogue.known(name)
     drawn = [rng.choice(len(own), count, p=_shares([by_input.get(each, 0.0) for each in own])) for own in inputs]
     if operator.commutes:  # in the order of the catalogue
         drawn = [np.minimum(*drawn), np.maximum(*drawn)]
+    new = np.any([places >= first for places, first in zip(drawn, known, strict=True)], axis=0)
+    drawn = [places[new] for places in drawn]
     made = [tuple(own[place] for own, place in zip(inputs, places, strict=True)) for places in zip(*drawn, strict=True)]
     return [Formula(name, each) for each in made if len(each) == 1 or sources(each[0]) != sources(each[1])]
 

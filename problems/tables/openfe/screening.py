@@ -87,7 +87,8 @@ def _by_fold(joint: IntArray, weights: FloatArray, folds: int, width: int) -> Fl
     """Return the sums of weights by output, fold and bin; weights have the shape (n, outputs)."""
     outputs, size = weights.shape[1], folds * width
     places = (np.arange(outputs)[:, np.newaxis] * size + joint).ravel()
-    return np.bincount(places, weights.T.ravel(), outputs * size).reshape(outputs, folds, width)
+    sums = np.bincount(places, weights.T.ravel(), outputs * size).astype(np.float64)
+    return sums.reshape(outputs, folds, width)
 
 
 def _held_out_gain(sums: FloatArray, curved: FloatArray, prior: FloatArray) -> float:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -13,10 +12,11 @@ from numpy.typing import NDArray
 from emoprune.errors import ConfigError
 from emoprune.problems.tables.computing import Computed
 from emoprune.problems.tables.formulas.catalogue import Catalogue
-from emoprune.problems.tables.formulas.formula import Formula, order_of, reciprocal
+from emoprune.problems.tables.formulas.formula import Formula, reciprocal
 from emoprune.problems.tables.learners.lightgbm import TreeOptions
 from emoprune.problems.tables.openfe.attribution import Attribution, attributed
-from emoprune.problems.tables.openfe.boosting import constant, out_of_fold
+from emoprune.problems.tables.openfe.boosting import constant, out_of_fold, published
+from emoprune.problems.tables.openfe.composing import composed
 from emoprune.problems.tables.openfe.halving import diverse, halved
 from emoprune.problems.tables.openfe.proposing import guided
 from emoprune.problems.tables.openfe.screening import CrossFittedGain, Screen, Screening, SingleTrees
@@ -26,10 +26,9 @@ __all__ = ["Found", "Generation", "Start", "two_stages"]
 
 IntArray = NDArray[np.int64]
 
-Start = Literal["boosted", "constant"]
+Start = Literal["boosted", "published", "constant"]
 
 FOLDS = 5
-COMPOSED = 10  # features that formulas of the next order are made of, beside the columns
 
 _log = logging.getLogger("emoprune")
 
@@ -86,46 +85,41 @@ def two_stages(
 ) -> Found:
     """Return the new features that add most, judged on `rows` alone.
 
-    From a boosted start they are judged by what they add to all columns together, as OpenFE recommends; from a constant
-    one by what they say themselves, so that one that can stand for several columns is found as well.
+    From a boosted start they are judged by what they add to all columns together, as OpenFE recommends, or exactly as
+    published; from a constant one by what they say themselves, so that one that can stand for several columns is found
+    as well.
     """
     rng = np.random.default_rng(seed)
     folds = rng.permutation(np.arange(len(rows)) % FOLDS)
     block = Block("search", rows, rows)
-    boosted = start == "boosted"
-    margins = out_of_fold(computed, rows, folds, trees, seed) if boosted else constant(computed.table, rows)
+    if start == "constant":
+        margins = constant(computed.table, rows)
+    elif start == "published":
+        margins = published(computed, rows, folds, seed)
+    else:
+        margins = out_of_fold(computed, rows, folds, trees, seed)
     screen: Screen = CrossFittedGain(computed, block, margins, folds)
     if generation.screening == "trees":
         screen = SingleTrees(computed, block, margins, folds, trees)
     scored: dict[Formula, float] = {}
     considered = possible = 0
+    catalogue = Catalogue(computed.table.kinds, generation.operators)
     for order in range(1, generation.order + 1):
-        candidates, count = _candidates(computed, screen, scored, order, generation, rng=rng)
-        considered, possible = considered + len(candidates), possible + count
-        scored |= halved(candidates, screen, blocks=generation.blocks, least=generation.least, rng=rng)
+        places = rng.permutation(screen.rows)[: max(screen.rows // generation.blocks, 1)]
+        candidates = guided(catalogue, generation.budget, screen, places, rng)
+        considered, possible = considered + len(candidates), possible + catalogue.size
+        left = halved(candidates, screen, blocks=generation.blocks, least=generation.least, rng=rng)
+        scored |= left
+        if order < generation.order:
+            catalogue = composed(
+                computed, block, margins, candidates, list(left), lower=catalogue, budget=generation.budget
+            )
     kept = sorted(scored, key=lambda formula: -scored[formula])
     joint = diverse(computed, block, kept, generation.least)
     importances = attributed(computed, block, joint, margins, folds, by=generation.attribution, trees=trees, seed=seed)
     ranked = [joint[place] for place in np.argsort(-importances, kind="stable")]
     used = int((importances > 0).sum())
-    _log.info("openfe, %s start: %d of %d formulas looked at, %d used jointly", start, considered, possible, used)
+    _log.debug("openfe, %s start: %d of %d formulas looked at, %d used jointly", start, considered, possible, used)
     known = {*ranked[:used], *map(reciprocal, ranked[:used])}
     rest = [formula for formula in kept if formula not in known]
     return Found(tuple(ranked[:used]), tuple(rest), considered, possible)
-
-
-def _candidates(
-    computed: Computed,
-    screen: Screen,
-    scored: dict[Formula, float],
-    order: int,
-    generation: Generation,
-    *,
-    rng: np.random.Generator,
-) -> tuple[Sequence[Formula], int]:
-    """Return formulas of one order within the budget, and how many there are."""
-    best = sorted(scored, key=lambda formula: -scored[formula])[:COMPOSED]
-    catalogue = Catalogue(computed.table.kinds.with_formulas(best if order > 1 else ()), generation.operators)
-    places = rng.permutation(screen.rows)[: max(screen.rows // generation.blocks, 1)]
-    found = guided(catalogue, generation.budget, screen, places, rng)
-    return [formula for formula in found if order_of(formula) == order], catalogue.size

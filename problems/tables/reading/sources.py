@@ -98,8 +98,8 @@ def read_table(source: Source) -> Table:
     columns = dict(read.columns)
     groups = None if source.groups is None else columns.pop(source.groups)
     weights = None if source.weights is None else _weights(source.weights, columns.pop(source.weights))
-    named = [*wanted.categorical, *(name for name in read.declared if name in columns)]
-    table = table_of(columns, read.target, replace(wanted, categorical=tuple(named)), groups=groups, weights=weights)
+    wanted = wanted.declaring(name for name in read.declared if name in columns)
+    table = table_of(columns, read.target, wanted, groups=groups, weights=weights)
     return table if drawn is None else replace(table, notes=(drawn.said, *table.notes), drawn_from=mark)
 
 

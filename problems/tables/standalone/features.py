@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from emoprune.problems.tables.standalone.columns import plain
 from emoprune.problems.tables.standalone.readings import coded, moments, numbers, part
+from emoprune.problems.tables.standalone.texts import SHAPES, Themes, is_theme, shape, texts_of, theme_place
 
 HERE = Path(__file__).parent
 FORMAT = "emoprune.features/1"
@@ -63,6 +64,9 @@ def encoded(column: Mapping[str, Any], array: NDArray[Any]) -> Values:
     kind, categories, name = column["kind"], column.get("categories", ()), column["name"]
     if kind == "categorical":
         return Values(None, coded(array, categories), len(categories))
+    if column.get("part") in SHAPES:
+        found = shape(texts_of(array), column["part"])
+        return Values(found, coded(found, categories) if kind == "ordinal" else None, len(categories))
     of_dates = "part" in column
     try:
         array = part(moments(array, column.get("format", "")), column["part"]) if of_dates else numbers(array)
@@ -78,7 +82,7 @@ def encoded(column: Mapping[str, Any], array: NDArray[Any]) -> Values:
 
 
 def source_of(column: Mapping[str, Any]) -> str:
-    """Return the name that a frame has the column of a record under: of a part of a date, the date's."""
+    """Return the name that a frame has the column of a record under: of a part of a date or a text, its name."""
     return str(column.get("of", column["name"]))
 
 
@@ -180,6 +184,11 @@ class Features:
 
     plan: Mapping[str, Any]
     learnt: Learnt
+    _themes: Mapping[str, Themes] = field(init=False)
+
+    def __post_init__(self) -> None:
+        known = {name: self.learnt_by(f"text {place}") for place, name in enumerate(self.plan.get("texts", ()))}
+        object.__setattr__(self, "_themes", {name: Themes(**learnt) for name, learnt in known.items()})
 
     @property
     def names(self) -> list[str]:
@@ -196,40 +205,61 @@ class Features:
         values = self.values(frame)
         return np.column_stack([each.as_input() for each in values]) if values else np.zeros((0, 0))
 
+    def rows(self, frame: Any) -> Rows:
+        """Return what reads a frame's columns."""
+        return Rows(frame, self._themes)
+
     def values(self, frame: Any) -> list[Values]:
         """Return each feature of a frame's rows, as numbers, codes or both; raises as `transform` does."""
         computed: dict[int, Values] = {}
-        read: dict[str, NDArray[Any]] = {}
-        return [self._value(feature["node"], frame, computed, read) for feature in self.plan["features"]]
+        rows = self.rows(frame)
+        return [self._value(feature["node"], rows, computed) for feature in self.plan["features"]]
 
-    def _value(self, number: int, frame: Any, computed: dict[int, Values], read: dict[str, NDArray[Any]]) -> Values:
+    def _value(self, number: int, rows: Rows, computed: dict[int, Values]) -> Values:
         if number not in computed:
             node = self.plan["nodes"][number]
             if "column" in node:
-                computed[number] = encoded(node["column"], _column(frame, source_of(node["column"]), read))
+                computed[number] = rows.values(node["column"])
             else:
-                inputs = [self._value(each, frame, computed, read) for each in node["inputs"]]
+                inputs = [self._value(each, rows, computed) for each in node["inputs"]]
                 computed[number] = OPERATORS[node["operator"]](inputs, self.learnt_by(number))
         return computed[number]
 
-    def learnt_by(self, number: int) -> dict[str, NDArray[Any]]:
-        """Return what one node of the plan learnt, by name."""
+    def learnt_by(self, number: int | str) -> dict[str, NDArray[Any]]:
+        """Return what one node of the plan, or one text, learnt, by name."""
         start = f"{number}."
         return {key.removeprefix(start): array for key, array in self.learnt.items() if key.startswith(start)}
 
 
-def _column(frame: Any, name: str, read: dict[str, NDArray[Any]]) -> NDArray[Any]:
-    if name not in read:
-        names = list(frame.keys() if isinstance(frame, Mapping) else getattr(frame, "column_names", frame.columns))
+class Rows:
+    """A frame's columns, each read when it is first asked for."""
+
+    def __init__(self, frame: Any, themes: Mapping[str, Themes]) -> None:
+        self._frame, self._themes = frame, themes
         # Names of a frame need not be texts, as formulas' are.
-        original = {str(each): each for each in names}
-        if name not in original:
-            raise KeyError(f"expected a column {name!r}, found {', '.join(list(original)[:20])}")
-        try:
-            read[name] = plain(frame[original[name]])
-        except ValueError as error:
-            raise ValueError(f"column {name!r}: {error}") from error
-    return read[name]
+        names = frame.keys() if isinstance(frame, Mapping) else getattr(frame, "column_names", frame.columns)
+        self._original = {str(each): each for each in names}
+        self._read: dict[str, NDArray[Any]] = {}
+        self._themes_read: dict[str, FloatArray] = {}
+
+    def values(self, column: Mapping[str, Any]) -> Values:
+        """Return the values of a column of the plan; raises as `Features.transform` does."""
+        name, part = source_of(column), column.get("part", "")
+        if not is_theme(part):
+            return encoded(column, self._column(name))
+        if name not in self._themes_read:
+            self._themes_read[name] = self._themes[name].of(texts_of(self._column(name)))
+        return Values(np.ascontiguousarray(self._themes_read[name][:, theme_place(part)]))
+
+    def _column(self, name: str) -> NDArray[Any]:
+        if name not in self._read:
+            if name not in self._original:
+                raise KeyError(f"expected a column {name!r}, found {', '.join(list(self._original)[:20])}")
+            try:
+                self._read[name] = plain(self._frame[self._original[name]])
+            except ValueError as error:
+                raise ValueError(f"column {name!r}: {error}") from error
+        return self._read[name]
 
 
 def load_features(folder: Path | str = HERE) -> Features:

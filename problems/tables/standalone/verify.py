@@ -41,13 +41,11 @@ def main() -> None:
 
 
 def _column(stored: np.lib.npyio.NpzFile, number: int) -> np.ndarray:
-    """Return a column as a frame would hold it; texts were written with a mask of what is missing."""
-    column = stored[f"column {number}"]
-    if f"missing {number}" not in stored:
-        return column
-    texts = column.astype(object)
-    texts[stored[f"missing {number}"]] = None
-    return texts
+    """Return a column as a frame would hold it; texts were written as JSON."""
+    if f"column {number}" in stored:
+        return stored[f"column {number}"]
+    texts = json.loads(stored[f"texts {number}"].tobytes())
+    return np.fromiter(texts, object, len(texts))
 
 
 def _difference(found: np.ndarray, expected: np.ndarray) -> float:

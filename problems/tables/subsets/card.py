@@ -25,10 +25,10 @@ def feature_card(features: Features, task: TableTask, said: Description, model: 
             "or a mapping:"
         ),
         "```python\nfrom features import load_features\n\ninputs = load_features().transform(frame)\n```",
-        "As a fitted scikit-learn transformer:",
+        "As a step of pipelines of scikit-learn, LightGBM, XGBoost and CatBoost:",
         (
-            "```python\nfrom emoprune.problems.tables import EvolvedFeatures\n\n"
-            'transformer = EvolvedFeatures.load("this/folder")\n```'
+            "```python\nfrom emoprune.problems.tables import TabularTransform\n\n"
+            'features = TabularTransform("this/folder").set_output(transform="pandas")\n```'
         ),
     ]
     if model is not None:

@@ -44,6 +44,7 @@ def evidence_of(
     survivors: Sequence[Formula],
     *,
     found_anew: FoundAnew,
+    whole_kept: bool,
     seed: int,
 ) -> dict[int, Evidence]:
     """Return the evidence on each subset, held against all columns; nothing where rows make only one fold.
@@ -51,9 +52,10 @@ def evidence_of(
     Where all columns are no better than a guess that looks at none, subsets are held against the guess: where there is
     nothing to learn, whatever learns less is better than all columns, but nothing to keep.
 
-    A subset whose new features are the first so many survivors stands for a way to find them: on each fold it has the
-    first so many that the fold's training rows find. Of other ones only those count that are found there at all, which
-    leaves the scored rows a say in which they are; so they are charged with what that is worth to the former.
+    All columns and the first so many survivors stand for a way to find features: on each fold the subset has the first
+    so many that the fold's training rows find. Of other ones only those count that are found there at all, unless
+    they stand in for columns; but that leaves the scored rows a say in which they are, so they are charged with what
+    that is worth to the former.
 
     Args:
         task: The table and its parts.
@@ -62,6 +64,7 @@ def evidence_of(
         subsets: By number.
         survivors: The new features, the best first.
         found_anew: Finds new features on the training rows of folds.
+        whole_kept: Whether all columns stay, so that new features stand in for none.
         seed: All randomness.
     """
     cuts = fresh_cuts(task, seed)
@@ -74,18 +77,18 @@ def evidence_of(
             [task.staged_losses(each, block, terms, seed) for block, terms in zip(folds, by_fold, strict=True)]
             for each in settings
         ]
-        staged = np.concatenate([np.array(losses) for losses in found], axis=1)
+        staged = np.concatenate([_in_line(losses) for losses in found], axis=1)
         return np.asarray(staged[:, np.argmin(staged.mean(axis=0))])
 
     whole, guessed = (lost([terms] * len(folds)) for terms in (task.table.terms, ()))
     against, held = (GUESS, guessed) if guessed.mean() < whole.mean() else (ALL_COLUMNS, whole)
-    share = float(np.mean([len(block.scored) / (len(block.scored) + len(block.train)) for block in folds]))
     found = [found_anew(blocks) for blocks in cuts]
     rankings = [ranking for each in found if each is not None for ranking in each]
-    task.admit({block.key: frozenset(ranking) for block, ranking in zip(folds, rankings, strict=bool(rankings))})
+    if whole_kept:
+        task.admit({block.key: frozenset(ranking) for block, ranking in zip(folds, rankings, strict=bool(rankings))})
 
     def evidence(by_fold: Sequence[Sequence[Term]]) -> Evidence:
-        return replace(compared(lost(by_fold), held, share), against=against)
+        return replace(compared(lost(by_fold), held), against=against)
 
     plain = {number: evidence([terms] * len(folds)) for number, terms in subsets.items()}
     if not rankings:
@@ -96,15 +99,22 @@ def evidence_of(
         columns = [term for term in terms if isinstance(term, Column)]
         return evidence([(*columns, *ranking[:count]) for ranking in rankings])
 
-    firsts = {number: _firsts(terms, survivors) for number, terms in subsets.items()}
+    firsts = {number: _firsts(terms, task.table.terms, survivors) for number, terms in subsets.items()}
     again = {number: anew(subsets[number], count) for number, count in firsts.items() if count}
     return {**_charged(plain, again, firsts), **shrunk(again)}
 
 
-def _firsts(terms: Sequence[Term], survivors: Sequence[Formula]) -> int | None:
-    """Return how many of the first survivors are the new features of a subset; None if these are other ones."""
+def _in_line(losses: Sequence[FloatArray]) -> FloatArray:
+    """Return losses by fold and stage, shape (folds, stages); the last one is that of all stages that were left out."""
+    stages = max(map(len, losses))
+    return np.array([[*each, *[each[-1]] * (stages - len(each))] for each in losses])
+
+
+def _firsts(terms: Sequence[Term], columns: Sequence[Term], survivors: Sequence[Formula]) -> int | None:
+    """Return how many of the first survivors are what a subset has beside all columns; None if it is something else."""
     new = {term for term in terms if not isinstance(term, Column)}
-    return len(new) if new == set(survivors[: len(new)]) else None
+    added = set(columns) <= set(terms) and new == set(survivors[: len(new)])
+    return len(new) if added or not new else None
 
 
 def _charged(

@@ -27,7 +27,7 @@ __all__ = ["export_subset", "write_features"]
 
 ALLOWED = 1e-9  # relative; the same sums in the same order, on fewer rows
 TIME_LIMIT = 120.0  # seconds
-PARTS = ("columns", "readings", "features")  # of the loader, in the order in which one needs the other
+PARTS = ("columns", "readings", "texts", "features")  # of the loader, in the order in which one needs the other
 OWN_IMPORT = re.compile(r"^from emoprune\..*\n", re.MULTILINE)
 FUTURE = "from __future__ import annotations\n"  # at the top of a file alone
 
@@ -85,9 +85,9 @@ def _verified(
     for number, column in enumerate(frame.values()):
         if column.dtype.kind in "fM":
             arrays[f"column {number}"] = column
-        else:
-            arrays[f"missing {number}"] = np.array([value is None for value in column])
-            arrays[f"column {number}"] = np.array(["" if value is None else str(value) for value in column])
+        else:  # an array of texts would take the length of the longest one for each of them
+            written = json.dumps([None if value is None else str(value) for value in column])
+            arrays[f"texts {number}"] = np.frombuffer(written.encode(), np.uint8)
     if model is not None:
         arrays["predictions"] = predictions[:, 1] if task.table.task == "binary" else predictions
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
@@ -18,7 +19,7 @@ from emoprune.problems.tables.openfe import OPENFE
 from emoprune.problems.tables.openfe.attribution import Attribution
 from emoprune.problems.tables.openfe.screening import Screening
 from emoprune.problems.tables.openfe.stability import most_stable
-from emoprune.problems.tables.openfe.two_stage import Found, Generation, two_stages
+from emoprune.problems.tables.openfe.two_stage import Found, Generation, Start, two_stages
 from emoprune.problems.tables.options import SubsetOptions
 from emoprune.problems.tables.reading.sources import read_table, say
 from emoprune.problems.tables.splits import Block
@@ -28,11 +29,20 @@ from emoprune.problems.tables.subsets.references.openfe import FEATURES
 from emoprune.problems.tables.table import Table
 from emoprune.space import IntArray
 
-__all__ = ["FeatureSearch", "Features", "FeaturesOptions", "Mode"]
+__all__ = ["FeatureBoosting", "FeatureSearch", "Features", "FeaturesOptions", "Mode"]
 
 Mode = Literal["add", "select"]
+FeatureBoosting = Literal["both"] | bool
+
+STARTS: Mapping[FeatureBoosting, tuple[Start, ...]] = {
+    "both": ("boosted", "constant"),
+    True: ("published",),
+    False: ("constant",),
+}
 
 LOOKED_AT = 64.0  # megabytes for formulas that are looked at: on growing blocks of rows, and from either start
+
+_log = logging.getLogger("emoprune")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +59,9 @@ class FeaturesOptions(SubsetOptions):
         others: How many formulas the slots can hold.
         screening: How formulas are judged alone: gain (cross-fitted) or trees (as published).
         attribution: How they are judged jointly: gain or permutation.
+        feature_boosting: What formulas are judged from: both looks for what adds to the predictions of trees on all
+            columns, which are shrunk so that they are no surer than right, and for what tells the target by itself;
+            true for the former alone, as published; false for the latter alone, the default of the package openfe.
     """
 
     problem: ClassVar[str] = "features"
@@ -73,6 +86,7 @@ class FeaturesOptions(SubsetOptions):
     others: int = 200
     screening: Screening = "gain"
     attribution: Attribution = "gain"
+    feature_boosting: FeatureBoosting = "both"
 
     @classmethod
     def of_earlier(cls, resolved: Mapping[str, Any], objectives: Sequence[str]) -> Mapping[str, Any]:
@@ -83,6 +97,8 @@ class FeaturesOptions(SubsetOptions):
         SubsetOptions.__post_init__(self)
         if self.mode not in get_args(Mode):
             raise ConfigError(f"mode: expected {' or '.join(get_args(Mode))}, found {self.mode!r}")
+        if self.feature_boosting not in STARTS:
+            raise ConfigError(f"feature_boosting: expected both, true or false, found {self.feature_boosting!r}")
         cost = "new-columns" if self.mode == "add" else "columns"
         object.__setattr__(self, "costs", tuple(cost if each == "auto" else each for each in self.costs))
         for name in ("survivors", "slots", "others"):
@@ -127,36 +143,36 @@ class FeatureSearch(SubsetProblem):
         ranked = [*ranking, *_in_turns([found.others for found in reversed(whole)])]
         others = [formula for formula in dict.fromkeys(ranked) if formula not in kept][: options.others]
         own = [frozenset(self._with_genes(each)) for each in by_fold]
+        first = whole[0]
+        _log.info(
+            "features: %d of %d formulas looked at, %d have bits", first.considered, first.possible, len(survivors)
+        )
         return NewFeatures(
             tuple(survivors),
             tuple(others),
             plain,
             tuple(tuple(formula for formula in (*survivors, *others) if formula in each) for each in own),
             sum(found.considered for found in whole),
-            whole[0].possible,
+            first.possible,
         )
 
     def _found_anew(self, folds: Sequence[Block], seed: int) -> Sequence[Sequence[Formula]]:
         """Rank what the training rows of each fold find."""
         return [_found_often([self._screened(fold.train, seed)]) for fold in folds]
 
-    def _screened(self, rows: IntArray, seed: int) -> tuple[Found, Found]:
-        """Return what is found on some rows from a boosted and from a constant start."""
+    def _screened(self, rows: IntArray, seed: int) -> tuple[Found, ...]:
+        """Return what is found on some rows from each start: a boosted and a constant one, or one of them."""
         computed, trees = Computed(self.task.table, LOOKED_AT), TreeOptions()
-        boosted, constant = (
-            two_stages(computed, rows, self._generation, trees, seed=seed, start=start)
-            for start in ("boosted", "constant")
-        )
-        return boosted, constant
+        starts = STARTS[self._options.feature_boosting]
+        return tuple(two_stages(computed, rows, self._generation, trees, seed=seed, start=start) for start in starts)
 
-    def _with_genes(self, found: tuple[Found, Found]) -> list[Formula]:
+    def _with_genes(self, found: tuple[Found, ...]) -> list[Formula]:
         """Return the features that would have genes if they had been looked for on these rows alone."""
-        boosted, constant = found
-        ranked = _in_turns([boosted.ranked, constant.ranked, constant.others, boosted.others])
+        ranked = _in_turns([*(each.ranked for each in found), *(each.others for each in reversed(found))])
         return ranked[: self._options.survivors + self._options.others]
 
 
-def _found_often(screened: Sequence[tuple[Found, Found]]) -> list[Formula]:
+def _found_often(screened: Sequence[tuple[Found, ...]]) -> list[Formula]:
     """Return the ranking of what was found on different rows."""
     return most_stable([found.ranked for each in screened for found in each])
 

@@ -179,6 +179,7 @@ class SubsetProblem(ABC):
             subsets,
             self._survivors,
             found_anew=lambda folds: self._found_anew(folds, seed),
+            whole_kept=len(self._always) == len(self.task.table.columns),
             seed=seed,
         )
 
@@ -250,15 +251,14 @@ class SubsetProblem(ABC):
 
 
 def _stay(names: Sequence[str], table: Table) -> tuple[Term, ...]:
-    """Return the columns that stay whatever is chosen; of a date all columns that are made of it."""
+    """Return the columns that stay whatever is chosen; of dates and free texts all parts."""
     for name in names:
-        if name not in table.names:
+        if name not in table.names and name not in table.texts:
             left_out = next((note for note in table.notes if note.startswith(f"{name} is left out")), None)
             if left_out:
                 raise ConfigError(f"keep: {left_out} Take it out of `keep`")
             raise ConfigError(f"keep: there is no column {name!r}{nearest(name, table.names)}")
-    pairs = zip(table.terms, table.columns, strict=True)
-    return tuple(term for term, column in pairs if term.name in names or column.source in names)
+    return tuple(Column(each.name) for each in table.columns if each.name in names or each.source in names)
 
 
 class _Making:

@@ -30,7 +30,7 @@ ALIKE = 0.99  # rank correlation from which on a column is a planted feature
 COMPARED = 20_000  # rows on which this is asked
 NUMBERS, CATEGORIES, WHOLE = 0.8, 0.1, 0.1  # shares of the columns
 ROWS_OF_A_CITY = 200
-SEARCH = {
+SEARCH: Mapping[str, Any] = {
     "operators": ("divide", "group-mean"),
     "budget": 1500,
     "survivors": 10,

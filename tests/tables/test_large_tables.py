@@ -236,6 +236,7 @@ print(before, peak())
 """
 
 
+@pytest.mark.timeout(420)  # a process of its own, on a machine that may be busy
 def test_a_lazy_frame_is_never_collected_whole_by_fit(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     few = rng.normal(size=(20_000, 60))

@@ -41,10 +41,13 @@ WRITTEN = {
     "prompt-tokens": "prompt.txt",
     "breast-cancer": "features.json",
 }
+TRAINED = ("digits", "heads-and-neurons")  # which take half a minute
 SECOND = ["format-2/heads-and-neurons", "format-2/prompt-tokens", "format-2/breast-cancer"]
 
 
-@pytest.mark.parametrize("name", [*WRITTEN, *SECOND])
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow) if name in TRAINED else name for name in (*WRITTEN, *SECOND)]
+)
 def test_a_killed_run_of_an_earlier_version_resumes_reports_and_exports(place: Path, name: str) -> None:
     path = Path(shutil.copytree(RUNS / name, place / "run"))
     before = recorded(Run(path))

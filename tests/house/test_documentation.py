@@ -122,6 +122,7 @@ def test_the_readme_names_every_exit_code_that_the_help_names() -> None:
     assert codes == set(re.findall(r"^ +(\d+) +\w", helped.stdout, re.MULTILINE))
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(240)
 def test_the_pages_on_problems_and_runs_work_from_top_to_bottom(tmp_path: Path) -> None:
     follow(ROOT / "docs" / "write-a-problem.md", tmp_path, 100)
@@ -133,6 +134,7 @@ def test_the_pages_on_problems_and_runs_work_from_top_to_bottom(tmp_path: Path) 
     assert undescribed(run) == [], "left in the run's folder, but not in docs/run-folder.md"
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(240)
 def test_the_page_on_algorithms_works_from_top_to_bottom(tmp_path: Path) -> None:
     follow(ROOT / "docs" / "write-an-algorithm.md", tmp_path, 120)
@@ -198,6 +200,7 @@ def test_the_page_of_methods_is_what_every_method_says_of_itself() -> None:
     assert written == ours, "write it anew: emoprune list methods --markdown --package emoprune > docs/methods.md"
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_the_page_on_methods_of_ones_own_works_from_top_to_bottom(tmp_path: Path) -> None:
     follow(ROOT / "docs" / "write-a-method.md", tmp_path, 300)

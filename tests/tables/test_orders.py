@@ -135,6 +135,7 @@ def test_a_difference_of_a_quotient_and_a_mean_by_city_is_found_by_the_second_or
     assert second.ranked[0] in {DIFFERENCE, Formula("subtract", (MEAN, QUOTIENT))}
 
 
+@pytest.mark.slow
 def test_a_search_of_the_second_order_chooses_names_computes_and_exports_what_was_planted(tmp_path: Path) -> None:
     frame, signal = planted()
     rng = np.random.default_rng(1)

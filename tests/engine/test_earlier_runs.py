@@ -41,7 +41,7 @@ WRITTEN = {
     "prompt-tokens": "prompt.txt",
     "breast-cancer": "features.json",
 }
-TRAINED = ("digits", "heads-and-neurons")  # which take half a minute
+TRAINED = ("digits", "heads-and-neurons", "format-2/heads-and-neurons")  # which take half a minute
 SECOND = ["format-2/heads-and-neurons", "format-2/prompt-tokens", "format-2/breast-cancer"]
 
 

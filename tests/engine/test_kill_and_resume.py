@@ -38,6 +38,7 @@ def test_killed_at_20_seeded_moments_every_run_resumes_to_the_same_history_and_f
     assert verdicts(runs, "moments", "20", "1", seconds=180) == {"equal": 20}
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(200)
 def test_killed_around_commits_every_run_resumes_to_the_same_history_and_front(runs: str) -> None:
     found = verdicts(runs, "commits", "13", seconds=180)
@@ -45,11 +46,13 @@ def test_killed_around_commits_every_run_resumes_to_the_same_history_and_front(r
     assert found["equal"] >= 10
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(200)
 def test_killed_in_any_stage_every_run_resumes_to_the_same_histories_and_fronts(runs: str) -> None:
     assert verdicts(runs, "moments", "12", "2", "staged", seconds=180) == {"equal": 12}
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(200)
 def test_killed_in_a_survey_every_run_resumes_to_the_same_history_and_front(runs: str) -> None:
     assert verdicts(runs, "moments", "12", "4", "surveying", seconds=180) == {"equal": 12}

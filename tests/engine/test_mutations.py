@@ -189,6 +189,7 @@ def attack(run: Path, folder: Path, count: int, *, seed: int, all_of_it: bool, n
                 refused(verb, each, folder)
 
 
+@pytest.mark.slow
 def test_no_damage_is_an_internal_error_or_shows_another_number(
     whole: Run, numbers: dict[tuple[int, str], Any], tmp_path: Path
 ) -> None:

@@ -64,6 +64,7 @@ def test_its_methods_are_on_the_menu(emoprune: Callable[..., str]) -> None:
     assert found["references"]["tapered"]["cost"] == "nothing is run"
 
 
+@pytest.mark.slow
 def test_its_reference_its_objective_and_its_recovery_serve_channels(
     emoprune: Callable[..., str], tmp_path: Path
 ) -> None:

@@ -75,6 +75,7 @@ def killed(folder: Path, place: str, made: list[str], *words: str) -> None:
     (folder / f"wait-in-{place}").unlink()
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(200)
 def test_killed_after_the_first_and_again_after_the_second_file_a_run_resumes_to_the_history_of_a_whole_one(
     tmp_path: Path, emoprune: Command

@@ -198,10 +198,6 @@ def columns_given(estimator: Any, frame: Any, *, reset: bool) -> dict[str, NDArr
 
 def tidy(frame: Any) -> Any:
     """Return a frame for an Arrow table or columns by name; objects without pandas' NA, which scikit-learn refuses."""
-    if isinstance(frame, Mapping) or (isinstance(frame, np.ndarray) and frame.dtype.names):
-        import pandas as pd
-
-        return pd.DataFrame(frame)
     if hasattr(frame, "column_names") and hasattr(frame, "schema"):
         import polars
 
@@ -213,6 +209,10 @@ def tidy(frame: Any) -> Any:
                 "in every row, so it is made dense; choose columns first, as SelectKBest does"
             )
         return frame.toarray()
+    if isinstance(frame, Mapping) or (isinstance(frame, np.ndarray) and frame.dtype.names):
+        import pandas as pd
+
+        return pd.DataFrame(frame)
     if isinstance(frame, np.ndarray) and frame.dtype.kind == "O":
         gaps = np.array([is_missing(value) for value in frame.flat], dtype=bool).reshape(frame.shape)
         return np.array(np.where(gaps, np.nan, frame), dtype=object)

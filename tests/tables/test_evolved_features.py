@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
+import scipy.sparse
 from sklearn.base import clone
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
@@ -305,6 +306,12 @@ def test_columns_by_name_and_records_are_frames() -> None:
         assert estimator.feature_names_in_.tolist() == ["size", "city"]
         np.testing.assert_array_equal(found["size"], columns["size"])
         assert found["city"].tolist() == ["a", "b", None]
+
+
+def test_a_sparse_matrix_that_is_a_mapping_is_no_frame() -> None:
+    dense = np.array([[1.0, 0.0], [0.0, 2.0], [3.0, 0.0]])
+    found = columns_given(EvolvedFeatures(), scipy.sparse.dok_array(dense), reset=True)
+    np.testing.assert_array_equal(np.column_stack(list(found.values())), dense)
 
 
 def test_a_frame_without_columns_is_not_said_to_lack_rows() -> None:

@@ -17,8 +17,9 @@ from emoprune.problems.tables.choosing import Choice, chosen
 from emoprune.problems.tables.evidence import ALL_COLUMNS, GUESS, Evidence, compared, shrunk
 from emoprune.problems.tables.formulas.formula import Column, Formula, Term
 from emoprune.problems.tables.given_splits import checked_splits
+from emoprune.problems.tables.learners.by_name import LearnerPlan
 from emoprune.problems.tables.splits import Block, SplitKind
-from emoprune.problems.tables.subsets.comparing import FoundAnew, evidence_of, fresh_cuts
+from emoprune.problems.tables.subsets.comparing import FoundAnew, _firsts, evidence_of, fresh_cuts
 from emoprune.problems.tables.subsets.features import FeaturesOptions
 from emoprune.problems.tables.task import TableTask
 
@@ -178,6 +179,29 @@ def test_a_column_of_noise_is_no_evidence_and_a_column_that_tells_the_target_is(
     evidence = evidence_of(task, task.settings(), subsets, (), found_anew=lambda folds: None, whole_kept=True, seed=0)
     assert evidence[0] == Evidence(0.0, 0.0, ALL_COLUMNS)
     assert evidence[1].worse(2.0)
+
+
+def test_only_all_columns_with_the_first_new_features_stand_for_a_way_to_find_them() -> None:
+    columns = table(mixed(60)).terms
+    assert _firsts((*columns, RATIO), columns, [RATIO]) == 1
+    assert _firsts(columns[:2], columns, [RATIO]) == 0  # nothing was looked for
+    assert _firsts((RATIO,), columns, [RATIO]) is None  # it stands in for columns
+    assert _firsts((*columns, RATIO), columns, [Formula("divide", (Column("weight"), Column("size"))), RATIO]) is None
+
+
+def test_a_subset_is_judged_with_trees_for_few_columns_or_for_many_and_after_as_much_training_as_it_wants() -> None:
+    task = TableTask(table(mixed(200)), FeaturesOptions(data="mixed"))
+    task.plan = LearnerPlan("lightgbm", {"leaves": 4, "rows_per_leaf": 60, "columns_per_tree": 1.0, "trees": 8})
+    few, many = task.settings()
+    block = task.parts.folds[0]
+    for loaded in (few, many):
+        losses = task.staged_losses(loaded, block, task.table.terms, 0)
+        full = task.losses(loaded, [block], task.table.terms, 0)[0]
+        assert 2 <= len(losses) <= 5
+        assert len(losses) < 3 or losses[2] == full  # a quarter, half, all of the trees
+    given = TableTask(table(mixed(200)), FeaturesOptions(data="mixed", learner={"name": "lightgbm", "trees": 8}))
+    (alone,) = given.settings()
+    assert given.staged_losses(alone, block, given.table.terms, 0).shape == (1,)
 
 
 def test_where_nothing_is_found_anew_nothing_is_charged() -> None:

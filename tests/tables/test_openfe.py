@@ -175,3 +175,13 @@ def test_permutation_attribution_and_second_order_find_a_quotient_of_a_sum() -> 
     parts = tuple(Formula("divide", (Column(name), Column("x2"))) for name in ("x0", "x1"))
     exact = {Formula("divide", (total, Column("x2"))), Formula("divide", (Column("x2"), total)), Formula("add", parts)}
     assert exact & set(found.ranked[:3])
+
+
+def test_of_a_quotient_and_its_inverse_it_is_always_the_same_one() -> None:
+    columns, target = numbers(120)
+    data = table(({name: np.exp(values / 10) for name, values in columns.items()}, target))
+    first, second = data.terms[:2]
+    rows = np.arange(120)
+    block = Block("all", rows, rows)
+    one, other = Formula("divide", (first, second)), Formula("divide", (second, first))
+    assert diverse(Computed(data), block, [other, one], 5) == diverse(Computed(data), block, [one, other], 5) == [one]

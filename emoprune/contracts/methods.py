@@ -247,6 +247,7 @@ _MEMBERS: Mapping[str, tuple[str, ...]] = {
     "objective": ("__call__", "unit", "direction"),
     "recovery": ("__call__",),
     "audit": ("__call__",),
+    "architecture": ("layer", "tiny"),
 }
 
 

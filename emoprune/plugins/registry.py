@@ -42,6 +42,7 @@ METHOD_KINDS = (
     "objective",
     "recovery",
     "audit",
+    "architecture",
 )
 PLURALS: Mapping[str, str] = MappingProxyType(
     {
@@ -55,6 +56,7 @@ PLURALS: Mapping[str, str] = MappingProxyType(
         "objective": "objectives",
         "recovery": "recoveries",
         "audit": "audits",
+        "architecture": "architectures",
     }
 )
 GIVEN = "given"  # `given:<class>` is the name of a problem that was handed over as a Python object

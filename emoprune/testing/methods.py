@@ -24,6 +24,7 @@ from emoprune.testing.problems import ProblemConformance
 from emoprune.testing.promises import require
 
 __all__ = [
+    "ArchitectureConformance",
     "AuditConformance",
     "CriterionConformance",
     "KeptConformance",
@@ -241,6 +242,16 @@ class AuditConformance(MethodConformance):
         require(found[0] == found[1], f"audit: expected {found[0]} again from the same seed", found[1])
 
 
+class ArchitectureConformance(MethodConformance):
+    """Checks of a description of models."""
+
+    def test_its_small_model_is_pruned_exactly_as_described(self) -> None:
+        """Pruned heads and neurons are those that were masked, counted, and could be loaded again."""
+        served = self.served()
+        check = plugins.find("check", self.kind, served)
+        check(lambda: plugins.method(self.kind, self.given(), served))
+
+
 _CLASSES: Mapping[str, type[MethodConformance]] = {
     "criterion": CriterionConformance,
     "saliency": KeptConformance,
@@ -249,6 +260,7 @@ _CLASSES: Mapping[str, type[MethodConformance]] = {
     "objective": ObjectiveConformance,
     "recovery": RecoveryConformance,
     "audit": AuditConformance,
+    "architecture": ArchitectureConformance,
 }
 
 

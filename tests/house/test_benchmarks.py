@@ -34,6 +34,7 @@ SCRIPTS = {
     "table_texts": ["titles"],
     "tables": ["wine", "emoprune, best"],
     "transformer_quality": ["emoprune"],
+    "zoo": ["BERT", "bert"],
 }
 
 

@@ -67,6 +67,7 @@ METHODS = [
     for kind in plugins.METHOD_KINDS
     for name in methods_of(kind, problem)
     if not name.startswith("milliseconds")  # by a clock, so another number each time; they have tests of their own
+    and kind != "architecture"  # tried once, not for each problem
 ]
 
 # Each method is tried on each problem that it serves, so one that is added is covered by being installed.

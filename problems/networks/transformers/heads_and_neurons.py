@@ -58,6 +58,8 @@ class HeadsAndNeurons(TransformerProblem):
         if own.repair != NONE:
             self._compensation = plugins.method("compensation", own.repair, own.problem, option="repair")
         super().__init__(own, "bytes" if own.bits else "parameters")
+        if own.bits:
+            self.open().anatomy.check_one_stack("bits")
         self._layout = GeneLayout(
             self.open().anatomy,
             own.genes,

@@ -13,10 +13,13 @@ from emoprune.problems.networks.transformers.anatomy.masking import masked
 from emoprune.problems.networks.transformers.anatomy.narrowing import Narrower
 from emoprune.problems.networks.transformers.anatomy.structure import Anatomy, BlockPlan
 
-__all__ = ["check_narrowing", "first_output"]
+__all__ = ["TOLERANCE", "check_narrowing", "first_output", "uneven_plans"]
 
 TOLERANCE = 1e-4  # of the largest output; other shapes sum in another order, layer after layer
-_TRIALS = ("uneven heads and neurons", "one head and one neuron", "no heads", "no neurons", "a layer dropped")
+_TRIALS = (
+    *("uneven heads and neurons", "one head and one neuron", "no heads", "no neurons"),
+    *("the last layer dropped", "the first layer dropped"),
+)
 
 
 def check_narrowing(model: Any, anatomy: Anatomy, inputs: Mapping[str, torch.Tensor]) -> None:
@@ -30,6 +33,7 @@ def check_narrowing(model: Any, anatomy: Anatomy, inputs: Mapping[str, torch.Ten
     Raises:
         ConfigError: It says which trial failed, and how.
     """
+    _check_layers_stay(model, anatomy, inputs)
     narrower = Narrower(model, anatomy)
     for number, trial in enumerate(_TRIALS):
         plans = _plans(anatomy, number)
@@ -44,6 +48,19 @@ def check_narrowing(model: Any, anatomy: Anatomy, inputs: Mapping[str, torch.Ten
         difference = float((found - expected).abs().max()) if found.shape == expected.shape else float("inf")
         if not difference <= allowed:
             raise ConfigError(_refusal(model, trial, f"outputs differ by {difference:.3g}, allowed {allowed:.3g}"))
+
+
+def _check_layers_stay(model: Any, anatomy: Anatomy, inputs: Mapping[str, torch.Tensor]) -> None:
+    """Refuse a model that puts other modules into its layers while it runs: they would not be the narrowed ones."""
+    blocks = model.get_submodule(anatomy.path)
+    before = [id(module) for module in blocks.modules()]
+    with torch.no_grad():
+        model(**inputs)
+    if before != [id(module) for module in blocks.modules()]:
+        raise ConfigError(
+            f"model: {type(model).__name__} puts other modules into its layers while it runs, so that what is pruned "
+            "is not what runs; save it with the kind of attention that it runs with on inputs of this length"
+        )
 
 
 def first_output(outputs: Any) -> torch.Tensor:
@@ -61,12 +78,20 @@ def _refusal(model: Any, trial: str, reason: str) -> str:
     )
 
 
+def uneven_plans(anatomy: Anatomy) -> Sequence[BlockPlan]:
+    """Return plans that keep other heads and neurons in every layer."""
+    return _plans(anatomy, 0)
+
+
 def _plans(anatomy: Anatomy, trial: int) -> Sequence[BlockPlan]:
     plans = []
     for number, block in enumerate(anatomy.blocks):
         heads, neurons = np.arange(block.attention.heads), np.arange(block.neurons)
         uneven = (heads[heads % 3 != 1], neurons[neurons % 3 != number % 3])
-        chosen = [uneven, (heads[-1:], neurons[:1]), (heads[:0], neurons), (heads, neurons[:0]), uneven][trial]
-        dropped = trial == len(_TRIALS) - 1 and number == len(anatomy.blocks) - 1 and number > 0
+        chosen = [uneven, (heads[-1:], neurons[:1]), (heads[:0], neurons), (heads, neurons[:0]), uneven, uneven][trial]
+        last = len(anatomy.blocks) - 1
+        dropped = last > 0 and number == {"the last layer dropped": last, "the first layer dropped": 0}.get(
+            _TRIALS[trial]
+        )
         plans.append(BlockPlan(trial, not dropped, *chosen))
     return plans

@@ -11,9 +11,9 @@ import torch
 from torch import nn
 
 from emoprune.problems.networks.coupling.pruned_module import clone
-from emoprune.problems.networks.transformers.anatomy.structure import Anatomy, Block, BlockPlan
-from emoprune.problems.networks.transformers.standalone.narrowing import counted, narrow_block
-from emoprune.space import IntArray
+from emoprune.problems.networks.transformers.anatomy.structure import Anatomy, Attention, Block, BlockPlan
+from emoprune.problems.networks.transformers.anatomy.traits import KeptHeads, rows_of, traits_shape, traits_sliced
+from emoprune.problems.networks.transformers.standalone.narrowing import counted, narrow_block, put_layers
 
 __all__ = ["Adjust", "Narrower", "block_shape"]
 
@@ -25,7 +25,7 @@ _ALIKE = {  # attributes of an attention that count something, by what they coun
     "heads": ("num_attention_heads", "num_heads", "n_heads"),
     "key_value_heads": ("num_key_value_heads", "num_kv_heads"),
     "groups": ("num_key_value_groups",),
-    "all": ("all_head_size",),
+    "channels": ("all_head_size",),
 }
 
 
@@ -62,48 +62,39 @@ class Narrower:
         """Return the whole model with what the plans keep of its layers, with a config of its own."""
         kept = [number for number, plan in enumerate(plans) if plan.kept]
         blocks = [self.block(number, plans[number]) for number in kept]
-        made = self.with_blocks(blocks)
+        made = self.with_blocks(blocks, kept)
         config = copy.deepcopy(self.model.config)
         for module in made.modules():
             if vars(module).get("config") is self.model.config:
                 module.config = config
-        counted(made, kept, blocks)
+        if not self.anatomy.several:
+            counted(made, kept, blocks)
         return made
 
-    def with_blocks(self, blocks: Sequence[nn.Module]) -> Any:
-        """Return a clone of the model with these layers in place of its own."""
+    def with_blocks(self, blocks: Sequence[nn.Module], kept: Sequence[int] | None = None) -> Any:
+        """Return a clone of the model with these layers, which are those numbered `kept`, in place of its own."""
         made = clone(self.model)
-        parent, _, name = self.anatomy.path.rpartition(".")
-        setattr(made.get_submodule(parent), name, nn.ModuleList(blocks))
+        path, stacks = self.anatomy.path, self.anatomy.stacks
+        numbers = range(len(blocks)) if kept is None else kept
+        put_layers(made, path, stacks if self.anatomy.several else (path,), numbers, blocks)
         return made
 
     def plan(self, plans: Sequence[BlockPlan]) -> dict[str, Any]:
         """Return as plain data how the model is narrowed, as `standalone/narrowing.py` reads it."""
         kept = [number for number, plan in enumerate(plans) if plan.kept]
         shapes = [block_shape(self._blocks[each], self.anatomy.blocks[each], plans[each]) for each in kept]
-        return {"blocks": self.anatomy.path, "kept": kept, "layers": shapes}
+        opened = {"opened": dict(self.anatomy.opened)} if self.anatomy.opened else {}
+        return {"blocks": self.anatomy.path, "kept": kept, "layers": shapes, **opened}
 
 
 def block_shape(source: nn.Module, block: Block, plan: BlockPlan) -> dict[str, Any]:
     """Return as plain data how one layer is narrowed."""
     shape: dict[str, Any] = {"widths": {}, "attributes": {}, "repeated": {}, "no_heads": {}}
     attention = block.attention
-    if len(plan.heads) < attention.heads:
-        needed, place = attention.owners(plan.heads)
-        rows = {attention.query: len(plan.heads), attention.key: len(needed), attention.value: len(needed)}
-        for path, count in rows.items():
-            shape["widths"][path] = [_linear(source, path).in_features, count * attention.width]
-        shape["widths"][attention.output] = [
-            len(plan.heads) * attention.width,
-            _linear(source, attention.output).out_features,
-        ]
-        if len(plan.heads):
-            shape["attributes"], shape["repeated"] = _grouping(source, block, len(plan.heads), len(needed), place)
-        else:
-            inside = attention.output.startswith(f"{attention.path}.")
-            shape["no_heads"] = {attention.path: attention.output.rpartition(".")[2] if inside else None}
-            for path in rows:
-                del shape["widths"][path]
+    if not len(plan.heads):
+        _emptied(source, attention, shape)
+    elif len(plan.heads) < attention.heads:
+        _fewer_heads(source, attention, kept_heads(attention, plan), shape)
     for own, neurons in zip(block.feed_forwards, block.split(plan.neurons), strict=True):
         if len(neurons) < own.neurons:
             for path in own.inputs:
@@ -112,20 +103,40 @@ def block_shape(source: nn.Module, block: Block, plan: BlockPlan) -> dict[str, A
     return shape
 
 
-def _grouping(
-    source: nn.Module, block: Block, heads: int, key_value_heads: int, place: IntArray
-) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return the attributes that count heads, and the keys and values to repeat where groups are of unequal sizes."""
-    attention = block.attention
-    even = heads % key_value_heads == 0 and np.array_equal(
-        place, np.arange(key_value_heads).repeat(heads // key_value_heads)
-    )
-    groups = heads // key_value_heads if even else 1
+def kept_heads(attention: Attention, plan: BlockPlan) -> KeptHeads:
+    """Return which heads a plan keeps of an attention, and which key heads these need."""
+    needed, place = attention.owners(plan.heads)
+    each = len(plan.heads) // max(1, len(needed))
+    even = len(plan.heads) == each * len(needed) and np.array_equal(place, np.arange(len(needed)).repeat(each))
+    return KeptHeads(plan.heads, needed, place, even)
+
+
+def _emptied(source: nn.Module, attention: Attention, shape: dict[str, Any]) -> None:
+    """Say in a layer's shape that nothing but the bias of its attention's output projection is left."""
+    inside = attention.output.startswith(f"{attention.path}.")
+    shape["widths"][attention.output] = [0, _linear(source, attention.output).out_features]
+    shape["no_heads"] = {attention.path: attention.output.rpartition(".")[2] if inside else None}
+    traits = attention.traits
+    more = {"adds": traits.adds, "norm": traits.norm, "answers": traits.answers}
+    shape["emptied"] = {attention.path: {name: own for name, own in more.items() if own not in {None, 2}}}
+
+
+def _fewer_heads(source: nn.Module, attention: Attention, kept: KeptHeads, shape: dict[str, Any]) -> None:
+    """Say in a layer's shape how wide its projections are, what counts heads, and which keys are to be repeated."""
+    rows = {attention.query: kept.heads, attention.key: kept.needed, attention.value: kept.needed}
+    for path, heads in rows.items():
+        shape["widths"][path] = [_linear(source, path).in_features, len(heads) * attention.width]
+    shape["widths"][attention.output] = [
+        len(kept.heads) * attention.width,
+        _linear(source, attention.output).out_features,
+    ]
+    groups = len(kept.heads) // len(kept.needed) if kept.even else 1
     values = {
-        "heads": heads,
-        "key_value_heads": heads // groups,
+        "heads": len(kept.heads),
+        "key_value_heads": len(kept.heads) // groups,
         "groups": groups,
-        "all": heads * attention.width,
+        "channels": len(kept.heads) * attention.width,
+        "key_channels": len(kept.heads) // groups * attention.width,
     }
     module = source.get_submodule(attention.path)
     attributes = {
@@ -134,9 +145,13 @@ def _grouping(
         for name in names
         if isinstance(vars(module).get(name), int)
     }
-    facts = {"width": attention.width, "owners": place.tolist()}
-    repeated = {} if even else {attention.key: facts, attention.value: facts}
-    return ({attention.path: attributes} if attributes else {}), repeated
+    attributes |= {name: values[what] for name, what in attention.traits.counts}
+    if attributes:
+        shape["attributes"] = {attention.path: attributes}
+    if not kept.even:
+        facts = {"width": attention.width, "owners": kept.place.tolist()}
+        shape["repeated"] = {attention.key: facts, attention.value: facts}
+    traits_shape(source, attention, kept, shape)
 
 
 def _sliced(source: nn.Module, block: Block, plan: BlockPlan) -> Tensors:
@@ -144,12 +159,15 @@ def _sliced(source: nn.Module, block: Block, plan: BlockPlan) -> Tensors:
     tensors: Tensors = {}
     attention = block.attention
     if len(plan.heads) < attention.heads:
-        needed, _ = attention.owners(plan.heads)
-        queries, keys = _rows(plan.heads, attention.width), _rows(needed, attention.width)
-        for path, rows in ((attention.query, queries), (attention.key, keys), (attention.value, keys)):
-            if len(rows):
-                tensors |= _outgoing(source, path, rows)
-        tensors |= _incoming(source, attention.output, queries)
+        kept = kept_heads(attention, plan)
+        whole = {role for _, role in attention.traits.joint_norms}
+        paths = {"query": attention.query, "key": attention.key, "value": attention.value}
+        for role, path in paths.items() if len(plan.heads) else ():
+            if role not in whole:
+                tensors |= _outgoing(source, path, rows_of(kept.of(role), attention.width))
+        tensors |= _incoming(source, attention.output, rows_of(plan.heads, attention.width))
+        if len(plan.heads):
+            tensors |= traits_sliced(source, attention, kept)
     for own, neurons in zip(block.feed_forwards, block.split(plan.neurons), strict=True):
         if len(neurons) < own.neurons:
             rows = torch.from_numpy(neurons)
@@ -157,10 +175,6 @@ def _sliced(source: nn.Module, block: Block, plan: BlockPlan) -> Tensors:
                 tensors |= _outgoing(source, path, rows)
             tensors |= _incoming(source, own.output, rows)
     return tensors
-
-
-def _rows(heads: IntArray, width: int) -> torch.Tensor:
-    return torch.from_numpy((heads[:, np.newaxis] * width + np.arange(width)).reshape(-1))
 
 
 def _outgoing(source: nn.Module, path: str, rows: torch.Tensor) -> Tensors:

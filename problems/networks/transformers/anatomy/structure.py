@@ -2,15 +2,49 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
-from emoprune.errors import ContractError
+from emoprune.errors import ConfigError, ContractError
 from emoprune.space import IntArray
 
-__all__ = ["Anatomy", "Attention", "Block", "BlockPlan", "FeedForward", "UnitGroup"]
+__all__ = ["Anatomy", "Attention", "Block", "BlockPlan", "FeedForward", "HeadTraits", "UnitGroup"]
+
+Pairs = tuple[tuple[str, str], ...]
+Axes = tuple[tuple[str, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class HeadTraits:
+    """What else goes with the heads of an attention, beside its projections and what is always called the same.
+
+    Attributes:
+        alike: Linear layers or biases, by their paths in the layer, that put out what `query`, `key` or `value` does.
+        per_head: Parameters with one entry for each head, by their paths in the layer, and the axis of these.
+        counts: Attributes of the attention that count its `heads`, `key_value_heads`, or the `channels` and
+            `key_channels` of all of them; one of a config of its own is written `config.name`.
+        arguments: What the attention is called with that has an axis of heads: the name, and the axis; heads and
+            examples may lie on one axis, the examples outermost.
+        joint_norms: Norms over all heads together, by their paths in the layer, of `query` or `key`: the projection
+            before one stays whole, and heads are chosen behind it.
+        adds: The argument that the attention adds to what it puts out.
+        norm: A norm within the attention, by its name there, of the sum of what goes in and what would come out.
+        answers: How many things it returns.
+        table: A table of position biases that the first layer of a stack has and all use, within the attention.
+    """
+
+    alike: Pairs = ()
+    per_head: Axes = ()
+    counts: Pairs = ()
+    arguments: Axes = ()
+    joint_norms: Pairs = ()
+    adds: str | None = None
+    norm: str | None = None
+    answers: int = 2
+    table: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +63,7 @@ class Attention:
     heads: int
     key_value_heads: int
     width: int
+    traits: HeadTraits = HeadTraits()
 
     @property
     def group(self) -> int:
@@ -63,10 +98,16 @@ class FeedForward:
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """One layer: an attention, and feed-forward networks (several in a mixture of experts)."""
+    """One layer: an attention, and feed-forward networks (several in a mixture of experts).
+
+    It runs `times` times, one after the other, with the same weights: more than once where layers share them. A
+    cross-attention of `crossing` channels beside it stays whole.
+    """
 
     attention: Attention
     feed_forwards: tuple[FeedForward, ...]
+    times: int = 1
+    crossing: int = 0
 
     @property
     def neurons(self) -> int:
@@ -90,11 +131,17 @@ class UnitGroup:
 
 @dataclass(frozen=True, slots=True)
 class Anatomy:
-    """All layers of a model, the path of their list, and the width of what flows between them."""
+    """All layers of a model, the path of their list, and the width of what flows between them.
+
+    `opened` says as plain data how fused and transposed projections were opened, as `standalone/opening.py` reads it.
+    A model in several `stacks`, by the paths of their lists, has all its layers in one more list, at `path`.
+    """
 
     path: str
     blocks: tuple[Block, ...]
     hidden: int
+    opened: Mapping[str, Any] = field(default_factory=dict)
+    stacks: tuple[str, ...] = ()
     groups: tuple[UnitGroup, ...] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -108,6 +155,20 @@ class Anatomy:
     def units(self) -> tuple[int, ...]:
         """How many units each group has: heads and neurons of each layer in turn."""
         return tuple(group.units for group in self.groups)
+
+    @property
+    def several(self) -> bool:
+        """Whether the layers lie in several stacks, between which the model does something else."""
+        return len(self.stacks) > 1
+
+    def check_one_stack(self, what: str) -> None:
+        """Refuse what needs layers that run one after the other.
+
+        Raises:
+            ConfigError: The layers lie in several stacks.
+        """
+        if self.several:
+            raise ConfigError(f"{what}: expected a model whose layers lie in one stack, found {', '.join(self.stacks)}")
 
     def whole(self, number: int) -> BlockPlan:
         """Return the plan that leaves a layer as it is."""

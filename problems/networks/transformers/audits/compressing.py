@@ -99,6 +99,7 @@ class Compressor:
     def _factored(
         self, percent: int
     ) -> tuple[list[dict[str, torch.Tensor]], dict[str, tuple[torch.Tensor, torch.Tensor]]]:
+        self._opened.anatomy.check_one_stack("method families")
         blocks: Any = self._opened.task.model.get_submodule(self._opened.anatomy.path)
         tensors: list[dict[str, torch.Tensor]] = []
         factors: dict[str, tuple[torch.Tensor, torch.Tensor]] = {}

@@ -91,7 +91,7 @@ def write_folder(folder: Path, exported: Exported, loaded: LoadedModel, more: Ma
     if forms:
         write_json(folder / "packed.json", {"format_version": FORMAT_VERSION, "layers": forms})
         _copy("emoprune.problems.networks.standalone", ["unpack.py"], folder)
-    scripts = ["load.py", "narrowing.py", *(["pooling.py"] if plan["classes"] is not None else [])]
+    scripts = ["load.py", "opening.py", "narrowing.py", *(["pooling.py"] if plan["classes"] is not None else [])]
     _copy("emoprune.problems.networks.transformers.standalone", scripts, folder)
 
 

@@ -59,6 +59,7 @@ class Lora:
             raise ConfigError(
                 f"method lora: peft cannot be imported ({error}); pip install 'emoprune[transformers]'"
             ) from error
+        case.opened.anatomy.check_one_stack("method lora")
         model = case.model().requires_grad_(requires_grad=False)
         targets = [
             name

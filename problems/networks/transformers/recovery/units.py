@@ -36,6 +36,7 @@ class UnitRounds:
     """
 
     def __init__(self, opened: Opened, plans: Sequence[BlockPlan], criterion: TransformerCriterion, seed: int) -> None:
+        opened.anatomy.check_one_stack("method")
         layers = [opened.anatomy.whole(number) if plan.kept else plan for number, plan in enumerate(plans)]
         self.model: Any = trainable(opened.narrower().narrowed(layers))
         self._plans, self._criterion, self._seed = plans, criterion, seed

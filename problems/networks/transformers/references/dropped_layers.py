@@ -34,6 +34,8 @@ class DroppedLayers:
         """Return a reference for each percentage."""
         if not inputs.layout.drop_layers:
             return Found()
+        if inputs.layout.anatomy.several:
+            return Found(notes=("dropped-layers: none, because what flows through one stack of layers ends there",))
         units, order = inputs.layout.anatomy.units, np.argsort(_influence(inputs.opened), kind="stable")
         number = len(order)
 

@@ -74,9 +74,9 @@ def _rounded(
     """Return the tensors of a layer with all weights of its linear layers rounded to the plan's bits."""
     made, own = dict(tensors), anatomy.attention
     coded = Rounding((plan.bits, 32))
-    gone = () if len(plan.heads) else (own.query, own.key, own.value)
     for path, module in block.named_modules():
-        if isinstance(module, nn.Linear) and path not in gone:
+        gone = not len(plan.heads) and path.startswith(f"{own.path}.") and path != own.output
+        if isinstance(module, nn.Linear) and not gone:
             name = f"{path}.weight"
             weight = made.get(name, module.weight.detach())
             if weight.numel():

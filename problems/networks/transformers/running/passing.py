@@ -39,12 +39,12 @@ class _Stop(Exception):  # no error: it ends a call that has been seen
 class _Standing(nn.Module):
     """Has a layer's plain attributes, which models look at, and answers in the form that the layer does."""
 
-    def __init__(self, block: nn.Module, *, in_tuple: bool) -> None:
+    def __init__(self, block: nn.Module, answers: int) -> None:
         super().__init__()
         for name, value in vars(block).items():
             if isinstance(value, int | float | str) and name != "training":
                 setattr(self, name, value)
-        self.in_tuple = in_tuple
+        self.answers = answers
         self.seen: tuple[tuple[Any, ...], dict[str, Any]] = ((), {})
         self.taken: torch.Tensor | None = None
         self.answer: torch.Tensor | None = None
@@ -53,15 +53,15 @@ class _Standing(nn.Module):
         """Take note of the call; answer with what was set, or hand on what came in."""
         self.seen, self.taken = (positional, named), hidden_states
         answer = hidden_states if self.answer is None else self.answer
-        return (answer,) if self.in_tuple else answer
+        return (answer, *[None] * (self.answers - 1)) if self.answers else answer
 
 
-def answers_in_tuple(narrower: Narrower, inputs: Mapping[str, torch.Tensor]) -> bool:
-    """Whether the model's layers return tuples."""
-    found: list[bool] = []
+def answers_of(narrower: Narrower, inputs: Mapping[str, torch.Tensor]) -> int:
+    """Return how many things the model's layers return in a tuple; 0 where they return hidden states alone."""
+    found: list[int] = []
 
     def hook(_module: nn.Module, _arguments: tuple[Any, ...], outputs: Any) -> None:
-        found.append(isinstance(outputs, tuple))
+        found.append(len(outputs) if isinstance(outputs, tuple) else 0)
         raise _Stop
 
     first = narrower.model.get_submodule(narrower.anatomy.path)[0]
@@ -77,10 +77,15 @@ def answers_in_tuple(narrower: Narrower, inputs: Mapping[str, torch.Tensor]) -> 
 
 
 def calls_of(narrower: Narrower, inputs: Mapping[str, torch.Tensor]) -> Calls:
-    """Return what the layers are called with for a batch, without running any of them."""
-    in_tuple = answers_in_tuple(narrower, inputs)
+    """Return what the layers are called with for a batch, without running any of them.
+
+    Raises:
+        ConfigError: The layers lie in several stacks.
+    """
+    narrower.anatomy.check_one_stack("running layer by layer")
+    answers = answers_of(narrower, inputs)
     blocks = narrower.model.get_submodule(narrower.anatomy.path)
-    standing = [_Standing(block, in_tuple=in_tuple) for block in blocks]
+    standing = [_Standing(block, answers) for block in blocks]
     with torch.no_grad():
         narrower.with_blocks(standing)(**inputs)
     first = standing[0].taken
@@ -89,15 +94,23 @@ def calls_of(narrower: Narrower, inputs: Mapping[str, torch.Tensor]) -> Calls:
 
 
 class Rest:
-    """What a model makes of its last layer's hidden states: the final norm, and a head if it has one."""
+    """What a model makes of its last layer's hidden states: the final norm, and a head if it has one.
+
+    Of a model in several stacks, which runs as a whole, it is given the outputs, and returns them.
+    """
 
     def __init__(self, narrower: Narrower, inputs: Mapping[str, torch.Tensor]) -> None:
+        self._whole = narrower.anatomy.several
+        if self._whole:
+            return
         block = narrower.model.get_submodule(narrower.anatomy.path)[-1]
-        self._standing = _Standing(block, in_tuple=answers_in_tuple(narrower, inputs))
+        self._standing = _Standing(block, answers_of(narrower, inputs))
         self._model = narrower.with_blocks([self._standing])
 
     def __call__(self, hidden: torch.Tensor, inputs: Mapping[str, torch.Tensor]) -> torch.Tensor:
         """Return the first of the model's outputs: logits, or the last hidden states of one without a head."""
+        if self._whole:
+            return hidden
         self._standing.answer = hidden
         try:
             outputs = self._model(**inputs)

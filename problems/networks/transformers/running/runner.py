@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from emoprune.problems.networks.evaluation.reuse.cache import GDSFCache, LRUCache
+from emoprune.problems.networks.transformers.anatomy.checking import first_output
 from emoprune.problems.networks.transformers.anatomy.narrowing import Narrower
 from emoprune.problems.networks.transformers.anatomy.structure import BlockPlan
 from emoprune.problems.networks.transformers.data.batches import Batch
@@ -45,7 +46,12 @@ class Runner:
         return self._parts[part]
 
     def hidden(self, plans: Sequence[BlockPlan], part: str) -> list[torch.Tensor]:
-        """Return the last layer's hidden states of every batch, with what the plans keep of each layer."""
+        """Return the last layer's hidden states of every batch, with what the plans keep of each layer.
+
+        Of a model in several stacks these are its outputs: what one stack is called with depends on another.
+        """
+        if self._narrower.anatomy.several:
+            return self._outputs(plans, part)
         steps = list(self._steps(plans, part))
         self.layers_asked += len(steps)
         states, begin = self._known(steps, part)
@@ -58,6 +64,14 @@ class Runner:
                 size = sum(own.untyped_storage().nbytes() for own in states)
                 self._hidden.put(key, states, size, float(size))  # layers before it apart, all are as much work
         return states
+
+    def _outputs(self, plans: Sequence[BlockPlan], part: str) -> list[torch.Tensor]:
+        kept = [number for number, plan in enumerate(plans) if plan.kept]
+        model = self._narrower.with_blocks([self._block(number, plans[number]) for number in kept], kept)
+        self.layers_asked += len(kept)
+        self.layers_run += len(kept)
+        with torch.no_grad():
+            return [first_output(model(**batch.inputs)) for batch in self._parts[part]]
 
     def _steps(self, plans: Sequence[BlockPlan], part: str) -> Iterator[tuple[Hashable, int, BlockPlan]]:
         """Yield each layer that runs, with a key for all that has run up to it; a dropped one leaves no trace."""

@@ -27,6 +27,7 @@ def load_model(folder: Path | str = HERE) -> Any:
     model = getattr(transformers, plan["factory"]).from_config(config)
     if plan["classes"] is not None:
         model = runpy.run_path(str(folder / "pooling.py"))["PooledClassifier"](model, plan["classes"])
+    runpy.run_path(str(folder / "opening.py"))["open_layers"](model, plan.get("opened", {}))
     runpy.run_path(str(folder / "narrowing.py"))["narrow"](model, plan)
     if (folder / "packed.json").exists():
         state = runpy.run_path(str(folder / "unpack.py"))["unpack"](folder)

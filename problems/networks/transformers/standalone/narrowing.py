@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import inspect
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -27,18 +29,75 @@ class Repeated(nn.Linear):
 
 
 class NoHeads(nn.Module):
-    """What is left of an attention without heads: the bias of its output projection."""
+    """What is left of an attention without heads: the bias of its output projection.
 
-    def __init__(self, name: str | None, output: nn.Module | None) -> None:
+    Some attentions add an argument, the one behind the hidden states, to what they put out; some put a norm on the sum
+    of what goes in and comes out; most return two things.
+    """
+
+    def __init__(
+        self,
+        name: str | None,
+        output: nn.Module | None,
+        adds: str | None = None,
+        norm: tuple[str, nn.Module] | None = None,
+        answers: int = 2,
+    ) -> None:
         super().__init__()
         self.name = name
-        if name is not None:
-            self.add_module(name, output)
+        self.adds = adds
+        self.norm = None if norm is None else norm[0]
+        self.answers = answers
+        for own, module in ((name, output), norm or (None, None)):
+            if own is not None:
+                self.add_module(own, module)
 
-    def forward(self, hidden_states: torch.Tensor, *_: Any, **__: Any) -> tuple[torch.Tensor, None]:
+    def forward(self, hidden_states: torch.Tensor, *others: Any, **named: Any) -> tuple[torch.Tensor | None, ...]:
         """Return what the output projection makes of nothing, or nothing where it comes later."""
         nothing = hidden_states[..., :0]
-        return (nothing if self.name is None else self.get_submodule(self.name)(nothing)), None
+        found = nothing if self.name is None else self.get_submodule(self.name)(nothing)
+        if self.adds is not None:
+            found = found + (named[self.adds] if self.adds in named else others[0])
+        if self.norm is not None:
+            found = self.get_submodule(self.norm)(hidden_states + found)
+        return (found, *[None] * (self.answers - 1))
+
+
+class ChosenHeads:
+    """A hook on a norm over all heads: of what it puts out it hands on these heads alone."""
+
+    def __init__(self, heads: Sequence[int], width: int) -> None:
+        self.heads = list(heads)
+        self.width = width
+
+    def __call__(self, _module: nn.Module, _arguments: Any, outputs: torch.Tensor) -> torch.Tensor:
+        """Return the chosen heads' channels."""
+        return outputs.unflatten(-1, (-1, self.width))[..., self.heads, :].flatten(-2)
+
+
+class OwnHeads:
+    """A hook on an attention: of arguments that have an axis of heads it takes what belongs to those that are left."""
+
+    def __init__(self, axes: Mapping[str, int], heads: Sequence[int], before: int) -> None:
+        self.axes = dict(axes)
+        self.heads = list(heads)
+        self.before = before
+
+    def __call__(self, module: Any, arguments: tuple[Any, ...], named: dict[str, Any]) -> Any:
+        """Return the arguments, those of heads narrowed."""
+        names = list(inspect.signature(module.forward).parameters)
+        positional = [self._own(name, own) for name, own in zip(names, arguments, strict=False)]
+        return (*positional, *arguments[len(positional) :]), {name: self._own(name, own) for name, own in named.items()}
+
+    def _own(self, name: str, value: Any) -> Any:
+        if name not in self.axes or not isinstance(value, torch.Tensor) or value.ndim <= self.axes[name]:
+            return value
+        axis = self.axes[name]
+        if value.shape[axis] % self.before:  # the same for all heads
+            return value
+        parted = value.unflatten(axis, (-1, self.before))
+        index = torch.tensor(self.heads, device=value.device)
+        return parted.index_select(axis + 1, index).flatten(axis, axis + 1)
 
 
 class Expert(nn.Module):
@@ -57,17 +116,32 @@ class Expert(nn.Module):
         return result
 
 
+class ClampedExpert(Expert):
+    """One feed-forward network of gpt-oss: with biases, its gates and values clamped."""
+
+    def __init__(self, fused: Any, number: int) -> None:
+        both, bias = fused.gate_up_proj.detach()[number].T, fused.gate_up_proj_bias.detach()[number]
+        super().__init__(both[::2], both[1::2], fused.down_proj.detach()[number].T, None)
+        biases = (bias[::2], bias[1::2], fused.down_proj_bias.detach()[number])
+        for linear, own in zip((self.gate_proj, self.up_proj, self.down_proj), biases, strict=True):
+            linear.weight = nn.Parameter(linear.weight.detach().contiguous(), requires_grad=False)
+            linear.bias = nn.Parameter(own.clone(), requires_grad=False)
+        self.alpha, self.limit = fused.alpha, fused.limit
+
+    def forward(self, hidden_states: torch.Tensor) -> torch.Tensor:
+        """Return its output for some tokens, shape (tokens, width)."""
+        gate = self.gate_proj(hidden_states).clamp(max=self.limit)
+        up = self.up_proj(hidden_states).clamp(min=-self.limit, max=self.limit)
+        result: torch.Tensor = self.down_proj((up + 1) * gate * torch.sigmoid(gate * self.alpha))
+        return result
+
+
 class Experts(nn.Module):
     """The experts of a mixture as modules of their own, so that each can be as wide as it is."""
 
     def __init__(self, fused: Any) -> None:
         super().__init__()
-        gates = fused.gate_up_proj.detach()
-        half = gates.shape[1] // 2
-        downs = fused.down_proj.detach()
-        self.members = nn.ModuleList(
-            Expert(own[:half], own[half:], down, fused.act_fn) for own, down in zip(gates, downs, strict=True)
-        )
+        self.members = nn.ModuleList(_expert(fused, number) for number in range(len(fused.gate_up_proj)))
 
     def forward(self, hidden_states: torch.Tensor, index: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
         """Return the weighted sum of the chosen experts' outputs; all of shape (tokens, ...)."""
@@ -78,6 +152,14 @@ class Experts(nn.Module):
                 own = expert(hidden_states[tokens]) * weights[tokens, places, None]
                 total = total.index_add(0, tokens, own.to(total.dtype))
         return total
+
+
+def _expert(fused: Any, number: int) -> Expert:
+    if hasattr(fused, "gate_up_proj_bias"):
+        return ClampedExpert(fused, number)
+    both = fused.gate_up_proj.detach()[number]
+    half = len(both) // 2
+    return Expert(both[:half], both[half:], fused.down_proj.detach()[number], fused.act_fn)
 
 
 def _linear(weight: torch.Tensor) -> nn.Linear:
@@ -94,7 +176,7 @@ def unfused(model: nn.Module) -> nn.Module:
         for path, module in model.named_modules()
         if {"gate_up_proj", "down_proj"} <= set(module._parameters)  # noqa: SLF001  # parameters, not modules, tell
         and module._parameters["gate_up_proj"].ndim == 3  # noqa: SLF001  # as above
-        and hasattr(module, "act_fn")
+        and (hasattr(module, "act_fn") or hasattr(module, "gate_up_proj_bias"))
     ]
     for path in fused:
         parent, _, name = path.rpartition(".")
@@ -108,10 +190,39 @@ def narrow(model: nn.Module, plan: Plan) -> nn.Module:
     blocks = model.get_submodule(plan["blocks"])
     assert isinstance(blocks, nn.ModuleList)  # noqa: S101  # written by the same code; narrows the type
     kept = [narrow_block(blocks[number], shape) for number, shape in zip(plan["kept"], plan["layers"], strict=True)]
-    parent, _, name = plan["blocks"].rpartition(".")
-    setattr(model.get_submodule(parent), name, nn.ModuleList(kept))
-    counted(model, plan["kept"], kept)
+    stacks = plan.get("opened", {}).get("stacks", [plan["blocks"]])
+    put_layers(model, plan["blocks"], stacks, plan["kept"], kept)
+    if len(stacks) == 1:
+        counted(model, plan["kept"], kept)
     return model
+
+
+def put_layers(
+    model: nn.Module, listed: str, stacks: Sequence[str], kept: Sequence[int], layers: Sequence[nn.Module]
+) -> None:
+    """Put layers, which were those numbered `kept` among all, into the stacks of a model in place of its own.
+
+    Args:
+        model: Changed in place.
+        listed: Where it has all its layers: the path of its one stack, or an attribute beside several of them.
+        stacks: The paths of their lists.
+        kept: Which layers of the unpruned model these are, rising.
+        layers: In this order.
+    """
+    start = 0
+    for path in stacks:
+        before: Any = model.get_submodule(path)
+        end = start + len(before)
+        own = [layer for number, layer in zip(kept, layers, strict=True) if start <= number < end]
+        parent, _, name = path.rpartition(".")
+        setattr(model.get_submodule(parent), name, nn.ModuleList(own))
+        start = end
+        for place, layer in enumerate(own if len(stacks) > 1 else ()):
+            for module in layer.modules():
+                if isinstance(vars(module).get("layer_idx"), int):
+                    vars(module)["layer_idx"] = place
+    if len(stacks) > 1:
+        vars(model)[listed] = nn.ModuleList(layers)
 
 
 def counted(model: Any, kept: Sequence[int], blocks: Sequence[nn.Module]) -> None:
@@ -135,7 +246,9 @@ def narrow_block(block: nn.Module, shape: Plan, tensors: Tensors | None = None) 
 
     Args:
         block: The layer.
-        shape: `widths` of linear layers as [in, out], `attributes` of modules, `repeated` keys and values, `no_heads`.
+        shape: `widths` of linear layers as [in, out], `attributes` of modules, `repeated` keys and values, `no_heads`;
+            where there are any, `parameters` and their shapes, heads `chosen` behind norms, `arguments` of heads, and
+            what else an `emptied` attention does.
         tensors: The parameters by path; without them they are undefined.
     """
     given = {} if tensors is None else tensors
@@ -145,20 +258,44 @@ def narrow_block(block: nn.Module, shape: Plan, tensors: Tensors | None = None) 
         _set(linear, "weight", given.get(f"{path}.weight"), (width_out, width_in))
         if linear.bias is not None:
             _set(linear, "bias", given.get(f"{path}.bias"), (width_out,))
+    for path, size in shape.get("parameters", {}).items():
+        owner, _, name = path.rpartition(".")
+        _set(block.get_submodule(owner), name, given.get(path), tuple(size))
     for path, values in shape["attributes"].items():
         for name, value in values.items():
-            setattr(block.get_submodule(path), name, value)
+            _count(block.get_submodule(path), name, value)
+    for path, facts in shape.get("chosen", {}).items():
+        block.get_submodule(path).register_forward_hook(ChosenHeads(facts["heads"], facts["width"]))
+    for path, facts in shape.get("arguments", {}).items():
+        hook = OwnHeads(facts["axes"], facts["heads"], facts["before"])
+        block.get_submodule(path).register_forward_pre_hook(hook, with_kwargs=True)
     for path, facts in shape["repeated"].items():
         linear = block.get_submodule(path)
         linear.__class__ = Repeated
         linear.owners, linear.width = facts["owners"], facts["width"]
     for path, output in shape["no_heads"].items():
-        parent, _, name = path.rpartition(".")
-        own = None if output is None else block.get_submodule(f"{path}.{output}")
-        setattr(block.get_submodule(parent), name, NoHeads(output, own))
+        _empty(block, path, output, dict(shape.get("emptied", {}).get(path, {})))
     return block
 
 
-def _set(linear: nn.Module, name: str, tensor: torch.Tensor | None, shape: tuple[int, ...]) -> None:
-    value = torch.empty(shape, dtype=linear.weight.dtype) if tensor is None else tensor  # type: ignore[arg-type]  # a tensor's
-    setattr(linear, name, nn.Parameter(value, requires_grad=False))
+def _empty(block: nn.Module, path: str, output: str | None, facts: dict[str, Any]) -> None:
+    """Put what is left of an attention without heads into its place."""
+    parent, _, name = path.rpartition(".")
+    own = None if output is None else block.get_submodule(f"{path}.{output}")
+    if "norm" in facts:
+        facts["norm"] = (facts["norm"], block.get_submodule(f"{path}.{facts['norm']}"))
+    setattr(block.get_submodule(parent), name, NoHeads(output, own, **facts))
+
+
+def _count(module: Any, name: str, value: int) -> None:
+    """Set a count of a module, or of the config that it then has for itself."""
+    if name.startswith("config."):
+        module.config = copy.copy(module.config)
+        module, name = module.config, name.removeprefix("config.")
+    setattr(module, name, value)
+
+
+def _set(module: Any, name: str, tensor: torch.Tensor | None, shape: tuple[int, ...]) -> None:
+    before = getattr(module, name)
+    value = torch.empty(shape, dtype=before.dtype, device=before.device) if tensor is None else tensor
+    setattr(module, name, nn.Parameter(value, requires_grad=False))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -17,11 +18,13 @@ from emoprune.problems.networks.data.images import LabelledImages
 from emoprune.problems.networks.transformers.anatomy.checking import check_narrowing
 from emoprune.problems.networks.transformers.anatomy.finding import anatomy_of
 from emoprune.problems.networks.transformers.anatomy.narrowing import Adjust, Narrower
+from emoprune.problems.networks.transformers.anatomy.reloading import check_reloading, made_anew
 from emoprune.problems.networks.transformers.anatomy.structure import Anatomy
 from emoprune.problems.networks.transformers.cost import CostModel
 from emoprune.problems.networks.transformers.data.batches import CALIBRATION, Batch, Parts
 from emoprune.problems.networks.transformers.data.sentences import TRAIN, dealt, padded
 from emoprune.problems.networks.transformers.data.windows import REST, windows_of, windows_of_parts
+from emoprune.problems.networks.transformers.running.checking import check_layers
 from emoprune.problems.networks.transformers.standalone.narrowing import unfused
 from emoprune.problems.networks.transformers.standalone.pooling import PooledClassifier
 from emoprune.problems.networks.transformers.tasks.classes import ClassTask
@@ -70,8 +73,16 @@ def opened(options: TransformerOptions, *, tried: bool = False) -> Opened:
     }[options.task]
     found = opening(options)
     if not tried:
-        check_narrowing(found.task.model, found.anatomy, _few(found.task.parts["search"][0]))
+        _try(found)
     return found
+
+
+def _try(found: Opened) -> None:
+    """Refuse a model that would fail later: narrowed, run layer by layer, or loaded again."""
+    model, inputs = found.task.model, _few(found.task.parts["search"][0])
+    check_narrowing(model, found.anatomy, inputs)
+    check_layers(found.narrower(), inputs)
+    check_reloading(model, found.anatomy, partial(made_anew, model.config, found.task.about))
 
 
 def _few(batch: Batch) -> dict[str, torch.Tensor]:

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from emoprune.problems.networks.transformers.anatomy.checking import first_output
 from emoprune.problems.networks.transformers.anatomy.narrowing import Narrower
 from emoprune.problems.networks.transformers.data.batches import Batch
 from emoprune.problems.networks.transformers.running.passing import calls_of
@@ -43,6 +44,9 @@ def scores_of_model(
 
 def hidden_of_model(narrower: Narrower, batches: Sequence[Batch]) -> list[torch.Tensor]:
     """Return the last layer's hidden states of every batch, of the narrower's own model with all its layers."""
+    if narrower.anatomy.several:
+        with torch.no_grad():
+            return [first_output(narrower.model(**batch.inputs)) for batch in batches]
     blocks, found = narrower.model.get_submodule(narrower.anatomy.path), []
     for batch in batches:
         calls = calls_of(narrower, batch.inputs)

@@ -35,6 +35,7 @@ def layer_levels(opened: Opened, treatment: Treatment, ignored: Callable[[str], 
         ConfigError: No layer can be treated.
     """
     anatomy, tokens = opened.anatomy, opened.task.tokens
+    anatomy.check_one_stack("model")
     shares = {
         f"{anatomy.path}.{number}.{path}": own.share
         for number, block in enumerate(anatomy.blocks)

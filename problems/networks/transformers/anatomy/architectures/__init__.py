@@ -1,0 +1,1 @@
+"""One file per architecture: what of its layers is not found by itself."""

@@ -1,0 +1,46 @@
+"""DeBERTa v2 and v3: an attention under names of its own, perhaps with projections of positions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from emoprune.contracts import about
+from emoprune.problems.networks.transformers.anatomy.description import AttentionForm, LayerForm
+from emoprune.problems.networks.transformers.anatomy.drawn import SIZES, drawn
+from emoprune.problems.networks.transformers.anatomy.structure import HeadTraits
+
+__all__ = ["DebertaV2"]
+
+
+@about(
+    "pruning",
+    ["heads", "neurons"],
+    serves=["heads-and-neurons", "transformer-weight-ratios", "transformer-bit-widths"],
+    cost="nothing is run",
+)
+class DebertaV2:
+    """Queries, keys and values project positions as well, or further projections do."""
+
+    def layer(self, config: Any) -> LayerForm:
+        """Return how a layer is made."""
+        kinds = {"c2p": ("attention.self.pos_key_proj", "key"), "p2c": ("attention.self.pos_query_proj", "query")}
+        apart = config.relative_attention and not config.share_att_key
+        names = (f"attention.self.{part}_proj" for part in ("query", "key", "value"))
+        return LayerForm(
+            AttentionForm("attention.self", "attention.output.dense", *names),
+            HeadTraits(alike=tuple(own for kind, own in kinds.items() if apart and kind in config.pos_att_type)),
+        )
+
+    def tiny(self) -> Any:
+        """Return a small model with drawn weights."""
+        return drawn(
+            "DebertaV2ForSequenceClassification",
+            "DebertaV2Config",
+            **SIZES,
+            relative_attention=True,
+            pos_att_type=["p2c", "c2p"],
+            max_position_embeddings=64,
+            position_buckets=8,
+            norm_rel_ebd="layer_norm",
+            share_att_key=True,
+        )

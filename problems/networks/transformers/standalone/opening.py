@@ -1,0 +1,147 @@
+"""Open what a model keeps in one piece: fused projections, transposed ones, shared layers. Needs torch alone."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import nn
+
+
+class Fused(nn.Module):
+    """Several linear layers in the place of one: what they put out lies as the one layer's outputs did.
+
+    `width` is a head's where queries, keys and values lie together for each key head, and 0 where one part follows the
+    other.
+    """
+
+    def __init__(self, parts: Mapping[str, nn.Linear], width: int, *, transposed: bool = False) -> None:
+        super().__init__()
+        self.parts = tuple(parts)
+        self.width = width
+        self.transposed = transposed  # whether its library keeps the weight so
+        for name, linear in parts.items():
+            self.add_module(name, linear)
+
+    def forward(self, hidden_states: torch.Tensor) -> torch.Tensor:
+        """Return the outputs of all parts, shape (..., channels)."""
+        found = [self.get_submodule(name)(hidden_states) for name in self.parts]
+        if not self.width:
+            return torch.cat(found, dim=-1)
+        groups = found[-1].shape[-1] // self.width
+        heads = [own.unflatten(-1, (groups, -1, self.width)) for own in found]
+        return torch.cat(heads, dim=-2).flatten(-3)
+
+
+class Looped(nn.Module):
+    """Runs a layer several times with the same weights; the layer's own class stands behind it."""
+
+    times: int
+
+    def forward(self, hidden_states: torch.Tensor, *positional: Any, **named: Any) -> torch.Tensor:
+        """Return the hidden states after all turns."""
+        for _ in range(self.times):
+            hidden_states = super().forward(hidden_states, *positional, **named)
+        return hidden_states
+
+
+class WithoutGiven:
+    """A hook on a module: an argument that it is given is not, so that it makes one of its own."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __call__(self, _module: nn.Module, arguments: tuple[Any, ...], named: dict[str, Any]) -> Any:
+        """Return the arguments without it."""
+        return arguments, {**named, self.name: None}
+
+
+def open_layers(model: nn.Module, opened: Mapping[str, Any]) -> nn.Module:
+    """Open the layers of a model in place and return it; what is open already stays as it is.
+
+    Args:
+        model: As its library makes it.
+        opened: `stacks`, the paths of their lists; within each layer the paths of `transposed` linear layers, and
+            `fused` ones with the outputs of their `parts` and the `width` of a head; how many `times` the layers run;
+            the attribute in which the layers of several stacks are `listed`; and the attention and the name of a
+            `table` of position biases that all layers of a stack use and only the first has.
+    """
+    if not opened:
+        return model
+    layers = [layer for path in opened["stacks"] for layer in _list(model, path)]
+    for layer in layers:
+        for path in opened["transposed"]:
+            _put(layer, path, as_linear(layer.get_submodule(path)))
+        for path, facts in opened["fused"].items():
+            whole = layer.get_submodule(path)
+            if not isinstance(whole, Fused):
+                _put(layer, path, _parted(as_linear(whole), facts["parts"], facts["width"]))
+        if opened["times"] > 1 and not isinstance(layer, Looped):
+            layer.__class__ = type(type(layer).__name__, (Looped, type(layer)), {})
+            layer.times = opened["times"]
+    if opened["times"] > 1:
+        holder: Any = model.get_submodule(opened["stacks"][0].rpartition(".")[0])
+        holder.config = copy.copy(holder.config)
+        holder.config.num_hidden_layers = len(layers)
+    for path in opened["stacks"] if opened["table"] else ():
+        _give_tables(list(_list(model, path)), *opened["table"])
+    if len(opened["stacks"]) > 1:  # no parameter of its own, and nothing that a search for modules or a file sees
+        vars(model)[opened["listed"]] = nn.ModuleList(layers)
+    return model
+
+
+def _give_tables(layers: list[nn.Module], path: str, name: str) -> None:
+    """Let every layer of a stack have a table of position biases of its own, so that each can have other heads."""
+    attentions: list[Any] = [layer.get_submodule(path) for layer in layers]
+    for attention in attentions:
+        if not hasattr(attention, name):
+            setattr(attention, name, copy.deepcopy(getattr(attentions[0], name)))
+            attention.has_relative_attention_bias = True
+        if not attention._forward_pre_hooks:  # noqa: SLF001  # not opened before
+            attention.register_forward_pre_hook(WithoutGiven("position_bias"), with_kwargs=True)
+
+
+def _list(model: nn.Module, path: str) -> Any:
+    return model.get_submodule(path)
+
+
+def _put(layer: nn.Module, path: str, module: nn.Module) -> None:
+    parent, _, name = path.rpartition(".")
+    setattr(layer.get_submodule(parent), name, module)
+
+
+def as_linear(module: Any) -> nn.Linear:
+    """Return a linear layer, or one for a layer that keeps its weight transposed, as GPT-2's `Conv1D`."""
+    if isinstance(module, nn.Linear):
+        return module
+    made: Any = _linear(module.weight.T, module.bias)
+    made.transposed = True  # in its library
+    return made
+
+
+def _parted(whole: nn.Linear, sizes: Mapping[str, int], width: int) -> Fused:
+    """Return the parts of a fused layer; `sizes` are their outputs."""
+    weights = _rows(whole.weight, sizes, width)
+    biases = [None] * len(sizes) if whole.bias is None else _rows(whole.bias, sizes, width)
+    linears = {name: _linear(*own) for name, *own in zip(sizes, weights, biases, strict=True)}
+    return Fused(linears, width, transposed=hasattr(whole, "transposed"))
+
+
+def _rows(tensor: torch.Tensor, sizes: Mapping[str, int], width: int) -> list[torch.Tensor]:
+    if not width:
+        return list(torch.split(tensor, list(sizes.values())))
+    groups = list(sizes.values())[-1] // width
+    each = [size // groups // width for size in sizes.values()]
+    parts = torch.split(tensor.unflatten(0, (groups, -1, width)), each, dim=1)
+    return [own.flatten(0, 2) for own in parts]
+
+
+def _linear(weight: torch.Tensor, bias: torch.Tensor | None) -> nn.Linear:
+    made = nn.Linear(1, 1, bias=bias is not None)
+    made.out_features, made.in_features = weight.shape
+    made.weight = nn.Parameter(weight.detach().clone(memory_format=torch.contiguous_format), weight.requires_grad)
+    if bias is not None:
+        made.bias = nn.Parameter(bias.detach().clone(), bias.requires_grad)
+    return made

@@ -75,5 +75,8 @@ def _same_text(model: Any, expected: Mapping[str, torch.Tensor]) -> bool | None:
     from shared.zoo_writing import written
 
     prompts = {name.removeprefix("prompt."): own for name, own in expected.items() if name.startswith("prompt.")}
-    with torch.no_grad():
-        return bool(torch.equal(written(model, prompts, cached=True), expected["text"]))
+    try:
+        with torch.no_grad():
+            return bool(torch.equal(written(model, prompts, cached=True), expected["text"]))
+    except Exception:  # whatever a model raises that cannot write with a cache
+        return False

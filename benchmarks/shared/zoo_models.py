@@ -66,6 +66,7 @@ ZOO: Mapping[str, Kept] = {
             "GLM-4": "glm4",
             "OLMo 2": "olmo2",
             "gpt-oss": "gpt_oss",
+            "XGLM": "xglm",
         },
     ),
     **_found(
@@ -91,7 +92,6 @@ ZOO: Mapping[str, Kept] = {
             "OLMoE": ("Olmoe", MIXED),
             "OPT": ("OPT", {"ffn_dim": 48, "word_embed_proj_dim": 32, "max_position_embeddings": 64}),
             "GPT-Neo": ("GPTNeo", {"num_layers": 2, "num_heads": 4, "attention_types": [[["global", "local"], 1]]}),
-            "XGLM": ("XGLM", {"d_model": 32, "ffn_dim": 48, "num_layers": 2, "attention_heads": 4}),
             "BioGPT": ("BioGpt", {}),
         },
     ),
@@ -103,7 +103,6 @@ ZOO: Mapping[str, Kept] = {
             "DeBERTa": "deberta",
             "DeBERTa v2, v3": "deberta-v2",
             "MPNet": "mpnet",
-            "Longformer": "longformer",
             "BART": "bart",
             "T5": "t5",
         },
@@ -147,6 +146,7 @@ REFUSED: Mapping[str, Kept] = {
             "BigBird": ("BigBird", {"block_size": 4, "num_random_blocks": 1}),
             "X-MOD": ("Xmod", {"languages": ("en", "de"), "default_language": "en"}),
             "FNet": ("FNet", {}),
+            "Longformer": ("Longformer", {"attention_window": 4}),
         },
     ),
     **_found(
@@ -154,7 +154,9 @@ REFUSED: Mapping[str, Kept] = {
         IMAGES,
         {
             "ConvNeXt": ("ConvNext", {"hidden_sizes": [8, 16], "depths": [1, 1], "num_stages": 2}),
-            "SegFormer": ("Segformer", {}),
         },
+    ),
+    "SegFormer": Kept(
+        "images", partial(drawn, "SegformerForImageClassification", "SegformerConfig", num_channels=1, num_labels=10)
     ),
 }

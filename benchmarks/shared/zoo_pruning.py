@@ -38,7 +38,7 @@ class Exported:
 def write_data(place: Path) -> dict[str, str]:
     """Write a text and sentences with labels; return by kind of model the name of its data."""
     words, rows = place / "words.txt", place / "rows.tsv"
-    words.write_text(text(900), encoding="utf-8")
+    words.write_text(text(2000), encoding="utf-8")
     lines = [f"{text(4 + row % 6, seed=row)}\t{('no', 'yes')[row % 2]}" for row in range(120)]
     rows.write_text("\n".join(["sentence\tlabel", *lines]), encoding="utf-8")
     return {"language": str(words), "sentences": str(rows), "images": "digits"}
@@ -126,15 +126,11 @@ def padded_prompts() -> dict[str, torch.Tensor]:
 
 
 def complaint_of(own: Kept, data: Mapping[str, str], place: Path) -> str:
-    """Return the sentence with which a model is refused.
-
-    Raises:
-        RuntimeError: It is not refused, or by an error that is none of a config.
-    """
+    """Return the sentence with which a model is refused, or in capitals that it is not, or by what else."""
     try:
         problem_of(own, data, place)
     except ConfigError as error:
         return " ".join(str(error).split())
-    raise RuntimeError(
-        "expected the model to be refused, found that it is not; move it to the families that are pruned"
-    )
+    except Exception as error:  # a table of what is refused shows what is not refused as it should be
+        return f"NOT BY A SENTENCE: {type(error).__name__}: {' '.join(str(error).split())[:150]}"
+    return "NOT REFUSED"

@@ -261,7 +261,10 @@ def _missing(origin: Origin, kind: Kind, model: Any, info: dict[str, Any]) -> tu
 
 
 def _vocabulary(model: Any) -> int | None:
-    rows = getattr(model.get_input_embeddings(), "num_embeddings", None)
+    try:
+        rows = getattr(model.get_input_embeddings(), "num_embeddings", None)
+    except NotImplementedError:  # some models of images say so
+        return None
     return None if rows is None else int(rows)
 
 

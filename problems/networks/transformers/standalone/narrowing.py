@@ -72,7 +72,7 @@ class ChosenHeads:
 
     def __call__(self, _module: nn.Module, _arguments: Any, outputs: torch.Tensor) -> torch.Tensor:
         """Return the chosen heads' channels."""
-        return outputs.unflatten(-1, (-1, self.width))[..., self.heads, :].flatten(-2)
+        return outputs.view(*outputs.shape[:-1], -1, self.width)[..., self.heads, :].flatten(-2)
 
 
 class OwnHeads:
@@ -95,7 +95,7 @@ class OwnHeads:
         axis = self.axes[name]
         if value.shape[axis] % self.before:  # the same for all heads
             return value
-        parted = value.unflatten(axis, (-1, self.before))
+        parted = value.reshape(*value.shape[:axis], -1, self.before, *value.shape[axis + 1 :])
         index = torch.tensor(self.heads, device=value.device)
         return parted.index_select(axis + 1, index).flatten(axis, axis + 1)
 

@@ -116,8 +116,8 @@ def as_linear(module: Any) -> nn.Linear:
     """Return a linear layer, or one for a layer that keeps its weight transposed, as GPT-2's `Conv1D`."""
     if isinstance(module, nn.Linear):
         return module
-    made: Any = _linear(module.weight.T, module.bias)
-    made.transposed = True  # in its library
+    made = _linear(module.weight.T, module.bias)
+    vars(made)["transposed"] = True  # in its library
     return made
 
 
@@ -134,7 +134,7 @@ def _rows(tensor: torch.Tensor, sizes: Mapping[str, int], width: int) -> list[to
         return list(torch.split(tensor, list(sizes.values())))
     groups = list(sizes.values())[-1] // width
     each = [size // groups // width for size in sizes.values()]
-    parts = torch.split(tensor.unflatten(0, (groups, -1, width)), each, dim=1)
+    parts = torch.split(tensor.view(groups, -1, width, *tensor.shape[1:]), each, dim=1)
     return [own.flatten(0, 2) for own in parts]
 
 

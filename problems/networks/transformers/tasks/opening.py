@@ -165,6 +165,16 @@ def _images(options: TransformerOptions) -> Opened:
         raise ConfigError("data: expected the name of one set of images, found several")
     loaded = pretrained(options.model, "image-classifier")
     config = loaded.model.config
+    unsaid = [
+        name
+        for name in ("image_size", "patch_size", "num_channels")
+        if not isinstance(getattr(config, name, None), int)
+    ]
+    if unsaid:
+        raise ConfigError(
+            f"model: the config of {type(loaded.model).__name__} says no {' and no '.join(unsaid)}; expected a vision "
+            "transformer that cuts square images of one size into square patches"
+        )
     data = data_named(options.data, image_size=None if ":" in options.data else int(config.image_size))
     if data.input_shape[1:] != (config.image_size,) * 2:
         raise ConfigError(f"data: expected images of {config.image_size} pixels both ways, found {data.input_shape}")
@@ -174,7 +184,7 @@ def _images(options: TransformerOptions) -> Opened:
     parts = {part: _image_batches(own) for part, own in data.parts.items()}
     parts[CALIBRATION] = _image_batches(data.train.evenly(options.calibration))
     patches = (int(config.image_size) // int(config.patch_size)) ** 2 + 1
-    if loaded.missing or int(loaded.model.num_labels) < classes:
+    if loaded.missing or int(config.num_labels) < classes:
         loaded = pretrained(options.model, "encoder")
         loaded = LoadedModel(loaded.model, loaded.tokenizer, loaded.source, ("classifier",))
     return _classifier(options, loaded, parts, tokens=patches, classes=classes, about={})
@@ -195,9 +205,10 @@ def _classifier(
     classes: int,
     about: Mapping[str, Any],
 ) -> Opened:
-    headed = hasattr(loaded.model, "num_labels") and "For" in type(loaded.model).__name__
-    if headed and int(loaded.model.num_labels) < classes:
-        raise ConfigError(f"model: its classifier knows {loaded.model.num_labels} classes, the data has {classes}")
+    headed = "For" in type(loaded.model).__name__
+    known = int(loaded.model.config.num_labels)
+    if headed and known < classes:
+        raise ConfigError(f"model: its classifier knows {known} classes, the data has {classes}")
     factory = f"AutoModelFor{'Image' if options.task == 'image-classification' else 'Sequence'}Classification"
     model: Any = loaded.model if headed else PooledClassifier(loaded.model, classes)
     facts = {"task": options.task, "factory": factory if headed else "AutoModel", "classifier": classes, **about}

@@ -22,8 +22,13 @@ class BART:
 
     def layer(self, _config: Any) -> LayerForm:
         """Return how a layer is made."""
-        projections = (f"self_attn.{name}_proj" for name in ("out", "q", "k", "v"))
-        return LayerForm(AttentionForm("self_attn", *projections), several=True, crossing="encoder_attn.out_proj")
+        return LayerForm(
+            AttentionForm(
+                "self_attn", "self_attn.out_proj", "self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"
+            ),
+            several=True,
+            crossing="encoder_attn.out_proj",
+        )
 
     def tiny(self) -> Any:
         """Return a small model with drawn weights."""

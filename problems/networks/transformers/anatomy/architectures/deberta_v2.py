@@ -25,9 +25,14 @@ class DebertaV2:
         """Return how a layer is made."""
         kinds = {"c2p": ("attention.self.pos_key_proj", "key"), "p2c": ("attention.self.pos_query_proj", "query")}
         apart = config.relative_attention and not config.share_att_key
-        names = (f"attention.self.{part}_proj" for part in ("query", "key", "value"))
         return LayerForm(
-            AttentionForm("attention.self", "attention.output.dense", *names),
+            AttentionForm(
+                "attention.self",
+                "attention.output.dense",
+                "attention.self.query_proj",
+                "attention.self.key_proj",
+                "attention.self.value_proj",
+            ),
             HeadTraits(alike=tuple(own for kind, own in kinds.items() if apart and kind in config.pos_att_type)),
         )
 

@@ -24,8 +24,11 @@ class Swin:
     def layer(self, _config: Any) -> LayerForm:
         """Return how a layer is made."""
         table = ("attention.relative_position_bias.relative_position_bias_table", 1)
-        projections = (f"attention.{name}_proj" for name in "oqkv")
-        return LayerForm(AttentionForm("attention", *projections), HeadTraits(per_head=(table,)), several=True)
+        return LayerForm(
+            AttentionForm("attention", "attention.o_proj", "attention.q_proj", "attention.k_proj", "attention.v_proj"),
+            HeadTraits(per_head=(table,)),
+            several=True,
+        )
 
     def tiny(self) -> Any:
         """Return a small model with drawn weights."""

@@ -25,7 +25,7 @@ class T5:
         """Return how a layer is made."""
         path, table = "layer.0.SelfAttention", "relative_attention_bias"
         return LayerForm(
-            AttentionForm(path, *(f"{path}.{name}" for name in "oqkv")),
+            AttentionForm(path, f"{path}.o", f"{path}.q", f"{path}.k", f"{path}.v"),
             HeadTraits(
                 per_head=((f"{path}.{table}.weight", 1),),
                 counts=(("inner_dim", "channels"),),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -11,6 +12,10 @@ from torch.nn import functional
 
 Plan = Mapping[str, Any]
 Tensors = Mapping[str, torch.Tensor]
+
+_INDICES = ("layer_idx", "layer_id", "layer_index", "layer_number")  # what layers call their own number
+_STARTS = ("max_window_layers", "first_k_dense_replace")  # settings that say from which layer on something is so
+_WIDTHS = ("intermediate_size", "num_attention_heads", "num_key_value_heads")  # settings that may be lists by layer
 
 
 class Repeated(nn.Linear):
@@ -27,18 +32,29 @@ class Repeated(nn.Linear):
 
 
 class NoHeads(nn.Module):
-    """What is left of an attention without heads: the bias of its output projection."""
+    """What is left of an attention without heads: the bias of its output projection, and its place in a cache."""
 
-    def __init__(self, name: str | None, output: nn.Module | None) -> None:
+    def __init__(self, name: str | None, output: nn.Module | None, layer_idx: int | None) -> None:
         super().__init__()
         self.name = name
+        self.layer_idx = layer_idx
         if name is not None:
             self.add_module(name, output)
 
-    def forward(self, hidden_states: torch.Tensor, *_: Any, **__: Any) -> tuple[torch.Tensor, None]:
+    def forward(self, hidden_states: torch.Tensor, *more: Any, **named: Any) -> tuple[torch.Tensor, None]:
         """Return what the output projection makes of nothing, or nothing where it comes later."""
+        if self.layer_idx is not None:
+            self._counted_in(hidden_states, [*more, *named.values()])
         nothing = hidden_states[..., :0]
         return (nothing if self.name is None else self.get_submodule(self.name)(nothing)), None
+
+    def _counted_in(self, hidden_states: torch.Tensor, given: Sequence[Any]) -> None:
+        """Put a number for each token into the cache: models ask one layer's cache how many tokens came before."""
+        cache = next((each for each in given if hasattr(each, "update") and hasattr(each, "get_seq_length")), None)
+        cache = getattr(cache, "self_attention_cache", cache)
+        if cache is not None:
+            number = hidden_states[:, None, :, :1]
+            cache.update(number, number[..., :0], self.layer_idx)
 
 
 class Expert(nn.Module):
@@ -114,20 +130,45 @@ def narrow(model: nn.Module, plan: Plan) -> nn.Module:
     return model
 
 
+def unpruned(config: Any) -> Any:
+    """Return a copy of an exported config that says what the unpruned model's said of its layers."""
+    whole = copy.deepcopy(config)
+    for name, value in config.pruning["unpruned"].items():
+        setattr(whole, name, value)
+    return whole
+
+
 def counted(model: Any, kept: Sequence[int], blocks: Sequence[nn.Module]) -> None:
     """Say in the model's config and in its layers how many layers there are, and which is which."""
-    config = model.config
-    for name in ("num_hidden_layers", "n_layers"):
-        if name in vars(config):
-            setattr(config, name, len(kept))
-    for name in ("layer_types", "mlp_layer_types"):
-        kinds = vars(config).get(name)
-        if kinds:
-            setattr(config, name, [kinds[number] for number in kept])
-    for number, block in enumerate(blocks):
+    say_layers(model.config, kept)
+    for number, (block, original) in enumerate(zip(blocks, kept, strict=True)):
         for module in block.modules():
-            if isinstance(vars(module).get("layer_idx"), int):
-                module.layer_idx = number  # type: ignore[assignment]  # an attribute of its own
+            for name in _INDICES:
+                if vars(module).get(name) == original:
+                    setattr(module, name, number)
+
+
+def say_layers(config: Any, kept: Sequence[int]) -> None:
+    """Say in a config that of its layers only those numbered `kept` are there."""
+    before = getattr(config, "num_hidden_layers", None)
+    if before is None or before <= max(kept):  # of another stack of the model
+        return
+    config.num_hidden_layers = len(kept)
+    for name, value in list(vars(config).items()):
+        if name in _STARTS and isinstance(value, int):
+            setattr(config, name, sum(number < value for number in kept))
+        elif isinstance(value, list | tuple) and ("layer" in name or name in _WIDTHS):
+            setattr(config, name, _of_layers(list(value), kept, before))
+    if "attention_types" in vars(config) and "attention_layers" in vars(config):  # the same, written shorter
+        config.attention_types = [[list(config.attention_layers), 1]]
+
+
+def _of_layers(values: list[Any], kept: Sequence[int], before: int) -> list[Any]:
+    """Return of a list about layers what is about those that are kept: of one value each, or of their numbers."""
+    numbers = all(type(each) is int and each < before for each in values) and values == sorted(set(values))
+    if numbers and not (len(values) == before and set(values) <= {0, 1}):
+        return [place for place, number in enumerate(kept) if number in values]
+    return [values[number] for number in kept] if len(values) == before else values
 
 
 def narrow_block(block: nn.Module, shape: Plan, tensors: Tensors | None = None) -> nn.Module:
@@ -155,7 +196,9 @@ def narrow_block(block: nn.Module, shape: Plan, tensors: Tensors | None = None) 
     for path, output in shape["no_heads"].items():
         parent, _, name = path.rpartition(".")
         own = None if output is None else block.get_submodule(f"{path}.{output}")
-        setattr(block.get_submodule(parent), name, NoHeads(output, own))
+        attention = block.get_submodule(path)
+        index = next((vars(attention)[name] for name in _INDICES if name in vars(attention)), None)
+        setattr(block.get_submodule(parent), name, NoHeads(output, own, index))
     return block
 
 

@@ -24,8 +24,11 @@ from emoprune.problems.networks.evaluation.quality import Quality
 from emoprune.problems.networks.transformers.anatomy.narrowing import Adjust, Narrower
 from emoprune.problems.networks.transformers.anatomy.structure import Anatomy, BlockPlan
 from emoprune.problems.networks.transformers.data.batches import CALIBRATION, Batch, Parts, digest_of
-from emoprune.problems.networks.transformers.export.export import Facts, export_model
-from emoprune.problems.networks.transformers.export.folders import Exported, PackedLayer
+from emoprune.problems.networks.transformers.export.card import Facts
+from emoprune.problems.networks.transformers.export.export import export_model
+from emoprune.problems.networks.transformers.export.folders import Exported
+from emoprune.problems.networks.transformers.export.rounding import round_to
+from emoprune.problems.networks.transformers.export.tensors import PackedLayer
 from emoprune.problems.networks.transformers.measures import SeenTransformer, measures_of
 from emoprune.problems.networks.transformers.prepare import fitted
 from emoprune.problems.networks.transformers.recovery.checking import recovered_by
@@ -81,7 +84,12 @@ class TransformerProblem(ABC):
         self._opened: Opened | None = own
         self._weights: dict[str, torch.Tensor] = {}
         self._held: Loaded | None = None
+        stored = self.stored(own.loaded.source.name)
+        self.dtype = torch.float32 if stored is None else stored
         self._cost_model = own.cost_model
+        if stored is not None:
+            self._cost_model.store_as(stored)
+        round_to(own.task.model, self.dtype)
         self._unpruned = self._cost_model.counted(_whole(own.anatomy))
         chosen = tuple(options.objectives) or (own.task.default_objective, cost)
         self._measures: Measures = measures_of(
@@ -115,6 +123,10 @@ class TransformerProblem(ABC):
     def reference_inputs(self) -> Any:
         """Return what reference methods look at."""
 
+    def stored(self, source: str) -> torch.dtype | None:  # noqa: ARG002  # problems that have a choice look at it
+        """Return the numbers in which weights are stored; None where each treatment says it of its own."""
+        return None
+
     @property
     def formats(self) -> tuple[str, ...]:
         """How a model can be written."""
@@ -125,6 +137,7 @@ class TransformerProblem(ABC):
         if self._opened is None:
             self._opened = opened(self._options, tried=True)
             self._opened.task.model.load_state_dict(self._weights, strict=False)
+            round_to(self._opened.task.model, self.dtype)
         return self._opened
 
     def _fit(self, folder: Path) -> Opened:
@@ -132,6 +145,7 @@ class TransformerProblem(ABC):
         folder.mkdir(parents=True, exist_ok=True)
         own = self.open()
         self._weights = fitted(own, folder)
+        round_to(own.task.model, self.dtype)
         return own
 
     @property
@@ -288,13 +302,20 @@ class TransformerProblem(ABC):
         for each, counted in ((model, self.counted(plans)), (own.task.model, self._unpruned)):
             scores = scores_of_model(own, each, "test", quality, device=loaded.device)
             measured.append({**{f"test {name}": value for name, value in scores.items()}, **counted})
-        pruned = Exported(model.cpu(), loaded.narrower.plan(plans), own.task.about, layers)
-        unpruned = Exported(own.task.model.cpu(), loaded.narrower.plan(self._whole), own.task.about)
-        facts = Facts(self.describe(genome), (measured[0], measured[1]), notes)
+        about, floats = own.task.about, all(plan.bits == 32 for plan in plans)
+        dtype = self.dtype if layers or floats else torch.float32  # coded weights are no 16-bit numbers
+        pruned = Exported(model.cpu(), loaded.narrower.plan(plans), about, layers, dtype)
+        unpruned = Exported(own.task.model.cpu(), loaded.narrower.plan(self._whole), about, dtype=self.dtype)
+        facts = Facts(self.describe(genome), (measured[0], measured[1]), self._data_name, notes)
         try:
             return export_model(folder, own, (pruned, unpruned), facts, length=self._options.length, check=verify)
         finally:
             own.task.model.to(loaded.device)
+
+    @property
+    def _data_name(self) -> str:
+        data = self._options.data
+        return data if isinstance(data, str) else data["test"]
 
     def recovered(
         self, recovery: TransformerRecovery, case: RecoveryCase, genome: IntArray, folder: Path, method: str
@@ -302,6 +323,7 @@ class TransformerProblem(ABC):
         """Recover a candidate, measure it again on every split, and write it; `method` is the recovery's name."""
         found = recovered_by(recovery, case)
         model, plans, spent = found.model.requires_grad_(requires_grad=False), found.plans, found.spent
+        round_to(model, self.dtype)
         values = {split.value: self.values(model, plans, split) for split in Split}
         notes = [f"After pruning it was recovered by {method}: {spent}."]
         described = dict(self.write(folder, model, plans, genome, {}, verify=True, notes=notes))

@@ -21,6 +21,7 @@ from emoprune.problems.networks.transformers.heads_and_neurons import HeadsAndNe
 from emoprune.problems.networks.transformers.options import HeadsAndNeuronsOptions
 from emoprune.problems.networks.transformers.standalone.generating import apart, written
 from emoprune.problems.networks.transformers.standalone.narrowing import NoHeads, say_layers, unfused
+from emoprune.problems.networks.transformers.weights.ratios import TransformerWeightRatios
 from emoprune.records import Split
 
 SEEDS = np.zeros(1, dtype=np.uint64)
@@ -249,6 +250,9 @@ def test_an_unevenly_narrowed_model_loads_with_code_of_its_folder(
     )
     assert same_logits(again.eval(), model)
     assert found.config.num_hidden_layers == 2
+    below = transformers.AutoModel.from_pretrained(folder, trust_remote_code=True)
+    with torch.no_grad():
+        assert torch.equal(found.lm_head(below(**prompts())[0]), found(**prompts()).logits)
     writing = pipeline("text-generation", model=str(folder), trust_remote_code=True)
     words = writing("the cat sees", max_new_tokens=4, do_sample=False)[0]["generated_text"]
     assert words.startswith("the cat sees")
@@ -293,6 +297,38 @@ def test_a_model_is_exported_in_the_numbers_of_its_checkpoint_with_everything_it
     assert own.apply_chat_template([{"role": "user", "content": "hello"}], tokenize=False) == "hello"
     assert "<one>" in own.get_added_vocab()
     assert json.loads((folder / "preprocessor_config.json").read_text()) == {"size": 7}
+
+
+def test_coded_weights_take_their_bits_and_all_others_those_of_the_checkpoint(tmp_path: Path) -> None:
+    import runpy
+
+    problem = ready(tmp_path, bfloat16_folder(tmp_path), bits=[4, 8, 32], objectives=["perplexity", "bytes"])
+    genome = problem.space.full.copy()
+    genome[[3, 5, 7]] = 0, 1, 1
+    folder = tmp_path / "exported"
+    folder.mkdir()
+    problem.export_as(genome, folder, ["packed"], verify=False)
+    content = (folder / "packed.safetensors").read_bytes()
+    (_, counted) = problem.evaluate(genome[None], SEEDS, Split.TEST)[0]
+    assert len(content) - 8 - int.from_bytes(content[:8], "little") == counted
+    model = problem.loaded.narrower.narrowed(problem.plans(genome))
+    assert same_logits(runpy.run_path(str(folder / "load.py"))["load_model"](folder), model)
+
+
+def test_a_model_with_zeros_is_exported_in_the_numbers_of_its_checkpoint(tmp_path: Path) -> None:
+    few = {name: value for name, value in SMALL.items() if name != "levels"}
+    problem = TransformerWeightRatios(**bfloat16_folder(tmp_path), **few, references=[], saliency="magnitude")
+    problem.prepare(tmp_path / "kept", 1)
+    problem.setup("cpu", 1)
+    genome = np.zeros_like(problem.space.full)
+    folder = tmp_path / "exported"
+    folder.mkdir()
+    problem.export_as(genome, folder, ["safetensors"], verify=False)
+    from transformers import AutoModelForCausalLM
+
+    found = AutoModelForCausalLM.from_pretrained(folder)
+    assert found.dtype == torch.bfloat16
+    assert same_logits(found.float().eval(), problem.loaded.narrower.narrowed(problem.plans(genome)))
 
 
 def test_another_dtype_is_measured_and_written_if_it_is_asked_for(tmp_path: Path) -> None:

@@ -25,9 +25,10 @@ from emoprune.problems.networks.transformers.anatomy.narrowing import Adjust, Na
 from emoprune.problems.networks.transformers.anatomy.structure import Anatomy, BlockPlan
 from emoprune.problems.networks.transformers.data.batches import CALIBRATION, Batch, Parts, digest_of
 from emoprune.problems.networks.transformers.export.card import Facts
+from emoprune.problems.networks.transformers.export.checkpoint import stored_dtype
 from emoprune.problems.networks.transformers.export.export import export_model
 from emoprune.problems.networks.transformers.export.folders import Exported
-from emoprune.problems.networks.transformers.export.rounding import round_to
+from emoprune.problems.networks.transformers.export.rounding import fits, round_to
 from emoprune.problems.networks.transformers.export.tensors import PackedLayer
 from emoprune.problems.networks.transformers.measures import SeenTransformer, measures_of
 from emoprune.problems.networks.transformers.prepare import fitted
@@ -302,15 +303,23 @@ class TransformerProblem(ABC):
         for each, counted in ((model, self.counted(plans)), (own.task.model, self._unpruned)):
             scores = scores_of_model(own, each, "test", quality, device=loaded.device)
             measured.append({**{f"test {name}": value for name, value in scores.items()}, **counted})
-        about, floats = own.task.about, all(plan.bits == 32 for plan in plans)
-        dtype = self.dtype if layers or floats else torch.float32  # coded weights are no 16-bit numbers
-        pruned = Exported(model.cpu(), loaded.narrower.plan(plans), about, layers, dtype)
-        unpruned = Exported(own.task.model.cpu(), loaded.narrower.plan(self._whole), about, dtype=self.dtype)
+        about = own.task.about
+        dtypes = [self._dtype_of_file(each.cpu(), coded=bool(layers)) for each in (model, own.task.model)]
+        pruned = Exported(model, loaded.narrower.plan(plans), about, layers, dtypes[0])
+        unpruned = Exported(own.task.model, loaded.narrower.plan(self._whole), about, dtype=dtypes[1])
         facts = Facts(self.describe(genome), (measured[0], measured[1]), self._data_name, notes)
         try:
             return export_model(folder, own, (pruned, unpruned), facts, length=self._options.length, check=verify)
         finally:
             own.task.model.to(loaded.device)
+
+    def _dtype_of_file(self, model: Any, *, coded: bool) -> torch.dtype:
+        """Return the numbers that a model is written in: as it is stored if it fits in, and 32-bit floats if not."""
+        source = self.open().loaded.source.name
+        stored: torch.dtype = self.stored(source) or getattr(torch, stored_dtype(source))
+        if coded:  # what is coded needs no room, and what is not was counted like this
+            return self.dtype
+        return stored if fits(model, stored) else torch.float32
 
     @property
     def _data_name(self) -> str:

@@ -20,7 +20,7 @@ Numbers = Mapping[str, float]
 _PIPELINES = {"language-modelling": "text-generation"}  # the others are called as Hugging Face calls them
 _PLAIN = """\
 ```python
-from transformers import AutoTokenizer, {factory}
+from transformers import {factory}
 
 model = {factory}.from_pretrained(".")
 ```
@@ -32,7 +32,7 @@ Layers are unequally wide, which no config of transformers' own can say: `modeli
 `config.json`, with the lines of `narrowing.py`. Read them, and let transformers run them:
 
 ```python
-from transformers import AutoTokenizer, {factory}
+from transformers import {factory}
 
 model = {factory}.from_pretrained(".", trust_remote_code=True)
 ```

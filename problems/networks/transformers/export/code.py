@@ -11,13 +11,13 @@ __all__ = ["MODULE", "Code", "code_of"]
 
 MODULE = "modeling_pruned"
 
-_CAUSAL_OR_HEADED = Template('''\
+_HEADED = Template('''\
 """$architecture, narrowed layer by layer; from_pretrained(folder, trust_remote_code=True) finds it through config.json.
 
 Needs torch and transformers, nothing else.
 """
 
-from transformers import $config, $architecture
+from transformers import $imported
 
 from .narrowing import narrow, unpruned
 
@@ -36,6 +36,19 @@ class Pruned$architecture($architecture):
     def __init__(self, config):
         super().__init__(unpruned(config))
         narrow(self, config.pruning)
+''')
+
+# The same without its head, as AutoModel returns it.
+_BASE = Template('''
+
+class Pruned$base($base):
+    """What a narrower $architecture has below its head."""
+
+    config_class = Pruned$config
+
+    def __init__(self, config, **more):
+        super().__init__(unpruned(config), **more)
+        narrow(self, {**config.pruning, "blocks": "$blocks"})
 ''')
 
 _POOLED = Template('''\
@@ -93,25 +106,33 @@ class Code:
     named: Mapping[str, Any]
 
 
-def code_of(model: Any, about: Mapping[str, Any], first: str) -> Code:
+def code_of(model: Any, about: Mapping[str, Any], first: str, blocks: str) -> Code:
     """Return the code that loads a model of transformers with narrower layers.
 
     Args:
         model: The unpruned model, or the encoder of one with a classifier on it.
         about: The task's: `factory` is the class by which transformers loads the unpruned one.
         first: The name of the model's first input.
+        blocks: The path of its list of layers.
     """
     architecture, config = type(model).__name__, type(model.config).__name__
-    model_type = f"pruned_{model.config.model_type}"
-    pooled = about["factory"] == "AutoModel"
-    template = _POOLED if pooled else _CAUSAL_OR_HEADED
-    text = template.substitute(architecture=architecture, config=config, model_type=model_type, first=first)
-    kind = "Image" if about["task"] == "image-classification" else "Sequence"
-    factory = f"AutoModelFor{kind}Classification" if pooled else about["factory"]
-    class_name = f"Pruned{architecture}Classifier" if pooled else f"Pruned{architecture}"
-    named = {
-        "model_type": model_type,
-        "architectures": [class_name],
-        "auto_map": {"AutoConfig": f"{MODULE}.Pruned{config}", factory: f"{MODULE}.{class_name}"},
-    }
+    names = {"architecture": architecture, "config": config, "first": first}
+    names["model_type"] = f"pruned_{model.config.model_type}"
+    found = {"AutoConfig": f"{MODULE}.Pruned{config}"}
+    if about["factory"] == "AutoModel":
+        kind = "Image" if about["task"] == "image-classification" else "Sequence"
+        class_name = f"Pruned{architecture}Classifier"
+        found[f"AutoModelFor{kind}Classification"] = f"{MODULE}.{class_name}"
+        text = _POOLED.substitute(names)
+    else:
+        class_name = f"Pruned{architecture}"
+        found[about["factory"]] = f"{MODULE}.{class_name}"
+        base, prefix = type(model.base_model).__name__, f"{model.base_model_prefix}."
+        below = model.base_model is not model and blocks.startswith(prefix)
+        names["imported"] = ", ".join([config, architecture, *([base] if below else [])])
+        text = _HEADED.substitute(names)
+        if below:
+            found["AutoModel"] = f"{MODULE}.Pruned{base}"
+            text += _BASE.substitute(names, base=base, blocks=blocks.removeprefix(prefix))
+    named = {"model_type": names["model_type"], "architectures": [class_name], "auto_map": found}
     return Code(text, class_name, named)

@@ -69,16 +69,14 @@ def write_folder(folder: Path, exported: Exported, opened: Opened, more: Mapping
     folder.mkdir(parents=True, exist_ok=True)
     whole = opened.loaded.model
     inputs = {name: own[:TRIED].cpu() for name, own in opened.task.parts["test"][0].inputs.items()}
-    if hasattr(exported.model, "generate"):
-        exported.model.config.use_cache = True
     plain = None if exported.layers else plain_model(whole, exported.model, opened.anatomy, exported.plan, inputs)
     factory = str(exported.about["factory"])
     if plain is not None:
         _write_plain(folder, plain, exported.dtype)
         named = {"code": None, "class": type(whole).__name__}
     else:
-        code = code_of(whole, exported.about, next(iter(inputs)))
-        factory = next(name for name in code.named["auto_map"] if name != "AutoConfig")
+        code = code_of(whole, exported.about, next(iter(inputs)), opened.anatomy.path)
+        factory = list(code.named["auto_map"])[1]
         (folder / f"{MODULE}.py").write_text(code.text, encoding="utf-8")
         _write_weights(folder, exported)
         write_json(folder / "config.json", _config(exported, whole.config, code.named))
@@ -124,6 +122,8 @@ def _config(exported: Exported, unpruned: Any, named: Mapping[str, Any]) -> dict
     """Return the config of a model that is loaded by code of its folder: as it is, and what it takes to build it."""
     config = copy.deepcopy(exported.model.config)
     config.dtype = exported.dtype
+    if hasattr(exported.model, "generate"):
+        config.use_cache = True
     labels = exported.about.get("labels")
     if exported.about["factory"] == "AutoModel":
         names = labels or [f"LABEL_{number}" for number in range(exported.about["classifier"])]

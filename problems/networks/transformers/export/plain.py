@@ -40,6 +40,8 @@ def plain_model(
     config, state = copy.deepcopy(model.config), _fused(model)
     if state is None or type(model) is not type(whole) or not _says_widths(config, anatomy, plan):
         return None
+    if hasattr(model, "generate"):
+        config.use_cache = True  # while searching nothing is generated
     try:
         made = _built(type(whole), config, state)
         with torch.no_grad():

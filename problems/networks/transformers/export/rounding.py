@@ -10,7 +10,7 @@ import torch
 from emoprune.problems.networks.transformers.anatomy.narrowing import Adjust
 from emoprune.problems.networks.transformers.anatomy.structure import BlockPlan
 
-__all__ = ["round_to", "rounding_to"]
+__all__ = ["fits", "round_to", "rounding_to"]
 
 
 def round_to(model: Any, dtype: torch.dtype) -> None:
@@ -20,6 +20,15 @@ def round_to(model: Any, dtype: torch.dtype) -> None:
             for tensor in model.state_dict().values():
                 if tensor.is_floating_point():
                     tensor.copy_(tensor.to(dtype))
+
+
+def fits(model: Any, dtype: torch.dtype) -> bool:
+    """Return whether all weights of a model are numbers of `dtype` already."""
+    return all(
+        torch.equal(tensor, tensor.to(dtype).to(tensor.dtype))
+        for tensor in model.state_dict().values()
+        if tensor.is_floating_point()
+    )
 
 
 def rounding_to(dtype: torch.dtype, adjust: Adjust | None) -> Adjust | None:

@@ -16,6 +16,7 @@ import json  # noqa: E402  # nothing may be imported before the lines above
 import os  # noqa: E402  # as above
 import platform  # noqa: E402  # as above
 import runpy  # noqa: E402  # as above
+from collections.abc import Callable  # noqa: E402  # as above
 from functools import partial  # noqa: E402  # as above
 from pathlib import Path  # noqa: E402  # as above
 from typing import Any  # noqa: E402  # as above
@@ -51,39 +52,32 @@ def difference(model: Any, given: dict[str, torch.Tensor], batches: int) -> floa
     return float(largest)
 
 
-def loaded(request: dict[str, Any]) -> dict[str, Any]:
-    """Return the models: pruned and unpruned as their folders load them, and the pruned one as transformers does."""
-    models = {
-        name: runpy.run_path(str(Path(folder) / "load.py"))["load_model"](folder, dtype=torch.float32)
-        for name, folder in request["folders"].items()
-    }
-    if request["factory"] is not None and request["coded"]:
-        factory = getattr(transformers, request["factory"])
-        folder = request["folders"]["pruned"]
-        models["auto"] = factory.from_pretrained(folder, trust_remote_code=True, dtype=torch.float32).eval()
-    return models
+def loaded(folder: str) -> Any:
+    """Return the model of a folder as its own `load.py` loads it, in 32-bit floats."""
+    return runpy.run_path(str(Path(folder) / "load.py"))["load_model"](folder, dtype=torch.float32)
 
 
-def ways(request: dict[str, Any]) -> dict[str, str]:
-    """Return how each of the models that are the pruned one was loaded."""
+def ways(request: dict[str, Any]) -> dict[str, Callable[[], Any]]:
+    """Return by its name each way in which the pruned model is loaded."""
+    folder = request["folders"]["pruned"]
     if request["factory"] is None:
-        return {"pruned": "load.py"}
+        return {"load.py": partial(loaded, folder)}
     plain = f"{request['factory']}.from_pretrained"
     if not request["coded"]:
-        return {"pruned": plain}
-    return {"pruned": "load.py", "auto": f"{plain}(trust_remote_code=True)"}
+        return {plain: partial(loaded, folder)}
+    read = getattr(transformers, request["factory"]).from_pretrained
+    trusted = partial(read, folder, trust_remote_code=True, dtype=torch.float32)
+    return {f"{plain}(trust_remote_code=True)": trusted, "load.py": partial(loaded, folder)}
 
 
-def same_text(request: dict[str, Any], models: dict[str, Any], given: dict[str, torch.Tensor]) -> dict[str, float]:
-    """Return for each way of loading the pruned model by how much its logits differ where it writes with a cache."""
+def text_apart(request: dict[str, Any], model: Any, given: dict[str, torch.Tensor]) -> float:
+    """Return by how much a model's logits differ where it writes with a cache; 0 of one that does not write."""
     if not request["written"]:
-        return {}
+        return 0.0
     own = runpy.run_path(request["generating"])
-    prompts, wanted = inputs_of(given, "prompts."), inputs_of(given, "written.")
-    return {
-        way: own["apart"](own["written"](models[name], prompts, request["written"], cached=True), wanted)
-        for name, way in ways(request).items()
-    }
+    found = own["written"](model, inputs_of(given, "prompts."), request["written"], cached=True)
+    apart: float = own["apart"](found, inputs_of(given, "written."))
+    return apart
 
 
 def said(request: dict[str, Any], model: Any) -> dict[str, Any]:
@@ -101,22 +95,20 @@ def main(asked: Path, answer: Path) -> None:
     torch.set_num_threads(request["threads"])
     given = load_file(request["inputs"])
     turns = runpy.run_path(request["timing"])["milliseconds_in_turns"]
+    found: dict[str, Any] = {"differences": {}, "written": {}}
     with torch.inference_mode():
-        models = loaded(request)
-        found: dict[str, Any] = {
-            "difference": max(difference(models[name], given, request["batches"]) for name in ways(request)),
-            "written": same_text(request, models, given),
-            "loaded": list(ways(request).values()),
-        }
-        timed = [models[name] for name in request["folders"]]
+        for way, load in ways(request).items():
+            pruned = load().eval()  # one at a time: each may fill the memory
+            found["differences"][way] = difference(pruned, given, request["batches"])
+            found["written"][way] = text_apart(request, pruned, given)
+        models = {"pruned": pruned, "unpruned": loaded(request["folders"]["unpruned"])}
         for size in request["sizes"]:
             inputs = inputs_of(given, f"sized.{size}.")
-            calls = [partial(outputs_of, model, inputs) for model in timed]
+            calls = [partial(outputs_of, model, inputs) for model in models.values()]
             one = sum(taken[0] for taken in turns(calls, 1, 1)) / 1000.0
             repeats = max(request["fewest"], min(request["repeats"], int(request["seconds"] / one)))
-            taken = turns(calls, repeats, request["warm_up"])
-            found[f"batch {size}"] = dict(zip(request["folders"], taken, strict=True))
-    found["conventions"] = said(request, models["pruned"])
+            found[f"batch {size}"] = dict(zip(models, turns(calls, repeats, request["warm_up"]), strict=True))
+    found["conventions"] = said(request, pruned)
     if any(name.partition(".")[0] == "emoprune" for name in sys.modules if sys.modules[name] is not None):
         raise SystemExit("emoprune was imported after all")
     found["ran_on"] = {

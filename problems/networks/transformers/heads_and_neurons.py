@@ -30,7 +30,7 @@ from emoprune.problems.networks.transformers.options import (
     HeadsAndNeuronsRecoveryOptions,
 )
 from emoprune.problems.networks.transformers.prepare import evidence_of, kept_scores, orders_of, smallest_plan
-from emoprune.problems.networks.transformers.problem import PACKED, SAFETENSORS, TransformerProblem
+from emoprune.problems.networks.transformers.problem import GGUF, PACKED, SAFETENSORS, TransformerProblem
 from emoprune.problems.networks.transformers.recovery.contract import RecoveryCase
 from emoprune.problems.networks.transformers.recovery.units import UnitRounds
 from emoprune.problems.networks.transformers.references.inputs import ReferenceInputs, first_references
@@ -149,8 +149,11 @@ class HeadsAndNeurons(TransformerProblem):
 
     @property
     def formats(self) -> tuple[str, ...]:
-        """How a model can be written; packed has the bytes that were counted where weights are rounded."""
-        return (PACKED, SAFETENSORS) if self._layout.bits else (SAFETENSORS,)
+        """How a model can be written; packed has the bytes that were counted where weights are rounded.
+
+        A GGUF file lies beside the folder's other files.
+        """
+        return (PACKED, SAFETENSORS) if self._layout.bits else (SAFETENSORS, GGUF)
 
     def describe(self, genome: IntArray) -> Description:
         """Say what each layer keeps and what that costs."""

@@ -28,6 +28,7 @@ from emoprune.problems.networks.transformers.export.card import Facts
 from emoprune.problems.networks.transformers.export.checkpoint import stored_dtype
 from emoprune.problems.networks.transformers.export.export import export_model
 from emoprune.problems.networks.transformers.export.folders import Exported
+from emoprune.problems.networks.transformers.export.gguf_file import check_family, write_gguf
 from emoprune.problems.networks.transformers.export.rounding import fits, round_to
 from emoprune.problems.networks.transformers.export.tensors import PackedLayer
 from emoprune.problems.networks.transformers.measures import SeenTransformer, measures_of
@@ -40,14 +41,15 @@ from emoprune.problems.networks.transformers.tasks.contract import Judge
 from emoprune.problems.networks.transformers.tasks.opening import Opened, opened
 from emoprune.problems.networks.transformers.tasks.options import TransformerOptions
 from emoprune.problems.networks.transformers.tasks.scoring import scores_of_model
+from emoprune.problems.storage.exported import about_folder
 from emoprune.problems.storage.found_references import measured_by
 from emoprune.records import Split
 from emoprune.space import IntArray, Space
 
-__all__ = ["PACKED", "SAFETENSORS", "Loaded", "TransformerProblem"]
+__all__ = ["GGUF", "PACKED", "SAFETENSORS", "Loaded", "TransformerProblem"]
 
 MEGABYTE = 2**20
-PACKED, SAFETENSORS = "packed", "safetensors"
+PACKED, SAFETENSORS, GGUF = "packed", "safetensors", "gguf"
 
 Plans = Sequence[BlockPlan]
 
@@ -281,9 +283,16 @@ class TransformerProblem(ABC):
             raise ConfigError(
                 f"format: expected one of {', '.join(self.formats)}, found {', '.join(formats) or 'none'}"
             )
-        plans = self.plans(genome)
+        plans, loaded = self.plans(genome), self.open().loaded
         layers = self.packed(plans) if formats[0] == PACKED else {}
-        return self.write(folder, self.loaded.narrower.narrowed(plans), plans, genome, layers, verify=verify)
+        if formats[0] == GGUF:
+            check_family(loaded)
+        model = self.loaded.narrower.narrowed(plans)
+        said = self.write(folder, model, plans, genome, layers, verify=verify)
+        if formats[0] != GGUF:
+            return said
+        with about_folder(folder):
+            return {**said, **write_gguf(folder, model, loaded, self.dtype)}
 
     def write(
         self,

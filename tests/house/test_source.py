@@ -78,11 +78,12 @@ def dangerous_calls(tree: list[Module]) -> Iterator[str]:
 
 
 # The one place that imports by a name that a config gives, and with it what decides which runs are trusted; the
-# package's own attributes; and a script that goes into exports, which runs without emoprune.
+# package's own attributes; and scripts that go into exports, which run without emoprune.
 MAY_IMPORT = {
     "emoprune/plugins/registry.py",
     "emoprune/__init__.py",
     "problems/networks/standalone/load_from_factory.py",
+    "problems/networks/transformers/standalone/load.py",
 }
 
 

@@ -42,7 +42,7 @@ def bert() -> Any:
     return drawn(BertForMaskedLM, config)
 
 
-def gguf(path: Path) -> Path:
+def gguf(path: Path, layers: int = 1) -> Path:
     """Write a small Llama with a tokenizer of bytes into a GGUF file."""
     from gguf import GGUFWriter
 
@@ -53,7 +53,7 @@ def gguf(path: Path) -> Path:
     writer.add_name("small")
     writer.add_context_length(128)
     writer.add_embedding_length(width)
-    writer.add_block_count(1)
+    writer.add_block_count(layers)
     writer.add_feed_forward_length(inner)
     writer.add_head_count(4)
     writer.add_head_count_kv(2)
@@ -70,16 +70,20 @@ def gguf(path: Path) -> Path:
         "token_embd.weight": (len(tokens), width),
         "output_norm.weight": (width,),
         "output.weight": (len(tokens), width),
-        "blk.0.attn_norm.weight": (width,),
-        "blk.0.ffn_norm.weight": (width,),
-        "blk.0.attn_q.weight": (width, width),
-        "blk.0.attn_k.weight": (width // 2, width),
-        "blk.0.attn_v.weight": (width // 2, width),
-        "blk.0.attn_output.weight": (width, width),
-        "blk.0.ffn_gate.weight": (inner, width),
-        "blk.0.ffn_up.weight": (inner, width),
-        "blk.0.ffn_down.weight": (width, inner),
     }
+    of_layer = {
+        "attn_norm": (width,),
+        "ffn_norm": (width,),
+        "attn_q": (width, width),
+        "attn_k": (width // 2, width),
+        "attn_v": (width // 2, width),
+        "attn_output": (width, width),
+        "ffn_gate": (inner, width),
+        "ffn_up": (inner, width),
+        "ffn_down": (width, inner),
+    }
+    for number in range(layers):
+        shapes |= {f"blk.{number}.{name}.weight": shape for name, shape in of_layer.items()}
     for name, shape in shapes.items():
         writer.add_tensor(name, rng.normal(size=shape).astype(np.float32))
     writer.write_header_to_file()

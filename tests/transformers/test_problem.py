@@ -222,7 +222,9 @@ def test_the_pre_flight_names_kinds_sizes_and_bounds(names: dict[str, str]) -> N
     assert found.summary["parameters unpruned"] == 25056
     assert [row["attention"] for row in found.tables["layers"]] == ["grouped-query"] * 3
     assert [row["can be met"] for row in found.tables["bounds"]] == ["yes", "not known before measuring"]
-    assert "a key and value head goes when none of its queries is left" in found.notes[0]
+    assert "query heads of one key and value go together" in found.notes[0]
+    one_by_one = HeadsAndNeurons(**names, **SMALL, whole_groups=False).inspect()
+    assert "a key and value head goes when none of its queries is left" in one_by_one.notes[0]
 
 
 @pytest.mark.parametrize(

@@ -6,17 +6,20 @@ import math
 from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
 from emoprune.problems.networks.coupling.structure import Part
 from emoprune.problems.networks.layers.treatments.bits import Rounding
 from emoprune.problems.networks.transformers.anatomy.narrowing import Narrower, block_shape
-from emoprune.problems.networks.transformers.anatomy.structure import Anatomy, BlockPlan
+from emoprune.problems.networks.transformers.anatomy.structure import Anatomy, Attention, BlockPlan
+from emoprune.space import IntArray
 
-__all__ = ["CostModel", "linear_part"]
+__all__ = ["CACHE", "CostModel", "linear_part"]
 
 FLOAT = 4  # bytes
+CACHE = "kv-bytes"
 
 
 def linear_part(path: str, positions: int = 0) -> Part:
@@ -26,6 +29,8 @@ def linear_part(path: str, positions: int = 0) -> Part:
 
 class CostModel:
     """Parameters, bytes and multiply-accumulates of a model with what plans keep of its layers.
+
+    Of a model that generates also `kv-bytes`, once it is said how it is stored: what a cache takes for each token.
 
     Args:
         model: The unpruned one.
@@ -37,20 +42,29 @@ class CostModel:
     def __init__(self, model: Any, anatomy: Anatomy, inputs: Mapping[str, torch.Tensor], tokens: int) -> None:
         self._anatomy = anatomy
         self._blocks: Any = model.get_submodule(anatomy.path)
-        everything = {id(own): own for own in [*model.parameters(), *_kept_buffers(model)]}
+        everything = {id(own): own for own in [*model.parameters(), *_kept_buffers(model)]}.values()
         self._parameters = sum(own.numel() for own in {id(own): own for own in model.parameters()}.values())
-        self._bytes = sum(own.numel() * own.element_size() for own in everything.values())
+        self._float = FLOAT
+        self._floats = sum(own.numel() for own in everything if own.is_floating_point())
+        self._others = sum(own.numel() * own.element_size() for own in everything if not own.is_floating_point())
+        self._generates, self._caches = hasattr(model, "generate") and model.can_generate(), False
         self._outside = _macs_outside(model, anatomy, inputs)
         self._sizes = _sizes(model, anatomy, inputs, tokens)
         self._whole = [sum(own.numel() for own in block.parameters()) for block in self._blocks]
         self._known: dict[Hashable, dict[str, float]] = {}
 
+    def store_as(self, dtype: torch.dtype) -> None:
+        """Count from now on for weights that are stored, and keys and values that are cached, as numbers of `dtype`."""
+        self._float, self._caches, self._known = dtype.itemsize, self._generates, {}
+
     def counted(self, plans: Sequence[BlockPlan]) -> dict[str, float]:
-        """Return `macs` of one example, `parameters` and `bytes` of the model with these plans."""
-        found = {"macs": float(self._outside), "parameters": float(self._parameters), "bytes": float(self._bytes)}
+        """Return `macs` of one example, `parameters`, `bytes` and perhaps `kv-bytes` of the model with these plans."""
+        stored = self._floats * self._float + self._others
+        found = {"macs": float(self._outside), "parameters": float(self._parameters), "bytes": float(stored)}
+        found |= {CACHE: 0.0} if self._caches else {}
         for number, plan in enumerate(plans):
-            for name, value in self._of_block(number, plan).items():
-                found[name] += value
+            own = self._of_block(number, plan)
+            found = {name: value + own[name] for name, value in found.items()}
         return found
 
     def _of_block(self, number: int, plan: BlockPlan) -> dict[str, float]:
@@ -66,7 +80,8 @@ class CostModel:
             return {
                 "macs": 0.0,
                 "parameters": -float(self._whole[number]),
-                "bytes": -float(self._whole[number] * FLOAT),
+                "bytes": -float(self._whole[number] * self._float),
+                CACHE: 0.0,
             }
         shape = block_shape(source, block, plan)
         tokens, keys = self._sizes[number]
@@ -83,11 +98,17 @@ class CostModel:
                 width_in, width_out = shape["widths"].get(path, [module.in_features, module.out_features])
                 macs += width_in * width_out * shares.get(path, 1.0) * tokens
                 own = width_in * width_out + (width_out if module.bias is not None else 0)
-                coded += _saved(path, (width_out, width_in), plan.bits)
+                coded += _saved(path, (width_out, width_in), plan.bits, self._float)
             parameters += own
         macs += 2 * (len(plan.heads) * block.attention.width + block.crossing) * tokens * keys
         less = parameters - self._whole[number]
-        return {"macs": macs * block.times, "parameters": float(less), "bytes": float(less * FLOAT - coded)}
+        cached = float(_cached(block.attention, plan.heads) * self._float)
+        return {
+            "macs": macs * block.times,
+            "parameters": float(less),
+            "bytes": float(less * self._float - coded),
+            CACHE: cached,
+        }
 
 
 def _numbers(path: str, module: nn.Module, narrowed: Mapping[str, Sequence[int]]) -> int:
@@ -98,12 +119,25 @@ def _numbers(path: str, module: nn.Module, narrowed: Mapping[str, Sequence[int]]
     return sum(sizes)
 
 
-def _saved(path: str, shape: tuple[int, int], bits: int) -> int:
-    """Return how many bytes coding a weight saves."""
+def _cached(attention: Attention, heads: IntArray) -> int:
+    """Return how many numbers a layer puts into a cache for each token.
+
+    Where the queries of some keys are fewer than those of others, each query head keeps a key and value of its own;
+    without heads a single number counts the token.
+    """
+    if len(heads) == 0:
+        return 1
+    needed, place = attention.owners(heads)
+    even = np.array_equal(place, np.arange(len(heads)) * len(needed) // len(heads)) and len(heads) % len(needed) == 0
+    return 2 * attention.width * (len(needed) if even else len(heads))
+
+
+def _saved(path: str, shape: tuple[int, int], bits: int, size: int) -> int:
+    """Return how many bytes coding a weight saves, where a number takes `size` bytes."""
     if bits == 32 or 0 in shape:
         return 0
     left = Rounding((bits, 32)).left(linear_part(path), shape, 0)
-    return shape[0] * shape[1] * FLOAT - left.stored_bytes
+    return shape[0] * shape[1] * size - left.stored_bytes
 
 
 def _kept_buffers(model: nn.Module) -> list[torch.Tensor]:

@@ -24,7 +24,9 @@ class GeneLayout:
     """Genes layer by layer: `layer` (if layers can be dropped), `heads`, `neurons`, and `bits` (if there is a choice).
 
     With form `levels` heads and neurons are one ordered gene each, whose levels are the counts in `table`; with `bits`
-    each unit has a gene of its own. `bits` are the numbers of bits to choose from, rising, 32 being the floats.
+    each unit has a gene of its own. `bits` are the numbers of bits to choose from, rising, 32 being the floats. With
+    `whole_groups` the query heads of one key and value go together. With `uniform` all layers that stay have the same
+    `heads`, `neurons` and `bits`, which are genes of all layers behind those that say which layers stay.
     """
 
     anatomy: Anatomy
@@ -34,6 +36,8 @@ class GeneLayout:
     smallest: float = 0.0
     drop_layers: bool = True
     bits: tuple[int, ...] = ()
+    whole_groups: bool = False
+    uniform: bool = False
     table: tuple[IntArray, ...] = field(init=False, repr=False)
     space: Space = field(init=False, repr=False)
 
@@ -44,37 +48,75 @@ class GeneLayout:
             raise ConfigError(f"levels, round_to: expected 2 and 1 or more, found {self.steps} and {self.round_to}")
         if not 0 <= self.smallest <= 1:
             raise ConfigError(f"smallest: expected a share from 0 to 1, found {self.smallest}")
+        if self.uniform:
+            self._check_uniform()
         object.__setattr__(self, "table", tuple(map(self._counts, range(len(self.anatomy.groups)))))
         object.__setattr__(self, "space", self._space())
 
+    def _check_uniform(self) -> None:
+        sizes = {
+            (own.attention.heads, own.attention.key_value_heads, *(each.neurons for each in own.feed_forwards))
+            for own in self.anatomy.blocks
+        }
+        if self.form == "bits" or not self.whole_groups or len(sizes) > 1:
+            raise ConfigError(
+                "uniform: expected genes: levels, whole_groups: true and a model whose layers are all alike, found "
+                f"genes: {self.form}, whole_groups: {str(self.whole_groups).lower()} and {len(sizes)} kinds of layers"
+            )
+
+    def together(self, group: int) -> int:
+        """Return how many units of a group go or stay together."""
+        return self.anatomy.blocks[group // 2].attention.group if self.whole_groups and group % 2 == 0 else 1
+
     def _counts(self, group: int) -> IntArray:
-        units = self.anatomy.units[group]
+        together = self.together(group)
+        units = self.anatomy.units[group] // together
         even = -(-units * np.arange(self.steps + 1) // self.steps)
         # Heads are few, and a head is a head: only neurons are rounded to what hardware likes.
         step = self.round_to if group % 2 else 1
         rounded = np.minimum(-(-even // step) * step, units)
-        return np.unique(np.maximum(rounded, self.floor(group)))
+        counts = np.unique(np.maximum(rounded * together, self.floor(group)))
+        if not self.uniform:
+            return counts
+        networks = [own.neurons for own in self.anatomy.blocks[group // 2].feed_forwards]
+        if group % 2:  # at least one of each network
+            return np.unique([sum(self._shares(networks, count)) for count in np.maximum(counts, 1).tolist()])
+        # Configs of transformers want the hidden width to be a multiple of the number of heads.
+        said = [own for own in counts.tolist() if own and self.anatomy.hidden % own == 0]
+        return np.unique([*said, counts[-1]])
+
+    def _shares(self, networks: Sequence[int], count: int) -> list[int]:
+        """Return how many neurons each network of a layer keeps of about `count` in all: the same share."""
+        step, whole = self.round_to, sum(networks)
+        return [min(own, max(1, -(-(own * count) // (whole * step)) * step)) for own in networks]
 
     def floor(self, group: int) -> int:
         """Return how many units of a group stay in a layer that stays."""
-        return int(np.ceil(self.smallest * self.anatomy.units[group] - 1e-9))
+        together = self.together(group)
+        units = self.anatomy.units[group] // together
+        return int(np.ceil(self.smallest * units - 1e-9)) * together
 
     def _space(self) -> Space:
         genes: list[Gene] = []
         layers: list[int] = []
         groups: list[Group] = []
-        for number in range(len(self.anatomy.blocks)):
+        if self.uniform:
+            layers = list(range(len(self.anatomy.blocks))) if self.drop_layers else []
+            genes = [Gene(f"{number}.layer") for number in layers]
+            sizes = {"heads": len(self.table[0]), "neurons": len(self.table[1]), "bits": len(self.bits)}
+            genes += [Gene(name, size, GeneKind.ORDERED) for name, size in sizes.items() if size]
+        for number in range(len(self.anatomy.blocks)) if not self.uniform else ():
             if self.drop_layers:
                 layers.append(len(genes))
                 genes.append(Gene(f"{number}.layer"))
             for group in (2 * number, 2 * number + 1):
-                name, units = self.anatomy.groups[group].name, self.anatomy.units[group]
+                name = self.anatomy.groups[group].name
                 if self.form == "levels":
                     genes.append(Gene(name, len(self.table[group]), GeneKind.ORDERED))
                     continue
-                start = len(genes)
-                genes += [Gene(f"{name}.{unit}") for unit in range(units)]
-                groups.append(Group(name, tuple(range(start, start + units)), self.floor(group)))
+                start, together = len(genes), self.together(group)
+                genes += [Gene(f"{name}.{unit}") for unit in range(self.anatomy.units[group] // together)]
+                groups.append(Group(name, tuple(range(start, len(genes))), self.floor(group) // together))
             if self.bits:
                 genes.append(Gene(f"{number}.bits", len(self.bits), GeneKind.ORDERED))
         if len(genes) > MOST_BITS:
@@ -92,28 +134,43 @@ class GeneLayout:
 
     def canonical(self, genomes: IntArray) -> IntArray:
         """Return genomes in which the other genes of a dropped layer are at their highest levels."""
-        if not self.drop_layers:
+        if not self.drop_layers or self.uniform:
             return genomes
         made = genomes.copy()
-        for own in self.slices():
+        for own in self._slices():
             dropped = made[:, own.start] == 0
             made[dropped, own.start + 1 : own.stop] = self.space.levels[own.start + 1 : own.stop] - 1
         return made
 
-    def slices(self) -> list[slice]:
-        """Return where each layer's genes lie."""
+    def _slices(self) -> list[slice]:
+        """Return where each layer's genes lie, if they are its own."""
         sizes = [
             self.stride
             if self.form == "levels"
-            else self.drop_layers + block.attention.heads + block.neurons + bool(self.bits)
-            for block in self.anatomy.blocks
+            else self.drop_layers + block.attention.heads // self.together(2 * number) + block.neurons + bool(self.bits)
+            for number, block in enumerate(self.anatomy.blocks)
         ]
         ends = np.cumsum(sizes)
         return [slice(int(end) - size, int(end)) for end, size in zip(ends, sizes, strict=True)]
 
+    @property
+    def coding(self) -> list[int]:
+        """Which genes say how many bits weights have."""
+        if not self.bits:
+            return []
+        return [len(self.space) - 1] if self.uniform else [own.stop - 1 for own in self._slices()]
+
     def decode(self, genome: IntArray, orders: Orders) -> list[BlockPlan]:
         """Return the plans of a genome, shape (genes,); at every level the first units of `orders` stay."""
-        return [self._plan(number, genome[own], orders) for number, own in enumerate(self.slices())]
+        return [self._plan(number, own, orders) for number, own in enumerate(self._by_layer(genome))]
+
+    def _by_layer(self, genome: IntArray) -> list[IntArray]:
+        """Return the genes of each layer, those of all layers given to each."""
+        if not self.uniform:
+            return [genome[own] for own in self._slices()]
+        number = len(self.anatomy.blocks)
+        own, shared = (genome[:number], genome[number:]) if self.drop_layers else (genome[:0], genome)
+        return [np.concatenate([own[place : place + 1], shared]) for place in range(number)]
 
     def _plan(self, number: int, genes: IntArray, orders: Orders) -> BlockPlan:
         kept = not self.drop_layers or bool(genes[0])
@@ -122,12 +179,26 @@ class GeneLayout:
         kinds = []
         for group in (2 * number, 2 * number + 1):
             if self.form == "levels":
-                count = int(self.table[group][own[group % 2]])
-                kinds.append(np.sort(orders[group][:count]))
+                kinds.append(self._first(group, int(self.table[group][own[group % 2]]), orders[group]))
             else:
-                start = 0 if group % 2 == 0 else self.anatomy.units[2 * number]
-                kinds.append(np.flatnonzero(own[start : start + self.anatomy.units[group]]))
+                heads = self.anatomy.units[2 * number] // self.together(2 * number)
+                bits_of_group = own[:heads] if group % 2 == 0 else own[heads : heads + self.anatomy.units[group]]
+                together = self.together(group)
+                first = np.flatnonzero(bits_of_group)[:, np.newaxis] * together
+                kinds.append((first + np.arange(together)).reshape(-1))
         return BlockPlan(genes.astype(np.int16).tobytes(), kept, kinds[0], kinds[1], bits)
+
+    def _first(self, group: int, count: int, order: IntArray) -> IntArray:
+        """Return the units that stay where a group keeps `count`; of each network the same share if that is asked."""
+        networks = [own.neurons for own in self.anatomy.blocks[group // 2].feed_forwards]
+        if not self.uniform or group % 2 == 0 or len(networks) == 1:
+            return np.sort(order[:count])
+        ends = np.cumsum(networks).tolist()
+        parts = [
+            order[(order >= end - size) & (order < end)][:share]
+            for end, size, share in zip(ends, networks, self._shares(networks, count), strict=True)
+        ]
+        return np.sort(np.concatenate(parts))
 
     def encode(self, counts: Sequence[int], orders: Orders, kept: Sequence[bool] | None = None) -> IntArray:
         """Return the genome of the highest levels that keep at most `counts` units of each group; all bits.
@@ -137,9 +208,16 @@ class GeneLayout:
             orders: Which units stay, for genomes of bits.
             kept: Which layers stay; None drops none.
         """
+        stay = [kept is None or bool(kept[number]) for number in range(len(self.anatomy.blocks))]
+        if self.uniform:
+            layers = [int(own) for own in stay] if self.drop_layers else []
+            fewest = [
+                min(self._level(2 * number + kind, counts[2 * number + kind]) for number, own in enumerate(stay) if own)
+                for kind in (0, 1)
+            ]
+            return np.array([*layers, *fewest, *([len(self.bits) - 1] if self.bits else [])], dtype=np.int64)
         genes: list[int] = []
-        for number in range(len(self.anatomy.blocks)):
-            stays = kept is None or bool(kept[number])
+        for number, stays in enumerate(stay):
             if self.drop_layers:
                 genes.append(int(stays))
             for group in (2 * number, 2 * number + 1):
@@ -148,9 +226,14 @@ class GeneLayout:
                 genes.append(len(self.bits) - 1)
         return np.array(genes, dtype=np.int64)
 
+    def _level(self, group: int, count: int) -> int:
+        return max(0, int(np.searchsorted(self.table[group], count, side="right")) - 1)
+
     def _genes_of(self, group: int, count: int, orders: Orders) -> list[int]:
         if self.form == "levels":
-            return [max(0, int(np.searchsorted(self.table[group], count, side="right")) - 1)]
-        bits = np.zeros(self.anatomy.units[group], dtype=np.int64)
-        bits[orders[group][: max(count, self.floor(group))]] = 1
+            return [self._level(group, count)]
+        together = self.together(group)
+        bits = np.zeros(self.anatomy.units[group] // together, dtype=np.int64)
+        whole = max(count, self.floor(group)) // together * together
+        bits[orders[group][:whole] // together] = 1
         return bits.tolist()

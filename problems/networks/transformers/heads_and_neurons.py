@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
+import torch
 
 from emoprune import plugins
 from emoprune.contracts import Audit, Description, Inspection, Recovered, about
@@ -17,7 +18,9 @@ from emoprune.problems.networks.transformers.anatomy.narrowing import Adjust
 from emoprune.problems.networks.transformers.anatomy.structure import BlockPlan
 from emoprune.problems.networks.transformers.audits.contract import TransformerFront
 from emoprune.problems.networks.transformers.criteria.contract import TransformerCriterion
-from emoprune.problems.networks.transformers.export.folders import PackedLayer
+from emoprune.problems.networks.transformers.export.checkpoint import stored_dtype
+from emoprune.problems.networks.transformers.export.rounding import rounding_to
+from emoprune.problems.networks.transformers.export.tensors import PackedLayer
 from emoprune.problems.networks.transformers.genes import GeneLayout, Orders
 from emoprune.problems.networks.transformers.inspection import inspection_of_layers
 from emoprune.problems.networks.transformers.options import (
@@ -27,7 +30,7 @@ from emoprune.problems.networks.transformers.options import (
     HeadsAndNeuronsRecoveryOptions,
 )
 from emoprune.problems.networks.transformers.prepare import evidence_of, kept_scores, orders_of, smallest_plan
-from emoprune.problems.networks.transformers.problem import PACKED, SAFETENSORS, TransformerProblem
+from emoprune.problems.networks.transformers.problem import GGUF, PACKED, SAFETENSORS, TransformerProblem
 from emoprune.problems.networks.transformers.recovery.contract import RecoveryCase
 from emoprune.problems.networks.transformers.recovery.units import UnitRounds
 from emoprune.problems.networks.transformers.references.inputs import ReferenceInputs, first_references
@@ -68,6 +71,8 @@ class HeadsAndNeurons(TransformerProblem):
             own.smallest,
             own.drop_layers,
             checked_bits(own.bits),
+            own.whole_groups,
+            own.uniform,
         )
         self._scores: tuple[Scores, ...] = ()
         self._smallest = self.counted(smallest_plan(self._layout, self._unranked))
@@ -95,7 +100,7 @@ class HeadsAndNeurons(TransformerProblem):
             own,
             evidence_of(own, self._seed),
             self._layout,
-            own.cost_model,
+            self._cost_model,
             self._scores,
             self._ranked,
             self.cost,
@@ -108,12 +113,14 @@ class HeadsAndNeurons(TransformerProblem):
         """The units of each group, the most important first."""
         if not self._scores:
             raise ContractError("the units are not ranked yet; call prepare(folder, seed) first")
-        return orders_of(self._scores)
+        return orders_of(self._scores, self._layout.anatomy if self._layout.whole_groups else None)
 
     @property
     def _orders(self) -> Orders | None:
         """The order in which units go, if every genome keeps the first ones."""
-        return self._ranked if self._layout.form == "levels" else None
+        layout = self._layout
+        by_network = layout.uniform and any(len(own.feed_forwards) > 1 for own in layout.anatomy.blocks)
+        return self._ranked if layout.form == "levels" and not by_network else None
 
     def plans(self, genome: IntArray) -> list[BlockPlan]:
         """Return what a genome keeps of each layer."""
@@ -123,9 +130,15 @@ class HeadsAndNeurons(TransformerProblem):
         """Return macs, parameters and bytes with these plans."""
         return self._cost_model.counted(plans)
 
+    def stored(self, source: str) -> torch.dtype:
+        """Return the numbers in which weights are stored: those that are asked for, or the checkpoint's."""
+        found: torch.dtype = getattr(torch, stored_dtype(source) if self._own.dtype == "auto" else self._own.dtype)
+        return found
+
     def adjust(self) -> Adjust | None:
-        """Return the repair, and the rounding if there are bits to choose from."""
-        return rounding(self.open(), self._repair()) if self._layout.bits else self._repair()
+        """Return the repair, the coding if there are bits to choose from, and the rounding to what is stored."""
+        own = rounding(self.open(), self._repair()) if self._layout.bits else self._repair()
+        return rounding_to(self.dtype, own)
 
     def _repair(self) -> Adjust | None:
         if self._compensation is None:
@@ -138,8 +151,11 @@ class HeadsAndNeurons(TransformerProblem):
 
     @property
     def formats(self) -> tuple[str, ...]:
-        """How a model can be written; packed has the bytes that were counted where weights are rounded."""
-        return (PACKED, SAFETENSORS) if self._layout.bits else (SAFETENSORS,)
+        """How a model can be written; packed has the bytes that were counted where weights are rounded.
+
+        A GGUF file lies beside the folder's other files.
+        """
+        return (PACKED, SAFETENSORS) if self._layout.bits else (SAFETENSORS, GGUF)
 
     def describe(self, genome: IntArray) -> Description:
         """Say what each layer keeps and what that costs."""

@@ -58,9 +58,16 @@ def _notes(layout: GeneLayout) -> list[str]:
     blocks = layout.anatomy.blocks
     if any(block.attention.group > 1 for block in blocks):
         notes.append(
-            "Queries share keys and values here: a key and value head goes when none of its queries is left, so that "
-            "the first heads of a group to go save less than its last one."
+            "Queries share keys and values here. The query heads of one key and value go together, so that the cache "
+            "of a text shrinks with them."
+            if layout.whole_groups
+            else "Queries share keys and values here: a key and value head goes when none of its queries is left, so "
+            "that the first heads of a group to go save less than its last one. Where some keys lose more queries than "
+            "others, each query head keeps a key and value of its own, and the cache of a text grows (kv-bytes); "
+            "whole_groups: true keeps whole groups."
         )
+    if layout.uniform:
+        notes.append("All layers that stay have the same numbers of heads and neurons.")
     if any(len(block.feed_forwards) > 1 for block in blocks):
         notes.append("The neurons of all experts of a layer are ranked together; experts may become unequally wide.")
     return notes

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from emoprune.errors import ConfigError
 from emoprune.problems.networks.evaluation.measures import Given, Measures
 from emoprune.problems.networks.evaluation.objectives.contract import COUNTS, NETWORK, Seen, needs
+from emoprune.problems.networks.transformers.cost import CACHE
 from emoprune.problems.networks.transformers.data.batches import Batch
 from emoprune.problems.networks.transformers.tasks.contract import Task
 
@@ -49,6 +50,10 @@ def measures_of(
         ConfigError: There is no such measure, it does not serve the problem, or the task does not compute it.
     """
     found = Measures.of(objectives, at_most, unpruned, problem)
+    if CACHE in found.needed and CACHE not in unpruned:
+        raise ConfigError(
+            f"objectives: {CACHE} is of models that write on from a text, which this task's model does not"
+        )
     for name in sorted(found.needed):
         if name not in scored and needs(found.known[name]) not in (COUNTS, NETWORK):
             raise ConfigError(

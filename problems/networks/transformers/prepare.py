@@ -11,7 +11,7 @@ import torch
 
 from emoprune.problems.networks.calibration.evidence import Scores
 from emoprune.problems.networks.criteria.scoring import group_scores
-from emoprune.problems.networks.transformers.anatomy.structure import BlockPlan
+from emoprune.problems.networks.transformers.anatomy.structure import Anatomy, BlockPlan
 from emoprune.problems.networks.transformers.criteria.contract import TransformerCriterion, TransformerEvidence
 from emoprune.problems.networks.transformers.data.batches import CALIBRATION
 from emoprune.problems.networks.transformers.genes import GeneLayout, Orders
@@ -24,9 +24,20 @@ __all__ = ["evidence_of", "fitted", "kept_scores", "orders_of", "smallest_plan",
 CLASSIFIER, SCORES = "classifier.safetensors", "scores.safetensors"
 
 
-def orders_of(scores: Sequence[Scores]) -> list[np.ndarray[Any, np.dtype[np.int64]]]:
-    """Return the units of each group, the highest score first; of equal ones the first."""
-    return [np.argsort(-own, kind="stable") for own in scores]
+def orders_of(scores: Sequence[Scores], anatomy: Anatomy | None = None) -> list[np.ndarray[Any, np.dtype[np.int64]]]:
+    """Return the units of each group, the highest score first; of equal ones the first.
+
+    Args:
+        scores: Shape (units,) for each group: heads and neurons of each layer in turn.
+        anatomy: If given, the query heads of one key and value stand together, those with the highest sum first.
+    """
+    orders = [np.argsort(-own, kind="stable") for own in scores]
+    for number, block in enumerate(() if anatomy is None else anatomy.blocks):
+        sums = scores[2 * number].reshape(-1, block.attention.group).sum(axis=1)
+        places = np.argsort(np.argsort(-sums, kind="stable"), kind="stable")
+        own = orders[2 * number]
+        orders[2 * number] = own[np.argsort(places[own // block.attention.group], kind="stable")]
+    return orders
 
 
 def fitted(opened: Opened, folder: Path) -> dict[str, torch.Tensor]:
@@ -90,6 +101,5 @@ def smallest_plan(layout: GeneLayout, orders: Orders) -> list[BlockPlan]:
     number = len(layout.anatomy.blocks)
     kept = [each == number - 1 for each in range(number)] if layout.drop_layers else None
     genome = layout.encode([0] * len(layout.anatomy.groups), orders, kept)
-    if layout.bits:
-        genome[[own.stop - 1 for own in layout.slices()]] = 0
+    genome[layout.coding] = 0
     return layout.decode(genome, orders)

@@ -24,8 +24,13 @@ from emoprune.problems.networks.evaluation.quality import Quality
 from emoprune.problems.networks.transformers.anatomy.narrowing import Adjust, Narrower
 from emoprune.problems.networks.transformers.anatomy.structure import Anatomy, BlockPlan
 from emoprune.problems.networks.transformers.data.batches import CALIBRATION, Batch, Parts, digest_of
-from emoprune.problems.networks.transformers.export.export import Facts, export_model
-from emoprune.problems.networks.transformers.export.folders import Exported, PackedLayer
+from emoprune.problems.networks.transformers.export.card import Facts
+from emoprune.problems.networks.transformers.export.checkpoint import stored_dtype
+from emoprune.problems.networks.transformers.export.export import export_model
+from emoprune.problems.networks.transformers.export.folders import Exported
+from emoprune.problems.networks.transformers.export.gguf_file import check_family, write_gguf
+from emoprune.problems.networks.transformers.export.rounding import fits, round_to
+from emoprune.problems.networks.transformers.export.tensors import PackedLayer
 from emoprune.problems.networks.transformers.measures import SeenTransformer, measures_of
 from emoprune.problems.networks.transformers.prepare import fitted
 from emoprune.problems.networks.transformers.recovery.checking import recovered_by
@@ -36,14 +41,15 @@ from emoprune.problems.networks.transformers.tasks.contract import Judge
 from emoprune.problems.networks.transformers.tasks.opening import Opened, opened
 from emoprune.problems.networks.transformers.tasks.options import TransformerOptions
 from emoprune.problems.networks.transformers.tasks.scoring import scores_of_model
+from emoprune.problems.storage.exported import about_folder
 from emoprune.problems.storage.found_references import measured_by
 from emoprune.records import Split
 from emoprune.space import IntArray, Space
 
-__all__ = ["PACKED", "SAFETENSORS", "Loaded", "TransformerProblem"]
+__all__ = ["GGUF", "PACKED", "SAFETENSORS", "Loaded", "TransformerProblem"]
 
 MEGABYTE = 2**20
-PACKED, SAFETENSORS = "packed", "safetensors"
+PACKED, SAFETENSORS, GGUF = "packed", "safetensors", "gguf"
 
 Plans = Sequence[BlockPlan]
 
@@ -81,7 +87,12 @@ class TransformerProblem(ABC):
         self._opened: Opened | None = own
         self._weights: dict[str, torch.Tensor] = {}
         self._held: Loaded | None = None
+        stored = self.stored(own.loaded.source.name)
+        self.dtype = torch.float32 if stored is None else stored
         self._cost_model = own.cost_model
+        if stored is not None:
+            self._cost_model.store_as(stored)
+        round_to(own.task.model, self.dtype)
         self._unpruned = self._cost_model.counted(_whole(own.anatomy))
         chosen = tuple(options.objectives) or (own.task.default_objective, cost)
         self._measures: Measures = measures_of(
@@ -115,6 +126,10 @@ class TransformerProblem(ABC):
     def reference_inputs(self) -> Any:
         """Return what reference methods look at."""
 
+    def stored(self, source: str) -> torch.dtype | None:  # noqa: ARG002  # problems that have a choice look at it
+        """Return the numbers in which weights are stored; None where each treatment says it of its own."""
+        return None
+
     @property
     def formats(self) -> tuple[str, ...]:
         """How a model can be written."""
@@ -125,6 +140,7 @@ class TransformerProblem(ABC):
         if self._opened is None:
             self._opened = opened(self._options, tried=True)
             self._opened.task.model.load_state_dict(self._weights, strict=False)
+            round_to(self._opened.task.model, self.dtype)
         return self._opened
 
     def _fit(self, folder: Path) -> Opened:
@@ -132,6 +148,7 @@ class TransformerProblem(ABC):
         folder.mkdir(parents=True, exist_ok=True)
         own = self.open()
         self._weights = fitted(own, folder)
+        round_to(own.task.model, self.dtype)
         return own
 
     @property
@@ -266,9 +283,16 @@ class TransformerProblem(ABC):
             raise ConfigError(
                 f"format: expected one of {', '.join(self.formats)}, found {', '.join(formats) or 'none'}"
             )
-        plans = self.plans(genome)
+        plans, loaded = self.plans(genome), self.open().loaded
         layers = self.packed(plans) if formats[0] == PACKED else {}
-        return self.write(folder, self.loaded.narrower.narrowed(plans), plans, genome, layers, verify=verify)
+        if formats[0] == GGUF:
+            check_family(loaded)
+        model = self.loaded.narrower.narrowed(plans)
+        said = self.write(folder, model, plans, genome, layers, verify=verify)
+        if formats[0] != GGUF:
+            return said
+        with about_folder(folder):
+            return {**said, **write_gguf(folder, model, loaded, self.dtype)}
 
     def write(
         self,
@@ -288,13 +312,28 @@ class TransformerProblem(ABC):
         for each, counted in ((model, self.counted(plans)), (own.task.model, self._unpruned)):
             scores = scores_of_model(own, each, "test", quality, device=loaded.device)
             measured.append({**{f"test {name}": value for name, value in scores.items()}, **counted})
-        pruned = Exported(model.cpu(), loaded.narrower.plan(plans), own.task.about, layers)
-        unpruned = Exported(own.task.model.cpu(), loaded.narrower.plan(self._whole), own.task.about)
-        facts = Facts(self.describe(genome), (measured[0], measured[1]), notes)
+        about = own.task.about
+        dtypes = [self._dtype_of_file(each.cpu(), coded=bool(layers)) for each in (model, own.task.model)]
+        pruned = Exported(model, loaded.narrower.plan(plans), about, layers, dtypes[0])
+        unpruned = Exported(own.task.model, loaded.narrower.plan(self._whole), about, dtype=dtypes[1])
+        facts = Facts(self.describe(genome), (measured[0], measured[1]), self._data_name, notes)
         try:
             return export_model(folder, own, (pruned, unpruned), facts, length=self._options.length, check=verify)
         finally:
             own.task.model.to(loaded.device)
+
+    def _dtype_of_file(self, model: Any, *, coded: bool) -> torch.dtype:
+        """Return the numbers that a model is written in: as it is stored if it fits in, and 32-bit floats if not."""
+        source = self.open().loaded.source.name
+        stored: torch.dtype = self.stored(source) or getattr(torch, stored_dtype(source))
+        if coded:  # what is coded needs no room, and what is not was counted like this
+            return self.dtype
+        return stored if fits(model, stored) else torch.float32
+
+    @property
+    def _data_name(self) -> str:
+        data = self._options.data
+        return data if isinstance(data, str) else data["test"]
 
     def recovered(
         self, recovery: TransformerRecovery, case: RecoveryCase, genome: IntArray, folder: Path, method: str
@@ -302,6 +341,7 @@ class TransformerProblem(ABC):
         """Recover a candidate, measure it again on every split, and write it; `method` is the recovery's name."""
         found = recovered_by(recovery, case)
         model, plans, spent = found.model.requires_grad_(requires_grad=False), found.plans, found.spent
+        round_to(model, self.dtype)
         values = {split.value: self.values(model, plans, split) for split in Split}
         notes = [f"After pruning it was recovered by {method}: {spent}."]
         described = dict(self.write(folder, model, plans, genome, {}, verify=True, notes=notes))

@@ -16,7 +16,7 @@ from emoprune.problems.networks.evaluation.objectives.contract import Built, Sco
 
 __all__ = ["COUNTS", "TIMING", "check_measure", "check_objective"]
 
-COUNTS: Mapping[str, float] = {"macs": 3000.0, "parameters": 400.0, "bytes": 1600.0}
+COUNTS: Mapping[str, float] = {"macs": 3000.0, "parameters": 400.0, "bytes": 1600.0, "kv-bytes": 64.0}
 TIMING = Timing(2.0, 1.0, 3.0, repeats=3, threads=1, batch=1)  # of no clock, so that it is the same each time
 IMAGES, CLASSES = 12, 4
 

@@ -67,7 +67,7 @@ class Narrower:
         for module in made.modules():
             if vars(module).get("config") is self.model.config:
                 module.config = config
-        if not self.anatomy.several:
+        if not self.anatomy.several and self.anatomy.opened.get("times", 1) == 1:
             counted(made, kept, blocks)
         return made
 

@@ -82,6 +82,11 @@ class Attention:
         needed, place = np.unique(heads // self.group, return_inverse=True)
         return needed, place.reshape(-1)
 
+    def whole_groups(self, heads: IntArray) -> bool:
+        """Whether of each key and value head all query heads are among these, or none."""
+        _, counts = np.unique(heads // self.group, return_counts=True)
+        return bool((counts == self.group).all())
+
 
 @dataclass(frozen=True, slots=True)
 class FeedForward:

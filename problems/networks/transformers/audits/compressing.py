@@ -12,7 +12,7 @@ from torch import nn
 
 from emoprune.problems.networks.transformers.anatomy.narrowing import Adjust
 from emoprune.problems.networks.transformers.anatomy.structure import BlockPlan
-from emoprune.problems.networks.transformers.export.folders import PackedLayer, own_state, serialised
+from emoprune.problems.networks.transformers.export.tensors import PackedLayer, own_state, serialised
 from emoprune.problems.networks.transformers.repair.adjusting import packed_layers, rounding
 from emoprune.problems.networks.transformers.tasks.opening import Opened
 

@@ -87,7 +87,13 @@ class TransformerFront:
         """Return how the criterion ranks the unpruned model's units, calibrated on these batches."""
         own = [batch.on(self.device) for batch in batches]
         evidence = TransformerEvidence(self.opened.task, self.opened.anatomy, own, (), self.seed)
-        return orders_of(group_scores(self.criterion, evidence, self.opened.anatomy.units))
+        anatomy = self.opened.anatomy
+        whole = all(
+            block.attention.whole_groups(plan.heads)
+            for plans in self.plans.values()
+            for block, plan in zip(anatomy.blocks, plans, strict=True)
+        )
+        return orders_of(group_scores(self.criterion, evidence, anatomy.units), anatomy if whole else None)
 
     def values(self, part: str, batches: Sequence[Batch] | None = None) -> FloatArray:
         """Return the quality of the unpruned model and then of each candidate, shape (1 + candidates,).

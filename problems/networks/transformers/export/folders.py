@@ -1,8 +1,9 @@
-"""Writing a narrowed transformer into a folder: config, weights, tokenizer, and the few lines that load it."""
+"""Writing a narrowed transformer into a folder: config, weights, tokenizer, and what it takes to load them."""
 
 from __future__ import annotations
 
 import copy
+import json
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,32 +12,21 @@ from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
-from safetensors.numpy import save as save_arrays
-from safetensors.torch import save
+from safetensors import SafetensorError
 
-from emoprune.problems.language.loading import LoadedModel
 from emoprune.problems.language.quiet import quiet
-from emoprune.problems.networks.coupling.structure import Part
 from emoprune.problems.networks.export.files import write_json
-from emoprune.problems.networks.layers.treatments.contract import Treatment
-from emoprune.problems.networks.layers.treatments.packing import packed
+from emoprune.problems.networks.transformers.export.checkpoint import carry_along
+from emoprune.problems.networks.transformers.export.code import MODULE, code_of
+from emoprune.problems.networks.transformers.export.plain import plain_model
+from emoprune.problems.networks.transformers.export.tensors import PackedLayer, own_state, serialised
+from emoprune.problems.networks.transformers.tasks.opening import Opened
 
-__all__ = ["Exported", "PackedLayer", "own_state", "serialised", "weights_bytes", "write_folder"]
+__all__ = ["Exported", "Layout", "weights_bytes", "write_folder"]
 
-FORMAT_VERSION = 1
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class PackedLayer:
-    """A layer whose weight is stored in fewer bytes: how it was treated, at which level, and from what."""
-
-    part: Part
-    treatment: Treatment
-    level: int
-    untreated: torch.Tensor
+FORMAT_VERSION = 2
+TRIED = 2  # examples on which a model of transformers' own class is held against the narrowed one
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -44,22 +34,32 @@ class Exported:
     """A model as it is to be loaded again.
 
     `plan` is read by `standalone/narrowing.py`, `about` says how the model is built and what its inputs are; `layers`
-    are those to pack, by the name of their weight.
+    are those to pack, by the name of their weight; all other weights are stored as numbers of `dtype`.
     """
 
     model: Any
     plan: Mapping[str, Any]
     about: Mapping[str, Any]
     layers: Mapping[str, PackedLayer] = field(default_factory=dict)
+    dtype: torch.dtype = torch.float32
 
 
-def write_folder(folder: Path, exported: Exported, loaded: LoadedModel, more: Mapping[str, Any]) -> None:
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """How a folder is loaded: by transformers' class `factory`, with code of the folder's own, or packed by it."""
+
+    factory: str
+    coded: bool
+    packed: bool
+
+
+def write_folder(folder: Path, exported: Exported, opened: Opened, more: Mapping[str, Any]) -> Layout:
     """Write everything that it takes to load the model again.
 
     Args:
         folder: Made if it is not there.
         exported: What is written.
-        loaded: The unpruned model's source, for its config and tokenizer.
+        opened: The unpruned model, for its class, config and tokenizer.
         more: What else `pruning.json` says; JSON-able.
 
     Raises:
@@ -67,67 +67,71 @@ def write_folder(folder: Path, exported: Exported, loaded: LoadedModel, more: Ma
         OSError: The disk is full, read-only or gone.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    _, tied = own_state(exported.model)
+    whole = opened.loaded.model
+    inputs = {name: own[:TRIED].cpu() for name, own in opened.task.parts["test"][0].inputs.items()}
+    plain = None if exported.layers else plain_model(whole, exported.model, opened.anatomy, exported.plan, inputs)
+    factory = str(exported.about["factory"])
+    if plain is not None:
+        _write_plain(folder, plain, exported.dtype)
+        named = {"code": None, "class": type(whole).__name__}
+    else:
+        code = code_of(whole, exported.about, next(iter(inputs)), opened.anatomy.path)
+        factory = list(code.named["auto_map"])[1]
+        (folder / f"{MODULE}.py").write_text(code.text, encoding="utf-8")
+        _write_weights(folder, exported)
+        write_json(folder / "config.json", _config(exported, whole.config, code.named))
+        pooling = ["pooling.py"] if exported.about["factory"] == "AutoModel" else []
+        _copy("emoprune.problems.networks.transformers.standalone", ["narrowing.py", "opening.py", *pooling], folder)
+        named = {"code": MODULE, "class": code.class_name}
+    with quiet():
+        carry_along(opened.loaded, folder)
     plan = {
         "format_version": FORMAT_VERSION,
         "made_with": {"emoprune": version("emoprune"), "torch": torch.__version__},
-        "source": loaded.source.name,
-        "classes": exported.about["classifier"] if exported.about["factory"] == "AutoModel" else None,
-        "tied": tied,
+        "source": opened.loaded.source.name,
+        "model_type": whole.config.model_type,
+        **named,
+        "tied": own_state(exported.model)[1],
         **exported.about,
         **more,
         **exported.plan,
     }
     write_json(folder / "pruning.json", plan)
-    config = copy.deepcopy(loaded.model.config)
-    config.use_cache = True
-    with quiet():
-        config.save_pretrained(folder)
-        if loaded.tokenizer is not None:
-            loaded.tokenizer.save_pretrained(folder)
-    content, forms = serialised(exported.model, exported.layers)
+    _copy("emoprune.problems.networks.transformers.standalone", ["load.py"], folder)
+    return Layout(factory, plain is None, bool(exported.layers))
+
+
+def _write_plain(folder: Path, model: Any, dtype: torch.dtype) -> None:
+    try:
+        with quiet():
+            model.to(dtype).save_pretrained(folder)
+    except SafetensorError as error:  # of a full disk too, which is the same error everywhere here
+        raise OSError(str(error)) from error
+
+
+def _write_weights(folder: Path, exported: Exported) -> None:
+    content, forms = serialised(exported.model, exported.layers, exported.dtype)
     # Written by Python, as all files here: a full disk is then the same error everywhere.
     (folder / ("packed.safetensors" if forms else "model.safetensors")).write_bytes(content)
     if forms:
         write_json(folder / "packed.json", {"format_version": FORMAT_VERSION, "layers": forms})
         _copy("emoprune.problems.networks.standalone", ["unpack.py"], folder)
-    scripts = ["load.py", "opening.py", "narrowing.py", *(["pooling.py"] if plan["classes"] is not None else [])]
-    _copy("emoprune.problems.networks.transformers.standalone", scripts, folder)
 
 
-def own_state(model: Any) -> tuple[dict[str, torch.Tensor], list[str]]:
-    """Return the model's tensors, each under its first name, and the names that share another one's."""
-    state: dict[str, torch.Tensor] = {}
-    tied, seen = [], set()
-    for name, tensor in model.state_dict().items():
-        if tensor.numel() and tensor.data_ptr() in seen:
-            tied.append(name)
-            continue
-        seen.add(tensor.data_ptr())
-        state[name] = tensor.detach().cpu().contiguous()
-    return state, tied
-
-
-def serialised(model: Any, layers: Mapping[str, PackedLayer]) -> tuple[bytes, dict[str, Any]]:
-    """Return the file with a model's weights, and how each packed one is unfolded.
-
-    Raises:
-        ContractError: A packed layer takes other bytes than were counted.
-    """
-    state, _ = own_state(model)
-    if not layers:
-        return save({name: own.clone() for name, own in state.items()}, {"format": "pt"}), {}
-    arrays: dict[str, NDArray[np.generic]] = {}
-    forms: dict[str, Any] = {}
-    for name, tensor in state.items():
-        if name not in layers:
-            arrays[name] = tensor.numpy()
-            continue
-        own = layers[name]
-        made = packed(own.treatment, own.part, own.untreated.cpu(), tensor, own.level)
-        arrays |= {f"{name}::{role}": array for role, array in made.arrays.items()}
-        forms[name] = {"form": made.form, **made.facts}
-    return save_arrays(arrays), forms
+def _config(exported: Exported, unpruned: Any, named: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the config of a model that is loaded by code of its folder: as it is, and what it takes to build it."""
+    config = copy.deepcopy(exported.model.config)
+    config.dtype = exported.dtype
+    if hasattr(exported.model, "generate"):
+        config.use_cache = True
+    labels = exported.about.get("labels")
+    if exported.about["factory"] == "AutoModel":
+        names = labels or [f"LABEL_{number}" for number in range(exported.about["classifier"])]
+        config.id2label, config.label2id = dict(enumerate(names)), {name: own for own, name in enumerate(names)}
+    said: dict[str, Any] = json.loads(config.to_json_string())
+    before, after = (json.loads(own.to_json_string(use_diff=False)) for own in (unpruned, exported.model.config))
+    differ = {name: own for name, own in before.items() if own != after.get(name) and name != "use_cache"}
+    return {**said, **named, "pruning": {**exported.plan, "unpruned": differ}}
 
 
 def _copy(package: str, scripts: list[str], folder: Path) -> None:
@@ -137,5 +141,5 @@ def _copy(package: str, scripts: list[str], folder: Path) -> None:
 
 
 def weights_bytes(folder: Path) -> int:
-    """Return the bytes of the file with the weights."""
+    """Return the bytes of the files with the weights."""
     return sum(path.stat().st_size for path in folder.glob("*.safetensors"))

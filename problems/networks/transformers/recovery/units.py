@@ -46,15 +46,21 @@ class UnitRounds:
         self._anatomy = Anatomy(opened.anatomy.path, tuple(block for block, _ in kept), opened.anatomy.hidden)
         self._targets = [len(units) for _, plan in kept for units in (plan.heads, plan.neurons)]
         self._staying = [np.arange(units) for units in self._anatomy.units]
+        self._together = [own for block, _ in kept for own in (block.attention.group, 1)]
+        if not all(block.attention.whole_groups(plan.heads) for block, plan in kept):
+            self._together = [1] * len(self._targets)
 
     def masks(self, share: float) -> Masks:
         """Return which columns of the output projections are zero, because their units do not stay."""
         evidence = TransformerEvidence(self._task, self._anatomy, self._batches, (), self._seed)
-        orders = orders_of(group_scores(self._criterion, evidence, self._anatomy.units))
+        scores = group_scores(self._criterion, evidence, self._anatomy.units)
+        orders = orders_of(scores, self._anatomy if max(self._together) > 1 else None)
         for group, target in enumerate(self._targets):
             units, before = self._anatomy.units[group], set(self._staying[group].tolist())
             alive = [unit for unit in orders[group].tolist() if unit in before]
-            self._staying[group] = np.sort(np.array(alive[: units - round((units - target) * share)], dtype=np.int64))
+            together = self._together[group]
+            staying = units - round((units - target) / together * share) * together
+            self._staying[group] = np.sort(np.array(alive[:staying], dtype=np.int64))
         return self._columns()
 
     def _columns(self) -> Masks:

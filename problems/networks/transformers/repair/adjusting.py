@@ -14,7 +14,7 @@ from emoprune.problems.networks.layers.treatments.bits import Rounding
 from emoprune.problems.networks.transformers.anatomy.narrowing import Adjust
 from emoprune.problems.networks.transformers.anatomy.structure import Block, BlockPlan
 from emoprune.problems.networks.transformers.cost import linear_part
-from emoprune.problems.networks.transformers.export.folders import PackedLayer
+from emoprune.problems.networks.transformers.export.tensors import PackedLayer
 from emoprune.problems.networks.transformers.repair.contract import RepairInputs, TransformerCompensation
 from emoprune.problems.networks.transformers.tasks.opening import Opened
 

@@ -14,6 +14,10 @@ from torch.nn import functional
 Plan = Mapping[str, Any]
 Tensors = Mapping[str, torch.Tensor]
 
+_INDICES = ("layer_idx", "layer_id", "layer_index", "layer_number")  # what layers call their own number
+_STARTS = ("max_window_layers", "first_k_dense_replace")  # settings that say from which layer on something is so
+_WIDTHS = ("intermediate_size", "num_attention_heads", "num_key_value_heads")  # settings that may be lists by layer
+
 
 class Repeated(nn.Linear):
     """Keys or values of which each query head takes its own: output head i is head `owners[i]` of the weight."""
@@ -29,7 +33,7 @@ class Repeated(nn.Linear):
 
 
 class NoHeads(nn.Module):
-    """What is left of an attention without heads: the bias of its output projection.
+    """What is left of an attention without heads: the bias of its output projection, and its place in a cache.
 
     Some attentions add an argument, the one behind the hidden states, to what they put out; some put a norm on the sum
     of what goes in and comes out; most return two things.
@@ -39,12 +43,15 @@ class NoHeads(nn.Module):
         self,
         name: str | None,
         output: nn.Module | None,
+        layer_idx: int | None,
+        *,
         adds: str | None = None,
         norm: tuple[str, nn.Module] | None = None,
         answers: int = 2,
     ) -> None:
         super().__init__()
         self.name = name
+        self.layer_idx = layer_idx
         self.adds = adds
         self.norm = None if norm is None else norm[0]
         self.answers = answers
@@ -54,6 +61,8 @@ class NoHeads(nn.Module):
 
     def forward(self, hidden_states: torch.Tensor, *others: Any, **named: Any) -> tuple[torch.Tensor | None, ...]:
         """Return what the output projection makes of nothing, or nothing where it comes later."""
+        if self.layer_idx is not None:
+            self._counted_in(hidden_states, [*others, *named.values()])
         nothing = hidden_states[..., :0]
         found = nothing if self.name is None else self.get_submodule(self.name)(nothing)
         if self.adds is not None:
@@ -61,6 +70,14 @@ class NoHeads(nn.Module):
         if self.norm is not None:
             found = self.get_submodule(self.norm)(hidden_states + found)
         return (found, *[None] * (self.answers - 1))
+
+    def _counted_in(self, hidden_states: torch.Tensor, given: Sequence[Any]) -> None:
+        """Put a number for each token into the cache: models ask one layer's cache how many tokens came before."""
+        cache = next((each for each in given if hasattr(each, "update") and hasattr(each, "get_seq_length")), None)
+        cache = getattr(cache, "self_attention_cache", cache)
+        if cache is not None:
+            number = hidden_states[:, None, :, :1]
+            cache.update(number, number[..., :0], self.layer_idx)
 
 
 class ChosenHeads:
@@ -190,9 +207,10 @@ def narrow(model: nn.Module, plan: Plan) -> nn.Module:
     blocks = model.get_submodule(plan["blocks"])
     assert isinstance(blocks, nn.ModuleList)  # noqa: S101  # written by the same code; narrows the type
     kept = [narrow_block(blocks[number], shape) for number, shape in zip(plan["kept"], plan["layers"], strict=True)]
-    stacks = plan.get("opened", {}).get("stacks", [plan["blocks"]])
+    opened = plan.get("opened", {})
+    stacks = opened.get("stacks", [plan["blocks"]])
     put_layers(model, plan["blocks"], stacks, plan["kept"], kept)
-    if len(stacks) == 1:
+    if len(stacks) == 1 and opened.get("times", 1) == 1:
         counted(model, plan["kept"], kept)
     return model
 
@@ -219,26 +237,52 @@ def put_layers(
         start = end
         for place, layer in enumerate(own if len(stacks) > 1 else ()):
             for module in layer.modules():
-                if isinstance(vars(module).get("layer_idx"), int):
-                    vars(module)["layer_idx"] = place
+                for each in _INDICES:
+                    if isinstance(vars(module).get(each), int):
+                        vars(module)[each] = place
     if len(stacks) > 1:
         vars(model)[listed] = nn.ModuleList(layers)
 
 
+def unpruned(config: Any) -> Any:
+    """Return a copy of an exported config that says what the unpruned model's said of its layers."""
+    whole = copy.deepcopy(config)
+    for name, value in config.pruning["unpruned"].items():
+        setattr(whole, name, value)
+    return whole
+
+
 def counted(model: Any, kept: Sequence[int], blocks: Sequence[nn.Module]) -> None:
     """Say in the model's config and in its layers how many layers there are, and which is which."""
-    config = model.config
-    for name in ("num_hidden_layers", "n_layers"):
-        if name in vars(config):
-            setattr(config, name, len(kept))
-    for name in ("layer_types", "mlp_layer_types"):
-        kinds = vars(config).get(name)
-        if kinds:
-            setattr(config, name, [kinds[number] for number in kept])
-    for number, block in enumerate(blocks):
+    say_layers(model.config, kept)
+    for number, (block, original) in enumerate(zip(blocks, kept, strict=True)):
         for module in block.modules():
-            if isinstance(vars(module).get("layer_idx"), int):
-                module.layer_idx = number  # type: ignore[assignment]  # an attribute of its own
+            for name in _INDICES:
+                if vars(module).get(name) == original:
+                    setattr(module, name, number)
+
+
+def say_layers(config: Any, kept: Sequence[int]) -> None:
+    """Say in a config that of its layers only those numbered `kept` are there."""
+    before = getattr(config, "num_hidden_layers", None)
+    if before is None or before <= max(kept):  # of another stack of the model
+        return
+    config.num_hidden_layers = len(kept)
+    for name, value in list(vars(config).items()):
+        if name in _STARTS and isinstance(value, int):
+            setattr(config, name, sum(number < value for number in kept))
+        elif isinstance(value, list | tuple) and ("layer" in name or name in _WIDTHS):
+            setattr(config, name, _of_layers(list(value), kept, before))
+    if "attention_types" in vars(config) and "attention_layers" in vars(config):  # the same, written shorter
+        config.attention_types = [[list(config.attention_layers), 1]]
+
+
+def _of_layers(values: list[Any], kept: Sequence[int], before: int) -> list[Any]:
+    """Return of a list about layers what is about those that are kept: of one value each, or of their numbers."""
+    numbers = all(type(each) is int and each < before for each in values) and values == sorted(set(values))
+    if numbers and not (len(values) == before and set(values) <= {0, 1}):
+        return [place for place, number in enumerate(kept) if number in values]
+    return [values[number] for number in kept] if len(values) == before else values
 
 
 def narrow_block(block: nn.Module, shape: Plan, tensors: Tensors | None = None) -> nn.Module:
@@ -282,9 +326,11 @@ def _empty(block: nn.Module, path: str, output: str | None, facts: dict[str, Any
     """Put what is left of an attention without heads into its place."""
     parent, _, name = path.rpartition(".")
     own = None if output is None else block.get_submodule(f"{path}.{output}")
+    attention = block.get_submodule(path)
+    index = next((vars(attention)[name] for name in _INDICES if name in vars(attention)), None)
     if "norm" in facts:
         facts["norm"] = (facts["norm"], block.get_submodule(f"{path}.{facts['norm']}"))
-    setattr(block.get_submodule(parent), name, NoHeads(output, own, **facts))
+    setattr(block.get_submodule(parent), name, NoHeads(output, own, index, **facts))
 
 
 def _count(module: Any, name: str, value: int) -> None:

@@ -8,6 +8,14 @@ import torch
 from torch import nn
 
 
+def pooled(hidden: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
+    """Return the mean hidden state of each example over the tokens that are there, shape (n, width)."""
+    if mask is None:
+        return hidden.mean(dim=1)
+    weights = mask.to(hidden.dtype).unsqueeze(-1)
+    return (hidden * weights).sum(dim=1) / weights.sum(dim=1).clamp(min=1)
+
+
 class PooledClassifier(nn.Module):
     """An encoder, the mean of its hidden states over the tokens that are there, and a linear layer."""
 
@@ -28,9 +36,4 @@ class PooledClassifier(nn.Module):
 
     def pooled(self, **inputs: torch.Tensor) -> torch.Tensor:
         """Return the mean hidden state of each example, shape (n, width)."""
-        hidden = self.encoder(**inputs)[0]
-        mask = inputs.get("attention_mask")
-        if mask is None:
-            return torch.as_tensor(hidden.mean(dim=1))
-        weights = mask.to(hidden.dtype).unsqueeze(-1)
-        return torch.as_tensor((hidden * weights).sum(dim=1) / weights.sum(dim=1).clamp(min=1))
+        return pooled(self.encoder(**inputs)[0], inputs.get("attention_mask"))

@@ -16,7 +16,7 @@ from emoprune.problems.networks.layers.treatments.levels import LayerLevels
 from emoprune.problems.networks.transformers.anatomy.narrowing import Adjust
 from emoprune.problems.networks.transformers.anatomy.structure import BlockPlan
 from emoprune.problems.networks.transformers.cost import linear_part
-from emoprune.problems.networks.transformers.export.folders import PackedLayer
+from emoprune.problems.networks.transformers.export.tensors import PackedLayer
 from emoprune.problems.networks.transformers.tasks.opening import Opened
 from emoprune.space import IntArray
 

@@ -16,7 +16,7 @@ from emoprune.problems.networks.layers.references.inputs import LayerReferenceIn
 from emoprune.problems.networks.layers.treatments.contract import Treatment
 from emoprune.problems.networks.transformers.anatomy.narrowing import Adjust
 from emoprune.problems.networks.transformers.anatomy.structure import BlockPlan
-from emoprune.problems.networks.transformers.export.folders import PackedLayer
+from emoprune.problems.networks.transformers.export.tensors import PackedLayer
 from emoprune.problems.networks.transformers.problem import PACKED, SAFETENSORS, TransformerProblem
 from emoprune.problems.networks.transformers.weights.layers import LayerGenes, Ranks, layer_levels
 from emoprune.problems.networks.transformers.weights.measured import weight_gradients

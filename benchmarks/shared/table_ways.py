@@ -18,7 +18,7 @@ import pandas as pd
 from shared.table_frames import Case, Frame, Kind
 
 if TYPE_CHECKING:
-    from emoprune.problems.tables.evolved_features import EvolvedFeatures
+    from emoprune.problems.tables.scikit_learn.evolved_features import EvolvedFeatures
 
 __all__ = ["BASE", "FOUR_TIMES", "HALF", "OPENFE", "OURS", "REORDERED", "TOP", "WAYS", "Columns", "imported"]
 
@@ -94,7 +94,7 @@ def _label(frame: Frame) -> Any:
 
 def evolved(case: Case, quick: bool, **given: Any) -> Columns:
     """Return what a search with the defaults, but for what is given, makes of the columns."""
-    from emoprune.problems.tables.evolved_features import EvolvedFeatures
+    from emoprune.problems.tables.scikit_learn.evolved_features import EvolvedFeatures
 
     options = {**given, **(QUICK if quick else {})}
     search = EvolvedFeatures(random_state=case.seed, **options).set_output(transform="pandas")
@@ -115,7 +115,7 @@ def _typed(search: EvolvedFeatures, columns: pd.DataFrame) -> pd.DataFrame:
 
 def four_times(case: Case, quick: bool) -> Columns:
     """Return what a search of four times as many generations makes of the columns."""
-    from emoprune.problems.tables.evolved_features import EvolvedFeatures
+    from emoprune.problems.tables.scikit_learn.evolved_features import EvolvedFeatures
 
     return evolved(case, quick, generations=4 * EvolvedFeatures().generations)
 

@@ -44,7 +44,7 @@ def _loss(case: Case, names: list[str]) -> float:
     """Return the least loss on the rows to test on of boosted trees, as many as suit these rows."""
     numbers = case.train.kind is Kind.NUMBERS
     trees = (LGBMRegressor if numbers else LGBMClassifier)(**TREES)
-    tested = [(case.test.columns[names], case.test.target)]
+    tested: Any = [(case.test.columns[names], case.test.target)]  # LightGBM types it as a list of frames or of arrays
     trees.fit(
         case.train.columns[names],
         case.train.target,

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from emoprune import front
 from emoprune.contracts import MEASURED, Blocks, Constraint, Direction, Objective, as_minimised, violations
+from emoprune.evolution.archive import Scored
 from emoprune.records import Evaluation, Split, table
 
 __all__ = ["Grading"]
@@ -38,10 +39,15 @@ class Grading:
         self, blocks: Blocks, objectives: Sequence[Objective], constraints: Sequence[Constraint], confidence: float
     ) -> None:
         self.blocks = blocks
+        self._objectives = tuple(objectives)
         self._noisy = [each for each in objectives if each.name in blocks.noisy]
         self._exact = [each for each in objectives if each.name not in blocks.noisy]
         self._constraints = [each for each in constraints if each.name != MEASURED]
         self._confidence = confidence
+
+    def scored(self, measured: Sequence[Evaluation]) -> Scored:
+        """Return as arrays what was measured so far; that blocks are left to measure is no violation."""
+        return Scored(measured, self._objectives, self._constraints)
 
     def going_on(self, measured: Sequence[Evaluation], standing: Iterable[Evaluation]) -> list[Evaluation]:
         """Return those of the candidates that go on to the next grade, in their order.

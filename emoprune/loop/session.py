@@ -224,14 +224,25 @@ class Session:
         if self._grading is None or index == 0:
             return (yield from self._evaluate(candidates, Split.SEARCH))
         done: dict[int, Evaluation] = {}
-        for blocks in self._grading.blocks.pieces:
+        first = candidates[0].id
+        for grade, blocks in enumerate(self._grading.blocks.pieces):
             measured = yield from self._evaluate(candidates, Split.SEARCH, blocks)
             done |= {each.candidate.id: each for each in measured}
             if len(measured) < len(candidates):
                 return measured
-            going = self._grading.going_on(measured, self._archive.evaluations.values())
-            candidates = [each.candidate for each in going]
+            candidates = self._going_on(grade, measured, first)
         return list(done.values())
+
+    def _going_on(self, grade: int, measured: Sequence[Evaluation], first: int) -> list[Candidate]:
+        """Return who of the candidates, the `first` of which has that id, is measured further."""
+        if self._grading is None:
+            return []
+        if not self._evolution.selects:
+            going = self._grading.going_on(measured, self._archive.evaluations.values())
+            return [each.candidate for each in going]
+        scored = self._grading.scored(measured)
+        ids = self._evolution.going_on(grade, scored.ids - first, scored.objectives, scored.violation)
+        return [each.candidate for each in measured if each.candidate.id in ids]
 
     def _evaluate(
         self, candidates: Sequence[Candidate], split: Split, blocks: range | None = None

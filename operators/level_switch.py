@@ -80,4 +80,4 @@ def _switched(space: Space, genomes: IntArray, kinds: IntArray, rng: np.random.G
 
 def _drawn(able: NDArray[np.bool_], rng: np.random.Generator) -> IntArray:
     """Return one random able gene of each row, shape (n,)."""
-    return np.where(able, rng.random(able.shape), NOWHERE).argmin(axis=1)
+    return np.asarray(np.where(able, rng.random(able.shape), NOWHERE).argmin(axis=1))

@@ -17,7 +17,7 @@ from emoprune.run.reading import blocks_in, constraints_in, mended_by, objective
 from emoprune.space import Space
 from emoprune.storage import finished_lines
 
-__all__ = ["Measures", "parsed_evaluation", "read_evaluations", "read_pieces"]
+__all__ = ["Measures", "joined", "parsed_evaluation", "read_evaluations", "read_pieces"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,16 +106,35 @@ def read_pieces(path: Path, measures: Measures, *, sealed: bool) -> list[Evaluat
     """
     lines = enumerate(finished_lines(path), 1)
     everything = [_evaluation(path, position, line, measures, sealed=sealed) for position, line in lines]
-    found: dict[tuple[int, Split, int], tuple[int, Evaluation]] = {}
     for position, (evaluation, seed) in enumerate(zip(everything, measures.seeds(everything), strict=True), 1):
         _check_seed(path, position, evaluation, seed)
-        found.setdefault((evaluation.candidate.id, evaluation.split, evaluation.begun), (position, evaluation))
-    pieces: list[Evaluation] = []
-    for (number, split, begun), (position, evaluation) in sorted(found.items(), key=lambda item: item[0]):
-        goes_on = begun > 0 and bool(pieces) and (pieces[-1].candidate.id, pieces[-1].split) == (number, split)
-        with mended_by(MEND, f"{path}:{position}: "):
-            pieces.append(evaluation.after(pieces[-1] if goes_on else None))
+    pieces, wrong = joined(dict(enumerate(everything, 1)))
+    for position, words in wrong.items():
+        raise RunCorrupt(f"{path}:{position}: {words}; {MEND}")
     return pieces
+
+
+def joined(lines: Mapping[int, Evaluation]) -> tuple[list[Evaluation], dict[int, str]]:
+    """Return what lines tell of each candidate and split, each piece with all blocks before it, by candidate.
+
+    Args:
+        lines: Evaluations by the number of their line; of several of one piece the first counts.
+
+    Returns:
+        The pieces, and what is wrong with which lines: those that go on behind blocks that no line has.
+    """
+    found: dict[tuple[int, Split, int], tuple[int, Evaluation]] = {}
+    for number, each in lines.items():
+        found.setdefault((each.candidate.id, each.split, each.begun), (number, each))
+    pieces: list[Evaluation] = []
+    wrong: dict[int, str] = {}
+    for (candidate, split, begun), (number, each) in sorted(found.items(), key=lambda item: item[0]):
+        goes_on = begun > 0 and bool(pieces) and (pieces[-1].candidate.id, pieces[-1].split) == (candidate, split)
+        try:
+            pieces.append(each.after(pieces[-1] if goes_on else None))
+        except RunCorrupt as error:
+            wrong[number] = str(error)
+    return pieces, wrong
 
 
 def parsed_evaluation(path: Path, position: int, line: bytes, measures: Measures, *, sealed: bool) -> Evaluation:

@@ -20,6 +20,7 @@ from searching_for_tests import searched_run
 import emoprune
 from emoprune.commands.reopen import chosen as asked_for
 from emoprune.contracts import Blocks, Constraint, Failure, Objective, Rows, constraints_of
+from emoprune.doctor.repairing import repair
 from emoprune.errors import ContractError, RunCorrupt, RunNotFound
 from emoprune.evolution.grading import Grading
 from emoprune.records import Candidate, Evaluation, Ran, Split, Status
@@ -319,3 +320,21 @@ def test_a_run_without_standard_errors_has_no_best(tmp_path: Path) -> None:
     run = searched(tmp_path, "exact", GradedKnapsack12(noisy=()))
     with pytest.raises(RunNotFound, match="has no best: its scores have no standard errors"):
         asked_for(run, "best")
+
+
+def test_a_copy_without_a_broken_line_is_without_what_follows_on_it_and_is_measured_again(
+    graded: Run, tmp_path: Path
+) -> None:
+    copy = Run(Path(shutil.copytree(graded.path, tmp_path / "broken")))
+    lines = (copy.path / "history.jsonl").read_bytes().splitlines(keepends=True)
+    further = [json.loads(line) for line in lines]
+    number = next(line["candidate"] for line in further if line.get("begun") == 4)
+    first = next(place for place, line in enumerate(further) if line["candidate"] == number and line["begun"] == 0)
+    lines[first] = lines[first].replace(b'"reason":null', b'"reason":nul')
+    (copy.path / "history.jsonl").write_bytes(b"".join(lines))
+    repaired = repair(copy.path)
+    assert "3 lines of history.jsonl" in repaired.left_out
+    for _ in emoprune.resume(repaired.folder, problem=GradedKnapsack12()):
+        pass
+    timed = ["seconds"]
+    assert Run(repaired.folder).history.drop(columns=timed).equals(graded.history.drop(columns=timed))

@@ -32,7 +32,14 @@ __all__ = [
 ]
 
 Kind = Literal[
-    "language-model", "masked-language-model", "encoder", "text-classifier", "image-classifier", "token-classifier"
+    "language-model",
+    "masked-language-model",
+    "encoder",
+    "text-classifier",
+    "image-classifier",
+    "token-classifier",
+    "multiple-choice",
+    "question-answerer",
 ]
 
 _CLASSES: Mapping[Kind, str] = MappingProxyType(
@@ -43,6 +50,8 @@ _CLASSES: Mapping[Kind, str] = MappingProxyType(
         "text-classifier": "AutoModelForSequenceClassification",
         "image-classifier": "AutoModelForImageClassification",
         "token-classifier": "AutoModelForTokenClassification",
+        "multiple-choice": "AutoModelForMultipleChoice",
+        "question-answerer": "AutoModelForQuestionAnswering",
     }
 )
 _ELSEWHERE = frozenset({"_name_or_path", "transformers_version"})  # in a config, and no part of the model

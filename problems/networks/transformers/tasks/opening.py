@@ -10,10 +10,14 @@ import torch
 
 from emoprune.problems.networks.transformers.anatomy.checking import check_narrowing
 from emoprune.problems.networks.transformers.data.batches import Batch
+from emoprune.problems.networks.transformers.tasks.choices import opened_choices, other_choices
 from emoprune.problems.networks.transformers.tasks.images import opened_images, other_images
+from emoprune.problems.networks.transformers.tasks.masked import opened_masked, other_masked
 from emoprune.problems.networks.transformers.tasks.opened import Opened
 from emoprune.problems.networks.transformers.tasks.options import Purpose, TransformerOptions
 from emoprune.problems.networks.transformers.tasks.sentences import opened_sentences, other_sentences
+from emoprune.problems.networks.transformers.tasks.spans import opened_spans, other_spans
+from emoprune.problems.networks.transformers.tasks.tagged import opened_tagged, other_tagged
 from emoprune.problems.networks.transformers.tasks.texts import opened_text, other_text
 
 __all__ = ["Opened", "opened", "other_batches"]
@@ -36,6 +40,10 @@ _WAYS: Mapping[Purpose, _Way] = MappingProxyType(
         "language-modelling": _Way(opened_text, other_text),
         "text-classification": _Way(opened_sentences, other_sentences),
         "image-classification": _Way(opened_images, other_images),
+        "masked-language-modelling": _Way(opened_masked, other_masked),
+        "multiple-choice": _Way(opened_choices, other_choices),
+        "question-answering": _Way(opened_spans, other_spans),
+        "token-classification": _Way(opened_tagged, other_tagged),
     }
 )
 

@@ -12,7 +12,15 @@ __all__ = ["SPLITS", "Purpose", "TransformerOptions"]
 
 SPLITS = ("search", "select", "test")
 
-Purpose = Literal["language-modelling", "text-classification", "image-classification"]
+Purpose = Literal[
+    "language-modelling",
+    "masked-language-modelling",
+    "text-classification",
+    "token-classification",
+    "question-answering",
+    "multiple-choice",
+    "image-classification",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,9 +29,12 @@ class TransformerOptions:
 
     Args:
         model: minilm, smollm2, a Hugging Face folder, a GGUF file, or owner/model on a hub.
-        task: What the model is for: language-modelling, text-classification or image-classification.
-        data: For language modelling a text: python-topics, a file, or a folder of *.txt files. For classification a CSV
-            or TSV file, a mapping of train, search, select and test to files, or images as for `channels`.
+        task: What the model is for: language-modelling, masked-language-modelling, text-classification,
+            token-classification, question-answering, multiple-choice or image-classification.
+        data: For language modelling a text: python-topics, a file, or a folder of *.txt files. Else a file, or a
+            mapping of train, search, select and test to files: CSV or TSV of texts and labels, words and tags in
+            CoNLL's columns or .jsonl, questions in SQuAD's form, questions and choices in .jsonl or CSV; or images as
+            for `channels`.
         labels: The data's words for its classes in the order of the model's, where its config does not name them alike.
         own_conventions: Whether the model's folder is obeyed: classes go by its names, images through its processor,
             windows of text begin as its tokenizer begins a text, sentences are padded as it pads them.

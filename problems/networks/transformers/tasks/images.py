@@ -37,9 +37,8 @@ def opened_images(options: TransformerOptions) -> Opened:
     found = classifier_of(options, "image-classifier", _words(data))
     parts = {part: _batches(own, found.classes) for part, own in data.parts.items()}
     parts[CALIBRATION] = _batches(data.train.evenly(options.calibration), found.classes)
-    patches = (int(config.image_size) // int(config.patch_size)) ** 2 + 1
     notes = [f"{options.data}: {note}." for note in data.notes if note == TAKEN_AS_PREPARED]
-    return opened_classifier(options, found, parts, patches, notes)
+    return opened_classifier(options, found, parts, _patches(config, data), notes)
 
 
 def other_images(opened: Opened, options: TransformerOptions, name: str) -> tuple[Batch, ...]:
@@ -59,14 +58,34 @@ def other_images(opened: Opened, options: TransformerOptions, name: str) -> tupl
 def _images(options: TransformerOptions, config: Any, name: str) -> ImageData:
     """Return a set of images as the model's processor prepares them, if it has one."""
     processor = image_processor_of(options.model) if options.own_conventions else None
-    prepare = None if processor is None else ProcessedImages(processor, int(config.num_channels))
-    own_size = ":" in name or (prepare is not None and prepare.resizes)
-    data = data_named(name, image_size=None if own_size else int(config.image_size), preparation=prepare)
-    if data.input_shape[1:] != (config.image_size,) * 2:
-        raise ConfigError(f"data: expected images of {config.image_size} pixels both ways, found {data.input_shape}")
-    if data.input_shape[0] != config.num_channels:
-        raise ConfigError(f"data: expected images of {config.num_channels} channels, found {data.input_shape[0]}")
+    channels, size = int(getattr(config, "num_channels", 3)), _size(config)
+    prepare = None if processor is None else ProcessedImages(processor, channels)
+    own_size = ":" in name or size is None or (prepare is not None and prepare.resizes)
+    data = data_named(name, image_size=None if own_size else size, preparation=prepare)
+    if size is not None and data.input_shape[1:] != (size, size):
+        raise ConfigError(f"data: expected images of {size} pixels both ways, found {data.input_shape}")
+    if data.input_shape[0] != channels:
+        raise ConfigError(f"data: expected images of {channels} channels, found {data.input_shape[0]}")
     return data
+
+
+def _size(config: Any) -> int | None:
+    """Return how many pixels a model takes both ways; None where it takes any number.
+
+    Raises:
+        ConfigError: It takes images that are no squares.
+    """
+    size = getattr(config, "image_size", None)
+    sides = {size} if isinstance(size, int | None) else set(size)
+    if len(sides) != 1:
+        raise ConfigError(f"model: expected images as high as wide, found image_size {size} in its config.json")
+    return sides.pop()
+
+
+def _patches(config: Any, data: ImageData) -> int:
+    """Return how many patches an image has, and one more for its class."""
+    size = getattr(config, "patch_size", 1)
+    return (data.input_shape[1] // int(size if isinstance(size, int) else size[0])) ** 2 + 1
 
 
 def _words(data: ImageData) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from emoprune.config import Config, EvaluationSettings, SearchSettings, resolved, stage_settings
-from emoprune.contracts import Prepared, Problem, constraints_of
+from emoprune.contracts import Prepared, Problem, Trying, constraints_of
 from emoprune.contracts.stages import Stage, Staged
 from emoprune.errors import EvaluationsFailed
 from emoprune.evaluation.serial import Serial
@@ -44,6 +44,8 @@ def dry_run(config: Config, runs: Path = Path("runs"), name: str | None = None) 
         workers = _workers_to_be_had(config.evaluation)
         if isinstance(problem, Prepared):
             problem.prepare(Path(folder), config.search.seed)
+        if isinstance(problem, Trying):
+            problem.try_unpruned()
         if isinstance(problem, Staged):
             first = problem.following({}, Path(folder), config.search.seed).stages
             plan: dict[str, Any] = {

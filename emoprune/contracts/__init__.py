@@ -47,6 +47,7 @@ from emoprune.contracts.offers import (
     Recovered,
     Recovering,
     Table,
+    Trying,
 )
 from emoprune.contracts.operators import Crossover, Mutation, Repair, Sampling, Seeding
 from emoprune.contracts.problem import (
@@ -118,6 +119,7 @@ __all__ = [
     "Starts",
     "SurveyingMethod",
     "Table",
+    "Trying",
     "about",
     "about_of",
     "as_minimised",

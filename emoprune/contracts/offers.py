@@ -36,6 +36,7 @@ __all__ = [
     "Recovered",
     "Recovering",
     "Table",
+    "Trying",
 ]
 
 FloatArray = NDArray[np.float64]
@@ -197,6 +198,18 @@ class Checking(Protocol):
         """Raise a ConfigError for whatever keeps a search from being begun.
 
         Called before a new run's folder is made and before an inspection, never when a run is resumed.
+        """
+        ...
+
+
+@runtime_checkable
+class Trying(Protocol):
+    """A problem that can try its unpruned thing before anything is searched: by noise nothing can be chosen."""
+
+    def try_unpruned(self) -> None:
+        """Raise a ConfigError if the unpruned thing scores like guessing, with the likely reasons.
+
+        Called when a new run was prepared, and before a dry run measures; never when a run is resumed.
         """
         ...
 

@@ -11,7 +11,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emoprune.config import Config, SearchSettings
-from emoprune.contracts import Checking, Objective, Prepared, Problem, Reference, as_minimised, constraints_of
+from emoprune.contracts import (
+    Checking,
+    Objective,
+    Prepared,
+    Problem,
+    Reference,
+    Trying,
+    as_minimised,
+    constraints_of,
+)
 from emoprune.contracts.stages import Staged
 from emoprune.contracts.surveys import Starting, Surveying
 from emoprune.errors import ConfigError, ContractError, EmopruneError
@@ -70,10 +79,11 @@ def sign_in_manifest(recorder: Recorder, session: Mapping[str, Any]) -> None:
 
 
 def prepare(problem: Problem, recorder: Recorder, seed: int) -> None:
-    """Let the problem make what it needs once.
+    """Let the problem make what it needs once, and try its unpruned thing if nothing was measured yet.
 
     Raises:
-        ConfigError: It is not the problem that was described when the run was begun.
+        ConfigError: It is not the problem that was described when the run was begun, or its unpruned thing scores like
+            guessing.
     """
     folder = recorder.path / "problem"
     folder.mkdir(exist_ok=True)
@@ -81,6 +91,8 @@ def prepare(problem: Problem, recorder: Recorder, seed: int) -> None:
         problem.prepare(folder, seed)
     if "genes" in recorder.run.manifest:  # else its stages, if it has some, may still have to say what they are
         check_unchanged(problem, recorder.run)
+    elif isinstance(problem, Trying):
+        problem.try_unpruned()
 
 
 def describe_in_manifest(problem: Problem, recorder: Recorder) -> None:

@@ -19,9 +19,28 @@ from emoprune.problems.language.gguf_copies import unfolded
 from emoprune.problems.language.origins import Origin, origin_of
 from emoprune.problems.language.quiet import quiet
 
-__all__ = ["Kind", "LoadedModel", "Source", "config_of", "language_model", "pretrained", "tokenizer_of"]
+__all__ = [
+    "Kind",
+    "LoadedModel",
+    "Source",
+    "config_of",
+    "language_model",
+    "located_model",
+    "offline",
+    "pretrained",
+    "tokenizer_of",
+]
 
-Kind = Literal["language-model", "masked-language-model", "encoder", "text-classifier", "image-classifier"]
+Kind = Literal[
+    "language-model",
+    "masked-language-model",
+    "encoder",
+    "text-classifier",
+    "image-classifier",
+    "token-classifier",
+    "multiple-choice",
+    "question-answerer",
+]
 
 _CLASSES: Mapping[Kind, str] = MappingProxyType(
     {
@@ -30,11 +49,15 @@ _CLASSES: Mapping[Kind, str] = MappingProxyType(
         "encoder": "AutoModel",
         "text-classifier": "AutoModelForSequenceClassification",
         "image-classifier": "AutoModelForImageClassification",
+        "token-classifier": "AutoModelForTokenClassification",
+        "multiple-choice": "AutoModelForMultipleChoice",
+        "question-answerer": "AutoModelForQuestionAnswering",
     }
 )
 _ELSEWHERE = frozenset({"_name_or_path", "transformers_version"})  # in a config, and no part of the model
 _NEED_A_TOKENIZER = ("language-model", "masked-language-model")
 _HUB_SECONDS = 10.0  # for a hub to say whether it has a model
+_ADAPTED = (".lora_", ".base_layer.")  # in the names of weights that peft put an adapter around
 _LEAST_VOCABULARY = 0.5  # of a model's rows that its own tokenizer uses; vocabularies are padded by far less
 
 
@@ -114,7 +137,7 @@ def tokenizer_of(name: str) -> Any:
     Raises:
         ConfigError: There is no such model, or it has no tokenizer.
     """
-    with _opened(name) as (origin, where):
+    with located_model(name) as (origin, where):
         return _tokenizer(origin, where, needed=True)
 
 
@@ -126,15 +149,19 @@ def config_of(name: str) -> Any:
     """
     from transformers import AutoConfig
 
-    with _opened(name) as (origin, where):
+    with located_model(name) as (origin, where):
         return _said_plainly(
-            origin, lambda: AutoConfig.from_pretrained(where, trust_remote_code=False, local_files_only=_offline())
+            origin, lambda: AutoConfig.from_pretrained(where, trust_remote_code=False, local_files_only=offline())
         )
 
 
 @contextmanager
-def _opened(name: str) -> Iterator[tuple[Origin, str]]:
-    """Give where the model of a name lies, as transformers reads it."""
+def located_model(name: str) -> Iterator[tuple[Origin, str]]:
+    """Give where the model of a name lies: its origin, and what transformers calls it.
+
+    Raises:
+        ConfigError: There is no such model.
+    """
     origin = origin_of(name)
     if origin.is_gguf and origin.place is not None:
         with unfolded(origin.place) as folder, quiet():
@@ -158,13 +185,14 @@ def _loaded(origin: Origin, where: str, kind: Kind, dtype: str, attention: str |
                 dtype=getattr(torch, dtype),
                 attn_implementation=attention,
                 use_safetensors=True,
-                local_files_only=_offline(),
+                local_files_only=offline(),
                 trust_remote_code=False,
                 output_loading_info=True,
             ),
         )
         needed = kind in _NEED_A_TOKENIZER
         tokenizer = None if kind == "image-classifier" else _tokenizer(origin, where, needed=needed)
+    _refuse_adapters(origin, model, info)
     missing = _missing(origin, kind, model, info)
     model.eval().requires_grad_(requires_grad=False)
     vocabulary = _vocabulary(model)
@@ -174,8 +202,8 @@ def _loaded(origin: Origin, where: str, kind: Kind, dtype: str, attention: str |
     return LoadedModel(model, tokenizer, source, missing)
 
 
-def _offline() -> bool:
-    """Whether hubs are not to be asked, as the variable says now; their library reads it only once."""
+def offline() -> bool:
+    """Whether hubs are not to be asked, as HF_HUB_OFFLINE says now; their library reads it only once."""
     return os.environ.get("HF_HUB_OFFLINE", "").upper() in {"1", "ON", "YES", "TRUE"}
 
 
@@ -185,7 +213,7 @@ def _check_hub(name: str) -> None:
 
     if isinstance(try_to_load_from_cache(name, "config.json"), str):
         return
-    if _offline():
+    if offline():
         raise ConfigError(
             f"model: {name!r} was not fetched from a hub yet, and HF_HUB_OFFLINE forbids it; fetch it beforehand, or "
             "give a folder"
@@ -228,11 +256,22 @@ def _tokenizer(origin: Origin, where: str, *, needed: bool) -> Any | None:
             )
         return None
     return _said_plainly(
-        origin, lambda: AutoTokenizer.from_pretrained(where, trust_remote_code=False, local_files_only=_offline())
+        origin, lambda: AutoTokenizer.from_pretrained(where, trust_remote_code=False, local_files_only=offline())
     )
 
 
 _TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "vocab.txt", "vocab.json", "tokenizer_config.json")
+
+
+def _refuse_adapters(origin: Origin, model: Any, info: dict[str, Any]) -> None:
+    """Refuse weights that a low-rank adapter was put around and never merged into."""
+    names = [*(str(key) for key in info.get("unexpected_keys", ())), *(name for name, _ in model.named_parameters())]
+    found = next((name for name in names if any(mark in name for mark in _ADAPTED)), None)
+    if found is not None:
+        raise ConfigError(
+            f"model: {origin.name!r} holds an adapter that was not merged ({found!r}); load it with peft, "
+            "merge_and_unload(), save_pretrained() into another folder, and give that one"
+        )
 
 
 def _missing(origin: Origin, kind: Kind, model: Any, info: dict[str, Any]) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from emoprune.problems.storage.located import located
 __all__ = ["PACKAGED", "Origin", "Packaged", "origin_of"]
 
 PICKLED = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
+ADAPTER = "adapter_config.json"
 OTHER_FRAMEWORKS = ("*.h5", "*.msgpack", "*.onnx")
 
 
@@ -90,6 +92,8 @@ def _packaged(name: str, packaged: Packaged) -> Origin:
 
 
 def _in_folder(name: str, folder: Path) -> Origin:
+    if (folder / ADAPTER).exists():
+        raise ConfigError(_merge(name, folder))
     quantised = sorted(folder.glob("*.gguf"))
     if not (folder / "config.json").exists():
         if len(quantised) == 1:
@@ -108,6 +112,25 @@ def _in_folder(name: str, folder: Path) -> Origin:
     raise ConfigError(
         f"model: expected *.safetensors in the folder {name!r}, found {', '.join(other[:3]) or 'no weights at all'}"
     )
+
+
+def _merge(name: str, folder: Path) -> str:
+    """Return what to do with a folder that holds an adapter, alone or left over beside a whole model."""
+    try:
+        found = json.loads((folder / ADAPTER).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        found = {}
+    of = found.get("base_model_name_or_path") if isinstance(found, dict) else None
+    merge = (
+        f"PeftModel.from_pretrained(model, {name!r}).merge_and_unload().save_pretrained(other_folder), with "
+        f"{of or 'the model it was trained on'} as `model`, and give that folder"
+    )
+    if (folder / "config.json").exists():
+        return (
+            f"model: the folder {name!r} holds a model and an adapter beside it ({ADAPTER}), which transformers would "
+            f"load on top; take the adapter's files out if the model is whole without it, else merge it: {merge}"
+        )
+    return f"model: the folder {name!r} holds an adapter ({ADAPTER}), no model; merge it: {merge}"
 
 
 def _on_a_hub(name: str) -> Origin:

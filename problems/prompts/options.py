@@ -41,6 +41,7 @@ class PromptOptions:
         select_examples: How many the select part has at most.
         test_examples: How many the test part has at most.
         precision: What the model computes in; auto takes bfloat16 where it predicts the same.
+        accept_guessing: Whether to search though the whole prompt's answers are no better than guessing.
     """
 
     prompt: str | FewShot
@@ -57,6 +58,7 @@ class PromptOptions:
     select_examples: int | None = 200
     test_examples: int | None = None
     precision: Precision = "float32"
+    accept_guessing: bool = False
 
     def __post_init__(self) -> None:
         if self.model is not None and self.endpoint is not None:

@@ -26,6 +26,7 @@ from emoprune.problems.prompts.spans import Spans
 from emoprune.problems.prompts.stopping import GiveUp
 from emoprune.problems.prompts.task import PromptTask
 from emoprune.problems.prompts.template import Template
+from emoprune.problems.prompts.trying import refuse_guessing_prompt
 from emoprune.problems.storage.kept import write_json
 from emoprune.problems.storage.kept_references import REFERENCES
 from emoprune.records import Split
@@ -90,6 +91,16 @@ class PromptTokens:
         self._task.prepare(folder, lambda: self._varied(seed))
         with going_on_later("references and baselines"):
             self._make(folder, seed, self._task.scoring())
+
+    def try_unpruned(self) -> None:
+        """Refuse a prompt whose answers are no better than guessing, unless the options accept it.
+
+        Raises:
+            ConfigError: It says what is likely wrong.
+        """
+        if not self._own.accept_guessing:
+            with going_on_later("the whole prompt's answers"):
+                refuse_guessing_prompt(self._task.scoring(), self._template(self.space.full))
 
     def _make(self, folder: Path, seed: int, scoring: Scoring) -> None:
         path = folder / REFERENCES

@@ -69,7 +69,7 @@ def test_an_unpruned_network_at_chance_is_alarming_before_a_search() -> None:
 
 def test_of_a_search_the_unpruned_network_is_named_alone_when_it_is_at_chance() -> None:
     (alarm,) = alarms([0.75, 0.76, 0.1])
-    assert alarm.startswith("The unpruned network errs on 75.0% on the images of the search")
+    assert alarm.startswith("The unpruned network errs on 75.0% on the search part")
 
 
 def test_candidates_at_chance_are_named_and_more_than_a_few_are_counted() -> None:
@@ -83,7 +83,7 @@ def test_where_there_is_no_error_the_loss_is_held_against_knowing_the_classes_si
     assert alarms([0.5, 1.0], "loss") == []
     assert alarms([0.5, 1.4], "loss")[0].startswith("Candidate 1 of the front")
     (alarm,) = alarms([1.5, 0.5], "loss")
-    assert alarm.startswith("The unpruned network has a loss of 1.500 on the images of the search")
+    assert alarm.startswith("The unpruned network has a loss of 1.500 on the search part")
     assert alarms([5.0, 5.0], "kl") == []  # a distance from the unpruned network says nothing of chance
 
 
@@ -102,4 +102,4 @@ def test_a_search_of_a_network_that_has_learnt_nothing_says_so_first_and_in_the_
     assert "The unpruned network errs on" in caplog.text
     assert "of the training images that it was tried on" in caplog.text
     (alarm,) = searching.run.progress.alarms
-    assert "on the images of the search" in alarm
+    assert "on the search part" in alarm

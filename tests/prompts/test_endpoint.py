@@ -305,6 +305,7 @@ def test_a_search_through_an_endpoint_ends_in_a_front_of_shorter_prompts_and_a_f
                     "retries": 0,
                 },
                 "references": ["perplexity", "random"],
+                "accept_guessing": True,
             },
             "search": {"population": 6, "generations": 2},
             "evaluation": {"backend": "serial"},

@@ -71,6 +71,7 @@ def test_a_run_that_an_outage_ended_before_its_search_is_resumed(tmp_path: Path)
                 "examples": parts(tmp_path, 6, 6, 6),
                 "endpoint": {"url": served.url, "model": "small", "retries": 0, "in_flight": 1},
                 "references": ["threshold-accepting"],
+                "accept_guessing": True,
             },
             "search": {"population": 4, "generations": 1},
             "evaluation": {"backend": "serial"},

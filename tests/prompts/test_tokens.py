@@ -377,6 +377,7 @@ def searched(model: Path, tmp_path_factory: pytest.TempPathFactory) -> emoprune.
             "verbalisers": VERBALISERS,
             "examples": parts(folder),
             "references": ["perplexity", "random", "threshold-accepting"],
+            "accept_guessing": True,
         },
         "search": {"population": 10, "generations": 4, "reconsider": 0.5},
         "evaluation": {"backend": "serial"},
@@ -399,6 +400,7 @@ def test_the_loop_of_promptquine_only_deletes_and_goes_on_after_an_interruption_
             "verbalisers": VERBALISERS,
             "examples": parts(tmp_path),
             "references": [],
+            "accept_guessing": True,
         },
         "search": {
             "algorithm": algorithm,

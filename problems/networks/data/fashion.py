@@ -8,6 +8,7 @@ from pathlib import Path
 from emoprune.errors import ConfigError
 from emoprune.problems.networks.data.idx import IDX_FILES, holds_idx, idx_data
 from emoprune.problems.networks.data.images import ImageData
+from emoprune.problems.networks.data.preparing import Preparation
 
 __all__ = ["fashion"]
 
@@ -15,11 +16,11 @@ _NAME = "fashion-mnist"
 _PACKAGED = Path("/usr/share/datasets") / _NAME
 
 
-def fashion(image_size: int | None = None) -> ImageData:
+def fashion(image_size: int | None = None, preparation: Preparation | None = None) -> ImageData:
     """Return Fashion-MNIST: 50,000 images to train on, 2,500 to search on, 2,500 to choose on, 10,000 to test on.
 
     It is looked for in `$EMOPRUNE_DATA/fashion-mnist` and where Debian's package puts it. Pixels have mean 0 and
-    variance 1 over the training part; a larger `image_size` adds a black border.
+    variance 1 over the training part, or are as `preparation` makes them; a larger `image_size` adds a black border.
 
     Source: Xiao et al., Fashion-MNIST, arXiv 1708.07747.
 
@@ -34,7 +35,7 @@ def fashion(image_size: int | None = None) -> ImageData:
             f"dataset-fashion-mnist`, or put {', '.join(f'{name}.gz' for name in IDX_FILES)} into a folder and give "
             f"its path as `data`, or as {_NAME} in the folder that EMOPRUNE_DATA names"
         )
-    return idx_data(found, image_size)
+    return idx_data(found, image_size, preparation)
 
 
 def _places() -> tuple[Path, ...]:

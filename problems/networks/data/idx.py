@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from emoprune.errors import ConfigError
 from emoprune.problems.networks.data.images import ImageData, LabelledImages
-from emoprune.problems.networks.data.scaling import padded, standardised
+from emoprune.problems.networks.data.preparing import Preparation
+from emoprune.problems.networks.data.scaling import padded, scaled_pixels
 from emoprune.problems.networks.data.splitting import SEED, stratified
 
 __all__ = ["IDX_FILES", "holds_idx", "idx_data"]
@@ -41,8 +42,10 @@ def holds_idx(folder: Path) -> bool:
     return all(_existing(folder, name) is not None for name in IDX_FILES)
 
 
-def idx_data(folder: Path, image_size: int | None = None) -> ImageData:
+def idx_data(folder: Path, image_size: int | None = None, preparation: Preparation | None = None) -> ImageData:
     """Return the images in a folder of four IDX files, scaled to mean 0 and variance 1 over the training part.
+
+    With a `preparation` they are as that makes them.
 
     Of the official training part of 60,000 images, 2,500 are searched on, 2,500 chosen on and 50,000 trained on; of
     another size, the same shares. The official test part is the test part.
@@ -59,7 +62,7 @@ def idx_data(folder: Path, image_size: int | None = None) -> ImageData:
     parts = stratified(labels, (trained, held_out, held_out), np.random.default_rng(SEED))
     pixels = padded(np.concatenate([images, test_images]), image_size)
     official_test = np.arange(len(labels), len(pixels))
-    scaled, all_labels = standardised(pixels, parts[0]), np.concatenate([labels, test_labels])
+    scaled, all_labels = scaled_pixels(pixels, parts[0], preparation), np.concatenate([labels, test_labels])
     return ImageData(*(LabelledImages(scaled[rows], all_labels[rows]) for rows in (*parts, official_test)))
 
 

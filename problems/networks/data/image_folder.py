@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -11,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emoprune.errors import ConfigError
-from emoprune.problems.networks.data.images import ImageData, LabelledImages
+from emoprune.problems.networks.data.images import FloatImages, ImageData, LabelledImages
+from emoprune.problems.networks.data.preparing import Preparation
 from emoprune.problems.networks.data.splitting import SEED, four_parts, stratified
 
 if TYPE_CHECKING:
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["image_folder"]
 
 Seen = TypeVar("Seen")
+Pixels = NDArray[np.uint8]  # shape (channels, height, width)
 
 _SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp"})
 _GREY = frozenset({"1", "L"})
@@ -43,7 +46,12 @@ class _Files:
         return _Files(tuple(self.paths[row] for row in rows), self.labels[rows])
 
 
-def image_folder(folder: Path, image_size: int | None = None, images_per_part: int | None = None) -> ImageData:
+def image_folder(
+    folder: Path,
+    image_size: int | None = None,
+    images_per_part: int | None = None,
+    preparation: Preparation | None = None,
+) -> ImageData:
     """Return the images below `folder`, pixels from 0 to 1, labels by the sorted names of their classes.
 
     The layout is `folder/<class>/*.png`, or `folder/train/<class>/*.png` beside `val` and `test`; what is missing is
@@ -53,6 +61,7 @@ def image_folder(folder: Path, image_size: int | None = None, images_per_part: i
         folder: Holds png, jpg or bmp files.
         image_size: Resize every image to so many pixels both ways; None takes them as they are.
         images_per_part: Read at most so many of each part that is there, with every class at its share.
+        preparation: Makes of each image, of whatever size, what is returned; None divides pixels by 255.
 
     Raises:
         ConfigError: The layout is another one, a file cannot be read, or images differ in size.
@@ -60,9 +69,16 @@ def image_folder(folder: Path, image_size: int | None = None, images_per_part: i
     where = _parts_of(folder)
     classes = _classes(where["train"])
     files = {name: _files(place, classes).at_most(images_per_part) for name, place in where.items()}
-    grey = _check_headers([path for part in files.values() for path in part.paths], image_size)
-    parts = {name: _read(part, grey=grey, image_size=image_size) for name, part in files.items()}
-    return four_parts(parts["train"], parts.get("val"), parts.get("test"), [_SCALED])
+    grey = _check_headers(
+        [path for part in files.values() for path in part.paths],
+        any_size=image_size is not None or preparation is not None,
+    )
+    make = _divided if preparation is None else partial(_prepared, preparation)
+    parts = {
+        name: _read(part, partial(_pixels, grey=grey, image_size=image_size), make) for name, part in files.items()
+    }
+    notes = [_SCALED] if preparation is None else []
+    return replace(four_parts(parts["train"], parts.get("val"), parts.get("test"), notes), names=classes)
 
 
 def _parts_of(folder: Path) -> dict[str, Path]:
@@ -105,12 +121,12 @@ def _files(folder: Path, classes: Sequence[str]) -> _Files:
     return _Files(tuple(paths), np.array(labels, dtype=np.int64))
 
 
-def _check_headers(paths: Sequence[Path], image_size: int | None) -> bool:
+def _check_headers(paths: Sequence[Path], *, any_size: bool) -> bool:
     """Return whether all images are grey; only the files' headers are read."""
     headers = _each(paths, lambda image: (image.size, image.mode))
     first = headers[0][0]
     for path, (size, mode) in zip(paths, headers, strict=True):
-        if image_size is None and size != first:
+        if not any_size and size != first:
             raise ConfigError(
                 f"data: images of several sizes: {paths[0]} has {first} pixels, {path} {size}; set image_size to "
                 "resize all of them"
@@ -120,18 +136,31 @@ def _check_headers(paths: Sequence[Path], image_size: int | None) -> bool:
     return all(mode in _GREY for _, mode in headers)
 
 
-def _read(files: _Files, *, grey: bool, image_size: int | None) -> LabelledImages:
-    arrays = _each(files.paths, lambda image: _pixels(image, grey=grey, image_size=image_size))
+def _read(
+    files: _Files, seen: Callable[[Image.Image], Pixels], make: Callable[[Pixels], FloatImages]
+) -> LabelledImages:
+    arrays = _each(files.paths, lambda image: make(seen(image)))
+    if len({array.shape for array in arrays}) > 1:
+        shapes = sorted({array.shape for array in arrays})
+        raise ConfigError(f"data: images of several sizes after they were prepared: {shapes}; expected one")
     return LabelledImages(np.stack(arrays), files.labels)
 
 
-def _pixels(image: Image.Image, *, grey: bool, image_size: int | None) -> NDArray[np.float32]:
+def _divided(pixels: Pixels) -> FloatImages:
+    return np.ascontiguousarray(pixels.astype(np.float32) / np.float32(255))
+
+
+def _prepared(preparation: Preparation, pixels: Pixels) -> FloatImages:
+    return preparation([pixels])[0]
+
+
+def _pixels(image: Image.Image, *, grey: bool, image_size: int | None) -> Pixels:
     from PIL.Image import Resampling
 
     plain = image.convert("L" if grey else "RGB")
     if image_size is not None:
         plain = plain.resize((image_size, image_size), Resampling.BILINEAR)
-    array = np.asarray(plain, dtype=np.float32) / np.float32(255)
+    array = np.asarray(plain, dtype=np.uint8)
     return array[np.newaxis] if grey else np.ascontiguousarray(array.transpose(2, 0, 1))
 
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from emoprune.errors import ConfigError
 from emoprune.records import Split
 
-__all__ = ["PARTS", "ImageData", "LabelledImages"]
+__all__ = ["PARTS", "FloatImages", "ImageData", "LabelledImages"]
 
 FloatImages = NDArray[np.float32]
 Labels = NDArray[np.int64]
@@ -64,7 +64,8 @@ class LabelledImages:
 class ImageData:
     """Four disjoint parts: `train` (weights, calibration), `search`, `select` and `test`.
 
-    `notes` say in plain sentences what a user should know about the data; they are no part of its digest.
+    `notes` say in plain sentences what a user should know about the data, `names` what its classes are called, in the
+    order of the labels, where they have names; neither is part of its digest.
     """
 
     train: LabelledImages
@@ -72,6 +73,7 @@ class ImageData:
     select: LabelledImages
     test: LabelledImages
     notes: tuple[str, ...] = field(default=(), kw_only=True)
+    names: tuple[str, ...] = field(default=(), kw_only=True)
 
     def __post_init__(self) -> None:
         shapes = {name: part.images.shape[1:] for name, part in self.parts.items()}

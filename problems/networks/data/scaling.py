@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emoprune.errors import ConfigError
+from emoprune.problems.networks.data.preparing import Preparation, prepared
 
-__all__ = ["padded", "standardised"]
+__all__ = ["padded", "scaled_pixels", "standardised"]
 
 Pixels = NDArray[np.uint8]
 Number = TypeVar("Number", bound=np.generic)
@@ -28,6 +29,11 @@ def padded(pixels: NDArray[Number], side: int | None) -> NDArray[Number]:
         raise ConfigError(f"image_size: expected at least {max(height, width)} for these images, found {side}")
     top, left = (side - height) // 2, (side - width) // 2
     return np.pad(pixels, ((0, 0), (top, side - height - top), (left, side - width - left)))
+
+
+def scaled_pixels(pixels: Pixels, train: NDArray[np.int64], preparation: Preparation | None) -> NDArray[np.float32]:
+    """Return grey images of shape (n, height, width) as a preparation makes them, without one `standardised`."""
+    return standardised(pixels, train) if preparation is None else prepared(pixels[:, np.newaxis], preparation)
 
 
 def standardised(pixels: Pixels, train: NDArray[np.int64]) -> NDArray[np.float32]:

@@ -64,14 +64,14 @@ def alarms_about(
     for each, score in lost:
         if each.origin == UNPRUNED:
             said = f"errs on {score:.1%}" if scored == "error" else f"has a loss of {score:.3f}"
-            return [_unpruned(f"{said} on the images of the search", labels)]
+            return [_unpruned(f"{said} on the search part", labels)]
     return [_of_candidates([str(each.id) for each, _ in lost], labels)] if lost else []
 
 
 def _unpruned(said: str, labels: IntArray) -> str:
     return (
         f"The unpruned network {said}, and guessing errs on {guessing(labels):.1%}: nothing can be chosen by such "
-        "scores. Are these its weights, are the images prepared as in its training, are the classes numbered alike?"
+        "scores. Are these its weights, is the data prepared as in its training, are the classes numbered alike?"
     )
 
 

@@ -169,7 +169,8 @@ class HeadsAndNeurons(TransformerProblem):
 
     def inspect(self) -> Inspection:
         """Return the layers, the sizes that can be reached, and whether the bounds can be met."""
-        return inspection_of_layers(self._options.model, self._layout, self._measures, (self._unpruned, self._smallest))
+        counted = (self._unpruned, self._smallest)
+        return inspection_of_layers(self._options.model, self._layout, self._measures, counted, self.open().notes)
 
     @plugins.taking(HeadsAndNeuronsAuditOptions)
     def audit(self, candidates: Sequence[Candidate], folder: Path, seed: int, **given: Any) -> Audit:

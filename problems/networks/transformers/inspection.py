@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from emoprune.contracts import Inspection, Table
 from emoprune.problems.networks.evaluation.measures import Measures
@@ -14,11 +14,12 @@ Counted = Mapping[str, float]
 
 
 def inspection_of_layers(
-    model: str, layout: GeneLayout, measures: Measures, counted: tuple[Counted, Counted]
+    model: str, layout: GeneLayout, measures: Measures, counted: tuple[Counted, Counted], notes: Sequence[str] = ()
 ) -> Inspection:
     """Return what a person wants to know of a model before searching.
 
-    `counted` holds the counted measures of the unpruned and of the smallest model.
+    `counted` holds the counted measures of the unpruned and of the smallest model, `notes` what was found of model and
+    data when they were opened.
     """
     unpruned, smallest = counted
     summary: dict[str, str | int | float | bool] = {"model": model, "layers": len(layout.anatomy.blocks)}
@@ -30,7 +31,7 @@ def inspection_of_layers(
         reached = int(smallest[name])
         summary |= {f"{name} unpruned": int(full), f"{name} smallest": f"{reached:,} ({reached / full:.1%})"}
     tables: dict[str, Table] = {"layers": _rows(layout), "bounds": measures.reachable(smallest)}
-    return Inspection(summary, {title: rows for title, rows in tables.items() if rows}, _notes(layout))
+    return Inspection(summary, {title: rows for title, rows in tables.items() if rows}, [*notes, *_notes(layout)])
 
 
 def _rows(layout: GeneLayout) -> Table:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,6 +18,7 @@ from emoprune import plugins
 from emoprune.contracts import Description, Failure, FloatArray, Recovered, Reference, Row, number_of
 from emoprune.errors import ConfigError, ContractError
 from emoprune.problems.compute.device import check_device
+from emoprune.problems.networks.evaluation.chance import alarms_about
 from emoprune.problems.networks.evaluation.latency import Timing, measured_calls
 from emoprune.problems.networks.evaluation.measures import Measures
 from emoprune.problems.networks.evaluation.objectives.contract import COUNTS, Built, needs
@@ -37,13 +39,15 @@ from emoprune.problems.networks.transformers.recovery.checking import recovered_
 from emoprune.problems.networks.transformers.recovery.contract import RecoveryCase, TransformerRecovery
 from emoprune.problems.networks.transformers.references.kept import KeptReferences
 from emoprune.problems.networks.transformers.running.runner import Runner
+from emoprune.problems.networks.transformers.tasks.classes import ClassTask
 from emoprune.problems.networks.transformers.tasks.contract import Judge
 from emoprune.problems.networks.transformers.tasks.opening import Opened, opened
 from emoprune.problems.networks.transformers.tasks.options import TransformerOptions
 from emoprune.problems.networks.transformers.tasks.scoring import scores_of_model
+from emoprune.problems.networks.transformers.tasks.trying import try_unpruned
 from emoprune.problems.storage.exported import about_folder
 from emoprune.problems.storage.found_references import measured_by
-from emoprune.records import Split
+from emoprune.records import Candidate, Split
 from emoprune.space import IntArray, Space
 
 __all__ = ["GGUF", "PACKED", "SAFETENSORS", "Loaded", "TransformerProblem"]
@@ -52,6 +56,8 @@ MEGABYTE = 2**20
 PACKED, SAFETENSORS, GGUF = "packed", "safetensors", "gguf"
 
 Plans = Sequence[BlockPlan]
+
+_log = logging.getLogger("emoprune")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -84,6 +90,8 @@ class TransformerProblem(ABC):
         self._references = KeptReferences(options.references, options.problem)
         self._seed = 0
         own = opened(options)
+        for note in own.notes:
+            _log.warning("%s", note)
         self._opened: Opened | None = own
         self._weights: dict[str, torch.Tensor] = {}
         self._held: Loaded | None = None
@@ -150,6 +158,22 @@ class TransformerProblem(ABC):
         self._weights = fitted(own, folder)
         round_to(own.task.model, self.dtype)
         return own
+
+    def try_unpruned(self) -> None:
+        """Refuse a model that scores like guessing, unless the options accept it.
+
+        Raises:
+            ConfigError: It says what is likely wrong.
+        """
+        try_unpruned(self.open(), self._options)
+
+    def alarms(self, candidates: Sequence[Candidate], values: FloatArray) -> list[str]:
+        """Return what is alarming in rows of the search split: classes told apart no better than by guessing."""
+        task = self.open().task
+        if not isinstance(task, ClassTask):
+            return []
+        labels = torch.cat([batch.labels for batch in task.parts["search"]]).cpu().numpy()
+        return alarms_about(candidates, values, self._measures.columns, labels)
 
     @property
     def cost(self) -> str:

@@ -18,13 +18,14 @@ from emoprune.problems.networks.data.idx import holds_idx, idx_data
 from emoprune.problems.networks.data.image_folder import image_folder
 from emoprune.problems.networks.data.images import ImageData
 from emoprune.problems.networks.data.mnist_5k import mnist_5k
+from emoprune.problems.networks.data.preparing import Preparation, prepared_data
 from emoprune.problems.networks.unpruned.built_in.catalogue import NETWORKS
 from emoprune.problems.networks.unpruned.user_code import called, watched
 from emoprune.problems.storage.located import located
 
 __all__ = ["DATA", "data_named", "network_named"]
 
-DATA: Mapping[str, Callable[[int | None], ImageData]] = MappingProxyType(
+DATA: Mapping[str, Callable[[int | None, Preparation | None], ImageData]] = MappingProxyType(
     {"digits": digits, "fashion": fashion, "mnist-5k": mnist_5k}
 )
 
@@ -51,7 +52,13 @@ def network_named(name: str) -> nn.Module:
     return made
 
 
-def data_named(name: str, *, image_size: int | None = None, images_per_part: int | None = None) -> ImageData:
+def data_named(
+    name: str,
+    *,
+    image_size: int | None = None,
+    images_per_part: int | None = None,
+    preparation: Preparation | None = None,
+) -> ImageData:
     """Return labelled images in four parts, checked, with notes on what a user should know about them.
 
     Args:
@@ -59,6 +66,7 @@ def data_named(name: str, *, image_size: int | None = None, images_per_part: int
             or an import target of a function without arguments.
         image_size: Resize the images of a folder to so many pixels both ways; the built-in sets get a black border.
         images_per_part: Keep at most so many images of each part.
+        preparation: What a model's own processor makes of each image; None scales pixels as each set of images does.
 
     Raises:
         ConfigError: There is no such data, or it cannot be used.
@@ -66,12 +74,12 @@ def data_named(name: str, *, image_size: int | None = None, images_per_part: int
     for option, value in (("image_size", image_size), ("images_per_part", images_per_part)):
         if value is not None and value < 1:
             raise ConfigError(f"{option}: expected at least 1, found {value}")
-    return checked(_data(name, image_size, images_per_part))
+    return checked(_data(name, image_size, images_per_part, preparation))
 
 
-def _data(name: str, image_size: int | None, images_per_part: int | None) -> ImageData:
+def _data(name: str, image_size: int | None, images_per_part: int | None, preparation: Preparation | None) -> ImageData:
     if name in DATA:
-        return at_most(DATA[name](image_size), images_per_part)
+        return at_most(DATA[name](image_size, preparation), images_per_part)
     if is_import_target(name):
         if image_size is not None:
             raise ConfigError(f"image_size: expected a folder of images as data, found {name!r}; resize them in there")
@@ -79,7 +87,8 @@ def _data(name: str, image_size: int | None, images_per_part: int | None) -> Ima
         # A loader's code runs when it is read, not when it is made; one that shuffles must read the same every time,
         # because a run is only resumed on the very data it was begun with.
         with watched("data", name), seeded(_READING):
-            return given_data(function(), name, images_per_part)
+            found = given_data(function(), name, images_per_part)
+        return found if preparation is None else prepared_data(found, preparation)
     folder = located(name)
     if folder is None or not folder.is_dir():
         raise ConfigError(
@@ -88,8 +97,8 @@ def _data(name: str, image_size: int | None, images_per_part: int | None) -> Ima
             f"{nearest(name, list(DATA))}"
         )
     if holds_idx(folder):
-        return at_most(idx_data(folder, image_size), images_per_part)
-    return image_folder(folder, image_size, images_per_part)
+        return at_most(idx_data(folder, image_size, preparation), images_per_part)
+    return image_folder(folder, image_size, images_per_part, preparation)
 
 
 def _listed(names: Mapping[str, object]) -> str:

@@ -22,8 +22,9 @@ class Batch:
 
     @property
     def mask(self) -> torch.Tensor | None:
-        """Which tokens are there, shape (n, tokens); None where all are."""
-        return self.inputs.get("attention_mask")
+        """Which tokens are there, shape (rows, tokens), as the layers see them; None where all are."""
+        mask = self.inputs.get("attention_mask")
+        return None if mask is None else mask.flatten(0, -2)
 
     def on(self, device: str) -> Batch:
         """Return the batch on a device."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,12 +14,20 @@ from emoprune.errors import ConfigError
 from emoprune.problems.language.labelled import LabelledTexts
 from emoprune.problems.networks.transformers.data.batches import Batch
 
-__all__ = ["TRAIN", "dealt", "padded"]
+__all__ = ["TRAIN", "Padding", "alike", "dealt", "encoded", "filled", "padded", "padded_tokens"]
 
 AT_ONCE = 32
 TRAIN = "train"
 SHARES = {TRAIN: 0.4, "search": 0.2, "select": 0.2, "test": 0.2}
 FEWEST = 2  # rows per part and class, or nothing can be told
+
+
+@dataclass(frozen=True, slots=True)
+class Padding:
+    """What shorter sentences are filled up with, and on which side."""
+
+    token: int
+    left: bool = False
 
 
 def dealt(rows: LabelledTexts, name: str) -> dict[str, NDArray[np.int64]]:
@@ -42,21 +51,52 @@ def dealt(rows: LabelledTexts, name: str) -> dict[str, NDArray[np.int64]]:
     return {part: np.sort(np.concatenate(own)) for part, own in parts.items()}
 
 
-def padded(tokenizer: Any, rows: LabelledTexts, length: int) -> tuple[Batch, ...]:
-    """Return batches of sentences of similar lengths, cut at `length` tokens, so that little is padded."""
-    encoded = tokenizer(list(rows.texts), truncation=True, max_length=length, verbose=False)["input_ids"]
-    order = np.argsort([len(ids) for ids in encoded], kind="stable")
-    pieces = [order[start : start + AT_ONCE] for start in range(0, len(order), AT_ONCE)]
-    return tuple(_batch(tokenizer, [encoded[row] for row in piece.tolist()], rows.labels[piece]) for piece in pieces)
+def encoded(tokenizer: Any, texts: Sequence[str], length: int | None) -> list[list[int]]:
+    """Return the tokens of each text, begun and ended as the tokenizer does, cut at `length`; None cuts nothing."""
+    if not texts:
+        return []  # of which tokenizers make no list
+    cut = {"truncation": True, "max_length": length} if length is not None else {}
+    found: list[list[int]] = tokenizer(list(texts), verbose=False, **cut)["input_ids"]
+    return found
 
 
-def _batch(tokenizer: Any, sentences: list[list[int]], labels: NDArray[np.int64]) -> Batch:
-    longest = max(map(len, sentences))
-    filler = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else 0
-    ids = torch.full((len(sentences), longest), filler, dtype=torch.int64)
-    mask = torch.zeros((len(sentences), longest), dtype=torch.int64)
-    for row, sentence in enumerate(sentences):
-        ids[row, : len(sentence)] = torch.tensor(sentence)
-        mask[row, : len(sentence)] = 1
-    inputs: Mapping[str, torch.Tensor] = {"input_ids": ids, "attention_mask": mask}
-    return Batch(inputs, torch.from_numpy(labels))
+def padded(sentences: Sequence[list[int]], labels: NDArray[np.int64], padding: Padding) -> tuple[Batch, ...]:
+    """Return batches of sentences of similar lengths, so that little is padded; labels of shape (n,)."""
+    return tuple(
+        Batch(_inputs([sentences[row] for row in rows.tolist()], padding), torch.from_numpy(labels[rows]))
+        for rows in alike(sentences)
+    )
+
+
+def padded_tokens(
+    sentences: Sequence[list[int]], labels: Sequence[NDArray[np.int64]], padding: Padding, ignored: int
+) -> tuple[Batch, ...]:
+    """Return batches of sentences with a label for each token, padded with labels that are `ignored`."""
+    made = []
+    for rows in alike(sentences):
+        inputs = _inputs([sentences[row] for row in rows.tolist()], padding)
+        own = filled([labels[row].tolist() for row in rows.tolist()], Padding(ignored, padding.left))
+        made.append(Batch(inputs, own))
+    return tuple(made)
+
+
+def alike(sentences: Sequence[list[int]]) -> Iterator[NDArray[np.int64]]:
+    """Yield the row numbers of sentences of similar lengths, a batch at a time."""
+    order = np.argsort([len(ids) for ids in sentences], kind="stable")
+    for start in range(0, len(order), AT_ONCE):
+        yield order[start : start + AT_ONCE]
+
+
+def filled(rows: Sequence[list[int]], padding: Padding) -> torch.Tensor:
+    """Return rows of numbers, made equally long, shape (rows, longest)."""
+    longest = max(map(len, rows))
+    made = torch.full((len(rows), longest), padding.token, dtype=torch.int64)
+    for number, row in enumerate(rows):
+        place = slice(longest - len(row), longest) if padding.left else slice(len(row))
+        made[number, place] = torch.tensor(row, dtype=torch.int64)
+    return made
+
+
+def _inputs(sentences: Sequence[list[int]], padding: Padding) -> Mapping[str, torch.Tensor]:
+    there = [[1] * len(sentence) for sentence in sentences]
+    return {"input_ids": filled(sentences, padding), "attention_mask": filled(there, Padding(0, padding.left))}

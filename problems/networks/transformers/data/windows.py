@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from itertools import takewhile
 from typing import Any
 
 import numpy as np
@@ -11,26 +12,60 @@ import torch
 from emoprune.errors import ConfigError
 from emoprune.problems.networks.transformers.data.batches import Batch
 
-__all__ = ["REST", "windows_of", "windows_of_parts"]
+__all__ = ["REST", "beginning_of", "ending_of", "windows_of", "windows_of_parts"]
 
 REST = "rest"  # windows that no part wants: to train on
 AT_ONCE = 4  # windows per batch: fixed, because the size of a batch decides the last bits of a result
 
 
-def windows_of(tokenizer: Any, text: str, length: int, name: str) -> torch.Tensor:
+def beginning_of(tokenizer: Any) -> list[int]:
+    """Return the tokens that the tokenizer puts before every text, such as the one for its beginning; often none.
+
+    What it puts behind a text ends it, and a window ends in the middle of one.
+    """
+    special = set(tokenizer.all_special_ids)
+    return list(takewhile(special.__contains__, tokenizer("a").input_ids))
+
+
+def ending_of(tokenizer: Any) -> list[int]:
+    """Return the tokens that the tokenizer puts behind every text; often none."""
+    special = set(tokenizer.all_special_ids)
+    return list(takewhile(special.__contains__, reversed(tokenizer("a").input_ids)))[::-1]
+
+
+def windows_of(
+    tokenizer: Any,
+    text: str,
+    length: int,
+    name: str,
+    around: tuple[Sequence[int], Sequence[int]] = ((), ()),
+) -> torch.Tensor:
     """Return a text's tokens as windows, shape (windows, length); the last ones that fill none are left out.
+
+    Args:
+        tokenizer: The model's.
+        text: Whole.
+        length: Tokens in a window, those `around` it among them.
+        name: What messages call the text.
+        around: What every window begins and ends with.
 
     Raises:
         ConfigError: The text is shorter than a window.
     """
     ids = tokenizer(text, add_special_tokens=False, verbose=False).input_ids
-    if len(ids) < length:
+    put = sum(map(len, around))
+    own = length - put
+    if own < 1:
+        raise ConfigError(f"length: expected more than the {put} tokens put around a window, found {length}")
+    if len(ids) < own:
         raise ConfigError(
-            f"data: the text {name!r} has {len(ids)} tokens, expected at least one window of {length}; give more text "
+            f"data: the text {name!r} has {len(ids)} tokens, expected at least one window of {own}; give more text "
             "or a smaller length"
         )
-    count = len(ids) // length
-    return torch.tensor(ids[: count * length]).view(count, length)
+    count = len(ids) // own
+    windows = torch.tensor(ids[: count * own]).view(count, own)
+    before, behind = (torch.tensor(list(each), dtype=windows.dtype).expand(count, -1) for each in around)
+    return torch.cat([before, windows, behind], dim=1)
 
 
 def windows_of_parts(windows: torch.Tensor, wanted: Mapping[str, int], name: str) -> dict[str, tuple[Batch, ...]]:

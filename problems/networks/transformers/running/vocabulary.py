@@ -109,6 +109,16 @@ class NextTokens:
                 error += float(missed.sum())
         return {"loss": loss, "error": error}
 
+    def told(self, hidden: torch.Tensor, ids: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return for every token that follows another whether it was the most probable one, and its loss in nats.
+
+        Both of shape (tokens,), of hidden states after the last norm and tokens as `sums` takes them.
+        """
+        flat, following = hidden[:, :-1].flatten(0, 1), ids[:, 1:].flatten()
+        with torch.no_grad():
+            total, target, missed = self._totals(flat, following, wrong=True)
+        return ~missed, total - target
+
     def _totals(
         self, hidden: torch.Tensor, following: torch.Tensor, *, wrong: bool
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:

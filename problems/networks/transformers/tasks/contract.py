@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 import torch
 
+from emoprune.problems.language.guessing import Tried
 from emoprune.problems.networks.transformers.anatomy.narrowing import Narrower
 from emoprune.problems.networks.transformers.data.batches import Batch, Parts
 
@@ -79,6 +80,10 @@ class Task(Protocol):
 
     def outputs(self, model: Any, batch: Batch) -> torch.Tensor:
         """Return the logits, shape (n, classes) or (windows, tokens, vocabulary)."""
+        ...
+
+    def tried(self, batches: Sequence[Batch]) -> Tried:
+        """Return what the unpruned model answers, for finding out whether it knows more than one that guesses."""
         ...
 
     def sized(self, batch: int, tokens: int) -> Mapping[str, torch.Tensor]:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import reduce
 from typing import Any
 
 import torch
 from torch.nn import functional
 
+from emoprune.problems.language.guessing import Tried
 from emoprune.problems.language.loading import LoadedModel
 from emoprune.problems.networks.transformers.anatomy.narrowing import Narrower
 from emoprune.problems.networks.transformers.data.batches import Batch, Parts
@@ -73,6 +75,17 @@ class LanguageTask:
         """Return the logits of every token."""
         logits: torch.Tensor = model(**batch.inputs).logits
         return logits
+
+    def tried(self, batches: Sequence[Batch]) -> Tried:
+        """Return what the unpruned model takes for the next tokens; one that it does not is -1."""
+        pieces = []
+        for batch in batches:
+            with torch.no_grad():
+                head, hidden = self._next(self.model, batch)
+            right, losses = head.told(hidden, batch.inputs["input_ids"])
+            gold = batch.inputs["input_ids"][:, 1:].flatten()
+            pieces.append(Tried(gold.where(right, -1).numpy(), losses.double().numpy(), gold.numpy()))
+        return reduce(Tried.joined, pieces)
 
     def sized(self, batch: int, tokens: int) -> Mapping[str, torch.Tensor]:
         """Return token ids of a size, for timing."""

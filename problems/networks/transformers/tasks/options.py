@@ -8,9 +8,19 @@ from typing import Any, ClassVar, Literal, get_args
 
 from emoprune.errors import ConfigError
 
-__all__ = ["Purpose", "TransformerOptions"]
+__all__ = ["SPLITS", "Purpose", "TransformerOptions"]
 
-Purpose = Literal["language-modelling", "text-classification", "image-classification"]
+SPLITS = ("search", "select", "test")
+
+Purpose = Literal[
+    "language-modelling",
+    "masked-language-modelling",
+    "text-classification",
+    "token-classification",
+    "question-answering",
+    "multiple-choice",
+    "image-classification",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,9 +29,16 @@ class TransformerOptions:
 
     Args:
         model: minilm, smollm2, a Hugging Face folder, a GGUF file, or owner/model on a hub.
-        task: What the model is for: language-modelling, text-classification or image-classification.
-        data: For language modelling a text: python-topics, a file, or a folder of *.txt files. For classification a CSV
-            or TSV file, a mapping of train, search, select and test to files, or images as for `channels`.
+        task: What the model is for: language-modelling, masked-language-modelling, text-classification,
+            token-classification, question-answering, multiple-choice or image-classification.
+        data: For language modelling a text: python-topics, a file, or a folder of *.txt files. Else a file, or a
+            mapping of train, search, select and test to files: CSV or TSV of texts and labels, words and tags in
+            CoNLL's columns or .jsonl, questions in SQuAD's form, questions and choices in .jsonl or CSV; or images as
+            for `channels`.
+        labels: The data's words for its classes in the order of the model's, where its config does not name them alike.
+        own_conventions: Whether the model's folder is obeyed: classes go by its names, images through its processor,
+            windows of text begin as its tokenizer begins a text, sentences are padded as it pads them.
+        accept_guessing: Whether to search though the unpruned model scores like guessing.
         length: Tokens in a window of text, or at most in a sentence.
         calibration: Windows or examples that scores and repairs are computed on.
         search: Windows that lead the search; for classification the parts of the data say.
@@ -44,6 +61,9 @@ class TransformerOptions:
     model: str = "smollm2"
     task: Purpose = "language-modelling"
     data: str | Mapping[str, str] = "python-topics"
+    labels: Sequence[str] = ()
+    own_conventions: bool = True
+    accept_guessing: bool = False
     length: int = 128
     calibration: int = 16
     search: int = 8
@@ -61,10 +81,15 @@ class TransformerOptions:
         for name in ("length", "calibration", "search", "select", "test", "batch"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name}: expected 1 or more, found {getattr(self, name)}")
-        if self.length < 2 and self.task == "language-modelling":
+        if self.length < 2 and self.task.endswith("language-modelling"):
             raise ConfigError("length: expected at least 2 tokens, of which one follows the other")
         if self.cache_megabytes < 0:
             raise ConfigError(f"cache_megabytes: expected 0 or more, found {self.cache_megabytes}")
+
+    @classmethod
+    def of_earlier(cls, resolved: Mapping[str, Any], objectives: Sequence[str]) -> Mapping[str, Any]:  # noqa: ARG003  # the contract's
+        """Return the options of a run in today's words: the folder's own conventions were not followed once."""
+        return {"own_conventions": False, **resolved}
 
     @property
     def calibrated_on(self) -> str | None:

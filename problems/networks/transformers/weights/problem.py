@@ -97,4 +97,5 @@ class LayerProblem(TransformerProblem):
     def inspect(self) -> Inspection:
         """Return the layers, what each can be reduced to, and whether the bounds can be met."""
         note = "Layers outside of the stack, such as embeddings and an output layer tied to them, keep their weights."
-        return inspection_of_layers(self._options.model, self._genes.levels, self._measures, [note])
+        notes = [*self.open().notes, note]
+        return inspection_of_layers(self._options.model, self._genes.levels, self._measures, notes)

@@ -22,13 +22,16 @@ if TYPE_CHECKING:
     from shared.zoo_pruning import Exported
 
 NOTES = """\
-- Small models of 2 layers, 4 heads and 48 neurons or so, their weights drawn from a config. Of each, some heads and
-  neurons go in every layer, and one layer loses all its heads. Nothing is repaired.
-- Left: the share of the parameters, counted without building the model; the exported files hold as many.
-- Difference: of the loaded model's outputs from those of the unpruned one with the same heads and neurons masked, as a
-  share of the largest; both texts, and for language models also a batch that is padded on the left.
-- Loads with: what loads the folder in a process in which emoprune was never imported and puts out the same.
-- Same text: 8 tokens written greedily with a cache, padded on the left, are those of the masked model without a cache.
+- Small models of 2 layers, 4 heads and 48 neurons or so, their weights drawn. Of each, some heads and neurons go in
+  every layer, and one layer loses all its heads; in a second form, the first layer is gone and the others are whole.
+  Nothing is repaired.
+- Left: the share of the parameters in the first form.
+- Loads with: what loads the folder, in a process in which emoprune cannot be imported, to the outputs of the unpruned
+  model with the same heads and neurons masked: its own load.py, `from_pretrained` with the code in the folder
+  (trust_remote_code), or plain `from_pretrained`, which is tried wherever the folder needs no code.
+- Same text: 8 tokens written greedily with a cache after a batch padded on the left, by both forms, are those of the
+  masked model without a cache.
+- Difference: the largest, of both forms' outputs, as a share of the largest output.
 """
 
 
@@ -37,21 +40,26 @@ def measure(part: Mapping[str, Any]) -> None:
     sys.modules["emoprune"] = None  # type: ignore[assignment]  # the language allows None here: importing it fails
     torch.set_num_threads(1)
     warnings.simplefilter("ignore")
-    print(json.dumps({family: found_of(Path(folder)) for family, folder in part["folders"].items()}))
+    found = {family: [found_of(Path(folder)) for folder in folders] for family, folders in part["folders"].items()}
+    print(json.dumps(found))
 
 
-def table(done: Mapping[str, Exported | str], found: Mapping[str, Mapping[str, Any]]) -> Table:
+def table(done: Mapping[str, Exported | str], found: Mapping[str, Sequence[Mapping[str, Any]]]) -> Table:
     """Return a row for each family."""
     rows: list[Sequence[str]] = []
     for family, own in done.items():
         if isinstance(own, str):
-            rows.append((family, own, "-", "-", "-", "-", "0"))
+            rows.append((family, own, "-", "no", "-", "-", "-", "0"))
             continue
-        seen = found[family]
-        text = {True: "yes", False: "no", None: "-"}[seen["same text"]]
-        facts = (own.model_type, f"{own.left:.0%}", "yes" if seen["loads"] else "no", ", ".join(seen["loads"]) or "-")
-        rows.append((family, *facts, text, f"{seen['difference']:.0e}"))
-    columns = ("family", "model_type", "left", "exported", "loads with", "same text", "difference")
+        forms = found[family]
+        ways = [", ".join(each["loads"]) or "nothing" for each in forms]
+        texts = [each["same text"] for each in forms if each["same text"] is not None]
+        text = ("yes" if all(texts) else "no") if texts else "-"
+        whole = "yes" if all(each["loads"] for each in forms) else "no"
+        less = ways[1] if len(ways) > 1 else "-"
+        difference = max(each["difference"] for each in forms)
+        rows.append((family, own.model_type, f"{own.left[0]:.0%}", whole, ways[0], less, text, f"{difference:.0e}"))
+    columns = ("family", "model_type", "left", "exported", "loads with", "a layer less", "same text", "difference")
     return Table("Families that are pruned.", columns, rows)
 
 
@@ -83,7 +91,7 @@ def main() -> None:
         for family, own in families.items():
             progress(family)
             done[family] = exported(own, data, Path(place) / str(len(done)))
-        folders = {name: str(own.folder) for name, own in done.items() if isinstance(own, Exported)}
+        folders = {name: list(map(str, own.folders)) for name, own in done.items() if isinstance(own, Exported)}
         found = alone({"folders": folders})
         said = {family: complaint_of(own, data, Path(place) / f"refused-{family}") for family, own in refused.items()}
     tables = [table(done, found)] + ([refused_table(said)] if said else [])

@@ -28,11 +28,11 @@ TASKS = {"language": "language-modelling", "sentences": "text-classification", "
 
 @dataclass(frozen=True, slots=True)
 class Exported:
-    """A pruned model's folder, what the unpruned model's config calls itself, and the share of parameters left."""
+    """The folders of a model's pruned forms, what its config calls itself, and the share of parameters left in each."""
 
-    folder: Path
+    folders: tuple[Path, ...]
     model_type: str
-    left: float
+    left: tuple[float, ...]
 
 
 def write_data(place: Path) -> dict[str, str]:
@@ -69,18 +69,18 @@ def write_tokenizer(folder: Path, *, framed: bool) -> None:
 
 
 def exported(own: Kept, data: Mapping[str, str], place: Path) -> Exported | str:
-    """Prune a model and write it; return what went wrong if something did."""
+    """Prune a model and write its forms; return what went wrong if something did."""
     try:
         problem = problem_of(own, data, place)
         problem.prepare(place / "run", 1)
         problem.setup("cpu", 1)
-        genome = pruned_genome(problem)
-        folder = place / "pruned"
-        problem.export_as(genome, folder, problem.formats[:1], verify=False)
-        expected(problem, genome, own, folder)
-        return Exported(
-            folder, problem.open().loaded.source.model_type, float(problem.describe(genome)["parameters share"])
-        )
+        genomes = [pruned_genome(problem), *genomes_less_a_layer(problem)]
+        folders = tuple(place / str(number) / "pruned" for number in range(len(genomes)))
+        for genome, folder in zip(genomes, folders, strict=True):
+            problem.export_as(genome, folder, problem.formats[:1], verify=False)
+            expected(problem, genome, own, folder)
+        left = [float(problem.describe(genome)["parameters share"]) for genome in genomes]
+        return Exported(folders, problem.open().loaded.source.model_type, tuple(left))
     except Exception as error:  # a table of what works has a line for what does not
         return f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
 
@@ -93,10 +93,20 @@ def pruned_genome(problem: HeadsAndNeurons) -> Any:
     for place, name in enumerate(names):
         number, _, what = name.partition(".")
         if what == "heads":
-            genome[place] = 0 if number == "0" and several else 3
+            genome[place] = 0 if number == "0" and several else problem.space.levels[place] - 2
         elif what == "neurons":
             genome[place] = 2 - int(number) % 2
     return genome
+
+
+def genomes_less_a_layer(problem: HeadsAndNeurons) -> list[Any]:
+    """Return the genome without the first layer and with all of the others, if there are others."""
+    names = [gene.name for gene in problem.space.genes]
+    if "1.layer" not in names:
+        return []
+    genome = problem.space.full.copy()
+    genome[names.index("0.layer")] = 0
+    return [genome]
 
 
 def expected(problem: HeadsAndNeurons, genome: Any, own: Kept, folder: Path) -> None:

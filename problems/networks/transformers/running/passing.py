@@ -109,14 +109,14 @@ class Rest:
 
     def __call__(self, hidden: torch.Tensor, inputs: Mapping[str, torch.Tensor]) -> torch.Tensor:
         """Return the first of the model's outputs: logits, or the last hidden states of one without a head."""
-        if self._whole:
-            return hidden
         outputs = self.whole(hidden, inputs)
         found: torch.Tensor = outputs if isinstance(outputs, torch.Tensor) else outputs[0]
         return found
 
     def whole(self, hidden: torch.Tensor, inputs: Mapping[str, torch.Tensor]) -> Any:
         """Return all that the model puts out."""
+        if self._whole:
+            return hidden
         self._standing.answer = hidden
         try:
             return self._model(**inputs)

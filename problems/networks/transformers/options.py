@@ -70,9 +70,9 @@ class HeadsAndNeuronsOptions(TransformerOptions):
     dtype: Dtype = "auto"
 
     @classmethod
-    def of_earlier(cls, resolved: Mapping[str, Any], objectives: Sequence[str]) -> Mapping[str, Any]:  # noqa: ARG003  # the contract's
+    def of_earlier(cls, resolved: Mapping[str, Any], objectives: Sequence[str]) -> Mapping[str, Any]:
         """Return the options of a run in today's words: once heads went one by one, and all weights were 32-bit."""
-        return {"whole_groups": False, "dtype": "float32", **resolved}
+        return {"whole_groups": False, "dtype": "float32", **TransformerOptions.of_earlier(resolved, objectives)}
 
     def __post_init__(self) -> None:
         TransformerOptions.__post_init__(self)

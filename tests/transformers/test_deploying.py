@@ -205,7 +205,7 @@ def test_uniform_widths_load_with_plain_from_pretrained(kind: str, tmp_path: Pat
     model = exported(problem, genome, tmp_path / "exported")
     found = AutoModelForCausalLM.from_pretrained(tmp_path / "exported").eval()
     assert (found.config.num_attention_heads, found.config.num_key_value_heads) == (2, 1)
-    assert found.config.intermediate_size == 12
+    assert found.config.intermediate_size == (16 if kind == "Mixtral" else 12)
     assert same_logits(found, model)
     (_, parameters) = problem.evaluate(genome[None], SEEDS, Split.TEST)[0]
     assert found.num_parameters() == parameters
@@ -222,6 +222,25 @@ def test_uniform_genomes_stay_legal_when_references_pick_them(tmp_path: Path) ->
     }
     assert len(problem.references()) == 3
     assert len(widths) == 2
+
+
+def test_every_level_of_a_uniform_mixture_keeps_the_counted_neurons_and_its_experts_alike(tmp_path: Path) -> None:
+    names = language_folder(tmp_path, KINDS["Qwen2-MoE, a shared expert"]())
+    problem = ready(tmp_path, names, uniform=True, criterion="magnitude", levels=8)
+    blocks, levels = problem.open().anatomy.blocks, problem.space.levels.tolist()
+    before = 0
+    for level in range(levels[-1]):
+        genome = problem.space.full.copy()
+        genome[-1] = level
+        kept = [
+            [len(own) for own in block.split(plan.neurons)]
+            for block, plan in zip(blocks, problem.plans(genome), strict=True)
+        ]
+        assert kept[0] == kept[1]
+        assert len(set(kept[0][:-1])) == 1
+        assert sum(kept[0]) > before
+        before = sum(kept[0])
+    assert before == blocks[0].neurons
 
 
 def test_uniform_widths_need_layers_that_are_alike(tmp_path: Path) -> None:

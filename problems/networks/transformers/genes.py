@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal, get_args
@@ -16,6 +17,7 @@ __all__ = ["Form", "GeneLayout", "Orders"]
 
 Form = Literal["levels", "bits"]
 Orders = Sequence[IntArray]  # for each group of units their indices, the most important first
+EXPERT_STEP = 8  # neurons: kernels that multiply with all experts at once want rows of 16 bytes
 MOST_BITS = 4096  # genes; beyond that nothing is learnt of single units within a search
 
 
@@ -26,7 +28,8 @@ class GeneLayout:
     With form `levels` heads and neurons are one ordered gene each, whose levels are the counts in `table`; with `bits`
     each unit has a gene of its own. `bits` are the numbers of bits to choose from, rising, 32 being the floats. With
     `whole_groups` the query heads of one key and value go together. With `uniform` all layers that stay have the same
-    `heads`, `neurons` and `bits`, which are genes of all layers behind those that say which layers stay.
+    `heads`, `neurons` and `bits`, which are genes of all layers behind those that say which layers stay; `shares` are
+    the neurons of each network of a layer, by their sum.
     """
 
     anatomy: Anatomy
@@ -40,6 +43,7 @@ class GeneLayout:
     uniform: bool = False
     table: tuple[IntArray, ...] = field(init=False, repr=False)
     space: Space = field(init=False, repr=False)
+    shares: dict[int, list[int]] = field(default_factory=dict, init=False, repr=False)
 
     def __post_init__(self) -> None:
         if self.form not in get_args(Form):
@@ -78,17 +82,22 @@ class GeneLayout:
         counts = np.unique(np.maximum(rounded * together, self.floor(group)))
         if not self.uniform:
             return counts
-        networks = [own.neurons for own in self.anatomy.blocks[group // 2].feed_forwards]
-        if group % 2:  # at least one of each network
-            return np.unique([sum(self._shares(networks, count)) for count in np.maximum(counts, 1).tolist()])
+        if group % 2:
+            self.shares.update(self._shares_of(np.maximum(counts, 1).tolist()))
+            return np.array(sorted(self.shares), dtype=np.int64)
         # Configs of transformers want the hidden width to be a multiple of the number of heads.
         said = [own for own in counts.tolist() if own and self.anatomy.hidden % own == 0]
         return np.unique([*said, counts[-1]])
 
-    def _shares(self, networks: Sequence[int], count: int) -> list[int]:
-        """Return how many neurons each network of a layer keeps of about `count` in all: the same share."""
-        step, whole = self.round_to, sum(networks)
-        return [min(own, max(1, -(-(own * count) // (whole * step)) * step)) for own in networks]
+    def _shares_of(self, counts: Sequence[int]) -> dict[int, list[int]]:
+        """Return for about as many neurons of a layer how many each network keeps, the same share, by their sum."""
+        networks = [own.neurons for own in self.anatomy.blocks[0].feed_forwards]
+        step = self.round_to if len(networks) == 1 else math.lcm(self.round_to, EXPERT_STEP)
+        shares = [
+            [min(own, max(1, -(-(own * count) // (sum(networks) * step)) * step)) for own in networks]
+            for count in counts
+        ]
+        return {sum(own): own for own in shares}
 
     def floor(self, group: int) -> int:
         """Return how many units of a group stay in a layer that stays."""
@@ -190,13 +199,12 @@ class GeneLayout:
 
     def _first(self, group: int, count: int, order: IntArray) -> IntArray:
         """Return the units that stay where a group keeps `count`; of each network the same share if that is asked."""
-        networks = [own.neurons for own in self.anatomy.blocks[group // 2].feed_forwards]
-        if not self.uniform or group % 2 == 0 or len(networks) == 1:
+        if group % 2 == 0 or not self.shares:
             return np.sort(order[:count])
-        ends = np.cumsum(networks).tolist()
+        networks = [own.neurons for own in self.anatomy.blocks[group // 2].feed_forwards]
         parts = [
             order[(order >= end - size) & (order < end)][:share]
-            for end, size, share in zip(ends, networks, self._shares(networks, count), strict=True)
+            for end, size, share in zip(np.cumsum(networks).tolist(), networks, self.shares[count], strict=True)
         ]
         return np.sort(np.concatenate(parts))
 

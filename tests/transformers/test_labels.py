@@ -44,9 +44,16 @@ def unpruned_error(problem: HeadsAndNeurons, folder: Path) -> float:
         (["LABEL_0", "LABEL_1", "LABEL_2"], ["0", "2"], [0, 2]),
         (["LABEL_0", "LABEL_1", "LABEL_2"], ["LABEL_1", "LABEL_2"], [1, 2]),
         (["1", "2", "3"], ["1", "3"], [0, 2]),  # a name, before it is a number
+        (["bad", "good"], ["0.0", "1.0"], [0, 1]),
+        (["crane", "tench, Tinca tinca", "crane"], ["tench", "2"], None),
+        (["crane", "tench, Tinca tinca", "crane"], ["tench"], [1]),
     ],
 )
-def test_a_word_is_the_output_of_that_name_or_number(names: list[str], words: list[str], ids: list[int]) -> None:
+def test_a_word_is_the_output_of_that_name_or_number(names: list[str], words: list[str], ids: list[int] | None) -> None:
+    if ids is None:
+        with pytest.raises(ConfigError, match="the data's classes are not those of the model"):
+            classes_of(config(names), words)
+        return
     found = classes_of(config(names), words)
     assert (found.ids.tolist(), found.names, found.assumed) == (ids, tuple(names), False)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,8 +15,9 @@ from emoprune.errors import ConfigError
 
 __all__ = ["Classes", "classes_in_order", "classes_of", "named_alike"]
 
+SHOWN = 40  # of the names in a message
 _UNNAMED = re.compile(r"LABEL_(\d+)")  # transformers' own names, where nobody gave any
-_NUMBER = re.compile(r"(?:LABEL_)?(\d+)")
+_NUMBER = re.compile(r"(?:LABEL_)?(\d+)(?:\.0)?")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -89,8 +91,8 @@ def _names_of(config: Any) -> tuple[str, ...]:
     if sorted(by_id) != list(range(len(by_id))):
         raise ConfigError(f"model: expected id2label in config.json to count from 0, found {sorted(by_id)}; mend it")
     by_name = {str(name): int(number) for name, number in (config.label2id or {}).items()}
-    contradicted = {number: name for number, name in by_id.items() if by_name.get(name, number) != number}
-    if contradicted:
+    once = [name for name, count in Counter(by_id.values()).items() if count == 1]  # ImageNet calls two classes crane
+    if any(by_id.get(by_name.get(name, -1), name) != name for name in once):
         raise ConfigError(
             f"model: id2label and label2id in config.json contradict each other: {by_id} and {by_name}; mend it"
         )
@@ -109,16 +111,17 @@ def _as_given(names: tuple[str, ...], words: Sequence[str], given: Sequence[str]
 
 
 def _by_name(names: Sequence[str], words: Sequence[str]) -> NDArray[np.int64] | None:
-    """Return the outputs of words that are names of classes, by capital letters, hyphens and spaces all alike."""
-    for written in (str, _plainly):
+    """Return the outputs of words that are names of classes: as they are, plainly, or the first of several names."""
+    for written in (str, _plainly, lambda name: _plainly(name.partition(",")[0])):
         own = [written(name) for name in names]
         asked = [written(word) for word in words]
-        if len(set(own)) == len(own) and len(set(asked)) == len(asked) and set(asked) <= set(own):
+        if len(set(asked)) == len(asked) and all(own.count(word) == 1 for word in asked):
             return np.array([own.index(word) for word in asked], dtype=np.int64)
     return None
 
 
 def _plainly(name: str) -> str:
+    """Return a name without capital letters, hyphens and spaces."""
     return re.sub(r"[\W_]+", "", name).casefold()
 
 
@@ -130,4 +133,8 @@ def _by_number(words: Sequence[str], classes: int) -> NDArray[np.int64] | None:
 
 
 def _both(names: Sequence[str], words: Sequence[str]) -> str:
-    return f"the model's are {list(names)}, the data's {list(words)}"
+    return f"the model's are {_shown(names)}, the data's {_shown(words)}"
+
+
+def _shown(names: Sequence[str]) -> str:
+    return str(list(names)) if len(names) <= SHOWN else f"{list(names[:SHOWN])} and {len(names) - SHOWN} more"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from emoprune.problems.tables.reading.built_in import BUILT_IN
 from emoprune.problems.tables.reading.frames import plain_columns
 from emoprune.problems.tables.reading.making import Wanted, table_of
 from emoprune.problems.tables.reading.sources import Source, read_table
+from emoprune.problems.tables.rows.drawing import Drawing
 from emoprune.problems.tables.standalone.columns import plain
 from emoprune.problems.tables.table import Table, Task
 
@@ -49,6 +51,31 @@ def test_csv_tsv_and_parquet_give_the_same_table(csv: Path) -> None:
     frame.write_csv("train.tsv", separator="\t")
     digests = {read_table(Source(name, "y")).digest() for name in ("train.csv", "train.tsv", "train.parquet")}
     assert len(digests) == 1
+
+
+@pytest.mark.parametrize("separator", [";", "\t", "|"])
+def test_cells_of_a_csv_file_may_be_separated_by_other_signs_than_commas(csv: Path, separator: str) -> None:
+    frame = pl.read_csv(csv)
+    frame.write_csv("other.csv", separator=separator)
+    assert read_table(Source("other.csv", "y")).digest() == read_table(Source("train.csv", "y")).digest()
+    few = Source("other.csv", "y", drawing=Drawing(20))  # of which a file is read lazily
+    assert read_table(few).digest() == read_table(replace(few, data="train.csv")).digest()
+
+
+def test_commas_inside_of_cells_separate_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    lines = ["Weight, kg;Height, cm;y", *[f"{row / 4:.2f};{row};{'ab'[row % 2]}" for row in range(20)]]
+    Path("commas.csv").write_text("\n".join(lines), encoding="utf-8")
+    assert read_table(Source("commas.csv", "y")).names == ("Weight, kg", "Height, cm")
+
+
+def test_a_file_that_is_not_in_utf_8_is_refused_with_what_converts_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("latin.csv").write_bytes("city,y\nKöln,1\n".encode("latin-1"))
+    with pytest.raises(ConfigError, match="expected texts in UTF-8, .* convert it, as by `iconv -f LATIN1 -t UTF-8 lat"):
+        read_table(Source("latin.csv", "y"))
 
 
 def test_pandas_and_polars_frames_and_arrays_give_the_same_columns() -> None:

@@ -74,7 +74,7 @@ def test_a_file_that_is_not_in_utf_8_is_refused_with_what_converts_it(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     Path("latin.csv").write_bytes("city,y\nKöln,1\n".encode("latin-1"))
-    with pytest.raises(ConfigError, match="expected texts in UTF-8, .* convert it, as by `iconv -f LATIN1 -t UTF-8 lat"):
+    with pytest.raises(ConfigError, match=r"expected texts in UTF-8, .* as by `iconv -f LATIN1 -t UTF-8 latin.csv`"):
         read_table(Source("latin.csv", "y"))
 
 

@@ -214,3 +214,14 @@ def test_spans_and_dates_come_out_as_the_numbers_they_were_read_as() -> None:
     assert {str(dtype) for dtype in out.dtypes} == {"float64"}
     assert {"span", "when", "text", "month of when"} <= set(out.columns)
     assert out["span"].iloc[12] == 0.5
+
+
+def test_whole_numbers_that_floats_hold_but_in_part_come_out_as_they_came() -> None:
+    large = np.array([2**60 + 2**20 * row for row in range(ROWS)])  # which are apart as floats, too
+    made = pd.DataFrame({"x": np.arange(ROWS) ** 1.5, "signed": large, "unsigned": large.astype(np.uint64)})
+    for frame in (made, pl.DataFrame(made.to_dict("list"), schema_overrides={"unsigned": pl.UInt64})):
+        library = type(frame).__module__.partition(".")[0]
+        out = small().set_output(transform=library).fit(frame, np.arange(ROWS) % 7 > 3).transform(frame)
+        for name in ("signed", "unsigned"):
+            assert out[name].dtype == frame[name].dtype
+            assert out[name].to_list() == large.tolist()

@@ -15,6 +15,7 @@ __all__ = ["modelled_frame", "typed_columns", "typed_frame"]
 
 Columns = Mapping[str, NDArray[Any]]
 SPANS = ("timedelta", "duration", "time")  # how types of spans begin
+WHOLE = ("int", "uint")  # ... and those of whole numbers, which are no floats where these could not hold them
 
 
 def typed_frame(features: Features, columns: Columns, frame: Any, library: str) -> Any:
@@ -103,7 +104,7 @@ def _is_as_it_came(record: Mapping[str, Any], column: NDArray[Any], dtype: str) 
     """Whether a column was read as what it is: not texts or dates as numbers, nor spans of time as days."""
     if "part" in record or dtype.startswith(SPANS):
         return False
-    return record["kind"] == "categorical" or column.dtype.kind == "f"
+    return record["kind"] == "categorical" or column.dtype.kind == "f" or dtype.startswith(WHOLE)
 
 
 def _indexed(column: Any, index: Any) -> Any:

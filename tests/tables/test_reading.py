@@ -12,11 +12,14 @@ import pytest
 from tables_for_tests import mixed, numbers
 
 from emoprune.errors import ConfigError
+from emoprune.problems.tables.computing import Computed
+from emoprune.problems.tables.fitting import features_of
 from emoprune.problems.tables.reading.built_in import BUILT_IN
 from emoprune.problems.tables.reading.frames import plain_columns
 from emoprune.problems.tables.reading.making import Wanted, table_of
 from emoprune.problems.tables.reading.sources import Source, read_table
 from emoprune.problems.tables.rows.drawing import Drawing
+from emoprune.problems.tables.rows.splits import Block
 from emoprune.problems.tables.standalone.columns import plain
 from emoprune.problems.tables.table import Table, Task
 
@@ -120,6 +123,32 @@ def test_a_date_is_read_as_days_since_1970_and_as_the_parts_that_differ() -> Non
         assert data.names == own
         assert data.by_name()["when"].numbers[:2].tolist() == [1.0, 2.0]  # type: ignore[index]  # it has numbers
         assert data.by_name()["weekday of when"].numbers[:3].tolist() == [4.0, 5.0, 6.0]  # type: ignore[index]  # the same
+
+
+def test_a_part_of_a_date_or_a_text_never_takes_the_name_of_a_column_that_was_given() -> None:
+    month = np.arange(40.0) ** 2
+    texts = [f"{'red oak' if row % 3 else 'pine'} no {row}" for row in range(40)]
+    frame = {"when": pd.date_range("2024-01-01", periods=40), "month of when": month, "name": texts}
+    columns = plain_columns({**frame, "length of name": month + 1})
+    data = table_of(columns, np.tile(CLASSES, 2), Wanted())
+    assert len(set(data.names)) == len(data.names)
+    values = data.by_name()
+    for name, first in (("month of when", month), ("length of name", month + 1)):
+        np.testing.assert_array_equal(values[name].numbers, first)
+        assert f"{name} #2" in data.names
+    rows = np.arange(40)
+    block = Block("all", rows, rows)
+    expected = Computed(data).matrix(data.terms, block, rows)
+    np.testing.assert_array_equal(features_of(Computed(data), block, data.terms).transform(columns), expected)
+
+
+@pytest.mark.parametrize("name", ["", "Unnamed: 0", "index"])
+def test_an_index_that_was_written_with_a_frame_is_kept_and_said(name: str) -> None:
+    columns: dict[str, object] = {name: np.arange(20), "x": np.arange(20.0) ** 2}
+    data = made(columns)
+    assert data.names == (name, "x")
+    assert data.notes == (f"Column {name!r} numbers the rows; leave it out if their order says nothing.",)
+    assert not made({**columns, name: np.arange(20) % 7}).notes
 
 
 @pytest.mark.parametrize(

@@ -36,6 +36,12 @@ DAYS = (
     "%d-%b-%Y",
     "%b %d, %Y",
     "%Y-%m",
+    "%d %B %Y",
+    "%B %d, %Y",
+    "%d.%m.%y",
+    "%d/%m/%y",
+    "%m/%d/%y",
+    "%d-%b-%y",
 )
 TIMES = ("", " %H:%M:%S", " %H:%M", " %I:%M %p")
 FORMATS = ("", *(day + time for day in DAYS for time in TIMES))  # "" is ISO 8601

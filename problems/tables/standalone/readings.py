@@ -20,9 +20,11 @@ FloatArray = NDArray[np.float64]
 CodeArray = NDArray[np.int64]
 Label = str | int | float  # what a category is called: a text, or a number that is exact
 
-GAPS = frozenset(
-    ["", "?", "-", "--", ".", "NA", "na", "N/A", "n/a", "N.A.", "n.a.", "#N/A", "#NA", "<NA>"]
-) | frozenset(["NaN", "nan", "-NaN", "-nan", "NULL", "Null", "null", "None", "NaT"])
+GAPS = (
+    frozenset(["", "?", "-", "--", ".", "NA", "na", "N/A", "n/a", "N.A.", "n.a.", "#N/A", "#NA", "<NA>"])
+    | frozenset(["NaN", "nan", "-NaN", "-nan", "NULL", "Null", "null", "None", "NaT"])
+    | frozenset(["#DIV/0!", "#NAME?", "#NULL!", "#NUM!", "#REF!", "#VALUE!"])  # what spreadsheets write
+)
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|[+-]?[iI]nf(inity)?")
 TRUTH: Mapping[str, float] = {"true": 1.0, "false": 0.0}
 # How numbers may be written besides: what stands between thousands, and what before the decimals.

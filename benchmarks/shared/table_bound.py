@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import combinations
 from math import comb
+from typing import Any
 
 from lightgbm import LGBMClassifier, LGBMRegressor, early_stopping
 
@@ -13,7 +14,7 @@ from shared.table_frames import Case, Kind
 __all__ = ["ALL_TRIED", "best_half"]
 
 ALL_TRIED = 150  # subsets; of more, one column after another is left out
-TREES = {"learning_rate": 0.05, "num_leaves": 16, "n_estimators": 600, "n_jobs": 1, "verbosity": -1}
+TREES: dict[str, Any] = {"learning_rate": 0.05, "num_leaves": 16, "n_estimators": 600, "n_jobs": 1, "verbosity": -1}
 PATIENCE = 30
 
 Names = tuple[str, ...]
@@ -43,7 +44,7 @@ def _loss(case: Case, names: list[str]) -> float:
     """Return the least loss on the rows to test on of boosted trees, as many as suit these rows."""
     numbers = case.train.kind is Kind.NUMBERS
     trees = (LGBMRegressor if numbers else LGBMClassifier)(**TREES)
-    tested = [(case.test.columns[names], case.test.target)]
+    tested: Any = [(case.test.columns[names], case.test.target)]  # LightGBM types it as a list of frames or of arrays
     trees.fit(
         case.train.columns[names],
         case.train.target,

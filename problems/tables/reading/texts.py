@@ -35,7 +35,6 @@ DAYS = (
     "%d %b %Y",
     "%d-%b-%Y",
     "%b %d, %Y",
-    "%Y-%m",
     "%d %B %Y",
     "%B %d, %Y",
     "%d.%m.%y",
@@ -44,7 +43,7 @@ DAYS = (
     "%d-%b-%y",
 )
 TIMES = ("", " %H:%M:%S", " %H:%M", " %I:%M %p")
-FORMATS = ("", *(day + time for day in DAYS for time in TIMES))  # "" is ISO 8601
+FORMATS = ("%Y-%m", "", *(day + time for day in DAYS for time in TIMES))  # "" is ISO 8601
 CODE = re.compile(r"[+-]?0\d")  # of a postal or another code, which loses its zero as a number
 NEARLY = 0.9  # of the texts are numbers: the others are worth naming
 

@@ -26,6 +26,7 @@ GAPS = (
     | frozenset(["#DIV/0!", "#NAME?", "#NULL!", "#NUM!", "#REF!", "#VALUE!"])  # what spreadsheets write
 )
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|[+-]?[iI]nf(inity)?")
+PERIOD = re.compile(r"(\d{4})(?:-(\d\d)|-?Q([1-4]))")  # a month or a quarter
 TRUTH: Mapping[str, float] = {"true": 1.0, "false": 0.0}
 # How numbers may be written besides: what stands between thousands, and what before the decimals.
 MARKS: Mapping[str, tuple[str, str]] = {
@@ -89,9 +90,16 @@ def span_of(text: str) -> float | None:
 
 
 def moment_of(text: str, form: str = "") -> np.datetime64 | None:
-    """Return the moment that a text is, by ISO 8601 or as `strptime` reads the format; None if it is none."""
+    """Return the moment that a text is, by ISO 8601 or as `strptime` reads the format; None if it is none.
+
+    Months such as `2024-03` and quarters such as `2024Q1` are their first day, as periods are.
+    """
+    text = text.strip()
+    period = PERIOD.fullmatch(text) if not form else None
+    if period is not None:
+        text = f"{period[1]}-{period[2] or f'{3 * int(period[3]) - 2:02d}'}-01"
     try:
-        found = datetime.strptime(text.strip(), form) if form else datetime.fromisoformat(text.strip())  # noqa: DTZ007  # a zone is kept where there is one
+        found = datetime.strptime(text, form) if form else datetime.fromisoformat(text)  # noqa: DTZ007  # a zone is kept where there is one
     except ValueError:
         return None
     return moment(found)

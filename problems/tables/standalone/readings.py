@@ -83,7 +83,7 @@ def _marked(text: str, form: str) -> float | None:
 def span_of(text: str) -> float | None:
     """Return the days of a span or a time of day; None if a text is none."""
     found = SPAN.fullmatch(text) if text else None
-    if found is None or found[0] != text or (found[1] is None and found[3] is None):
+    if found is None or (found[1] is None and found[3] is None):
         return None
     seconds = int(found[3] or 0) * 3600 + int(found[4] or 0) * 60 + float(found[5] or 0)
     return int(found[1] or 0) + (-seconds if found[2] == "-" else seconds) / 86_400

@@ -275,3 +275,4 @@ def test_what_was_found_on_all_rows_is_judged_by_what_each_fold_finds_and_others
     assert found[1].difference == pytest.approx(plain[2].difference)  # whatever all rows found, the folds find noise
     assert found[2].difference == pytest.approx(plain[2].difference + max(found[1].difference, 0.0))
     assert found[0] == plain[0] == Evidence(0.0, 0.0)
+    assert found[2].measured == plain[2].measured == plain[2].difference  # which is charged with nothing

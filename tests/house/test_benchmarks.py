@@ -59,6 +59,7 @@ SLOW = {
     "table_texts",
     "tables",
     "transformer_quality",
+    "zoo",
 }  # networks, tables and prompts take minutes; two Rays; mutants runs tests itself
 
 

@@ -54,8 +54,14 @@ def _check_layers_stay(model: Any, anatomy: Anatomy, inputs: Mapping[str, torch.
     """Refuse a model that puts other modules into its layers while it runs: they would not be the narrowed ones."""
     blocks = model.get_submodule(anatomy.path)
     before = [id(module) for module in blocks.modules()]
-    with torch.no_grad():
-        model(**inputs)
+    try:
+        with torch.no_grad():
+            model(**inputs)
+    except Exception as error:  # whatever a strange model raises, it cannot be run
+        raise ConfigError(
+            f"model: {type(model).__name__} does not run on examples of this task ({type(error).__name__}: "
+            f"{' '.join(str(error).split())[:200]})"
+        ) from error
     if before != [id(module) for module in blocks.modules()]:
         raise ConfigError(
             f"model: {type(model).__name__} puts other modules into its layers while it runs, so that what is pruned "

@@ -19,7 +19,7 @@ Needs torch and transformers, nothing else.
 
 from transformers import $imported
 
-from .narrowing import narrow, unpruned
+from .narrowing import below, narrow, unpruned
 from .opening import open_layers
 
 
@@ -50,7 +50,9 @@ class Pruned$base($base):
 
     def __init__(self, config, **more):
         super().__init__(unpruned(config), **more)
-        narrow(self, {**config.pruning, "blocks": "$blocks"})
+        plan = below(config.pruning, "$prefix")
+        open_layers(self, plan.get("opened", {}))
+        narrow(self, plan)
 ''')
 
 _POOLED = Template('''\
@@ -119,6 +121,8 @@ def code_of(model: Any, about: Mapping[str, Any], first: str, blocks: str) -> Co
         first: The name of the model's first input.
         blocks: The path of its list of layers.
     """
+    import transformers
+
     architecture, config = type(model).__name__, type(model.config).__name__
     names = {"architecture": architecture, "config": config, "first": first}
     names["model_type"] = f"pruned_{model.config.model_type}"
@@ -132,11 +136,11 @@ def code_of(model: Any, about: Mapping[str, Any], first: str, blocks: str) -> Co
         class_name = f"Pruned{architecture}"
         found[about["factory"]] = f"{MODULE}.{class_name}"
         base, prefix = type(model.base_model).__name__, f"{model.base_model_prefix}."
-        below = model.base_model is not model and blocks.startswith(prefix)
+        below = model.base_model is not model and blocks.startswith(prefix) and hasattr(transformers, base)
         names["imported"] = ", ".join([config, architecture, *([base] if below else [])])
         text = _HEADED.substitute(names)
         if below:
             found["AutoModel"] = f"{MODULE}.Pruned{base}"
-            text += _BASE.substitute(names, base=base, blocks=blocks.removeprefix(prefix))
+            text += _BASE.substitute(names, base=base, prefix=prefix)
     named = {"model_type": names["model_type"], "architectures": [class_name], "auto_map": found}
     return Code(text, class_name, named)

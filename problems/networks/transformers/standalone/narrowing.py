@@ -247,9 +247,21 @@ def put_layers(
 def unpruned(config: Any) -> Any:
     """Return a copy of an exported config that says what the unpruned model's said of its layers."""
     whole = copy.deepcopy(config)
-    for name, value in config.pruning["unpruned"].items():
-        setattr(whole, name, value)
+    said = config.pruning["unpruned"]
+    for name in sorted(
+        said, key=lambda name: name.startswith("out_")
+    ):  # what a backbone hands out must be one of its stages
+        setattr(whole, name, said[name])
     return whole
+
+
+def below(plan: Plan, prefix: str) -> dict[str, Any]:
+    """Return a plan for what a model has below its head, to which its paths lead with this prefix."""
+    found = {**plan, "blocks": plan["blocks"].removeprefix(prefix)}
+    if "opened" in plan:
+        stacks = [path.removeprefix(prefix) for path in plan["opened"]["stacks"]]
+        found["opened"] = {**plan["opened"], "stacks": stacks}
+    return found
 
 
 def counted(model: Any, kept: Sequence[int], blocks: Sequence[nn.Module]) -> None:
@@ -275,6 +287,9 @@ def say_layers(config: Any, kept: Sequence[int]) -> None:
             setattr(config, name, _of_layers(list(value), kept, before))
     if "attention_types" in vars(config) and "attention_layers" in vars(config):  # the same, written shorter
         config.attention_types = [[list(config.attention_layers), 1]]
+    if "_out_features" in vars(config) and len(config.stage_names) == before + 1:  # of a backbone: what it hands out
+        config.stage_names = config.stage_names[: len(kept) + 1]
+        config.set_output_features_output_indices(out_indices=None, out_features=None)
 
 
 def _of_layers(values: list[Any], kept: Sequence[int], before: int) -> list[Any]:

@@ -108,6 +108,11 @@ def opened_classifier(
     """Return the task of a classifier and batches by part, its head fitted later if it has none of its own."""
     loaded, names = found.loaded, found.classes.names
     kind = "Image" if options.task == "image-classification" else "Sequence"
+    if not found.own and not isinstance(getattr(loaded.model.config, "hidden_size", None), int):
+        raise ConfigError(
+            f"model: the config of {type(loaded.model).__name__} says no hidden_size, so that no classifier can be "
+            "fitted on its features; give a model that was trained to tell these classes apart"
+        )
     model: Any = loaded.model if found.own else PooledClassifier(loaded.model, len(names))
     factory = f"AutoModelFor{kind}Classification" if found.own else "AutoModel"
     facts = {"task": options.task, "factory": factory, "classifier": len(names), "labels": list(names)}

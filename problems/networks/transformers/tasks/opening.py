@@ -71,6 +71,7 @@ def _try(found: Opened) -> None:
         found.anatomy.check_one_stack("model")
     check_narrowing(model, found.anatomy, inputs)
     check_layers(found.narrower(), inputs)
+    found.task.judge(found.narrower(), {"search": found.task.parts["search"][:1]})
     check_reloading(model, found.anatomy, partial(made_anew, model.config, found.task.about))
 
 

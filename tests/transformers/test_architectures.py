@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from transformers_for_tests import SMALL, language_folder
+from language_for_tests import saved
+from transformers_for_tests import SMALL, language_folder, sentences_folder
 
 from emoprune import plugins
 from emoprune.contracts import about
@@ -131,6 +132,30 @@ def test_a_pruned_gpt2_is_exported_and_loaded_again(tmp_path: Path) -> None:
     narrowed = problem.loaded.narrower.narrowed(problem.plans(genome))
     with torch.no_grad():
         torch.testing.assert_close(loaded(input_ids=ids).logits, narrowed(input_ids=ids).logits, rtol=1e-4, atol=1e-4)
+
+
+def test_a_pruned_classifier_that_builds_what_is_below_it_by_its_config_is_loaded_again(tmp_path: Path) -> None:
+    model = drawn("LlamaForSequenceClassification", "LlamaConfig", **SIZES, num_key_value_heads=2)
+    options: dict[str, Any] = {**sentences_folder(tmp_path), "model": str(saved(tmp_path / "model", model))}
+    problem = HeadsAndNeurons(
+        **options, task="text-classification", length=12, levels=4, references=[], accept_guessing=True
+    )
+    problem.prepare(tmp_path / "run", 1)
+    problem.setup("cpu", 1)
+    genome = problem.space.full.copy()
+    genome[1:3] = [1, 1]
+    problem.export_as(genome, tmp_path / "out", problem.formats[:1], verify=False)
+    loaded = runpy.run_path(str(tmp_path / "out" / "load.py"))["load_model"]()
+    ids = torch.arange(4, 14)[None]
+    narrowed = problem.loaded.narrower.narrowed(problem.plans(genome))
+    with torch.no_grad():
+        torch.testing.assert_close(loaded(input_ids=ids).logits, narrowed(input_ids=ids).logits, rtol=1e-4, atol=1e-4)
+
+
+def test_a_masked_language_model_taken_for_a_causal_one_is_refused_before_a_search(tmp_path: Path) -> None:
+    model = drawn("BertForMaskedLM", "BertConfig", **SIZES)
+    with pytest.raises(ConfigError, match="BertLMHeadModel computes its logits in a way that is not known"):
+        HeadsAndNeurons(**language_folder(tmp_path, model), **SMALL)
 
 
 @about("pruning", ["heads", "neurons"], serves=["heads-and-neurons"], cost="nothing is run")

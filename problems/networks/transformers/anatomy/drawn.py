@@ -6,18 +6,16 @@ from typing import Any
 
 import torch
 
-__all__ = ["HIDDEN", "LAYERS", "NEURONS", "SIZES", "drawn"]
+__all__ = ["HIDDEN", "LAYERS", "NEURONS", "SIZES", "TOKENS", "drawn"]
 
 HIDDEN, NEURONS, LAYERS, HEADS = 32, 48, 2, 4
+TOKENS = {"vocab_size": 28, "pad_token_id": 3, "bos_token_id": 1, "eos_token_id": 2}
 SIZES = {
-    "vocab_size": 28,
+    **TOKENS,
     "hidden_size": HIDDEN,
     "intermediate_size": NEURONS,
     "num_hidden_layers": LAYERS,
     "num_attention_heads": HEADS,
-    "pad_token_id": 3,
-    "bos_token_id": 1,
-    "eos_token_id": 2,
 }
 
 

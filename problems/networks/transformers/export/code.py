@@ -19,7 +19,7 @@ Needs torch and transformers, nothing else.
 
 from transformers import $imported
 
-from .narrowing import below, narrow, unpruned
+from .narrowing import below, narrow, say_pruned, unpruned
 from .opening import open_layers
 
 
@@ -38,6 +38,7 @@ class Pruned$architecture($architecture):
         super().__init__(unpruned(config))
         open_layers(self, config.pruning.get("opened", {}))
         narrow(self, config.pruning)
+        say_pruned(self, config)
 ''')
 
 # The same without its head, as AutoModel returns it.
@@ -53,6 +54,7 @@ class Pruned$base($base):
         plan = below(config.pruning, "$prefix")
         open_layers(self, plan.get("opened", {}))
         narrow(self, plan)
+        say_pruned(self, config)
 ''')
 
 _POOLED = Template('''\
@@ -65,7 +67,7 @@ import torch
 from transformers import $config, $architecture, PreTrainedModel
 from transformers.modeling_outputs import SequenceClassifierOutput
 
-from .narrowing import narrow, unpruned
+from .narrowing import narrow, say_pruned, unpruned
 from .opening import open_layers
 from .pooling import pooled
 
@@ -89,6 +91,7 @@ class Pruned${architecture}Classifier(PreTrainedModel):
         self.classifier = torch.nn.Linear(config.hidden_size, config.num_labels)
         open_layers(self, config.pruning.get("opened", {}))
         narrow(self, config.pruning)
+        say_pruned(self, config)
         self.post_init()
 
     def _init_weights(self, module):

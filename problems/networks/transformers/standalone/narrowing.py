@@ -245,14 +245,26 @@ def put_layers(
 
 
 def unpruned(config: Any) -> Any:
-    """Return a copy of an exported config that says what the unpruned model's said of its layers."""
+    """Return an exported config as the library's own, which says what the unpruned model's said of its layers.
+
+    Some models make what is below their head by AutoModel, which would ask whether to run the folder's code.
+    """
     whole = copy.deepcopy(config)
+    whole.__class__ = next(kind for kind in type(whole).__mro__ if kind.__module__.startswith("transformers."))
+    vars(whole).pop("auto_map", None)
     said = config.pruning["unpruned"]
     for name in sorted(
         said, key=lambda name: name.startswith("out_")
     ):  # what a backbone hands out must be one of its stages
         setattr(whole, name, said[name])
     return whole
+
+
+def say_pruned(model: Any, config: Any) -> None:
+    """Let a model's config be of the exported one's kind again, once the model is built."""
+    model.config.__class__ = type(config)
+    if hasattr(config, "auto_map"):
+        model.config.auto_map = config.auto_map
 
 
 def below(plan: Plan, prefix: str) -> dict[str, Any]:

@@ -95,6 +95,10 @@ class ClassTask:
         first = next(iter(self.parts.values()))[0].inputs
         if "input_ids" in first:
             rows = torch.arange(batch * tokens).view(batch, tokens) % int(self.model.config.vocab_size)
+            end = getattr(self.model.config, "eos_token_id", None)
+            if self.model.config.is_encoder_decoder and isinstance(end, int):  # which looks at where a sentence ends
+                rows = rows.where(rows != end, end + 1)
+                rows[:, -1] = end
             return {"input_ids": rows, "attention_mask": torch.ones_like(rows)}
         return {name: tensor[torch.arange(batch) % len(tensor)] for name, tensor in first.items()}
 

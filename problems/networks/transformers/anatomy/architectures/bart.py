@@ -6,7 +6,7 @@ from typing import Any
 
 from emoprune.contracts import about
 from emoprune.problems.networks.transformers.anatomy.description import AttentionForm, LayerForm
-from emoprune.problems.networks.transformers.anatomy.drawn import HIDDEN, LAYERS, NEURONS, drawn
+from emoprune.problems.networks.transformers.anatomy.drawn import HIDDEN, LAYERS, NEURONS, TOKENS, drawn
 
 __all__ = ["BART"]
 
@@ -35,7 +35,7 @@ class BART:
         return drawn(
             "BartModel",
             "BartConfig",
-            vocab_size=28,
+            **TOKENS,
             d_model=HIDDEN,
             encoder_layers=LAYERS,
             decoder_layers=LAYERS,
@@ -44,9 +44,6 @@ class BART:
             encoder_attention_heads=4,
             decoder_attention_heads=4,
             max_position_embeddings=64,
-            pad_token_id=3,
-            bos_token_id=1,
-            eos_token_id=2,
             decoder_start_token_id=2,
             forced_eos_token_id=2,
         )

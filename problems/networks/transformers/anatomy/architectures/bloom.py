@@ -6,7 +6,7 @@ from typing import Any
 
 from emoprune.contracts import about
 from emoprune.problems.networks.transformers.anatomy.description import AttentionForm, FeedForwardForm, LayerForm
-from emoprune.problems.networks.transformers.anatomy.drawn import HIDDEN, LAYERS, drawn
+from emoprune.problems.networks.transformers.anatomy.drawn import HIDDEN, LAYERS, TOKENS, drawn
 from emoprune.problems.networks.transformers.anatomy.structure import HeadTraits
 
 __all__ = ["Bloom"]
@@ -33,4 +33,4 @@ class Bloom:
 
     def tiny(self) -> Any:
         """Return a small model with drawn weights."""
-        return drawn("BloomForCausalLM", "BloomConfig", vocab_size=28, hidden_size=HIDDEN, n_layer=LAYERS, n_head=4)
+        return drawn("BloomForCausalLM", "BloomConfig", **TOKENS, hidden_size=HIDDEN, n_layer=LAYERS, n_head=4)

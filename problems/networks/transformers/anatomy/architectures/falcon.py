@@ -6,7 +6,7 @@ from typing import Any
 
 from emoprune.contracts import about
 from emoprune.problems.networks.transformers.anatomy.description import AttentionForm, FeedForwardForm, LayerForm
-from emoprune.problems.networks.transformers.anatomy.drawn import HIDDEN, LAYERS, drawn
+from emoprune.problems.networks.transformers.anatomy.drawn import HIDDEN, LAYERS, TOKENS, drawn
 from emoprune.problems.networks.transformers.anatomy.structure import HeadTraits
 
 __all__ = ["Falcon"]
@@ -37,7 +37,7 @@ class Falcon:
         return drawn(
             "FalconForCausalLM",
             "FalconConfig",
-            vocab_size=28,
+            **TOKENS,
             hidden_size=HIDDEN,
             num_hidden_layers=LAYERS,
             num_attention_heads=4,

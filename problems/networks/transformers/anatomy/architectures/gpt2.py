@@ -6,7 +6,7 @@ from typing import Any
 
 from emoprune.contracts import about
 from emoprune.problems.networks.transformers.anatomy.description import AttentionForm, FeedForwardForm, LayerForm
-from emoprune.problems.networks.transformers.anatomy.drawn import HIDDEN, LAYERS, drawn
+from emoprune.problems.networks.transformers.anatomy.drawn import HIDDEN, LAYERS, TOKENS, drawn
 from emoprune.problems.networks.transformers.anatomy.structure import HeadTraits
 
 __all__ = ["GPT2"]
@@ -31,6 +31,4 @@ class GPT2:
 
     def tiny(self) -> Any:
         """Return a small model with drawn weights."""
-        return drawn(
-            "GPT2LMHeadModel", "GPT2Config", vocab_size=28, n_embd=HIDDEN, n_layer=LAYERS, n_head=4, n_positions=64
-        )
+        return drawn("GPT2LMHeadModel", "GPT2Config", **TOKENS, n_embd=HIDDEN, n_layer=LAYERS, n_head=4, n_positions=64)

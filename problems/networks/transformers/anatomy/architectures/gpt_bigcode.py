@@ -6,7 +6,7 @@ from typing import Any
 
 from emoprune.contracts import about
 from emoprune.problems.networks.transformers.anatomy.description import AttentionForm, FeedForwardForm, LayerForm
-from emoprune.problems.networks.transformers.anatomy.drawn import HIDDEN, LAYERS, drawn
+from emoprune.problems.networks.transformers.anatomy.drawn import HIDDEN, LAYERS, TOKENS, drawn
 from emoprune.problems.networks.transformers.anatomy.structure import HeadTraits
 
 __all__ = ["GPTBigCode"]
@@ -35,7 +35,7 @@ class GPTBigCode:
         return drawn(
             "GPTBigCodeForCausalLM",
             "GPTBigCodeConfig",
-            vocab_size=28,
+            **TOKENS,
             n_embd=HIDDEN,
             n_layer=LAYERS,
             n_head=4,

@@ -6,7 +6,7 @@ from typing import Any
 
 from emoprune.contracts import about
 from emoprune.problems.networks.transformers.anatomy.description import FeedForwardForm, LayerForm
-from emoprune.problems.networks.transformers.anatomy.drawn import HIDDEN, LAYERS, drawn
+from emoprune.problems.networks.transformers.anatomy.drawn import HIDDEN, LAYERS, TOKENS, drawn
 
 __all__ = ["GPTJ"]
 
@@ -26,6 +26,4 @@ class GPTJ:
 
     def tiny(self) -> Any:
         """Return a small model with drawn weights."""
-        return drawn(
-            "GPTJForCausalLM", "GPTJConfig", vocab_size=28, n_embd=HIDDEN, n_layer=LAYERS, n_head=4, rotary_dim=4
-        )
+        return drawn("GPTJForCausalLM", "GPTJConfig", **TOKENS, n_embd=HIDDEN, n_layer=LAYERS, n_head=4, rotary_dim=4)

@@ -6,7 +6,7 @@ from typing import Any
 
 from emoprune.contracts import about
 from emoprune.problems.networks.transformers.anatomy.description import AttentionForm, LayerForm
-from emoprune.problems.networks.transformers.anatomy.drawn import HIDDEN, LAYERS, drawn
+from emoprune.problems.networks.transformers.anatomy.drawn import HIDDEN, LAYERS, TOKENS, drawn
 from emoprune.problems.networks.transformers.anatomy.structure import HeadTraits
 
 __all__ = ["MPT"]
@@ -30,5 +30,5 @@ class MPT:
     def tiny(self) -> Any:
         """Return a small model with drawn weights."""
         return drawn(
-            "MptForCausalLM", "MptConfig", vocab_size=28, d_model=HIDDEN, n_layers=LAYERS, n_heads=4, max_seq_len=64
+            "MptForCausalLM", "MptConfig", **TOKENS, d_model=HIDDEN, n_layers=LAYERS, n_heads=4, max_seq_len=64
         )

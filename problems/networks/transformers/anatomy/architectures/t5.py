@@ -6,7 +6,7 @@ from typing import Any
 
 from emoprune.contracts import about
 from emoprune.problems.networks.transformers.anatomy.description import AttentionForm, LayerForm
-from emoprune.problems.networks.transformers.anatomy.drawn import HIDDEN, LAYERS, NEURONS, drawn
+from emoprune.problems.networks.transformers.anatomy.drawn import HIDDEN, LAYERS, NEURONS, TOKENS, drawn
 from emoprune.problems.networks.transformers.anatomy.structure import HeadTraits
 
 __all__ = ["T5"]
@@ -41,14 +41,12 @@ class T5:
         return drawn(
             "T5ForSequenceClassification",
             "T5Config",
-            vocab_size=28,
+            **TOKENS,
             d_model=HIDDEN,
             d_kv=8,
             d_ff=NEURONS,
             num_layers=LAYERS,
             num_heads=4,
             feed_forward_proj="gated-gelu",
-            pad_token_id=3,
-            eos_token_id=2,
             decoder_start_token_id=3,
         )

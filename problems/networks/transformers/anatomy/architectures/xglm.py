@@ -6,7 +6,7 @@ from typing import Any
 
 from emoprune.contracts import about
 from emoprune.problems.networks.transformers.anatomy.description import LayerForm
-from emoprune.problems.networks.transformers.anatomy.drawn import HIDDEN, LAYERS, NEURONS, drawn
+from emoprune.problems.networks.transformers.anatomy.drawn import HIDDEN, LAYERS, NEURONS, TOKENS, drawn
 from emoprune.problems.networks.transformers.anatomy.structure import HeadTraits
 
 __all__ = ["XGLM"]
@@ -30,13 +30,10 @@ class XGLM:
         return drawn(
             "XGLMForCausalLM",
             "XGLMConfig",
-            vocab_size=28,
+            **TOKENS,
             d_model=HIDDEN,
             ffn_dim=NEURONS,
             num_layers=LAYERS,
             attention_heads=4,
             max_position_embeddings=64,
-            pad_token_id=3,
-            bos_token_id=1,
-            eos_token_id=2,
         )

@@ -27,9 +27,8 @@ class DeBERTa:
         if getattr(config, "talking_head", False):
             raise ConfigError("model: its attention mixes heads (talking_head), so that none of them can go")
         kinds = {"c2p": ("attention.self.pos_proj", "key"), "p2c": ("attention.self.pos_q_proj", "query")}
-        positions = tuple(
-            own for kind, own in kinds.items() if config.relative_attention and kind in config.pos_att_type
-        )
+        asked = config.pos_att_type or () if getattr(config, "relative_attention", False) else ()
+        positions = tuple(own for kind, own in kinds.items() if kind in asked)
         biases = (("attention.self.q_bias", "query"), ("attention.self.v_bias", "value"))
         return LayerForm(
             AttentionForm("attention.self", "attention.output.dense", fused="attention.self.in_proj", grouped=True),

@@ -24,7 +24,8 @@ class DebertaV2:
     def layer(self, config: Any) -> LayerForm:
         """Return how a layer is made."""
         kinds = {"c2p": ("attention.self.pos_key_proj", "key"), "p2c": ("attention.self.pos_query_proj", "query")}
-        apart = config.relative_attention and not config.share_att_key
+        apart = getattr(config, "relative_attention", False) and not getattr(config, "share_att_key", False)
+        asked = config.pos_att_type or () if apart else ()
         return LayerForm(
             AttentionForm(
                 "attention.self",
@@ -33,7 +34,7 @@ class DebertaV2:
                 "attention.self.key_proj",
                 "attention.self.value_proj",
             ),
-            HeadTraits(alike=tuple(own for kind, own in kinds.items() if apart and kind in config.pos_att_type)),
+            HeadTraits(alike=tuple(own for kind, own in kinds.items() if kind in asked)),
         )
 
     def tiny(self) -> Any:

@@ -415,8 +415,8 @@ def test_whole_groups_of_query_heads_go_together_unless_they_need_not(genes: str
 def test_an_earlier_run_goes_on_with_heads_one_by_one_and_32_bit_weights() -> None:
     resolved = {"model": "smollm2", "levels": 4}
     found = HeadsAndNeuronsOptions.of_earlier(resolved, ["perplexity", "bytes"])
-    assert found == {**resolved, "whole_groups": False, "dtype": "float32"}
-    later = {"whole_groups": True, "dtype": "auto"}
+    assert found == {**resolved, "own_conventions": False, "whole_groups": False, "dtype": "float32"}
+    later = {"own_conventions": True, "whole_groups": True, "dtype": "auto"}
     assert HeadsAndNeuronsOptions.of_earlier(later, ["perplexity"]) == later
 
 

@@ -104,7 +104,7 @@ def test_a_checkpoint_may_be_of_the_normed_network_or_of_the_plain_one(
     )
     problem.prepare(tmp_path / "run", 1)
     found = network_named(f"{__name__}:weight_normed")
-    weights = problem._task.weights  # noqa: SLF001  # what it will cut
+    weights = problem._task.weights
     found.load_state_dict({name: torch.from_numpy(value) for name, value in weights.items()})
     images = torch.rand(2, 1, 8, 8)
     assert torch.allclose(found.eval()(images), author.eval()(images), atol=1e-6)

@@ -20,7 +20,8 @@ def laid_out(images: torch.Tensor, layout: torch.memory_format) -> torch.Tensor:
 
 def placed(network: nn.Module, device: str, layout: torch.memory_format) -> nn.Module:
     """Return the network on a device, its kernels in a layout."""
-    return network.to(device=device, memory_format=layout)  # type: ignore[call-overload]  # torch's stubs miss this form
+    network.to(device=device, memory_format=layout)  # type: ignore[call-overload]  # torch's stubs miss this form
+    return network
 
 
 def layout_of(network: nn.Module, images: torch.Tensor) -> torch.memory_format:

@@ -37,7 +37,7 @@ def unwrapped(network: nn.Module) -> nn.Module:
 def folded(network: nn.Module) -> nn.Module:
     """Return the network with every weight stored that was computed from others: masks, weight and spectral norms."""
     for module, name in list(_masked(network)):
-        prune.remove(module, name)
+        prune.remove(module, name)  # type: ignore[no-untyped-call]  # torch ships no types for it
     for module, kind, name in list(_normed(network)):
         OLD_NORMS[kind](module, name)
     for module in list(network.modules()):
@@ -60,4 +60,4 @@ def _normed(network: nn.Module) -> Iterator[tuple[nn.Module, str, str]]:
     for module in network.modules():
         for hook in list(module._forward_pre_hooks.values()):  # noqa: SLF001  # as above
             if type(hook).__name__ in OLD_NORMS:
-                yield module, type(hook).__name__, hook.name
+                yield module, type(hook).__name__, str(vars(hook)["name"])

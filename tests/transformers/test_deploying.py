@@ -108,6 +108,15 @@ def test_a_narrowed_model_writes_the_same_text_with_a_cache(kind: str, case: str
     assert apart(with_cache, without) < 1e-3
 
 
+@pytest.mark.parametrize("asked", [{"cache_implementation": "static"}, {"num_beams": 3}])
+def test_a_layer_without_heads_has_its_place_in_every_cache(asked: dict[str, Any]) -> None:
+    model = unfused(causal("Gemma 3"))
+    narrowed = Narrower(model, anatomy_of(model)).narrowed(plans_of(anatomy_of(model), "no heads first"))
+    given = {**prompts(), "max_new_tokens": 8, "do_sample": False, "pad_token_id": 3}
+    beams = {name: own for name, own in asked.items() if name == "num_beams"}
+    assert torch.equal(narrowed.generate(**given, **asked), narrowed.generate(**given, **beams, use_cache=False))
+
+
 def test_a_row_of_a_padded_batch_is_written_on_as_by_itself() -> None:
     model = unfused(causal("Qwen2"))
     narrowed = Narrower(model, anatomy_of(model)).narrowed(plans_of(anatomy_of(model), "no heads first"))
@@ -379,6 +388,21 @@ def test_the_counted_cache_is_what_the_model_keeps(whole_groups: bool, tmp_path:
         sizes.add(found)
     unpruned = problem.counted(problem.plans(problem.space.full))["kv-bytes"]
     assert (max(sizes) > unpruned) == (not whole_groups)
+
+
+def test_seven_of_eight_query_heads_of_two_keys_keep_more_than_all_of_them(tmp_path: Path) -> None:
+    names = language_folder(tmp_path, llama(8, 2, layers=3))
+    problem = ready(tmp_path, names, whole_groups=False, levels=8, drop_layers=False)
+    genome = problem.space.full.copy()
+    genome[[0, 2]] -= 1
+    described = problem.describe(genome)
+    assert [described[f"layer {number}"].split(",")[0] for number in range(3)] == [
+        *["7 of 8 heads"] * 2,
+        "8 of 8 heads",
+    ]
+    assert (described["kv-bytes"], described["kv-bytes share"]) == (128 * 4, round(128 / 48, 4))
+    together = HeadsAndNeurons(**names, **{**SMALL, "levels": 8})
+    assert together.space.levels[1] == 3
 
 
 def test_a_bound_on_the_cache_is_kept_and_groups_shows_it(tmp_path: Path) -> None:

@@ -47,7 +47,9 @@ class CostModel:
         self._float = FLOAT
         self._floats = sum(own.numel() for own in everything if own.is_floating_point())
         self._others = sum(own.numel() * own.element_size() for own in everything if not own.is_floating_point())
-        self._generates, self._caches = hasattr(model, "generate") and model.can_generate(), False
+        # An encoder's layers are in no cache, and those of a decoder beside it have two.
+        writes = hasattr(model, "generate") and model.can_generate()
+        self._generates, self._caches = writes and not model.config.is_encoder_decoder, False
         self._outside = _macs_outside(model, anatomy, inputs)
         self._sizes = _sizes(model, anatomy, inputs, tokens)
         self._whole = [sum(own.numel() for own in block.parameters()) for block in self._blocks]

@@ -30,8 +30,9 @@ class WritingOn:
 
     @classmethod
     def of(cls, model: Any, task: Task) -> WritingOn | None:
-        """Return what a causal language model writes; None for any other model."""
-        if not hasattr(model, "generate") or not model.can_generate():
+        """Return what a language model writes; None for a model that does not write on from tokens."""
+        tokens = "input_ids" in task.parts["test"][0].inputs
+        if not tokens or not hasattr(model, "generate") or not model.can_generate():
             return None
         prompts = _prompts(model, task)
         return cls(prompts, written(model, prompts, TOKENS, cached=False))

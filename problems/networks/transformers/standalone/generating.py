@@ -14,7 +14,7 @@ def written(model: Any, prompts: Tensors, tokens: int, *, cached: bool) -> dict[
     """Return the most probable `tokens`, shape (rows, tokens), and their logits, shape (rows, tokens, vocabulary).
 
     Args:
-        model: A causal language model of transformers.
+        model: A model of transformers that writes.
         prompts: `input_ids` and `attention_mask`, shape (rows, longest prompt).
         tokens: How many are written, whether or not the text would end before.
         cached: Whether keys and values of former tokens are kept, instead of computed anew for each token.
@@ -31,7 +31,7 @@ def written(model: Any, prompts: Tensors, tokens: int, *, cached: bool) -> dict[
         output_logits=True,
         return_dict_in_generate=True,
     )
-    return {"tokens": found.sequences[:, ids.shape[1] :].contiguous(), "logits": torch.stack(found.logits, dim=1)}
+    return {"tokens": found.sequences[:, -tokens:].contiguous(), "logits": torch.stack(found.logits, dim=1)}
 
 
 def apart(found: Tensors, wanted: Tensors) -> float:

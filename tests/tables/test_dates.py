@@ -24,7 +24,7 @@ from emoprune.problems.tables.formulas.formula import Column, Formula
 from emoprune.problems.tables.objectives.contract import Seen
 from emoprune.problems.tables.reading.frames import plain_columns
 from emoprune.problems.tables.reading.making import Wanted, table_of
-from emoprune.problems.tables.splits import Block
+from emoprune.problems.tables.rows.splits import Block
 from emoprune.problems.tables.standalone.columns import plain
 from emoprune.problems.tables.standalone.features import Features
 from emoprune.problems.tables.standalone.readings import moments_of, numbers, part
@@ -126,6 +126,21 @@ assert not {"emoprune", "pandas", "polars", "sklearn"} & set(sys.modules)
     assert found[1][:4] == [19782.0, 2.0, 3.0, 0.0]
     assert found[1][8] is None
     assert found[2][:4] == [19782 + 11.5 / 24, 2.0, 3.0, 11.5]
+
+
+@pytest.mark.parametrize(("freq", "note"), [("M", "of the format %Y-%m"), ("Q", None), ("D", None)])
+def test_periods_are_their_first_day_as_what_is_written_of_them_is(tmp_path: Path, freq: str, note: str | None) -> None:
+    frame = pd.DataFrame({"when": pd.period_range("1999-01-01", periods=100, freq=freq)})
+    target = np.array(["a", "b"] * 50, dtype=object)
+    frame.to_csv(tmp_path / "periods.csv", index=False)
+    written = pd.read_csv(tmp_path / "periods.csv")
+    days = (frame["when"].dt.to_timestamp() - pd.Timestamp("1970-01-01")).dt.days
+    for fitted_on in (frame, written):
+        data = table_of(plain_columns(fitted_on), target, Wanted())
+        fitted = features_of(Computed(data), Block("all", ALL, ALL), data.terms)
+        for rows in (frame, written, written.iloc[[7]]):
+            np.testing.assert_array_equal(fitted.transform(rows)[:, 0], days[rows.index])
+    assert data.notes == ((f"when is read as dates {note}.",) if note else ())
 
 
 def test_a_row_of_read_csv_is_read_whether_or_not_dates_were_parsed(tmp_path: Path) -> None:

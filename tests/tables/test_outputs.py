@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import polars as pl
+import pyarrow as pa
 import pytest
 from scipy import sparse
 from sklearn.ensemble import ExtraTreesRegressor
@@ -15,7 +16,8 @@ from sklearn.impute import SimpleImputer
 from sklearn.pipeline import make_pipeline
 from tables_for_tests import mixed, numbers
 
-from emoprune.problems.tables import EvolvedFeatures, estimator_data
+from emoprune.problems.tables import EvolvedFeatures
+from emoprune.problems.tables.scikit_learn import given
 
 pytestmark = pytest.mark.usefixtures("compared_briefly")
 
@@ -68,7 +70,8 @@ def test_outputs_may_be_classes_beside_numbers_and_come_as_arrays_or_frames() ->
     _, targets = two_targets()
     plain = small().fit(frame, targets.to_numpy())
     assert plain.front_["output"].unique().tolist() == ["y0", "y1"]
-    assert small().fit(frame, pl.DataFrame(targets)).formulas_ == plain.formulas_
+    for other in (pl.DataFrame(targets), pa.Table.from_pandas(targets)):
+        assert small().fit(frame, other).formulas_ == plain.formulas_
 
 
 def test_a_model_of_several_outputs_takes_what_comes_out() -> None:
@@ -83,6 +86,13 @@ def test_a_column_of_no_use_is_warned_of_once_whatever_the_number_of_outputs() -
         warnings.simplefilter("always")
         small().fit(frame.assign(flat=1.0), targets)
     assert sum("flat is left out" in str(each.message) for each in caught) == 1
+
+
+def test_what_a_mask_hides_in_a_matrix_is_missing(of_zeros: OfZeros) -> None:
+    dense, _, fitted = of_zeros
+    hidden = dense > 1
+    held = np.ma.MaskedArray(np.where(hidden, 99.0, dense), hidden)
+    np.testing.assert_array_equal(fitted.transform(held), fitted.transform(np.where(hidden, np.nan, dense)))
 
 
 @pytest.mark.parametrize("kind", [sparse.csr_matrix, sparse.csc_array, sparse.coo_array])
@@ -104,7 +114,7 @@ def test_columns_of_pandas_that_are_sparse_are_read_and_kept_sparse() -> None:
 
 
 def test_a_sparse_matrix_that_would_not_fit_is_refused_with_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(estimator_data, "DENSE", 800)
+    monkeypatch.setattr(given, "DENSE", 800)
     with pytest.raises(
         ValueError, match=r"a sparse matrix of at most 100 cells, found \(160, 6\).*as SelectKBest does"
     ):

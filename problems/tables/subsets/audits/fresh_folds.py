@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from emoprune.contracts import Audit, Finding, about
-from emoprune.problems.tables.evidence import Evidence
 from emoprune.problems.tables.formulas.formula import Column
+from emoprune.problems.tables.scores.evidence import Evidence
 from emoprune.problems.tables.subsets.audits.contract import SubsetFront
 
 __all__ = ["FreshFolds"]
@@ -34,6 +34,7 @@ class FreshFolds:
                 "new columns": sum(not isinstance(term, Column) for term in terms),
                 "difference": evidence[number].difference,
                 "standard error": evidence[number].error,
+                "measured difference": evidence[number].measured,
                 "held against": evidence[number].against,
                 "better": "yes" if evidence[number].better() else "no",
             }

@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from sklearn.utils.validation import check_array, check_consistent_length, column_or_1d, validate_data
 
 from emoprune.errors import ConfigError
-from emoprune.problems.tables.all_rows import check_all_rows
-from emoprune.problems.tables.drawing import Drawing, Drawn
 from emoprune.problems.tables.reading.frames import check_names, declared_categories, names_of, plain_columns
 from emoprune.problems.tables.reading.lazily import is_lazy, row_count, rows_of
 from emoprune.problems.tables.reading.making import TaskName, Wanted, table_of, without_columns
+from emoprune.problems.tables.rows.drawing import Drawing, Drawn
+from emoprune.problems.tables.scikit_learn.all_rows import check_all_rows
 from emoprune.problems.tables.standalone.columns import is_missing, plain
 from emoprune.problems.tables.table import Table, Task
 
@@ -148,7 +148,8 @@ def _outputs(target: Any) -> dict[str, tuple[NDArray[Any], bool]]:
     if len(getattr(target, "shape", ())) == 2 and target.shape[1] > 1:
         if isinstance(target, np.ndarray):
             return {f"y{place}": _output(column) for place, column in enumerate(target.T)}
-        return {name: _output(target[key]) for name, key in zip(names_of(target), target.columns, strict=True)}
+        keys = getattr(target, "column_names", target.columns)  # those of Arrow's tables are columns themselves
+        return {name: _output(target[key]) for name, key in zip(names_of(target), keys, strict=True)}
     return {"": _output(target)}
 
 
@@ -213,6 +214,8 @@ def tidy(frame: Any) -> Any:
         import pandas as pd
 
         return pd.DataFrame(frame)
+    if isinstance(frame, np.ma.MaskedArray):
+        return np.ma.filled(frame.astype(np.float64 if frame.dtype.kind in "biuf" else object), np.nan)
     if isinstance(frame, np.ndarray) and frame.dtype.kind == "O":
         gaps = np.array([is_missing(value) for value in frame.flat], dtype=bool).reshape(frame.shape)
         return np.array(np.where(gaps, np.nan, frame), dtype=object)

@@ -14,23 +14,23 @@ from sklearn.utils import check_random_state
 from sklearn.utils._set_output import _get_output_config
 from sklearn.utils.validation import _check_feature_names_in, check_is_fitted
 
-from emoprune.problems.tables.all_rows import learnt_on_all_rows
-from emoprune.problems.tables.batched import in_batches
-from emoprune.problems.tables.choosing import Choice, check_choice, chosen
 from emoprune.problems.tables.computing import Computed
-from emoprune.problems.tables.drawing import BY_DEFAULT, Drawing
-from emoprune.problems.tables.estimator_data import columns_given, names_given, tables_given
 from emoprune.problems.tables.fitting import features_of
 from emoprune.problems.tables.formulas.formula import Term
-from emoprune.problems.tables.given_splits import GivenSplits, checked_splits
 from emoprune.problems.tables.reading.lazily import is_lazy, row_count
 from emoprune.problems.tables.reading.making import TaskName, Wanted
-from emoprune.problems.tables.splits import Block, SplitKind, Splits
+from emoprune.problems.tables.rows.drawing import BY_DEFAULT, Drawing
+from emoprune.problems.tables.rows.given_splits import GivenSplits, checked_splits
+from emoprune.problems.tables.rows.splits import Block, SplitKind, Splits
+from emoprune.problems.tables.scikit_learn.all_rows import learnt_on_all_rows
+from emoprune.problems.tables.scikit_learn.batched import in_batches
+from emoprune.problems.tables.scikit_learn.choosing import Choice, check_choice, chosen
+from emoprune.problems.tables.scikit_learn.given import columns_given, names_given, tables_given
+from emoprune.problems.tables.scikit_learn.tabular_transform import features_in
+from emoprune.problems.tables.scikit_learn.typed_output import typed_frame
 from emoprune.problems.tables.subsets.export import write_features
 from emoprune.problems.tables.subsets.features import FeatureBoosting, FeatureSearch, FeaturesOptions, Mode
 from emoprune.problems.tables.table import Table
-from emoprune.problems.tables.tabular_transform import features_in
-from emoprune.problems.tables.typed_output import typed_frame
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -99,11 +99,14 @@ class EvolvedFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]  #
         features_: The chosen features with everything they learnt.
         formulas_: The same as terms.
         front_: The front and the references as a frame, with scores on all three parts, the difference on fresh folds,
-            its standard error, and what it is held against: all columns, or a guess where they are no better than that;
-            of several outputs one after another, named in `output`.
+            its standard error, what it is held against (all columns, or a guess where they are no better than that),
+            and the difference as it was measured, before luck was taken off; of several outputs one after another,
+            named in `output`.
         n_features_in_: How many columns `fit` saw.
         feature_names_in_: Their names, if it was a frame.
     """
+
+    __module__ = "emoprune.problems.tables"  # what a pickle names, wherever this file lies
 
     def __init__(
         self,
@@ -224,6 +227,7 @@ class EvolvedFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]  #
         measured = front.loc[front["select." + problem.task.measures.metric.name].notna(), "candidate_id"]
         evidence = problem.evidence({number: genomes[number] for number in measured.astype(int)}, seed)
         shown = {"difference": "difference", "standard error": "error", "held against": "against"}
+        shown["measured difference"] = "measured"
         for column, name in shown.items():
             front[column] = front["candidate_id"].map({n: getattr(each, name) for n, each in evidence.items()})
         number = chosen(front, evidence, problem.task.measures.signs, self.choose, problem.led)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -13,12 +13,14 @@ import torch
 from language_for_tests import SPECIAL, drawn, saved, text, tokenizer
 from transformers_for_tests import SIZES
 
+from emoprune.contracts import Problem
 from emoprune.errors import ConfigError
 from emoprune.problems.networks.transformers.data.choices import Question, questions
 from emoprune.problems.networks.transformers.heads_and_neurons import HeadsAndNeurons
 from emoprune.problems.networks.transformers.tasks.opening import opened, other_batches
 from emoprune.problems.networks.transformers.tasks.options import TransformerOptions
 from emoprune.records import Split
+from emoprune.testing import ProblemConformance
 
 ASKED = Question("the cat", ("sees it", "eats it", "likes it"), 1)
 
@@ -114,3 +116,17 @@ def test_a_model_that_chooses_is_pruned_measured_and_written(tmp_path: Path) -> 
     (tmp_path / "out").mkdir()
     problem.export(genomes[1], tmp_path / "out")
     assert json.loads((tmp_path / "out" / "pruning.json").read_text())["factory"] == "AutoModelForMultipleChoice"
+
+
+@pytest.mark.slow
+class TestChoices(ProblemConformance):
+    genomes: ClassVar[int] = 3
+    names: ClassVar[dict[str, str]]
+
+    @pytest.fixture(autouse=True, scope="class")
+    @classmethod
+    def folder(cls, tmp_path_factory: pytest.TempPathFactory) -> None:
+        cls.names = chooser(tmp_path_factory.mktemp("model"))
+
+    def problem(self) -> Problem:
+        return HeadsAndNeurons(**self.names, task="multiple-choice", length=24, calibration=8, levels=3)

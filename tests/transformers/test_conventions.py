@@ -158,10 +158,12 @@ def normalised(images: torch.Tensor) -> torch.Tensor:
     return (images - 0.5) / 0.15
 
 
-@pytest.mark.parametrize("channels", [1, 3])
-def test_images_are_prepared_as_the_model_s_own_processor_prepares_them(channels: int, tmp_path: Path) -> None:
-    means = {"image_mean": [0.5] * channels, "image_std": [0.15] * channels}
-    model = vit(tmp_path, normalised, processor_of(**means), channels)
+@pytest.mark.parametrize(("channels", "means"), [(1, 1), (1, 3), (3, 3)])
+def test_images_are_prepared_as_the_model_s_own_processor_prepares_them(
+    channels: int, means: int, tmp_path: Path
+) -> None:
+    own = {"image_mean": [0.5] * means, "image_std": [0.15] * means}
+    model = vit(tmp_path, normalised, processor_of(**own), channels)
     search = digits().search
     images = torch.from_numpy(search.images).expand(-1, channels, -1, -1)
     truth = errors(model, normalised(images), search.labels)
@@ -221,6 +223,6 @@ def test_images_that_were_prepared_by_their_own_function_are_left_as_they_are_an
 
 
 def test_a_processor_that_cannot_prepare_the_images_is_refused_with_a_way_out(tmp_path: Path) -> None:
-    vit(tmp_path, normalised, processor_of(image_mean=[0.5] * 3, image_std=[0.15] * 3))
+    vit(tmp_path, normalised, processor_of(image_mean=[0.5, 0.4, 0.3], image_std=[0.15] * 3))
     with pytest.raises(ConfigError, match=r"its image processor cannot prepare images .*own_conventions: false"):
         opened(images_of(tmp_path))

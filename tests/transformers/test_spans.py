@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -12,12 +12,14 @@ import torch
 from language_for_tests import SPECIAL, drawn, saved, text, tokenizer
 from transformers_for_tests import SIZES
 
+from emoprune.contracts import Problem
 from emoprune.errors import ConfigError
 from emoprune.problems.networks.transformers.data.spans import AskedText, asked_texts
 from emoprune.problems.networks.transformers.heads_and_neurons import HeadsAndNeurons
 from emoprune.problems.networks.transformers.tasks.opening import opened, other_batches
 from emoprune.problems.networks.transformers.tasks.options import TransformerOptions
 from emoprune.records import Split
+from emoprune.testing import ProblemConformance
 
 ROWS = 60
 
@@ -128,3 +130,17 @@ def test_a_model_that_finds_answers_is_pruned_measured_and_written(tmp_path: Pat
     problem.export(genomes[1], tmp_path / "out")
     plan = json.loads((tmp_path / "out" / "pruning.json").read_text())
     assert plan["factory"] == "AutoModelForQuestionAnswering"
+
+
+@pytest.mark.slow
+class TestSpans(ProblemConformance):
+    genomes: ClassVar[int] = 3
+    names: ClassVar[dict[str, str]]
+
+    @pytest.fixture(autouse=True, scope="class")
+    @classmethod
+    def folder(cls, tmp_path_factory: pytest.TempPathFactory) -> None:
+        cls.names = names_of(tmp_path_factory.mktemp("model"))
+
+    def problem(self) -> Problem:
+        return HeadsAndNeurons(**self.names, task="question-answering", length=24, calibration=8, levels=3)

@@ -188,28 +188,41 @@ def test_some_tokens_of_every_window_are_masked_always_the_same_and_only_they_ar
     assert 0.08 < np.mean(shares) < 0.25
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("task", ["token-classification", "masked-language-modelling"])
-class TestTokenTasks(ProblemConformance):
+class Conformance(ProblemConformance):
     genomes: ClassVar[int] = 3
-    names: ClassVar[dict[str, dict[str, str]]]
-    task: str
+    names: ClassVar[dict[str, str]]
+    task: ClassVar[str]
 
     @pytest.fixture(autouse=True, scope="class")
     @classmethod
     def folder(cls, tmp_path_factory: pytest.TempPathFactory) -> None:
-        place = tmp_path_factory.mktemp("model")
-        tagged = {"model": str(tagger(place / "model")), "data": str(conll(place / "rows.conll"))}
-        cls.names = {"token-classification": tagged, "masked-language-modelling": masked_model(place)}
+        cls.names = cls.written(tmp_path_factory.mktemp("model"))
 
-    @pytest.fixture(autouse=True)
-    def chosen(self, task: str) -> None:
-        type(self).task = task
+    @classmethod
+    def written(cls, place: Path) -> dict[str, str]:
+        raise NotImplementedError
 
     def problem(self) -> Problem:
         sizes = {"length": 16, "calibration": 8, "search": 8, "select": 8, "test": 8, "levels": 3}
-        objectives = ["error", "kl", "macs"]
-        return HeadsAndNeurons(**self.names[self.task], task=self.task, objectives=objectives, **sizes)
+        return HeadsAndNeurons(**self.names, task=self.task, objectives=["error", "kl", "macs"], **sizes)
+
+
+@pytest.mark.slow
+class TestTagger(Conformance):
+    task = "token-classification"
+
+    @classmethod
+    def written(cls, place: Path) -> dict[str, str]:
+        return {"model": str(tagger(place / "model")), "data": str(conll(place / "rows.conll"))}
+
+
+@pytest.mark.slow
+class TestMasked(Conformance):
+    task = "masked-language-modelling"
+
+    @classmethod
+    def written(cls, place: Path) -> dict[str, str]:
+        return masked_model(place)
 
 
 @pytest.mark.parametrize("task", ["token-classification", "masked-language-modelling"])

@@ -14,6 +14,8 @@ from language_for_tests import SPECIAL, VOCABULARY, WORDS, drawn, llama, saved, 
 from transformers_for_tests import SIZES, SMALL, language_folder
 
 import emoprune
+from emoprune.commands.dry_run import dry_run
+from emoprune.config import load
 from emoprune.errors import ConfigError
 from emoprune.problems.networks.transformers.data.cutting import said_of_cut_texts, telling_tokens
 from emoprune.problems.networks.transformers.heads_and_neurons import HeadsAndNeurons
@@ -115,6 +117,8 @@ def test_a_model_that_guesses_stops_the_run_before_the_search_and_can_be_searche
     ):
         list(searching)
     assert len(searching.run.history) == 0
+    with pytest.raises(ConfigError, match="it scores like guessing"):
+        dry_run(load(config))
     accepting = emoprune.search(config, overrides=["problem.accept_guessing=true"], runs=tmp_path / "runs", name="all")
     assert len(list(accepting)) == 1
     (alarm,) = accepting.run.progress.alarms

@@ -41,7 +41,7 @@ class ProcessedImages:
         given = [self._in_channels(image) for image in images]
         resized = [not self._fits(image) for image in given]
         given = [_bytes(image) if resize else image for image, resize in zip(given, resized, strict=True)]
-        more = {} if any(resized) else {"do_resize": False}
+        more: dict[str, Any] = {**self._for_one_channel(), **({} if any(resized) else {"do_resize": False})}
         try:
             with quiet():
                 found = self._processor(given, input_data_format="channels_first", **more)["pixel_values"]
@@ -55,6 +55,12 @@ class ProcessedImages:
 
     def _in_channels(self, image: NDArray[np.generic]) -> NDArray[np.generic]:
         return np.repeat(image, self._channels, axis=0) if image.shape[0] == 1 else image
+
+    def _for_one_channel(self) -> dict[str, Any]:
+        """Return mean and deviation of grey images, of a processor that has the same ones for three channels."""
+        found = {name: getattr(self._processor, name, None) for name in ("image_mean", "image_std")}
+        alike = all(isinstance(own, Sequence) and len(set(own)) == 1 for own in found.values())
+        return {name: [own[0]] for name, own in found.items() if own} if self._channels == 1 and alike else {}
 
     def _fits(self, image: NDArray[np.generic]) -> bool:
         size = getattr(self._processor, "size", None)

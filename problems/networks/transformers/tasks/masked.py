@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from emoprune.errors import ConfigError
+from emoprune.problems.language.loading import pretrained
 from emoprune.problems.language.texts import text_named
 from emoprune.problems.networks.transformers.anatomy.finding import anatomy_of
 from emoprune.problems.networks.transformers.data.batches import CALIBRATION, Batch
@@ -21,7 +22,6 @@ from emoprune.problems.networks.transformers.data.windows import (
     windows_of_parts,
 )
 from emoprune.problems.networks.transformers.standalone.narrowing import unfused
-from emoprune.problems.networks.transformers.tasks.heads import trained_head
 from emoprune.problems.networks.transformers.tasks.opened import Opened
 from emoprune.problems.networks.transformers.tasks.options import SPLITS, TransformerOptions
 from emoprune.problems.networks.transformers.tasks.tokens import TokenTask
@@ -44,7 +44,7 @@ def opened_masked(options: TransformerOptions) -> Opened:
     Raises:
         ConfigError: The model or the text cannot be used; it says why.
     """
-    loaded = trained_head(options.model, "masked-language-model")
+    loaded = pretrained(options.model, "masked-language-model")
     tokenizer: Any = loaded.tokenizer
     if tokenizer.mask_token_id is None:
         raise ConfigError(f"model: the tokenizer of {options.model!r} has no mask token; give a masked language model")

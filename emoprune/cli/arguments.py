@@ -60,6 +60,7 @@ class Kind(StrEnum):
     OBJECTIVES = "objectives"
     RECOVERIES = "recoveries"
     AUDITS = "audits"
+    ARCHITECTURES = "architectures"
     METHODS = "methods"
     EXAMPLES = "examples"
     RUNS = "runs"

@@ -152,6 +152,48 @@ def test_a_pruned_classifier_that_builds_what_is_below_it_by_its_config_is_loade
         torch.testing.assert_close(loaded(input_ids=ids).logits, narrowed(input_ids=ids).logits, rtol=1e-4, atol=1e-4)
 
 
+IMAGES = {"num_channels": 1, "num_labels": 10}
+STAGES = {"depths": [1, 1], "hidden_sizes": [8, 16]}
+
+
+@pytest.mark.parametrize(
+    ("name", "config", "options", "complaint"),
+    [
+        (
+            "XmodForSequenceClassification",
+            "XmodConfig",
+            {**SIZES, "languages": ("en", "de"), "default_language": "en", "max_position_embeddings": 64},
+            "XmodForSequenceClassification cannot be run layer by layer",
+        ),
+        (
+            "ConvNextForImageClassification",
+            "ConvNextConfig",
+            {**IMAGES, **STAGES, "num_stages": 2, "image_size": 16, "patch_size": 2},
+            r"attention of ConvNextForImageClassification \(none found\)",
+        ),
+        (
+            "SegformerForImageClassification",
+            "SegformerConfig",
+            {
+                **IMAGES, **STAGES, "num_encoder_blocks": 2, "num_attention_heads": [1, 2], "sr_ratios": [2, 1],
+                "patch_sizes": [3, 3], "strides": [2, 2], "mlp_ratios": [2, 2], "decoder_hidden_size": 16,
+            },
+            r"of an unknown kind|has \d attentions",
+        ),
+    ],
+    ids=["X-MOD", "ConvNeXt", "SegFormer"],
+)  # fmt: skip
+def test_what_would_fail_later_is_refused_by_a_sentence(
+    tmp_path: Path, name: str, config: str, options: dict[str, Any], complaint: str
+) -> None:
+    sentences = "Sequence" in name
+    model = str(saved(tmp_path / "model", drawn(name, config, **options), with_tokenizer=sentences))
+    data = sentences_folder(tmp_path)["data"] if sentences else "digits"
+    task = "text-classification" if sentences else "image-classification"
+    with pytest.raises(ConfigError, match=complaint):
+        HeadsAndNeurons(model=model, data=data, task=task, length=12, accept_guessing=True)
+
+
 def test_a_masked_language_model_taken_for_a_causal_one_is_refused_before_a_search(tmp_path: Path) -> None:
     model = drawn("BertForMaskedLM", "BertConfig", **SIZES)
     with pytest.raises(ConfigError, match="BertLMHeadModel computes its logits in a way that is not known"):

@@ -194,6 +194,7 @@ def unfused(model: nn.Module) -> nn.Module:
         if {"gate_up_proj", "down_proj"} <= set(module._parameters)  # noqa: SLF001  # parameters, not modules, tell
         and module._parameters["gate_up_proj"].ndim == 3  # noqa: SLF001  # as above
         and (hasattr(module, "act_fn") or hasattr(module, "gate_up_proj_bias"))
+        and len(inspect.signature(module.forward).parameters) == 3  # tokens, the experts they go to, and how much
     ]
     for path in fused:
         parent, _, name = path.rpartition(".")

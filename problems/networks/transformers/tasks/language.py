@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch.nn import functional
 
+from emoprune.errors import ConfigError
 from emoprune.problems.language.guessing import Tried
 from emoprune.problems.language.loading import LoadedModel
 from emoprune.problems.networks.transformers.anatomy.narrowing import Narrower
@@ -135,7 +136,13 @@ class _Judge:
 
 def _decoder(model: Any) -> Any:
     """Return the part of a language model below its output layer."""
-    return getattr(model, str(model.base_model_prefix))
+    found = getattr(model, str(model.base_model_prefix), None) or getattr(model, "model", None)
+    if found is None:
+        raise ConfigError(
+            f"model: {type(model).__name__} has no part called {model.base_model_prefix} below its output layer, where "
+            "its library says that it has one"
+        )
+    return found
 
 
 def _within(narrower: Narrower, decoder: Any) -> Any:

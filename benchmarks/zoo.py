@@ -6,6 +6,7 @@ python benchmarks/zoo.py [--quick] [--no-record] [--rounds N]
 from __future__ import annotations
 
 import json
+import os
 import sys
 import tempfile
 import warnings
@@ -38,6 +39,7 @@ NOTES = """\
 def measure(part: Mapping[str, Any]) -> None:
     """Load every folder in this process and print what came of it."""
     sys.modules["emoprune"] = None  # type: ignore[assignment]  # the language allows None here: importing it fails
+    os.environ["HF_MODULES_CACHE"] = part["modules"]  # where transformers copies the folders' code to
     torch.set_num_threads(1)
     warnings.simplefilter("ignore")
     found = {family: [found_of(Path(folder)) for folder in folders] for family, folders in part["folders"].items()}
@@ -92,7 +94,7 @@ def main() -> None:
             progress(family)
             done[family] = exported(own, data, Path(place) / str(len(done)))
         folders = {name: list(map(str, own.folders)) for name, own in done.items() if isinstance(own, Exported)}
-        found = alone({"folders": folders})
+        found = alone({"folders": folders, "modules": str(Path(place) / "modules")})
         said = {family: complaint_of(own, data, Path(place) / f"refused-{family}") for family, own in refused.items()}
     tables = [table(done, found)] + ([refused_table(said)] if said else [])
     publish(Report("A zoo of transformers", tables, NOTES, ("emoprune", "torch", "transformers")), chosen)

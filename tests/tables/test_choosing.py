@@ -17,8 +17,8 @@ from emoprune.problems.tables.formulas.formula import Column, Formula, Term
 from emoprune.problems.tables.learners.by_name import LearnerPlan
 from emoprune.problems.tables.rows.given_splits import checked_splits
 from emoprune.problems.tables.rows.splits import Block, SplitKind
-from emoprune.problems.tables.scikit_learn.choosing import Choice, chosen
 from emoprune.problems.tables.scores.evidence import ALL_COLUMNS, GUESS, Evidence, compared, shrunk
+from emoprune.problems.tables.subsets.choosing import Choice, chosen
 from emoprune.problems.tables.subsets.comparing import FoundAnew, _firsts, evidence_of, fresh_cuts
 from emoprune.problems.tables.subsets.features import FeaturesOptions
 from emoprune.problems.tables.task import TableTask

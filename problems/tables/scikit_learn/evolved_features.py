@@ -24,10 +24,10 @@ from emoprune.problems.tables.rows.given_splits import GivenSplits, checked_spli
 from emoprune.problems.tables.rows.splits import Block, SplitKind, Splits
 from emoprune.problems.tables.scikit_learn.all_rows import learnt_on_all_rows
 from emoprune.problems.tables.scikit_learn.batched import in_batches
-from emoprune.problems.tables.scikit_learn.choosing import Choice, check_choice, chosen
 from emoprune.problems.tables.scikit_learn.given import columns_given, names_given, tables_given
 from emoprune.problems.tables.scikit_learn.tabular_transform import features_in
 from emoprune.problems.tables.scikit_learn.typed_output import typed_frame
+from emoprune.problems.tables.subsets.choosing import Choice, check_choice, chosen
 from emoprune.problems.tables.subsets.export import write_features
 from emoprune.problems.tables.subsets.features import FeatureBoosting, FeatureSearch, FeaturesOptions, Mode
 from emoprune.problems.tables.table import Table

@@ -35,7 +35,7 @@ __all__ = [
 
 FloatArray = NDArray[np.float64]
 
-_MAY_LACK = {"message", "stages", "alarms"}  # members that a status.json of an earlier version may not have
+_MAY_LACK = {"message", "stages", "alarms", "spent"}  # members that a status.json of an earlier version may not have
 
 
 class Split(StrEnum):
@@ -239,7 +239,7 @@ class Progress:
     `pending` counts this generation's open evaluations; `change` is the last generation's gain in hypervolume;
     `per_second` and `remaining` (seconds) are None while they cannot be known; `updated` is the heartbeat, ISO 8601 in
     UTC; `stages` says of each stage that came first where it stands, in words; `alarms` are the problem's own, about
-    what was measured.
+    what was measured; `spent` says what measuring was charged so far, in words by what it is called.
     """
 
     state: State
@@ -264,6 +264,7 @@ class Progress:
     message: str | None = None
     stages: Mapping[str, str] = field(default_factory=dict)
     alarms: Sequence[str] = ()
+    spent: Mapping[str, str] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, Any]:
         """Return the plain form that is `status.json`."""

@@ -45,6 +45,7 @@ from emoprune.contracts.offers import (
     Passage,
     Recovered,
     Recovering,
+    Spending,
     Table,
 )
 from emoprune.contracts.operators import Crossover, Mutation, Repair, Sampling, Seeding
@@ -110,6 +111,7 @@ __all__ = [
     "SeedArray",
     "Seeding",
     "Sense",
+    "Spending",
     "Split",
     "Starts",
     "SurveyingMethod",

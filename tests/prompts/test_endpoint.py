@@ -25,7 +25,7 @@ from emoprune.problems.prompts.tokens import PromptTokens
 from emoprune.records import Split
 
 TEMPLATE = Template.of("the cat sees a dog red {sentence} is", {"sentence"})
-CHOICES = Choices((" red", " blue"), (-1, -1))
+CHOICES = Choices.one_each((" red", " blue"))
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +48,7 @@ def chosen(url: str, count: int = 6, **more: Any) -> np.ndarray[Any, Any]:
 
 @pytest.mark.parametrize("listed", [False, True])
 def test_a_model_behind_a_server_chooses_as_the_model_here(causal: CausalScorer, listed: bool) -> None:
-    here = causal.prompted(asked(), Choices(CHOICES.words, (17, 18))).choices(np.arange(6))
+    here = causal.prompted(asked(), Choices.one_each(CHOICES.words, (17, 18))).choices(np.arange(6))
     with serving(causal, listed=listed) as served:
         there = chosen(served.url, top=28)
     assert np.allclose(np.diff(there), np.diff(here), atol=1e-4)
@@ -177,7 +177,7 @@ def test_a_key_is_read_from_its_variable_and_sent(monkeypatch: pytest.MonkeyPatc
 def test_more_members_of_a_request_are_passed_on_and_texts_are_continued() -> None:
     with serving() as served:
         scorer = EndpointScorer(endpoint(served.url, body={"allowed_token_ids": [1, 2]}))
-        said = scorer.prompted(asked(2), Choices((), ())).continuations(np.arange(2), 7, "\n")
+        said = scorer.prompted(asked(2), Choices.none()).continuations(np.arange(2), 7, "\n")
     assert said == [" red", " red"]
     assert all(call["allowed_token_ids"] == [1, 2] and call["max_tokens"] == 7 for call in served.calls)
     assert all(call["stop"] == ["\n"] for call in served.calls)
@@ -282,7 +282,7 @@ def test_an_endpoint_that_does_not_echo_is_refused_with_advice_before_costly_ref
         asking = problem(served.url, tmp_path, references=["threshold-accepting", "perplexity"])
         with pytest.raises(ConfigError, match=f"{complaint}; leave that reference out: name in `references` those you"):
             asking.prepare(tmp_path, 1)
-    assert len(served.calls) == 5, "four to see that it can be used, one that asks for an echo"
+    assert len(served.calls) == 7, "six to see that it can be used, one that asks for an echo"
 
 
 @pytest.mark.timeout(100)

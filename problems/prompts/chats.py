@@ -1,0 +1,65 @@
+"""A prompt as messages: what a model's chat template puts before, between and after them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from emoprune.errors import ConfigError
+from emoprune.problems.prompts.template import USER, Template
+
+__all__ = ["NO_CHAT", "Chat", "chat_of", "messages_of"]
+
+_CONTENTS = {"system": "\x00system\x00", "user": "\x00user\x00"}
+
+
+@dataclass(frozen=True, slots=True)
+class Chat:
+    """The texts before a prompt, between its system message and its user's message, and after it."""
+
+    before: str = ""
+    after: str = ""
+    between: str = ""
+
+    def put(self, template: Template) -> Template:
+        """Return the prompt as it is put to the model; a server puts messages through a template of its own."""
+        if self == NO_CHAT:
+            return template
+        whole = template.with_text(USER, self.between) if USER in template.slots else template
+        return whole.between(self.before, self.after)
+
+
+NO_CHAT = Chat()
+
+
+def messages_of(template: Template) -> list[dict[str, str]]:
+    """Return a prompt's messages, its placeholders as they are written."""
+    system, user = template.parts
+    own = [] if system is None else [{"role": "system", "content": system.source}]
+    return [*own, {"role": "user", "content": user.source}]
+
+
+def chat_of(tokenizer: Any | None, roles: Sequence[str] = ("user",)) -> Chat:
+    """Return what a model's chat template puts around messages of these roles, the last of which is to be answered.
+
+    Raises:
+        ConfigError: There is no tokenizer at hand, it has no chat template, or the template takes no such messages.
+    """
+    if getattr(tokenizer, "chat_template", None) is None or tokenizer is None:
+        raise ConfigError("chat: the model's tokenizer has no chat template; leave it out, or give another model")
+    messages = [{"role": role, "content": _CONTENTS[role]} for role in roles]
+    try:
+        text: str = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+    except Exception as error:  # a template raises what it likes, such as that it knows no system message
+        why = " ".join(str(error).split())[:200]
+        raise ConfigError(
+            f"chat: the model's chat template takes no {' and '.join(roles)} message: {why}; give one prompt"
+        ) from error
+    parts: list[str] = []
+    for role in roles:
+        before, found, text = text.partition(_CONTENTS[role])
+        if not found:
+            raise ConfigError("chat: the model's chat template changes a message's text; leave it out")
+        parts.append(before)
+    return Chat(parts[0], text, parts[1] if len(parts) > 1 else "")

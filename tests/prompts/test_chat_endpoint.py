@@ -73,8 +73,9 @@ def test_answers_are_written_at_temperature_0_and_the_run_says_what_is_lost(
 
 def test_a_system_message_is_sent_as_one(tmp_path: Path) -> None:
     with serving() as served:
-        asked = Messages("the cat {sentence}", "a dog {sentence} is")
-        ready(problem(served, tmp_path, prompt=asked), tmp_path)
+        asked, body = Messages("the cat {sentence}", "a dog {sentence} is"), {"max_tokens": None, "seed": 1}
+        ready(problem(served, tmp_path, prompt=asked, endpoint={"body": body}), tmp_path)
+    assert (served.calls[0]["seed"], "max_tokens" in served.calls[0]) == (1, False)
     system, user = served.calls[0]["messages"]
     assert (system["role"], user["role"]) == ("system", "user")
     text = system["content"].removeprefix("the cat ")

@@ -230,7 +230,10 @@ def test_a_call_that_fails_is_a_failure_record_of_its_candidate_alone(tmp_path: 
 def test_an_endpoint_without_log_probabilities_is_refused_before_the_search(tmp_path: Path) -> None:
     with serving(trouble=lambda _: '{"choices": [{"text": "x"}]}') as served:
         asking = problem(served.url, tmp_path)
-        with pytest.raises(ConfigError, match=r"endpoint: cannot be used: .*needs? to be started so that it returns"):
+        with pytest.raises(
+            ConfigError,
+            match=r"cannot be used: .* started so that it returns .*say `api: chat` .*, or .* `answering: written`",
+        ):
             asking.prepare(tmp_path, 1)
 
 

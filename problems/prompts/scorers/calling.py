@@ -48,7 +48,7 @@ class Endpoint:
         retries: How often a call is repeated at most, after a limit, a lost connection, or an answer that the server is
             busy; whichever comes, and whether before the answer begins or in the middle of it.
         top: How many of the likeliest tokens are asked for.
-        body: What else a request says, such as `{allowed_token_ids: [...]}`.
+        body: What else a request says, such as `{allowed_token_ids: [...]}`; null leaves out what it would say.
     """
 
     url: str
@@ -132,7 +132,8 @@ class Caller:
     def _answer(self, body: Mapping[str, Any], account: str) -> Any:
         path = "chat/completions" if self._endpoint.api == "chat" else "completions"
         where = f"{self._endpoint.url.rstrip('/')}/{path}"
-        data = json.dumps({"model": self._endpoint.model, **body, **self._endpoint.body}).encode()
+        said = {"model": self._endpoint.model, **body, **self._endpoint.body}
+        data = json.dumps({name: value for name, value in said.items() if value is not None}).encode()
         pauses = self._pauses
         while True:
             try:

@@ -60,9 +60,7 @@ class EndpointScorer:
         try:
             found = self.prompted(filled, choices).likelihoods(np.arange(rows))
         except EndpointFailed as error:
-            raise ConfigError(
-                f"endpoint: cannot be used: {error}; or let answers be written, with `answering: written`"
-            ) from error
+            raise ConfigError(f"endpoint: cannot be used: {error}; {self._otherwise}") from error
         if not np.isfinite(found).any():
             _log.warning(
                 "none of the answers %s is among the %d likeliest tokens after the prompt, so none can be right: each "
@@ -73,6 +71,11 @@ class EndpointScorer:
             )
         return found
 
+    @property
+    def _otherwise(self) -> str:
+        chat = "" if self.endpoint.api == "chat" else "say `api: chat` of a server that only chats, or "
+        return f"{chat}let answers be written, with `answering: written`"
+
     def check_writing(self, filled: Filled, limit: int, stop: str) -> None:
         """Let the first example be answered; refuse an endpoint that does not write, or has no room for an answer.
 
@@ -82,7 +85,8 @@ class EndpointScorer:
         try:
             self.prompted(filled, Choices.none()).continuations(np.arange(1), limit, stop)
         except EndpointFailed as error:
-            raise ConfigError(f"endpoint: cannot be used: {error}") from error
+            chat = "" if self.endpoint.api == "chat" else "; say `api: chat` of a server that only chats"
+            raise ConfigError(f"endpoint: cannot be used: {error}{chat}") from error
 
     def token_scores(self, text: str) -> TokenScores:
         """Say how surprising each token is, from an endpoint that echoes the prompt with its log-probabilities.

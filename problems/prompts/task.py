@@ -21,7 +21,7 @@ from emoprune.problems.prompts.chats import NO_CHAT, chat_of
 from emoprune.problems.prompts.continuation import Continuation, chosen_continuation, kept_continuation
 from emoprune.problems.prompts.data.messages import Messages
 from emoprune.problems.prompts.measures import measures_of
-from emoprune.problems.prompts.objectives.contract import Answers, Seen
+from emoprune.problems.prompts.objectives.contract import Answers, Needs, Seen
 from emoprune.problems.prompts.options import Precision, PromptOptions
 from emoprune.problems.prompts.prompt_data import PromptData, prompt_data_of
 from emoprune.problems.prompts.scorers.calling import EndpointFailed
@@ -74,7 +74,8 @@ class PromptTask:
         self.longest = self.data.template
         for slot, text in special.items():
             self.longest = self.longest.with_text(slot, text)
-        known = self.data.task.known | (set() if self.budget.price is None else {"costs"})
+        priced: set[Needs] = set() if self.budget.price is None else {"costs"}
+        known = self.data.task.known | priced
         self.measures = measures_of(options, problem, known=known, unpruned=self._unanswered(self.longest))
         self._precision: Precision = "float32" if options.precision == "auto" else options.precision
         self._scorer: Scorer | None = None

@@ -143,8 +143,8 @@ class Caller:
                     tries = f" after {self._endpoint.retries + 1} tries" if self._endpoint.retries else ""
                     raise EndpointFailed(f"endpoint {where}: {error.what}{tries}: {error.why}") from error
                 pauses = pauses.increment("POST", where)
-                _pause(pauses, error.response)
                 self.ledger.begin(1, account)
+                _pause(pauses, error.response)
 
     def _tried(self, where: str, data: bytes) -> Any:
         """Return what one call is answered.

@@ -23,7 +23,7 @@ from emoprune.problems.tables.computing import Computed
 from emoprune.problems.tables.fitting import features_of
 from emoprune.problems.tables.reading.frames import plain_columns
 from emoprune.problems.tables.reading.making import Wanted, table_of
-from emoprune.problems.tables.splits import Block
+from emoprune.problems.tables.rows.splits import Block
 
 TEST = 0.3
 SMALL = 150  # rows with --quick

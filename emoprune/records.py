@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
@@ -35,7 +35,7 @@ __all__ = [
 
 FloatArray = NDArray[np.float64]
 
-_MAY_LACK = {"message", "stages", "alarms", "spent"}  # members that a status.json of an earlier version may not have
+_MAY_LACK = {"message", "stages", "alarms", "measured", "spent"}  # what an earlier version's status.json may not have
 
 
 class Split(StrEnum):
@@ -87,7 +87,9 @@ class Evaluation:
     """What was measured of a candidate on a split, or why nothing was.
 
     `values` maps objective and constraint names to finite numbers in natural signs and units; empty unless `status` is
-    ok. `reason` says why otherwise.
+    ok. `reason` says why otherwise. Of a problem that is measured block by block, `blocks` holds what was measured on
+    each block so far, by the names of those values that vary, and `begun` is the block that the last piece began with;
+    `values` and the seconds are those of all blocks so far.
     """
 
     candidate: Candidate
@@ -97,6 +99,8 @@ class Evaluation:
     seed: int
     ran: Ran
     reason: str | None = None
+    begun: int = 0
+    blocks: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.status is Status.OK:
@@ -111,8 +115,29 @@ class Evaluation:
         """Whether there are values to rank."""
         return self.status is Status.OK
 
+    @property
+    def measured(self) -> int:
+        """On how many blocks it was measured; 0 where there are no blocks."""
+        return max(map(len, self.blocks.values()), default=0)
+
+    def after(self, before: Evaluation | None) -> Evaluation:
+        """Return the evaluation of all blocks so far, of a piece that goes on where `before` ends.
+
+        Raises:
+            RunCorrupt: It goes on somewhere else.
+        """
+        ended = 0 if before is None else before.measured
+        if self.begun != ended:
+            raise RunCorrupt(f"begun: expected block {ended}, behind what was measured before, found {self.begun}")
+        if before is None:
+            return self
+        blocks = {name: (*values, *self.blocks.get(name, ())) for name, values in before.blocks.items()}
+        return replace(self, blocks=blocks)
+
     def as_json(self) -> dict[str, Any]:
-        """Return the plain form that is one line of the history."""
+        """Return the plain form that is one line of the history; of blocks only those of the last piece."""
+        pieces = {name: list(values[self.begun :]) for name, values in self.blocks.items()}
+        blocks = {"begun": self.begun, "blocks": pieces} if pieces else {}
         return {
             "candidate": self.candidate.id,
             "generation": self.candidate.generation,
@@ -125,6 +150,7 @@ class Evaluation:
             "reason": self.reason,
             "seed": self.seed,
             "ran": {"worker": self.ran.worker, "seconds": self.ran.seconds, "attempts": self.ran.attempts},
+            **blocks,
         }
 
     @classmethod
@@ -150,6 +176,8 @@ class Evaluation:
                 int(line["seed"]),
                 Ran(**line["ran"]),
                 line["reason"],
+                int(line.get("begun", 0)),
+                {str(name): tuple(map(float, values)) for name, values in line.get("blocks", {}).items()},
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise RunCorrupt(f"expected one evaluation, found a line that is not one: {error!r}") from error
@@ -239,7 +267,9 @@ class Progress:
     `pending` counts this generation's open evaluations; `change` is the last generation's gain in hypervolume;
     `per_second` and `remaining` (seconds) are None while they cannot be known; `updated` is the heartbeat, ISO 8601 in
     UTC; `stages` says of each stage that came first where it stands, in words; `alarms` are the problem's own, about
-    what was measured; `spent` says what measuring was charged so far, in words by what it is called.
+    what was measured; `measured` says how many candidates were measured on how many blocks of examples, the most being
+    all of them, where a problem is measured block by block; `spent` says what measuring was charged so far, in words by
+    what it is called.
     """
 
     state: State
@@ -264,6 +294,7 @@ class Progress:
     message: str | None = None
     stages: Mapping[str, str] = field(default_factory=dict)
     alarms: Sequence[str] = ()
+    measured: Mapping[str, int] = field(default_factory=dict)
     spent: Mapping[str, str] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, Any]:

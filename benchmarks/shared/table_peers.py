@@ -15,7 +15,7 @@ from lightgbm import LGBMClassifier
 from emoprune.problems.tables.fitting import frame_of
 from emoprune.problems.tables.learners.lightgbm import TreeOptions, parameters
 from emoprune.problems.tables.reading.making import Wanted, table_of
-from emoprune.problems.tables.splits import Block
+from emoprune.problems.tables.rows.splits import Block
 from emoprune.problems.tables.standalone.columns import plain
 from emoprune.problems.tables.table import Table
 from emoprune.problems.tables.task import TableTask

@@ -89,7 +89,7 @@ FormatsOption = Annotated[
 ]
 DeviceOption = Annotated[Device, typer.Option(help="What to compute on.")]
 CandidateArgument = Annotated[
-    str, typer.Argument(metavar="CANDIDATE", help="A candidate's number, a reference's name, or 'knee'.")
+    str, typer.Argument(metavar="CANDIDATE", help="A candidate's number, a reference's name, 'knee' or 'best'.")
 ]
 WorkersOption = Annotated[
     str | None,

@@ -27,6 +27,7 @@ from emoprune.loop.search import Search
 from emoprune.records import Generation, Progress, State
 from emoprune.report.marked import marked_texts
 from emoprune.report.terminal import LiveView, front_table
+from emoprune.report.wording import measured
 from emoprune.run import Run
 
 __all__ = ["NOTICE", "follow", "notes_on"]
@@ -172,10 +173,12 @@ def _print_end(search: Search) -> None:
             Paper().print(texts)
         word = _word_for(run)
         next_steps = [f"report   emoprune report {word}"]
-        if run.pareto["knee"].any():
-            next_steps.append(f"export   emoprune export {word} knee")
+        marked = next((each for each in ("best", "knee") if each in run.pareto and run.pareto[each].any()), None)
+        if marked is not None:
+            next_steps.append(f"export   emoprune export {word} {marked}")
     lines = [
         *(f"alarm: {words}" for words in run.progress.alarms),
+        *([f"candidates by blocks: {measured(run.progress.measured)}"] if run.progress.measured else []),
         "",
         search.ended or run.progress.state.value,
         f"run      {run.path}",

@@ -35,7 +35,7 @@ def export(
 
     Args:
         run: Whose candidate; it is only read, so this works while it is still being written.
-        candidate: Its number, a reference's name, or `knee`.
+        candidate: Its number, a reference's name, `knee` or `best`.
         formats: Some of the problem's formats, in any order; none for the problem's own choice.
         verify: Whether what was written is loaded again and compared.
         problem: The object that the run was given as its problem.

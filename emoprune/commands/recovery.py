@@ -34,7 +34,7 @@ def recover(
 
     Args:
         run: Whose candidate.
-        candidate: Its number, a reference's name, or `knee`.
+        candidate: Its number, a reference's name, `knee` or `best`.
         options: The problem's own options as words, `epochs=3`.
         problem: The object that the run was given as its problem.
         device: What the problem computes on, `cpu` or `cuda`.

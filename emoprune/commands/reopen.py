@@ -22,9 +22,11 @@ from emoprune.run.links import refuse_links
 
 __all__ = ["chosen", "ready", "reopened", "seed_of"]
 
+MARKED = ("knee", "best")  # columns of pareto.csv that mark one candidate
+
 
 def chosen(run: Run, candidate: str) -> Evaluation:
-    """Return the evaluation that a person means by a candidate's number, a reference's name, or `knee`.
+    """Return the evaluation that a person means by a candidate's number, a reference's name, `knee` or `best`.
 
     Raises:
         RunNotFound: The run has no such candidate.
@@ -33,18 +35,29 @@ def chosen(run: Run, candidate: str) -> Evaluation:
     by_id = {evaluation.candidate.id: evaluation for evaluation in run.all_evaluations()}
     run.remeasured([*by_id.values()])
     names = {name: number for number, name in run.references.items()}
-    if candidate == "knee":
-        frame = run.pareto
-        names["knee"] = int(frame.loc[frame["knee"] == 1, "candidate_id"].iloc[0]) if frame["knee"].any() else -1
-        if names["knee"] < 0:
-            raise RunNotFound(f"run {run.name} has no knee: its front is empty")
+    if candidate in MARKED:
+        names[candidate] = _marked(run, candidate)
     number = names.get(candidate, int(candidate) if candidate.isdecimal() else -1)
     if number not in by_id:
         raise RunNotFound(
             f"run {run.name} has no candidate {candidate[:80]!r}{nearest(candidate, list(names))}; expected a number "
-            f"below {len(by_id)}, a reference's name, or 'knee'"
+            f"below {len(by_id)}, a reference's name, 'knee' or 'best'"
         )
     return by_id[number]
+
+
+def _marked(run: Run, column: str) -> int:
+    """Return the number of the candidate that a column of the run's table marks."""
+    frame = run.pareto
+    if column in frame and frame[column].any():
+        return int(frame.loc[frame[column] == 1, "candidate_id"].iloc[0])
+    if column == "best" and run.blocks is None:
+        why = (
+            "its scores have no standard errors, so nothing is shown; expected a number, a reference's name, or 'knee'"
+        )
+    else:
+        why = "its front is empty" if column == "knee" else "its front was not measured on select yet"
+    raise RunNotFound(f"run {run.name} has no {column}: {why}")
 
 
 @contextmanager

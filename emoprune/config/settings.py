@@ -92,6 +92,8 @@ class SearchSettings(BaseModel):
     mutation: PluginField = Plugin(name="by-kind")
     repair: tuple[PluginField, ...] = (Plugin(name="legal"),)
     reconsider: float = Field(default=0.0, ge=0, le=1)
+    grades: Literal["auto", "none"] = "auto"
+    confidence: float = Field(default=0.95, gt=0.5, lt=1)
     warm_start: tuple[str, ...] = ()
 
     @model_validator(mode="after")

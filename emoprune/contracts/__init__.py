@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from emoprune.contracts.grades import MEASURED, Blocks, Graded, blocks_of, constraints_of
 from emoprune.contracts.methods import (
     About,
     AuditMethod,
@@ -61,16 +62,18 @@ from emoprune.contracts.problem import (
     Rows,
     SeedArray,
     Split,
-    constraints_of,
+    own_constraints_of,
 )
 
 __all__ = [
     "LARGEST",
+    "MEASURED",
     "About",
     "Alarming",
     "Audit",
     "AuditMethod",
     "Audited",
+    "Blocks",
     "Canonical",
     "Cell",
     "Checking",
@@ -87,6 +90,7 @@ __all__ = [
     "Fingerprinted",
     "FloatArray",
     "Found",
+    "Graded",
     "Inspected",
     "Inspection",
     "Marked",
@@ -119,7 +123,9 @@ __all__ = [
     "about",
     "about_of",
     "as_minimised",
+    "blocks_of",
     "constraints_of",
     "number_of",
+    "own_constraints_of",
     "violations",
 ]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,7 @@ from emoprune.contracts.objectives import Objective
 from emoprune.errors import ContractError
 from emoprune.space import IntArray, Space
 
-__all__ = ["NO_PARENT", "Algorithm", "Breeding", "Measured", "Parents", "Proposed"]
+__all__ = ["NO_PARENT", "Algorithm", "Breeding", "Measured", "Parents", "Proposed", "Selecting"]
 
 FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
@@ -182,5 +182,23 @@ class Algorithm(Protocol):
         """Continue from `state`, after `begin`; `history` holds everything that was told before, in order.
 
         A state that is not its own may raise KeyError, TypeError, ValueError or IndexError.
+        """
+        ...
+
+
+@runtime_checkable
+class Selecting(Protocol):
+    """An algorithm that says itself who is measured further, where a problem measures block by block.
+
+    For others a candidate goes on until it is shown to be dominated.
+    """
+
+    def going_on(self, grade: int, measured: Measured) -> IntArray:
+        """Return the ids of those of the genomes proposed last that go on to the next grade, shape (k,).
+
+        Args:
+            grade: After which grade, from 0 on; after the last one nobody is asked.
+            measured: What was measured of those that came so far. It must answer by nothing else than this and what it
+                was told, because a resumed search asks again.
         """
         ...

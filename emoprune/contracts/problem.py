@@ -31,7 +31,7 @@ __all__ = [
     "Rows",
     "SeedArray",
     "Split",
-    "constraints_of",
+    "own_constraints_of",
 ]
 
 SeedArray = NDArray[np.uint64]
@@ -154,6 +154,6 @@ class Fingerprinted(Protocol):
         ...
 
 
-def constraints_of(problem: Problem) -> tuple[Constraint, ...]:
-    """Return the problem's constraints, none if it does not have the member."""
+def own_constraints_of(problem: Problem) -> tuple[Constraint, ...]:
+    """Return the constraints whose values a row of `evaluate` has, none if the problem does not have the member."""
     return tuple(problem.constraints) if isinstance(problem, Constrained) else ()

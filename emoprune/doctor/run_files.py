@@ -10,10 +10,10 @@ from emoprune.config import edited
 from emoprune.doctor.checks import Check, Health
 from emoprune.doctor.missing import check_missing
 from emoprune.errors import RunCorrupt
-from emoprune.records import State
+from emoprune.records import Evaluation, State
 from emoprune.run import Run
 from emoprune.run.contents import GENERATIONS, JOURNALS, OBJECTS, REMEASURED, SEARCHED
-from emoprune.run.evaluations import Measures, parsed_evaluation
+from emoprune.run.evaluations import Measures, joined, parsed_evaluation
 from emoprune.run.exports import UNPROTECTED, export_records, read_export
 from emoprune.run.fitting import mismatch
 from emoprune.run.leftovers import leftovers_beside, leftovers_in
@@ -48,17 +48,18 @@ def measures_for(run: Run, name: str) -> Measures:
 
 def broken_lines(path: Path, measures: Measures, *, sealed: bool) -> dict[int, str]:
     """Return what is wrong with which finished lines of a run's journal, by number."""
-    broken = {}
-    evaluations = path.name in {SEARCHED, REMEASURED}
+    broken: dict[int, str] = {}
+    evaluations: dict[int, Evaluation] = {}
     for number, line in enumerate(finished_lines(path), 1):
         try:
-            if evaluations:
-                parsed_evaluation(path, number, line, measures, sealed=sealed)
+            if path.name in {SEARCHED, REMEASURED}:
+                evaluations[number] = parsed_evaluation(path, number, line, measures, sealed=sealed)
             else:
                 parsed_record(path, number, line, sealed=sealed)
         except RunCorrupt as error:
             broken[number] = str(error)
-    return broken
+    _, unfounded = joined(evaluations)
+    return broken | {number: f"{path}:{number}: {words}" for number, words in unfounded.items()}
 
 
 def broken_objects(run: Run) -> dict[str, str]:

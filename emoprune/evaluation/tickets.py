@@ -14,9 +14,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from emoprune.contracts import LARGEST, Failure, FloatArray, Problem, Row, Rows, constraints_of
+from emoprune.contracts import LARGEST, Failure, FloatArray, Graded, Problem, Row, Rows, SeedArray, own_constraints_of
 from emoprune.contracts.stages import Staged
 from emoprune.records import Candidate, Split, Status
+from emoprune.space import IntArray
 
 __all__ = ["Outcome", "Ticket", "TimeLimitReached", "measure", "set_up"]
 
@@ -27,7 +28,8 @@ LONGEST = 2_000  # characters of a reason; a problem may put a whole log into on
 class Ticket:
     """One evaluation to do: a candidate, the split, the seed, and the key that sorts it among its neighbours.
 
-    `stage` says which stage's problem measures it, None the whole one.
+    `stage` says which stage's problem measures it, None the whole one; `blocks` on which blocks of the split, None on
+    all of it at once.
     """
 
     candidate: Candidate
@@ -35,16 +37,17 @@ class Ticket:
     seed: int
     key: bytes
     stage: str | None = None
+    blocks: range | None = None
 
     @property
-    def kind(self) -> tuple[str, str]:
-        """What all tickets of one chunk have in common: the stage and the split."""
-        return self.stage or "", self.split.value
+    def kind(self) -> tuple[str, str, int]:
+        """What all tickets of one chunk have in common: the stage, the split and the first block."""
+        return self.stage or "", self.split.value, -1 if self.blocks is None else self.blocks.start
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a worker says of one genome: values in the problem's order, or why there are none."""
+    """What a worker says of one genome: values in the problem's order, block after block, or why there are none."""
 
     status: Status
     values: tuple[float, ...] = ()
@@ -78,7 +81,7 @@ def measure(problem: Problem, tickets: Sequence[Ticket]) -> list[Outcome]:
     try:
         if tickets[0].stage is not None and isinstance(problem, Staged):
             problem = problem.stage(tickets[0].stage)
-        width = len(problem.objectives) + len(constraints_of(problem))
+        width = len(problem.objectives) + len(own_constraints_of(problem))
     except NOT_THE_PROBLEMS:
         raise
     except BaseException as error:  # a failure is a record, whatever the problem raised
@@ -90,14 +93,20 @@ def _measured(problem: Problem, tickets: Sequence[Ticket], width: int) -> list[O
     genomes = np.stack([ticket.candidate.genome for ticket in tickets])
     seeds = np.array([ticket.seed for ticket in tickets], dtype=np.uint64)
     try:
-        rows = _listed(problem.evaluate(genomes, seeds, tickets[0].split), len(tickets))
+        rows = _listed(_rows(problem, genomes, seeds, tickets[0]), len(tickets))
     except NOT_THE_PROBLEMS:
         raise
     except BaseException as error:  # a failure is a record, whatever the problem raised
         if len(tickets) > 1:
             return [outcome for ticket in tickets for outcome in _measured(problem, [ticket], width)]
         return [_raised(error)]
-    return [_judged(row, width) for row in rows]
+    return [_judged(row, width, tickets[0].blocks) for row in rows]
+
+
+def _rows(problem: Problem, genomes: IntArray, seeds: SeedArray, first: Ticket) -> Rows:
+    if first.blocks is None or not isinstance(problem, Graded):
+        return problem.evaluate(genomes, seeds, first.split)
+    return problem.evaluate_blocks(genomes, seeds, first.split, first.blocks)
 
 
 def _listed(rows: Rows, count: int) -> Sequence[Row | Outcome]:
@@ -109,13 +118,18 @@ def _listed(rows: Rows, count: int) -> Sequence[Row | Outcome]:
     return [_invalid(f"expected {count} rows, {told}")] * count
 
 
-def _judged(row: Row | Outcome, width: int) -> Outcome:
+def _judged(row: Row | Outcome, width: int, blocks: range | None) -> Outcome:
     if isinstance(row, Outcome):
         return row
     if isinstance(row, Failure):
         return Outcome(Status.ERROR, reason=_bounded(row.reason))
     try:
-        return _judged_numbers(row, width)
+        if blocks is None:
+            return _judged_numbers(row, width)
+        found = np.asarray(row)
+        if found.shape != (len(blocks), width):
+            return _invalid(f"expected {width} numbers for each of {len(blocks)} blocks, found shape {found.shape}")
+        return _judged_numbers(found.ravel(), found.size)
     except NOT_THE_PROBLEMS:
         raise
     except BaseException as error:  # a row may compute its numbers only when it is read

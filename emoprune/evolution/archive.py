@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 
 import numpy as np
@@ -43,6 +44,7 @@ class Archive:
         self.evaluations: dict[int, Evaluation] = {}
         self.evaluated = 0
         self.failed = 0
+        self.measured: Counter[int] = Counter()  # how many on how many blocks, where there are blocks
         self._ids = np.zeros(0, dtype=np.int64)
         self._values = np.zeros((0, len(self._objectives)))
         self._genes = genes
@@ -53,6 +55,7 @@ class Archive:
         new = sorted(evaluations, key=lambda evaluation: evaluation.candidate.id)
         self.evaluated += len(new)
         self.failed += sum(not evaluation.ok for evaluation in new)
+        self.measured.update(each.measured for each in new if each.measured)
         scored = Scored(new, self._objectives, self._constraints)
         self._seal(new, scored)
         feasible = scored.violation == 0

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emoprune.contracts import Objective
-from emoprune.contracts.algorithm import NO_PARENT, Algorithm, Measured, Proposed
+from emoprune.contracts.algorithm import NO_PARENT, Algorithm, Measured, Proposed, Selecting
 from emoprune.errors import ContractError, RunCorrupt
 from emoprune.evolution.duplicates import Duplicates
 from emoprune.evolution.variation import Operators, Variation
@@ -153,6 +153,18 @@ class Evolution:
         self.next_id += len(proposed)
         self._asked = Offspring(ids, proposed.genomes, proposed.parents, tuple(origins))
         return self._asked
+
+    @property
+    def selects(self) -> bool:
+        """Whether the algorithm says itself who is measured further."""
+        return isinstance(self._algorithm, Selecting)
+
+    def going_on(self, grade: int, rows: IntArray, objectives: FloatArray, violation: FloatArray) -> set[int]:
+        """Return the ids of the offspring last asked for that go on after a grade; arguments are as in `tell`."""
+        if not isinstance(self._algorithm, Selecting):
+            raise ContractError(f"{self.name} does not say who is measured further")
+        measured = Measured(self._asked.ids[rows], self._asked.genomes[rows], objectives, violation)
+        return set(self._algorithm.going_on(grade, measured).tolist())
 
     def tell(self, rows: IntArray, objectives: FloatArray, violation: FloatArray) -> None:
         """Let the algorithm take in what was measured of the offspring last asked for.

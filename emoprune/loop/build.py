@@ -10,15 +10,16 @@ import numpy as np
 
 from emoprune import plugins
 from emoprune.config import Config, EvaluationSettings, Plugin, SearchSettings
-from emoprune.contracts import Canonical, Problem
+from emoprune.contracts import Canonical, Problem, blocks_of, constraints_of
 from emoprune.contracts.algorithm import Algorithm
 from emoprune.errors import ConfigError, EmopruneError
 from emoprune.evaluation.backends import Backend
 from emoprune.evaluation.serial import Serial
 from emoprune.evolution.ask_tell import Evolution
+from emoprune.evolution.grading import Grading
 from emoprune.evolution.variation import Operators
 
-__all__ = ["build_algorithm", "build_backend", "build_evolution", "build_operators", "build_problem"]
+__all__ = ["build_algorithm", "build_backend", "build_evolution", "build_operators", "build_problem", "grading_of"]
 
 
 def build_problem(config: Config) -> Problem:
@@ -73,6 +74,14 @@ def build_evolution(settings: SearchSettings, problem: Problem) -> Evolution:
         objectives=tuple(problem.objectives),
         population=settings.population,
     )
+
+
+def grading_of(settings: SearchSettings, problem: Problem) -> Grading | None:
+    """Return what decides who is measured further; None if everything is measured in full."""
+    blocks = blocks_of(problem)
+    if blocks is None or settings.grades == "none" or len(blocks.grades) == 1:
+        return None
+    return Grading(blocks, problem.objectives, constraints_of(problem), settings.confidence)
 
 
 def build_backend(settings: EvaluationSettings, beside: Sequence[Path] = ()) -> Backend:

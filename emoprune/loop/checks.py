@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from emoprune.contracts import Fingerprinted, Marked, Passage, Problem, Reference, constraints_of
+from emoprune.contracts import Fingerprinted, Marked, Passage, Problem, Reference, blocks_of, constraints_of
 from emoprune.errors import ConfigError, ContractError, EmopruneError
 from emoprune.run import Run
 from emoprune.space import IntArray
@@ -113,11 +113,13 @@ def marked(problem: Problem, genome: IntArray, whose: str) -> tuple[Passage, ...
 
 def facts_of(problem: Problem) -> dict[str, Any]:
     """Return what makes a problem the one a run was begun with, as plain data."""
+    blocks = blocks_of(problem)
     return {
         "objectives": [asdict(objective) for objective in problem.objectives],
         "constraints": [asdict(constraint) for constraint in constraints_of(problem)],
         "genes": [asdict(gene) for gene in problem.space.genes],
         "fingerprint": problem.fingerprint() if isinstance(problem, Fingerprinted) else None,
+        **({} if blocks is None else {"blocks": blocks.as_json()}),
     }
 
 

@@ -22,7 +22,7 @@ def recalling(problem: Problem, seed: int, known: Sequence[Evaluation], stage: s
     """Return an evaluator that pays for nothing that is `known`."""
     genomes = np.array([each.candidate.genome for each in known], dtype=np.int64)
     keys = problem.space.keys(genomes.reshape(len(known), -1)) if known else []
-    recalled = {(key, each.split): each for key, each in zip(keys, known, strict=True)}
+    recalled = {(key, each.split, each.begun): each for key, each in zip(keys, known, strict=True)}
     return Evaluator(problem, seed, recalled, stage)
 
 

@@ -18,7 +18,7 @@ from emoprune.evaluation.evaluator import Evaluator
 from emoprune.evaluation.tickets import Ticket
 from emoprune.evolution.archive import Archive
 from emoprune.evolution.ask_tell import Offspring
-from emoprune.loop.build import build_evolution
+from emoprune.loop.build import build_evolution, grading_of
 from emoprune.loop.replaying import recalling, replayed
 from emoprune.loop.results import Results
 from emoprune.loop.standing import Standing
@@ -80,6 +80,7 @@ class Session:
         self._evolution = build_evolution(settings, problem)
         self._results = Results(problem, recorder)
         self._evaluator = Evaluator(problem, settings.seed, {}, stage)
+        self._grading = grading_of(settings, problem)
         self._point = np.zeros(len(self._objectives))
         self._last: Mapping[str, Any] | None = None  # generation, of those that were restored
         self._restored = False
@@ -103,7 +104,7 @@ class Session:
                 self.ended = self._evolution.ended or (EXHAUSTED if self._evolution.exhausted else NOTHING_NEW)
                 break
             self._standing.later = self._born_later(index, len(offspring))
-            evaluations = yield from self._evaluate(_candidates(offspring, index), Split.SEARCH)
+            evaluations = yield from self._searched(_candidates(offspring, index), index)
             if index == 0 and len(evaluations) == len(offspring):
                 offspring = self._extend(offspring, evaluations)
                 evaluations += yield from self._evaluate(_candidates(offspring, 0)[len(evaluations) :], Split.SEARCH)
@@ -175,7 +176,10 @@ class Session:
         self._note_alarms()
 
     def _recalling(self, unfinished: Sequence[Evaluation], searched: Sequence[Evaluation]) -> Evaluator:
-        known = [*unfinished, *self._recorder.run.remeasured(searched).values()]
+        again = self._recorder.run.remeasured(searched).values()
+        open_ids = {each.candidate.id for each in unfinished}
+        pieces = self._recorder.run.pieces() if self._grading is not None else unfinished
+        known = [*(each for each in pieces if each.candidate.id in open_ids), *again]
         return recalling(self._problem, self._settings.seed, known, self._stage)
 
     def _note_alarms(self) -> None:
@@ -192,11 +196,8 @@ class Session:
         elif index > 0 and limit is not None and self._clock() >= limit:
             self.ended = f"the time limit of {limit:g} s is reached"
         elif index > 0 and isinstance(self._problem, Spending):
-            born, shown = (
-                self._evolution.per_generation or self._settings.population,
-                self._results.shown(self._archive),
-            )
-            self.ended = self._problem.unaffordable(born, len(shown))
+            born = self._evolution.per_generation or self._settings.population
+            self.ended = self._problem.unaffordable(born, len(self._results.shown(self._archive)))
         return self.ended is not None or self._stopping()
 
     def _ask(self, index: int) -> Offspring:
@@ -219,10 +220,40 @@ class Session:
         name_references(self._problem, [*self._problem.references(), *picked], whole, self._recorder)
         return whole
 
-    def _evaluate(self, candidates: Sequence[Candidate], split: Split) -> Generator[Work, None, list[Evaluation]]:
+    def _searched(self, candidates: Sequence[Candidate], index: int) -> Generator[Work, None, list[Evaluation]]:
+        """Measure a generation, grade after grade if the problem has some; fewer come back only if asked to stop.
+
+        Generation 0 is measured in full: it has the references, and there is nothing yet to be held against.
+        """
+        if self._grading is None or index == 0:
+            return (yield from self._evaluate(candidates, Split.SEARCH))
+        done: dict[int, Evaluation] = {}
+        first = candidates[0].id
+        for grade, blocks in enumerate(self._grading.blocks.pieces):
+            measured = yield from self._evaluate(candidates, Split.SEARCH, blocks)
+            done |= {each.candidate.id: each for each in measured}
+            if len(measured) < len(candidates):
+                return measured
+            candidates = self._going_on(grade, measured, first)
+        return list(done.values())
+
+    def _going_on(self, grade: int, measured: Sequence[Evaluation], first: int) -> list[Candidate]:
+        """Return who of the candidates, the `first` of which has that id, is measured further."""
+        if self._grading is None:
+            return []
+        if not self._evolution.selects:
+            going = self._grading.going_on(measured, self._archive.evaluations.values())
+            return [each.candidate for each in going]
+        scored = self._grading.scored(measured)
+        ids = self._evolution.going_on(grade, scored.ids - first, scored.objectives, scored.violation)
+        return [each.candidate for each in measured if each.candidate.id in ids]
+
+    def _evaluate(
+        self, candidates: Sequence[Candidate], split: Split, blocks: range | None = None
+    ) -> Generator[Work, None, list[Evaluation]]:
         """Evaluate and write down; fewer come back only if the search was asked to stop."""
         self._standing.asked(split, len(candidates))
-        done, tickets = self._evaluator.recalled_and_due(candidates, split)
+        done, tickets = self._evaluator.recalled_and_due(candidates, split, blocks)
         if not {candidate.id for candidate in candidates}.issuperset(each.candidate.id for each in done):
             raise RunCorrupt(
                 f"the history of {self._recorder.path.name} was made by other versions: the search now numbers its "
@@ -265,7 +296,7 @@ class Session:
             "history_digest": self._archive.digest,
         }
         self._recorder.commit(index, body)
-        self._standing.finished(generation)
+        self._standing.finished(generation, self._archive)
         self._note_alarms()
         return generation
 

@@ -54,6 +54,7 @@ class Standing:
             front=len(archive.front),
             hypervolume=float(line["hypervolume"]),
             best=archive.best,
+            measured=_by_blocks(archive),
         )
 
     def asked(self, split: Split, count: int) -> None:
@@ -62,7 +63,7 @@ class Standing:
 
     def paid(self, piece: Sequence[Evaluation], pending: int) -> None:
         """Take in what was measured just now."""
-        self._paid += len(piece)
+        self._paid += _new_in(piece)
         self.known(piece, pending)
 
     def known(self, piece: Sequence[Evaluation], pending: int) -> None:
@@ -73,7 +74,7 @@ class Standing:
         retried = now.retried + sum(max(0, evaluation.ran.attempts - 1) for evaluation in piece)
         self._heartbeat.update(pending=pending, per_second=rate, retried=retried)
         if piece[0].split is Split.SEARCH:
-            evaluated = now.evaluated + len(piece)
+            evaluated = now.evaluated + _new_in(piece)
             failed = now.failed + sum(not evaluation.ok for evaluation in piece)
             remaining = self._remaining(evaluated, pending, rate)
             self._heartbeat.update(evaluated=evaluated, failed=failed, remaining=remaining)
@@ -92,8 +93,8 @@ class Standing:
         limit = self._settings.time_limit
         return left if limit is None else min(left, max(0.0, limit - self._clock()))
 
-    def finished(self, generation: Generation) -> None:
-        """Say that a generation is finished, and what it gained."""
+    def finished(self, generation: Generation, archive: Archive) -> None:
+        """Say that a generation is finished, what it gained, and what was seen so far."""
         before = self._heartbeat.progress.hypervolume
         self._heartbeat.update(
             generation=generation.index,
@@ -102,6 +103,7 @@ class Standing:
             change=None if before is None else generation.hypervolume - before,
             best=generation.best,
             message=generation.note,
+            measured=_by_blocks(archive),
         )
 
     def spent(self, problem: Problem) -> None:
@@ -113,3 +115,12 @@ class Standing:
         """Say what the problem finds alarming in what was measured of the front and the references."""
         if isinstance(problem, Alarming):
             self._heartbeat.update(alarms=alarms_of(problem, shown()))
+
+
+def _new_in(piece: Sequence[Evaluation]) -> int:
+    """Return how many candidates were measured for the first time; others were measured further."""
+    return sum(each.begun == 0 for each in piece)
+
+
+def _by_blocks(archive: Archive) -> dict[str, int]:
+    return {str(count): archive.measured[count] for count in sorted(archive.measured)}

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from emoprune.contracts import Constraint, Objective, Sense, as_minimised, violations
 from emoprune.records import Split
 from emoprune.report.page_stages import stage_plots
-from emoprune.report.ranking import Entry, Ranking
+from emoprune.report.ranking import Entry, Ranking, with_errors
 from emoprune.report.readable import ReadableRun
-from emoprune.report.wording import change, labelled, number, numbers, passage, plain, shell_word, with_unit
+from emoprune.report.wording import change, labelled, number, passage, plain, shell_word, with_unit
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -35,7 +35,7 @@ def plots(run: ReadableRun, ranking: Ranking) -> dict[str, Any]:
         "split": ranking.split.value,
         "splits": [split.value for split in Split if _measured(ranking, split)],
         "candidates": _candidates(run, ranking, history),
-        "cloud": _cloud(history, ranking),
+        "cloud": _cloud(run, history, ranking),
         "best": _best_so_far(history, ranking.objectives),
         "hypervolume": _hypervolume(run.generations),
         "genes": _genes(run.manifest, ranking, history),
@@ -68,6 +68,7 @@ def _candidates(run: ReadableRun, ranking: Ranking, history: pd.DataFrame) -> li
             "notes": ", ".join(ranking.notes(entry)),
             "position": int(np.searchsorted(ids, entry.id)) + 1,
             "values": {split.value: _listed(entry.measured[split]) for split in Split},
+            "errors": {split.value: _listed(entry.errors[split]) for split in Split},
             "numbers": _numbers(entry, ranking),
             "limits": _limits(entry, ranking.constraints),
             "keeps": [[plain(label, 80), _word(value)] for label, value in descriptions.get(entry.id, {}).items()],
@@ -95,9 +96,10 @@ def _listed(values: FloatArray) -> list[float | None]:
 def _numbers(entry: Entry, ranking: Ranking) -> list[list[str]]:
     """Return one row per objective: its name, its number on each split, its change against the unpruned."""
     rows = np.array([entry.measured[split] for split in Split]).T.tolist()
+    errors = np.array([entry.errors[split] for split in Split]).T.tolist()
     return [
-        [labelled(objective.name, objective.unit), *numbers(row), change(percent)]
-        for objective, row, percent in zip(ranking.objectives, rows, ranking.changes(entry), strict=True)
+        [labelled(objective.name, objective.unit), *with_errors(row, own), change(percent)]
+        for objective, row, own, percent in zip(ranking.objectives, rows, errors, ranking.changes(entry), strict=True)
     ]
 
 
@@ -129,7 +131,7 @@ def _born(row: pd.Series[Any]) -> str:
     return f"generation {row['generation']}, {origin}" + (f", from {parents}" if parents else "")
 
 
-def _cloud(history: pd.DataFrame, ranking: Ranking) -> dict[str, Any]:
+def _cloud(run: ReadableRun, history: pd.DataFrame, ranking: Ranking) -> dict[str, Any]:
     """Return the evaluated candidates that are not candidates of the page already, evenly sampled if there are many."""
     shown = [entry.id for entry in ranking.entries]
     others = np.flatnonzero((history["status"].eq("ok") & ~history["candidate"].isin(shown)).to_numpy())
@@ -143,6 +145,7 @@ def _cloud(history: pd.DataFrame, ranking: Ranking) -> dict[str, Any]:
         "positions": (chosen + 1).tolist(),
         "generations": rows["generation"].tolist(),
         "values": [rows[f"obj.{objective.name}"].tolist() for objective in ranking.objectives],
+        "graded": bool(run.manifest.get("blocks")),
         "feasible": (~(violations(limits, ranking.constraints) > 0).any(axis=1)).tolist(),
         "all": len(others),
     }

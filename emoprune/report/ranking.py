@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from emoprune.contracts import Constraint, Direction, Objective, as_minimised, violations
+from emoprune.contracts import MEASURED, Constraint, Direction, Objective, as_minimised, violations
 from emoprune.records import Split, State
 from emoprune.report.readable import ReadableRun
-from emoprune.report.wording import change, numbers, plain
-from emoprune.run import constraints_in, objectives_in
+from emoprune.report.wording import change, numbers, plain, significant
+from emoprune.run import ERROR, constraints_in, objectives_in
 
 if TYPE_CHECKING:  # pandas takes longer to import than `emoprune status` may take
     import pandas as pd
 
-__all__ = ["COLUMN_PREFIX", "Cell", "Entry", "Ranking", "rank"]
+__all__ = ["COLUMN_PREFIX", "Cell", "Entry", "Ranking", "rank", "with_errors"]
 
 FloatArray = NDArray[np.float64]
 
@@ -31,6 +31,7 @@ class Entry:
     """One member of the front or one reference.
 
     `measured` holds the objectives per split, shape (objectives,), in natural signs; NaN where nothing was measured.
+    `errors` holds the standard errors of those that are means over blocks of examples, NaN for the others.
     `changes` holds how each differs from the unpruned in percent, on the split that is reported. `limits` holds the
     constraints' values on the last split that the candidate was measured on. `name` is the reference's name or empty;
     `statuses` says how each measurement ended, empty where there was none.
@@ -40,10 +41,12 @@ class Entry:
     name: str
     on_front: bool
     knee: bool
+    best: bool
     feasible: bool
     generation: int
     statuses: Mapping[Split, str]
     measured: Mapping[Split, FloatArray]
+    errors: Mapping[Split, FloatArray]
     changes: FloatArray
     limits: FloatArray
 
@@ -99,7 +102,8 @@ class Ranking:
     def cells(self, entries: Sequence[Entry]) -> dict[int, list[Cell]]:
         """Return per candidate one written cell for each objective, aligned among `entries`."""
         columns = np.array([self.values(entry) for entry in entries]).T.tolist()
-        written = zip(*(numbers(column) for column in columns), strict=True)
+        errors = np.array([entry.errors[self.split] for entry in entries]).T.tolist()
+        written = zip(*(map(with_errors, columns, errors)), strict=True)
         return {entry.id: self._row(entry, texts) for entry, texts in zip(entries, written, strict=True)}
 
     def _row(self, entry: Entry, texts: Sequence[str]) -> list[Cell]:
@@ -111,12 +115,12 @@ class Ranking:
     def notes(self, entry: Entry) -> list[str]:
         """Say who this is and what is special or wrong about it."""
         notes = [plain(entry.name, 40)] if entry.name else []
-        if entry.knee:
-            notes.append("knee")
+        notes += ["best"] if entry.best else []
+        notes += ["knee"] if entry.knee else []
         failed = [(split, status) for split, status in entry.statuses.items() if status not in ("ok", "")]
         where = {Split.SEARCH: "", Split.SELECT: " on select", Split.TEST: " on test"}
         notes += [f"failed{where[split]} ({plain(status, 20)})" for split, status in failed]
-        notes += [f"breaks {constraint.name}" for constraint in self.missed(entry)]
+        notes += [_missed(constraint) for constraint in self.missed(entry)]
         if entry is self.unpruned and entry.on_front:
             notes.append("on the front")
         return notes
@@ -153,6 +157,10 @@ def _entries(frame: pd.DataFrame, objectives: Sequence[Objective], constraints: 
         split: _columns(frame, prefix, [objective.name for objective in objectives])
         for split, prefix in COLUMN_PREFIX.items()
     }
+    errors = {
+        split: _columns(frame, prefix, [f"{objective.name}{ERROR}" for objective in objectives])
+        for split, prefix in COLUMN_PREFIX.items()
+    }
     changes = _columns(frame, "delta", [objective.name for objective in objectives])
     limits = _latest_limits(frame, [constraint.name for constraint in constraints])
     on_front = frame["rank"].eq(1).fillna(value=False).to_numpy(dtype=np.bool_)  # what cannot be ranked has no rank
@@ -162,10 +170,12 @@ def _entries(frame: pd.DataFrame, objectives: Sequence[Objective], constraints: 
             name=str(row["name"]),
             on_front=bool(on_front[position]),
             knee=bool(row["knee"]),
+            best=bool(row.get("best")),
             feasible=bool(row["feasible"]),
             generation=int(row["generation"]),
             statuses={split: str(row[column]) for split, column in STATUS_COLUMN.items()},
             measured={split: values[position] for split, values in measured.items()},
+            errors={split: values[position] for split, values in errors.items()},
             changes=changes[position],
             limits=limits[position],
         )
@@ -193,6 +203,19 @@ def _sorted(entries: Sequence[Entry], objectives: Sequence[Objective], split: Sp
     ids = [entry.id for entry in entries]
     order = np.lexsort((ids, *values.T[::-1]))
     return tuple(entries[position] for position in order)
+
+
+def with_errors(values: Sequence[float], errors: Sequence[float]) -> list[str]:
+    """Write a column of numbers, each with its standard error if it has one."""
+    if not np.isfinite(errors).any():
+        return numbers(values)
+    spreads = [f" ±{significant(error, 2)}" if np.isfinite(error) else "" for error in errors]
+    widest = max(map(len, spreads))
+    return [text + spread.ljust(widest) for text, spread in zip(numbers(values), spreads, strict=True)]
+
+
+def _missed(constraint: Constraint) -> str:
+    return "given up" if constraint.name == MEASURED else f"breaks {constraint.name}"
 
 
 def _improves(percent: float | None, objective: Objective) -> bool:

@@ -16,7 +16,7 @@ from rich.text import Text
 from emoprune.records import Generation, Progress, State
 from emoprune.report.front_table import front_table
 from emoprune.report.readable import ReadableRun, generations_done
-from emoprune.report.wording import duration, plain, rate, shell_word, significant, with_unit
+from emoprune.report.wording import duration, measured, plain, rate, shell_word, significant, with_unit
 from emoprune.run import objectives_in
 
 __all__ = ["LiveView", "front_table", "status_panel"]
@@ -152,6 +152,7 @@ def _rows(progress: Progress, units: Mapping[str, str]) -> list[tuple[str, Rende
         *((f"stage {plain(name)}", Text(plain(words, 400))) for name, words in progress.stages.items()),
         ("generations", _bar(progress)),
         ("evaluations", Text(_evaluations(progress))),
+        *([("blocks", Text(measured(progress.measured)))] if progress.measured else []),
         ("front", Text(f"{progress.front:,} candidates")),
         ("hypervolume", Text(_hypervolume(progress.hypervolume, progress.change))),
         *_best(progress, units),

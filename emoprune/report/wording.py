@@ -6,13 +6,14 @@ import math
 import re
 import shlex
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 __all__ = [
     "MISSING",
     "change",
     "duration",
     "labelled",
+    "measured",
     "number",
     "numbers",
     "passage",
@@ -49,6 +50,15 @@ def passage(text: object) -> str:
 def shell_word(text: object) -> str:
     """Return foreign text as one word of a command that a person may paste into a shell."""
     return shlex.quote(plain(text))
+
+
+def measured(counts: Mapping[str, int]) -> str:
+    """Say how many candidates were measured on how many blocks of examples, and what it saved to give some up."""
+    by_blocks = {int(blocks): count for blocks, count in counts.items()}
+    most = max(by_blocks)
+    saved = 1 - sum(blocks * count for blocks, count in by_blocks.items()) / (most * sum(by_blocks.values()))
+    parts = [f"{count:,} on {'all ' if blocks == most else ''}{blocks}" for blocks, count in sorted(by_blocks.items())]
+    return f"{', '.join(parts)}; {saved:.0%} of the work saved"
 
 
 def number(value: float) -> str:

@@ -8,6 +8,7 @@ search stands, and `leftovers` are what killed processes left. `frames` are the 
 
 from __future__ import annotations
 
+from emoprune.run.contents import ERROR
 from emoprune.run.reader import (
     SCHEMA_VERSION,
     Run,
@@ -21,6 +22,7 @@ from emoprune.run.reader import (
 )
 
 __all__ = [
+    "ERROR",
     "SCHEMA_VERSION",
     "Run",
     "checked_name",

@@ -26,6 +26,7 @@ from emoprune.run.shape import (
 __all__ = [
     "CHECKPOINT",
     "CONFIG",
+    "ERROR",
     "EXPORTED",
     "GENERATIONS",
     "JOURNALS",
@@ -40,6 +41,7 @@ __all__ = [
 SEARCHED = "history.jsonl"  # what was measured on the split that is searched on
 REMEASURED = "remeasured.jsonl"  # what was measured again on the others
 GENERATIONS = "generations.jsonl"
+ERROR = ".se"  # behind the name of the column that it is the standard error of
 
 MEND = "`emoprune doctor RUN` says what else is wrong, and with --repair makes a copy without it"
 REWRITTEN = "`emoprune resume` rewrites it"
@@ -70,7 +72,8 @@ EVALUATION = members(
         "reason": maybe(text),
         "seed": whole,
         "ran": members({"worker": text, "seconds": number, "attempts": whole}),
-    }
+    },
+    {"begun": whole, "blocks": mapped(listed(number))},
 )
 GENERATION = members(
     {
@@ -125,6 +128,7 @@ MANIFEST = members(
         "given": maybe(text),
         "signed": listed(text),
         "held": mapped(members({"lines": whole, "digest": text})),
+        "blocks": maybe(members({"noisy": listed(text), "grades": listed(whole), "sizes": mapped(listed(number))})),
     },
 )
 STATUS = members(
@@ -140,7 +144,13 @@ STATUS = members(
         "updated": moment,
         "host": text,
     },
-    {"message": maybe(text), "stages": mapped(text), "alarms": listed(text), "spent": mapped(text)},
+    {
+        "message": maybe(text),
+        "stages": mapped(text),
+        "alarms": listed(text),
+        "measured": mapped(whole),
+        "spent": mapped(text),
+    },
 )
 CONFIG = members({"problem": members({"name": text}), "search": members({}, {"reconsider": number, "seed": whole})})
 EXPORTED = members({"schema": text, "candidate": whole, "formats": listed(text), "verified": flag})

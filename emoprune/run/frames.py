@@ -13,8 +13,11 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from emoprune import front
-from emoprune.contracts import Constraint, Objective, as_minimised, violations
+from emoprune.contracts import Blocks, Constraint, Objective, as_minimised, violations
 from emoprune.records import Evaluation, Split, table
+from emoprune.run.choice import best_row
+from emoprune.run.contents import ERROR
+from emoprune.run.standard_errors import error_columns
 
 __all__ = [
     "best_share",
@@ -88,12 +91,13 @@ def pareto_frame(
     constraints: Sequence[Constraint],
     *,
     reconsidered: Collection[int] = (),
+    blocks: Blocks | None = None,
 ) -> pd.DataFrame:
     """Return the front of everything evaluated, every reference and what is `reconsidered`, best rank first.
 
     Rank 1 is the front. Once every member of the front was measured again on `select`, the ranks come from there;
     `feasible` and `crowding` speak of the split that the ranks come from, `test` holds the numbers to report. NaN
-    stands for what was not measured.
+    stands for what was not measured. Where values are means over `blocks`, `<column>.se` is the standard error.
     """
     members = _members(evaluations, {*references, *reconsidered}, objectives, constraints)
     again = {split: _again(members, remeasured, split) for split in (Split.SELECT, Split.TEST)}
@@ -113,8 +117,16 @@ def pareto_frame(
         _values(members, bounded, "con."),
         *(_values(rows, bounded, f"{split}.con.") for split, rows in again.items()),
     ]
+    parts.append(error_columns(members, Split.SEARCH, "obj.", names, blocks))
+    parts += [error_columns(rows, split, f"{split}.", names, blocks) for split, rows in again.items()]
     frame = pd.concat([frame, *parts], axis=1)
     frame["knee"] = _knee(values, ranks)
+    if blocks is not None:
+        unpruned = [row for row, member in enumerate(members) if member.candidate.id == next(iter(references), None)]
+        own = unpruned[0] if unpruned and feasible[unpruned[0]] else None
+        among = {row for row, rank in enumerate(ranks) if rank == 1 or row == own}
+        best = best_row(again[Split.SELECT], sorted(among), own, objectives, blocks) if complete else None
+        frame["best"] = [int(row == best) for row in range(len(members))]
     for split, rows in again.items():
         frame[f"{split}.status"] = ["" if row is None else row.status.value for row in rows]
     frame = pd.concat([frame, _deltas(frame, references, names), pd.DataFrame(_provenance(members))], axis=1)
@@ -264,6 +276,7 @@ def pareto_schema(
         "select.status": {"meaning": "how its evaluation on select ended; empty while it was not measured there"},
         "test.status": {"meaning": "how its evaluation on test ended; empty while it was not measured there"},
         "knee": {"meaning": "1 for the point that bulges furthest from the line between the extremes"},
+        "best": {"meaning": "1 for the cheapest that is not shown on select to be worse than the best or the unpruned"},
         "genome_hash": {"meaning": "BLAKE2b-64 of the genome"},
         "seed": {"meaning": "the seed of its evaluation"},
         "wall_s": {"meaning": "seconds its evaluation took", "unit": "s"},
@@ -278,6 +291,9 @@ def pareto_schema(
             "meaning": "change against the unpruned, on test once all was measured there",
             "unit": "%",
         }
+        for prefix, split in (("obj.", "search"), ("select.", "select"), ("test.", "test")):
+            meaning = f"standard error of the mean over the blocks of the {split} split"
+            meanings[prefix + objective.name + ERROR] = {"meaning": meaning, "unit": objective.unit}
     for constraint in constraints:
         bound = {"bound": constraint.bound, "sense": constraint.sense.value, "unit": constraint.unit}
         for prefix, split in (("con.", "search"), ("select.con.", "select"), ("test.con.", "test")):

@@ -11,16 +11,17 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from emoprune.contracts import Constraint, Objective, Passage
+from emoprune.contracts import Blocks, Constraint, Objective, Passage
 from emoprune.errors import ConfigError, RunCorrupt, RunNotFound, TrustError
 from emoprune.records import Evaluation, Progress, Split, State
 from emoprune.run.checkpoints import newest_checkpoint
 from emoprune.run.contents import GENERATIONS, REMEASURED, SEARCHED
-from emoprune.run.evaluations import Measures, read_evaluations
+from emoprune.run.evaluations import Measures, read_evaluations, read_pieces
 from emoprune.run.fitting import check_counted, check_generations, check_held, mismatch
 from emoprune.run.links import refuse_links
 from emoprune.run.reading import (
     SCHEMA_VERSION,
+    blocks_in,
     constraints_in,
     is_sealed,
     objectives_in,
@@ -199,6 +200,11 @@ class Run:
         return list(constraints_in(self.manifest))
 
     @property
+    def blocks(self) -> Blocks | None:
+        """What scores are means over; None where they are not measured block by block."""
+        return blocks_in(self.manifest)
+
+    @property
     def references(self) -> dict[int, str]:
         """The references' names by candidate, the unpruned one first."""
         return {int(plain["candidate"]): str(plain["name"]) for plain in self.manifest["references"]}
@@ -206,6 +212,10 @@ class Run:
     def evaluations(self) -> list[Evaluation]:
         """Return everything evaluated on the search split, by candidate."""
         return read_evaluations(self.path / SEARCHED, Measures.of(self.manifest), sealed=self.sealed)
+
+    def pieces(self) -> list[Evaluation]:
+        """Return everything evaluated on the search split, by candidate, what was measured grade by grade so, too."""
+        return read_pieces(self.path / SEARCHED, Measures.of(self.manifest), sealed=self.sealed)
 
     def all_evaluations(self) -> list[Evaluation]:
         """Return everything evaluated on the search split, by candidate, as `evaluations` does.
@@ -337,6 +347,7 @@ class Run:
             self.objectives,
             self.constraints,
             reconsidered=[each.candidate.id for each in again],
+            blocks=self.blocks,
         )
 
     @property

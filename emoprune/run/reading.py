@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
-from emoprune.contracts import Constraint, Objective
+from emoprune.contracts import Blocks, Constraint, Objective
 from emoprune.errors import ContractError, RunCorrupt
 from emoprune.run.contents import CHECKPOINT, CONFIG, JOURNALS, MANIFEST, MEND, OBJECTS, STARTS
 from emoprune.run.shape import Shape
@@ -166,6 +166,19 @@ def constraints_in(manifest: Mapping[str, Any]) -> tuple[Constraint, ...]:
         RunCorrupt: One of them is none.
     """
     return _made(Constraint, manifest, "constraints")
+
+
+def blocks_in(manifest: Mapping[str, Any]) -> Blocks | None:
+    """Return what a manifest says of blocks; None if scores are no means over any.
+
+    Raises:
+        RunCorrupt: They cannot be any.
+    """
+    plain = manifest.get("blocks")
+    try:
+        return None if plain is None else Blocks.from_json(plain)
+    except (KeyError, ValueError) as error:
+        raise RunCorrupt(f"blocks: expected blocks of a search, found {error}") from error
 
 
 def _made(kind: type[Record], manifest: Mapping[str, Any], key: str) -> tuple[Record, ...]:

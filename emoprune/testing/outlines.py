@@ -22,7 +22,7 @@ from emoprune.contracts import (
     Reference,
     SeedArray,
     Split,
-    constraints_of,
+    own_constraints_of,
 )
 from emoprune.contracts.surveys import Starting, Surveying
 from emoprune.errors import ContractError
@@ -74,7 +74,7 @@ class OutlineConformance:
         require(isinstance(problem.space, Space), "space: expected a Space", repr(problem.space))
         require(len(problem.objectives) > 0, "objectives: expected at least one", "none")
         require_all(problem.objectives, Objective, "objectives")
-        require_all(constraints_of(problem), Constraint, "constraints")
+        require_all(own_constraints_of(problem), Constraint, "constraints")
         names = column_names(problem)
         require(len(set(names)) == len(names), "objectives and constraints: expected different names", names)
 

@@ -13,6 +13,7 @@ import numpy as np
 from emoprune.contracts import Failure, Problem, Split
 from emoprune.errors import ContractError
 from emoprune.space import IntArray
+from emoprune.testing.blocks import check_blocks
 from emoprune.testing.outlines import OutlineConformance
 from emoprune.testing.promises import require, require_plain
 from emoprune.testing.rows import Measured, measured
@@ -95,6 +96,10 @@ class ProblemConformance(OutlineConformance):
             require(bool(written), "export: expected the pruned thing in files of the given folder", "none")
         after = measured(problem, genomes, seeds, Split.SEARCH)
         require(after == before, f"evaluate: expected the same rows after an export, {before}", after)
+
+    def test_blocks_are_measured_alike_in_whatever_pieces(self) -> None:
+        """A problem with grades pays for each block once; a problem without any has nothing to promise here."""
+        check_blocks(self._ready(), *self._batch(self._ready()))
 
     def _places(self) -> IntArray:
         """Return 0, 1, 2, ... for the genomes of the batch."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import numbers
 
-from emoprune.contracts import Failure, Problem, Row, SeedArray, Split, constraints_of
+from emoprune.contracts import Failure, Problem, Row, SeedArray, Split, own_constraints_of
 from emoprune.errors import ContractError
 from emoprune.space import IntArray
 from emoprune.testing.promises import require
@@ -17,7 +17,7 @@ Measured = tuple[float, ...] | Failure
 
 def column_names(problem: Problem) -> list[str]:
     """Return what the values of a row are called: objectives, then constraints."""
-    return [objective.name for objective in problem.objectives] + [bound.name for bound in constraints_of(problem)]
+    return [objective.name for objective in problem.objectives] + [bound.name for bound in own_constraints_of(problem)]
 
 
 def measured(problem: Problem, genomes: IntArray, seeds: SeedArray, split: Split) -> list[Measured]:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from emoprune.problems.tables.formulas.formula import Column, Term
 from emoprune.problems.tables.formulas.learning import learnt_by
 from emoprune.problems.tables.formulas.operators import OPERATORS
-from emoprune.problems.tables.splits import Block
+from emoprune.problems.tables.rows.splits import Block
 from emoprune.problems.tables.standalone.features import OPERATORS as COMPUTED
 from emoprune.problems.tables.standalone.features import Values
 from emoprune.problems.tables.table import Table

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from emoprune.problems.tables.computing import Computed, learns
 from emoprune.problems.tables.formulas.formula import Column, Term, plain_of, sources, unique_names
 from emoprune.problems.tables.formulas.learning import learnt_by
-from emoprune.problems.tables.splits import Block
+from emoprune.problems.tables.rows.splits import Block
 from emoprune.problems.tables.standalone.columns import plain
 from emoprune.problems.tables.standalone.features import (
     FORMAT,

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from emoprune.errors import ConfigError
-from emoprune.problems.tables.drawing import BY_DEFAULT, Drawing
 from emoprune.problems.tables.reading.making import TaskName, Wanted
 from emoprune.problems.tables.reading.sources import Source
-from emoprune.problems.tables.splits import SplitKind, Splits
+from emoprune.problems.tables.rows.drawing import BY_DEFAULT, Drawing
+from emoprune.problems.tables.rows.splits import SplitKind, Splits
 
 __all__ = ["SubsetOptions", "TableOptions"]
 

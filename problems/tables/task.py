@@ -17,12 +17,12 @@ from emoprune.problems.tables.formulas.formula import Column, Term
 from emoprune.problems.tables.learners.by_name import LearnerPlan, learner_plan
 from emoprune.problems.tables.learners.contract import Growing, Learner, Model
 from emoprune.problems.tables.learners.guessing import Guess
-from emoprune.problems.tables.measures import Measures
-from emoprune.problems.tables.metrics import check_parts, metric_named
 from emoprune.problems.tables.objectives.contract import Seen, Trained
 from emoprune.problems.tables.options import SubsetOptions
-from emoprune.problems.tables.racing import Baseline, Race, spread_of
-from emoprune.problems.tables.splits import Block, Parts, split
+from emoprune.problems.tables.rows.splits import Block, Parts, split
+from emoprune.problems.tables.scores.measures import Measures
+from emoprune.problems.tables.scores.metrics import check_parts, metric_named
+from emoprune.problems.tables.scores.racing import Baseline, Race, spread_of
 from emoprune.problems.tables.table import Table
 
 __all__ = ["Loaded", "TableTask"]
@@ -69,7 +69,7 @@ class TableTask:
         prices = dict(options.prices or {})
         _check_prices(prices, table)
         self.measures = Measures.of(
-            metric_named(options.metric, table.task),
+            metric_named(options.metric, table.task, table.classes),
             options.costs,
             options.problem,
             at_most=options.at_most,

@@ -44,7 +44,7 @@ def evaluated(
 ) -> dict[int, Evaluation]:
     backend = Serial("cpu", 1, limit, chunk)
     backend.start(problem)
-    keys = {(problem.space.key(each.candidate.genome), each.split): each for each in known}
+    keys = {(problem.space.key(each.candidate.genome), each.split, each.begun): each for each in known}
     evaluator = Evaluator(problem, 1, keys)
     recalled, tickets = evaluator.recalled_and_due(candidates, Split.SEARCH)
     paid = [evaluator.recorded(each) for piece in backend.run(tickets, never) for each in piece]

@@ -54,6 +54,12 @@ def test_killed_in_any_stage_every_run_resumes_to_the_same_histories_and_fronts(
 
 @pytest.mark.slow
 @pytest.mark.timeout(200)
+def test_killed_between_grades_every_run_resumes_to_the_same_history_and_front(runs: str) -> None:
+    assert verdicts(runs, "moments", "20", "5", "graded", seconds=180) == {"equal": 20}
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(200)
 def test_killed_in_a_survey_every_run_resumes_to_the_same_history_and_front(runs: str) -> None:
     assert verdicts(runs, "moments", "12", "4", "surveying", seconds=180) == {"equal": 12}
 

@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 import pytest
 import ray
-from problems_for_tests import HalvedKnapsack, Knapsack12, SurveyingKnapsack12
+from problems_for_tests import GradedKnapsack12, HalvedKnapsack, Knapsack12, SurveyingKnapsack12
 from ray.cluster_utils import Cluster
 from searching_for_tests import searched_run
 
@@ -80,6 +80,11 @@ class TestOnARayAtHand:
         run = run_of(tmp_path, "here", Knapsack12(noise=0.1), workers=workers, chunk=chunk)
         assert_equal_but_for_who_ran_it(in_process, run)
         assert len(set(run.history["worker"])) <= workers
+
+    def test_grades_have_the_same_history_as_in_process(self, tmp_path: Path) -> None:
+        here = run_of(tmp_path, "here", GradedKnapsack12())
+        assert_equal_but_for_who_ran_it(run_of(tmp_path, "serial", GradedKnapsack12(), **SERIAL), here)
+        assert here.history["con.blocks"].min() < here.history["con.blocks"].max()
 
     @pytest.mark.parametrize("kind", [HalvedKnapsack, SurveyingKnapsack12])
     def test_stages_and_surveys_have_the_same_history_as_in_process(

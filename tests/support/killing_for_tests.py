@@ -1,7 +1,7 @@
 """Runs a search in child processes that get killed, resumes them, and prints whether each ends like the whole one.
 
 A process of its own, because it forks: a search in it first imports all that the children need, which are killed often.
-Usage: python killing_for_tests.py RUNS (moments COUNT SEED | commits EVERY) [staged | surveying]
+Usage: python killing_for_tests.py RUNS (moments COUNT SEED | commits EVERY) [staged | surveying | graded]
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-from problems_for_tests import HalvedKnapsack, Knapsack12, SurveyingKnapsack12
+from problems_for_tests import GradedKnapsack12, HalvedKnapsack, Knapsack12, SurveyingKnapsack12
 
 import emoprune
 from emoprune.run import Run
@@ -28,6 +28,8 @@ PAUSE = 0.002  # per evaluation, so that most moments fall between two writes
 
 
 def problem() -> Knapsack12 | HalvedKnapsack:
+    if sys.argv[-1] == "graded":
+        return GradedKnapsack12(block_pause=PAUSE / 8)
     kinds = {"staged": HalvedKnapsack, "surveying": SurveyingKnapsack12}
     return kinds.get(sys.argv[-1], Knapsack12)(noise=0.05, pause=PAUSE)
 

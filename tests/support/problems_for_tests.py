@@ -7,7 +7,7 @@ import json
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,7 +30,7 @@ from emoprune.errors import ConfigError, ContractError
 from emoprune.records import Candidate, Split
 from emoprune.space import Gene, GeneKind, IntArray, Space
 
-__all__ = ["Half", "HalvedKnapsack", "Knapsack12", "OfferingKnapsack12", "SurveyingKnapsack12"]
+__all__ = ["GradedKnapsack12", "Half", "HalvedKnapsack", "Knapsack12", "OfferingKnapsack12", "SurveyingKnapsack12"]
 
 
 class Knapsack12:
@@ -111,12 +111,57 @@ class Knapsack12:
         return {"file": path.name, "weight": reloaded}
 
 
-def _loss(genomes: IntArray, worths: IntArray) -> NDArray[np.float64]:
+def _loss(genomes: IntArray, worths: NDArray[Any]) -> NDArray[np.float64]:
     """Return the share of the worth, shape (2, genes) for items alone and in pairs, that each genome leaves out."""
     alone, paired = worths
     pairs = genomes[:, :-1] * genomes[:, 1:]
     kept = genomes @ alone + pairs @ paired[:-1]
     return np.asarray(1.0 - kept / (alone.sum() + paired[:-1].sum()))
+
+
+class GradedKnapsack12(Knapsack12):
+    """A knapsack whose loss is the mean over blocks, each of which has worths of its own around the common ones.
+
+    Args:
+        bits: How many items.
+        spread: How far the worths of a block lie from the common ones, as a share of these.
+        noisy: Which values vary; none for a problem that is measured in full.
+        block_pause: Seconds that measuring one genome on one block takes on top.
+    """
+
+    grades = (2, 4, 8)
+
+    def __init__(
+        self, bits: int = 12, spread: float = 0.5, noisy: Sequence[str] = ("loss",), block_pause: float = 0.0
+    ) -> None:
+        super().__init__(bits)
+        self.noisy = tuple(noisy)
+        self._spread = spread
+        self._block_pause = block_pause
+
+    def block_sizes(self, split: Split) -> Sequence[float]:
+        """Return the sizes of eight blocks of a search part, of four of the others: the last is smaller."""
+        return (4.0,) * 7 + (3.0,) if split is Split.SEARCH else (4.0,) * 4
+
+    def evaluate_blocks(
+        self, genomes: IntArray, seeds: NDArray[np.uint64], split: Split, blocks: range
+    ) -> NDArray[np.float64]:
+        """Return the loss on each block and the weight, shape (n, blocks, 2)."""
+        if self._worths is None:
+            raise ContractError("expected a knapsack that is set up, found one that is not; call setup() first")
+        time.sleep(self._block_pause * len(genomes) * len(blocks))
+        number = list(Split).index(split)
+        rows = np.empty((len(genomes), len(blocks), 2))
+        rows[:, :, 1] = (genomes @ self._weights)[:, None]
+        for place, block in enumerate(blocks):
+            apart = np.random.default_rng([13, number, block]).normal(1.0, self._spread, self._worths[split].shape)
+            rows[:, place, 0] = np.round(_loss(genomes, self._worths[split] * apart), 9)  # sums differ in their order
+        return rows
+
+    def evaluate(self, genomes: IntArray, seeds: NDArray[np.uint64], split: Split) -> NDArray[np.float64]:
+        """Return the mean loss over all blocks and the weight, shape (n, 2)."""
+        sizes = self.block_sizes(split)
+        return np.average(self.evaluate_blocks(genomes, seeds, split, range(len(sizes))), axis=1, weights=sizes)
 
 
 class OfferingKnapsack12(Knapsack12):

@@ -13,12 +13,12 @@ from sklearn.model_selection import KFold, ShuffleSplit, TimeSeriesSplit
 from tables_for_tests import mixed, table
 
 from emoprune.errors import ConfigError, ContractError
-from emoprune.problems.tables.choosing import Choice, chosen
-from emoprune.problems.tables.evidence import ALL_COLUMNS, GUESS, Evidence, compared, shrunk
 from emoprune.problems.tables.formulas.formula import Column, Formula, Term
-from emoprune.problems.tables.given_splits import checked_splits
 from emoprune.problems.tables.learners.by_name import LearnerPlan
-from emoprune.problems.tables.splits import Block, SplitKind
+from emoprune.problems.tables.rows.given_splits import checked_splits
+from emoprune.problems.tables.rows.splits import Block, SplitKind
+from emoprune.problems.tables.scikit_learn.choosing import Choice, chosen
+from emoprune.problems.tables.scores.evidence import ALL_COLUMNS, GUESS, Evidence, compared, shrunk
 from emoprune.problems.tables.subsets.comparing import FoundAnew, _firsts, evidence_of, fresh_cuts
 from emoprune.problems.tables.subsets.features import FeaturesOptions
 from emoprune.problems.tables.task import TableTask

@@ -24,7 +24,7 @@ from emoprune.problems.tables.formulas.formula import Column, Formula
 from emoprune.problems.tables.objectives.contract import Seen
 from emoprune.problems.tables.reading.frames import plain_columns
 from emoprune.problems.tables.reading.making import Wanted, table_of
-from emoprune.problems.tables.splits import Block
+from emoprune.problems.tables.rows.splits import Block
 from emoprune.problems.tables.standalone.columns import plain
 from emoprune.problems.tables.standalone.features import Features
 from emoprune.problems.tables.standalone.readings import moments_of, numbers, part

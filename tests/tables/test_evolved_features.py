@@ -30,8 +30,8 @@ from tables_for_tests import mixed, numbers
 
 from emoprune.errors import ConfigError
 from emoprune.problems.tables import EvolvedFeatures
-from emoprune.problems.tables.estimator_data import columns_given
 from emoprune.problems.tables.formulas.formula import sources
+from emoprune.problems.tables.scikit_learn.given import columns_given
 
 pytestmark = pytest.mark.usefixtures("compared_briefly")
 

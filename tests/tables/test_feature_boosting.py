@@ -24,7 +24,7 @@ from emoprune.problems.tables.learners.lightgbm import TreeOptions
 from emoprune.problems.tables.openfe.boosting import constant, out_of_fold, published
 from emoprune.problems.tables.openfe.screening import CrossFittedGain
 from emoprune.problems.tables.openfe.two_stage import Generation, two_stages
-from emoprune.problems.tables.splits import Block
+from emoprune.problems.tables.rows.splits import Block
 from emoprune.problems.tables.subsets import features
 from emoprune.problems.tables.subsets.features import FeatureSearch, FeaturesOptions
 from emoprune.problems.tables.table import Table

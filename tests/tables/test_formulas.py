@@ -29,7 +29,7 @@ from emoprune.problems.tables.formulas.formula import (
 )
 from emoprune.problems.tables.formulas.learning import learnt_by
 from emoprune.problems.tables.formulas.operators import OPERATORS, Takes
-from emoprune.problems.tables.splits import Block
+from emoprune.problems.tables.rows.splits import Block
 from emoprune.problems.tables.standalone.columns import plain
 from emoprune.problems.tables.standalone.features import OPERATORS as COMPUTED
 from emoprune.problems.tables.standalone.features import Values, encoded

@@ -27,7 +27,7 @@ from emoprune.problems.tables.objectives.contract import Seen
 from emoprune.problems.tables.reading.frames import plain_columns
 from emoprune.problems.tables.reading.making import Wanted, table_of
 from emoprune.problems.tables.reading.sources import Source, read_table
-from emoprune.problems.tables.splits import Block
+from emoprune.problems.tables.rows.splits import Block
 from emoprune.problems.tables.standalone.features import Features
 from emoprune.problems.tables.standalone.texts import counted
 from emoprune.problems.tables.streams.problem import TabularStream

@@ -18,7 +18,7 @@ from emoprune.problems.tables.fitting import features_of
 from emoprune.problems.tables.reading.frames import plain_columns
 from emoprune.problems.tables.reading.making import Wanted, table_of
 from emoprune.problems.tables.reading.sources import Source, read_table
-from emoprune.problems.tables.splits import Block
+from emoprune.problems.tables.rows.splits import Block
 from emoprune.problems.tables.subsets.feature_subset import FeatureSubset
 from emoprune.problems.tables.table import Table
 

@@ -37,10 +37,10 @@ from tables_for_tests import mixed, numbers, table
 
 from emoprune.errors import ConfigError
 from emoprune.problems.tables import EvolvedFeatures
-from emoprune.problems.tables.given_splits import checked_splits
 from emoprune.problems.tables.learners.by_name import learner_plan
-from emoprune.problems.tables.metrics import metric_named
-from emoprune.problems.tables.splits import SplitKind, Splits, split
+from emoprune.problems.tables.rows.given_splits import checked_splits
+from emoprune.problems.tables.rows.splits import SplitKind, Splits, split
+from emoprune.problems.tables.scores.metrics import metric_named
 from emoprune.problems.tables.table import Task
 
 pytestmark = pytest.mark.usefixtures("compared_briefly")

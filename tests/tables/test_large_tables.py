@@ -18,19 +18,19 @@ from tables_for_tests import mixed, numbers
 import emoprune
 from emoprune.errors import ConfigError
 from emoprune.problems.tables import EvolvedFeatures
-from emoprune.problems.tables.all_rows import learnt_on_all_rows
-from emoprune.problems.tables.batched import in_batches
-from emoprune.problems.tables.drawing import Drawing
 from emoprune.problems.tables.formulas.formula import Column, Formula
-from emoprune.problems.tables.given_splits import checked_splits
 from emoprune.problems.tables.options import SubsetOptions
 from emoprune.problems.tables.reading.frames import plain_columns
 from emoprune.problems.tables.reading.making import Wanted, table_of, without_columns
 from emoprune.problems.tables.reading.sources import Source, read_table
-from emoprune.problems.tables.splits import SplitKind, Splits
+from emoprune.problems.tables.rows.drawing import Drawing
+from emoprune.problems.tables.rows.given_splits import checked_splits
+from emoprune.problems.tables.rows.splits import SplitKind, Splits
+from emoprune.problems.tables.scikit_learn.all_rows import learnt_on_all_rows
+from emoprune.problems.tables.scikit_learn.batched import in_batches
+from emoprune.problems.tables.scikit_learn.typed_output import typed_frame
 from emoprune.problems.tables.subsets.feature_subset import FeatureSubset
 from emoprune.problems.tables.table import Table
-from emoprune.problems.tables.typed_output import typed_frame
 
 SMALL: dict[str, Any] = {
     "population": 4,

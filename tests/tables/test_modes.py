@@ -20,7 +20,7 @@ from emoprune.problems.tables.learners.by_name import learner_plan
 from emoprune.problems.tables.learners.guessing import Guess
 from emoprune.problems.tables.openfe.stability import most_stable
 from emoprune.problems.tables.reading.making import Wanted, table_of
-from emoprune.problems.tables.splits import Splits, split
+from emoprune.problems.tables.rows.splits import Splits, split
 from emoprune.problems.tables.subsets.feature_subset import FeatureSubset
 from emoprune.problems.tables.subsets.features import FeatureSearch, FeaturesOptions
 from emoprune.problems.tables.subsets.genes import SubsetGenes

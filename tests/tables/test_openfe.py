@@ -18,7 +18,7 @@ from emoprune.problems.tables.openfe.proposing import guided
 from emoprune.problems.tables.openfe.screening import CrossFittedGain, SingleTrees
 from emoprune.problems.tables.openfe.two_stage import Generation, Start, two_stages
 from emoprune.problems.tables.reading.sources import Source, read_table
-from emoprune.problems.tables.splits import Block
+from emoprune.problems.tables.rows.splits import Block
 from emoprune.problems.tables.table import Table
 
 QUOTIENT = Formula("divide", (Column("x0"), Column("x1")))

@@ -26,7 +26,7 @@ from emoprune.problems.tables.learners.lightgbm import TreeOptions
 from emoprune.problems.tables.openfe import two_stage
 from emoprune.problems.tables.openfe.screening import CrossFittedGain
 from emoprune.problems.tables.openfe.two_stage import Found, Generation, two_stages
-from emoprune.problems.tables.splits import Block
+from emoprune.problems.tables.rows.splits import Block
 from emoprune.problems.tables.standalone.features import load_features
 from emoprune.problems.tables.subsets.export import write_features
 from emoprune.problems.tables.table import Table

@@ -15,7 +15,8 @@ from sklearn.impute import SimpleImputer
 from sklearn.pipeline import make_pipeline
 from tables_for_tests import mixed, numbers
 
-from emoprune.problems.tables import EvolvedFeatures, estimator_data
+from emoprune.problems.tables import EvolvedFeatures
+from emoprune.problems.tables.scikit_learn import given
 
 pytestmark = pytest.mark.usefixtures("compared_briefly")
 
@@ -104,7 +105,7 @@ def test_columns_of_pandas_that_are_sparse_are_read_and_kept_sparse() -> None:
 
 
 def test_a_sparse_matrix_that_would_not_fit_is_refused_with_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(estimator_data, "DENSE", 800)
+    monkeypatch.setattr(given, "DENSE", 800)
     with pytest.raises(
         ValueError, match=r"a sparse matrix of at most 100 cells, found \(160, 6\).*as SelectKBest does"
     ):

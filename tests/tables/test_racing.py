@@ -12,8 +12,8 @@ from tables_for_tests import mixed, table
 import emoprune
 from emoprune.contracts import Failure
 from emoprune.problems.tables.formulas.formula import Formula, Term
-from emoprune.problems.tables.metrics import metric_named
-from emoprune.problems.tables.racing import Baseline, Race, spread_of
+from emoprune.problems.tables.scores.metrics import metric_named
+from emoprune.problems.tables.scores.racing import Baseline, Race, spread_of
 from emoprune.problems.tables.subsets.features import FeatureSearch, FeaturesOptions
 from emoprune.problems.tables.table import Table, Task
 from emoprune.problems.tables.task import TableTask

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tables_for_tests import mixed, numbers, table
 
 from emoprune.errors import ConfigError
-from emoprune.problems.tables.splits import SplitKind, Splits, folds_of, split
+from emoprune.problems.tables.rows.splits import SplitKind, Splits, folds_of, split
 from emoprune.problems.tables.table import Table
 
 

@@ -31,7 +31,7 @@ from emoprune.problems.tables import EvolvedFeatures, TabularTransform
 from emoprune.problems.tables.computing import Computed
 from emoprune.problems.tables.fitting import features_of
 from emoprune.problems.tables.formulas.formula import Column, Formula
-from emoprune.problems.tables.splits import Block
+from emoprune.problems.tables.rows.splits import Block
 from emoprune.problems.tables.standalone.features import Features, load_features
 from emoprune.problems.tables.subsets.export import write_features
 

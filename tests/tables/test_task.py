@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics as sk
+from sklearn.metrics import f1_score, make_scorer, recall_score
 from tables_for_tests import mixed, numbers, table
 
 from emoprune.contracts import Direction, Failure, Objective, Sense
@@ -19,10 +20,10 @@ from emoprune.problems.tables.formulas.formula import Column, Formula
 from emoprune.problems.tables.learners.by_name import learner_plan
 from emoprune.problems.tables.learners.contract import balanced_weights
 from emoprune.problems.tables.learners.lightgbm import BoostedTrees, TreeOptions, parameters
-from emoprune.problems.tables.measures import Measures
-from emoprune.problems.tables.metrics import metric_named
 from emoprune.problems.tables.objectives.contract import Seen
-from emoprune.problems.tables.splits import Block, Splits, split
+from emoprune.problems.tables.rows.splits import Block, Splits, split
+from emoprune.problems.tables.scores.measures import Measures
+from emoprune.problems.tables.scores.metrics import metric_named
 from emoprune.problems.tables.subsets.features import FeaturesOptions
 from emoprune.problems.tables.table import Task
 from emoprune.problems.tables.task import TableTask
@@ -72,6 +73,25 @@ def test_a_scorer_of_ones_own_is_a_metric_of_which_more_is_better() -> None:
     assert metric.objective == Objective("error", Direction.MAXIMISE)
     assert metric(np.array([1.0, 0.0]), np.array([[0.3, 0.7], [0.5, 0.5]])) == 0.5
     assert metric.loss(np.array([1.0]), np.array([[0.3, 0.7]])) == -1.0
+
+
+@pytest.mark.parametrize(("label", "score"), [("no", 2 / 3), ("yes", 0.8)])
+def test_a_scorer_names_the_positive_class_as_the_target_does(label: str, score: float) -> None:
+    metric = metric_named(make_scorer(f1_score, pos_label=label), Task.BINARY, ("no", "yes"))
+    target, taken = np.array([0.0, 0.0, 1.0, 1.0]), np.array([0, 1, 1, 1])
+    assert metric(target, np.eye(2)[taken]) == pytest.approx(score)
+
+
+def test_a_scorer_of_some_classes_names_them_as_the_target_does() -> None:
+    scorer = make_scorer(recall_score, labels=[7, 9], average="macro")
+    metric = metric_named(scorer, Task.MULTICLASS, ("1", "7", "8", "9"))
+    target, taken = np.array([0.0, 1.0, 1.0, 3.0]), np.array([1, 1, 0, 3])
+    assert metric(target, np.eye(4)[taken]) == pytest.approx(0.75)
+
+
+def test_a_scorer_of_a_class_that_the_target_does_not_have_is_refused() -> None:
+    with pytest.raises(ConfigError, match="its pos_label expects a class of the target, one of no, yes, found 'Yes'"):
+        metric_named(make_scorer(f1_score, pos_label="Yes"), Task.BINARY, ("no", "yes"))
 
 
 @pytest.mark.parametrize(

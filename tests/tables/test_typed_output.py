@@ -64,7 +64,7 @@ def everything() -> EvolvedFeatures:
     from emoprune.problems.tables.computing import Computed
     from emoprune.problems.tables.fitting import features_of
     from emoprune.problems.tables.formulas.formula import Column, Formula
-    from emoprune.problems.tables.splits import Block
+    from emoprune.problems.tables.rows.splits import Block
 
     made = frame()
     transformer = small()

@@ -21,12 +21,12 @@ from emoprune.errors import ConfigError
 from emoprune.problems.tables import EvolvedFeatures
 from emoprune.problems.tables.computing import Computed
 from emoprune.problems.tables.learners.by_name import learner_plan
-from emoprune.problems.tables.metrics import metric_named
 from emoprune.problems.tables.openfe.boosting import constant
 from emoprune.problems.tables.reading.frames import plain_columns
 from emoprune.problems.tables.reading.making import Wanted, table_of
 from emoprune.problems.tables.reading.sources import Source, read_table
-from emoprune.problems.tables.splits import Block
+from emoprune.problems.tables.rows.splits import Block
+from emoprune.problems.tables.scores.metrics import metric_named
 from emoprune.problems.tables.subsets.feature_subset import FeatureSubset
 from emoprune.problems.tables.table import Table, Task
 

@@ -87,11 +87,19 @@
 
   const titleOf = (candidate) => "candidate " + candidate.id + (candidate.notes ? ", " + candidate.notes : "");
 
+  // A standard error to each side; nothing where a number has none.
+  function spread(candidates, index) {
+    const errors = candidates.map((candidate) => reach(candidate, index));
+    if (errors.every((error) => error === 0)) return {};
+    return { type: "data", array: errors, thickness: 1, width: 3, color: colour("cloud") };
+  }
+
   function points(candidates, members) {
     return {
       type: "scatter", mode: "markers", hoverinfo: "text",
       x: candidates.map((candidate) => at(candidate, view.across)),
       y: candidates.map((candidate) => at(candidate, view.up)),
+      error_x: spread(candidates, view.across), error_y: spread(candidates, view.up),
       hovertext: candidates.map((candidate) => hover(titleOf(candidate), candidate.values[view.split])),
       customdata: candidates.map((candidate) => candidate.id),
       ...members,
@@ -103,7 +111,7 @@
     const pick = (values) => kept.map((row) => values[row]);
     const column = (index) => pick(index === POSITION ? data.cloud.positions : data.cloud.values[index]);
     return {
-      type: "scatter", mode: "markers", hoverinfo: "text", name: feasible ? "evaluated" : "breaks a constraint",
+      type: "scatter", mode: "markers", hoverinfo: "text", name: feasible ? "evaluated" : (data.cloud.graded ? "given up, or breaks" : "breaks") + " a constraint",
       x: column(view.across), y: column(view.up), customdata: pick(data.cloud.ids),
       hovertext: kept.map((row) =>
         hover("candidate " + data.cloud.ids[row], data.cloud.values.map((values) => values[row]))),
@@ -134,10 +142,14 @@
 
   const keeps = (candidate) => candidate.limits.every(([, , , holds]) => holds);
 
-  // Where all points lie that keep the constraints, or all points: [x, y] each.
+  // How far an error bar reaches to each side.
+  const reach = (candidate, index) => (index === POSITION ? 0 : candidate.errors[view.split][index] ?? 0);
+
+  // Where all points lie that keep the constraints, or all points, with the ends of their error bars: [x, y] each.
   function places(broken) {
     const own = data.candidates.filter((candidate) => shown(candidate) && (broken || keeps(candidate)));
-    const found = own.map((candidate) => [at(candidate, view.across), at(candidate, view.up)]);
+    const found = own.flatMap((candidate) => [-1, 1].map((side) =>
+      [view.across, view.up].map((index) => at(candidate, index) + side * reach(candidate, index))));
     if (view.split !== "search") return found;
     const column = (index) => (index === POSITION ? data.cloud.positions : data.cloud.values[index]);
     const [across, up] = [column(view.across), column(view.up)];
@@ -302,7 +314,7 @@
     const row = data.cloud.ids.indexOf(id);
     const numbers = objectives.map((objective, index) => [objective.name, withUnit(data.cloud.values[index][row], objective)]);
     const words = data.cloud.feasible[row]
-      ? "It is dominated: another candidate is at least as good in everything." : "It breaks a constraint.";
+      ? "It is dominated: another candidate is at least as good in everything." : "It " + (data.cloud.graded ? "was given up after some of the examples, or " : "") + "breaks a constraint.";
     element("details").replaceChildren(
       make("h3", "Candidate " + id),
       make("p", "Born in generation " + data.cloud.generations[row] + ". " + words, "remark"),

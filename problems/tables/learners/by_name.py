@@ -12,7 +12,7 @@ from emoprune.errors import ConfigError
 from emoprune.plugins import find, is_import_target, nearest
 from emoprune.problems.tables.computing import Computed
 from emoprune.problems.tables.learners.contract import Learner
-from emoprune.problems.tables.splits import Block
+from emoprune.problems.tables.rows.splits import Block
 from emoprune.problems.tables.table import Task
 
 __all__ = ["LEARNERS", "LearnerPlan", "learner_plan"]

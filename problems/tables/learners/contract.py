@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from emoprune.problems.tables.computing import Computed
 from emoprune.problems.tables.formulas.formula import Term
-from emoprune.problems.tables.splits import Block
+from emoprune.problems.tables.rows.splits import Block
 from emoprune.problems.tables.table import Table, Task
 
 __all__ = ["Growing", "Learner", "Model", "balanced_weights", "training_weights"]

@@ -15,7 +15,7 @@ from emoprune.errors import ConfigError
 from emoprune.problems.tables.computing import Computed
 from emoprune.problems.tables.formulas.formula import Term
 from emoprune.problems.tables.learners.contract import training_weights
-from emoprune.problems.tables.splits import Block
+from emoprune.problems.tables.rows.splits import Block
 from emoprune.problems.tables.table import Task
 
 __all__ = ["EstimatorLearner", "Preparation"]

@@ -19,7 +19,7 @@ from emoprune.errors import ConfigError
 from emoprune.problems.tables.computing import MEGABYTE, Computed, Kept, is_category
 from emoprune.problems.tables.formulas.formula import Term
 from emoprune.problems.tables.learners.contract import training_weights
-from emoprune.problems.tables.splits import Block
+from emoprune.problems.tables.rows.splits import Block
 from emoprune.problems.tables.table import Table, Task
 
 __all__ = ["BoostedTrees", "TreeOptions", "binned_column", "binned_table", "grown", "joined", "parameters"]

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from emoprune.problems.tables.computing import Computed, is_category
 from emoprune.problems.tables.learners.contract import training_weights
 from emoprune.problems.tables.learners.lightgbm import TreeOptions, binned_table, parameters
-from emoprune.problems.tables.splits import Block
+from emoprune.problems.tables.rows.splits import Block
 
 __all__ = ["FOR_MORE", "tuned_trees"]
 

@@ -19,9 +19,9 @@ from emoprune.problems.tables.learners.lightgbm import (
     joined,
     parameters,
 )
-from emoprune.problems.tables.metrics import Metric
 from emoprune.problems.tables.openfe.boosting import Margins
-from emoprune.problems.tables.splits import Block
+from emoprune.problems.tables.rows.splits import Block
+from emoprune.problems.tables.scores.metrics import Metric
 from emoprune.problems.tables.table import Task
 
 __all__ = ["Attribution", "attributed"]

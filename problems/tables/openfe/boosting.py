@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from emoprune.problems.tables.computing import Computed
 from emoprune.problems.tables.learners.lightgbm import TreeOptions, binned_table, grown, parameters
-from emoprune.problems.tables.splits import Block
+from emoprune.problems.tables.rows.splits import Block
 from emoprune.problems.tables.table import Table, Task
 
 __all__ = ["Margins", "constant", "out_of_fold", "published"]

@@ -13,7 +13,7 @@ from emoprune.problems.tables.formulas.catalogue import Catalogue
 from emoprune.problems.tables.formulas.formula import Formula
 from emoprune.problems.tables.openfe.boosting import Margins
 from emoprune.problems.tables.openfe.halving import diverse, lengths
-from emoprune.problems.tables.splits import Block
+from emoprune.problems.tables.rows.splits import Block
 
 __all__ = ["composed"]
 

@@ -12,7 +12,7 @@ from scipy.stats import rankdata
 from emoprune.problems.tables.computing import Computed, is_category
 from emoprune.problems.tables.formulas.formula import Column, Formula, reciprocal
 from emoprune.problems.tables.openfe.screening import Screen
-from emoprune.problems.tables.splits import Block
+from emoprune.problems.tables.rows.splits import Block
 
 __all__ = ["diverse", "halved", "lengths", "ranks"]
 

@@ -13,7 +13,7 @@ from emoprune.problems.tables.computing import Computed, is_category
 from emoprune.problems.tables.formulas.formula import Term
 from emoprune.problems.tables.learners.lightgbm import TreeOptions, parameters
 from emoprune.problems.tables.openfe.boosting import Margins
-from emoprune.problems.tables.splits import Block
+from emoprune.problems.tables.rows.splits import Block
 from emoprune.problems.tables.standalone.features import Values
 
 __all__ = ["CrossFittedGain", "Screen", "Screening", "SingleTrees"]

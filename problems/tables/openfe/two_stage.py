@@ -20,7 +20,7 @@ from emoprune.problems.tables.openfe.composing import composed
 from emoprune.problems.tables.openfe.halving import diverse, halved
 from emoprune.problems.tables.openfe.proposing import guided
 from emoprune.problems.tables.openfe.screening import CrossFittedGain, Screen, Screening, SingleTrees
-from emoprune.problems.tables.splits import Block
+from emoprune.problems.tables.rows.splits import Block
 
 __all__ = ["Found", "Generation", "Start", "two_stages"]
 

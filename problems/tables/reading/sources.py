@@ -13,13 +13,13 @@ from numpy.typing import NDArray
 from emoprune.errors import ConfigError, EmopruneError
 from emoprune.plugins import find, is_import_target, nearest
 from emoprune.problems.storage.located import located
-from emoprune.problems.tables.drawing import Drawing
 from emoprune.problems.tables.reading.built_in import BUILT_IN
 from emoprune.problems.tables.reading.files import frame_from, lazy_frame_from, rows_in
 from emoprune.problems.tables.reading.frames import PlainColumns, declared_categories, plain_columns
 from emoprune.problems.tables.reading.lazily import is_lazy, names_in, row_count, rows_of
 from emoprune.problems.tables.reading.making import Wanted, table_of, without_columns
 from emoprune.problems.tables.reading.texts import meaning_of
+from emoprune.problems.tables.rows.drawing import Drawing
 from emoprune.problems.tables.standalone.columns import plain
 from emoprune.problems.tables.standalone.readings import numbers
 from emoprune.problems.tables.table import Table, Task

@@ -22,11 +22,11 @@ from emoprune.problems.tables.computing import Computed
 from emoprune.problems.tables.formulas.formula import Column
 from emoprune.problems.tables.learners.by_name import learner_plan
 from emoprune.problems.tables.learners.contract import Learner
-from emoprune.problems.tables.measures import Measures
-from emoprune.problems.tables.metrics import metric_named
 from emoprune.problems.tables.objectives.contract import Seen, Trained
 from emoprune.problems.tables.options import TableOptions
 from emoprune.problems.tables.reading.sources import read_table, say
+from emoprune.problems.tables.scores.measures import Measures
+from emoprune.problems.tables.scores.metrics import metric_named
 from emoprune.problems.tables.standalone.stream import FORMAT, Reselector
 from emoprune.problems.tables.streams.genes import EVERY_WINDOW, NEVER, PolicyGenes
 from emoprune.problems.tables.streams.references.catalogue import BY_DEFAULT, references_of
@@ -84,7 +84,9 @@ class TabularStream:
         self._genes = PolicyGenes(len(numbers))
         self._steps = Steps.of(self._table, options.window, options.select, options.test)
         self._plan = learner_plan(options.learner, self._table.task)
-        self._measures = Measures.of(metric_named(options.metric, self._table.task), options.costs, options.problem)
+        self._measures = Measures.of(
+            metric_named(options.metric, self._table.task, self._table.classes), options.costs, options.problem
+        )
         self._methods = plugins.methods("reference", options.references, options.problem, option="references")
         self._references: tuple[Reference, ...] | None = None
         self._computed: Computed | None = None

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emoprune.errors import ConfigError
-from emoprune.problems.tables.splits import Block
+from emoprune.problems.tables.rows.splits import Block
 from emoprune.problems.tables.standalone.stream import drifted, information, tightness, top
 from emoprune.problems.tables.table import Table, Task
 from emoprune.records import Split

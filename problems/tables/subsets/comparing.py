@@ -8,9 +8,9 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from emoprune.problems.tables.evidence import ALL_COLUMNS, GUESS, Evidence, compared, shrunk
 from emoprune.problems.tables.formulas.formula import Column, Formula, Term
-from emoprune.problems.tables.splits import Block, folds_of
+from emoprune.problems.tables.rows.splits import Block, folds_of
+from emoprune.problems.tables.scores.evidence import ALL_COLUMNS, GUESS, Evidence, compared, shrunk
 from emoprune.problems.tables.task import Loaded, TableTask
 
 __all__ = ["FoundAnew", "evidence_of", "fresh_cuts"]

@@ -22,7 +22,7 @@ from emoprune.problems.tables.openfe.stability import most_stable
 from emoprune.problems.tables.openfe.two_stage import Found, Generation, Start, two_stages
 from emoprune.problems.tables.options import SubsetOptions
 from emoprune.problems.tables.reading.sources import read_table, say
-from emoprune.problems.tables.splits import Block
+from emoprune.problems.tables.rows.splits import Block
 from emoprune.problems.tables.subsets.prepare import NewFeatures
 from emoprune.problems.tables.subsets.problem import SubsetProblem
 from emoprune.problems.tables.subsets.references.openfe import FEATURES

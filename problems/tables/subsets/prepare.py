@@ -15,7 +15,7 @@ from emoprune.problems.storage.kept import kept_json, write_json
 from emoprune.problems.tables.computing import Computed
 from emoprune.problems.tables.formulas.formula import Formula, Term, from_plain, plain_of
 from emoprune.problems.tables.learners.by_name import LearnerPlan
-from emoprune.problems.tables.racing import Baseline, plain_baseline, read_baseline
+from emoprune.problems.tables.scores.racing import Baseline, plain_baseline, read_baseline
 from emoprune.problems.tables.subsets.references.inputs import ReferenceInputs, SubsetReference
 from emoprune.problems.tables.task import Loaded, TableTask
 

@@ -16,11 +16,11 @@ from emoprune.contracts import Audit, Constraint, Description, Inspection, Objec
 from emoprune.errors import ConfigError, ContractError
 from emoprune.plugins import nearest
 from emoprune.problems.storage.kept_references import REFERENCES
-from emoprune.problems.tables.evidence import Evidence
 from emoprune.problems.tables.formulas.formula import Column, Formula, Term
 from emoprune.problems.tables.objectives.contract import Seen
 from emoprune.problems.tables.options import SubsetOptions
-from emoprune.problems.tables.splits import Block
+from emoprune.problems.tables.rows.splits import Block
+from emoprune.problems.tables.scores.evidence import Evidence
 from emoprune.problems.tables.subsets.audits.contract import SubsetFront
 from emoprune.problems.tables.subsets.comparing import evidence_of
 from emoprune.problems.tables.subsets.export import export_subset

@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from emoprune.problems.tables.evidence import Evidence
 from emoprune.problems.tables.formulas.formula import Term
+from emoprune.problems.tables.scores.evidence import Evidence
 from emoprune.problems.tables.task import Loaded, TableTask
 
 __all__ = ["SubsetFront"]

@@ -14,8 +14,8 @@ from emoprune.errors import ConfigError
 from emoprune.problems.tables.computing import Computed
 from emoprune.problems.tables.formulas.formula import Term
 from emoprune.problems.tables.learners.guessing import Guess
-from emoprune.problems.tables.racing import spread_of
-from emoprune.problems.tables.splits import Block, folds_of
+from emoprune.problems.tables.rows.splits import Block, folds_of
+from emoprune.problems.tables.scores.racing import spread_of
 from emoprune.problems.tables.subsets.audits.contract import SubsetFront
 from emoprune.problems.tables.table import Table as Data
 from emoprune.problems.tables.task import Loaded, TableTask

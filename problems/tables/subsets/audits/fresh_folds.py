@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from emoprune.contracts import Audit, Finding, about
-from emoprune.problems.tables.evidence import Evidence
 from emoprune.problems.tables.formulas.formula import Column
+from emoprune.problems.tables.scores.evidence import Evidence
 from emoprune.problems.tables.subsets.audits.contract import SubsetFront
 
 __all__ = ["FreshFolds"]

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from emoprune.problems.tables.computing import Computed
 from emoprune.problems.tables.formulas.formula import Term
-from emoprune.problems.tables.splits import Block
+from emoprune.problems.tables.rows.splits import Block
 from emoprune.problems.tables.table import Task
 
 __all__ = ["information"]

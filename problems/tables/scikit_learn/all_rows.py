@@ -14,7 +14,7 @@ from emoprune.problems.tables.computing import Computed, learns
 from emoprune.problems.tables.fitting import features_of
 from emoprune.problems.tables.formulas.formula import Term, sources
 from emoprune.problems.tables.reading.lazily import columns_of, infinite_values, row_count
-from emoprune.problems.tables.splits import Block
+from emoprune.problems.tables.rows.splits import Block
 from emoprune.problems.tables.standalone.columns import date_text, exact
 from emoprune.problems.tables.standalone.features import Features, Rows, Values, encoded
 from emoprune.problems.tables.standalone.readings import label, number_of

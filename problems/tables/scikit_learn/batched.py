@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emoprune.problems.tables.reading.lazily import batches, row_count
+from emoprune.problems.tables.scikit_learn.typed_output import typed_columns, typed_frame
 from emoprune.problems.tables.standalone.features import Features
-from emoprune.problems.tables.typed_output import typed_columns, typed_frame
 
 __all__ = ["in_batches"]
 

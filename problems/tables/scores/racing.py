@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emoprune.errors import ConfigError
-from emoprune.problems.tables.metrics import Metric
+from emoprune.problems.tables.scores.metrics import Metric
 
 __all__ = ["Baseline", "Race", "plain_baseline", "read_baseline", "spread_of"]
 

@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from sklearn.utils.validation import check_array, check_consistent_length, column_or_1d, validate_data
 
 from emoprune.errors import ConfigError
-from emoprune.problems.tables.all_rows import check_all_rows
-from emoprune.problems.tables.drawing import Drawing, Drawn
 from emoprune.problems.tables.reading.frames import check_names, declared_categories, names_of, plain_columns
 from emoprune.problems.tables.reading.lazily import is_lazy, row_count, rows_of
 from emoprune.problems.tables.reading.making import TaskName, Wanted, table_of, without_columns
+from emoprune.problems.tables.rows.drawing import Drawing, Drawn
+from emoprune.problems.tables.scikit_learn.all_rows import check_all_rows
 from emoprune.problems.tables.standalone.columns import is_missing, plain
 from emoprune.problems.tables.table import Table, Task
 

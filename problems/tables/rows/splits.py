@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emoprune.errors import ConfigError
-from emoprune.problems.tables.given_splits import GivenSplits, checked_splits
+from emoprune.problems.tables.rows.given_splits import GivenSplits, checked_splits
 from emoprune.problems.tables.table import Table, Task
 
 __all__ = ["Block", "Parts", "SplitKind", "Splits", "folds_of", "kind_of", "split"]

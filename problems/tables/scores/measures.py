@@ -10,8 +10,8 @@ from typing import Any
 from emoprune import plugins
 from emoprune.contracts import Constraint, Direction, Failure, Measure, Objective, Row, Sense, number_of
 from emoprune.errors import ConfigError
-from emoprune.problems.tables.metrics import Metric
 from emoprune.problems.tables.objectives.contract import Counted, Seen
+from emoprune.problems.tables.scores.metrics import Metric
 
 __all__ = ["Measures"]
 

@@ -15,12 +15,12 @@ from sklearn.utils._set_output import _get_output_config
 from sklearn.utils.validation import check_is_fitted
 
 from emoprune.errors import ConfigError
-from emoprune.problems.tables.estimator_data import tidy
 from emoprune.problems.tables.fitting import learnt_anew
 from emoprune.problems.tables.reading.frames import check_names, names_of, plain_columns
 from emoprune.problems.tables.reading.lazily import is_lazy
+from emoprune.problems.tables.scikit_learn.given import tidy
+from emoprune.problems.tables.scikit_learn.typed_output import modelled_frame
 from emoprune.problems.tables.standalone.features import Features, load_features
-from emoprune.problems.tables.typed_output import modelled_frame
 
 __all__ = ["FeatureSource", "TabularTransform", "features_in"]
 
@@ -50,6 +50,8 @@ class TabularTransform(TransformerMixin, BaseEstimator):  # type: ignore[misc]  
     Attributes:
         features_: The features with everything they learnt, after `fit`.
     """
+
+    __module__ = "emoprune.problems.tables"  # what a pickle names, wherever this file lies
 
     def __init__(self, source: FeatureSource = None, *, refit: bool = False, missing: str | None = None) -> None:
         self.source = source

@@ -14,23 +14,23 @@ from sklearn.utils import check_random_state
 from sklearn.utils._set_output import _get_output_config
 from sklearn.utils.validation import _check_feature_names_in, check_is_fitted
 
-from emoprune.problems.tables.all_rows import learnt_on_all_rows
-from emoprune.problems.tables.batched import in_batches
-from emoprune.problems.tables.choosing import Choice, check_choice, chosen
 from emoprune.problems.tables.computing import Computed
-from emoprune.problems.tables.drawing import BY_DEFAULT, Drawing
-from emoprune.problems.tables.estimator_data import columns_given, names_given, tables_given
 from emoprune.problems.tables.fitting import features_of
 from emoprune.problems.tables.formulas.formula import Term
-from emoprune.problems.tables.given_splits import GivenSplits, checked_splits
 from emoprune.problems.tables.reading.lazily import is_lazy, row_count
 from emoprune.problems.tables.reading.making import TaskName, Wanted
-from emoprune.problems.tables.splits import Block, SplitKind, Splits
+from emoprune.problems.tables.rows.drawing import BY_DEFAULT, Drawing
+from emoprune.problems.tables.rows.given_splits import GivenSplits, checked_splits
+from emoprune.problems.tables.rows.splits import Block, SplitKind, Splits
+from emoprune.problems.tables.scikit_learn.all_rows import learnt_on_all_rows
+from emoprune.problems.tables.scikit_learn.batched import in_batches
+from emoprune.problems.tables.scikit_learn.choosing import Choice, check_choice, chosen
+from emoprune.problems.tables.scikit_learn.given import columns_given, names_given, tables_given
+from emoprune.problems.tables.scikit_learn.tabular_transform import features_in
+from emoprune.problems.tables.scikit_learn.typed_output import typed_frame
 from emoprune.problems.tables.subsets.export import write_features
 from emoprune.problems.tables.subsets.features import FeatureBoosting, FeatureSearch, FeaturesOptions, Mode
 from emoprune.problems.tables.table import Table
-from emoprune.problems.tables.tabular_transform import features_in
-from emoprune.problems.tables.typed_output import typed_frame
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -104,6 +104,8 @@ class EvolvedFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]  #
         n_features_in_: How many columns `fit` saw.
         feature_names_in_: Their names, if it was a frame.
     """
+
+    __module__ = "emoprune.problems.tables"  # what a pickle names, wherever this file lies
 
     def __init__(
         self,

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emoprune.errors import ConfigError
-from emoprune.problems.tables.splits import Splits, kind_of
+from emoprune.problems.tables.rows.splits import Splits, kind_of
 from emoprune.problems.tables.table import Table, Task
 
 __all__ = ["BY_DEFAULT", "Drawing", "Drawn"]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from emoprune.errors import ConfigError
-from emoprune.problems.tables.evidence import Evidence
+from emoprune.problems.tables.scores.evidence import Evidence
 from emoprune.problems.tables.subsets.prepare import UNPRUNED
 
 if TYPE_CHECKING:

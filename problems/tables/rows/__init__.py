@@ -1,0 +1,1 @@
+"""Which rows are looked at, and which of them are for what."""

@@ -1,0 +1,340 @@
+"""Scores that are means over blocks: who is given up, what that saves, and what is known of the rest."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from mutations_for_tests import unend
+from numpy.typing import NDArray
+from problems_for_tests import GradedKnapsack12, Knapsack12
+from searching_for_tests import searched_run
+
+import emoprune
+from emoprune.commands.reopen import chosen as asked_for
+from emoprune.contracts import Blocks, Constraint, Failure, Objective, Rows, constraints_of
+from emoprune.doctor.repairing import repair
+from emoprune.errors import ContractError, RunCorrupt, RunNotFound
+from emoprune.evolution.grading import Grading
+from emoprune.records import Candidate, Evaluation, Ran, Split, Status
+from emoprune.run import Run
+from emoprune.run.choice import best_row
+from emoprune.space import IntArray
+from emoprune.storage import sealed_line
+from emoprune.testing import ProblemConformance
+
+SIZES = np.array([4.0, 4.0, 4.0, 3.0])
+FOUR = Blocks(("loss",), (2, 4), dict.fromkeys(Split, SIZES))
+OBJECTIVES = (Objective("loss"), Objective("weight"))
+
+
+class TestGradedKnapsack(ProblemConformance):
+    def problem(self) -> GradedKnapsack12:
+        return GradedKnapsack12()
+
+
+def searched(runs: Path, name: str, problem: Knapsack12, **search: Any) -> Run:
+    settings = {
+        "search": {"population": 16, "generations": 5, "seed": 4, **search},
+        "evaluation": {"backend": "serial"},
+    }
+    return searched_run(settings, problem=problem, runs=runs, name=name)
+
+
+def seen(number: int, losses: Sequence[float], weight: float, **values: float) -> Evaluation:
+    candidate = Candidate(number, np.array([number]), 0, "initial")
+    measured = {"loss": FOUR.mean(Split.SEARCH, losses), "weight": weight, **values}
+    return Evaluation(candidate, Split.SEARCH, Status.OK, measured, 1, Ran("w", 1.0), blocks={"loss": tuple(losses)})
+
+
+def given_up(
+    *measured: Evaluation, standing: Sequence[Evaluation] = (), constraints: Sequence[Constraint] = ()
+) -> set[int]:
+    going = Grading(FOUR, OBJECTIVES, constraints, 0.95).going_on(measured, standing)
+    return {each.candidate.id for each in measured} - {each.candidate.id for each in going}
+
+
+def test_who_loses_more_on_every_block_and_costs_no_less_is_given_up() -> None:
+    assert given_up(seen(0, [0.5, 0.6], 3.0), seen(1, [0.2, 0.3], 3.0)) == {0}
+
+
+def test_who_costs_less_goes_on_however_much_it_loses() -> None:
+    assert given_up(seen(0, [0.9, 0.9], 2.0), seen(1, [0.1, 0.1], 3.0)) == set()
+
+
+def test_a_difference_that_varies_as_much_as_it_is_large_is_chance() -> None:
+    assert given_up(seen(0, [0.5, 0.3], 3.0), seen(1, [0.2, 0.3], 3.0)) == set()
+
+
+def test_few_blocks_that_agree_by_chance_show_nothing_where_others_vary() -> None:
+    even = seen(0, [0.31, 0.31, 0.31, 0.31], 3.0)
+    wild = [seen(2, [0.1, 0.9, 0.2, 0.8], 3.0), seen(3, [0.9, 0.1, 0.8, 0.2], 3.0)]
+    best = seen(1, [0.3, 0.3, 0.3, 0.3], 3.0)
+    assert given_up(even, best) == {0}
+    assert given_up(even, best, *wild) == set()
+
+
+def test_equals_all_go_on() -> None:
+    assert given_up(seen(0, [0.3, 0.3], 3.0), seen(1, [0.3, 0.3], 3.0)) == set()
+
+
+def test_the_front_is_held_against_newcomers_on_the_blocks_that_both_have_seen() -> None:
+    whole = seen(0, [0.2, 0.3, 0.9, 0.9], 3.0)
+    assert given_up(seen(1, [0.5, 0.6], 3.0), standing=[whole]) == {1}
+
+
+def test_who_breaks_a_bound_gives_nobody_up() -> None:
+    bound = Constraint("size", 1.0)
+    rival = seen(1, [0.2, 0.3], 3.0, size=2.0)
+    assert given_up(seen(0, [0.5, 0.6], 3.0, size=1.0), rival, constraints=[bound]) == set()
+
+
+def test_more_is_better_where_an_objective_says_so() -> None:
+    grading = Grading(FOUR, (Objective("loss", "maximise"), Objective("weight")), (), 0.95)  # type: ignore[arg-type]  # a word stands for the direction
+    measured = [seen(0, [0.5, 0.6], 3.0), seen(1, [0.2, 0.3], 3.0)]
+    assert [each.candidate.id for each in grading.going_on(measured, [])] == [0]
+
+
+def test_what_one_comparison_gives_up_wrongly_is_as_rare_as_the_confidence_says() -> None:
+    rng = np.random.default_rng(0)
+    wrong = 0
+    for _ in range(1000):  # both are equally good; half of all chances are that the first looks worse
+        first, second = rng.normal(0.5, 0.1, (2, 4))
+        wrong += 0 in given_up(seen(0, first.tolist(), 3.0), seen(1, second.tolist(), 3.0))
+    assert wrong / 1000 <= 0.07
+
+
+def test_the_standard_error_is_that_of_a_mean_of_blocks_of_one_size() -> None:
+    even = Blocks(("loss",), (4,), dict.fromkeys(Split, np.full(4, 5.0)))
+    values = np.array([0.1, 0.4, 0.2, 0.5])
+    assert even.error(Split.SEARCH, values) == pytest.approx(values.std(ddof=1) / 2)
+
+
+def test_standard_errors_cover_what_they_should() -> None:
+    rng = np.random.default_rng(1)
+    sizes = np.array([4.0] * 7 + [2.0])
+    blocks = Blocks(("loss",), (8,), dict.fromkeys(Split, sizes))
+    drawn = 0.3 + rng.normal(0.0, 1.0, (2000, 8)) / np.sqrt(sizes)
+    apart = np.abs(np.average(drawn, axis=1, weights=sizes) - 0.3) / blocks.error(Split.SEARCH, drawn)
+    assert 0.9 <= (apart <= 2.36).mean() <= 0.98, "95 % of Student's t with 7 degrees of freedom"
+
+
+@pytest.fixture(scope="module")
+def graded(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    return searched(tmp_path_factory.mktemp("runs"), "graded", GradedKnapsack12())
+
+
+def test_front_and_references_are_measured_in_full_and_others_less(graded: Run) -> None:
+    measured = {each.candidate.id: each.measured for each in graded.all_evaluations()}
+    counts = Counter(map(str, measured.values()))
+    frame = graded.pareto
+    shown = frame.loc[frame["rank"].eq(1) | frame["name"].ne(""), "candidate_id"]
+    assert {measured[number] for number in shown} == {8}
+    assert {2, 8} <= set(measured.values()) <= {2, 4, 8}
+    assert graded.progress.measured == counts
+
+
+def test_who_is_given_up_is_never_on_the_front(graded: Run) -> None:
+    history = graded.history
+    partly = history[history["con.blocks"] < 8]
+    assert len(partly)
+    assert not set(partly["candidate"]) & set(graded.pareto.loc[graded.pareto["rank"] == 1, "candidate_id"])
+
+
+def test_values_are_the_means_of_what_was_measured(graded: Run) -> None:
+    problem = GradedKnapsack12()
+    problem.setup("cpu", 1)
+    for each in graded.all_evaluations():
+        genomes, seeds = each.candidate.genome[None], np.array([each.seed], dtype=np.uint64)
+        rows = np.asarray(problem.evaluate_blocks(genomes, seeds, Split.SEARCH, range(each.measured)))[0]
+        assert list(each.blocks["loss"]) == rows[:, 0].tolist()
+        sizes = problem.block_sizes(Split.SEARCH)[: each.measured]
+        assert each.values["loss"] == pytest.approx(np.average(rows[:, 0], weights=sizes), abs=1e-12)
+        assert each.values["weight"] == rows[0, 1]
+
+
+def test_every_part_has_standard_errors_in_the_table(graded: Run) -> None:
+    frame = graded.pareto
+    again = graded.remeasured()
+    front = frame[frame["rank"] == 1]
+    for _, row in front.iterrows():
+        losses = np.array(again[row["candidate_id"], Split.TEST].blocks["loss"])
+        assert row["test.loss.se"] == pytest.approx(losses.std(ddof=1) / 2)
+    assert front[["obj.loss.se", "select.loss.se", "test.loss.se"]].notna().all(axis=None)
+    assert not [name for name in frame if name.endswith("weight.se")]
+
+
+def test_a_problem_without_noise_goes_the_way_of_one_without_blocks(tmp_path: Path) -> None:
+    class Plain(Knapsack12):
+        evaluate = GradedKnapsack12.evaluate
+        evaluate_blocks = GradedKnapsack12.evaluate_blocks
+        block_sizes = GradedKnapsack12.block_sizes
+        _spread, _block_pause = 0.5, 0.0
+
+    exact = searched(tmp_path, "exact", GradedKnapsack12(noisy=()))
+    plain = searched(tmp_path, "plain", Plain())
+    timed = ["worker", "seconds"]
+    assert exact.history.drop(columns=timed).equals(plain.history.drop(columns=timed))
+    assert exact.blocks is None
+
+
+def test_without_grades_everything_is_measured_in_full_and_has_standard_errors(tmp_path: Path) -> None:
+    run = searched(tmp_path, "whole", GradedKnapsack12(), grades="none")
+    assert {each.measured for each in run.all_evaluations()} == {8}
+    assert run.pareto["obj.loss.se"].notna().all()
+
+
+def cut(run: Run, runs: Path, lines: int) -> Run:
+    """Return a copy whose history ends after so many lines, as a kill leaves it before the next checkpoint."""
+    copy = Run(Path(shutil.copytree(run.path, runs / f"cut{lines}")))
+    unend(copy.path)
+    whole = (copy.path / "history.jsonl").read_bytes().splitlines(keepends=True)
+    (copy.path / "history.jsonl").write_bytes(b"".join(whole[:lines]))
+    for checkpoint in (copy.path / "checkpoints").glob("*"):
+        checkpoint.unlink()
+    (copy.path / "generations.jsonl").write_bytes(b"")
+    return copy
+
+
+@pytest.mark.parametrize("share", [0.4, 0.63, 0.9])
+def test_nothing_that_was_measured_is_paid_twice(graded: Run, tmp_path: Path, share: float) -> None:
+    lines = (graded.path / "history.jsonl").read_bytes().splitlines()
+    copy = cut(graded, tmp_path, int(len(lines) * share))
+    for _ in emoprune.resume(copy.path, problem=GradedKnapsack12()):
+        pass
+    again = Run(copy.path)
+    assert len((again.path / "history.jsonl").read_bytes().splitlines()) == len(lines)
+    assert again.history.drop(columns=["seconds"]).equals(graded.history.drop(columns=["seconds"]))
+
+
+class Fails(GradedKnapsack12):
+    """Light genomes cannot be measured on later blocks."""
+
+    def evaluate_blocks(self, genomes: IntArray, seeds: NDArray[np.uint64], split: Split, blocks: range) -> Rows:
+        rows = super().evaluate_blocks(genomes, seeds, split, blocks)
+        light = genomes.sum(axis=1) < 4
+        return [
+            Failure("too light") if out and blocks.start >= 2 else row for row, out in zip(rows, light, strict=True)
+        ]
+
+
+def test_who_fails_on_a_later_block_has_failed_and_keeps_what_was_measured(tmp_path: Path) -> None:
+    run = searched(tmp_path, "failing", Fails())
+    failed = [each for each in run.all_evaluations() if not each.ok]
+    assert failed
+    assert {each.reason for each in failed} == {"too light"}
+    assert {each.measured for each in failed} <= {2, 4}
+
+
+def altered(run: Run, runs: Path, change: Any) -> Run:
+    """Return a copy in which the first line that is measured further is changed."""
+    copy = Run(Path(shutil.copytree(run.path, runs / "altered")))
+    lines = [json.loads(line) for line in (copy.path / "history.jsonl").read_text().splitlines()]
+    place = next(place for place, line in enumerate(lines) if line.get("begun"))
+    change(lines, place)
+    for line in lines:
+        line.pop("checksum", None)
+    (copy.path / "history.jsonl").write_bytes(b"".join(sealed_line(line) + b"\n" for line in lines))
+    return copy
+
+
+def test_a_line_whose_blocks_follow_on_nothing_is_refused(graded: Run, tmp_path: Path) -> None:
+    copy = altered(graded, tmp_path, lambda lines, place: lines[place].update(begun=3))
+    with pytest.raises(RunCorrupt, match=r"history\.jsonl:\d+: begun: expected block 2, .* found 3"):
+        copy.evaluations()
+
+
+def test_a_line_with_more_blocks_than_there_are_is_refused(graded: Run, tmp_path: Path) -> None:
+    copy = altered(graded, tmp_path, lambda lines, place: lines[place]["blocks"].update(loss=[0.5] * 9))
+    with pytest.raises(RunCorrupt, match=r"blocks: expected as many of each, at most 8 in all"):
+        copy.evaluations()
+
+
+def test_a_line_without_its_blocks_is_refused(graded: Run, tmp_path: Path) -> None:
+    copy = altered(graded, tmp_path, lambda lines, place: lines[place].pop("blocks"))
+    with pytest.raises(RunCorrupt, match="blocks: expected those of loss"):
+        copy.evaluations()
+
+
+@pytest.mark.parametrize("grades", [(), (1, 8), (4, 2, 8), (2, 4), (2, 9)])
+def test_grades_that_cannot_be_are_refused_before_anything_is_measured(tmp_path: Path, grades: tuple[int, ...]) -> None:
+    problem = GradedKnapsack12()
+    problem.grades = grades  # type: ignore[assignment]  # the class has three
+    with pytest.raises(ContractError, match="grades: expected rising numbers of blocks from 2 or more to 8"):
+        searched(tmp_path, "refused", problem)
+
+
+def test_one_block_of_a_part_is_refused() -> None:
+    with pytest.raises(
+        ContractError, match=r"block_sizes of search: expected 2 or more numbers above zero, found \[4.0\]"
+    ):
+        Blocks(("loss",), (2,), {Split.SEARCH: np.array([4.0])})
+
+
+def test_a_graded_problem_has_the_bound_that_all_blocks_were_measured() -> None:
+    assert [each.name for each in constraints_of(GradedKnapsack12())] == ["blocks"]
+    assert constraints_of(GradedKnapsack12(noisy=())) == ()
+
+
+def chosen(
+    *losses: Sequence[float], unpruned: int | None = 0, costs: Sequence[float] = (4.0, 3.0, 2.0, 1.0)
+) -> int | None:
+    select = [replace(seen(number, each, costs[number]), split=Split.SELECT) for number, each in enumerate(losses)]
+    return best_row(select, range(len(losses)), unpruned, OBJECTIVES, FOUR)
+
+
+def test_the_cheapest_that_is_not_shown_to_be_worse_is_best() -> None:
+    assert chosen([0.2, 0.3, 0.2, 0.3], [0.2, 0.2, 0.3, 0.3], [0.3, 0.2, 0.2, 0.3], [0.6, 0.7, 0.6, 0.7]) == 2
+
+
+def test_what_the_user_came_with_is_best_where_all_else_is_worse() -> None:
+    assert chosen([0.2, 0.3, 0.2, 0.3], [0.5, 0.6, 0.5, 0.6], [0.6, 0.6, 0.6, 0.6]) == 0
+
+
+def test_the_unpruned_is_held_against_the_others_though_it_is_not_the_best_by_chance() -> None:
+    lucky, near = [0.1, 0.9, 0.1, 0.9], [0.55, 0.65, 0.55, 0.66]
+    assert chosen([0.5, 0.6, 0.5, 0.6], near, lucky, costs=(4.0, 1.0, 3.0)) == 2, (
+        "one that is a little worse is no match"
+    )
+
+
+def test_without_an_unpruned_that_keeps_the_bounds_the_front_is_chosen_from_alone() -> None:
+    assert chosen([0.4, 0.5, 0.4, 0.5], [0.9, 0.9, 0.9, 0.9], unpruned=None) == 0
+
+
+def test_the_best_is_marked_and_can_be_asked_for(graded: Run) -> None:
+    frame = graded.pareto
+    assert frame["best"].sum() == 1
+    named = int(frame.loc[frame["best"] == 1, "candidate_id"].iloc[0])
+    assert asked_for(graded, "best").candidate.id == named
+
+
+def test_a_run_without_standard_errors_has_no_best(tmp_path: Path) -> None:
+    run = searched(tmp_path, "exact", GradedKnapsack12(noisy=()))
+    with pytest.raises(RunNotFound, match="has no best: its scores have no standard errors"):
+        asked_for(run, "best")
+
+
+def test_a_copy_without_a_broken_line_is_without_what_follows_on_it_and_is_measured_again(
+    graded: Run, tmp_path: Path
+) -> None:
+    copy = Run(Path(shutil.copytree(graded.path, tmp_path / "broken")))
+    lines = (copy.path / "history.jsonl").read_bytes().splitlines(keepends=True)
+    further = [json.loads(line) for line in lines]
+    number = next(line["candidate"] for line in further if line.get("begun") == 4)
+    first = next(place for place, line in enumerate(further) if line["candidate"] == number and line["begun"] == 0)
+    lines[first] = lines[first].replace(b'"reason":null', b'"reason":nul')
+    (copy.path / "history.jsonl").write_bytes(b"".join(lines))
+    repaired = repair(copy.path)
+    assert "3 lines of history.jsonl" in repaired.left_out
+    for _ in emoprune.resume(repaired.folder, problem=GradedKnapsack12()):
+        pass
+    timed = ["seconds"]
+    assert Run(repaired.folder).history.drop(columns=timed).equals(graded.history.drop(columns=timed))

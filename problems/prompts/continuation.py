@@ -91,7 +91,8 @@ def masses_of(alternatives: Mapping[str, Choices], asked: Callable[[Choices], Fl
     columns = np.nan_to_num(np.exp(likelihoods)).mean(axis=0)  # what is no number has no mass, and fails when measured
     masses, begin = {}, 0
     for name, choices in alternatives.items():
-        masses[name] = float(columns[begin : begin + len(choices.words)].sum())
+        # A word that another begins with is counted within it once more.
+        masses[name] = min(1.0, float(columns[begin : begin + len(choices.words)].sum()))
         begin += len(choices.words)
     return masses
 

@@ -79,7 +79,7 @@ class CausalPrompted:
         lengths = np.array([len(each.ids) for each in read], dtype=np.int64)
         last, found = self._choices.longest, np.empty((len(rows), len(self._choices.words)))
         with self._local.projecting(None) as model:
-            for group in alike(lengths, self._most, last * int(model.config.vocab_size)):
+            for group in alike(lengths, self._most, last * int(model.get_input_embeddings().num_embeddings)):
                 together = [read[number] for number in group.tolist()]
                 for each, known in zip(together, self._at_the_ends(model, together, last), strict=True):
                     each.tell(found[each.row], known, self._choices.tokens)

@@ -10,7 +10,7 @@ import numpy as np
 from emoprune.contracts import FloatArray
 from emoprune.space import IntArray
 
-__all__ = ["Reading", "alike", "readings"]
+__all__ = ["MOST_NUMBERS", "Reading", "alike", "readings"]
 
 MOST_NUMBERS = 2**25  # log-probabilities that are held at once
 

@@ -11,6 +11,7 @@ from emoprune.contracts import FloatArray
 from emoprune.errors import ConfigError
 from emoprune.problems.prompts.scorers.batching import batches
 from emoprune.problems.prompts.scorers.contract import Choices, Filled, TokenScores
+from emoprune.problems.prompts.scorers.likelihoods import MOST_NUMBERS
 from emoprune.problems.prompts.scorers.reading import LocalModel, too_long
 from emoprune.space import IntArray
 
@@ -91,9 +92,12 @@ class MaskedPrompted:
         mask = self._local.tokenizer.mask_token_id
         own = [list(self._ids[row]) for row in rows.tolist()]
         lengths = np.array([len(each) for each in own], dtype=np.int64)
-        found = np.empty((len(rows), self._local.model.config.vocab_size if tokens is None else len(tokens)))
+        found: list[FloatArray | None] = [None] * len(rows)
+        most = self._most
+        if tokens is None:  # every place of a text has a logit for each of the vocabulary then
+            most = min(most, MOST_NUMBERS // int(self._local.model.get_input_embeddings().num_embeddings))
         with self._local.projecting(tokens) as model:
-            for group in batches(lengths, self._most):
+            for group in batches(lengths, most):
                 ids = [own[place] for place in group]
                 longest = max(map(len, ids))
                 padded = [[*each, *[self._local.padding] * (longest - len(each))] for each in ids]
@@ -105,8 +109,9 @@ class MaskedPrompted:
                 places = torch.tensor([each.index(mask) for each in ids])
                 filled_in = logits[torch.arange(len(ids)), places]
                 shown = filled_in if tokens is None else self._local.chosen(filled_in, tokens)
-                found[group] = shown.double().cpu().numpy()
-        return found
+                for place, own_logits in zip(group.tolist(), shown.double().cpu().numpy(), strict=True):
+                    found[place] = own_logits
+        return np.array(found, dtype=np.float64)
 
     def used(self, rows: IntArray) -> FloatArray:
         """Return how many tokens each example's prompt has, and one for what is filled in."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from emoprune.errors import ConfigError
@@ -16,21 +16,35 @@ _CONTENTS = {"system": "\x00system\x00", "user": "\x00user\x00"}
 
 @dataclass(frozen=True, slots=True)
 class Chat:
-    """The texts before a prompt, between its system message and its user's message, and after it."""
+    """The texts before a prompt, between its system message and its user's message, and after it.
+
+    `trims` says whether white space around a message is cut off, as many templates do.
+    """
 
     before: str = ""
     after: str = ""
     between: str = ""
+    trims: bool = False
 
     def put(self, template: Template) -> Template:
         """Return the prompt as it is put to the model; a server puts messages through a template of its own."""
         if self == NO_CHAT:
             return template
-        whole = template.with_text(USER, self.between) if USER in template.slots else template
+        whole = _trimmed(template) if self.trims else template
+        whole = whole.with_text(USER, self.between) if USER in whole.slots else whole
         return whole.between(self.before, self.after)
 
 
 NO_CHAT = Chat()
+
+
+def _trimmed(template: Template) -> Template:
+    """Return a prompt whose messages neither begin nor end with white space of its own."""
+    parts = [
+        replace(part, texts=(part.texts[0].lstrip(), *part.texts[1:])) for part in template.parts if part is not None
+    ]
+    parts = [replace(part, texts=(*part.texts[:-1], part.texts[-1].rstrip())) for part in parts]
+    return parts[0] if len(parts) == 1 else Template.messages(*parts)
 
 
 def messages_of(template: Template) -> list[dict[str, str]]:
@@ -48,7 +62,7 @@ def chat_of(tokenizer: Any | None, roles: Sequence[str] = ("user",)) -> Chat:
     """
     if getattr(tokenizer, "chat_template", None) is None or tokenizer is None:
         raise ConfigError("chat: the model's tokenizer has no chat template; leave it out, or give another model")
-    messages = [{"role": role, "content": _CONTENTS[role]} for role in roles]
+    messages = [{"role": role, "content": _within(_CONTENTS[role])} for role in roles]
     try:
         text: str = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
     except Exception as error:  # a template raises what it likes, such as that it knows no system message
@@ -56,10 +70,16 @@ def chat_of(tokenizer: Any | None, roles: Sequence[str] = ("user",)) -> Chat:
         raise ConfigError(
             f"chat: the model's chat template takes no {' and '.join(roles)} message: {why}; give one prompt"
         ) from error
+    trims = all(_within(_CONTENTS[role]) not in text for role in roles)
     parts: list[str] = []
     for role in roles:
-        before, found, text = text.partition(_CONTENTS[role])
+        before, found, text = text.partition(_CONTENTS[role] if trims else _within(_CONTENTS[role]))
         if not found:
             raise ConfigError("chat: the model's chat template changes a message's text; leave it out")
         parts.append(before)
-    return Chat(parts[0], text, parts[1] if len(parts) > 1 else "")
+    return Chat(parts[0], text, parts[1] if len(parts) > 1 else "", trims)
+
+
+def _within(content: str) -> str:
+    """Return a text within white space that no template puts around a message itself."""
+    return f"\t{content}\t"

@@ -6,6 +6,7 @@ import hashlib
 import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -66,6 +67,8 @@ class PromptTask:
         self.splitter: Splitter = ByWord() if self.tokenizer is None else ByToken(self.tokenizer)
         roles = ("system", "user") if isinstance(options.prompt, Messages) else ("user",)
         self.chat = chat_of(self.tokenizer, roles) if options.as_chat else NO_CHAT
+        if options.between == "ending":  # as runs of earlier versions go on, which put messages as they were
+            self.chat = replace(self.chat, trims=False)
         # What a server puts between a message and its answer only it knows, so words are told by their text there.
         words = None if options.chatting else self.tokenizer
         self.data: PromptData = prompt_data_of(options.asked, words, self.chat.after, tuple(special))

@@ -99,6 +99,23 @@ def test_messages_are_exported_as_a_chat_that_the_tokenizer_renders_the_same(cha
     assert json.loads((folder / "prompt.json").read_text())["messages"] == plain["messages"]
 
 
+@pytest.mark.parametrize("template", [TEMPLATE, TEMPLATE.replace("m['content']", "m['content'] | trim")])
+def test_what_a_template_cuts_off_around_a_message_is_cut_off(tmp_path: Path, template: str) -> None:
+    folder = chatting(tmp_path / "model", template)
+    for asked in (ASKED, "the house {sentence} is"):
+        problem = prompt_tokens(folder, parts(tmp_path), prompt=asked, chat=True)
+        genome = problem.space.full.copy()
+        genome[[0, -1]] = 0
+        left = problem._template(genome)
+        words = problem._task.tokenizer
+        messages = [{"role": "system", "content": " cat sees a dog"}] if asked is ASKED else []
+        user = ("the" if asked is ASKED else "") + " house it"
+        rendered = words.apply_chat_template(
+            [*messages, {"role": "user", "content": user}], tokenize=False, add_generation_prompt=True
+        )
+        assert problem._task.chat.put(left).about(["it"]) == rendered
+
+
 def test_messages_are_searched_from_a_config(chat: Path, tmp_path: Path) -> None:
     config = {
         "problem": {

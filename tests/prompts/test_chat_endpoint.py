@@ -136,9 +136,9 @@ def test_a_price_makes_cost_an_objective(tmp_path: Path) -> None:
         asking = ready(problem(served, tmp_path, price=price, objectives=["accuracy", "cost"]), tmp_path)
         before = len(served.calls)
         found = row(asking)
-        words = [len(call["messages"][0]["content"].split()) for call in served.calls[before:]]
-    assert found[1] == pytest.approx(1000 * (100 * np.mean(words) + 1000) / 1e6)
-    assert asking.spent()["spending"] == f"{(100 * (sum(words) + words[0]) + 7 * 1000) / 1e6:.4g}"
+        words = [len(call["messages"][0]["content"].split()) for call in served.calls]
+    assert found[1] == pytest.approx(1000 * (100 * np.mean(words[before:]) + 1000) / 1e6)
+    assert asking.spent()["spending"] == f"{(100 * sum(words) + 7 * 1000) / 1e6:.4g}"
     with pytest.raises(
         ConfigError, match="'cost' is no measure of this task, whose answers have no price; give one as"
     ):

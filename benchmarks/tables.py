@@ -23,7 +23,7 @@ from emoprune.problems.tables.computing import Computed
 from emoprune.problems.tables.formulas.formula import Term
 from emoprune.problems.tables.learners.lightgbm import BoostedTrees, TreeOptions
 from emoprune.problems.tables.rows.splits import Block
-from emoprune.problems.tables.scikit_learn.choosing import Choice
+from emoprune.problems.tables.subsets.choosing import Choice
 from emoprune.problems.tables.subsets.feature_subset import FeatureSubset
 from emoprune.problems.tables.subsets.features import Features, FeatureSearch, FeaturesOptions
 from emoprune.problems.tables.task import TableTask

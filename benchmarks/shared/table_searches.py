@@ -16,7 +16,7 @@ from emoprune.evolution.ask_tell import Evolution
 from emoprune.front import non_dominated
 from emoprune.plugins import build
 from emoprune.problems.tables.formulas.formula import Term
-from emoprune.problems.tables.scikit_learn.choosing import Choice, chosen
+from emoprune.problems.tables.subsets.choosing import Choice, chosen
 from emoprune.problems.tables.subsets.problem import SubsetProblem
 from emoprune.records import Split
 from emoprune.space import IntArray

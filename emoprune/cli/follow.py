@@ -173,9 +173,9 @@ def _print_end(search: Search) -> None:
             Paper().print(texts)
         word = _word_for(run)
         next_steps = [f"report   emoprune report {word}"]
-        marked = next((each for each in ("best", "knee") if each in run.pareto and run.pareto[each].any()), None)
-        if marked is not None:
-            next_steps.append(f"export   emoprune export {word} {marked}")
+        marked = [each for each in ("best", "knee") if each in run.pareto and run.pareto[each].any()]
+        if marked:
+            next_steps.append(f"export   emoprune export {word} {'best' if search.chooses else marked[0]}")
     lines = [
         *(f"alarm: {words}" for words in run.progress.alarms),
         *([f"candidates by blocks: {measured(run.progress.measured)}"] if run.progress.measured else []),

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from emoprune.commands.exported import Exported, check_formats, formats_to_write
-from emoprune.commands.reopen import chosen, ready, reopened
+from emoprune.commands.reopen import best_of, chosen, ready, reopened
 from emoprune.contracts import Exporting, Problem
 from emoprune.errors import RunCorrupt
 from emoprune.run import Run
@@ -49,11 +49,14 @@ def export(
         RunLocked: Another process exports this candidate.
         TrustError: The run names code to import and is not known to be this user's.
     """
-    picked = chosen(run, candidate).candidate
-    folder = run.path / "exports" / str(picked.id)
+    picked = None if candidate == "best" and run.blocks is None else chosen(run, candidate).candidate
     call = "emoprune.commands.export.export(run, candidate, problem=...)"
     with reopened(run, problem, call=call, trust_code=trust_code) as made:
         check_formats(made, formats, verify=verify)
+        if picked is None:
+            ready(made, run, "cpu")
+            picked = best_of(made, run).candidate
+        folder = run.path / "exports" / str(picked.id)
         with alone(run.path, f"export-{picked.id}"):
             ready(made, run, "cpu")
             if not isinstance(made, Exporting):

@@ -5,11 +5,12 @@ The run is read without its lock, so all of this works while it is still being w
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from emoprune.config import Config, recorded
-from emoprune.contracts import Prepared, Problem
+from emoprune.contracts import Choosing, Prepared, Problem
 from emoprune.errors import ConfigError, RunNotFound
 from emoprune.loop.build import build_problem
 from emoprune.loop.checks import check_unchanged
@@ -20,9 +21,14 @@ from emoprune.records import Evaluation
 from emoprune.run import Run
 from emoprune.run.links import refuse_links
 
-__all__ = ["chosen", "ready", "reopened", "seed_of"]
+__all__ = ["best_of", "chosen", "ready", "reopened", "seed_of"]
+
+_log = logging.getLogger(__name__)
 
 MARKED = ("knee", "best")  # columns of pareto.csv that mark one candidate
+WITHOUT_EVIDENCE = (
+    "its scores have no standard errors, so nothing is shown; expected a number, a reference's name, or 'knee'"
+)
 
 
 def chosen(run: Run, candidate: str) -> Evaluation:
@@ -52,12 +58,25 @@ def _marked(run: Run, column: str) -> int:
     if column in frame and frame[column].any():
         return int(frame.loc[frame[column] == 1, "candidate_id"].iloc[0])
     if column == "best" and run.blocks is None:
-        why = (
-            "its scores have no standard errors, so nothing is shown; expected a number, a reference's name, or 'knee'"
-        )
+        why = WITHOUT_EVIDENCE
     else:
         why = "its front is empty" if column == "knee" else "its front was not measured on select yet"
     raise RunNotFound(f"run {run.name} has no {column}: {why}")
+
+
+def best_of(problem: Problem, run: Run) -> Evaluation:
+    """Return the evaluation of the candidate that a problem, which is set up, finds to be the best by its own evidence.
+
+    Raises:
+        RunNotFound: It offers none.
+    """
+    if not isinstance(problem, Choosing):
+        raise RunNotFound(f"run {run.name} has no best: {WITHOUT_EVIDENCE}")
+    frame = run.pareto
+    by_id = {evaluation.candidate.id: evaluation for evaluation in run.all_evaluations()}
+    genomes = {number: by_id[number].candidate.genome for number in frame["candidate_id"].tolist()}
+    _log.info("looking for evidence on %d candidates", len(genomes))
+    return by_id[problem.best(frame, genomes, seed_of(run))]
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""What a problem may offer besides: checks, alarms, costs, formats, marked text, a pre-flight, an audit, a recovery.
+"""What a problem may offer besides: checks, alarms, costs, formats, marked text, a pre-flight, a choice, an audit, more.
 
 A problem offers one of these by having its members; nothing is inherited. Keyword-only arguments of `audit` and
 `recover` are the problem's own options: `--set name=value` on the command line, checked against the annotations.
@@ -10,7 +10,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +25,7 @@ __all__ = [
     "Audited",
     "Cell",
     "Checking",
+    "Choosing",
     "Combining",
     "Description",
     "Exporting",
@@ -300,5 +301,22 @@ class Recovering(Protocol):
         """Write the recovered pruned thing into `folder`, which exists and is empty, and measure it again.
 
         `prepare` and `setup` have been called. What cannot be verified is raised; the folder is then removed.
+        """
+        ...
+
+
+@runtime_checkable
+class Choosing(Protocol):
+    """A problem that can show by evidence of its own which candidate is the best, though its scores have no blocks."""
+
+    def best(self, front: Any, genomes: Mapping[int, IntArray], seed: int) -> int:
+        """Return the number of the best candidate: the unpruned one where nothing is shown to be better.
+
+        `prepare` and `setup` have been called. It may take a while, for it measures.
+
+        Args:
+            front: The run's table of front and references as in pareto.csv, a frame of pandas.
+            genomes: Of its rows, by the candidate's number.
+            seed: All randomness.
         """
         ...

@@ -55,7 +55,7 @@ class Archive:
         new = sorted(evaluations, key=lambda evaluation: evaluation.candidate.id)
         self.evaluated += len(new)
         self.failed += sum(not evaluation.ok for evaluation in new)
-        self.measured.update(each.measured for each in new if each.measured)
+        self.measured.update(each.measured for each in new if each.blocks)
         scored = Scored(new, self._objectives, self._constraints)
         self._seal(new, scored)
         feasible = scored.violation == 0

@@ -13,7 +13,7 @@ from typing import Any
 
 from emoprune import config as configs
 from emoprune.config import Config
-from emoprune.contracts import Problem
+from emoprune.contracts import Choosing, Problem
 from emoprune.contracts.stages import Staged
 from emoprune.errors import ConfigError
 from emoprune.evaluation.backends import Backend, Finished
@@ -175,6 +175,7 @@ class Search:
         self._stopping = False
         self._standing = False  # workers, with the problem as it is
         self._iterated = False
+        self.chooses = False  # whether the problem finds the best candidate by its own evidence
 
     @property
     def run(self) -> Run:
@@ -219,6 +220,7 @@ class Search:
         with ExitStack() as stack:
             stack.enter_context(importable_from(*self.config.origin.folders))
             problem = build_problem(self.config) if self._given is None else self._given
+            self.chooses = isinstance(problem, Choosing)
             if self._resumed is not None:  # the lock comes first: a second process is turned away at once
                 self._recorder = Recorder(self._resumed.path)
                 stack.enter_context(self._recorder.locked())

@@ -23,6 +23,7 @@ from emoprune.problems.networks.evaluation.bench import Bench, unpruned_network
 from emoprune.problems.networks.evaluation.chance import alarms_about, no_better_than_guessing
 from emoprune.problems.networks.evaluation.cost import CostModel
 from emoprune.problems.networks.evaluation.latency import LATENCY, Latency
+from emoprune.problems.networks.evaluation.layout import layout_of
 from emoprune.problems.networks.evaluation.loaded import Loaded
 from emoprune.problems.networks.evaluation.measures import Measures
 from emoprune.problems.networks.evaluation.proxies.by_name import Proxy, proxy_named
@@ -67,7 +68,8 @@ class NetworkOptions:
         at_most: Bounds by measure, or as `macs-share` in shares of the unpruned network.
         proxy: How batch-norm statistics are estimated anew: adaptive-batch-norm, adaptive-batch-norm-published, others
             of `emoprune list proxies`, or none.
-        calibration_images: How many training images the statistics are estimated on.
+        calibration_images: How many training images the statistics are estimated on; None for 256, or for all of them
+            where there are fewer.
         precision: What images are put through in; auto takes bfloat16 where it predicts the same.
         cache_megabytes: How much memory each worker may use for activations that candidates share.
         trace_limit: Seconds after which reading the network's structure is given up.
@@ -86,13 +88,16 @@ class NetworkOptions:
     objectives: Sequence[str | Mapping[str, Any]] = ("error", "macs")
     at_most: Mapping[str, float] | None = None
     proxy: Proxy = "adaptive-batch-norm"
-    calibration_images: int = 256
+    calibration_images: int | None = None
     precision: Precision = "float32"
     cache_megabytes: int = 1024
     trace_limit: float = 300.0
     image_size: int | None = None
     images_per_part: int | None = None
     latency: Latency = LATENCY
+
+
+CALIBRATING = 256  # images, where nobody says how many
 
 
 class NetworkTask:
@@ -122,15 +127,20 @@ class NetworkTask:
         self.estimate: NormEstimate | None = proxy_named(options.proxy, options.problem)
         self._check()
 
+    @property
+    def _calibrating(self) -> int:
+        asked = self.options.calibration_images
+        return min(CALIBRATING, len(self.data.train)) if asked is None else asked
+
     def counted(self, widths: IntArray) -> dict[str, float]:
         """Return the counted measures of one network, its widths of shape (1, groups)."""
         return self.cost_model.counted(widths)
 
     def _check(self) -> None:
-        if not 2 <= self.options.calibration_images <= len(self.data.train):
+        if not 2 <= self._calibrating <= len(self.data.train):
             raise ConfigError(
                 f"calibration_images: expected 2 to {len(self.data.train)}, all of the training part, "
-                f"found {self.options.calibration_images}"
+                f"found {self._calibrating}"
             )
 
         if self.data.highest_label >= self.structure.classes:
@@ -167,8 +177,10 @@ class NetworkTask:
 
     def _warn_of_guessing(self) -> None:
         """Say so before a search if nothing can be chosen by the unpruned network's scores."""
-        images = calibration_images(self.data.train, self.options.calibration_images, "cpu")
-        error = error_of(unpruned_network(self.options.network, self.weights), images)
+        network = unpruned_network(self.options.network, self.weights)
+        layout = layout_of(network, torch.tensor(self.data.train.images[:2]))
+        images = calibration_images(self.data.train, self._calibrating, "cpu", layout)
+        error = error_of(network, images)
         if not isinstance(error, Failure):
             alarm = no_better_than_guessing(error, images.labels.numpy(), "training images that it was tried on")
             if alarm is not None:
@@ -193,7 +205,7 @@ class NetworkTask:
     def bench(self, device: str) -> Bench:
         """Load network and images to `device`; for `prepare` itself as well as for measuring."""
         network = unpruned_network(self.options.network, self.weights)
-        return Bench.load(network, self.structure, self.data, self.options.calibration_images, device)
+        return Bench.load(network, self.structure, self.data, self._calibrating, device)
 
     def load(self, device: str, threads: int, precision: str = "float32") -> Loaded:
         """Load what measuring takes.

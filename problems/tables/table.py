@@ -42,8 +42,8 @@ class Task(StrEnum):
 class TableColumn:
     """A column's name, kind and (unless it is numerical) its categories, sorted, all texts or all numbers.
 
-    A part of a date or of a text also says of which column, and in which format dates are written where texts are not
-    ISO 8601.
+    A part of a date or of a text also says of which column. `form` says how dates are written where texts are not ISO
+    8601, or numbers where they are not written as Python does, as `1.234,5 in %`.
     """
 
     name: str

@@ -68,3 +68,27 @@ def shuffling() -> tuple[DataLoader[tuple[torch.Tensor, ...]], DataLoader[tuple[
 
 def breaking() -> tuple[DataLoader[tuple[torch.Tensor, int]], DataLoader[tuple[torch.Tensor, int]]]:
     return DataLoader(Breaking(), batch_size=4), DataLoader(Breaking(), batch_size=4)
+
+
+class LeNet(nn.Module):
+    """The network of the tutorials, which flattens with `view` behind a convolution.
+
+    Args:
+        channels: Of the images.
+    """
+
+    def __init__(self, channels: int = 1) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(channels, 6, 3, padding=1)
+        self.second = nn.Conv2d(6, 8, 3, padding=1)
+        self.third = nn.Linear(32, 12)
+        self.last = nn.Linear(12, 10)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        maps = torch.max_pool2d(torch.relu(self.first(images)), 2)
+        maps = torch.max_pool2d(torch.relu(self.second(maps)), 2)
+        return self.last(torch.relu(self.third(maps.view(maps.size(0), -1))))
+
+
+def lenet() -> LeNet:
+    return LeNet()

@@ -17,8 +17,8 @@ from emoprune.problems.tables.formulas.formula import Column, Formula, Term
 from emoprune.problems.tables.learners.by_name import LearnerPlan
 from emoprune.problems.tables.rows.given_splits import checked_splits
 from emoprune.problems.tables.rows.splits import Block, SplitKind
-from emoprune.problems.tables.scikit_learn.choosing import Choice, chosen
 from emoprune.problems.tables.scores.evidence import ALL_COLUMNS, GUESS, Evidence, compared, shrunk
+from emoprune.problems.tables.subsets.choosing import Choice, chosen
 from emoprune.problems.tables.subsets.comparing import FoundAnew, _firsts, evidence_of, fresh_cuts
 from emoprune.problems.tables.subsets.features import FeaturesOptions
 from emoprune.problems.tables.task import TableTask
@@ -275,3 +275,4 @@ def test_what_was_found_on_all_rows_is_judged_by_what_each_fold_finds_and_others
     assert found[1].difference == pytest.approx(plain[2].difference)  # whatever all rows found, the folds find noise
     assert found[2].difference == pytest.approx(plain[2].difference + max(found[1].difference, 0.0))
     assert found[0] == plain[0] == Evidence(0.0, 0.0)
+    assert found[2].measured == plain[2].measured == plain[2].difference  # which is charged with nothing

@@ -128,6 +128,21 @@ assert not {"emoprune", "pandas", "polars", "sklearn"} & set(sys.modules)
     assert found[2][:4] == [19782 + 11.5 / 24, 2.0, 3.0, 11.5]
 
 
+@pytest.mark.parametrize(("freq", "note"), [("M", "of the format %Y-%m"), ("Q", None), ("D", None)])
+def test_periods_are_their_first_day_as_what_is_written_of_them_is(tmp_path: Path, freq: str, note: str | None) -> None:
+    frame = pd.DataFrame({"when": pd.period_range("1999-01-01", periods=100, freq=freq)})
+    target = np.array(["a", "b"] * 50, dtype=object)
+    frame.to_csv(tmp_path / "periods.csv", index=False)
+    written = pd.read_csv(tmp_path / "periods.csv")
+    days = (frame["when"].dt.to_timestamp() - pd.Timestamp("1970-01-01")).dt.days
+    for fitted_on in (frame, written):
+        data = table_of(plain_columns(fitted_on), target, Wanted())
+        fitted = features_of(Computed(data), Block("all", ALL, ALL), data.terms)
+        for rows in (frame, written, written.iloc[[7]]):
+            np.testing.assert_array_equal(fitted.transform(rows)[:, 0], days[rows.index])
+    assert data.notes == ((f"when is read as dates {note}.",) if note else ())
+
+
 def test_a_row_of_read_csv_is_read_whether_or_not_dates_were_parsed(tmp_path: Path) -> None:
     path = tmp_path / "rows.csv"
     pd.DataFrame({"when": MOMENTS, "x": ALL**1.5}).to_csv(path, index=False)

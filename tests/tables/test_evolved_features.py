@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pickle
 import warnings
+from collections.abc import Sequence
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +16,8 @@ import pytest
 import scipy.sparse
 from sklearn.base import clone
 from sklearn.impute import SimpleImputer
-from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import cross_val_score
+from sklearn.linear_model import LinearRegression, LogisticRegression
+from sklearn.model_selection import TimeSeriesSplit, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.utils.estimator_checks import (
     check_dataframe_column_names_consistency,
@@ -144,6 +146,39 @@ def test_the_front_has_scores_on_all_three_parts_and_the_choice_is_of_it(of_mixe
     assert scores | {"obj.new-columns", "difference", "standard error"} <= set(of_mixed.front_.columns)
     unpruned = of_mixed.front_[of_mixed.front_["name"] == "unpruned"]
     assert unpruned[["obj.new-columns", "difference", "standard error"]].to_numpy().tolist() == [[0.0, 0.0, 0.0]]
+
+
+def test_the_front_says_what_its_folds_say_when_they_are_scored_anew() -> None:
+    columns, noise = numbers(200)
+    frame, splitter = pd.DataFrame(columns)[["x1", "x2", "x3"]], TimeSeriesSplit(3)
+    target = frame["x1"].to_numpy() - 0.5 * frame["x2"].to_numpy() + noise
+    weights = np.random.default_rng(0).gamma(2.0, size=200)
+    transformer = small(learner=LinearRegression(), mode="select", references=("rfe",), splits=splitter, folds=3)
+    transformer.set_params(survivors=0, others=0, slots=0).fit(frame, target, sample_weight=weights)
+
+    def lost(names: Sequence[str], train: Any, scored: Any) -> float:
+        inputs = frame[list(names)].to_numpy()
+        model = LinearRegression().fit(inputs[train], target[train], weights[train])
+        return float(
+            np.sqrt(np.average((model.predict(inputs[scored]) - target[scored]) ** 2, weights=weights[scored]))
+        )
+
+    def folds(names: Sequence[str], rows: int) -> np.ndarray:
+        return np.array([lost(names, *pair) for pair in splitter.split(np.zeros(rows))])
+
+    search, select, test = np.split(np.arange(200), [160, 180])
+    expected = {}
+    for count in (1, 2, 3):
+        for names in combinations(frame.columns, count):
+            later = folds(names, 180).mean() - folds(tuple(frame.columns), 180).mean()
+            scores = folds(names, 160).mean(), lost(names, search, select), lost(names, search, test), later
+            expected[round(scores[0], 9)] = (*scores, count)
+    own = ("obj", "select", "test")
+    shown = [*(f"{part}.root_mean_squared_error" for part in own), "measured difference", "obj.columns"]
+    found = transformer.front_[transformer.front_["con.folds"] == 3][shown].to_numpy()
+    assert len(found) > 1
+    assert set(transformer.front_["held against"].dropna()) == {"all columns"}
+    np.testing.assert_allclose(found, [expected[round(row[0], 9)] for row in found], atol=1e-9)
 
 
 def test_a_number_of_columns_is_kept_to() -> None:

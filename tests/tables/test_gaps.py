@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import logging
 from pathlib import Path
 from typing import Any
@@ -18,12 +19,14 @@ from emoprune.problems.tables.fitting import features_of
 from emoprune.problems.tables.reading.frames import plain_columns
 from emoprune.problems.tables.reading.making import Wanted, table_of
 from emoprune.problems.tables.reading.sources import Source, read_table
+from emoprune.problems.tables.reading.texts import meaning_of
 from emoprune.problems.tables.rows.splits import Block
 from emoprune.problems.tables.subsets.feature_subset import FeatureSubset
 from emoprune.problems.tables.table import Table
 
 ROWS = 60
 NAN = float("nan")
+MIDNIGHT = [(dt.datetime(2024, 1, 1) + dt.timedelta(seconds=61 * row)).time() for row in range(ROWS)]  # noqa: DTZ001  # a time of day has no zone
 
 
 def texts(make: Any, gap: str) -> list[str]:
@@ -34,15 +37,18 @@ def texts(make: Any, gap: str) -> list[str]:
 def read(folder: Path, **columns: list[str]) -> Table:
     """Write a CSV file by hand, so that gaps stand in it as they are, and read it."""
     lines = [",".join([*columns, "y"])]
-    lines += [
-        ",".join([*row, "a" if place % 3 else "b"]) for place, row in enumerate(zip(*columns.values(), strict=True))
+    quoted = [
+        tuple(f'"{cell}"' if "," in cell else cell for cell in row) for row in zip(*columns.values(), strict=True)
     ]
+    lines += [",".join([*row, "a" if place % 3 else "b"]) for place, row in enumerate(quoted)]
     path = folder / "gaps.csv"
     path.write_text("\n".join(lines), encoding="utf-8")
     return read_table(Source(str(path), "y"))
 
 
-@pytest.mark.parametrize("gap", ["NA", "?", "-", "null", "", " NA ", "N/A", "NaN", "None", " ? ", ".", "#N/A"])
+@pytest.mark.parametrize(
+    "gap", ["NA", "?", "-", "null", "", " NA ", "N/A", "NaN", "None", " ? ", ".", "#N/A", "#DIV/0!"]
+)
 def test_a_column_of_numbers_stays_one_however_gaps_are_written(tmp_path: Path, gap: str) -> None:
     data = read(tmp_path, size=texts(lambda row: f"{row / 7:.6f}", gap), rank=texts(str, gap))
     for name, expected in (("size", np.round(np.arange(ROWS) / 7, 6)), ("rank", np.arange(float(ROWS)))):
@@ -93,7 +99,9 @@ def test_texts_that_are_whole_numbers_beyond_floats_stay_distinct(tmp_path: Path
     assert data.columns[0].categories == tuple(2**60 + number for number in range(5))
 
 
-@pytest.mark.parametrize("form", ["%d.%m.%Y", "%d/%m/%Y", "%m/%d/%Y", "%d %b %Y", "%d/%m/%Y %H:%M"])
+@pytest.mark.parametrize(
+    "form", ["%d.%m.%Y", "%d/%m/%Y", "%m/%d/%Y", "%d %b %Y", "%d/%m/%Y %H:%M", "%B %d, %Y", "%d.%m.%y", "%m/%d/%y"]
+)
 def test_dates_of_other_formats_are_dates_and_rows_are_read_by_the_same_one(tmp_path: Path, form: str) -> None:
     days = pd.date_range("2024-01-01", periods=ROWS)
     data = read(tmp_path, when=[day.strftime(form) for day in days], x=texts(lambda row: str(row**2), "0"))
@@ -102,9 +110,7 @@ def test_dates_of_other_formats_are_dates_and_rows_are_read_by_the_same_one(tmp_
     assert data.notes == (f"when is read as dates of the format {form}.",)
     rows = np.arange(ROWS)
     features = features_of(Computed(data), Block("all", rows, rows), data.terms)
-    row = features.transform(
-        pd.DataFrame({"when": ["03.02.2024" if "." in form else days[33].strftime(form)], "x": [1]})
-    )
+    row = features.transform(pd.DataFrame({"when": [days[33].strftime(form)], "x": [1]}))
     assert row[0, 0] == 19756.0
 
 
@@ -149,6 +155,64 @@ def test_a_run_says_what_it_leaves_out_or_converts_at_once_in_its_log_and_in_its
     )
     assert set(said) <= {record.getMessage() for record in caplog.records}
     assert tuple(searching.run.progress.alarms) == said
+
+
+WRITTEN = {
+    "1.234,5": lambda value: f"{value:_.2f}".replace(".", ",").replace("_", "."),
+    "1,234.5": lambda value: f"{value:,.2f}",
+    "1 234,5": lambda value: f"{value:_.2f}".replace(".", ",").replace("_", "\u00a0"),
+    "1'234.5": lambda value: f"{value:_.2f}".replace("_", "'"),
+    "1234.5 in %": lambda value: f"{value:.2f} %",
+    "1,234.5 in $": lambda value: f"${value:,.2f}".replace("$-", "-$"),
+    "1.234,5 in €": lambda value: f"{value:_.2f} €".replace(".", ",").replace("_", "."),
+}
+
+
+@pytest.mark.parametrize("form", WRITTEN)
+def test_numbers_that_spreadsheets_write_are_numbers_in_fit_and_in_single_rows(tmp_path: Path, form: str) -> None:
+    values = np.round((np.arange(ROWS) - 20) * 1234.567, 2)
+    column = texts(lambda row: WRITTEN[form](values[row]), "?")
+    frame = pd.DataFrame({"price": column, "y": ["a", "b"] * (ROWS // 2)})
+    frame.to_csv(tmp_path / "prices.csv", index=False, sep=";")
+    data = read_table(Source(str(tmp_path / "prices.csv"), "y"))
+    expected = np.where(np.arange(ROWS) % 10 == 0, NAN, values)
+    np.testing.assert_array_equal(data.by_name()["price"].numbers, expected)
+    assert data.notes == (f"price is read as numbers, written as {form}, and '?' as missing in 6 rows.",)
+    rows = np.arange(ROWS)
+    features = features_of(Computed(data), Block("all", rows, rows), data.terms)
+    for row in (0, 1, 59):
+        np.testing.assert_array_equal(features.transform(frame.iloc[[row]])[0], expected[[row]])
+    np.testing.assert_array_equal(features.transform(frame.assign(price=expected))[:, 0], expected)
+    with pytest.raises(ValueError, match=r"column 'price': expected numbers, found texts such as '12;5'"):
+        features.transform({"price": np.array(["12;5"], dtype=object)})
+
+
+@pytest.mark.parametrize("texts", [["192.168.1.2", "10.0.0.1"], ["1,2", "1,2;3"], ["01,5", "02,5"], ["5%", "5"]])
+def test_what_is_not_written_alike_throughout_stays_text(texts: list[str]) -> None:
+    assert meaning_of(np.array(texts, dtype=object), category=False).array.tolist() == texts
+
+
+def test_a_target_with_decimal_commas_is_numbers() -> None:
+    columns = plain_columns({"x": np.arange(60.0)})
+    data = table_of(
+        columns, np.array([f"{row / 7:.3f}".replace(".", ",") for row in range(60)], dtype=object), Wanted()
+    )
+    np.testing.assert_array_equal(data.target, np.round(np.arange(60) / 7, 3))
+
+
+def test_spans_of_time_in_texts_are_days_as_those_of_frames_are(tmp_path: Path) -> None:
+    frame = pd.DataFrame({"took": pd.to_timedelta(np.arange(ROWS) * 1237 - 9000, "s"), "at": MIDNIGHT[:ROWS]})
+    target = np.array(["a", "b"] * (ROWS // 2), dtype=object)
+    data = table_of(plain_columns(frame), target, Wanted())
+    days = np.column_stack([(np.arange(ROWS) * 1237 - 9000) / 86_400, np.arange(ROWS) * 61 / 86_400])
+    frame.assign(y=target).to_csv(tmp_path / "spans.csv", index=False)
+    of_texts = read_table(Source(str(tmp_path / "spans.csv"), "y"))
+    rows = np.arange(ROWS)
+    for own in (data, of_texts):
+        np.testing.assert_allclose(Computed(own).matrix(own.terms, Block("all", rows, rows), rows), days, rtol=1e-12)
+        features = features_of(Computed(own), Block("all", rows, rows), own.terms)
+        np.testing.assert_allclose(features.transform(pd.read_csv(tmp_path / "spans.csv")), days, rtol=1e-12)
+    assert of_texts.notes == tuple(f"{name} is read as spans of time, in days." for name in ("took", "at"))
 
 
 @pytest.mark.parametrize("frame", [pd.DataFrame, pl.DataFrame, dict])

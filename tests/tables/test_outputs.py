@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import polars as pl
+import pyarrow as pa
 import pytest
 from scipy import sparse
 from sklearn.ensemble import ExtraTreesRegressor
@@ -69,7 +70,8 @@ def test_outputs_may_be_classes_beside_numbers_and_come_as_arrays_or_frames() ->
     _, targets = two_targets()
     plain = small().fit(frame, targets.to_numpy())
     assert plain.front_["output"].unique().tolist() == ["y0", "y1"]
-    assert small().fit(frame, pl.DataFrame(targets)).formulas_ == plain.formulas_
+    for other in (pl.DataFrame(targets), pa.Table.from_pandas(targets)):
+        assert small().fit(frame, other).formulas_ == plain.formulas_
 
 
 def test_a_model_of_several_outputs_takes_what_comes_out() -> None:
@@ -84,6 +86,13 @@ def test_a_column_of_no_use_is_warned_of_once_whatever_the_number_of_outputs() -
         warnings.simplefilter("always")
         small().fit(frame.assign(flat=1.0), targets)
     assert sum("flat is left out" in str(each.message) for each in caught) == 1
+
+
+def test_what_a_mask_hides_in_a_matrix_is_missing(of_zeros: OfZeros) -> None:
+    dense, _, fitted = of_zeros
+    hidden = dense > 1
+    held = np.ma.MaskedArray(np.where(hidden, 99.0, dense), hidden)
+    np.testing.assert_array_equal(fitted.transform(held), fitted.transform(np.where(hidden, np.nan, dense)))
 
 
 @pytest.mark.parametrize("kind", [sparse.csr_matrix, sparse.csc_array, sparse.coo_array])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,10 +12,14 @@ import pytest
 from tables_for_tests import mixed, numbers
 
 from emoprune.errors import ConfigError
+from emoprune.problems.tables.computing import Computed
+from emoprune.problems.tables.fitting import features_of
 from emoprune.problems.tables.reading.built_in import BUILT_IN
 from emoprune.problems.tables.reading.frames import plain_columns
 from emoprune.problems.tables.reading.making import Wanted, table_of
 from emoprune.problems.tables.reading.sources import Source, read_table
+from emoprune.problems.tables.rows.drawing import Drawing
+from emoprune.problems.tables.rows.splits import Block
 from emoprune.problems.tables.standalone.columns import plain
 from emoprune.problems.tables.table import Table, Task
 
@@ -49,6 +54,31 @@ def test_csv_tsv_and_parquet_give_the_same_table(csv: Path) -> None:
     frame.write_csv("train.tsv", separator="\t")
     digests = {read_table(Source(name, "y")).digest() for name in ("train.csv", "train.tsv", "train.parquet")}
     assert len(digests) == 1
+
+
+@pytest.mark.parametrize("separator", [";", "\t", "|"])
+def test_cells_of_a_csv_file_may_be_separated_by_other_signs_than_commas(csv: Path, separator: str) -> None:
+    frame = pl.read_csv(csv)
+    frame.write_csv("other.csv", separator=separator)
+    assert read_table(Source("other.csv", "y")).digest() == read_table(Source("train.csv", "y")).digest()
+    few = Source("other.csv", "y", drawing=Drawing(20))  # of which a file is read lazily
+    assert read_table(few).digest() == read_table(replace(few, data="train.csv")).digest()
+
+
+def test_commas_inside_of_cells_separate_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    lines = ["Weight, kg;Height, cm;y", *[f"{row / 4:.2f};{row};{'ab'[row % 2]}" for row in range(20)]]
+    Path("commas.csv").write_text("\n".join(lines), encoding="utf-8")
+    assert read_table(Source("commas.csv", "y")).names == ("Weight, kg", "Height, cm")
+
+
+def test_a_file_that_is_not_in_utf_8_is_refused_with_what_converts_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("latin.csv").write_bytes("city,y\nKöln,1\n".encode("latin-1"))
+    with pytest.raises(ConfigError, match=r"expected texts in UTF-8, .* as by `iconv -f LATIN1 -t UTF-8 latin.csv`"):
+        read_table(Source("latin.csv", "y"))
 
 
 def test_pandas_and_polars_frames_and_arrays_give_the_same_columns() -> None:
@@ -93,6 +123,32 @@ def test_a_date_is_read_as_days_since_1970_and_as_the_parts_that_differ() -> Non
         assert data.names == own
         assert data.by_name()["when"].numbers[:2].tolist() == [1.0, 2.0]  # type: ignore[index]  # it has numbers
         assert data.by_name()["weekday of when"].numbers[:3].tolist() == [4.0, 5.0, 6.0]  # type: ignore[index]  # the same
+
+
+def test_a_part_of_a_date_or_a_text_never_takes_the_name_of_a_column_that_was_given() -> None:
+    month = np.arange(40.0) ** 2
+    texts = [f"{'red oak' if row % 3 else 'pine'} no {row}" for row in range(40)]
+    frame = {"when": pd.date_range("2024-01-01", periods=40), "month of when": month, "name": texts}
+    columns = plain_columns({**frame, "length of name": month + 1})
+    data = table_of(columns, np.tile(CLASSES, 2), Wanted())
+    assert len(set(data.names)) == len(data.names)
+    values = data.by_name()
+    for name, first in (("month of when", month), ("length of name", month + 1)):
+        np.testing.assert_array_equal(values[name].numbers, first)
+        assert f"{name} #2" in data.names
+    rows = np.arange(40)
+    block = Block("all", rows, rows)
+    expected = Computed(data).matrix(data.terms, block, rows)
+    np.testing.assert_array_equal(features_of(Computed(data), block, data.terms).transform(columns), expected)
+
+
+@pytest.mark.parametrize("name", ["", "Unnamed: 0", "index"])
+def test_an_index_that_was_written_with_a_frame_is_kept_and_said(name: str) -> None:
+    columns: dict[str, object] = {name: np.arange(20), "x": np.arange(20.0) ** 2}
+    data = made(columns)
+    assert data.names == (name, "x")
+    assert data.notes == (f"Column {name!r} numbers the rows; leave it out if their order says nothing.",)
+    assert not made({**columns, name: np.arange(20) % 7}).notes
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import lightgbm
@@ -10,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics as sk
-from sklearn.metrics import f1_score, make_scorer, recall_score
+from sklearn.metrics import f1_score, make_scorer, matthews_corrcoef, recall_score
 from tables_for_tests import mixed, numbers, table
 
 from emoprune.contracts import Direction, Failure, Objective, Sense
@@ -80,6 +81,40 @@ def test_a_scorer_names_the_positive_class_as_the_target_does(label: str, score:
     metric = metric_named(make_scorer(f1_score, pos_label=label), Task.BINARY, ("no", "yes"))
     target, taken = np.array([0.0, 0.0, 1.0, 1.0]), np.array([0, 1, 1, 1])
     assert metric(target, np.eye(2)[taken]) == pytest.approx(score)
+
+
+@pytest.mark.parametrize("metric", ["f1", make_scorer(f1_score)])
+@pytest.mark.parametrize(
+    ("classes", "score"), [(("0", "1"), 0.8), (("-1", "1"), 0.8), (("1", "2"), 2 / 3), (("no", "yes"), 0.8)]
+)
+def test_the_class_1_is_the_positive_one_as_in_scikit_learn_and_else_the_last(
+    metric: object, classes: tuple[str, str], score: float
+) -> None:
+    target, taken = np.array([0.0, 0.0, 1.0, 1.0]), np.array([0, 1, 1, 1])
+    assert metric_named(metric, Task.BINARY, classes)(target, np.eye(2)[taken]) == pytest.approx(score)
+    if classes[0] != "no":
+        names = np.array(classes).astype(int)
+        assert f1_score(names[target.astype(int)], names[taken]) == pytest.approx(score)
+
+
+def test_a_scorer_without_a_name_of_its_own_is_a_metric() -> None:
+    def distance(factor: float, estimator: Any, inputs: Any, target: Any) -> float:
+        return -factor * float(np.abs(estimator.predict(inputs) - target).mean())
+
+    for scorer, name in (
+        (lambda estimator, inputs, target: distance(2.0, estimator, inputs, target), "lambda"),
+        (partial(distance, 2.0), "partial"),
+    ):
+        metric = metric_named(scorer, Task.REGRESSION)
+        assert metric.objective == Objective(name, Direction.MAXIMISE)
+        assert metric(np.array([0.0, 1.0]), np.array([0.5, 1.0])) == -0.5
+
+
+def test_the_correlation_of_matthews_is_known_by_its_function() -> None:
+    metric = metric_named(matthews_corrcoef, Task.BINARY, ("no", "yes"))
+    target, taken = np.array([0.0, 0.0, 1.0, 1.0]), np.array([0, 1, 1, 1])
+    assert metric.maximised
+    assert metric(target, np.eye(2)[taken]) == pytest.approx(matthews_corrcoef(target, taken))
 
 
 def test_a_scorer_of_some_classes_names_them_as_the_target_does() -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import warnings
+from datetime import timedelta
+from decimal import Decimal
 from typing import Any
 
 import lightgbm
@@ -88,11 +90,12 @@ def everything() -> EvolvedFeatures:
 def test_kept_columns_of_pandas_have_the_types_with_which_they_came(everything: EvolvedFeatures) -> None:
     made = frame()
     out = everything.set_output(transform="pandas").transform(made)
-    pd.testing.assert_frame_equal(out[list(made.columns)], made)
+    expected = made.assign(truth=made["truth"].astype("boolean").to_numpy("float64", na_value=np.nan))
+    pd.testing.assert_frame_equal(out[list(made.columns)], expected)  # objects that are numbers come as numbers
     assert str(out["float / arrow"].dtype) == "float64"
     assert isinstance(out["city with colour"].dtype, pd.CategoricalDtype)
     one = made.iloc[[7]]
-    pd.testing.assert_frame_equal(everything.transform(one)[list(made.columns)], one)
+    pd.testing.assert_frame_equal(everything.transform(one)[list(made.columns)], expected.iloc[[7]])
     assert out.loc[[7], "city with colour"].tolist() == everything.transform(one)["city with colour"].tolist()
 
 
@@ -214,3 +217,29 @@ def test_spans_and_dates_come_out_as_the_numbers_they_were_read_as() -> None:
     assert {str(dtype) for dtype in out.dtypes} == {"float64"}
     assert {"span", "when", "text", "month of when"} <= set(out.columns)
     assert out["span"].iloc[12] == 0.5
+
+
+def test_whole_numbers_that_floats_hold_but_in_part_come_out_as_they_came() -> None:
+    large = np.array([2**60 + 2**20 * row for row in range(ROWS)])  # which are apart as floats, too
+    made = pd.DataFrame({"x": np.arange(ROWS) ** 1.5, "signed": large, "unsigned": large.astype(np.uint64)})
+    for frame in (made, pl.DataFrame(made.to_dict("list"), schema_overrides={"unsigned": pl.UInt64})):
+        library = type(frame).__module__.partition(".")[0]
+        out = small().set_output(transform=library).fit(frame, np.arange(ROWS) % 7 > 3).transform(frame)
+        for name in ("signed", "unsigned"):
+            assert out[name].dtype == frame[name].dtype
+            assert out[name].to_list() == large.tolist()
+
+
+def test_numbers_and_spans_that_came_as_objects_come_out_as_numbers_that_learners_take() -> None:
+    gaps = np.arange(ROWS) % 9 == 0
+    held = {
+        "price": [None if gap else Decimal(row) / 4 for row, gap in enumerate(gaps)],
+        "took": [None if gap else timedelta(hours=6 * row) for row, gap in enumerate(gaps)],
+        "count": [None if gap else row for row, gap in enumerate(gaps)],
+        "name": ["pq"[row % 7 % 2] for row in range(ROWS)],
+    }
+    made = pd.DataFrame({name: np.array(column, dtype=object) for name, column in held.items()}, dtype=object)
+    out = small().set_output(transform="pandas").fit(made, np.arange(ROWS) % 7 > 3).transform(made)
+    assert [str(out[name].dtype) for name in held] == ["float64", "float64", "float64", "object"]
+    for name, unit in (("price", 0.25), ("took", 0.25), ("count", 1.0)):
+        np.testing.assert_array_equal(out[name], np.where(gaps, np.nan, np.arange(ROWS) * unit))

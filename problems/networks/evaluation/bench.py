@@ -12,6 +12,7 @@ from torch import nn
 from emoprune.problems.compute.device import seeded
 from emoprune.problems.networks.coupling.structure import Structure
 from emoprune.problems.networks.data.images import ImageData
+from emoprune.problems.networks.evaluation.layout import layout_of, placed
 from emoprune.problems.networks.evaluation.scoring import LoadedImages, calibration_images
 from emoprune.problems.networks.unpruned.by_name import network_named
 from emoprune.problems.storage.arrays import Weights
@@ -24,7 +25,8 @@ __all__ = ["Bench", "unpruned_network"]
 class Bench:
     """The unpruned network in eval mode on its device, its structure, and images loaded once.
 
-    `calibration` holds labelled images of the training part: for batch-norm statistics, criteria and repairs.
+    `calibration` holds labelled images of the training part: for batch-norm statistics, criteria and repairs. All
+    images, and the kernels, lie in memory as `layout` says.
     """
 
     network: nn.Module
@@ -32,16 +34,19 @@ class Bench:
     calibration: LoadedImages
     images: Mapping[Split, LoadedImages]
     device: str
+    layout: torch.memory_format = torch.channels_last
 
     @classmethod
     def load(cls, network: nn.Module, structure: Structure, data: ImageData, calibrating: int, device: str) -> Bench:
         """Copy the network and the images to `device`."""
+        layout = layout_of(network, torch.tensor(data.train.images[:2]))
         return cls(
-            network.to(device=device, memory_format=torch.channels_last),  # type: ignore[call-overload]  # torch's stubs miss this form
+            placed(network, device, layout),
             structure,
-            calibration_images(data.train, calibrating, device),
-            {split: LoadedImages.load(data.part(split), device) for split in Split},
+            calibration_images(data.train, calibrating, device, layout),
+            {split: LoadedImages.load(data.part(split), device, layout) for split in Split},
             device,
+            layout,
         )
 
 

@@ -12,6 +12,7 @@ from torch import nn
 from emoprune.contracts import Failure, Row, number_of
 from emoprune.problems.networks.evaluation.bench import Bench
 from emoprune.problems.networks.evaluation.latency import Latency, Timing, measure_milliseconds
+from emoprune.problems.networks.evaluation.layout import laid_out
 from emoprune.problems.networks.evaluation.measures import Measures
 from emoprune.problems.networks.evaluation.objectives.contract import OUTPUTS, OUTPUTS_OF_BOTH, Built, Scored, Seen
 from emoprune.problems.networks.evaluation.runner import Runner
@@ -90,6 +91,6 @@ def _timing(bench: Bench, latency: Latency, network: nn.Module) -> Timing:
     """Return how long a network takes for one batch, always of the same images."""
     images = torch.cat(bench.calibration.batches)
     rows = torch.arange(latency.batch, device=images.device) % len(images)
-    batch = images[rows].contiguous(memory_format=torch.channels_last)
+    batch = laid_out(images[rows], bench.layout)
     (timing,) = measure_milliseconds([network], batch, repeats=latency.repeats, warm_up=latency.warm_up)
     return timing

@@ -12,6 +12,7 @@ from torch import nn
 from emoprune.contracts import Failure
 from emoprune.errors import ContractError
 from emoprune.problems.networks.data.images import LabelledImages
+from emoprune.problems.networks.evaluation.layout import laid_out
 
 __all__ = ["LoadedImages", "calibration_images", "error_of", "finite_outputs_of", "in_precision", "outputs_of"]
 
@@ -28,10 +29,10 @@ class LoadedImages:
     labels: torch.Tensor
 
     @classmethod
-    def load(cls, part: LabelledImages, device: str) -> LoadedImages:
-        """Copy a part of the data to `device`."""
+    def load(cls, part: LabelledImages, device: str, layout: torch.memory_format = torch.channels_last) -> LoadedImages:
+        """Copy a part of the data to `device`, in a layout that the network takes."""
         labels = torch.tensor(part.labels, device=device)
-        return cls(torch.split(_on_device(part.images, device), SCORED_AT_ONCE), labels)
+        return cls(torch.split(_on_device(part.images, device, layout), SCORED_AT_ONCE), labels)
 
     def spread(self, count: int) -> LoadedImages:
         """Return `count` of the images, evenly spread over them."""
@@ -39,7 +40,9 @@ class LoadedImages:
         return LoadedImages(torch.split(torch.cat(self.batches)[rows], SCORED_AT_ONCE), self.labels[rows])
 
 
-def calibration_images(part: LabelledImages, count: int, device: str) -> LoadedImages:
+def calibration_images(
+    part: LabelledImages, count: int, device: str, layout: torch.memory_format = torch.channels_last
+) -> LoadedImages:
     """Return `count` images of the training part, evenly spread over it, in batches of nearly equal size.
 
     Neighbours go to different batches, so that data sorted by class still gives every batch all classes. Labels come in
@@ -49,11 +52,11 @@ def calibration_images(part: LabelledImages, count: int, device: str) -> LoadedI
     number = -(-count // CALIBRATED_AT_ONCE)
     batches = [rows[first::number] for first in range(number)]
     labels = torch.tensor(part.labels[np.concatenate(batches)], device=device)
-    return LoadedImages(tuple(_on_device(part.images[batch], device) for batch in batches), labels)
+    return LoadedImages(tuple(_on_device(part.images[batch], device, layout) for batch in batches), labels)
 
 
-def _on_device(images: NDArray[np.float32], device: str) -> torch.Tensor:
-    return torch.tensor(images, device=device).contiguous(memory_format=torch.channels_last)
+def _on_device(images: NDArray[np.float32], device: str, layout: torch.memory_format) -> torch.Tensor:
+    return laid_out(torch.tensor(images, device=device), layout)
 
 
 def in_precision(precision: str, device: str) -> torch.autocast:

@@ -19,6 +19,7 @@ from emoprune.problems.networks.data.image_folder import image_folder
 from emoprune.problems.networks.data.images import ImageData
 from emoprune.problems.networks.data.mnist_5k import mnist_5k
 from emoprune.problems.networks.unpruned.built_in.catalogue import NETWORKS
+from emoprune.problems.networks.unpruned.plain import folded, unwrapped
 from emoprune.problems.networks.unpruned.user_code import called, watched
 from emoprune.problems.storage.located import located
 
@@ -32,11 +33,15 @@ DATA: Mapping[str, Callable[[int | None], ImageData]] = MappingProxyType(
 _READING = 20_070  # the seed under which a user's data are read, whatever the run's seed is
 
 
-def network_named(name: str) -> nn.Module:
-    """Return a new network.
+def network_named(name: str, *, fold: bool = True) -> nn.Module:
+    """Return a new network, without wrappers around it.
+
+    Args:
+        name: A built-in name, or an import target.
+        fold: Whether weights that are computed from others, by masks or norms, are stored as they are used.
 
     Raises:
-        ConfigError: There is no such network, or what the import target returns is not a torch module.
+        ConfigError: There is no such network, what the import target returns is not a torch module, or it is scripted.
     """
     if name in NETWORKS:
         return NETWORKS[name].make()
@@ -48,7 +53,7 @@ def network_named(name: str) -> nn.Module:
     made = called("network", name, _imported("network", name))
     if not isinstance(made, nn.Module):
         raise ConfigError(f"network: expected {name!r} to return a torch.nn.Module, found {type(made).__name__}")
-    return made
+    return folded(unwrapped(made)) if fold else unwrapped(made)
 
 
 def data_named(name: str, *, image_size: int | None = None, images_per_part: int | None = None) -> ImageData:

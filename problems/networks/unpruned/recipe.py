@@ -18,6 +18,7 @@ from emoprune.problems.networks.unpruned.built_in.catalogue import NETWORKS
 from emoprune.problems.networks.unpruned.by_name import network_named
 from emoprune.problems.networks.unpruned.checkpoints import load_into
 from emoprune.problems.networks.unpruned.kept_weights import kept_or_made
+from emoprune.problems.networks.unpruned.plain import folded
 from emoprune.problems.networks.unpruned.training import Schedule, train
 from emoprune.problems.networks.unpruned.weights import weights_of
 from emoprune.problems.storage.arrays import Weights, load_weights, save_weights, weights_origin
@@ -144,9 +145,23 @@ def _untrained(recipe: Recipe, data: ImageData) -> nn.Module:
     """Return the network with the given weights, tried; what cannot be kept is refused before minutes of training."""
     network = network_named(recipe.network)
     if recipe.weights is not None:
-        load_into(network, located(recipe.weights) or Path(recipe.weights))
+        network = _with_weights(network, recipe.network, located(recipe.weights) or Path(recipe.weights))
     weights_of(network, recipe.whole)
     _tried(network, data)
+    return network
+
+
+def _with_weights(network: nn.Module, name: str, path: Path) -> nn.Module:
+    """Return the network with a checkpoint's weights: its own, or those that it was parametrised by."""
+    as_made = network_named(name, fold=False)
+    if as_made.state_dict().keys() != network.state_dict().keys():
+        try:
+            load_into(as_made, path)
+        except ConfigError:
+            load_into(network, path)
+            return network
+        return folded(as_made)
+    load_into(network, path)
     return network
 
 

@@ -61,7 +61,8 @@ def read_column(name: str, column: NDArray[Any], wanted: Wanted) -> ReadColumn:
         return ReadColumn(notes=[f"{name} is left out: {too_many}."])
     notes = [f"{name} {meaning.said}."] if meaning.said else []
     if meaning.array.dtype.kind != "M" or category:
-        return ReadColumn([_column(name, meaning.array, categorical=category)], notes)
+        own, values = _column(name, meaning.array, categorical=category)
+        return ReadColumn([(replace(own, form=meaning.form), values)], notes)
     return ReadColumn([made for made in _parts(name, meaning) if not wanted.ignores(made[0].name)], notes)
 
 

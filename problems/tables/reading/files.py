@@ -6,6 +6,7 @@ import csv
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 
 import polars
@@ -15,10 +16,15 @@ from emoprune.errors import ConfigError
 __all__ = ["SUFFIXES", "frame_from", "lazy_frame_from", "rows_in"]
 
 SUFFIXES = (".csv", ".tsv", ".parquet")
+SEPARATORS = (",", ";", "\t", "|")  # of equally good ones the first
+LOOKED_AT = 100  # rows that say by what cells are separated
 
 
 def frame_from(path: Path) -> polars.DataFrame:
     """Read a file with a header; in text files empty cells are missing, and dates are texts still.
+
+    Cells of a .csv file are separated by commas, or else by semicolons, tabs or bars, whichever gives all of its first
+    rows as many cells as the header.
 
     Raises:
         ConfigError: The file cannot be read, is of another kind, or names a column twice.
@@ -67,14 +73,28 @@ def _check(path: Path) -> None:
 
 
 def _separator(path: Path) -> str:
-    return "\t" if path.suffix == ".tsv" else ","
+    if path.suffix == ".tsv":
+        return "\t"
+    return next((each for each in SEPARATORS if _cuts(path, each)), ",")
+
+
+def _cuts(path: Path, separator: str) -> bool:
+    """Whether a separator cuts all of the first rows into as many cells as the header, and more than one."""
+    with path.open(encoding="utf-8-sig", newline="") as lines:
+        widths = {len(row) for row in islice(csv.reader(lines, delimiter=separator), LOOKED_AT) if row}
+    return len(widths) == 1 and max(widths) > 1
 
 
 @contextmanager
 def _read(path: Path) -> Iterator[None]:
     try:
         yield
-    except (OSError, UnicodeDecodeError, polars.exceptions.PolarsError) as error:
+    except UnicodeDecodeError as error:
+        raise ConfigError(
+            f"data: {path.name}: expected texts in UTF-8, found other bytes ({error}); convert it, as by "
+            f"`iconv -f LATIN1 -t UTF-8 {path.name}`"
+        ) from error
+    except (OSError, csv.Error, polars.exceptions.PolarsError) as error:
         raise ConfigError(f"data: {path.name} cannot be read: {error}") from error
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
@@ -16,6 +17,8 @@ from emoprune.problems.tables.reading.wanted import Wanted
 from emoprune.problems.tables.table import Table
 
 __all__ = ["TaskName", "Wanted", "table_of", "without_columns"]
+
+INDEX = ("", "Unnamed: 0", "__index_level_0__", "index", "level_0")  # what a written index is called
 
 
 def table_of(
@@ -43,9 +46,11 @@ def table_of(
             raise ConfigError(f"{option}: there is no column {missing[0]!r}; found {', '.join(list(columns)[:20])}")
     task, goal, classes = target_of(target, wanted.task)
     read = {name: read_column(name, column, wanted) for name, column in columns.items() if not wanted.ignores(name)}
-    made = [each for own in read.values() for each in own.made]
+    made = _called_apart([each for own in read.values() for each in own.made])
     notes = [note for own in read.values() for note in own.notes]
     texts = {name: own.text for name, own in read.items() if own.text is not None}
+    numbering = [name for name in _numbering(columns) if not wanted.ignores(name)]
+    notes += [f"Column {name!r} numbers the rows; leave it out if their order says nothing." for name in numbering]
     for each in made:
         copy = _copy(each, goal, classes)
         if copy and copies == "refuse":
@@ -57,6 +62,25 @@ def table_of(
     names, values = zip(*made, strict=True)
     codes, counted = _group_codes(groups, len(goal)), _checked_weights(weights, len(goal))
     return Table(tuple(names), tuple(values), goal, task, classes, codes, tuple(notes), counted, texts)
+
+
+def _called_apart(made: Sequence[Made]) -> list[Made]:
+    """Return columns of which no part of a date or of a text has the name of a column that was given."""
+    taken = {column.name for column, _ in made if not column.of or column.name == column.of}
+    found: list[Made] = []
+    for column, values in made:
+        own, number = column, 2
+        while column.of and column.name != column.of and own.name in taken:
+            own, number = replace(column, name=f"{column.name} #{number}"), number + 1
+        taken.add(own.name)
+        found.append((own, values))
+    return found
+
+
+def _numbering(columns: PlainColumns) -> list[str]:
+    """Return the names of columns that are an index with which a frame was written: the rows, counted."""
+    counted = [name for name in INDEX if name in columns and columns[name].dtype.kind == "f"]
+    return [name for name in counted if bool((np.diff(columns[name]) == 1).all())]
 
 
 def without_columns(

@@ -112,7 +112,7 @@ def _without_columns(source: Source, read: _Read, places: NDArray[np.int64]) -> 
 
 def _weights(name: str, column: NDArray[Any]) -> NDArray[np.float64]:
     try:
-        return numbers(column)
+        return numbers(meaning_of(column, category=False).array)
     except ValueError as error:
         raise ConfigError(f"weights: expected a number in every row of {name!r}, {error}") from error
 

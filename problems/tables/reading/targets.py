@@ -47,9 +47,11 @@ def _meant(target: NDArray[Any], wanted: TaskName) -> NDArray[Any]:
     """Return dates and, where they are asked for, texts as numbers; texts without what stands for missing."""
     if target.dtype.kind != "O":
         return numbers(target)
-    read = meaning_of(target, category=False).array
+    meaning = meaning_of(target, category=False)
+    read = meaning.array
     gaps = np.array([isinstance(value, str) and is_gap(value) and value.strip() not in CLASSES_TOO for value in target])
-    if read.dtype.kind == "f" and (wanted == "regression" or (gaps.any() and wanted == "auto")):
+    of_numbers = wanted == "regression" or (wanted == "auto" and (gaps.any() or meaning.form != ""))
+    if read.dtype.kind == "f" and of_numbers:
         return read
     return np.array([None if gap else value for gap, value in zip(gaps, target, strict=True)], dtype=object)
 

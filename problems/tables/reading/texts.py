@@ -11,7 +11,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emoprune.problems.tables.standalone.columns import EXACT
-from emoprune.problems.tables.standalone.readings import NUMBER, is_gap, moment_of, moments, number_of, numbers
+from emoprune.problems.tables.standalone.readings import (
+    MARKS,
+    NUMBER,
+    UNITS,
+    is_gap,
+    moment_of,
+    moments,
+    number_of,
+    numbers,
+    span_of,
+)
 
 __all__ = ["Meaning", "gaps_in", "meaning_of"]
 
@@ -25,19 +35,25 @@ DAYS = (
     "%d %b %Y",
     "%d-%b-%Y",
     "%b %d, %Y",
-    "%Y-%m",
+    "%d %B %Y",
+    "%B %d, %Y",
+    "%d.%m.%y",
+    "%d/%m/%y",
+    "%m/%d/%y",
+    "%d-%b-%y",
 )
 TIMES = ("", " %H:%M:%S", " %H:%M", " %I:%M %p")
-FORMATS = ("", *(day + time for day in DAYS for time in TIMES))  # "" is ISO 8601
+FORMATS = ("%Y-%m", "", *(day + time for day in DAYS for time in TIMES))  # "" is ISO 8601
 CODE = re.compile(r"[+-]?0\d")  # of a postal or another code, which loses its zero as a number
 NEARLY = 0.9  # of the texts are numbers: the others are worth naming
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Meaning:
-    """A plain column as it is meant, the format of its dates where that is not ISO 8601, and what a person should know.
+    """A plain column as it is meant, how its dates or numbers are written, and what a person should know.
 
-    `said` is a sentence without its subject, the column's name; empty where nothing was converted.
+    `form` is empty where dates are written by ISO 8601, and numbers as Python writes them. `said` is a sentence
+    without its subject, the column's name; empty where nothing was converted.
     """
 
     array: NDArray[Any]
@@ -61,15 +77,46 @@ def meaning_of(array: NDArray[Any], *, category: bool) -> Meaning:
     rest = [text for text in different if not is_gap(text)]
     marks = _marks(array, different - set(rest))
     if not category and rest:
-        if all(number_of(text) is not None for text in rest) and not any(CODE.match(text.strip()) for text in rest):
-            return _of_large(_exact(array), f"is read as numbers{marks}")
+        found = _of_numbers(array, rest, marks)
+        if found is not None:
+            return found
         form = _form(rest)
         if form is not None:
-            written = f" of the format {form}" if form else ""
-            return Meaning(moments(array, form), form, f"is read as dates{written}{marks}" if form or marks else "")
+            of_format = f" of the format {form}" if form else ""
+            return Meaning(moments(array, form), form, f"is read as dates{of_format}{marks}" if form or marks else "")
     gaps = gaps_in(different)
     cleared = np.array([None if text in gaps else text for text in array], dtype=object) if gaps else array
     return Meaning(cleared, said=f"is read as categories{marks}" if gaps else "")
+
+
+def _of_numbers(array: NDArray[Any], different: Collection[str], marks: str) -> Meaning | None:
+    """Return texts as the numbers or spans that all of them are; None if they are not."""
+    if _are_numbers(different):
+        return _of_large(_exact(array), f"is read as numbers{marks}")
+    if all(span_of(text.strip()) is not None for text in different):
+        return Meaning(numbers(array), said=f"is read as spans of time, in days{marks}")
+    written = _written(different)
+    if written is None:
+        return None
+    return Meaning(numbers(array, written), written, f"is read as numbers, written as {written}{marks}")
+
+
+def _are_numbers(texts: Collection[str]) -> bool:
+    """Whether all texts are numbers as Python writes them, or truth values, and none is a code."""
+    numeric = all(number_of(text) is not None and span_of(text.strip()) is None for text in texts)
+    return numeric and not any(CODE.match(text.strip()) for text in texts)
+
+
+def _written(texts: Collection[str]) -> str | None:
+    """Return in which one other way all texts are written as numbers; None if there is none.
+
+    Where thousands and decimals cannot be told apart, as in `1,234` alone, they are taken for thousands.
+    """
+    if any(CODE.match(text.strip()) for text in texts):
+        return None
+    first = next(iter(texts))
+    forms = [marks + unit for unit in ("", *(f" in {each}" for each in UNITS if each in first)) for marks in MARKS]
+    return next((form for form in forms if all(number_of(text, form) is not None for text in texts)), None)
 
 
 def _marks(array: NDArray[Any], gaps: Collection[str]) -> str:

@@ -24,10 +24,10 @@ from emoprune.problems.tables.rows.given_splits import GivenSplits, checked_spli
 from emoprune.problems.tables.rows.splits import Block, SplitKind, Splits
 from emoprune.problems.tables.scikit_learn.all_rows import learnt_on_all_rows
 from emoprune.problems.tables.scikit_learn.batched import in_batches
-from emoprune.problems.tables.scikit_learn.choosing import Choice, check_choice, chosen
 from emoprune.problems.tables.scikit_learn.given import columns_given, names_given, tables_given
 from emoprune.problems.tables.scikit_learn.tabular_transform import features_in
 from emoprune.problems.tables.scikit_learn.typed_output import typed_frame
+from emoprune.problems.tables.subsets.choosing import Choice, check_choice, chosen
 from emoprune.problems.tables.subsets.export import write_features
 from emoprune.problems.tables.subsets.features import FeatureBoosting, FeatureSearch, FeaturesOptions, Mode
 from emoprune.problems.tables.table import Table
@@ -99,8 +99,9 @@ class EvolvedFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]  #
         features_: The chosen features with everything they learnt.
         formulas_: The same as terms.
         front_: The front and the references as a frame, with scores on all three parts, the difference on fresh folds,
-            its standard error, and what it is held against: all columns, or a guess where they are no better than that;
-            of several outputs one after another, named in `output`.
+            its standard error, what it is held against (all columns, or a guess where they are no better than that),
+            and the difference as it was measured, before luck was taken off; of several outputs one after another,
+            named in `output`.
         n_features_in_: How many columns `fit` saw.
         feature_names_in_: Their names, if it was a frame.
     """
@@ -226,6 +227,7 @@ class EvolvedFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]  #
         measured = front.loc[front["select." + problem.task.measures.metric.name].notna(), "candidate_id"]
         evidence = problem.evidence({number: genomes[number] for number in measured.astype(int)}, seed)
         shown = {"difference": "difference", "standard error": "error", "held against": "against"}
+        shown["measured difference"] = "measured"
         for column, name in shown.items():
             front[column] = front["candidate_id"].map({n: getattr(each, name) for n, each in evidence.items()})
         number = chosen(front, evidence, problem.task.measures.signs, self.choose, problem.led)

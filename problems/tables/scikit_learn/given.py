@@ -148,7 +148,8 @@ def _outputs(target: Any) -> dict[str, tuple[NDArray[Any], bool]]:
     if len(getattr(target, "shape", ())) == 2 and target.shape[1] > 1:
         if isinstance(target, np.ndarray):
             return {f"y{place}": _output(column) for place, column in enumerate(target.T)}
-        return {name: _output(target[key]) for name, key in zip(names_of(target), target.columns, strict=True)}
+        keys = getattr(target, "column_names", target.columns)  # those of Arrow's tables are columns themselves
+        return {name: _output(target[key]) for name, key in zip(names_of(target), keys, strict=True)}
     return {"": _output(target)}
 
 
@@ -213,6 +214,8 @@ def tidy(frame: Any) -> Any:
         import pandas as pd
 
         return pd.DataFrame(frame)
+    if isinstance(frame, np.ma.MaskedArray):
+        return np.ma.filled(frame.astype(np.float64 if frame.dtype.kind in "biuf" else object), np.nan)
     if isinstance(frame, np.ndarray) and frame.dtype.kind == "O":
         gaps = np.array([is_missing(value) for value in frame.flat], dtype=bool).reshape(frame.shape)
         return np.array(np.where(gaps, np.nan, frame), dtype=object)

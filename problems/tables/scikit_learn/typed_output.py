@@ -15,6 +15,7 @@ __all__ = ["modelled_frame", "typed_columns", "typed_frame"]
 
 Columns = Mapping[str, NDArray[Any]]
 SPANS = ("timedelta", "duration", "time")  # how types of spans begin
+WHOLE = ("int", "uint")  # ... and those of whole numbers, which are no floats where these could not hold them
 
 
 def typed_frame(features: Features, columns: Columns, frame: Any, library: str) -> Any:
@@ -100,10 +101,12 @@ def _own_columns(frame: Any, columns: Columns) -> dict[str, Any]:
 
 
 def _is_as_it_came(record: Mapping[str, Any], column: NDArray[Any], dtype: str) -> bool:
-    """Whether a column was read as what it is: not texts or dates as numbers, nor spans of time as days."""
-    if "part" in record or dtype.startswith(SPANS):
+    """Whether a column was read as what it is: not texts, dates or objects as numbers, nor spans of time as days."""
+    if record["kind"] == "categorical":
+        return True
+    if "part" in record or dtype.startswith((*SPANS, "object")):
         return False
-    return record["kind"] == "categorical" or column.dtype.kind == "f"
+    return column.dtype.kind == "f" or dtype.startswith(WHOLE)
 
 
 def _indexed(column: Any, index: Any) -> Any:

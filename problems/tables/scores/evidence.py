@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,11 +19,15 @@ FloatArray = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """By how much the mean loss differs from that of what it is held against, and the standard error of that."""
+    """By how much the mean loss differs from that of what it is held against, and the standard error of that.
+
+    `measured` is the difference as it was measured, before luck was taken off: the mean over the folds.
+    """
 
     difference: float
     error: float
     against: str = ALL_COLUMNS
+    measured: float = field(default=float("nan"), compare=False)
 
     def better(self, errors: float = 1.0) -> bool:
         """Whether the loss is lower by more than so many standard errors."""
@@ -52,7 +56,8 @@ def compared(losses: FloatArray, held_against: FloatArray) -> Evidence:
             f"expected paired losses of two or more folds, found shapes {losses.shape} and {held_against.shape}"
         )
     differences = losses - held_against
-    return Evidence(float(differences.mean()), float(differences.std(ddof=1) / np.sqrt(len(differences))))
+    mean, error = float(differences.mean()), float(differences.std(ddof=1) / np.sqrt(len(differences)))
+    return Evidence(mean, error, measured=mean)
 
 
 def shrunk(found: Mapping[int, Evidence]) -> dict[int, Evidence]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -77,7 +78,8 @@ def metric_named(name: Any, task: Task, classes: Sequence[str] = ()) -> Metric:
     `auto` is the log loss, which suits rare classes as well, or the root of the mean squared error. A scorer is what
     scikit-learn's `make_scorer` makes: it is called with an estimator, inputs and the target; the estimator has made
     its predictions already, the inputs are blank, and classes are their places, from 0 on, in sorted order. Its options
-    `pos_label` and `labels` name classes as the target does: `classes` are all of them, sorted. A function of target
+    `pos_label` and `labels` name classes as the target does: `classes` are all of them, sorted. Where a target has no
+    class that a metric such as f1 takes for the positive one, which is 1, that is the last of two. A function of target
     and predictions is taken for a loss if its name ends in _error or _loss, as scikit-learn's do, and for a score if
     it ends in _score.
 
@@ -95,7 +97,8 @@ def metric_named(name: Any, task: Task, classes: Sequence[str] = ()) -> Metric:
         placed = of_places(found, classes)
         metric = Metric(name.rpartition(":")[2], task, name, None if placed is found else placed)
     else:
-        metric = Metric(name.removeprefix("neg_"), task, _scorer(name))
+        known = _scorer(name)
+        metric = Metric(name.removeprefix("neg_"), task, known, _placed(known, classes))
     _tried(metric, len(classes))
     return metric
 
@@ -106,8 +109,18 @@ def _of_object(given: Any, task: Task, classes: Sequence[str]) -> Metric:
         raise ConfigError(f"metric: expected a name, a scorer or a function of target and predictions, found {given!r}")
     is_scorer = hasattr(given, "_score_func") or len(needed(given)) > 2
     scorer = given if is_scorer else scorer_of(given)
-    name = getattr(getattr(scorer, "_score_func", scorer), "__name__", type(scorer).__name__)
+    called = getattr(getattr(scorer, "_score_func", scorer), "__name__", type(scorer).__name__)
+    name = re.sub(r"[^A-Za-z0-9_-]", "", called)  # of a lambda there is no name that a column could have
     return Metric(name, task, name, of_places(scorer, classes), less=getattr(scorer, "_sign", 1) < 0)
+
+
+def _placed(name: str, classes: Sequence[str]) -> Any:
+    """Return scikit-learn's scorer of that name where it has to be told which class is the positive one."""
+    from sklearn.metrics import get_scorer
+
+    scorer = None if name == "error" else get_scorer(name)
+    placed = of_places(scorer, classes)
+    return None if placed is scorer else placed
 
 
 def _scorer(name: str) -> str:

@@ -34,8 +34,10 @@ def scorer_of(function: Any) -> Any:
     Raises:
         ConfigError: Its name does not say whether more is better.
     """
-    from sklearn.metrics import make_scorer
+    from sklearn.metrics import get_scorer, make_scorer, matthews_corrcoef
 
+    if function is matthews_corrcoef:  # the one of scikit-learn's whose name says nothing
+        return get_scorer("matthews_corrcoef")
     name = getattr(function, "__name__", "")
     if not name.endswith(("_error", "_loss", "_score")):
         raise ConfigError(
@@ -51,17 +53,29 @@ def scorer_of(function: Any) -> Any:
 def of_places(scorer: Any, classes: Sequence[str]) -> Any:
     """Return a scorer whose pos_label and labels name classes by their places, as targets do here.
 
+    Where no pos_label is given it is the scorer's own, such as 1, if the target has a class of that name.
+
     Raises:
         ConfigError: It names a class that the target does not have.
     """
     given = getattr(scorer, "_kwargs", {})
     named = {option: given[option] for option in ("pos_label", "labels") if given.get(option) is not None}
+    own = _own_positive(scorer)
+    if "pos_label" not in given and own is not None and label(own) in classes and classes.index(label(own)) != own:
+        named["pos_label"] = own
     if not classes or not named:
         return scorer
     placed = copy.copy(scorer)
     of_target = {option: _places(option, value, classes) for option, value in named.items()}
     placed._kwargs = {**given, **of_target}  # noqa: SLF001  # it has no other place
     return placed
+
+
+def _own_positive(scorer: Any) -> Any:
+    """Return the class that a scorer takes for the positive one if nothing is said; None if it has none."""
+    function = getattr(scorer, "_score_func", None)
+    found = inspect.signature(function).parameters.get("pos_label") if function is not None else None
+    return None if found is None or found.default is inspect.Parameter.empty else found.default
 
 
 def _places(option: str, named: Any, classes: Sequence[str]) -> Any:

@@ -69,7 +69,8 @@ def encoded(column: Mapping[str, Any], array: NDArray[Any]) -> Values:
         return Values(found, coded(found, categories) if kind == "ordinal" else None, len(categories))
     of_dates = "part" in column
     try:
-        array = part(moments(array, column.get("format", "")), column["part"]) if of_dates else numbers(array)
+        form = column.get("format", "")
+        array = part(moments(array, form), column["part"]) if of_dates else numbers(array, form)
     except ValueError as error:
         raise ValueError(
             f"column {source_of(column)!r}: expected {'dates' if of_dates else 'numbers'}, {error}"

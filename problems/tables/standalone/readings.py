@@ -20,11 +20,25 @@ FloatArray = NDArray[np.float64]
 CodeArray = NDArray[np.int64]
 Label = str | int | float  # what a category is called: a text, or a number that is exact
 
-GAPS = frozenset(
-    ["", "?", "-", "--", ".", "NA", "na", "N/A", "n/a", "N.A.", "n.a.", "#N/A", "#NA", "<NA>"]
-) | frozenset(["NaN", "nan", "-NaN", "-nan", "NULL", "Null", "null", "None", "NaT"])
+GAPS = (
+    frozenset(["", "?", "-", "--", ".", "NA", "na", "N/A", "n/a", "N.A.", "n.a.", "#N/A", "#NA", "<NA>"])
+    | frozenset(["NaN", "nan", "-NaN", "-nan", "NULL", "Null", "null", "None", "NaT"])
+    | frozenset(["#DIV/0!", "#NAME?", "#NULL!", "#NUM!", "#REF!", "#VALUE!"])  # what spreadsheets write
+)
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|[+-]?[iI]nf(inity)?")
+PERIOD = re.compile(r"(\d{4})(?:-(\d\d)|-?Q([1-4]))")  # a month or a quarter
 TRUTH: Mapping[str, float] = {"true": 1.0, "false": 0.0}
+# How numbers may be written besides: what stands between thousands, and what before the decimals.
+MARKS: Mapping[str, tuple[str, str]] = {
+    "1234.5": ("", "."),
+    "1,234.5": (",", "."),
+    "1.234,5": (".", ","),
+    "1 234.5": (" ", "."),
+    "1 234,5": (" ", ","),
+    "1'234.5": ("'", "."),
+}
+UNITS = ("%", "€", "$", "£", "¥")
+SPAN = re.compile(r"(?:([+-]?\d+) days?)?,? ?(?:([+-])?(\d+):([0-5]\d)(?::([0-5]\d(?:\.\d+)?))?)?")
 
 
 def label(value: Any) -> str:
@@ -37,23 +51,62 @@ def is_gap(text: str) -> bool:
     return text.strip() in GAPS
 
 
-def number_of(text: str) -> float | None:
-    """Return the number that a text is, or the truth value; None if it is neither."""
+def number_of(text: str, form: str = "") -> float | None:
+    """Return the number that a text is, the truth value, or the span of time in days; None if it is none of these.
+
+    Args:
+        text: As Python writes numbers, or spans of time as `12:30`, `12:30:05` or `3 days 12:30:05`.
+        form: How else numbers are written: one of MARKS, and in which unit, as `1.234,5` or `1234.5 in %`.
+    """
     text = text.strip()
-    return float(text) if NUMBER.fullmatch(text) else TRUTH.get(text.lower())
+    if form:
+        return _marked(text, form)
+    if NUMBER.fullmatch(text):
+        return float(text)
+    return TRUTH[text.lower()] if text.lower() in TRUTH else span_of(text)
+
+
+def _marked(text: str, form: str) -> float | None:
+    marks, _, unit = form.partition(" in ")
+    thousands, point = MARKS[marks]
+    if unit:
+        if not (text.endswith(unit) or text.lstrip("+-").startswith(unit)):
+            return None
+        text = text.replace(unit, "", 1).strip()
+    text = text.replace("\u00a0", " ").replace("\u202f", " ")  # blanks that keep a line together
+    grouped = rf"[1-9]\d{{0,2}}({re.escape(thousands)}\d{{3}})+|" if thousands else ""
+    if not re.fullmatch(rf"[+-]?({grouped}\d+)({re.escape(point)}\d+)?", text):
+        return None
+    return float(text.replace(thousands, "").replace(point, "."))
+
+
+def span_of(text: str) -> float | None:
+    """Return the days of a span or a time of day; None if a text is none."""
+    found = SPAN.fullmatch(text) if text else None
+    if found is None or (found[1] is None and found[3] is None):
+        return None
+    seconds = int(found[3] or 0) * 3600 + int(found[4] or 0) * 60 + float(found[5] or 0)
+    return int(found[1] or 0) + (-seconds if found[2] == "-" else seconds) / 86_400
 
 
 def moment_of(text: str, form: str = "") -> np.datetime64 | None:
-    """Return the moment that a text is, by ISO 8601 or as `strptime` reads the format; None if it is none."""
+    """Return the moment that a text is, by ISO 8601 or as `strptime` reads the format; None if it is none.
+
+    Months such as `2024-03` and quarters such as `2024Q1` are their first day, as periods are.
+    """
+    text = text.strip()
+    period = PERIOD.fullmatch(text) if not form else None
+    if period is not None:
+        text = f"{period[1]}-{period[2] or f'{3 * int(period[3]) - 2:02d}'}-01"
     try:
-        found = datetime.strptime(text.strip(), form) if form else datetime.fromisoformat(text.strip())  # noqa: DTZ007  # a zone is kept where there is one
+        found = datetime.strptime(text, form) if form else datetime.fromisoformat(text)  # noqa: DTZ007  # a zone is kept where there is one
     except ValueError:
         return None
     return moment(found)
 
 
-def numbers(array: NDArray[Any]) -> FloatArray:
-    """Return a plain column as numbers; dates as days since 1970, texts as the numbers that they are.
+def numbers(array: NDArray[Any], form: str = "") -> FloatArray:
+    """Return a plain column as numbers; dates as days since 1970, texts as the numbers that they are in that form.
 
     Raises:
         ValueError: A text is no number.
@@ -62,7 +115,7 @@ def numbers(array: NDArray[Any]) -> FloatArray:
         return np.asarray(np.where(np.isnat(array), np.nan, (array - np.datetime64(0, "us")) / DAY))
     if array.dtype.kind == "f":
         return array
-    known = {value: _read(value, number_of, np.nan) for value in set(array.tolist())}
+    known = {value: _read(value, lambda text: number_of(text, form), np.nan) for value in set(array.tolist())}
     return np.array([known[value] for value in array], dtype=np.float64)
 
 

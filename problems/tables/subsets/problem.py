@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,7 @@ from emoprune.problems.tables.options import SubsetOptions
 from emoprune.problems.tables.rows.splits import Block
 from emoprune.problems.tables.scores.evidence import Evidence
 from emoprune.problems.tables.subsets.audits.contract import SubsetFront
+from emoprune.problems.tables.subsets.choosing import chosen
 from emoprune.problems.tables.subsets.comparing import evidence_of
 from emoprune.problems.tables.subsets.export import export_subset
 from emoprune.problems.tables.subsets.genes import SubsetGenes
@@ -38,6 +39,9 @@ from emoprune.problems.tables.table import Table
 from emoprune.problems.tables.task import Loaded, TableTask
 from emoprune.records import Candidate, Split
 from emoprune.space import IntArray, Space
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 __all__ = ["SubsetProblem"]
 
@@ -182,6 +186,13 @@ class SubsetProblem(ABC):
             whole_kept=len(self._always) == len(self.task.table.columns),
             seed=seed,
         )
+
+    def best(self, front: pd.DataFrame, genomes: Mapping[int, IntArray], seed: int) -> int:
+        """Return the candidate that fresh folds show to be better than all columns; all columns if there is none."""
+        metric = self.task.measures.metric.name
+        measured = front.loc[front[f"{Split.SELECT}.{metric}"].notna(), "candidate_id"]
+        evidence = self.evidence({number: genomes[number] for number in measured.astype(int)}, seed)
+        return chosen(front, evidence, self.task.measures.signs, "best", self.led)
 
     def describe(self, genome: IntArray) -> Description:
         """Say which columns and features are kept."""

@@ -34,6 +34,7 @@ class FreshFolds:
                 "new columns": sum(not isinstance(term, Column) for term in terms),
                 "difference": evidence[number].difference,
                 "standard error": evidence[number].error,
+                "measured difference": evidence[number].measured,
                 "held against": evidence[number].against,
                 "better": "yes" if evidence[number].better() else "no",
             }

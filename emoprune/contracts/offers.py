@@ -1,4 +1,4 @@
-"""What a problem may offer besides: checks, alarms, costs, formats, marked text, a pre-flight, a choice, an audit, more.
+"""What a problem may offer besides: checks, alarms, costs, formats, marked text, a pre-flight, a choice, an audit ...
 
 A problem offers one of these by having its members; nothing is inherited. Keyword-only arguments of `audit` and
 `recover` are the problem's own options: `--set name=value` on the command line, checked against the annotations.

@@ -193,6 +193,36 @@ def test_a_server_that_echoes_says_how_surprising_a_prompt_is(causal: CausalScor
         EndpointScorer(endpoint(plain.url)).token_scores(text)
 
 
+def test_answers_of_several_tokens_are_echoed_and_their_whole_likelihood_counts(
+    causal: CausalScorer, tmp_path: Path
+) -> None:
+    tokenizer = causal.local.loaded.source.name
+    verbalisers = {"one": "the cat", "two": ["blue", "it likes a dog"]}
+    with serving(causal) as served:
+        asking = problem(served.url, tmp_path, verbalisers=verbalisers, tokenizer=tokenizer)
+        asking.prepare(tmp_path, 1)
+        asking.setup("cpu", 1)
+        task, rows = asking._task, np.arange(6)
+        there = task.scoring().prompted(task.data.template, Split.SEARCH).choices(rows)
+
+    def worth(text: str, word: str) -> float:
+        before = len(causal.token_scores(text).surprisal)
+        return -float(causal.token_scores(f"{text} {word}").surprisal[before:].sum())
+
+    expected = []
+    for example in task.data.parts[Split.SEARCH]:
+        one, *two = (worth(TEMPLATE.about(example.inputs), word) for word in ("the cat", "blue", "it likes a dog"))
+        expected.append([one, np.logaddexp.reduce(two)])
+    assert np.allclose(there, expected, atol=1e-4)
+    assert all(call["echo"] and call["max_tokens"] == 1 for call in served.calls)
+    assert len(served.calls) == 36, "18 to see how answers follow, and 18 to choose"
+    with (
+        serving() as plain,
+        pytest.raises(ConfigError, match="expected the prompt echoed with log-probabilities, which"),
+    ):
+        problem(plain.url, tmp_path, verbalisers=verbalisers, tokenizer=tokenizer).prepare(tmp_path, 1)
+
+
 @pytest.mark.parametrize(
     ("wrong", "complaint"),
     [
@@ -208,9 +238,10 @@ def test_an_endpoint_that_cannot_be_is_refused(wrong: dict[str, Any], complaint:
 
 
 def problem(url: str, folder: Path, **more: Any) -> PromptTokens:
+    tokenizer = more.pop("tokenizer", None)
     options = {"prompt": TEMPLATE.text, "verbalisers": VERBALISERS, "references": (), "stop_early": False}
     own = {**options, "examples": parts(folder, 6, 6, 6), **more}
-    return PromptTokens(endpoint=endpoint(url, retries=0), **own)
+    return PromptTokens(endpoint=endpoint(url, retries=0, tokenizer=tokenizer), **own)
 
 
 def test_a_call_that_fails_is_a_failure_record_of_its_candidate_alone(tmp_path: Path) -> None:

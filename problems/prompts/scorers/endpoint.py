@@ -185,9 +185,8 @@ class EndpointPrompted:
         found = []
         for (row, word), answer in zip(pairs, answers, strict=True):
             self._pay(row, answer)
-            begin = len(self._asked[row])
             try:
-                found.append(_of_span(_choice(answer)["logprobs"], begin, begin + len(word)))
+                found.append(_of_word(_choice(answer)["logprobs"], len(self._asked[row]), word))
             except (KeyError, TypeError, ValueError, IndexError) as error:
                 raise EndpointFailed(
                     f"endpoint {self._endpoint.url}: expected the prompt echoed with log-probabilities, which answers "
@@ -232,18 +231,17 @@ class EndpointPrompted:
             )
 
 
-def _of_span(told: Mapping[str, Any], begin: int, end: int) -> float:
-    """Return the log-likelihood of the tokens between two places of an echoed text.
+def _of_word(told: Mapping[str, Any], begin: int, word: str) -> float:
+    """Return the log-likelihood of a word that begins at a place of an echoed text.
 
     Raises:
-        ValueError: No token begins there, because it grew together with what stands before.
+        ValueError: It grew together with what stands before.
     """
     starts = [int(place) for place in told["text_offset"]]
-    if begin not in starts:
+    own = [place for place, start in enumerate(starts) if begin <= start < begin + len(word)]
+    if not own or word[: starts[own[0]] - begin].strip():
         raise ValueError("no token begins there")
-    return float(
-        sum(value for place, value in zip(starts, told["token_logprobs"], strict=True) if begin <= place < end)
-    )
+    return float(sum(float(told["token_logprobs"][place]) for place in own))
 
 
 def _likeliest(answer: Any) -> dict[str, float]:

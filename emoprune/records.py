@@ -35,7 +35,7 @@ __all__ = [
 
 FloatArray = NDArray[np.float64]
 
-_MAY_LACK = {"message", "stages", "alarms", "measured"}  # members that a status.json of an earlier version may not have
+_MAY_LACK = {"message", "stages", "alarms", "measured", "spent"}  # what an earlier version's status.json may not have
 
 
 class Split(StrEnum):
@@ -268,7 +268,8 @@ class Progress:
     `per_second` and `remaining` (seconds) are None while they cannot be known; `updated` is the heartbeat, ISO 8601 in
     UTC; `stages` says of each stage that came first where it stands, in words; `alarms` are the problem's own, about
     what was measured; `measured` says how many candidates were measured on how many blocks of examples, the most being
-    all of them, where a problem is measured block by block.
+    all of them, where a problem is measured block by block; `spent` says what measuring was charged so far, in words by
+    what it is called.
     """
 
     state: State
@@ -294,6 +295,7 @@ class Progress:
     stages: Mapping[str, str] = field(default_factory=dict)
     alarms: Sequence[str] = ()
     measured: Mapping[str, int] = field(default_factory=dict)
+    spent: Mapping[str, str] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, Any]:
         """Return the plain form that is `status.json`."""

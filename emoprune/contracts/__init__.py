@@ -47,6 +47,7 @@ from emoprune.contracts.offers import (
     Passage,
     Recovered,
     Recovering,
+    Spending,
     Table,
     Trying,
 )
@@ -117,6 +118,7 @@ __all__ = [
     "SeedArray",
     "Seeding",
     "Sense",
+    "Spending",
     "Split",
     "Starts",
     "SurveyingMethod",

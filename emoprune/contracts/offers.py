@@ -1,4 +1,4 @@
-"""What a problem may offer besides: checks, alarms, formats, marked text, a pre-flight, a choice, an audit, a recovery.
+"""What a problem may offer besides: checks, alarms, costs, formats, marked text, a pre-flight, a choice, an audit ...
 
 A problem offers one of these by having its members; nothing is inherited. Keyword-only arguments of `audit` and
 `recover` are the problem's own options: `--set name=value` on the command line, checked against the annotations.
@@ -36,6 +36,7 @@ __all__ = [
     "Passage",
     "Recovered",
     "Recovering",
+    "Spending",
     "Table",
     "Trying",
 ]
@@ -226,6 +227,24 @@ class Alarming(Protocol):
             candidates: The front so far and the references, by id, so that the unpruned one comes first.
             values: What was measured of them on the search split: objectives and then constraints, in natural signs,
                 shape (candidates, objectives + constraints).
+        """
+        ...
+
+
+@runtime_checkable
+class Spending(Protocol):
+    """A problem whose measuring is charged for, such as calls to an endpoint; what it counts outlives a process."""
+
+    def spent(self) -> Mapping[str, str]:
+        """Return what the run has spent so far, in words by what it is called; nothing where nothing is charged."""
+        ...
+
+    def unaffordable(self, searched: int, shown: int) -> str | None:
+        """Say why a bound of the problem's own ends the search, asked before each generation; None if it goes on.
+
+        Args:
+            searched: How many candidates the generation would measure on the search split.
+            shown: How many would at present be measured on the other splits at the end.
         """
         ...
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emoprune.config import SearchSettings
-from emoprune.contracts import Problem, as_minimised, constraints_of
+from emoprune.contracts import Problem, Spending, as_minimised, constraints_of
 from emoprune.errors import EvaluationsFailed, RunCorrupt
 from emoprune.evaluation.backends import Finished
 from emoprune.evaluation.evaluator import Evaluator
@@ -95,6 +95,7 @@ class Session:
             self.restore()
         self._recorder.align_generations(self._last)
         self._standing.begin()
+        self._standing.spent(self._problem)
         index = self._next
         tables_due = 0.0
         while not self._over(index):
@@ -194,6 +195,9 @@ class Session:
             self.ended = f"the budget of {self._settings.evaluations} evaluations is spent"
         elif index > 0 and limit is not None and self._clock() >= limit:
             self.ended = f"the time limit of {limit:g} s is reached"
+        elif index > 0 and isinstance(self._problem, Spending):
+            born = self._evolution.per_generation or self._settings.population
+            self.ended = self._problem.unaffordable(born, len(self._results.shown(self._archive)))
         return self.ended is not None or self._stopping()
 
     def _ask(self, index: int) -> Offspring:
@@ -263,6 +267,7 @@ class Session:
             self._recorder.record(piece)
             done.extend(piece)
             self._standing.paid(piece, len(candidates) - len(done))
+            self._standing.spent(self._problem)
 
         if tickets:
             yield Work(tickets, take)

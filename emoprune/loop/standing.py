@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from emoprune.config import SearchSettings
-from emoprune.contracts import Alarming, Problem
+from emoprune.contracts import Alarming, Problem, Spending
 from emoprune.evolution.archive import Archive
 from emoprune.loop.results import alarms_of
 from emoprune.records import Evaluation, Generation, Split
@@ -105,6 +105,11 @@ class Standing:
             message=generation.note,
             measured=_by_blocks(archive),
         )
+
+    def spent(self, problem: Problem) -> None:
+        """Say what measuring was charged so far, if the problem counts it."""
+        if isinstance(problem, Spending):
+            self._heartbeat.update(spent=dict(problem.spent()))
 
     def alarms(self, problem: Problem, shown: Callable[[], Sequence[Evaluation]]) -> None:
         """Say what the problem finds alarming in what was measured of the front and the references."""

@@ -158,6 +158,7 @@ def _rows(progress: Progress, units: Mapping[str, str]) -> list[tuple[str, Rende
         *_best(progress, units),
         ("failures", _failures(progress)),
         ("workers", Text(f"{progress.workers:,}")),
+        *((plain(name, 40), Text(plain(words, 200))) for name, words in progress.spent.items()),
         ("time", Text(_time(progress.seconds, progress))),
     ]
     rows += [("alarm", Text(plain(words, 400), style="bold red")) for words in progress.alarms]

@@ -144,7 +144,13 @@ STATUS = members(
         "updated": moment,
         "host": text,
     },
-    {"message": maybe(text), "stages": mapped(text), "alarms": listed(text), "measured": mapped(whole)},
+    {
+        "message": maybe(text),
+        "stages": mapped(text),
+        "alarms": listed(text),
+        "measured": mapped(whole),
+        "spent": mapped(text),
+    },
 )
 CONFIG = members({"problem": members({"name": text}), "search": members({}, {"reconsider": number, "seed": whole})})
 EXPORTED = members({"schema": text, "candidate": whole, "formats": listed(text), "verified": flag})

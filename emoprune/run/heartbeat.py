@@ -36,7 +36,8 @@ def starting(generations: int, seconds: float = 0.0) -> Progress:
 def continuing(before: Progress, generations: int) -> Progress:
     """Return the snapshot of a search that goes on, with what was there `before`, until its files are read."""
     kept = {name: getattr(before, name) for name in ("generation", "evaluated", "failed", "front", "hypervolume")}
-    return replace(starting(generations, before.seconds), **kept, best=before.best, stages=before.stages)
+    now = starting(generations, before.seconds)
+    return replace(now, **kept, best=before.best, stages=before.stages, spent=before.spent)
 
 
 def _now() -> str:

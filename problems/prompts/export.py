@@ -13,19 +13,24 @@ import numpy as np
 
 from emoprune.contracts import Failure
 from emoprune.errors import ConfigError, ContractError
+from emoprune.problems.prompts.chats import Chat, chat_of, messages_of
+from emoprune.problems.prompts.continuation import heaviest, masses_of
+from emoprune.problems.prompts.data.messages import ROLES
 from emoprune.problems.prompts.scorers.calling import EndpointFailed
 from emoprune.problems.prompts.scorers.causal import CausalScorer
 from emoprune.problems.prompts.scorers.contract import Filled
-from emoprune.problems.prompts.task import PromptTask, chat_around
+from emoprune.problems.prompts.scorers.ledger import BudgetSpent
+from emoprune.problems.prompts.task import PromptTask
 from emoprune.problems.prompts.tasks.choosing import Choosing
 from emoprune.problems.prompts.tasks.words import choices_after
-from emoprune.problems.prompts.template import Template
+from emoprune.problems.prompts.template import USER, Template
 from emoprune.problems.storage.kept import write_json
 from emoprune.records import Split
 
-__all__ = ["FORMATS", "export_prompt"]
+__all__ = ["FORMATS", "MESSAGE_FORMATS", "export_prompt", "words_of"]
 
 FORMATS = ("text", "json", "chat")
+MESSAGE_FORMATS = ("chat", "json")  # of a prompt of two messages, which is no one text
 TRIED = 64  # test examples that are answered once more from what was written
 
 Words = dict[str, str | int | float]
@@ -50,48 +55,74 @@ def export_prompt(
     """
     written: Words = {}
     if "text" in formats:
-        (folder / "prompt.txt").write_text(template.text + "\n", encoding="utf-8")
+        (folder / "prompt.txt").write_text(template.source + "\n", encoding="utf-8")
         written["text"] = "prompt.txt"
     if "json" in formats:
         write_json(folder / "prompt.json", _as_json(task, template, facts), ensure_ascii=False)
         written["json"] = "prompt.json"
     if "chat" in formats:
-        around = task.around if task.options.chat else chat_around(task.tokenizer)
-        message = {"role": "user", "content": template.text}
-        plain = {"messages": [message], "rendered": template.between(*around).text}
+        chat = _chat(task, template)
+        plain = {"messages": messages_of(template), "rendered": None if chat is None else chat.put(template).text}
         write_json(folder / "chat.json", plain, ensure_ascii=False)
-        written |= {"chat": "chat.json", **_as_chat(task, template, around)}
+        written |= {"chat": "chat.json", **({} if chat is None else _as_chat(task, template, chat))}
     if verify:
         written |= _verified(task, template, folder, formats)
     return written
 
 
+def words_of(template: Template) -> dict[str, str]:
+    """Return a prompt as a person reads it, message by message if it has two."""
+    system, user = template.parts
+    return {"prompt": user.text} if system is None else {"system": system.text, "user": user.text}
+
+
+def _chat(task: PromptTask, template: Template) -> Chat | None:
+    """Return what stands around a prompt as a chat; None where only the endpoint knows."""
+    if task.options.chatting:
+        return None
+    roles = ROLES if USER in template.slots else ROLES[1:]
+    return task.chat if task.options.as_chat else chat_of(task.tokenizer, roles)
+
+
 def _as_json(task: PromptTask, template: Template, facts: Words) -> dict[str, object]:
-    before, after = task.around
+    system, _ = template.parts
+    own = {"prompt": template.source} if system is None else {"messages": messages_of(template)}
+    continuation = task.continuation
+    follow = {} if continuation is None else {"mass_on_answers": continuation.mass, "between": continuation.between}
     return {
-        "prompt": template.text,
+        **own,
         "placeholders": list(template.inputs),
-        "before": before,
-        "after": after,
-        "answers": dict(zip(task.data.words, task.data.task.choices.words, strict=True)),
+        "written_as": template.marker.around("{}"),
+        "before": task.chat.before,
+        "after": task.chat.after,
+        "answers": _answers(task),
+        **follow,
         "model": task.model_name if task.options.endpoint is None else task.options.endpoint.model,
         **facts,
     }
 
 
-def _as_chat(task: PromptTask, template: Template, around: tuple[str, str]) -> Words:
+def _answers(task: PromptTask) -> dict[str, str | list[str]]:
+    """Return what each answer is called: as it follows the prompt where answers are chosen, a list of several words."""
+    own = task.data.task
+    words = {label: list(given) for label, given in task.data.words.items()}
+    if isinstance(own, Choosing):
+        words = {label: own.choices.listed(place) for place, label in enumerate(own.labels)}
+    return {label: given[0] if len(given) == 1 else given for label, given in words.items()}
+
+
+def _as_chat(task: PromptTask, template: Template, chat: Chat) -> Words:
     """Say what the prompt is worth as a chat on the test part, if it was not searched as one."""
-    if task.options.chat or not isinstance(task.data.task, Choosing):
+    if task.options.as_chat or not isinstance(task.data.task, Choosing):
         return {}
-    words = list(task.data.words.values())
     try:
-        choices = choices_after(words, around[1], task.tokenizer)
-    except ConfigError as error:  # a chat ends in a line end, after which a word may be several tokens
-        return {"as_a_chat": f"not measured: {error}"}
-    choosing = Choosing(task.data.task.labels, choices)
-    try:
-        scored = replace(task.scoring(), task=choosing, around=around).scored(template, Split.TEST)
-    except EndpointFailed as error:
+        ways = choices_after(list(task.data.words.values()), chat.after, task.tokenizer, by=task.data.task.choices.by)
+        scoring = replace(task.scoring(), chat=chat)
+        rows = np.arange(len(task.data.parts[Split.SEARCH]))
+        masses = masses_of(ways, lambda words: scoring.prompted(template, Split.SEARCH, words).likelihoods(rows))
+        choosing = Choosing(task.data.task.labels, ways[heaviest(masses)])
+        scored = replace(scoring, task=choosing).scored(template, Split.TEST)
+    except (ConfigError, EndpointFailed, BudgetSpent) as error:
         return {"as_a_chat": f"not measured: {error}"}  # what is exported is whole without it
     if isinstance(scored, Failure):
         return {"as_a_chat": scored.reason}
@@ -104,18 +135,26 @@ def _verified(task: PromptTask, template: Template, folder: Path, formats: Seque
     Raises:
         ContractError: They differ.
     """
-    texts: dict[str, str] = {}
+    expected = [message["content"] for message in messages_of(template)]
+    texts: dict[str, list[str]] = {}
     if "text" in formats:
-        texts["prompt.txt"] = (folder / "prompt.txt").read_text(encoding="utf-8").removesuffix("\n")
+        texts["prompt.txt"] = [(folder / "prompt.txt").read_text(encoding="utf-8").removesuffix("\n")]
     if "json" in formats:
-        texts["prompt.json"] = _read(folder / "prompt.json")["prompt"]
+        plain = _read(folder / "prompt.json")
+        texts["prompt.json"] = [plain["prompt"]] if "prompt" in plain else _contents(plain["messages"])
     if "chat" in formats:
-        texts["chat.json"] = _read(folder / "chat.json")["messages"][0]["content"]
-    for name, text in texts.items():
-        if text != template.text or Template.of(text, template.inputs) != template:
-            raise ContractError(f"{name}: expected the prompt {template.text[:60]!r}, found {text[:60]!r}")
+        texts["chat.json"] = _contents(_read(folder / "chat.json")["messages"])
+    for name, found in texts.items():
+        parts = [part for part in template.parts if part is not None]
+        read = [Template.written(text, template.inputs, template.marker) for text in found]
+        if found != expected or [part.texts for part in read] != [part.texts for part in parts]:
+            raise ContractError(f"{name}: expected the prompt {expected[-1][:60]!r}, found {found[-1][:60]!r}")
     compared = _answered_alike(task, template)
     return {"files": ", ".join(texts), **({"answers_compared": compared} if compared else {})}
+
+
+def _contents(messages: Any) -> list[str]:
+    return [str(message["content"]) for message in messages]
 
 
 def _read(path: Path) -> Any:
@@ -128,14 +167,13 @@ def _answered_alike(task: PromptTask, template: Template) -> int:
     if not isinstance(scorer, CausalScorer) or not isinstance(task.data.task, Choosing):
         return 0
     examples = task.data.parts[Split.TEST][:TRIED]
-    before, after = task.around
-    texts = [_filled_by_hand(before + template.text + after, template, example.inputs) for example in examples]
+    texts = [_filled_by_hand(task, template, example.inputs) for example in examples]
     choices = task.data.task.choices
     inputs = tuple(example.inputs for example in examples)
-    filled = Filled(template.between(before, after), inputs)
+    filled = Filled(task.chat.put(template), inputs)
     measured = scorer.prompted(filled, choices).choices(np.arange(len(examples)))
-    plain = np.concatenate([scorer.plain(texts[start : start + 8]) for start in range(0, len(texts), 8)])
-    expected = plain[:, list(choices.tokens)]
+    starts = range(0, len(texts), 8)
+    expected = np.concatenate([scorer.worth(texts[start : start + 8], choices) for start in starts])
     settled = np.ptp(np.sort(measured, axis=1)[:, -2:], axis=1) > 1e-3  # a tie may fall either way
     different = int(((measured.argmax(axis=1) != expected.argmax(axis=1)) & settled).sum())
     if different:
@@ -145,7 +183,21 @@ def _answered_alike(task: PromptTask, template: Template) -> int:
     return len(examples)
 
 
-def _filled_by_hand(text: str, template: Template, inputs: Sequence[str]) -> str:
-    """Return the text with its placeholders filled in all at once: an input may itself hold what reads as one."""
+def _filled_by_hand(task: PromptTask, template: Template, inputs: Sequence[str]) -> str:
+    """Return the exported messages with their placeholders filled in, put through the model's chat template if any."""
+    messages = messages_of(template)
     words = dict(zip(template.inputs, inputs, strict=True))
-    return re.sub("|".join(rf"\{{{name}\}}" for name in words), lambda found: words[found[0][1:-1]], text)
+    for message in messages:
+        message["content"] = _filled(message["content"], template, words)
+    if not task.options.as_chat or task.tokenizer is None:
+        return messages[0]["content"]
+    text: str = task.tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+    return text
+
+
+def _filled(text: str, template: Template, words: dict[str, str]) -> str:
+    """Fill a text in all at once, as an input may itself hold what reads as a placeholder."""
+    if template.marker.escapes and "{{" in text:
+        return text.format(**words)
+    named = {template.marker.around(name): word for name, word in words.items()}
+    return re.sub("|".join(map(re.escape, named)), lambda found: named[found[0]], text)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,12 +12,19 @@ from numpy.typing import NDArray
 from emoprune import plugins
 from emoprune.contracts import Constraint, Direction, Objective, Sense, number_of
 from emoprune.errors import ConfigError, ContractError
-from emoprune.problems.prompts.objectives.contract import Measure, PerExample, Seen, needs
+from emoprune.problems.prompts.objectives.contract import Measure, Needs, PerExample, Seen, needs
 from emoprune.problems.prompts.options import Given, PromptOptions
 
 __all__ = ["ACCURACY", "Measures", "measures_of"]
 
 ACCURACY = "accuracy"
+_LACKING: Mapping[Needs, str] = MappingProxyType(
+    {
+        "choices": "whose answers are not chosen, so that they have no probabilities",
+        "classes": "whose answers are not of some classes",
+        "costs": "whose answers have no price; give one as `price`, per million tokens",
+    }
+)
 # Measured of every prompt, asked for or not, as far as its task has it: halving and baselines go by them.
 ALWAYS = (ACCURACY, "balanced-accuracy", "reward", "cross-entropy", "entropy", "tokens")
 
@@ -77,7 +85,8 @@ class Measures:
     @property
     def quality(self) -> str:
         """The first objective that says how good answers are; accuracy if none does."""
-        return next((name for name in self.objective_names if needs(self.of(name)) != "prompt"), ACCURACY)
+        say = (name for name in self.objective_names if needs(self.of(name)) not in ("prompt", "costs"))
+        return next(say, ACCURACY)
 
     def of_examples(self, seen: Seen) -> dict[str, NDArray[np.float64]]:
         """Return what is measured per example, shape (rows,) each."""
@@ -113,25 +122,25 @@ class Measures:
         return [values[name] for name in (*self.objective_names, *self.at_most, *self.at_least)]
 
 
-def measures_of(options: PromptOptions, problem: str, *, chosen: bool, unpruned: Seen) -> Measures:
+def measures_of(options: PromptOptions, problem: str, *, known: Collection[Needs], unpruned: Seen) -> Measures:
     """Return what is measured, of what the options name.
 
     Args:
         options: Objectives and bounds, by name; a measure that is given by an import target is called by its attribute.
         problem: The name of the problem that asks.
-        chosen: Whether answers are chosen, so that choices have probabilities.
+        known: What is known of answers, such as the probabilities of choices.
         unpruned: The whole prompt, put to no example.
 
     Raises:
         ConfigError: A measure is unknown, its options are wrong, the task has no such, or two are called the same.
     """
-    made = _Made(problem, chosen)
+    made = _Made(problem, known)
     for name in ALWAYS:
         made.add_if_possible(name)
     names = tuple(made.named("objectives", own) for own in options.objectives)
     at_most, at_least = (
         {made.named(option, own): bound for own, bound in (given or {}).items()}
-        for option, given in (("at_most", options.at_most), ("at_least", options.at_least))
+        for option, given in (("at_most", options.bounds), ("at_least", options.at_least))
     )
     per_example = {name: own for name, own in made.measures.items() if isinstance(own, PerExample)}
     others = {name: own for name, own in made.measures.items() if not isinstance(own, PerExample)}
@@ -141,8 +150,8 @@ def measures_of(options: PromptOptions, problem: str, *, chosen: bool, unpruned:
 class _Made:
     """Measures by what they are called, and the names that they were found by."""
 
-    def __init__(self, problem: str, chosen: bool) -> None:
-        self._problem, self._chosen = problem, chosen
+    def __init__(self, problem: str, known: Collection[Needs]) -> None:
+        self._problem, self._known = problem, known
         self.measures: dict[str, PerExample | Measure] = {}
         self._names: dict[str, str] = {}
 
@@ -153,7 +162,7 @@ class _Made:
             self.measures[name], self._names[name] = measure, name
 
     def _has(self, measure: object) -> bool:
-        return self._chosen or needs(measure) != "choices"
+        return needs(measure) in self._known
 
     def named(self, option: str, given: Given) -> str:
         """Make a measure, unless it is there already, and return what it is called."""
@@ -162,8 +171,9 @@ class _Made:
         if called not in self.measures or own:
             measure = plugins.method("objective", given, self._problem, option=option)
             if not self._has(measure):
+                lacking = _LACKING.get(needs(measure), "which does not have what it needs")
                 raise ConfigError(
-                    f"{option}: {called!r} is no measure of this task, whose answers are not chosen; expected one of "
+                    f"{option}: {called!r} is no measure of this task, {lacking}; expected one of "
                     f"{', '.join(self.measures)}"
                 )
             self.measures[called], self._names[called] = measure, name

@@ -8,16 +8,24 @@ from typing import Any, Literal
 
 from emoprune.errors import ConfigError
 from emoprune.problems.prompts.data.few_shot import FewShot
+from emoprune.problems.prompts.data.messages import Messages
 from emoprune.problems.prompts.data.splitting import Sizes
-from emoprune.problems.prompts.prompt_data import Asked, TaskName
+from emoprune.problems.prompts.earlier import of_earlier_prompt
+from emoprune.problems.prompts.marker import Marker
+from emoprune.problems.prompts.prompt_data import Asked, TaskName, Verbalisers
 from emoprune.problems.prompts.scorers.calling import Endpoint
+from emoprune.problems.prompts.scorers.choices import Likelihood
+from emoprune.problems.prompts.scorers.ledger import BOUNDED, Price
+from emoprune.problems.prompts.tasks.words import Between
 from emoprune.problems.prompts.tasks.writing import Match, Writing
+from emoprune.problems.prompts.units import Unit
 from emoprune.problems.prompts.words.references.catalogue import BY_DEFAULT
 
 __all__ = ["Given", "Precision", "PromptOptions", "TokenOptions", "VocabularyOptions"]
 
 Given = str | Mapping[str, Any]  # a method: its name or import target, or a mapping of `name` and options
 Precision = Literal["float32", "bfloat16", "auto"]
+Answering = Literal["auto", "chosen", "written"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,17 +33,26 @@ class PromptOptions:
     """What is put to which model, and what is measured of it.
 
     Args:
-        prompt: The text, with placeholders such as `{sentence}` named after columns of the examples; a .txt file that
-            holds it; or shots, template, instruction and separator of a prompt made of some of the examples. With
-            `{mask_token}` in it, a masked language model fills in the answer.
+        prompt: The text, with placeholders such as `{sentence}` named after columns of the examples, and `{{` and `}}`
+            for braces of its own; a .txt file that holds it; shots, template, instruction and separator of a prompt
+            made of some of the examples; or system, user and keep of a prompt of two messages. With `{mask_token}` in
+            it, a masked language model fills in the answer.
+        placeholder: Other signs that placeholders are written between, as in `<<{}>>`; braces are plain text then.
         model: A Hugging Face folder or name, a GGUF file, or smollm2, which is taken if no endpoint is given.
-        endpoint: url, model and limits of an OpenAI-compatible endpoint that returns log-probabilities.
+        endpoint: url, model and limits of an OpenAI-compatible endpoint, of completions or of chats.
+        price: What a million tokens cost, as one number or as `{input: 0.15, output: 0.6}`; then cost is an objective.
         chat: Put the prompt as a user's message through the model's chat template.
         examples: One CSV, TSV or JSONL file, or one each for search, select and test; or film-reviews.
-        verbalisers: The word that stands for each answer of the examples: one token, as it follows the prompt.
+        verbalisers: The word that stands for each answer of the examples, or a list of words.
+        between: What stands between the prompt and its answers: space, nothing, or auto, which tries both and takes the
+            one with more of the probability on the answers; ending is a space unless the prompt ends in white space.
+        likelihood: What counts of answers of several tokens: their whole log-likelihood, or its mean, per-token or
+            per-byte.
+        answering: chosen among the words by their likelihoods, or written; auto writes them where an endpoint chats.
         answer: The column that holds the answers; by default label, class, target, answer or gold.
-        objectives: What is made better: accuracy, balanced-accuracy, reward, cross-entropy, entropy, tokens.
-        at_most: Upper bounds by measure, as in tokens: 40.
+        objectives: What is made better: accuracy, balanced-accuracy, reward, cross-entropy, entropy, tokens, cost.
+        at_most: Upper bounds by measure, as in tokens: 40; calls, billed-tokens and spending bound what the whole run
+            may ask of an endpoint.
         at_least: Lower bounds by measure, as in accuracy: 0.7.
         search_examples: How many examples the search part has at most; all of them for null.
         select_examples: How many the select part has at most.
@@ -44,12 +61,17 @@ class PromptOptions:
         accept_guessing: Whether to search though the whole prompt's answers are no better than guessing.
     """
 
-    prompt: str | FewShot
+    prompt: str | FewShot | Messages
+    placeholder: str | None = None
     model: str | None = None
     endpoint: Endpoint | None = None
+    price: float | Price | None = None
     chat: bool = False
     examples: str | Mapping[str, str] = "film-reviews"
-    verbalisers: Mapping[str, str] | None = None
+    verbalisers: Verbalisers | None = None
+    between: Between = "auto"
+    likelihood: Likelihood = "whole"
+    answering: Answering = "auto"
     answer: str | None = None
     objectives: Sequence[Given] = ("accuracy", "tokens")
     at_most: Mapping[str, float] | None = None
@@ -63,6 +85,18 @@ class PromptOptions:
     def __post_init__(self) -> None:
         if self.model is not None and self.endpoint is not None:
             raise ConfigError("model: expected a model here or an endpoint, found both; leave one out")
+        if self.endpoint is None and self.budget:
+            raise ConfigError(
+                f"at_most: {next(iter(self.budget))} bounds what an endpoint is asked, and a model here is asked for "
+                "nothing; leave it out, or bound search.evaluations"
+            )
+        if "spending" in self.budget and self.price is None:
+            raise ConfigError("at_most: spending: expected the price of a million tokens as `price`, found none")
+
+    @classmethod
+    def of_earlier(cls, resolved: Mapping[str, Any], objectives: Sequence[str]) -> Mapping[str, Any]:  # noqa: ARG003  # the contract's
+        """Return the options of a run in today's words: a space once stood before answers, and two braces were two."""
+        return of_earlier_prompt(resolved)
 
     @property
     def sizes(self) -> Sizes:
@@ -70,9 +104,49 @@ class PromptOptions:
         return Sizes(self.search_examples, self.select_examples, self.test_examples)
 
     @property
+    def budget(self) -> dict[str, float]:
+        """What the whole run may ask of its endpoint."""
+        return {name: bound for name, bound in (self.at_most or {}).items() if name in BOUNDED}
+
+    @property
+    def bounds(self) -> dict[str, float]:
+        """What each prompt may have at most."""
+        return {name: bound for name, bound in (self.at_most or {}).items() if name not in BOUNDED}
+
+    @property
+    def chatting(self) -> bool:
+        """Whether an endpoint takes messages, and puts them through a chat template of its own."""
+        return self.endpoint is not None and self.endpoint.api == "chat"
+
+    @property
+    def as_chat(self) -> bool:
+        """Whether the prompt goes through the chat template of the model's tokenizer here."""
+        return not self.chatting and (self.chat or isinstance(self.prompt, Messages))
+
+    @property
+    def named(self) -> bool:
+        """Whether the words that stand for answers are written."""
+        return self.answering == "written" or (self.answering == "auto" and self.chatting)
+
+    @property
     def asked(self) -> Asked:
         """What of it prompt, examples and answers are made of."""
-        return Asked(self.prompt, self.examples, "classification", self.answer, self.verbalisers, sizes=self.sizes)
+        return self._asked("classification", Writing())
+
+    def _asked(self, task: TaskName, writing: Writing) -> Asked:
+        return Asked(
+            self.prompt,
+            self.examples,
+            task,
+            self.answer,
+            self.verbalisers,
+            writing,
+            self.sizes,
+            Marker.of(self.placeholder),
+            self.between,
+            self.likelihood,
+            named=self.named,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,6 +155,8 @@ class TokenOptions(PromptOptions):
 
     Args:
         task: classification, multiple-choice or generation.
+        unit: What is deleted: token, word, sentence, or demonstration, which is text between blank lines, or an example
+            of a prompt that is made of some; the one with the input stays.
         answer_tokens: How long a written answer may become.
         answer_end: The text that ends a written answer; empty for none.
         match: What of a written answer must match: its last number, or all of its text.
@@ -93,6 +169,7 @@ class TokenOptions(PromptOptions):
     """
 
     task: TaskName = "classification"
+    unit: Unit = "token"
     answer_tokens: int = 64
     answer_end: str = "\n"
     match: Match = "number"
@@ -112,8 +189,7 @@ class TokenOptions(PromptOptions):
     @property
     def asked(self) -> Asked:
         """What of it prompt, examples and answers are made of."""
-        writing = Writing(self.answer_tokens, self.answer_end, self.match)
-        return Asked(self.prompt, self.examples, self.task, self.answer, self.verbalisers, writing, self.sizes)
+        return self._asked(self.task, Writing(self.answer_tokens, self.answer_end, self.match))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,5 +225,10 @@ class VocabularyOptions(PromptOptions):
             raise ConfigError(f"percentile: expected 0 or more and less than 100, found {self.percentile}")
         if self.clusters is not None and self.clusters < 2:
             raise ConfigError(f"clusters: expected 2 or more, found {self.clusters}")
+        if self.named:
+            raise ConfigError(
+                "answering: words are searched by how likely they make the answers, which written ones do not say; "
+                "give an endpoint of completions, or prune the prompt's tokens"
+            )
         if self.endpoint is not None and self.words is None:
             raise ConfigError("words: an endpoint does not say which words its model knows; give some")

@@ -31,7 +31,7 @@ def vocabulary(*, criterion: Any = "reward", **options: Any) -> PromptVocabulary
 
 
 def _shared() -> dict[str, Any]:
-    return {"model": str(sample_model()), "examples": _examples(), "verbalisers": VERBALISERS}
+    return {"model": str(sample_model()), "examples": _examples(), "verbalisers": VERBALISERS, "price": 1.0}
 
 
 @cache

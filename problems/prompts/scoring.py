@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from emoprune.contracts import Failure
+from emoprune.problems.prompts.chats import NO_CHAT, Chat
 from emoprune.problems.prompts.data.examples import Parts
 from emoprune.problems.prompts.measures import Measures
 from emoprune.problems.prompts.objectives.contract import PerExample, Seen
 from emoprune.problems.prompts.scorers.calling import EndpointRefused
-from emoprune.problems.prompts.scorers.contract import Filled, Prompted, Scorer
+from emoprune.problems.prompts.scorers.contract import Choices, Filled, Prompted, Scorer
+from emoprune.problems.prompts.scorers.ledger import Price, account_of
 from emoprune.problems.prompts.stopping import GiveUp, blocks
 from emoprune.problems.prompts.tasks.contract import Task
 from emoprune.problems.prompts.template import Template
 from emoprune.records import Split
+from emoprune.space import IntArray
 
 __all__ = ["FIRST", "Scored", "Scoring"]
 
@@ -49,7 +52,7 @@ class Scored:
 class Scoring:
     """A scorer, a task, examples in three parts, and what is measured of answers.
 
-    `length` counts a prompt's tokens; `around` are the texts of a chat before and after a prompt.
+    `length` counts a prompt's tokens; `chat` is what a chat template puts around a prompt.
     """
 
     scorer: Scorer
@@ -57,12 +60,17 @@ class Scoring:
     parts: Parts
     measures: Measures
     length: Callable[[Template], int]
-    around: tuple[str, str] = ("", "")
+    chat: Chat = NO_CHAT
+    price: Price | None = None
 
-    def prompted(self, template: Template, split: Split) -> Prompted:
-        """Return a prompt about the examples of a part, ready to be asked."""
+    def prompted(self, template: Template, split: Split, choices: Choices | None = None) -> Prompted:
+        """Return a prompt about the examples of a part, ready to be asked; by default for the task's choices."""
         inputs = tuple(example.inputs for example in self.parts[split])
-        return self.scorer.prompted(Filled(template.between(*self.around), inputs), self.task.choices)
+        filled = Filled(self.chat.put(template), inputs, account_of(split.value, template.text))
+        return self.scorer.prompted(filled, self.task.choices if choices is None else choices)
+
+    def _costs(self, prompted: Prompted, rows: IntArray) -> FloatArray:
+        return np.zeros(0) if self.price is None else self.price.costs(prompted.used(rows))
 
     def scored(self, template: Template, split: Split, give_up: GiveUp | None = None) -> Scored | Failure:
         """Put a prompt to a part, block by block until `give_up` says so; what cannot be asked of it is a failure.
@@ -81,7 +89,8 @@ class Scoring:
         seen: list[Seen] = []
         for rows in [np.arange(len(examples))] if give_up is None else blocks(len(examples), FIRST):
             try:
-                seen.append(Seen(text, tokens, self.task.answers(prompted, examples, rows)))
+                answers = self.task.answers(prompted, examples, rows)
+                seen.append(Seen(text, tokens, replace(answers, costs=self._costs(prompted, rows))))
             except (FloatingPointError, EndpointRefused) as error:  # the prompt's own
                 return Failure(str(error))
             measured = self.measures.of_examples(seen[-1])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Protocol
@@ -10,6 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from emoprune.problems.prompts.marker import BRACES, Marker
 from emoprune.problems.prompts.template import Template
 from emoprune.space import IntArray
 
@@ -73,7 +74,7 @@ class ByWord:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Spans:
-    """A prompt cut into spans: `texts` in order, a placeholder's being its name in braces.
+    """A prompt cut into spans: `texts` in order, a placeholder's being as it is written.
 
     `slots` says which are placeholders, shape (spans,), and `names` what they are called.
     """
@@ -81,6 +82,7 @@ class Spans:
     texts: tuple[str, ...]
     slots: BoolArray
     names: tuple[str, ...]
+    marker: Marker = BRACES
 
     @property
     def fixed(self) -> BoolArray:
@@ -98,9 +100,9 @@ class Spans:
             texts += own
             slots += [False] * len(own)
             if place < len(template.slots):
-                texts.append(f"{{{template.slots[place]}}}")
+                texts.append(template.shown(template.slots[place]))
                 slots.append(True)
-        return cls(tuple(texts), np.array(slots, dtype=np.bool_), template.slots)
+        return cls(tuple(texts), np.array(slots, dtype=np.bool_), template.slots, template.marker)
 
     def __len__(self) -> int:
         return len(self.texts)
@@ -113,7 +115,16 @@ class Spans:
                 texts.append("")
             elif stays:
                 texts[-1] += text
-        return Template(tuple(texts), self.names)
+        return Template(tuple(texts), self.names, self.marker)
+
+    def filled(self, words: Mapping[str, str], inputs: Sequence[str]) -> list[str]:
+        """Return the spans' texts about an example, with `words` in place of the placeholders that none fills."""
+        names, given = iter(self.names), iter(inputs)
+        texts = []
+        for text, slot in zip(self.texts, self.slots.tolist(), strict=True):
+            name = next(names) if slot else None
+            texts.append(text if name is None else words[name] if name in words else next(given))
+        return texts
 
     def overlapping(self, words: Sequence[str]) -> BoolArray:
         """Say which spans hold a part of one of `words`, wherever these stand in the prompt, shape (spans,)."""

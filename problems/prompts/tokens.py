@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from emoprune import plugins
 from emoprune.contracts import Description, Inspection, Paper, Passage, Reference, Row, about
 from emoprune.errors import ConfigError, ContractError
-from emoprune.problems.prompts.export import FORMATS, export_prompt
+from emoprune.problems.prompts.data.messages import Messages
+from emoprune.problems.prompts.export import FORMATS, MESSAGE_FORMATS, export_prompt, words_of
 from emoprune.problems.prompts.inspection import inspection_of_prompt
 from emoprune.problems.prompts.options import TokenOptions
 from emoprune.problems.prompts.prepare import Stops, going_on_later, made_stops, worth_of
@@ -22,19 +23,20 @@ from emoprune.problems.prompts.references.made import MadeReferences, kept_refer
 from emoprune.problems.prompts.references.perplexity import surprisal_of
 from emoprune.problems.prompts.references.ranked import kept_by, random_order
 from emoprune.problems.prompts.scoring import Scoring
-from emoprune.problems.prompts.spans import Spans
 from emoprune.problems.prompts.stopping import GiveUp
 from emoprune.problems.prompts.task import PromptTask
-from emoprune.problems.prompts.template import Template
+from emoprune.problems.prompts.template import USER, Template
 from emoprune.problems.prompts.trying import refuse_guessing_prompt
+from emoprune.problems.prompts.units import spans_by
 from emoprune.problems.storage.kept import write_json
 from emoprune.problems.storage.kept_references import REFERENCES
-from emoprune.records import Split
+from emoprune.records import Candidate, Split
 from emoprune.space import Gene, Group, IntArray, Space
 
 __all__ = ["PromptTokens"]
 
 NAME = "prompt-tokens"
+LONGEST = 60  # characters of a gene's name
 
 
 @about(
@@ -58,9 +60,12 @@ class PromptTokens:
         self._own = TokenOptions(**given)
         self._methods = plugins.methods("reference", self._own.references, NAME, option="references")
         self._task = PromptTask(self._own, NAME)
-        self._spans = Spans.of(self._task.data.template, self._task.splitter)
+        data = self._task.data
+        self._spans, self._held = spans_by(self._own.unit, data.template, self._task.splitter, data.blocks)
         self._locked = self._locked_spans(self._own.keep)
         self.space = self._space()
+        if isinstance(self._own.prompt, Messages):
+            self.formats = MESSAGE_FORMATS
         self.objectives = self._task.objectives
         self.constraints = self._task.constraints
         self._made: MadeReferences | None = None
@@ -71,20 +76,42 @@ class PromptTokens:
         absent = next((text for text in keep if text not in self._task.data.template.text), None)
         if absent is not None:
             raise ConfigError(f"keep: expected texts of the prompt, found {absent!r}, which does not stand in it")
-        return self._spans.fixed | self._spans.overlapping(keep)
+        return self._spans.fixed | self._held | self._of_kept_messages | self._spans.overlapping(keep)
+
+    @property
+    def _of_kept_messages(self) -> NDArray[np.bool_]:
+        """Say which spans belong to a message that is not pruned, shape (spans,)."""
+        prompt, names = self._own.prompt, self._task.data.template.slots
+        if not isinstance(prompt, Messages):
+            return np.zeros(len(self._spans), dtype=np.bool_)
+        user = np.arange(len(self._spans)) > np.flatnonzero(self._spans.slots)[names.index(USER)]
+        return np.where(user, "user" in prompt.keep, "system" in prompt.keep)
 
     def _space(self) -> Space:
         """Return a bit per span; a prompt of nothing but its placeholders is not one."""
         if self._locked.all():
-            raise ConfigError("prompt: expected text beside the placeholders that may be deleted, found none")
+            blank = ", and demonstrations that blank lines part" if self._own.unit == "demonstration" else ""
+            raise ConfigError(
+                f"prompt: expected text beside the placeholders that may be deleted, found none; give some{blank}, or "
+                "keep less"
+            )
         width = len(str(len(self._spans) - 1))
         genes = [
-            Gene(f"{number:0{width}d} {text.strip() or repr(text)[1:-1]}", locked=1 if locked else None)
+            Gene(f"{number:0{width}d} {self._named(text)}", locked=1 if locked else None)
             for number, (text, locked) in enumerate(zip(self._spans.texts, self._locked.tolist(), strict=True))
         ]
         text = tuple(np.flatnonzero(~self._spans.fixed).tolist())
-        costs = np.where(self._spans.fixed, 0.0, 1.0)
+        each = 1.0 if self._own.unit == "token" else np.array([*map(self._task.splitter.count, self._spans.texts)])
+        costs = np.where(self._spans.fixed, 0.0, each)
         return Space(tuple(genes), (Group("text", text, floor=1),), costs)
+
+    def _named(self, text: str) -> str:
+        """Return what a gene is called besides its number; a sentence is cut off."""
+        name = text.strip() or repr(text)[1:-1]
+        if self._own.unit != "token":
+            name = " ".join(name.split())
+            name = name if len(name) <= LONGEST else f"{name[: LONGEST - 1]}…"
+        return name
 
     def prepare(self, folder: Path, seed: int) -> None:
         """Load the model, check that the prompt fits into it, and make the references and baselines once."""
@@ -174,9 +201,21 @@ class PromptTokens:
         return made | ({} if self._stops is None else {"yardsticks": self._stops.evaluations})
 
     def describe(self, genome: IntArray) -> Description:
-        """Say what is left of the prompt."""
+        """Say what is left of the prompt, and what was asked of an endpoint to search it."""
         template = self._template(genome)
-        return {"tokens": self._task.length(template), "prompt": template.text}
+        return {"tokens": self._task.length(template), **words_of(template), **self._task.asked_for(template)}
+
+    def alarms(self, candidates: Sequence[Candidate], values: NDArray[np.float64]) -> Sequence[str]:  # noqa: ARG002  # the contract's
+        """Say if what was measured means little because the model would say something else."""
+        return self._task.alarms()
+
+    def spent(self) -> Mapping[str, str]:
+        """Return what an endpoint was asked for so far, in words; nothing for a model here."""
+        return self._task.budget.words()
+
+    def unaffordable(self, searched: int, shown: int) -> str | None:
+        """Say why the run may not ask its endpoint for more; None if it may."""
+        return self._task.unaffordable(searched, shown)
 
     def marked(self, genome: IntArray) -> Sequence[Passage]:
         """Return the whole prompt with what stays of it and what goes."""
@@ -185,12 +224,12 @@ class PromptTokens:
     def inspect(self) -> Inspection:
         """Return the tokens of the prompt, the words for answers, and the examples of each part."""
         spans = [
-            {"token": number, "text": repr(text)[1:-1], "may go": "no" if locked else "yes"}
+            {self._own.unit: number, "text": repr(text)[1:-1], "may go": "no" if locked else "yes"}
             for number, (text, locked) in enumerate(zip(self._spans.texts, self._locked.tolist(), strict=True))
         ]
         free = int(self.space.free.sum())
         summary: dict[str, str | int | float | bool] = {
-            "tokens that may go": free,
+            f"{self._own.unit}s that may go": free,
             "genomes": f"{float(self.space.size):.3g}",
         }
         return inspection_of_prompt(self._task, summary, {"prompt": spans}, ())

@@ -31,7 +31,7 @@ from emoprune.problems.prompts.words.references.catalogue import references_of
 from emoprune.problems.prompts.words.references.contract import ReferenceInputs
 from emoprune.problems.prompts.words.whole import clustered, given_words, whole_words
 from emoprune.problems.storage.kept import write_json
-from emoprune.records import Split
+from emoprune.records import Candidate, Split
 from emoprune.space import Gene, GeneKind, IntArray, Space
 
 __all__ = ["PromptVocabulary"]
@@ -179,6 +179,18 @@ class PromptVocabulary:
         template = self._template(genome)
         words = [self._words[level - 1] for level in genome.tolist() if level > 0]
         return {"tokens": self._task.length(template), "words": " ".join(words), "prompt": template.text}
+
+    def alarms(self, candidates: Sequence[Candidate], values: NDArray[np.float64]) -> Sequence[str]:  # noqa: ARG002  # the contract's
+        """Say if what was measured means little because the model would say something else."""
+        return self._task.alarms()
+
+    def spent(self) -> Mapping[str, str]:
+        """Return what an endpoint was asked for so far, in words; nothing for a model here."""
+        return self._task.budget.words()
+
+    def unaffordable(self, searched: int, shown: int) -> str | None:
+        """Say why the run may not ask its endpoint for more; None if it may."""
+        return self._task.unaffordable(searched, shown)
 
     def marked(self, genome: IntArray) -> Sequence[Passage]:
         """Return the prompt with its words; nothing of it goes."""

@@ -25,7 +25,7 @@ from emoprune.problems.prompts.tokens import PromptTokens
 from emoprune.records import Split
 
 TEMPLATE = Template.of("the cat sees a dog red {sentence} is", {"sentence"})
-CHOICES = Choices((" red", " blue"), (-1, -1))
+CHOICES = Choices.one_each((" red", " blue"))
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +48,7 @@ def chosen(url: str, count: int = 6, **more: Any) -> np.ndarray[Any, Any]:
 
 @pytest.mark.parametrize("listed", [False, True])
 def test_a_model_behind_a_server_chooses_as_the_model_here(causal: CausalScorer, listed: bool) -> None:
-    here = causal.prompted(asked(), Choices(CHOICES.words, (17, 18))).choices(np.arange(6))
+    here = causal.prompted(asked(), Choices.one_each(CHOICES.words, (17, 18))).choices(np.arange(6))
     with serving(causal, listed=listed) as served:
         there = chosen(served.url, top=28)
     assert np.allclose(np.diff(there), np.diff(here), atol=1e-4)
@@ -177,7 +177,7 @@ def test_a_key_is_read_from_its_variable_and_sent(monkeypatch: pytest.MonkeyPatc
 def test_more_members_of_a_request_are_passed_on_and_texts_are_continued() -> None:
     with serving() as served:
         scorer = EndpointScorer(endpoint(served.url, body={"allowed_token_ids": [1, 2]}))
-        said = scorer.prompted(asked(2), Choices((), ())).continuations(np.arange(2), 7, "\n")
+        said = scorer.prompted(asked(2), Choices.none()).continuations(np.arange(2), 7, "\n")
     assert said == [" red", " red"]
     assert all(call["allowed_token_ids"] == [1, 2] and call["max_tokens"] == 7 for call in served.calls)
     assert all(call["stop"] == ["\n"] for call in served.calls)
@@ -191,6 +191,36 @@ def test_a_server_that_echoes_says_how_surprising_a_prompt_is(causal: CausalScor
     assert found.surprisal[1:] == pytest.approx(expected.surprisal[1:])
     with serving() as plain, pytest.raises(ConfigError, match=r"does not echo a prompt .*leave that reference out"):
         EndpointScorer(endpoint(plain.url)).token_scores(text)
+
+
+def test_answers_of_several_tokens_are_echoed_and_their_whole_likelihood_counts(
+    causal: CausalScorer, tmp_path: Path
+) -> None:
+    tokenizer = causal.local.loaded.source.name
+    verbalisers = {"one": "the cat", "two": ["blue", "it likes a dog"]}
+    with serving(causal) as served:
+        asking = problem(served.url, tmp_path, verbalisers=verbalisers, tokenizer=tokenizer)
+        asking.prepare(tmp_path, 1)
+        asking.setup("cpu", 1)
+        task, rows = asking._task, np.arange(6)
+        there = task.scoring().prompted(task.data.template, Split.SEARCH).choices(rows)
+
+    def worth(text: str, word: str) -> float:
+        before = len(causal.token_scores(text).surprisal)
+        return -float(causal.token_scores(f"{text} {word}").surprisal[before:].sum())
+
+    expected = []
+    for example in task.data.parts[Split.SEARCH]:
+        one, *two = (worth(TEMPLATE.about(example.inputs), word) for word in ("the cat", "blue", "it likes a dog"))
+        expected.append([one, np.logaddexp.reduce(two)])
+    assert np.allclose(there, expected, atol=1e-4)
+    assert all(call["echo"] and call["max_tokens"] == 1 for call in served.calls)
+    assert len(served.calls) == 36, "18 to see how answers follow, and 18 to choose"
+    with (
+        serving() as plain,
+        pytest.raises(ConfigError, match="expected the prompt echoed with log-probabilities, which"),
+    ):
+        problem(plain.url, tmp_path, verbalisers=verbalisers, tokenizer=tokenizer).prepare(tmp_path, 1)
 
 
 @pytest.mark.parametrize(
@@ -208,9 +238,10 @@ def test_an_endpoint_that_cannot_be_is_refused(wrong: dict[str, Any], complaint:
 
 
 def problem(url: str, folder: Path, **more: Any) -> PromptTokens:
+    tokenizer = more.pop("tokenizer", None)
     options = {"prompt": TEMPLATE.text, "verbalisers": VERBALISERS, "references": (), "stop_early": False}
     own = {**options, "examples": parts(folder, 6, 6, 6), **more}
-    return PromptTokens(endpoint=endpoint(url, retries=0), **own)
+    return PromptTokens(endpoint=endpoint(url, retries=0, tokenizer=tokenizer), **own)
 
 
 def test_a_call_that_fails_is_a_failure_record_of_its_candidate_alone(tmp_path: Path) -> None:
@@ -230,7 +261,10 @@ def test_a_call_that_fails_is_a_failure_record_of_its_candidate_alone(tmp_path: 
 def test_an_endpoint_without_log_probabilities_is_refused_before_the_search(tmp_path: Path) -> None:
     with serving(trouble=lambda _: '{"choices": [{"text": "x"}]}') as served:
         asking = problem(served.url, tmp_path)
-        with pytest.raises(ConfigError, match=r"endpoint: cannot be used: .*needs? to be started so that it returns"):
+        with pytest.raises(
+            ConfigError,
+            match=r"cannot be used: .* started so that it returns .*say `api: chat` .*, or .* `answering: written`",
+        ):
             asking.prepare(tmp_path, 1)
 
 
@@ -282,7 +316,7 @@ def test_an_endpoint_that_does_not_echo_is_refused_with_advice_before_costly_ref
         asking = problem(served.url, tmp_path, references=["threshold-accepting", "perplexity"])
         with pytest.raises(ConfigError, match=f"{complaint}; leave that reference out: name in `references` those you"):
             asking.prepare(tmp_path, 1)
-    assert len(served.calls) == 5, "four to see that it can be used, one that asks for an echo"
+    assert len(served.calls) == 7, "six to see that it can be used, one that asks for an echo"
 
 
 @pytest.mark.timeout(100)

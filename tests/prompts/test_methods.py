@@ -128,7 +128,7 @@ def row(problem: Any, genome: Any) -> list[float]:
 
 def test_methods_of_ours_are_there_and_say_what_they_are() -> None:
     kinds = [kind for kind, _, _ in installed()]
-    assert {kind: kinds.count(kind) for kind in kinds} == {"reference": 7, "objective": 12, "criterion": 3}
+    assert {kind: kinds.count(kind) for kind in kinds} == {"reference": 7, "objective": 14, "criterion": 3}
     for name in (TOKENS, VOCABULARY):
         assert about_of(plugins.find("problem", name)) is not None
 

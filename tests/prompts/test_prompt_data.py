@@ -14,8 +14,10 @@ from emoprune.errors import ConfigError, ContractError
 from emoprune.problems.prompts.data.examples import Example
 from emoprune.problems.prompts.data.few_shot import FewShot
 from emoprune.problems.prompts.data.splitting import Sizes, check_disjoint, cut, kept_apart
+from emoprune.problems.prompts.marker import Marker
 from emoprune.problems.prompts.prompt_data import Asked, PromptData, prompt_data_of
 from emoprune.problems.prompts.tasks.choosing import Choosing
+from emoprune.problems.prompts.template import Template
 from emoprune.records import Split
 
 WORDS = {"0": "red", "1": "blue"}
@@ -148,9 +150,18 @@ def test_braces_in_a_demonstration_are_text(here: Path, braces: str) -> None:
     shown, _, query = found.template.texts[0].rpartition("\n")
     assert shown.count(f"of {braces} here Answer:") == 2
     assert (query, found.template.texts[1]) == ("Input: ", " Answer:")
-    reads_as_one = braces in {"{sentence}", "{mask_token}"}
-    assert found.template.alike == (braces.strip("{}") if reads_as_one else None)
-    said = [note for note in found.notes if f"holds {braces}, which a placeholder is written as" in note]
+    assert Template.of(found.template.source, {"sentence"}) == found.template, "written out, they are escaped"
+
+
+@pytest.mark.parametrize("braces", ["{sentence}", "{cat}"])
+def test_a_demonstration_that_reads_as_a_placeholder_is_told_of_where_nothing_escapes(here: Path, braces: str) -> None:
+    body = "".join(f"row {row} of {braces} here\t{row % 2}\n" for row in range(30))
+    Path("rows.tsv").write_text(f"sentence\tlabel\n{body}")
+    shots = FewShot(1, "Input: {sentence} Answer: {answer}", separator="\n")
+    found = prompt_data(prompt=shots, marker=Marker.of("{}"))
+    reads_as_one = braces == "{sentence}"
+    assert found.template.alike == ("sentence" if reads_as_one else None)
+    said = [note for note in found.notes if f"holds {braces}, as a placeholder is written" in note]
     assert len(said) == int(reads_as_one)
 
 

@@ -28,7 +28,7 @@ from emoprune.problems.prompts.template import Template
 
 TEMPLATE = Template.of("the cat sees a dog red it likes the house blue {sentence} is", {"sentence"})
 RED, BLUE = (4 + WORDS.index(word) for word in ("red", "blue"))
-CHOICES = Choices((" red", " blue"), (RED, BLUE))
+CHOICES = Choices.one_each((" red", " blue"), (RED, BLUE))
 
 
 def filled(count: int = 12, template: Template = TEMPLATE) -> Filled:
@@ -176,7 +176,7 @@ def test_models_that_would_mix_up_examples_in_one_row_are_found_out(tmp_path: Pa
         assert not scorer.agrees_with_plain(nothing_shared, CHOICES)
         assert CausalScorer(scorer.local).agrees_with_plain(filled(), CHOICES) is (name == "bloom")
         assert CausalScorer(scorer.local, sharing=False).agrees_with_plain(filled(), CHOICES)
-    written = Choices((), ())
+    written = Choices.none()
     assert not scorer.agrees_with_plain(filled(), written), "what is written freely goes on from what is shared, too"
     assert CausalScorer(scorer.local, sharing=False).agrees_with_plain(filled(), written)
     assert "does not support setting" not in capfd.readouterr().err
@@ -201,7 +201,7 @@ def test_a_model_that_forgets_what_was_shared_is_found_out(causal: CausalScorer)
 
 def test_texts_are_continued_as_the_model_itself_continues_them(causal: CausalScorer) -> None:
     asked = filled(5)
-    said = causal.prompted(asked, Choices((), ())).continuations(np.array([3, 0, 4]), 6, "")
+    said = causal.prompted(asked, Choices.none()).continuations(np.array([3, 0, 4]), 6, "")
     for text, row in zip(said, (3, 0, 4), strict=True):
         ids = torch.tensor([causal.local.ids(asked.texts())[row]])
         for _ in range(6):
@@ -214,7 +214,7 @@ def test_texts_are_continued_as_the_model_itself_continues_them(causal: CausalSc
 
 
 def test_a_continuation_ends_at_its_stop(causal: CausalScorer) -> None:
-    prompted = causal.prompted(filled(5), Choices((), ()))
+    prompted = causal.prompted(filled(5), Choices.none())
     whole = prompted.continuations(np.arange(5), 6, "")
     stop = next(text.split()[2] for text in whole if len(text.split()) > 3)
     assert prompted.continuations(np.arange(5), 6, stop) == [text.partition(stop)[0] for text in whole]
@@ -231,7 +231,7 @@ def test_a_text_longer_than_the_context_is_named_with_both_lengths(causal: Causa
 def test_a_text_without_room_for_its_answer_is_refused_from_the_first_token_that_would_not_be_read(
     causal: CausalScorer,
 ) -> None:
-    prompted = causal.prompted(Filled(TEMPLATE, (("the cat " * 40,),)), Choices((), ()))
+    prompted = causal.prompted(Filled(TEMPLATE, (("the cat " * 40,),)), Choices.none())
     assert prompted.refusal(37) is None, "92 tokens, and 36 of the answer are read again"
     assert prompted.refusal(38) == (
         "the longest example makes 92 tokens of the prompt and an answer has up to 38, the model reads 128"
@@ -295,7 +295,7 @@ def test_batches_hold_every_text_once_and_no_grouping_of_neighbours_is_cheaper(l
 def test_bfloat16_is_taken_only_where_it_predicts_the_same(causal: CausalScorer) -> None:
     class Wrong(CausalScorer):
         def prompted(self, filled: Filled, choices: Choices) -> Any:
-            return super().prompted(filled, Choices(choices.words[::-1], choices.tokens[::-1]))
+            return super().prompted(filled, Choices.one_each(choices.words[::-1], choices.first[::-1]))
 
     def load(precision: str) -> CausalScorer:
         return causal if precision == "float32" else Wrong(causal.local)
@@ -330,6 +330,6 @@ def test_a_gguf_file_is_a_scorer_too(tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setenv("EMOPRUNE_CACHE", str(tmp_path / "cache"))
     loaded = pretrained(str(gguf(tmp_path / "small.gguf")), "language-model")
     scorer = CausalScorer(LocalModel(loaded, "cpu", special=True))
-    letters = Choices(("a", "b"), tuple(loaded.tokenizer("ab cd")["input_ids"][:2]))
+    letters = Choices.one_each(("a", "b"), loaded.tokenizer("ab cd")["input_ids"][:2])
     asked = Filled(Template.of("x{sentence}y", {"sentence"}), (("abc",), ("d",)))
     assert scorer.agrees_with_plain(asked, letters)

@@ -68,8 +68,8 @@ def test_parts_are_joined_without_being_read_again() -> None:
     joined = Template.joined([shown, query], "\n")
     assert joined == Template(("see {sentence}\nabout ", " is"), ("sentence",))
     assert joined.about(["x"]) == "see {sentence}\nabout x is"
-    assert joined.alike == "sentence"
-    assert query.alike is None
+    assert joined.source == "see {{sentence}}\nabout {sentence} is"
+    assert query.source == query.text
 
 
 @given(texts, texts)

@@ -28,7 +28,7 @@ from emoprune.problems.prompts.tasks.contract import Task
 from emoprune.problems.prompts.tasks.words import choices_after
 from emoprune.problems.prompts.tasks.writing import Writing, last_number
 
-TWO = Choosing(("no", "yes"), Choices((" no", " yes"), (1, 2)))
+TWO = Choosing(("no", "yes"), Choices.one_each((" no", " yes"), (1, 2)))
 
 
 class Said:
@@ -63,7 +63,7 @@ def measures(
 ) -> Measures:
     options = TokenOptions(prompt="", objectives=names, at_most=at_most, at_least=at_least)
     unpruned = Seen("a whole prompt", tokens, Answers.none())
-    return measures_of(options, "prompt-tokens", chosen=isinstance(task, Choosing), unpruned=unpruned)
+    return measures_of(options, "prompt-tokens", known=task.known, unpruned=unpruned)
 
 
 def test_the_measures_of_chosen_answers_are_what_they_say() -> None:
@@ -85,7 +85,7 @@ def test_only_some_of_the_examples_are_judged_by_their_own_answers() -> None:
 
 
 def test_an_option_that_a_question_does_not_have_is_never_chosen() -> None:
-    letters = Choosing(("A", "B", "C"), Choices((" A", " B", " C"), (1, 2, 3)))
+    letters = Choosing(("A", "B", "C"), Choices.one_each((" A", " B", " C"), (1, 2, 3)))
     said = Said([[1.0, 0.0, 9.0], [1.0, 0.0, 9.0]])
     questions = [*examples("A", options=2), *examples("C", options=3)]
     judged = judged_by(letters, said, questions, np.arange(2))
@@ -148,25 +148,39 @@ def test_written_answers_that_cannot_be_judged_are_refused() -> None:
 
 
 def test_words_follow_the_prompt_with_a_space_where_there_is_none() -> None:
-    assert choices_after(["red", "blue"], "it is", tokenizer()).words == (" red", " blue")
-    assert choices_after(["red", " blue"], "it is\n", tokenizer()).words == ("red", " blue")
-    assert choices_after(["red", "blue"], "", tokenizer()).words == (" red", " blue")
-    assert choices_after(["red", "anything at all"], "it is", None) == Choices((" red", " anything at all"), (-1, -1))
+    def words(given: list[str], ending: str, tokens: Any = None) -> dict[str, tuple[str, ...]]:
+        found = choices_after([[word] for word in given], ending, tokens)
+        return {name: choices.words for name, choices in found.items()}
+
+    assert words(["red", "blue"], "it is", tokenizer()) == {"space": (" red", " blue")}, "isred is no word"
+    assert words(["red", " blue"], "it is\n", tokenizer()) == {"nothing": ("red", " blue")}
+    assert words(["red", "blue"], "", tokenizer()) == {"space": (" red", " blue")}
+    assert words(["red", "blue"], "it is (", tokenizer()) == {"space": (" red", " blue")}, "the same tokens without"
+    told_by_text = {"space": (" red", " all"), "nothing": ("red", "all")}
+    assert words(["red", "all"], "it is", None) == told_by_text
+    (ending,) = choices_after([["red"], ["blue"]], "it is", None, between="ending").values()
+    assert ending == Choices.one_each((" red", " blue"))
 
 
 @pytest.mark.parametrize(
     ("words", "complaint"),
     [
-        (["red", "blue cat"], "expected one token, found 2 for ' blue cat': 'blue', 'cat'"),
-        (["red", "unheardof"], "expected one token, found 1 for ' unheardof': '<unk>'"),
+        (["red", "unheardof"], "' unheardof' is not known to this model, to which it is '<unk>'"),
         (["red", "red"], "expected a different word for each class, found ' red' twice"),
         (["red", "red "], "are the same token 17 to this model"),
-        (["red", ""], "expected one token, found 0 for ' '"),
+        (["red", ""], "expected a word, found ' ', which is no token to this model"),
     ],
 )
 def test_words_that_are_not_one_token_of_their_own_are_refused(words: list[str], complaint: str) -> None:
     with pytest.raises(ConfigError, match=complaint):
-        choices_after(words, "it is", tokenizer())
+        choices_after([[word] for word in words], "it is", tokenizer())
+
+
+def test_a_mask_is_filled_with_one_token() -> None:
+    with pytest.raises(
+        ConfigError, match=r"one token, which is all that a mask .* found 2 for ' blue cat': 'blue', 'cat'"
+    ):
+        choices_after([["red"], ["blue cat"]], "", tokenizer(), masked=True)
 
 
 def test_a_word_that_grows_together_with_the_prompt_is_refused() -> None:
@@ -177,7 +191,7 @@ def test_a_word_that_grows_together_with_the_prompt_is_refused() -> None:
             return {"input_ids": [len(part) for part in text.split(":")] if " " in text else [0]}
 
     with pytest.raises(ConfigError, match="grows together with the end of the prompt"):
-        choices_after(["a", "b"], "x:", Greedy())
+        choices_after([["a"], ["b"]], "x:", Greedy())
 
 
 def test_measures_become_objectives_and_bounds() -> None:

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 from language_for_tests import VOCABULARY, WORDS, drawn, gguf, llama, saved, tokenizer
-from prompts_for_tests import PROMPT, VERBALISERS, masked_folder, parts, prompt_tokens, written
+from prompts_for_tests import PROMPT, VERBALISERS, masked_folder, parts, pieces_model, prompt_tokens, written
 from prompts_for_tests import rows as drawn_rows
 
 import emoprune
@@ -116,7 +116,7 @@ def test_numbers_that_are_not_finite_are_a_failure(tmp_path: Path) -> None:
         ({"references": ["magic"]}, "references: no reference is called 'magic'"),
         ({"reference_prompts": 0}, "reference_prompts: expected 1 or more, found 0"),
         ({"halving": 1.5}, "halving: expected a share above 0 and at most 1, found 1.5"),
-        ({"verbalisers": {"one": "red", "two": "not known"}}, "expected one token, found 2 for ' not known'"),
+        ({"verbalisers": {"one": "red", "two": "not known"}}, "' not known' is not known to this model"),
         ({"verbalisers": {"one": "red", "two": "red"}}, "a different word for each class, found ' red' twice"),
         ({"verbalisers": {"one": "red", "three": "blue"}}, "the answer is 'two', which has no verbaliser"),
         ({"chat": True}, "chat: the model's tokenizer has no chat template"),
@@ -225,7 +225,7 @@ def said_by(model: Path, folder: Path) -> str:
     scorer = CausalScorer(LocalModel(language_model(str(model)), "cpu", special=True))
     texts = [text for text, _ in drawn_rows(60)]
     asked = Filled(Template.of(PROMPT, {"sentence"}), tuple((text,) for text in texts))
-    said = scorer.prompted(asked, Choices((), ())).continuations(np.arange(len(texts)), 2, "")
+    said = scorer.prompted(asked, Choices.none()).continuations(np.arange(len(texts)), 2, "")
     labelled = [pair for pair in zip(texts, said, strict=True) if pair[1]]
     return str(written(folder / "said.tsv", labelled, ("sentence", "answer")))
 
@@ -473,11 +473,12 @@ def test_what_an_input_holds_is_no_placeholder_of_the_exported_prompt(model: Pat
     assert said["answers_compared"] == len(problem._task.data.parts[Split.TEST])
 
 
-def shown(model: Path, folder: Path, braces: str) -> Any:
+def shown(model: Path, folder: Path, braces: str, placeholder: str | None = None) -> Any:
     """Return a problem whose demonstrations hold a text in braces."""
     written(folder / "braces.tsv", [(f"{text} {braces} {text}", label) for text, label in drawn_rows(30)])
     shots = FewShot(1, "the {sentence} is {answer}", separator=" and ")
-    return ready(prompt_tokens(model, str(folder / "braces.tsv"), prompt=shots), folder)
+    asked = prompt_tokens(model, str(folder / "braces.tsv"), prompt=shots, placeholder=placeholder)
+    return ready(asked, folder)
 
 
 def test_a_prompt_with_other_braces_in_it_is_exported(model: Path, tmp_path: Path) -> None:
@@ -487,8 +488,19 @@ def test_a_prompt_with_other_braces_in_it_is_exported(model: Path, tmp_path: Pat
     assert (tmp_path / "prompt.txt").read_text().count("{cat}") == 2
 
 
-def test_a_prompt_whose_own_words_read_as_its_placeholder_is_not_exported(model: Path, tmp_path: Path) -> None:
+def test_a_prompt_whose_own_words_read_as_its_placeholder_is_exported_with_its_braces_doubled(
+    model: Path, tmp_path: Path
+) -> None:
     problem = shown(model, tmp_path, "{sentence}")
+    assert problem.export(problem.space.full, tmp_path)["answers_compared"] == 10
+    text = (tmp_path / "prompt.txt").read_text()
+    assert (text.count("{{sentence}}"), text.count("{sentence} is")) == (2, 1)
+
+
+def test_a_prompt_whose_own_words_read_as_its_placeholder_is_not_exported_where_nothing_escapes(
+    model: Path, tmp_path: Path
+) -> None:
+    problem = shown(model, tmp_path, "{sentence}", "{}")
     with pytest.raises(ConfigError, match=r"own words hold \{sentence\}, .* as sentence_1 for sentence"):
         problem.export(problem.space.full, tmp_path)
     without = np.where(problem.space.free, 0, 1)
@@ -502,34 +514,12 @@ def test_a_chat_of_a_model_without_a_template_is_refused(searched: emoprune.Sear
     assert not list((searched.run.path / "exports").glob("*/chat.json"))
 
 
-def pieces_model(folder: Path) -> Path:
-    """Write a small Llama whose tokenizer knows words whole behind a space alone, and that has a chat template."""
-    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
-    from transformers import PreTrainedTokenizerFast
-
-    made = Tokenizer(models.BPE())
-    made.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    made.decoder = decoders.ByteLevel()
-    alphabet = pre_tokenizers.ByteLevel.alphabet()
-    trainer = trainers.BpeTrainer(vocab_size=400, initial_alphabet=alphabet, special_tokens=["</s>"])
-    made.train_from_iterator([f" {PROMPT}"] * 9, trainer)
-    words = PreTrainedTokenizerFast(tokenizer_object=made, eos_token="</s>", pad_token="</s>")  # noqa: S106  # no secret
-    words.chat_template = "{% for m in messages %}[{{ m['content'] }}]\n{% endfor %}"
-    model = llama()
-    model.resize_token_embeddings(len(words))
-    saved(folder, model, with_tokenizer=False)
-    words.save_pretrained(folder)
-    return folder
-
-
-def test_a_chat_after_which_the_words_are_no_single_tokens_is_written_and_says_that_it_was_not_measured(
-    tmp_path: Path,
-) -> None:
+def test_a_chat_after_which_the_words_are_several_tokens_is_measured_and_written(tmp_path: Path) -> None:
     problem = ready(prompt_tokens(pieces_model(tmp_path / "model"), parts(tmp_path)), tmp_path)
     folder = tmp_path / "export"
     folder.mkdir()
     said = problem.export_as(problem.space.full, folder, ("text", "json", "chat"), verify=True)
-    assert str(said["as_a_chat"]).startswith("not measured: verbalisers: expected one token, found 2 for 'blue'")
+    assert 0 <= float(said["test_accuracy_as_a_chat"]) <= 1
     assert said["files"] == "prompt.txt, prompt.json, chat.json"
     chat = json.loads((folder / "chat.json").read_text())
     assert chat["messages"] == [{"role": "user", "content": PROMPT}]

@@ -30,10 +30,24 @@ class Served:
     lock: threading.Lock = field(default_factory=threading.Lock)
     over: threading.Event = field(default_factory=threading.Event)
     pause: float = 0.0
+    counted: bool = True  # whether answers say how many tokens they took
+    said: Callable[[list[dict[str, str]]], str] = lambda messages: "**Red**."  # what is written in a chat
+    paths: list[str] = field(default_factory=list)
     retry_after: str = "0"
     url: str = ""
 
     def answer(self, body: dict[str, Any]) -> dict[str, Any]:
+        """Return an answer, with how many words the question and the answer have, one for each answer."""
+        words = sum(len(str(each["content"]).split()) for each in body.get("messages", ()))
+        usage = {"prompt_tokens": words or len(str(body.get("prompt")).split()), "completion_tokens": 1}
+        own = self._chat(body["messages"]) if "messages" in body else self._completion(body)
+        return {**own, "usage": usage} if self.counted else own
+
+    def _chat(self, messages: list[dict[str, str]]) -> dict[str, Any]:
+        """Return what a model without log-probabilities writes."""
+        return {"choices": [{"message": {"role": "assistant", "content": self.said(messages)}}]}
+
+    def _completion(self, body: dict[str, Any]) -> dict[str, Any]:
         """Return a completion with log-probabilities: by token as vLLM gives them, or listed as llama.cpp does."""
         if self.scorer is None:
             top = {" red": -1.0, " blue": -2.0 + len(body["prompt"]) % 3}
@@ -76,6 +90,7 @@ class Answering(BaseHTTPRequestHandler):
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         with served.lock:
             served.calls.append(body)
+            served.paths.append(self.path)
             served.headers.append(dict(self.headers))
             number = len(served.calls)
             served.at_once += 1

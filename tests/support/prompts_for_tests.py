@@ -72,6 +72,26 @@ def masked_folder(folder: Path) -> Path:
     return folder
 
 
+def pieces_model(folder: Path) -> Path:
+    """Write a small Llama whose tokenizer knows words whole behind a space alone, and that has a chat template."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+    from transformers import PreTrainedTokenizerFast
+
+    made = Tokenizer(models.BPE())
+    made.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    made.decoder = decoders.ByteLevel()
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    trainer = trainers.BpeTrainer(vocab_size=400, initial_alphabet=alphabet, special_tokens=["</s>"])
+    made.train_from_iterator([f" {PROMPT}"] * 9, trainer)
+    words = PreTrainedTokenizerFast(tokenizer_object=made, eos_token="</s>", pad_token="</s>")  # noqa: S106  # no secret
+    words.chat_template = "{% for m in messages %}[{{ m['content'] }}]\n{% endfor %}"
+    model = llama()
+    model.resize_token_embeddings(len(words))
+    saved(folder, model, with_tokenizer=False)
+    words.save_pretrained(folder)
+    return folder
+
+
 def prompt_tokens(model: Path, examples: Any, **more: Any) -> PromptTokens:
     """Return a small problem of token deletion."""
     options: dict[str, Any] = {"prompt": PROMPT, "verbalisers": VERBALISERS, "references": (), "stop_early": False}

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from emoprune.errors import ConfigError
 from emoprune.problems.prompts.data.examples import Example
+from emoprune.problems.prompts.marker import BRACES, Marker
 from emoprune.problems.prompts.template import Template
 from emoprune.problems.storage.located import located
 
 __all__ = ["FewShot", "prompt_text"]
 
-ANSWER = "{answer}"
+ANSWER = "answer"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,27 +33,37 @@ class FewShot:
     def __post_init__(self) -> None:
         if self.shots < 0:
             raise ConfigError(f"prompt: shots: expected 0 or more, found {self.shots}")
-        if self.template.count(ANSWER) != 1:
-            raise ConfigError(
-                f"prompt: template: expected {ANSWER} once, where a demonstration has its answer, found it "
-                f"{self.template.count(ANSWER)} times in {self.template[:80]!r}"
-            )
 
-    def query(self, known: Collection[str]) -> Template:
+    def _around(self, known: Collection[str], marker: Marker) -> tuple[Template, Template]:
+        """Return the template before the answer and after it.
+
+        Raises:
+            ConfigError: It does not have a place for the answer exactly once.
+        """
+        whole = Template.written(self.template, {*known, ANSWER}, marker)
+        if whole.slots.count(ANSWER) != 1:
+            raise ConfigError(
+                f"prompt: template: expected {marker.around(ANSWER)} once, where a demonstration has its answer, found "
+                f"it {whole.slots.count(ANSWER)} times in {self.template[:80]!r}{marker.remark(self.template)}"
+            )
+        place = whole.slots.index(ANSWER)
+        before, after = whole.texts[: place + 1], whole.texts[place + 1 :]
+        return Template(before, whole.slots[:place], marker), Template(after, whole.slots[place + 1 :], marker)
+
+    def query(self, known: Collection[str], marker: Marker = BRACES) -> Template:
         """Return the end of the prompt: the template up to the answer, without the space before it.
 
         Raises:
             ConfigError: It has no placeholder, one that is not known, or one behind the answer.
         """
-        before, _, after = self.template.partition(ANSWER)
-        query, behind = Template.written(before.rstrip(" "), known), Template.written(after, known).slots
-        if behind:
+        before, after = self._around(known, marker)
+        if after.slots:
             raise ConfigError(
-                f"prompt: template: expected all placeholders before {ANSWER}, where the prompt ends, found "
-                f"{{{behind[0]}}} behind it; put it before, or leave it out"
+                f"prompt: template: expected all placeholders before {marker.around(ANSWER)}, where the prompt ends, "
+                f"found {marker.around(after.slots[0])} behind it; put it before, or leave it out"
             )
-        query.check(known)
-        return query
+        before.check(known)
+        return replace(before, texts=(*before.texts[:-1], before.texts[-1].rstrip(" ")))
 
     def demonstrations(self, examples: Sequence[Example], answers: Sequence[str | None]) -> list[Example]:
         """Return the first examples of each answer, in turn; None stands for any answer.
@@ -69,18 +80,27 @@ class FewShot:
             )
         return [pile[turn] for turn in range(self.shots) for pile in piles]
 
-    def prompt(self, demonstrations: Sequence[Example], words: Mapping[str, str], known: Collection[str]) -> Template:
-        """Return the prompt with its demonstrations filled in; `words` are what answers are written as.
+    def blocks(
+        self, demonstrations: Sequence[Example], words: Mapping[str, str], known: Collection[str], marker: Marker
+    ) -> list[Template]:
+        """Return what the prompt is joined of: the instruction, each demonstration, and the input.
 
         An example's own text is never searched for placeholders: it may hold braces.
+
+        Args:
+            demonstrations: The examples that are shown.
+            words: What each answer is written as.
+            known: What placeholders may be called.
+            marker: How they are written.
         """
-        query, after = self.query(known), self.template.partition(ANSWER)[2]
+        before, after = self._around(known, marker)
+        query, gap = self.query(known, marker), before.texts[-1][len(before.texts[-1].rstrip(" ")) :]
         shown = [
-            f"{query.about(each.inputs).rstrip(' ')} {words.get(each.answer, each.answer).strip()}{after}"
+            f"{query.about(each.inputs).rstrip(' ')}{gap}{words.get(each.answer, each.answer).strip()}{after.texts[0]}"
             for each in demonstrations
         ]
-        instruction = [Template.written(self.instruction, known)] if self.instruction else []
-        return Template.joined([*instruction, *(Template((text,), ()) for text in shown), query], self.separator)
+        instruction = [Template.written(self.instruction, known, marker)] if self.instruction else []
+        return [*instruction, *(Template((text,), (), marker) for text in shown), query]
 
 
 def prompt_text(given: str) -> str:

@@ -22,7 +22,7 @@ class BalancedAccuracy:
     best = 1.0
     worst = 0.0
     best_of_one = float("inf")  # a class's weight can make a single hit worth more than 1
-    needs: ClassVar[Needs] = "choices"
+    needs: ClassVar[Needs] = "classes"
 
     def __call__(self, seen: Seen) -> NDArray[np.float64]:
         """Return hits, weighted so that their mean over all examples is the mean of the classes' accuracies."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar, Literal, Protocol, runtime_checkable
 
 import numpy as np
@@ -16,7 +16,7 @@ from emoprune.space import IntArray
 __all__ = ["SERVES", "Answers", "Measure", "Needs", "PerExample", "Seen", "needs"]
 
 FloatArray = NDArray[np.float64]
-Needs = Literal["prompt", "answers", "choices"]
+Needs = Literal["prompt", "answers", "classes", "choices", "costs"]
 SERVES = ("prompt-tokens", "prompt-vocabulary")
 
 
@@ -28,9 +28,10 @@ class Answers:
         right: 1 where the answer is right and 0 elsewhere, shape (rows,).
         log_probabilities: Of the words to choose from, in nats, shape (rows, choices); -inf where an example does not
             offer one. No choices where answers are written freely.
-        gold: The place of the right choice, shape (rows,); none where answers are written freely.
+        gold: The place of the right choice, shape (rows,), whether it is chosen or written; none where there are none.
         counts: How many examples of the whole part have each choice as their answer, shape (choices,).
-        written: The answers, where they are written freely; none elsewhere.
+        written: The answers, where they are written; none elsewhere.
+        costs: What each answer cost, shape (rows,), in the currency of the price; none where there is no price.
     """
 
     right: FloatArray
@@ -38,6 +39,7 @@ class Answers:
     gold: IntArray
     counts: IntArray
     written: tuple[str, ...] = ()
+    costs: FloatArray = field(default_factory=lambda: np.zeros(0))
 
     @classmethod
     def freely(cls, right: FloatArray, written: Sequence[str]) -> Answers:
@@ -58,6 +60,7 @@ class Answers:
             np.concatenate([self.gold, others.gold]),
             self.counts,
             self.written + others.written,
+            np.concatenate([self.costs, others.costs]),
         )
 
 
@@ -79,10 +82,10 @@ class Seen:
 class Measure(AnyMeasure[Seen], Protocol):
     """A number of a prompt: of its text, or of all its answers together."""
 
-    # What it takes: the prompt alone, answers, or probabilities of choices, which written answers have none of. One
-    # that does not say takes answers. What takes the prompt alone is known before any example is asked about, and is
-    # worst at the unpruned prompt if less of it is better; for what takes answers no prompt is given up early, as it is
-    # not known how they add up.
+    # What it takes: the prompt alone, answers, answers of some classes, probabilities of choices, which written answers
+    # have none of, or costs, which answers have where there is a price. One that does not say takes answers. What
+    # takes the prompt alone is known before any example is asked about, and is worst at the unpruned prompt if less of
+    # it is better; for what takes answers no prompt is given up early, as it is not known how they add up.
     needs: ClassVar[Needs]
 
 

@@ -14,7 +14,7 @@ from emoprune.problems.prompts.references.contract import ReferenceInputs
 from emoprune.problems.prompts.references.ranked import at_shares
 from emoprune.problems.prompts.scorers.contract import Scorer
 from emoprune.problems.prompts.spans import Spans
-from emoprune.problems.prompts.template import MASK
+from emoprune.problems.prompts.template import MASK, USER
 
 __all__ = ["Perplexity", "surprisal_of"]
 
@@ -48,11 +48,7 @@ class Perplexity:
 
 def surprisal_of(spans: Spans, example: Example, scorer: Scorer) -> NDArray[np.float64]:
     """Return how surprising each span of a prompt is to the model, shape (spans,), the prompt being about `example`."""
-    filled = iter(example.inputs)
-    texts = [
-        text if not slot else ("" if text == f"{{{MASK}}}" else next(filled))
-        for text, slot in zip(spans.texts, spans.slots.tolist(), strict=True)
-    ]
+    texts = spans.filled({MASK: "", USER: "\n\n"}, example.inputs)
     scores = scorer.token_scores("".join(texts))
     starts = np.cumsum([0, *map(len, texts)])
     # A token may begin before the space that its span begins with, or reach over two spans; its last character says

@@ -7,14 +7,15 @@ import os
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import urllib3
 
 from emoprune.errors import ConfigError, EmopruneError
+from emoprune.problems.prompts.scorers.ledger import Ledger
 from emoprune.problems.prompts.scorers.posting import Poster, TooSlow
 
-__all__ = ["Caller", "Endpoint", "EndpointFailed", "EndpointRefused"]
+__all__ = ["Caller", "Endpoint", "EndpointFailed", "EndpointRefused", "usage_of"]
 
 PASSING = (408, 425, 429, 500, 502, 503, 504)  # states of a server that may be over soon
 REFUSING = (400, 413, 422, 501)  # a server that is there and does not take what it was sent, such as too long a text
@@ -34,11 +35,12 @@ class EndpointRefused(EndpointFailed):
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """An OpenAI-compatible endpoint whose completions come with log-probabilities.
+    """An OpenAI-compatible endpoint, of completions that come with log-probabilities or of chats.
 
     Args:
         url: Up to the version, as in `http://127.0.0.1:8000/v1`.
         model: What the endpoint calls the model.
+        api: completions, or chat: prompts are messages then, and answers are written unless `answering` is chosen.
         tokenizer: A model's name, as for `model`, whose tokenizer cuts the prompt; None cuts it into words.
         key_variable: The environment variable that holds the key, if one is needed.
         in_flight: How many calls one worker makes at once.
@@ -46,7 +48,7 @@ class Endpoint:
         retries: How often a call is repeated at most, after a limit, a lost connection, or an answer that the server is
             busy; whichever comes, and whether before the answer begins or in the middle of it.
         top: How many of the likeliest tokens are asked for.
-        body: What else a request says, such as `{allowed_token_ids: [...]}`.
+        body: What else a request says, such as `{allowed_token_ids: [...]}`; null leaves out what it would say.
     """
 
     url: str
@@ -58,6 +60,7 @@ class Endpoint:
     retries: int = 5
     top: int = 20
     body: Mapping[str, Any] = field(default_factory=dict)
+    api: Literal["completions", "chat"] = "completions"
 
     def __post_init__(self) -> None:
         if not self.url.startswith(("http://", "https://")):
@@ -84,10 +87,11 @@ class Endpoint:
 
 
 class Caller:
-    """Makes calls to one endpoint."""
+    """Makes calls to one endpoint, each of which is counted in a ledger before it is made."""
 
-    def __init__(self, endpoint: Endpoint) -> None:
+    def __init__(self, endpoint: Endpoint, ledger: Ledger | None = None) -> None:
         self._endpoint = endpoint
+        self.ledger = Ledger() if ledger is None else ledger
         headers = {"Content-Type": "application/json"}
         key = endpoint.key
         if key is not None:
@@ -101,24 +105,35 @@ class Caller:
             retry_after_max=int(LONGEST_PAUSE),
         )
 
-    def answers(self, bodies: Sequence[Mapping[str, Any]], path: str = "completions") -> list[Any]:
+    def answers(self, bodies: Sequence[Mapping[str, Any]], account: str = "other") -> list[Any]:
         """Return the endpoint's answers in the order of `bodies`, of which `in_flight` are asked at a time.
 
+        Args:
+            bodies: What is asked.
+            account: What the calls are counted under.
+
         Raises:
+            BudgetSpent: They would pass a bound of the run; none is made.
             EndpointRefused: The endpoint does not take one of them.
             EndpointFailed: A call failed for good; calls that are not begun are dropped.
         """
+        self.ledger.begin(len(bodies), account)
         with ThreadPoolExecutor(self._endpoint.in_flight) as threads:
-            futures = [threads.submit(self._answer, path, body) for body in bodies]
+            futures = [threads.submit(self._answer, body, account) for body in bodies]
             try:
-                return [future.result() for future in futures]
+                found = [future.result() for future in futures]
             finally:
                 for future in futures:
                     future.cancel()
+        used = [usage_of(answer) for answer in found]
+        self.ledger.end(sum(each[0] for each in used), sum(each[1] for each in used), account)
+        return found
 
-    def _answer(self, path: str, body: Mapping[str, Any]) -> Any:
+    def _answer(self, body: Mapping[str, Any], account: str) -> Any:
+        path = "chat/completions" if self._endpoint.api == "chat" else "completions"
         where = f"{self._endpoint.url.rstrip('/')}/{path}"
-        data = json.dumps({"model": self._endpoint.model, **body, **self._endpoint.body}).encode()
+        said = {"model": self._endpoint.model, **body, **self._endpoint.body}
+        data = json.dumps({name: value for name, value in said.items() if value is not None}).encode()
         pauses = self._pauses
         while True:
             try:
@@ -128,6 +143,7 @@ class Caller:
                     tries = f" after {self._endpoint.retries + 1} tries" if self._endpoint.retries else ""
                     raise EndpointFailed(f"endpoint {where}: {error.what}{tries}: {error.why}") from error
                 pauses = pauses.increment("POST", where)
+                self.ledger.begin(1, account)
                 _pause(pauses, error.response)
 
     def _tried(self, where: str, data: bytes) -> Any:
@@ -154,6 +170,15 @@ class Caller:
             return json.loads(posted.body)
         except ValueError as error:
             raise EndpointFailed(f"endpoint {where}: expected JSON, found {shown!r}") from error
+
+
+def usage_of(answer: Any) -> tuple[int, int]:
+    """Return how many tokens an answer says that it read and wrote; 0 where it does not say."""
+    try:
+        used = answer["usage"]
+        return int(used["prompt_tokens"]), int(used.get("completion_tokens") or 0)
+    except (KeyError, TypeError, ValueError, AttributeError):
+        return 0, 0
 
 
 class _MayPass(Exception):

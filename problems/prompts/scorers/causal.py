@@ -67,21 +67,21 @@ class CausalScorer:
 
         An answer that is written freely is compared as far as it fits into `answer_tokens`.
         """
-        texts = filled.texts()[:TRIED]
+        texts, plain = filled.texts()[:TRIED], CausalScorer(self.local, sharing=False)
         try:
             if not len(choices):
-                limit, plain = min(TRIED, answer_tokens), CausalScorer(self.local, sharing=False)
+                limit = min(TRIED, answer_tokens)
                 return self._said(texts, limit) == plain._said(texts, limit)
             found = self._prompted(texts, choices).choices(np.arange(len(texts)))
         except CannotRead:
             return False
-        expected = self.plain(texts)[:, list(choices.tokens)]
+        expected = self.worth(texts, choices)
         size = float(np.abs(expected).max())
         rounding = 1e-3 if self.local.model.dtype == torch.float32 else 5e-2
         return bool(np.allclose(found - found.mean(), expected - expected.mean(), atol=rounding * max(1.0, size)))
 
     def _said(self, texts: Sequence[str], limit: int) -> list[str]:
-        return self._prompted(texts, Choices((), ())).continuations(np.arange(len(texts)), limit, "")
+        return self._prompted(texts, Choices.none()).continuations(np.arange(len(texts)), limit, "")
 
     @torch.inference_mode()
     def plain(self, texts: Sequence[str]) -> FloatArray:
@@ -94,6 +94,13 @@ class CausalScorer:
         logits = self.local.model(input_ids=padded, attention_mask=seen, position_ids=positions).logits[:, -1]
         found: FloatArray = logits.double().cpu().numpy()
         return found
+
+    def worth(self, texts: Sequence[str], choices: Choices) -> FloatArray:
+        """Return what each answer is worth after the texts, read as anybody would, shape (texts, answers)."""
+        if not choices.bare:
+            plain = CausalScorer(self.local, sharing=False)
+            return plain._prompted(texts, choices).choices(np.arange(len(texts)))
+        return choices.scores(self.plain(texts)[:, list(choices.first)])
 
     def fingerprint(self) -> str:
         """Return a digest of weights, config and tokenizer."""

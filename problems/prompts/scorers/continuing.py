@@ -13,6 +13,7 @@ import torch
 from emoprune.contracts import FloatArray
 from emoprune.problems.prompts.scorers.batching import batches
 from emoprune.problems.prompts.scorers.contract import Choices
+from emoprune.problems.prompts.scorers.likelihoods import Reading, alike, readings
 from emoprune.problems.prompts.scorers.packing import Packed, packed_attention
 from emoprune.problems.prompts.scorers.reading import CannotRead, LocalModel, too_long
 from emoprune.space import IntArray
@@ -49,6 +50,7 @@ class CausalPrompted:
         self._shared = _shared(ids) if sharing else 0
         self._packing = packing
         self._cache: Any = None
+        self._written: dict[int, int] = {}  # tokens of the answers that were written, by example
 
     def refusal(self, answer_tokens: int) -> str | None:
         """Say if the longest example does not fit into the model's context, with room for its answer."""
@@ -57,14 +59,40 @@ class CausalPrompted:
     @torch.inference_mode()
     def choices(self, rows: IntArray) -> FloatArray:
         """Return log-probabilities of the choices after some examples."""
-        found = np.empty((len(rows), len(self._choices)))
+        if not self._choices.bare:
+            return self._choices.scores(self.likelihoods(rows))
+        tokens = self._choices.first
+        found = np.empty((len(rows), len(tokens)))
         own = [self._ids[row][self._shared :] for row in rows.tolist()]
         lengths = np.array([len(each) for each in own], dtype=np.int64)
         groups = _in_turn(lengths, self._most) if self._packing else batches(lengths, self._most)
-        with self._local.projecting(self._choices.tokens) as model:
+        with self._local.projecting(tokens) as model:
             for group in groups:
                 logits = (self._packed if self._packing else self._batched)(model, [own[place] for place in group])
-                found[group] = self._local.chosen(logits, self._choices.tokens).double().cpu().numpy()
+                found[group] = self._local.chosen(logits, tokens).double().cpu().numpy()
+        return self._choices.scores(found)
+
+    @torch.inference_mode()
+    def likelihoods(self, rows: IntArray) -> FloatArray:
+        """Return the log-likelihood of each word after some examples; words that begin alike are read together."""
+        read = readings([self._ids[row][self._shared :] for row in rows.tolist()], self._choices.tokens)
+        lengths = np.array([len(each.ids) for each in read], dtype=np.int64)
+        last, found = self._choices.longest, np.empty((len(rows), len(self._choices.words)))
+        with self._local.projecting(None) as model:
+            for group in alike(lengths, self._most, last * int(model.get_input_embeddings().num_embeddings)):
+                together = [read[number] for number in group.tolist()]
+                for each, known in zip(together, self._at_the_ends(model, together, last), strict=True):
+                    each.tell(found[each.row], known, self._choices.tokens)
+        return found
+
+    def _at_the_ends(self, model: Any, read: Sequence[Reading], last: int) -> FloatArray:
+        """Return log-probabilities of all tokens after the last of each text, shape (texts, last, vocabulary)."""
+        ids = [each.ids for each in read]
+        places = np.array([[max(0, len(each) - last + step) for step in range(last)] for each in ids])
+        ends, end = np.unique(places, return_inverse=True)
+        logits = self._logits_at(model, ends, input_ids=self._padded(ids), **self._past(len(ids)))
+        own = logits[torch.arange(len(ids))[:, None], torch.from_numpy(end.reshape(places.shape))]
+        found: FloatArray = own.double().log_softmax(dim=-1).cpu().numpy()
         return found
 
     def _batched(self, model: Any, ids: Sequence[Sequence[int]]) -> torch.Tensor:
@@ -127,6 +155,13 @@ class CausalPrompted:
             self._local.model.base_model(input_ids=ids, use_cache=True, **arguments)
         return self._cache
 
+    def used(self, rows: IntArray) -> FloatArray:
+        """Return how many tokens each example's prompt and its answer have."""
+        written = [self._written.get(row, self._choices.longest) for row in rows.tolist()]
+        return np.array(
+            [[len(self._ids[row]), own] for row, own in zip(rows.tolist(), written, strict=True)], dtype=float
+        )
+
     @torch.inference_mode()
     def continuations(self, rows: IntArray, limit: int, stop: str) -> list[str]:
         """Return the likeliest continuation of some examples, token by token."""
@@ -138,6 +173,9 @@ class CausalPrompted:
                 texts = self._continued(model, [own[place] for place in group], limit, stop)
                 for place, text in zip(group.tolist(), texts, strict=True):
                     found[place] = text
+                    self._written[int(rows[place])] = len(
+                        self._local.tokenizer(text, add_special_tokens=False).input_ids
+                    )
         return found
 
     def _continued(self, model: Any, ids: Sequence[Sequence[int]], limit: int, stop: str) -> list[str]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from emoprune.contracts import FloatArray
+from emoprune.problems.prompts.scorers.choices import Choices
 from emoprune.problems.prompts.template import Template
 from emoprune.space import IntArray
 
@@ -13,26 +14,28 @@ __all__ = ["Choices", "Filled", "Prompted", "Scorer", "TokenScores"]
 
 
 @dataclass(frozen=True, slots=True)
-class Choices:
-    """The words that an answer is chosen from, as they follow the prompt, and each one's token, -1 if not known."""
-
-    words: tuple[str, ...]
-    tokens: tuple[int, ...]
-
-    def __len__(self) -> int:
-        return len(self.words)
-
-
-@dataclass(frozen=True, slots=True)
 class Filled:
-    """A prompt and what its placeholders are filled with, once per example."""
+    """A prompt and what its placeholders are filled with, once per example; asking is counted under `account`."""
 
     template: Template
     inputs: tuple[tuple[str, ...], ...]
+    account: str = "other"
 
     def texts(self, mask: str = "") -> list[str]:
         """Return the prompt about each example."""
         return [self.template.about(each, mask) for each in self.inputs]
+
+    def messages(self) -> list[list[dict[str, str]]]:
+        """Return the prompt about each example as a chat's messages."""
+        system, user = self.template.parts
+        split = 0 if system is None else len(system.inputs)
+        return [
+            [
+                *([] if system is None else [{"role": "system", "content": system.about(each[:split])}]),
+                {"role": "user", "content": user.about(each[split:])},
+            ]
+            for each in self.inputs
+        ]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -57,8 +60,19 @@ class Prompted(Protocol):
         """
         ...
 
+    def likelihoods(self, rows: IntArray) -> FloatArray:
+        """Return the log-likelihood of each of the choices' words after some examples, shape (rows, words).
+
+        Of all that the model could say there; -inf where it is too small to be told.
+        """
+        ...
+
     def continuations(self, rows: IntArray, limit: int, stop: str) -> list[str]:
         """Return the likeliest continuation of some examples: up to `limit` tokens, or up to the text `stop`."""
+        ...
+
+    def used(self, rows: IntArray) -> FloatArray:
+        """Return how many tokens were read and written for some examples that were asked about, shape (rows, 2)."""
         ...
 
 

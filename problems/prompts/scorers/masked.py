@@ -11,6 +11,7 @@ from emoprune.contracts import FloatArray
 from emoprune.errors import ConfigError
 from emoprune.problems.prompts.scorers.batching import batches
 from emoprune.problems.prompts.scorers.contract import Choices, Filled, TokenScores
+from emoprune.problems.prompts.scorers.likelihoods import MOST_NUMBERS
 from emoprune.problems.prompts.scorers.reading import LocalModel, too_long
 from emoprune.space import IntArray
 
@@ -74,15 +75,29 @@ class MaskedPrompted:
         wrong = next((each.count(mask) for each in map(list, self._ids) if each.count(mask) != 1), 1)
         return None if wrong == 1 else f"expected one mask in the filled prompt, found {wrong}"
 
-    @torch.inference_mode()
     def choices(self, rows: IntArray) -> FloatArray:
         """Return log-probabilities of the choices in place of the mask, for some examples."""
-        tokens, mask = self._choices.tokens, self._local.tokenizer.mask_token_id
+        if not self._choices.bare:
+            return self._choices.scores(self.likelihoods(rows))
+        return self._choices.scores(self._logits(rows, self._choices.first))
+
+    def likelihoods(self, rows: IntArray) -> FloatArray:
+        """Return the log-likelihood of each word in place of the mask, for some examples."""
+        logits = self._logits(rows, None)
+        return np.asarray((logits - np.logaddexp.reduce(logits, axis=1, keepdims=True))[:, list(self._choices.first)])
+
+    @torch.inference_mode()
+    def _logits(self, rows: IntArray, tokens: tuple[int, ...] | None) -> FloatArray:
+        """Return the logits of some tokens, or of all, in place of the mask."""
+        mask = self._local.tokenizer.mask_token_id
         own = [list(self._ids[row]) for row in rows.tolist()]
         lengths = np.array([len(each) for each in own], dtype=np.int64)
-        found = np.empty((len(rows), len(tokens)))
+        found: list[FloatArray | None] = [None] * len(rows)
+        most = self._most
+        if tokens is None:  # every place of a text has a logit for each of the vocabulary then
+            most = min(most, MOST_NUMBERS // int(self._local.model.get_input_embeddings().num_embeddings))
         with self._local.projecting(tokens) as model:
-            for group in batches(lengths, self._most):
+            for group in batches(lengths, most):
                 ids = [own[place] for place in group]
                 longest = max(map(len, ids))
                 padded = [[*each, *[self._local.padding] * (longest - len(each))] for each in ids]
@@ -93,8 +108,14 @@ class MaskedPrompted:
                 ).logits
                 places = torch.tensor([each.index(mask) for each in ids])
                 filled_in = logits[torch.arange(len(ids)), places]
-                found[group] = self._local.chosen(filled_in, tokens).double().cpu().numpy()
-        return found
+                shown = filled_in if tokens is None else self._local.chosen(filled_in, tokens)
+                for place, own_logits in zip(group.tolist(), shown.double().cpu().numpy(), strict=True):
+                    found[place] = own_logits
+        return np.array(found, dtype=np.float64)
+
+    def used(self, rows: IntArray) -> FloatArray:
+        """Return how many tokens each example's prompt has, and one for what is filled in."""
+        return np.array([[len(self._ids[row]), 1] for row in rows.tolist()], dtype=float)
 
     def continuations(self, rows: IntArray, limit: int, stop: str) -> list[str]:  # noqa: ARG002  # the contract's
         """Refuse: a masked language model fills in one token and does not go on.

@@ -11,7 +11,7 @@ import numpy as np
 from emoprune.contracts import FloatArray
 from emoprune.errors import ConfigError
 from emoprune.problems.prompts.data.examples import Example
-from emoprune.problems.prompts.objectives.contract import Answers
+from emoprune.problems.prompts.objectives.contract import Answers, Needs
 from emoprune.problems.prompts.scorers.contract import Choices, Prompted
 from emoprune.space import IntArray
 
@@ -29,8 +29,18 @@ class Choosing:
 
     @property
     def answer_tokens(self) -> int:
-        """One: each word is a token."""
-        return 1
+        """As many as the longest word has."""
+        return self.choices.longest
+
+    @property
+    def answer_end(self) -> str:
+        """None: nothing is written."""
+        return ""
+
+    @property
+    def known(self) -> frozenset[Needs]:
+        """Answers of some classes, with their probabilities."""
+        return frozenset({"prompt", "answers", "classes", "choices"})
 
     def check_answers(self, examples: Sequence[Example], part: str) -> None:
         """Refuse answers that are none of the labels."""
@@ -64,12 +74,13 @@ class Choosing:
         offered = np.array([self._offered(each) for each in chosen], dtype=np.bool_)
         shown = np.where(offered, logits, -np.inf)
         log_probabilities = shown - np.logaddexp.reduce(shown, axis=1, keepdims=True)
-        return Answers(_right(shown, gold), log_probabilities, gold, self._counts(examples))
+        return Answers(_right(shown, gold), log_probabilities, gold, self.counts(examples))
 
     def _offered(self, example: Example) -> list[bool]:
         return [example.options is None or number < example.options for number in range(len(self.labels))]
 
-    def _counts(self, examples: Sequence[Example]) -> IntArray:
+    def counts(self, examples: Sequence[Example]) -> IntArray:
+        """Return how many of the examples have each label as their answer, shape (labels,)."""
         counts = Counter(each.answer for each in examples)
         return np.array([counts[label] for label in self.labels], dtype=np.int64)
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from emoprune.problems.prompts.data.examples import Example
-from emoprune.problems.prompts.objectives.contract import Answers
+from emoprune.problems.prompts.objectives.contract import Answers, Needs
 from emoprune.problems.prompts.scorers.contract import Choices, Prompted
 from emoprune.space import IntArray
 
@@ -24,6 +24,16 @@ class Task(Protocol):
     @property
     def answer_tokens(self) -> int:
         """How many tokens an answer has at most."""
+        ...
+
+    @property
+    def answer_end(self) -> str:
+        """The text that ends an answer that is written; empty where it is chosen."""
+        ...
+
+    @property
+    def known(self) -> frozenset[Needs]:
+        """What measures may ask about its answers."""
         ...
 
     def check_answers(self, examples: Sequence[Example], part: str) -> None:

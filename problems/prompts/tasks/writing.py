@@ -12,7 +12,7 @@ import numpy as np
 
 from emoprune.errors import ConfigError
 from emoprune.problems.prompts.data.examples import Example
-from emoprune.problems.prompts.objectives.contract import Answers
+from emoprune.problems.prompts.objectives.contract import Answers, Needs
 from emoprune.problems.prompts.scorers.contract import Choices, Prompted
 from emoprune.space import IntArray
 
@@ -42,12 +42,22 @@ class Writing:
     @property
     def choices(self) -> Choices:
         """None: answers are not chosen."""
-        return Choices((), ())
+        return Choices.none()
 
     @property
     def answer_tokens(self) -> int:
         """The limit."""
         return self.limit
+
+    @property
+    def answer_end(self) -> str:
+        """The text that ends an answer."""
+        return self.stop
+
+    @property
+    def known(self) -> frozenset[Needs]:
+        """Answers, which are of no classes."""
+        return frozenset({"prompt", "answers"})
 
     def check_answers(self, examples: Sequence[Example], part: str) -> None:
         """Refuse answers that nothing can match."""

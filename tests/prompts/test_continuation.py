@@ -107,6 +107,7 @@ def test_little_mass_on_the_answers_is_an_alarm_in_the_run_and_in_its_report(pie
             "verbalisers": {"one": "red", "two": "blue"},
             "examples": parts(tmp_path, 6, 6, 6),
             "references": [],
+            "accept_guessing": True,
         },
         "search": {"population": 4, "generations": 1},
         "evaluation": {"backend": "serial"},

@@ -126,6 +126,7 @@ def test_messages_are_searched_from_a_config(chat: Path, tmp_path: Path) -> None
             "examples": parts(tmp_path, 6, 6, 6),
             "references": ["perplexity", "random"],
             "unit": "word",
+            "accept_guessing": True,
         },
         "search": {"population": 5, "generations": 2},
         "evaluation": {"backend": "serial"},

@@ -58,7 +58,8 @@ def published(problem: PromptTokens, genome: IntArray) -> list[int]:
     with torch.inference_mode():
         batch = tokenizer(texts, return_tensors="pt", padding=True)
         logits = scorer.local.model(**batch).logits[:, -1]
-    found: list[int] = logits[:, list(task.data.task.choices.tokens)].argmax(dim=1).tolist()
+    firsts = [tokens[0] for tokens in task.data.task.choices.tokens]  # each word of these is one token
+    found: list[int] = logits[:, firsts].argmax(dim=1).tolist()
     return found
 
 

@@ -52,6 +52,7 @@ def problem(model: str, data: str, windows: int) -> Watched:
         repair="none",
         references=["uniform", "global-criterion"],
         at_most={"perplexity": 1000.0},
+        accept_guessing=True,  # the small model of --quick is a random one
     )
     made.asked = []
     return made

@@ -80,6 +80,7 @@ class Setting:
             references=list(references),
             percentages=list(self.sizes),
             objectives=[self.measure, self.cost],
+            accept_guessing=True,  # the small model of --quick is a random one
         )
 
 

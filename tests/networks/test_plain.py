@@ -74,6 +74,7 @@ def test_a_plain_network_is_left_alone() -> None:
     assert all(torch.equal(value, network.state_dict()[name]) for name, value in state.items())
 
 
+@pytest.mark.filterwarnings("ignore:.*is deprecated:DeprecationWarning")  # what torch imports to compile says so
 def test_wrappers_are_taken_off() -> None:
     network = plain()
     assert unwrapped(nn.DataParallel(network)) is network

@@ -117,6 +117,7 @@ def test_the_correlation_of_matthews_is_known_by_its_function() -> None:
     assert metric(target, np.eye(2)[taken]) == pytest.approx(matthews_corrcoef(target, taken))
 
 
+@pytest.mark.filterwarnings("error")  # scikit-learn warns of a pos_label that an average over classes does not use
 def test_a_scorer_of_some_classes_names_them_as_the_target_does() -> None:
     scorer = make_scorer(recall_score, labels=[7, 9], average="macro")
     metric = metric_named(scorer, Task.MULTICLASS, ("1", "7", "8", "9"))

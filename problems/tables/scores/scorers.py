@@ -74,8 +74,10 @@ def of_places(scorer: Any, classes: Sequence[str]) -> Any:
 def _own_positive(scorer: Any) -> Any:
     """Return the class that a scorer takes for the positive one if nothing is said; None if it has none."""
     function = getattr(scorer, "_score_func", None)
-    found = inspect.signature(function).parameters.get("pos_label") if function is not None else None
-    return None if found is None or found.default is inspect.Parameter.empty else found.default
+    parameters = {} if function is None else inspect.signature(function).parameters
+    own, average = (parameters[name].default if name in parameters else None for name in ("pos_label", "average"))
+    of_all = average is not None and getattr(scorer, "_kwargs", {}).get("average", average) != "binary"
+    return None if of_all or own is inspect.Parameter.empty else own
 
 
 def _places(option: str, named: Any, classes: Sequence[str]) -> Any:

@@ -74,10 +74,15 @@ def test_a_plain_network_is_left_alone() -> None:
     assert all(torch.equal(value, network.state_dict()[name]) for name, value in state.items())
 
 
-@pytest.mark.filterwarnings("ignore:.*is deprecated:DeprecationWarning")  # what torch imports to compile says so
 def test_wrappers_are_taken_off() -> None:
     network = plain()
-    assert unwrapped(nn.DataParallel(network)) is network
+    assert unwrapped(nn.DataParallel(nn.DataParallel(network))) is network
+
+
+@pytest.mark.slow  # torch takes seconds to import its compiler
+@pytest.mark.filterwarnings("ignore:.*is deprecated:DeprecationWarning")  # what torch imports to compile says so
+def test_what_torch_compiles_is_taken_apart_again() -> None:
+    network = plain()
     assert unwrapped(torch.compile(network)) is network  # type: ignore[arg-type]  # torch types it as any function
 
 

@@ -50,7 +50,8 @@ def uneven(problem: HeadsAndNeurons) -> np.ndarray[Any, np.dtype[np.int64]]:
 
 
 @pytest.mark.timeout(110)
-@pytest.mark.parametrize("kind", ["grouped-query Llama", pytest.param("Mixtral", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["grouped-query Llama", "Mixtral"])
 def test_an_exported_language_model_has_the_perplexity_that_was_measured(kind: str, tmp_path: Path) -> None:
     from language_for_tests import llama
 

@@ -76,7 +76,7 @@ class Blocks:
 
     def __post_init__(self) -> None:
         for split, sizes in self.sizes.items():
-            if len(sizes) < FEWEST or not (sizes > 0).all():
+            if len(sizes) < FEWEST or not (sizes > 0).all() or not np.isfinite(sizes).all():
                 raise ContractError(
                     f"block_sizes of {split}: expected {FEWEST} or more numbers above zero, found {sizes.tolist()}"
                 )
@@ -129,6 +129,10 @@ def blocks_of(problem: Problem) -> Blocks | None:
     """
     if not isinstance(problem, Graded) or not problem.noisy:
         return None
+    names = [each.name for each in problem.objectives] + [each.name for each in own_constraints_of(problem)]
+    unknown = [name for name in problem.noisy if name not in names]
+    if isinstance(problem.noisy, str) or unknown:
+        raise ContractError(f"noisy: expected some of {', '.join(names)}, found {problem.noisy!r}")
     sizes = {split: np.array(problem.block_sizes(split), dtype=np.float64) for split in Split}
     return Blocks(tuple(problem.noisy), tuple(int(grade) for grade in problem.grades), sizes)
 

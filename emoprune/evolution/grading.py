@@ -50,17 +50,17 @@ class Grading:
         return Scored(measured, self._objectives, self._constraints)
 
     def going_on(self, measured: Sequence[Evaluation], standing: Iterable[Evaluation]) -> list[Evaluation]:
-        """Return those of the candidates that go on to the next grade, in their order.
+        """Return those of the candidates that go on to the next grade, by id, whatever order they come in.
 
         Args:
             measured: Candidates, all of them on the same first blocks; failed ones go nowhere.
             standing: Candidates that were measured in full: the front so far.
         """
-        going = [each for each in measured if each.ok]
+        going = _by_id(each for each in measured if each.ok)
         if not going or not self._noisy:
             return going
         count = going[0].measured
-        rivals = self._rivals([*standing, *going], count)
+        rivals = self._rivals([*_by_id(standing), *going], count)
         if not rivals:
             return going
         given_up = self._dominated(going, rivals, count)
@@ -92,20 +92,24 @@ class Grading:
         costs, rival_costs = self._costs(going), self._costs(rivals)
         scores, rival_scores = self._varying(going, count), self._varying(rivals, count)
         step = max(1, AT_ONCE // rival_scores.size)
-        pieces = [
-            self._behind(scores[begin : begin + step], rival_scores)
-            & (rival_costs <= costs[begin : begin + step, None]).all(axis=2)
-            for begin in range(0, len(scores), step)
-        ]
-        return np.asarray(np.concatenate(pieces).any(axis=1))
+        pieces = [self._compared(scores[begin : begin + step], rival_scores) for begin in range(0, len(scores), step)]
+        means, errors = (np.concatenate(each) for each in zip(*pieces, strict=True))
+        # Of all candidates, however many fit into memory at once; and no outlier among them decides for the others.
+        usual = np.median(errors, axis=0, keepdims=True)
+        behind = (means > self._quantile(count) * np.maximum(errors, usual)).all(axis=2)
+        return np.asarray((behind & (rival_costs <= costs[:, None]).all(axis=2)).any(axis=1))
 
-    def _behind(self, scores: FloatArray, rivals: FloatArray) -> NDArray[np.bool_]:
-        """Say who is behind whom in all that varies, beyond chance: shape (candidates, rivals)."""
+    def _quantile(self, count: int) -> float:
         from scipy.special import stdtrit
 
-        apart = np.moveaxis(scores[:, None] - rivals, 2, -1)  # (candidates, rivals, varying, blocks)
-        errors = self.blocks.error(Split.SEARCH, apart)
-        usual = np.sqrt(np.square(errors).mean(axis=0, keepdims=True))
-        quantile = float(stdtrit(apart.shape[-1] - 1, self._confidence))
+        return float(stdtrit(count - 1, self._confidence))
+
+    def _compared(self, scores: FloatArray, rivals: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Return means and standard errors of paired differences, shape (candidates, rivals, varying) each."""
+        apart = np.moveaxis(scores[:, None] - rivals, 2, -1)
         mean = np.average(apart, axis=-1, weights=self.blocks.sizes[Split.SEARCH][: apart.shape[-1]])
-        return np.asarray((mean > quantile * np.maximum(errors, usual)).all(axis=2))
+        return np.asarray(mean), self.blocks.error(Split.SEARCH, apart)
+
+
+def _by_id(candidates: Iterable[Evaluation]) -> list[Evaluation]:
+    return sorted(candidates, key=lambda each: each.candidate.id)

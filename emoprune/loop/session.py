@@ -109,6 +109,11 @@ class Session:
                 offspring = self._extend(offspring, evaluations)
                 evaluations += yield from self._evaluate(_candidates(offspring, 0)[len(evaluations) :], Split.SEARCH)
             if len(evaluations) < len(offspring):
+                if not self._stopping():
+                    raise RunCorrupt(
+                        f"generation {index} of {self._recorder.path.name} has {len(evaluations)} evaluations of "
+                        f"{len(offspring)} candidates, though nothing asked it to stop; `emoprune resume` continues it"
+                    )
                 break
             generation = self._tell(index, offspring, evaluations)
             if self._standing.seconds >= tables_due:
@@ -244,9 +249,9 @@ class Session:
         if not self._evolution.selects:
             going = self._grading.going_on(measured, self._archive.evaluations.values())
             return [each.candidate for each in going]
-        scored = self._grading.scored(measured)
+        scored = self._grading.scored(sorted(measured, key=lambda each: each.candidate.id))
         ids = self._evolution.going_on(grade, scored.ids - first, scored.objectives, scored.violation)
-        return [each.candidate for each in measured if each.candidate.id in ids]
+        return sorted((each.candidate for each in measured if each.candidate.id in ids), key=lambda each: each.id)
 
     def _evaluate(
         self, candidates: Sequence[Candidate], split: Split, blocks: range | None = None

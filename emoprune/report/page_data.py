@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from emoprune.contracts import Constraint, Objective, Sense, as_minimised, violations
+from emoprune.contracts import MEASURED, Constraint, Objective, Sense, as_minimised, violations
 from emoprune.records import Split
 from emoprune.report.page_stages import stage_plots
 from emoprune.report.ranking import Entry, Ranking, with_errors
@@ -156,6 +156,9 @@ def _best_so_far(history: pd.DataFrame, objectives: Sequence[Objective]) -> dict
     if len(objectives) != 1:
         return None
     values = as_minimised(history[[f"obj.{objectives[0].name}"]].to_numpy(dtype=np.float64), objectives)[:, 0]
+    if f"con.{MEASURED}" in history:  # what was given up was measured on some of the examples alone
+        measured = history[f"con.{MEASURED}"].to_numpy(dtype=np.float64)
+        values = np.where(measured == np.nanmax(measured), values, np.nan)
     best = np.fmin.accumulate(values)
     before = np.concatenate([[np.inf], np.nan_to_num(best[:-1], nan=np.inf)])
     better = np.flatnonzero(best < before)

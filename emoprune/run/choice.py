@@ -22,12 +22,13 @@ def best_row(
     objectives: Sequence[Objective],
     blocks: Blocks | None,
 ) -> int | None:
-    """Return the place of the cheapest candidate that is not shown to be worse than the best one, or than the unpruned.
+    """Return the place of the cheapest candidate that is not shown to be worse than the best one, or the unpruned's.
 
-    Worse is what loses more in the first objective that varies, on the blocks of `select` that both have seen, by more
-    than one standard error of the paired differences (Breiman et al., Classification and Regression Trees, 1984, have
-    the rule of one standard error). If everything else is shown to be worse than the unpruned, or costs no less, that
-    is what is returned: a search never hands back something worse than what its user came with.
+    Worse, and better, is what differs in the first objective that varies, on the blocks of `select` that both have
+    seen, by more than one standard error of the paired differences (after the rule of one standard error of Breiman et
+    al., Classification and Regression Trees, 1984). Only such candidates count as are shown to be better than the
+    unpruned, or are not shown to be worse and cost less in something and more in nothing; if there are none, the
+    unpruned is returned.
 
     Args:
         select: What was measured of each candidate there, None where nothing was.
@@ -46,14 +47,25 @@ def best_row(
     sign = 1.0 if noisy[0].direction is Direction.MINIMISE else -1.0
     losses = {place: sign * np.array(each.blocks[noisy[0].name]) for place, each in known.items()}
     best = min(losses, key=lambda place: (blocks.mean(Split.SELECT, losses[place]), place))
-    held_against = [losses[best], *([losses[unpruned]] if unpruned in losses else [])]
-    fits = [place for place in losses if not any(_worse(losses[place], other, blocks) for other in held_against)]
     exact = [each for each in objectives if each.name not in blocks.noisy]
-    costs = as_minimised(table([known[place] for place in fits], [each.name for each in exact]), exact)
-    means = [blocks.mean(Split.SELECT, losses[place]) for place in fits]
+    costs = {place: as_minimised(table([each], [one.name for one in exact]), exact)[0] for place, each in known.items()}
+
+    def counts(place: int) -> bool:
+        """Whether it is worth to leave the unpruned for it."""
+        if unpruned not in losses or place == unpruned:
+            return True
+        if _worse(losses[unpruned], losses[place], blocks):
+            return True
+        smaller = (costs[place] <= costs[unpruned]).all() and (costs[place] < costs[unpruned]).any()
+        return bool(smaller) and not _worse(losses[place], losses[unpruned], blocks)
+
+    fits = [place for place in losses if counts(place) and not _worse(losses[place], losses[best], blocks)]
     if not fits:
         return unpruned
-    return fits[int(np.lexsort([np.array(fits), np.array(means), *costs.T[::-1]])[0])]
+    means = [blocks.mean(Split.SELECT, losses[place]) for place in fits]
+    first = np.array([place != unpruned for place in fits])  # of equal costs the unpruned stays
+    order = np.lexsort([np.array(fits), np.array(means), first, *np.array([costs[place] for place in fits]).T[::-1]])
+    return fits[int(order[0])]
 
 
 def _worse(losses: FloatArray, others: FloatArray, blocks: Blocks) -> bool:

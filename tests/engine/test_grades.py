@@ -22,6 +22,7 @@ from emoprune.commands.reopen import chosen as asked_for
 from emoprune.contracts import Blocks, Constraint, Failure, Objective, Rows, constraints_of
 from emoprune.doctor.repairing import repair
 from emoprune.errors import ContractError, RunCorrupt, RunNotFound
+from emoprune.evolution import grading
 from emoprune.evolution.grading import Grading
 from emoprune.records import Candidate, Evaluation, Ran, Split, Status
 from emoprune.run import Run
@@ -176,7 +177,7 @@ def test_a_problem_without_noise_goes_the_way_of_one_without_blocks(tmp_path: Pa
         evaluate = GradedKnapsack12.evaluate
         evaluate_blocks = GradedKnapsack12.evaluate_blocks
         block_sizes = GradedKnapsack12.block_sizes
-        _spread, _block_pause = 0.5, 0.0
+        _spread, _block_pause, _digits = 0.5, 0.0, 9
 
     exact = searched(tmp_path, "exact", GradedKnapsack12(noisy=()))
     plain = searched(tmp_path, "plain", Plain())
@@ -204,14 +205,40 @@ def cut(run: Run, runs: Path, lines: int) -> Run:
 
 
 @pytest.mark.parametrize("share", [0.4, 0.63, 0.9])
-def test_nothing_that_was_measured_is_paid_twice(graded: Run, tmp_path: Path, share: float) -> None:
-    lines = (graded.path / "history.jsonl").read_bytes().splitlines()
-    copy = cut(graded, tmp_path, int(len(lines) * share))
-    for _ in emoprune.resume(copy.path, problem=GradedKnapsack12()):
+@pytest.mark.parametrize("digits", [9, 1])
+def test_nothing_that_was_measured_is_paid_twice(tmp_path: Path, digits: int, share: float) -> None:
+    whole = searched(tmp_path, "whole", GradedKnapsack12(digits=digits))
+    lines = (whole.path / "history.jsonl").read_bytes().splitlines()
+    copy = cut(whole, tmp_path, int(len(lines) * share))
+    for _ in emoprune.resume(copy.path, problem=GradedKnapsack12(digits=digits)):
         pass
     again = Run(copy.path)
     assert len((again.path / "history.jsonl").read_bytes().splitlines()) == len(lines)
-    assert again.history.drop(columns=["seconds"]).equals(graded.history.drop(columns=["seconds"]))
+    assert again.history.drop(columns=["seconds"]).equals(whole.history.drop(columns=["seconds"]))
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_the_order_in_which_rows_arrive_decides_nothing(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    hits = rng.binomial(4, 0.5, (30, 2)) / 4  # so few that many candidates have equal means on different blocks
+    rows = [seen(number, losses.tolist(), float(rng.integers(3))) for number, losses in enumerate(hits)]
+    found = given_up(*rows)
+    for _ in range(5):
+        assert given_up(*[rows[place] for place in rng.permutation(30)]) == found
+
+
+def test_one_outlier_does_not_keep_all_others_going() -> None:
+    best, wild = seen(0, [0.1, 0.1, 0.1, 0.1], 3.0), seen(9, [1e6, 0.0, 1e6, 0.0], 3.0)
+    behind = [seen(number, [0.5, 0.6, 0.5, 0.6], 3.0) for number in range(1, 8)]
+    assert given_up(best, wild, *behind) == set(range(1, 8))
+
+
+def test_what_fits_into_memory_at_once_decides_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(3)
+    rows = [seen(number, rng.random(4).tolist(), 3.0) for number in range(20)]
+    found = given_up(*rows)
+    monkeypatch.setattr(grading, "AT_ONCE", 30)
+    assert given_up(*rows) == found
 
 
 class Fails(GradedKnapsack12):
@@ -303,6 +330,21 @@ def test_the_unpruned_is_held_against_the_others_though_it_is_not_the_best_by_ch
     assert chosen([0.5, 0.6, 0.5, 0.6], near, lucky, costs=(4.0, 1.0, 3.0)) == 2, (
         "one that is a little worse is no match"
     )
+
+
+def test_what_costs_more_than_the_unpruned_has_to_be_shown_to_be_better() -> None:
+    dear = [0.2, 0.8, 0.2, 0.72]
+    assert chosen([0.5, 0.5, 0.5, 0.5], dear, costs=(1.0, 2.0)) == 0
+    assert chosen([0.5, 0.5, 0.5, 0.5], [0.4, 0.41, 0.4, 0.41], costs=(1.0, 2.0)) == 1
+
+
+def test_of_equal_costs_the_unpruned_stays_unless_something_is_shown_to_be_better() -> None:
+    assert chosen([0.5, 0.4, 0.5, 0.4], [0.3, 0.5, 0.5, 0.4], costs=(1.0, 1.0)) == 0
+
+
+def test_names_that_are_no_values_of_the_problem_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ContractError, match="noisy: expected some of loss, weight, found"):
+        searched(tmp_path, "typo", GradedKnapsack12(noisy=("los",)))
 
 
 def test_without_an_unpruned_that_keeps_the_bounds_the_front_is_chosen_from_alone() -> None:

@@ -29,7 +29,7 @@ PAUSE = 0.002  # per evaluation, so that most moments fall between two writes
 
 def problem() -> Knapsack12 | HalvedKnapsack:
     if sys.argv[-1] == "graded":
-        return GradedKnapsack12(block_pause=PAUSE / 8)
+        return GradedKnapsack12(block_pause=PAUSE / 8, digits=1)
     kinds = {"staged": HalvedKnapsack, "surveying": SurveyingKnapsack12}
     return kinds.get(sys.argv[-1], Knapsack12)(noise=0.05, pause=PAUSE)
 

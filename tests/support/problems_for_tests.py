@@ -127,17 +127,24 @@ class GradedKnapsack12(Knapsack12):
         spread: How far the worths of a block lie from the common ones, as a share of these.
         noisy: Which values vary; none for a problem that is measured in full.
         block_pause: Seconds that measuring one genome on one block takes on top.
+        digits: To how many a loss is rounded; with one, as many losses are equal as where hits are counted.
     """
 
     grades = (2, 4, 8)
 
     def __init__(
-        self, bits: int = 12, spread: float = 0.5, noisy: Sequence[str] = ("loss",), block_pause: float = 0.0
+        self,
+        bits: int = 12,
+        spread: float = 0.5,
+        noisy: Sequence[str] = ("loss",),
+        block_pause: float = 0.0,
+        digits: int = 9,
     ) -> None:
         super().__init__(bits)
         self.noisy = tuple(noisy)
         self._spread = spread
         self._block_pause = block_pause
+        self._digits = digits
 
     def block_sizes(self, split: Split) -> Sequence[float]:
         """Return the sizes of eight blocks of a search part, of four of the others: the last is smaller."""
@@ -155,7 +162,7 @@ class GradedKnapsack12(Knapsack12):
         rows[:, :, 1] = (genomes @ self._weights)[:, None]
         for place, block in enumerate(blocks):
             apart = np.random.default_rng([13, number, block]).normal(1.0, self._spread, self._worths[split].shape)
-            rows[:, place, 0] = np.round(_loss(genomes, self._worths[split] * apart), 9)  # sums differ in their order
+            rows[:, place, 0] = np.round(_loss(genomes, self._worths[split] * apart), self._digits)
         return rows
 
     def evaluate(self, genomes: IntArray, seeds: NDArray[np.uint64], split: Split) -> NDArray[np.float64]:

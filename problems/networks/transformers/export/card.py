@@ -17,7 +17,7 @@ __all__ = ["Facts", "model_card"]
 
 Numbers = Mapping[str, float]
 
-_PIPELINES = {"language-modelling": "text-generation"}  # the others are called as Hugging Face calls them
+_PIPELINES = {"language-modelling": "text-generation", "masked-language-modelling": "fill-mask"}  # others alike
 _PLAIN = """\
 ```python
 from transformers import {factory}

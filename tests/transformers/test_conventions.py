@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from classifiers_for_tests import fitted_head, logits_of, sentences, written_rows
+from classifiers_for_tests import fitted_head, logits_of, sentence_classifier, sentences, written_rows
 from language_for_tests import SPECIAL, drawn, llama, saved, text, tokenizer
 from transformers_for_tests import IMAGES, SIZES
 
@@ -101,6 +101,16 @@ def test_the_pad_token_is_the_config_s_and_the_side_the_tokenizer_s(tmp_path: Pa
     assert padded[:, 0].any()
     assert not padded[:, -1].any()
     assert (batch.inputs["input_ids"][padded] == EOS).all()
+
+
+def test_sentences_longer_than_the_model_has_positions_for_are_refused_with_what_to_set(tmp_path: Path) -> None:
+    model = sentence_classifier(tmp_path / "model")
+    long = [(" ".join([sentence] * 15), label) for sentence, label in sentences(40)]
+    data = written_rows(tmp_path / "rows.tsv", long, ["no", "yes"])
+    options = {"model": str(model), "task": "text-classification", "data": str(data), "calibration": 8}
+    with pytest.raises(ConfigError, match=r"length: the model has positions for 64 tokens, found texts of \d+; set"):
+        opened(TransformerOptions(**options, length=128))
+    assert opened(TransformerOptions(**options, length=64))
 
 
 @pytest.mark.parametrize("side", ["left", "right"])

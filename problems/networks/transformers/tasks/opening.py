@@ -9,6 +9,7 @@ from types import MappingProxyType
 
 import torch
 
+from emoprune.errors import ConfigError
 from emoprune.problems.networks.transformers.anatomy.checking import check_narrowing
 from emoprune.problems.networks.transformers.anatomy.reloading import check_reloading, made_anew
 from emoprune.problems.networks.transformers.data.batches import Batch
@@ -59,9 +60,22 @@ def opened(options: TransformerOptions, *, tried: bool = False) -> Opened:
         ConfigError: The model or the data cannot be used; it says why.
     """
     found = _WAYS[options.task].opened(options)
+    _check_positions(found)
     if not tried:
         _try(found)
     return found
+
+
+def _check_positions(found: Opened) -> None:
+    """Refuse texts that are longer than the model has positions for, which it says in an error of indices."""
+    config = found.loaded.model.config
+    limit = None if getattr(config, "relative_attention", False) else getattr(config, "max_position_embeddings", None)
+    batches = [batch for own in found.task.parts.values() for batch in own if "input_ids" in batch.inputs]
+    longest = max((batch.inputs["input_ids"].shape[-1] for batch in batches), default=0)
+    if isinstance(limit, int) and longest > limit:
+        raise ConfigError(
+            f"length: the model has positions for {limit} tokens, found texts of {longest}; set length: {limit} or less"
+        )
 
 
 def _try(found: Opened) -> None:

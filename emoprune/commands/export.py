@@ -53,12 +53,14 @@ def export(
     call = "emoprune.commands.export.export(run, candidate, problem=...)"
     with reopened(run, problem, call=call, trust_code=trust_code) as made:
         check_formats(made, formats, verify=verify)
+        by_evidence = picked is None
         if picked is None:
             ready(made, run, "cpu")
             picked = best_of(made, run).candidate
         folder = run.path / "exports" / str(picked.id)
         with alone(run.path, f"export-{picked.id}"):
-            ready(made, run, "cpu")
+            if not by_evidence:
+                ready(made, run, "cpu")
             if not isinstance(made, Exporting):
                 with whole(folder) as partial:
                     return folder, dict(made.export(picked.genome, partial))

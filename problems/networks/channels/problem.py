@@ -17,12 +17,14 @@ from emoprune.problems.networks.channels.audits.contract import ChannelFront
 from emoprune.problems.networks.channels.inspection import check_prunable, inspection_of_channels
 from emoprune.problems.networks.channels.options import ChannelAuditOptions, ChannelOptions, ChannelRecoveryOptions
 from emoprune.problems.networks.channels.prepare import ChannelsPrepared, Method, prepared_channels, reference_inputs
+from emoprune.problems.networks.channels.rounds import ChannelRounds
 from emoprune.problems.networks.channels.slicer import Slicer
 from emoprune.problems.networks.channels.widths import WidthLevels
 from emoprune.problems.networks.coupling.structure import Kept
 from emoprune.problems.networks.evaluation.loaded import Loaded
 from emoprune.problems.networks.recovery.contract import NetworkCase
-from emoprune.problems.networks.recovery.recover import recovered
+from emoprune.problems.networks.recovery.recover import described_spending, recovered
+from emoprune.problems.networks.recovery.rounds.states import folder_of
 from emoprune.problems.networks.task import NetworkTask
 from emoprune.problems.networks.variant import Variant
 from emoprune.problems.storage.found_references import picked_by
@@ -52,6 +54,7 @@ class Channels:
         self._levels = WidthLevels.of(self._task.structure.groups, own.widths, own.round_to, own.smallest)
         self._kept: ChannelsPrepared | None = None
         self._seed = 0
+        self._folder: Path | None = None
         self._held: Loaded | None = None
         self._slicer: Slicer | None = None
         self.space = self._levels.space
@@ -77,7 +80,7 @@ class Channels:
         """Train or load the unpruned network into `folder`, rank its units, and make the references."""
         self._task.prepare(folder, seed)
         self._kept = prepared_channels(self._task, self._levels, self._method, folder, seed)
-        self._seed = seed
+        self._seed, self._folder = seed, folder
 
     def setup(self, device: str, threads: int) -> None:
         """Load network and images to `device`."""
@@ -215,7 +218,17 @@ class Channels:
         loaded, widths = self._loaded, self._levels.decode(genome[np.newaxis])
         wanted = self._task.formats_to_write(loaded, own.formats)
         pruned = loaded.runner.settled(self._variant(widths[0])).network
-        network = recovered(recovery, NetworkCase(pruned, loaded.bench, self._task.data.train, plan, seed))
+        case = NetworkCase(
+            pruned,
+            loaded.bench,
+            self._task.data.train,
+            plan,
+            seed,
+            rounds=lambda: ChannelRounds(loaded.bench.network, loaded.bench.structure, self._kept_units, widths[0]),
+            folder=folder_of(self._folder, genome),
+            macs=self._task.measures.unpruned["macs"],
+        )
+        network = recovered(recovery, case)
         counted = self._task.counted(widths)
         values = loaded.measured(network, counted)
         described = self._task.export(
@@ -229,7 +242,7 @@ class Channels:
             verify=True,
             notes=[own.note(recovery)],
         )
-        return Recovered(values, described)
+        return Recovered(values, {**described, **described_spending(case.ledger)})
 
     def fingerprint(self) -> str:
         """Return a digest of everything that `evaluate` depends on and the config does not name."""

@@ -11,7 +11,7 @@ from emoprune.problems.networks.coupling.pruned_module import clone, family_of, 
 from emoprune.problems.networks.coupling.structure import Kept, Part, Structure
 from emoprune.space import IntArray
 
-__all__ = ["masked"]
+__all__ = ["masked", "unread"]
 
 
 def masked(network: nn.Module, structure: Structure, kept: Kept) -> nn.Module:
@@ -29,6 +29,16 @@ def masked(network: nn.Module, structure: Structure, kept: Kept) -> nn.Module:
         if part.kind in {"LayerNorm", "GroupNorm"} and part.outgoing is not None:
             _replace(made, part.path, _NormOverKept(made.get_submodule(part.path), part.outgoing.staying(kept)))
     return made
+
+
+def unread(network: nn.Module, structure: Structure, kept: Kept) -> dict[str, torch.Tensor]:
+    """Return which weights would read a removed channel, by their names, true where one does."""
+    found = {}
+    for part in structure.parts:
+        if part.varies and part.weighted and part.incoming is not None:
+            weight = network.get_parameter(f"{part.path}.weight")
+            found[f"{part.path}.weight"] = _unread(torch.ones_like(weight.detach()), part, kept) == 0
+    return {name: mask for name, mask in found.items() if bool(mask.any())}
 
 
 def _unread(weight: torch.Tensor, part: Part, kept: Kept) -> torch.Tensor:

@@ -2,17 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
 
 import torch
 from torch import nn
 
+from emoprune.errors import ContractError
 from emoprune.problems.networks.data.images import LabelledImages
 from emoprune.problems.networks.evaluation.bench import Bench
+from emoprune.problems.networks.recovery.images import TrainingImages
 from emoprune.problems.networks.recovery.plan import Plan
+from emoprune.problems.networks.recovery.rounds.images import ImageLessons
+from emoprune.problems.networks.recovery.rounds.trainer import Course, Rounds, train_in_rounds
+from emoprune.problems.networks.recovery.spent import Spent
+from emoprune.records import Split
 
-__all__ = ["NetworkCase"]
+__all__ = ["NetworkCase", "NetworkRounds"]
+
+
+class NetworkRounds(Rounds, Protocol):
+    """The unpruned network, pruned in rounds until it keeps as much as a candidate."""
+
+    def recovered(self) -> nn.Module:
+        """Return the network with what is zero taken away, where the candidate's shapes are smaller."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -28,6 +44,10 @@ class NetworkCase:
         plan: How long and how fast, as the problem's options say it.
         seed: All randomness comes from it.
         frozen_zeros: By a parameter's name a mask of its shape, true where a weight is zero and has to stay so.
+        rounds: Returns the unpruned network, to be pruned once more in rounds; None where the problem has no such.
+        folder: Where a training in rounds keeps its states and is resumed from; None keeps them in memory.
+        macs: Multiply-accumulates of one image through the unpruned network.
+        ledger: What trainings took; a method that counts it appends to it.
     """
 
     network: nn.Module
@@ -36,3 +56,41 @@ class NetworkCase:
     plan: Plan
     seed: int
     frozen_zeros: Mapping[str, torch.Tensor] = field(default_factory=dict)
+    rounds: Callable[[], NetworkRounds] | None = None
+    folder: Path | None = None
+    macs: float = 0.0
+    ledger: list[Spent] = field(default_factory=list)
+
+    def lessons(self) -> ImageLessons:
+        """Return the training images, the plan, and the images of select, as what trains in rounds is given them."""
+        images = TrainingImages.load(self.training, self.bench.device)
+        return ImageLessons(images, self.plan, self.bench.images[Split.SELECT])
+
+    def in_rounds(self, course: Course, by: str) -> nn.Module:
+        """Return the network that was pruned and trained in rounds, which go on where they were once interrupted.
+
+        Args:
+            course: How the rounds go.
+            by: The recovery's name.
+
+        Raises:
+            ConfigError: The loss is no longer finite.
+            ContractError: The problem has no rounds.
+        """
+        if self.rounds is None:
+            raise ContractError(f"recovery by {by}: expected a problem that can be pruned in rounds, found none")
+        pruned, label = self.rounds(), f"recovery by {by}"
+        key = f"{by} {course} {self.plan} {self.seed}"
+        self.ledger.append(
+            train_in_rounds(
+                pruned,
+                self.lessons(),
+                course,
+                self.seed,
+                folder=self.folder,
+                key=key,
+                macs=self.macs,
+                label=label,
+            )
+        )
+        return pruned.recovered()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,13 +11,13 @@ import torch
 
 from emoprune.problems.networks.criteria.scoring import group_scores
 from emoprune.problems.networks.recovery.copying import trainable
+from emoprune.problems.networks.recovery.rounds.lessons import Masks
 from emoprune.problems.networks.transformers.anatomy.narrowing import Narrower
 from emoprune.problems.networks.transformers.anatomy.structure import Anatomy, BlockPlan
 from emoprune.problems.networks.transformers.criteria.contract import TransformerCriterion, TransformerEvidence
 from emoprune.problems.networks.transformers.criteria.statistics import places_of
 from emoprune.problems.networks.transformers.data.batches import CALIBRATION
 from emoprune.problems.networks.transformers.prepare import orders_of
-from emoprune.problems.networks.transformers.recovery.loop import Masks
 from emoprune.problems.networks.transformers.tasks.opening import Opened
 
 __all__ = ["UnitRounds"]
@@ -62,6 +62,14 @@ class UnitRounds:
             staying = units - round((units - target) / together * share) * together
             self._staying[group] = np.sort(np.array(alive[:staying], dtype=np.int64))
         return self._columns()
+
+    def remembered(self) -> Mapping[str, torch.Tensor]:
+        """Return which units of each group stay."""
+        return {f"{group:04}": torch.from_numpy(own) for group, own in enumerate(self._staying)}
+
+    def remind(self, remembered: Mapping[str, torch.Tensor]) -> None:
+        """Take back which units stay."""
+        self._staying = [remembered[name].cpu().numpy() for name in sorted(remembered)]
 
     def _columns(self) -> Masks:
         masks = {}

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
+import torch
+
 from emoprune.problems.networks.recovery.copying import trainable
+from emoprune.problems.networks.recovery.rounds.lessons import Masks
 from emoprune.problems.networks.transformers.anatomy.structure import BlockPlan
-from emoprune.problems.networks.transformers.recovery.loop import Masks
 from emoprune.problems.networks.transformers.tasks.opening import Opened
 from emoprune.problems.networks.transformers.weights.layers import LayerGenes
 
@@ -30,6 +33,13 @@ class WeightRounds:
     def masks(self, share: float) -> Masks:
         """Return where weights are zero."""
         return self._genes.smallest(self.model, self._plans, share)
+
+    def remembered(self) -> Mapping[str, torch.Tensor]:
+        """Return nothing: zeros show what is gone."""
+        return {}
+
+    def remind(self, remembered: Mapping[str, torch.Tensor]) -> None:
+        """Take back nothing."""
 
     def recovered(self) -> tuple[Any, list[BlockPlan]]:
         """Return the model, whose zeros stay where they are, and the plans."""

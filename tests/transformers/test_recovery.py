@@ -36,7 +36,7 @@ def recovered(problem: Any, genome: Any, folder: Path, **options: Any) -> Recove
 
 
 @pytest.mark.usefixtures("unverified")
-@pytest.mark.parametrize("method", ["finetune", "distil", "lora", "rewind-rate", "rewind-weights"])
+@pytest.mark.parametrize("method", ["finetune", "distil", "lora", "rewind-rate", "rewind-weights", "soft-mask"])
 def test_training_lowers_the_perplexity_and_leaves_the_unpruned_model_alone(
     method: str, problem: HeadsAndNeurons, tmp_path: Path
 ) -> None:
@@ -61,7 +61,7 @@ def test_a_repair_in_turn_takes_no_steps(problem: HeadsAndNeurons, tmp_path: Pat
 
 
 @pytest.mark.usefixtures("unverified")
-@pytest.mark.parametrize("method", ["finetune", "rewind-rate"])
+@pytest.mark.parametrize("method", ["finetune", "rewind-rate", "soft-mask"])
 def test_zeros_stay_zero_while_the_other_weights_are_trained(method: str, tmp_path: Path) -> None:
     few = {name: value for name, value in SMALL.items() if name != "levels"}
     problem = TransformerWeightRatios(**language_folder(tmp_path), **few, pattern="n:m", saliency="magnitude")
@@ -96,8 +96,8 @@ def test_rounds_that_were_killed_go_on_to_the_same_bits(
             raise Killed
         return within(*given)
 
-    with monkeypatch.context() as patch, pytest.raises(Killed):
-        patch.setattr(TextLessons, "loss", killed)
+    monkeypatch.setattr(TextLessons, "loss", killed)
+    with pytest.raises(Killed):
         recovered(problem, genome, tmp_path / "killed", method=method, epochs=0.6, rate=5e-3)
     asked[0] = 100
     found = recovered(problem, genome, tmp_path / "resumed", method=method, epochs=0.6, rate=5e-3)

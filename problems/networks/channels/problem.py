@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -218,13 +219,18 @@ class Channels:
         loaded, widths = self._loaded, self._levels.decode(genome[np.newaxis])
         wanted = self._task.formats_to_write(loaded, own.formats)
         pruned = loaded.runner.settled(self._variant(widths[0])).network
+
+        @cache
+        def rounds() -> ChannelRounds:
+            return ChannelRounds(loaded.bench.network, loaded.bench.structure, self._kept_units, widths[0])
+
         case = NetworkCase(
             pruned,
             loaded.bench,
             self._task.data.train,
             plan,
             seed,
-            rounds=lambda: ChannelRounds(loaded.bench.network, loaded.bench.structure, self._kept_units, widths[0]),
+            rounds=rounds,
             folder=folder_of(self._folder, genome),
             macs=self._task.measures.unpruned["macs"],
         )
@@ -235,7 +241,8 @@ class Channels:
             loaded,
             Variant(network, {}, adapted=False),
             folder,
-            kept=self._kept_units(widths[0]),
+            # A recovery that took units away itself knows which.
+            kept=rounds().kept if rounds.cache_info().currsize else self._kept_units(widths[0]),
             counted=counted,
             described=self.describe(genome),
             formats=wanted,

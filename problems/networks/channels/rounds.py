@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import torch
 from torch import nn
 
 from emoprune.errors import ConfigError
-from emoprune.problems.networks.coupling.masking import unread
+from emoprune.problems.networks.coupling.masking import readers, unread
 from emoprune.problems.networks.coupling.pruned_module import pruned_module
 from emoprune.problems.networks.coupling.structure import Kept, Structure
 from emoprune.problems.networks.recovery.copying import trainable
+from emoprune.problems.networks.recovery.masks.contract import Maskable
 from emoprune.problems.networks.recovery.rounds.lessons import Masks
 from emoprune.space import IntArray
 
@@ -43,12 +44,32 @@ class ChannelRounds:
             )
         self.model = trainable(network)
         self._structure, self._kept, self._widths = structure, kept, widths
+        self.kept: Kept = kept(widths)  # the units that stay at last, by coupling group
 
     def masks(self, share: float) -> Masks:
         """Return which weights are zero, because they would read a channel that is gone."""
         full = np.array(self._structure.units)
         widths = full - np.round((full - self._widths) * share).astype(np.int64)
         return unread(self.model, self._structure, self._kept(widths))
+
+    def maskables(self) -> list[Maskable]:
+        """Return the coupling groups that get narrower, each with how many of its units stay."""
+        found = []
+        for group, units in enumerate(self._structure.units):
+            if self._widths[group] < units:
+                members = readers(self.model, self._structure, group)
+                found.append(Maskable(self._structure.groups[group].name, members, 1, units, int(self._widths[group])))
+        return found
+
+    def decide(self, stays: Sequence[torch.Tensor]) -> Masks:
+        """Take which units stay, and return which weights are zero, because they would read another one."""
+        narrower = np.flatnonzero(self._widths < np.array(self._structure.units)).tolist()
+        chosen = dict(zip(narrower, stays, strict=True))
+        self.kept = [
+            chosen[group].flatten().nonzero().flatten().cpu().numpy() if group in chosen else own
+            for group, own in enumerate(self.kept)
+        ]
+        return unread(self.model, self._structure, self.kept)
 
     def remembered(self) -> Mapping[str, torch.Tensor]:
         """Return nothing: the order in which channels go is fixed."""
@@ -59,4 +80,4 @@ class ChannelRounds:
 
     def recovered(self) -> nn.Module:
         """Return the network without the channels that are gone."""
-        return trainable(pruned_module(self.model, self._structure, self._kept(self._widths)))
+        return trainable(pruned_module(self.model, self._structure, self.kept))

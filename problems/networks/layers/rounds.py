@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import nn
 
+from emoprune.problems.networks.layers.maskables import maskable_layers
 from emoprune.problems.networks.layers.treatments.levels import LayerLevels
 from emoprune.problems.networks.recovery.copying import trainable
+from emoprune.problems.networks.recovery.masks.contract import Maskable, zeros_of
 from emoprune.problems.networks.recovery.rounds.lessons import Masks
 from emoprune.space import IntArray
 
@@ -39,6 +41,14 @@ class WeightRounds:
 
     def remind(self, remembered: Mapping[str, torch.Tensor]) -> None:
         """Take back nothing."""
+
+    def maskables(self) -> list[Maskable]:
+        """Return the layers that are pruned, each with how many of its weights stay."""
+        return maskable_layers(self._levels, self._wanted)
+
+    def decide(self, stays: Sequence[torch.Tensor]) -> Masks:
+        """Return where weights are zero when only these stay."""
+        return zeros_of(self.maskables(), stays)
 
     def recovered(self) -> nn.Module:
         """Return the network, whose zeros stay where they are."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import nn
@@ -14,6 +14,8 @@ from emoprune.errors import ContractError
 from emoprune.problems.networks.data.images import LabelledImages
 from emoprune.problems.networks.evaluation.bench import Bench
 from emoprune.problems.networks.recovery.images import TrainingImages
+from emoprune.problems.networks.recovery.masks.contract import SoftMask
+from emoprune.problems.networks.recovery.masks.training import MaskableRounds, train_with_masks
 from emoprune.problems.networks.recovery.plan import Plan
 from emoprune.problems.networks.recovery.rounds.images import ImageLessons
 from emoprune.problems.networks.recovery.rounds.trainer import Course, Rounds, train_in_rounds
@@ -23,7 +25,7 @@ from emoprune.records import Split
 __all__ = ["NetworkCase", "NetworkRounds"]
 
 
-class NetworkRounds(Rounds, Protocol):
+class NetworkRounds(Rounds, MaskableRounds, Protocol):
     """The unpruned network, pruned in rounds until it keeps as much as a candidate."""
 
     def recovered(self) -> nn.Module:
@@ -77,20 +79,35 @@ class NetworkCase:
             ConfigError: The loss is no longer finite.
             ContractError: The problem has no rounds.
         """
-        if self.rounds is None:
-            raise ContractError(f"recovery by {by}: expected a problem that can be pruned in rounds, found none")
-        pruned, label = self.rounds(), f"recovery by {by}"
-        key = f"{by} {course} {self.plan} {self.seed}"
+        pruned = self._pruned(by)
         self.ledger.append(
-            train_in_rounds(
-                pruned,
-                self.lessons(),
-                course,
-                self.seed,
-                folder=self.folder,
-                key=key,
-                macs=self.macs,
-                label=label,
-            )
+            train_in_rounds(pruned, self.lessons(), course, self.seed, **self._kept(f"{by} {course}", by))
         )
         return pruned.recovered()
+
+    def under_masks(self, mask: SoftMask, hard: float, by: str) -> nn.Module:
+        """Return the network that was trained under masks, as much of it as the candidate keeps.
+
+        Args:
+            mask: Which of it.
+            hard: The share of the epochs after the mask has become hard.
+            by: The recovery's name.
+
+        Raises:
+            ConfigError: The loss is no longer finite.
+            ContractError: The problem has nothing to mask.
+        """
+        pruned = self._pruned(by)
+        kept = self._kept(f"{by} {mask} {hard}", by)
+        self.ledger.append(train_with_masks(pruned, mask, self.lessons(), self.seed, hard=hard, **kept))
+        return pruned.recovered()
+
+    def _pruned(self, by: str) -> NetworkRounds:
+        if self.rounds is None:
+            raise ContractError(f"recovery by {by}: expected a problem that is pruned while it is trained, found none")
+        return self.rounds()
+
+    def _kept(self, how: str, by: str) -> dict[str, Any]:
+        """Return where states are kept and under which key, what an image costs, and how log lines begin."""
+        key = f"{how} {self.plan} {self.seed}"
+        return {"folder": self.folder, "key": key, "macs": self.macs, "label": f"recovery by {by}"}

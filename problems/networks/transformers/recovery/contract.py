@@ -11,6 +11,8 @@ import torch
 
 from emoprune.contracts import Recovery
 from emoprune.problems.networks.recovery.copying import trainable
+from emoprune.problems.networks.recovery.masks.contract import SoftMask
+from emoprune.problems.networks.recovery.masks.training import MaskableRounds, train_with_masks
 from emoprune.problems.networks.recovery.plan import Plan
 from emoprune.problems.networks.recovery.rounds.lessons import Masks
 from emoprune.problems.networks.recovery.rounds.trainer import Course, Rounds, train_in_rounds
@@ -26,7 +28,7 @@ from emoprune.problems.networks.transformers.tasks.scoring import scores_of_mode
 __all__ = ["RecoveredModel", "RecoveryCase", "TransformerRecovery", "TransformerRounds"]
 
 
-class TransformerRounds(Rounds, Protocol):
+class TransformerRounds(Rounds, MaskableRounds, Protocol):
     """The unpruned model, pruned in rounds until it keeps as much as a candidate."""
 
     def recovered(self) -> tuple[Any, Sequence[BlockPlan]]:
@@ -119,13 +121,29 @@ class RecoveryCase:
         Raises:
             ConfigError: The loss is no longer finite.
         """
-        pruned, lessons, key = self.rounds(), self.lessons(), f"{by} {course} {self.plan} {self.seed}"
-        label = f"recovery by {by}"
-        spent = train_in_rounds(
-            pruned, lessons, course, self.seed, folder=self.folder, key=key, macs=self.macs, label=label
-        )
-        model, plans = pruned.recovered()
-        return RecoveredModel(model, plans, spent)
+        pruned = self.rounds()
+        spent = train_in_rounds(pruned, self.lessons(), course, self.seed, **self._kept(f"{by} {course}", by))
+        return RecoveredModel(*pruned.recovered(), spent)
+
+    def under_masks(self, mask: SoftMask, hard: float, by: str) -> RecoveredModel:
+        """Return the model that was trained under masks, as much of it as the candidate keeps.
+
+        Args:
+            mask: Which of it.
+            hard: The share of the epochs after the mask has become hard.
+            by: The recovery's name.
+
+        Raises:
+            ConfigError: The loss is no longer finite.
+        """
+        pruned, kept = self.rounds(), self._kept(f"{by} {mask} {hard}", by)
+        spent = train_with_masks(pruned, mask, self.lessons(), self.seed, hard=hard, **kept)
+        return RecoveredModel(*pruned.recovered(), spent)
+
+    def _kept(self, how: str, by: str) -> dict[str, Any]:
+        """Return where states are kept and under which key, what an example costs, and how log lines begin."""
+        key = f"{how} {self.plan} {self.seed}"
+        return {"folder": self.folder, "key": key, "macs": self.macs, "label": f"recovery by {by}"}
 
     def _score(self, model: Any) -> float:
         return scores_of_model(self.opened, model, "select", frozenset({"loss"}), device=self.device)["loss"]

@@ -68,8 +68,8 @@ class UnitRounds:
         """Return the groups of units that get smaller; heads that share a key and value are one thing."""
         found: dict[int, dict[str, torch.Tensor]] = {}
         for place in places_of(self._anatomy):
-            units = torch.arange(place.start, place.start + place.units) // self._together[place.group]
-            channels = units.repeat_interleave(place.width).view(1, -1)
+            things = torch.arange(place.start, place.start + place.units) // self._together[place.group]
+            channels = things.repeat_interleave(place.width).view(1, -1)
             found.setdefault(place.group, {})[f"{place.path}.weight"] = channels
         made = []
         for group, members in found.items():

@@ -13,11 +13,15 @@ from torch import nn
 from emoprune.errors import ContractError
 from emoprune.problems.networks.data.images import LabelledImages
 from emoprune.problems.networks.evaluation.bench import Bench
+from emoprune.problems.networks.recovery.copying import trainable
 from emoprune.problems.networks.recovery.images import TrainingImages
 from emoprune.problems.networks.recovery.masks.contract import SoftMask
+from emoprune.problems.networks.recovery.masks.sparse_training import Which, train_sparse
 from emoprune.problems.networks.recovery.masks.training import MaskableRounds, train_with_masks
 from emoprune.problems.networks.recovery.plan import Plan
 from emoprune.problems.networks.recovery.rounds.images import ImageLessons
+from emoprune.problems.networks.recovery.rounds.lessons import Lessons
+from emoprune.problems.networks.recovery.rounds.stage import best_stage
 from emoprune.problems.networks.recovery.rounds.trainer import Course, Rounds, train_in_rounds
 from emoprune.problems.networks.recovery.spent import Spent
 from emoprune.records import Split
@@ -101,6 +105,39 @@ class NetworkCase:
         kept = self._kept(f"{by} {mask} {hard}", by)
         self.ledger.append(train_with_masks(pruned, mask, self.lessons(), self.seed, hard=hard, **kept))
         return pruned.recovered()
+
+    def from_initialisation(self, which: Which, by: str) -> nn.Module:
+        """Return a network of the candidate's ratios that was trained from weights drawn anew.
+
+        Args:
+            which: What of it goes.
+            by: The recovery's name.
+
+        Raises:
+            ConfigError: The loss is no longer finite.
+            ContractError: The problem has nothing to mask.
+        """
+        pruned, label = self._pruned(by), f"recovery by {by}"
+        self.ledger.append(train_sparse(pruned, self.lessons(), which, self.seed, macs=self.macs, label=label))
+        return pruned.recovered()
+
+    def in_one_stage(self, wrapped: Callable[[Lessons], Lessons], by: str) -> nn.Module:
+        """Return the pruned network trained through one schedule, its zeros kept, as it was best on select.
+
+        Args:
+            wrapped: Returns what it is trained with, of the case's own lessons.
+            by: The recovery's name.
+
+        Raises:
+            ConfigError: The loss is no longer finite.
+        """
+        network, label = trainable(self.network), f"recovery by {by}"
+        self.ledger.append(
+            best_stage(
+                network, wrapped(self.lessons()), self.seed, masks=self.frozen_zeros, macs=self.macs, label=label
+            )
+        )
+        return network
 
     def _pruned(self, by: str) -> NetworkRounds:
         if self.rounds is None:

@@ -16,7 +16,7 @@ from emoprune.problems.compute.device import one_thread, seeded
 from emoprune.problems.networks.recovery.rounds.lessons import Lessons, Masks
 from emoprune.problems.networks.recovery.spent import Spent
 
-__all__ = ["Best", "emptied", "stage_steps", "train_stage"]
+__all__ = ["Best", "best_stage", "emptied", "stage_steps", "train_stage"]
 
 LOOKS = 4  # how often a stage that chooses looks at the select part
 
@@ -130,3 +130,17 @@ class Best:
         if not self.state:
             raise ConfigError(f"{label}: its score on select was never finite; prune less of it, or lower the rate")
         self.model.load_state_dict(self.state)
+
+
+def best_stage(
+    model: Any, lessons: Lessons, seed: int, *, masks: Masks, macs: float = 0.0, label: str = "training"
+) -> Spent:
+    """Train a model in place through one schedule of the plan's epochs, and set it to what was best on select.
+
+    The arguments are those of `train_stage`.
+    """
+    steps = stage_steps(lessons, 1)
+    best = Best(model, lessons, steps)
+    spent = train_stage(model, lessons, steps, seed, masks=masks, after=best, macs=macs, label=label)
+    best.restore(label)
+    return spent

@@ -14,7 +14,8 @@ from emoprune.problems.networks.recovery.copying import trainable
 from emoprune.problems.networks.recovery.masks.contract import SoftMask
 from emoprune.problems.networks.recovery.masks.training import MaskableRounds, train_with_masks
 from emoprune.problems.networks.recovery.plan import Plan
-from emoprune.problems.networks.recovery.rounds.lessons import Masks
+from emoprune.problems.networks.recovery.rounds.lessons import Lessons, Masks
+from emoprune.problems.networks.recovery.rounds.stage import best_stage
 from emoprune.problems.networks.recovery.rounds.trainer import Course, Rounds, train_in_rounds
 from emoprune.problems.networks.recovery.spent import Spent
 from emoprune.problems.networks.transformers.anatomy.narrowing import Narrower
@@ -139,6 +140,21 @@ class RecoveryCase:
         pruned, kept = self.rounds(), self._kept(f"{by} {mask} {hard}", by)
         spent = train_with_masks(pruned, mask, self.lessons(), self.seed, hard=hard, **kept)
         return RecoveredModel(*pruned.recovered(), spent)
+
+    def in_one_stage(self, wrapped: Callable[[Lessons], Lessons], by: str) -> RecoveredModel:
+        """Return the pruned model trained through one schedule, its zeros kept, as it was best on select.
+
+        Args:
+            wrapped: Returns what it is trained with, of the case's own lessons.
+            by: The recovery's name.
+
+        Raises:
+            ConfigError: The loss is no longer finite.
+        """
+        model, label = self.model(), f"recovery by {by}"
+        lessons, masks = wrapped(self.lessons()), self.zeros(model)
+        spent = best_stage(model, lessons, self.seed, masks=masks, macs=self.macs, label=label)
+        return RecoveredModel(model, self.plans, spent)
 
     def _kept(self, how: str, by: str) -> dict[str, Any]:
         """Return where states are kept and under which key, what an example costs, and how log lines begin."""

@@ -83,6 +83,7 @@ for command in (
     searches.resume,
     results.status,
     results.pareto,
+    results.select,
     results.export,
     searches.groups,
     results.audit,

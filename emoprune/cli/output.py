@@ -36,6 +36,7 @@ __all__ = [
     "recovery",
     "repaired",
     "rows",
+    "selection",
     "show",
     "status",
     "write_object",
@@ -183,6 +184,18 @@ def front_table(run: Run, *, wide: bool) -> None:
         keeps = {f"candidate {number}": words for number, words in run.descriptions.items()}
         sys.stdout.write("\n")
         show("descriptions", keeps, as_json=False)
+
+
+def selection(run: Run, found: Mapping[str, Any], *, as_json: bool) -> None:
+    """Write a selected candidate, why it is the one, and how to export it."""
+    if as_json:
+        write_object("selection", found)
+        return
+    from emoprune.report.selected import selected_text
+
+    Paper().print(selected_text(found, run.objectives))
+    word = run.name if run.path.parent == Path("runs") else str(run.path)
+    sys.stdout.write(printable(f"\nexport   emoprune export {shlex.quote(word)} {found['candidate']}\n"))
 
 
 def inspection(found: Mapping[str, Any], *, as_json: bool) -> None:

@@ -84,6 +84,7 @@ for command in (
     results.status,
     results.pareto,
     results.select,
+    results.compare,
     results.export,
     searches.groups,
     results.audit,

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from emoprune.commands.wishes import Wishes
     from emoprune.run import Run
 
-__all__ = ["audit", "export", "pareto", "recover", "report", "select", "status"]
+__all__ = ["audit", "compare", "export", "pareto", "recover", "report", "select", "status"]
 
 
 def status(run: RunArgument = "latest", *, runs: RunsOption = Path("runs"), as_json: JsonOption = False) -> None:
@@ -175,6 +175,30 @@ def recover(
     with notes_on():
         found = recovered(opened, candidate, options=options, device=device.value, trust_code=trust_code)
     output.recovery(opened, found, as_json=as_json)
+
+
+def compare(
+    first: RunArgument,
+    others: Annotated[list[str], typer.Argument(metavar="RUN...", help="The runs to hold beside it.")],
+    *,
+    page: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write a page, such as compare.html.")
+    ] = None,
+    runs: RunsOption = Path("runs"),
+    as_json: JsonOption = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Write CSV, a row for each run.")] = False,
+) -> None:
+    """Hold runs beside each other: fronts, hypervolumes, what differs."""
+    from emoprune.cli import output
+    from emoprune.commands.comparing import compare as compared
+    from emoprune.report.compare_page import write_comparison
+
+    if as_json and as_csv:
+        raise typer.BadParameter("expected --json or --csv, found both; leave one out")
+    found = compared([_opened(name, runs) for name in (first, *others)]).as_json()
+    if page is not None:
+        write_comparison(found, page)
+    output.comparison(found, page, as_json=as_json, as_csv=as_csv)
 
 
 def report(run: RunArgument = "latest", *, runs: RunsOption = Path("runs"), as_json: JsonOption = False) -> None:

@@ -137,13 +137,13 @@ def blocks_of(problem: Problem) -> Blocks | None:
     return Blocks(tuple(problem.noisy), tuple(int(grade) for grade in problem.grades), sizes)
 
 
-def constraints_of(problem: Problem) -> tuple[Constraint, ...]:
+def constraints_of(problem: Problem, blocks: Blocks | None) -> tuple[Constraint, ...]:
     """Return the problem's constraints, none if it does not have the member.
 
     One whose scores are measured block by block has one more, that all blocks were measured: a candidate that was given
     up is never ranked among those that were measured in full.
     """
-    own, blocks = own_constraints_of(problem), blocks_of(problem)
+    own = own_constraints_of(problem)
     if blocks is None:
         return own
     return (*own, Constraint(MEASURED, float(blocks.grades[-1]), "", Sense.AT_LEAST))

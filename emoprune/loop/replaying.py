@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from emoprune.contracts import Problem, constraints_of
+from emoprune.contracts import Blocks, Constraint, Problem
 from emoprune.contracts.algorithm import Measured
 from emoprune.errors import RunCorrupt
 from emoprune.evaluation.evaluator import Evaluator
@@ -18,21 +18,28 @@ from emoprune.records import Evaluation
 __all__ = ["recalling", "replayed"]
 
 
-def recalling(problem: Problem, seed: int, known: Sequence[Evaluation], stage: str | None) -> Evaluator:
+def recalling(
+    problem: Problem, seed: int, known: Sequence[Evaluation], stage: str | None, blocks: Blocks | None
+) -> Evaluator:
     """Return an evaluator that pays for nothing that is `known`."""
     genomes = np.array([each.candidate.genome for each in known], dtype=np.int64)
     keys = problem.space.keys(genomes.reshape(len(known), -1)) if known else []
     recalled = {(key, each.split, each.begun): each for key, each in zip(keys, known, strict=True)}
-    return Evaluator(problem, seed, recalled, stage)
+    return Evaluator(problem, seed, recalled, stage, blocks)
 
 
 def replayed(
-    problem: Problem, body: Mapping[str, Any], finished: Sequence[Evaluation], run: str
+    problem: Problem,
+    constraints: Sequence[Constraint],
+    body: Mapping[str, Any],
+    finished: Sequence[Evaluation],
+    run: str,
 ) -> tuple[Archive, Measured]:
     """Return what the search had seen at a checkpoint, and what its algorithm was told.
 
     Args:
         problem: Prepared.
+        constraints: The run's.
         body: The checkpoint's.
         finished: What the history has of the candidates that it counts, by candidate.
         run: The run's name, for messages.
@@ -46,7 +53,7 @@ def replayed(
             f"the last checkpoint of {run} counts {until} candidates, history.jsonl holds {len(finished)} of them; "
             "restore the history from a copy, or let `emoprune doctor RUN --repair` make one that measures them again"
         )
-    archive = Archive(tuple(problem.objectives), constraints_of(problem), len(problem.space))
+    archive = Archive(tuple(problem.objectives), tuple(constraints), len(problem.space))
     by_generation = itertools.groupby(finished, key=lambda each: each.candidate.generation)
     scored = [archive.add(evaluations) for _, evaluations in by_generation]
     if archive.digest != body["history_digest"]:

@@ -19,7 +19,7 @@ from searching_for_tests import searched_run
 
 import emoprune
 from emoprune.commands.reopen import chosen as asked_for
-from emoprune.contracts import Blocks, Constraint, Failure, Objective, Rows, constraints_of
+from emoprune.contracts import Blocks, Constraint, Failure, Objective, Rows, blocks_of, constraints_of
 from emoprune.doctor.repairing import repair
 from emoprune.errors import ContractError, RunCorrupt, RunNotFound
 from emoprune.evolution import grading
@@ -241,6 +241,18 @@ def test_what_fits_into_memory_at_once_decides_nothing(monkeypatch: pytest.Monke
     assert given_up(*rows) == found
 
 
+def test_a_run_that_was_begun_when_its_problem_was_measured_in_full_goes_on_so(tmp_path: Path) -> None:
+    whole = searched(tmp_path, "whole", GradedKnapsack12(noisy=()))
+    copy = cut(whole, tmp_path, 40)
+    for _ in emoprune.resume(copy.path, problem=GradedKnapsack12()):
+        pass
+    again = Run(copy.path)
+    timed = ["seconds", "worker"]
+    assert again.history.drop(columns=timed).equals(whole.history.drop(columns=timed))
+    assert again.blocks is None
+    assert again.pareto.drop(columns="wall_s").equals(whole.pareto.drop(columns="wall_s"))
+
+
 class Fails(GradedKnapsack12):
     """Light genomes cannot be measured on later blocks."""
 
@@ -306,8 +318,9 @@ def test_one_block_of_a_part_is_refused() -> None:
 
 
 def test_a_graded_problem_has_the_bound_that_all_blocks_were_measured() -> None:
-    assert [each.name for each in constraints_of(GradedKnapsack12())] == ["blocks"]
-    assert constraints_of(GradedKnapsack12(noisy=())) == ()
+    graded, exact = GradedKnapsack12(), GradedKnapsack12(noisy=())
+    assert [each.name for each in constraints_of(graded, blocks_of(graded))] == ["blocks"]
+    assert constraints_of(exact, blocks_of(exact)) == ()
 
 
 def chosen(

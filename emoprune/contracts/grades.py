@@ -15,7 +15,7 @@ from emoprune.errors import ContractError
 from emoprune.records import Split
 from emoprune.space import IntArray
 
-__all__ = ["MEASURED", "Blocks", "Graded", "blocks_of", "constraints_of"]
+__all__ = ["MEASURED", "Blocks", "Graded", "blocks_of", "constraints_of", "standard_error"]
 
 MEASURED = "blocks"  # the constraint that a candidate was measured on all of them
 FEWEST = 2  # blocks, of which alone a standard error can be had
@@ -113,12 +113,20 @@ class Blocks:
 
     def error(self, split: Split, values: FloatArray) -> NDArray[np.float64]:
         """Return the standard error of the mean of each row, shape (..., blocks) -> (...); NaN for one block."""
-        count = values.shape[-1]
-        if count < FEWEST:
-            return np.full(values.shape[:-1], np.nan)
-        weights = self.sizes[split][:count] / self.sizes[split][:count].sum()
-        apart = values - (values * weights).sum(axis=-1, keepdims=True)
-        return np.asarray(np.sqrt((np.square(weights * apart)).sum(axis=-1) * count / (count - 1)))
+        return standard_error(values, self.sizes[split][: values.shape[-1]])
+
+
+def standard_error(values: FloatArray, sizes: FloatArray) -> NDArray[np.float64]:
+    """Return the standard error of means over blocks that count by their sizes, shape (..., blocks) -> (...).
+
+    NaN for one block.
+    """
+    count = len(sizes)
+    if count < FEWEST:
+        return np.full(values.shape[:-1], np.nan)
+    weights = sizes / sizes.sum()
+    apart = values - (values * weights).sum(axis=-1, keepdims=True)
+    return np.asarray(np.sqrt((np.square(weights * apart)).sum(axis=-1) * count / (count - 1)))
 
 
 def blocks_of(problem: Problem) -> Blocks | None:

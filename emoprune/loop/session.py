@@ -78,7 +78,7 @@ class Session:
         self._objectives = tuple(problem.objectives)
         # As the run was begun: a problem may have come to be measured block by block since.
         self._constraints, blocks = tuple(recorder.run.constraints), recorder.run.blocks
-        self._archive = Archive(self._objectives, self._constraints, len(problem.space))
+        self._archive = Archive(self._objectives, self._constraints, len(problem.space), blocks)
         self._evolution = build_evolution(settings, problem)
         self._results = Results(problem, recorder)
         self._evaluator = Evaluator(problem, settings.seed, {}, stage, blocks)
@@ -157,7 +157,7 @@ class Session:
         known = self._recorder.run.evaluations()
         for name, body in self._recorder.checkpoints.readable():
             finished = [each for each in known if each.candidate.id < body["evolution"]["next_id"]]
-            archive, told = replayed(self._problem, self._constraints, body, finished, self._recorder.path.name)
+            archive, told = replayed(self._problem, self._recorder.run, body, finished)
             try:
                 self._evolution.restore(body["evolution"], np.array([e.candidate.genome for e in finished]), told)
             except RunCorrupt as error:
@@ -253,7 +253,7 @@ class Session:
             going = self._grading.going_on(measured, self._archive.evaluations.values())
             return [each.candidate for each in going]
         scored = self._grading.scored(sorted(measured, key=lambda each: each.candidate.id))
-        ids = self._evolution.going_on(grade, scored.ids - first, scored.objectives, scored.violation)
+        ids = self._evolution.going_on(grade, scored.ids - first, scored.objectives, scored.violation, scored.noise)
         return sorted((each.candidate for each in measured if each.candidate.id in ids), key=lambda each: each.id)
 
     def _evaluate(
@@ -295,7 +295,7 @@ class Session:
         scored = self._archive.add(evaluations)
         if index == 0:
             self._fix_point(scored.objectives)
-        self._evolution.tell(scored.ids - offspring.ids[0], scored.objectives, scored.violation)
+        self._evolution.tell(scored.ids - offspring.ids[0], scored.objectives, scored.violation, scored.noise)
         generation = self._generation(index, len(offspring))
         body = {
             "generation": generation.as_json(),

@@ -203,7 +203,7 @@ def beyond_noise(objectives: FloatArray, noise: Noise) -> list[IntArray]:
     no_worse = (objectives[:, None] <= objectives).all(axis=2)
     better, worse = np.nonzero(no_worse & (objectives[:, None] < objectives).any(axis=2))
     dominates = np.zeros_like(no_worse)
-    dominates[better, worse] = ~noise.tied(objectives, better, worse)
+    dominates[better, worse] = ~noise.tied(better, worse)
     left, fronts = np.arange(len(objectives)), list[IntArray]()
     while len(left):
         best = ~dominates[np.ix_(left, left)].any(axis=0)

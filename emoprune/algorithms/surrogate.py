@@ -190,17 +190,14 @@ def levelled(known: Measured) -> FloatArray:
     noise = known.noise
     if noise is None:
         return known.objectives
-    shares = noise.shares
-    whole = noise.losses[shares == 1]
-    if not len(whole):
-        return known.objectives
-    levels, alone = known.objectives.copy(), whole.mean(axis=0)
+    shares, levels = noise.shares, known.objectives.copy()
+    whole = noise.at(shares == 1)
+    if not len(whole.losses):
+        return levels
     for share in np.unique(shares[shares < 1]):
-        seen = round(share * alone.shape[1])
-        first, everything = (
-            np.average(alone[:, :count], axis=1, weights=noise.sizes[:count]) for count in (seen, alone.shape[1])
-        )
-        levels[shares == share] += everything - first
+        some, seen = shares == share, round(share * len(noise.sizes))
+        apart = (whole.means() - whole.means(seen)).mean(axis=0)
+        levels[some] = noise.scores(noise.at(some).means(seen) + apart)
     return levels
 
 

@@ -5,7 +5,7 @@ An algorithm need not inherit from anything here; it only has to have these memb
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
@@ -55,34 +55,41 @@ class Noise:
 
     `losses` has shape (n, objectives, blocks), to minimise, NaN on blocks that a genome was not measured on, and the
     same on every block where an objective is exact; `sizes` (blocks,) says how much each block counts; `broken` (n,) is
-    the violation of bounds alone, without the one that blocks are missing.
+    the violation of bounds alone, without the one that blocks are missing. `scores` returns the objectives that follow
+    from means over blocks, both of shape (n, objectives) and to minimise.
     """
 
     losses: FloatArray
     sizes: FloatArray
     broken: FloatArray
+    scores: Callable[[FloatArray], FloatArray] = np.asarray
 
     @property
     def shares(self) -> FloatArray:
         """On which share of the blocks each genome was measured, shape (n,)."""
         return np.asarray((~np.isnan(self.losses[:, 0])).mean(axis=1))
 
-    def tied(self, objectives: FloatArray, one: IntArray, other: IntArray) -> BoolArray:
+    def means(self, count: int | None = None) -> FloatArray:
+        """Return means over all blocks or the first so many, shape (n, objectives); NaN where some are missing."""
+        return np.asarray(np.average(self.losses[:, :, :count], axis=2, weights=self.sizes[:count]))
+
+    def tied(self, one: IntArray, other: IntArray) -> BoolArray:
         """Say of pairs of rows (k,) whether they differ in nothing by more than a standard error, shape (k,).
 
-        That is the one of the paired differences over blocks, 0 of what is exact; `objectives` are the means of all.
+        That is the one of the paired differences over blocks, 0 of what is exact.
         """
+        means = self.means()
         step = max(1, AT_ONCE // max(1, self.losses[:1].size))
         tied = np.zeros(len(one), dtype=np.bool_)
         for begin in range(0, len(one), step):
             piece = slice(begin, begin + step)
             errors = standard_error(self.losses[one[piece]] - self.losses[other[piece]], self.sizes)
-            tied[piece] = (np.abs(objectives[one[piece]] - objectives[other[piece]]) <= errors).all(axis=1)
+            tied[piece] = (np.abs(means[one[piece]] - means[other[piece]]) <= errors).all(axis=1)
         return tied
 
     def at(self, rows: IntArray | BoolArray) -> Noise:
         """Return that of some of the genomes, in this order."""
-        return Noise(self.losses[rows], self.sizes, self.broken[rows])
+        return Noise(self.losses[rows], self.sizes, self.broken[rows], self.scores)
 
     @classmethod
     def joined(cls, parts: Sequence[Noise | None]) -> Noise | None:
@@ -91,7 +98,7 @@ class Noise:
         if not known:
             return None
         losses, broken = ([getattr(each, name) for each in known] for name in ("losses", "broken"))
-        return cls(np.concatenate(losses), known[0].sizes, np.concatenate(broken))
+        return cls(np.concatenate(losses), known[0].sizes, np.concatenate(broken), known[0].scores)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

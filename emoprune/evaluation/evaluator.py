@@ -100,6 +100,6 @@ class Evaluator:
         blocks = {name: (*known.get(name, ()), *columns[name].tolist()) for name in self._blocks.noisy}
         # What is exact is not averaged, so that no rounding makes equal costs differ.
         values = {name: float(column[-1]) for name, column in columns.items()}
-        values |= {name: self._blocks.mean(ticket.split, own) for name, own in blocks.items()}
+        values |= {name: self._blocks.value(name, ticket.split, own) for name, own in blocks.items()}
         done = self._blocks.grades[-1] if ticket.split is not Split.SEARCH else ticket.blocks.stop
         return {**values, MEASURED: float(done)}, blocks

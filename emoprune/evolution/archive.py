@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from emoprune import front
 from emoprune.contracts import MEASURED, Blocks, Constraint, Objective, as_minimised, violations
 from emoprune.contracts.algorithm import Noise
+from emoprune.contracts.links import through
 from emoprune.records import Evaluation, Front, Split, chained, table
 
 __all__ = ["Archive", "Scored"]
@@ -42,8 +44,8 @@ class Scored:
         if blocks is not None:
             own = [constraint.name != MEASURED for constraint in constraints]
             losses = as_minimised(_by_block(self.evaluations, objectives, blocks), objectives)
-            sizes = blocks.sizes[Split.SEARCH]
-            self.noise = Noise(np.moveaxis(losses, 2, 1), sizes, missed[:, own].sum(axis=1))
+            broken, scores = missed[:, own].sum(axis=1), partial(_scores, objectives, blocks)
+            self.noise = Noise(np.moveaxis(losses, 2, 1), blocks.sizes[Split.SEARCH], broken, scores)
 
 
 def _by_block(
@@ -53,9 +55,17 @@ def _by_block(
     losses = np.full((len(evaluations), len(blocks.sizes[Split.SEARCH]), len(objectives)), np.nan)
     for row, each in enumerate(evaluations):
         for column, objective in enumerate(objectives):
-            exact = each.values[objective.name]
-            losses[row, : each.measured, column] = each.blocks.get(objective.name, exact)
+            measured = each.blocks.get(objective.name, each.values[objective.name])
+            losses[row, : each.measured, column] = measured
     return losses
+
+
+def _scores(objectives: Sequence[Objective], blocks: Blocks, means: FloatArray) -> FloatArray:
+    """Return the objectives that follow from means, shape (n, objectives), both to minimise."""
+    natural = as_minimised(means, objectives)
+    links = [blocks.links.get(each.name, "mean") for each in objectives]
+    scores = [through(link, column) for link, column in zip(links, natural.T, strict=True)]
+    return as_minimised(np.column_stack(scores), objectives)
 
 
 class Archive:

@@ -61,7 +61,7 @@ def tournament(parents: Parents, winners: int, rng: np.random.Generator) -> IntA
     behind = (parents.objectives[second] <= parents.objectives[first]).all(axis=1)
     dominance = behind.astype(np.int64) - ahead.astype(np.int64)
     if parents.noise is not None:
-        dominance[parents.noise.tied(parents.objectives, first, second)] = 0
+        dominance[parents.noise.tied(first, second)] = 0
     crowding = np.nan_to_num(parents.crowding, nan=0.0, posinf=np.finfo(np.float64).max)
     less_crowded = crowding[second] - crowding[first]
     coin = rng.integers(0, 2, winners) - 0.5

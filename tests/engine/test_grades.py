@@ -23,7 +23,7 @@ import emoprune
 from emoprune.algorithms.pymoo_survival import beyond_noise
 from emoprune.algorithms.surrogate import levelled
 from emoprune.commands.reopen import chosen as asked_for
-from emoprune.contracts import Blocks, Constraint, Failure, Objective, Rows, blocks_of, constraints_of
+from emoprune.contracts import Blocks, Constraint, Failure, Link, Objective, Rows, blocks_of, constraints_of
 from emoprune.contracts.algorithm import Measured, Noise
 from emoprune.doctor.repairing import repair
 from emoprune.errors import ContractError, RunCorrupt, RunNotFound
@@ -131,6 +131,30 @@ def test_standard_errors_cover_what_they_should() -> None:
     drawn = 0.3 + rng.normal(0.0, 1.0, (2000, 8)) / np.sqrt(sizes)
     apart = np.abs(np.average(drawn, axis=1, weights=sizes) - 0.3) / blocks.error(Split.SEARCH, drawn)
     assert 0.9 <= (apart <= 2.36).mean() <= 0.98, "95 % of Student's t with 7 degrees of freedom"
+
+
+@pytest.mark.parametrize(("link", "score"), [("exp-mean", np.exp), ("root-mean", np.sqrt)])
+def test_the_standard_error_of_a_score_that_follows_from_a_mean_is_that_of_its_slope(link: Link, score: Any) -> None:
+    rng = np.random.default_rng(2)
+    linked = Blocks(("loss",), (8,), dict.fromkeys(Split, np.ones(8)), {"loss": link})
+    drawn = 2.0 + rng.normal(0.0, 0.1, (2000, 8))
+    scores = np.array([linked.value("loss", Split.SEARCH, each) for each in drawn])
+    assert scores == pytest.approx(score(drawn.mean(axis=1)))
+    errors = [linked.value_error("loss", Split.SEARCH, each) for each in drawn]
+    assert np.sqrt(np.mean(np.square(errors))) == pytest.approx(scores.std(), rel=0.05)
+    assert Blocks.from_json(linked.as_json()).links == {"loss": link}
+
+
+def test_a_link_that_there_is_not_is_refused() -> None:
+    with pytest.raises(ContractError, match="links: expected mean, exp-mean, root-mean for some of loss, found"):
+        Blocks(("loss",), (8,), dict.fromkeys(Split, np.ones(8)), {"weight": "exp-mean"})
+
+
+def test_as_many_hits_on_other_blocks_give_the_same_score() -> None:
+    ten = Blocks(("loss",), (10,), dict.fromkeys(Split, np.full(10, 3.0)))
+    rng = np.random.default_rng(3)
+    hits = rng.multinomial(13, np.full(10, 0.1), 200)
+    assert len({ten.value("loss", Split.SEARCH, each / 3) for each in hits}) == 1
 
 
 @pytest.fixture(scope="module")

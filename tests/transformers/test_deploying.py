@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import runpy
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +22,13 @@ from emoprune.problems.networks.transformers.heads_and_neurons import HeadsAndNe
 from emoprune.problems.networks.transformers.options import HeadsAndNeuronsOptions
 from emoprune.problems.networks.transformers.standalone.generating import apart, written
 from emoprune.problems.networks.transformers.standalone.narrowing import NoHeads, say_layers, unfused
+from emoprune.problems.networks.transformers.weights.bits import TransformerBitWidths
+from emoprune.problems.networks.transformers.weights.options import TransformerWeightRatioOptions
 from emoprune.problems.networks.transformers.weights.ratios import TransformerWeightRatios
 from emoprune.records import Split
 
 SEEDS = np.zeros(1, dtype=np.uint64)
+FEW = {name: value for name, value in SMALL.items() if name != "levels"}  # for problems without such
 SHAPE = {**SIZES, "num_hidden_layers": 3, "pad_token_id": 3, "max_position_embeddings": 64}
 GROUPED = {"num_key_value_heads": 2, "head_dim": 8}
 CAUSAL: dict[str, tuple[str, str, dict[str, Any]]] = {
@@ -328,8 +332,6 @@ def test_a_model_is_exported_in_the_numbers_of_its_checkpoint_with_everything_it
 
 
 def test_coded_weights_take_their_bits_and_all_others_those_of_the_checkpoint(tmp_path: Path) -> None:
-    import runpy
-
     problem = ready(tmp_path, bfloat16_folder(tmp_path), bits=[4, 8, 32], objectives=["perplexity", "bytes"])
     genome = problem.space.full.copy()
     genome[[3, 5, 7]] = 0, 1, 1
@@ -343,9 +345,50 @@ def test_coded_weights_take_their_bits_and_all_others_those_of_the_checkpoint(tm
     assert same_logits(runpy.run_path(str(folder / "load.py"))["load_model"](folder), model)
 
 
+@pytest.mark.parametrize("kind", ["weights", "patterns", "bits"])
+def test_zeroed_and_coded_weights_are_counted_and_packed_in_the_numbers_of_the_checkpoint(
+    kind: str, tmp_path: Path
+) -> None:
+    names = {**bfloat16_folder(tmp_path), **FEW, "references": [], "objectives": ["perplexity", "bytes"]}
+    problem: Any = {
+        "weights": lambda: TransformerWeightRatios(**names, saliency="magnitude", shares=[0.02, 0.5, 1.0]),
+        "patterns": lambda: TransformerWeightRatios(**names, saliency="magnitude", pattern="n:m"),
+        "bits": lambda: TransformerBitWidths(**names, bits=[3, 8, 32]),
+    }[kind]()
+    problem.prepare(tmp_path / "kept", 1)
+    problem.setup("cpu", 1)
+    (_, whole), (_, counted) = problem.evaluate(np.stack([problem.space.full, genome_of(problem)]), SEEDS, Split.TEST)
+    assert whole == sum(own.nbytes for path in (tmp_path / "model").glob("*.safetensors") for own in load(path))
+    folder = tmp_path / "exported"
+    folder.mkdir()
+    problem.export_as(genome_of(problem), folder, ["packed"], verify=False)
+    content = (folder / "packed.safetensors").read_bytes()
+    assert len(content) - 8 - int.from_bytes(content[:8], "little") == counted
+    model = problem.loaded.narrower.narrowed(problem.plans(genome_of(problem)))
+    assert same_logits(runpy.run_path(str(folder / "load.py"))["load_model"](folder), model)
+
+
+def genome_of(problem: Any) -> Any:
+    return np.random.default_rng(0).integers(problem.space.levels)
+
+
+def load(path: Path) -> Any:
+    from safetensors.torch import load_file
+
+    return load_file(path).values()
+
+
+def test_an_earlier_run_of_weights_counts_and_exports_32_bit_floats(tmp_path: Path) -> None:
+    now = {**bfloat16_folder(tmp_path), **FEW, "references": [], "own_conventions": True}
+    options = TransformerWeightRatioOptions.of_earlier(now, ["perplexity", "bytes"])
+    problem = TransformerWeightRatios(**options)
+    assert problem.counted(problem.plans(problem.space.full))["bytes"] == 4 * sum(
+        own.numel() for own in problem.open().task.model.parameters()
+    )
+
+
 def test_a_model_with_zeros_is_exported_in_the_numbers_of_its_checkpoint(tmp_path: Path) -> None:
-    few = {name: value for name, value in SMALL.items() if name != "levels"}
-    problem = TransformerWeightRatios(**bfloat16_folder(tmp_path), **few, references=[], saliency="magnitude")
+    problem = TransformerWeightRatios(**bfloat16_folder(tmp_path), **FEW, references=[], saliency="magnitude")
     problem.prepare(tmp_path / "kept", 1)
     problem.setup("cpu", 1)
     genome = np.zeros_like(problem.space.full)

@@ -95,11 +95,11 @@ class TransformerProblem(ABC):
         self._opened: Opened | None = own
         self._weights: dict[str, torch.Tensor] = {}
         self._held: Loaded | None = None
-        stored = self.stored(own.loaded.source.name)
-        self.dtype = torch.float32 if stored is None else stored
+        self.dtype: torch.dtype = getattr(
+            torch, stored_dtype(own.loaded.source.name) if options.dtype == "auto" else options.dtype
+        )
         self._cost_model = own.cost_model
-        if stored is not None:
-            self._cost_model.store_as(stored)
+        self._cost_model.store_as(self.dtype)
         round_to(own.task.model, self.dtype)
         self._unpruned = self._cost_model.counted(_whole(own.anatomy))
         chosen = tuple(options.objectives) or (own.task.default_objective, cost)
@@ -133,10 +133,6 @@ class TransformerProblem(ABC):
     @abstractmethod
     def reference_inputs(self) -> Any:
         """Return what reference methods look at."""
-
-    def stored(self, source: str) -> torch.dtype | None:  # noqa: ARG002  # problems that have a choice look at it
-        """Return the numbers in which weights are stored; None where each treatment says it of its own."""
-        return None
 
     @property
     def formats(self) -> tuple[str, ...]:
@@ -348,11 +344,9 @@ class TransformerProblem(ABC):
 
     def _dtype_of_file(self, model: Any, *, coded: bool) -> torch.dtype:
         """Return the numbers that a model is written in: as it is stored if it fits in, and 32-bit floats if not."""
-        source = self.open().loaded.source.name
-        stored: torch.dtype = self.stored(source) or getattr(torch, stored_dtype(source))
         if coded:  # what is coded needs no room, and what is not was counted like this
             return self.dtype
-        return stored if fits(model, stored) else torch.float32
+        return self.dtype if fits(model, self.dtype) else torch.float32
 
     @property
     def _data_name(self) -> str:

@@ -17,6 +17,7 @@ from emoprune.errors import ConfigError, ContractError
 from emoprune.problems.networks.transformers.anatomy.finding import anatomy_of
 from emoprune.problems.networks.transformers.anatomy.narrowing import Narrower
 from emoprune.problems.networks.transformers.anatomy.structure import BlockPlan
+from emoprune.problems.networks.transformers.export import export as exporting
 from emoprune.problems.networks.transformers.export.writing_on import WritingOn
 from emoprune.problems.networks.transformers.heads_and_neurons import HeadsAndNeurons
 from emoprune.problems.networks.transformers.options import HeadsAndNeuronsOptions
@@ -515,6 +516,32 @@ def test_an_uneven_export_of_every_family_is_verified_with_a_cache_in_a_fresh_pr
     said = problem.export(genome, tmp_path / "exported")
     assert "with a cache the same as without" in said["written"]
     assert "AutoModelForCausalLM.from_pretrained(trust_remote_code=True)" in said["loaded by"]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(200)
+def test_a_plain_folder_is_said_to_load_by_the_class_that_really_loaded_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    problem = ready(tmp_path, language_folder(tmp_path), smallest=1, repair="none")
+    genome = problem.space.full.copy()
+    genome[0] = 0
+    (tmp_path / "exported").mkdir()
+    said = problem.export(genome, tmp_path / "exported")
+    assert said["loaded by"] == "AutoModelForCausalLM.from_pretrained and load.py"
+    write = exporting.write_folder
+
+    def of_no_type(folder: Path, *rest: Any) -> Any:
+        layout = write(folder, *rest)
+        config = json.loads((folder / "config.json").read_text())
+        del config["model_type"]  # which a class of its own does not ask for, and an automatic one does
+        (folder / "config.json").write_text(json.dumps(config))
+        return layout
+
+    monkeypatch.setattr(exporting, "write_folder", of_no_type)
+    (tmp_path / "again").mkdir()
+    with pytest.raises(ContractError, match=r"(?s)a fresh process without emoprune cannot load it: .*model_type"):
+        problem.export(genome, tmp_path / "again")
 
 
 @pytest.mark.slow

@@ -18,8 +18,9 @@ __all__ = ["Patterns"]
 class Patterns:
     """Keeps N of every M weights, N from 1 to M; 2 of 4 is what NVIDIA's sparse tensor cores run.
 
-    Weights are stored as numbers of `dtype`. The M weights stand at one place of the kernel, of one filter, in neighbouring incoming channels. Where the incoming
+    The M weights stand at one place of the kernel, of one filter, in neighbouring incoming channels. Where the incoming
     channels are no multiple of M, the last few stay as they are; a layer with fewer than M stays whole at every level.
+    Weights are stored as numbers of `dtype`.
     Source: Mishra et al., Accelerating Sparse Deep Neural Networks, arXiv 2104.08378.
     """
 

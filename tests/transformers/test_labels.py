@@ -105,7 +105,7 @@ def test_a_classifier_whose_first_class_is_the_last_in_the_alphabet_errs_on_noth
     data = written_rows(tmp_path / "rows.tsv", sentences(120), ["negative", "positive"])
     problem = HeadsAndNeurons(model=str(model), data=str(data), **SMALL)
     assert unpruned_error(problem, tmp_path / "run") == 0.0
-    problem.try_unpruned()
+    problem.try_unpruned(tmp_path / "run", 1)
     (tmp_path / "out").mkdir()
     problem.export(problem.space.full, tmp_path / "out")
     plan = json.loads((tmp_path / "out" / "pruning.json").read_text())

@@ -155,13 +155,13 @@ class TransformerProblem(ABC):
         round_to(own.task.model, self.dtype)
         return own
 
-    def try_unpruned(self) -> None:
-        """Refuse a model that scores like guessing, unless the options accept it.
+    def try_unpruned(self, folder: Path, seed: int) -> None:  # noqa: ARG002  # the contract's; fitting draws nothing
+        """Refuse a model that scores like guessing, unless the options accept it; `folder` keeps a fitted classifier.
 
         Raises:
             ConfigError: It says what is likely wrong.
         """
-        try_unpruned(self.open(), self._options)
+        try_unpruned(self._fit(folder), self._options)
 
     def alarms(self, candidates: Sequence[Candidate], values: FloatArray) -> list[str]:
         """Return what is alarming in rows of the search split: classes told apart no better than by guessing."""

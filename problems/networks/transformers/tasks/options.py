@@ -36,6 +36,8 @@ class TransformerOptions:
             mapping of train, search, select and test to files: CSV or TSV of texts and labels, words and tags in
             CoNLL's columns or .jsonl, questions in SQuAD's form, questions and choices in .jsonl or CSV; or images as
             for `channels`.
+        texts: Of a classifier's CSV or TSV the column with the text, or both columns of a pair of texts, where they are
+            not called sentence, text, review or title; sentence1 and sentence2; or premise and hypothesis.
         labels: The data's words for its classes in the order of the model's, where its config does not name them alike.
         own_conventions: Whether the model's folder is obeyed: classes go by its names, images through its processor,
             windows of text begin as its tokenizer begins a text, sentences are padded as it pads them.
@@ -64,6 +66,7 @@ class TransformerOptions:
     model: str = "smollm2"
     task: Purpose = "language-modelling"
     data: str | Mapping[str, str] = "python-topics"
+    texts: Sequence[str] = ()
     labels: Sequence[str] = ()
     own_conventions: bool = True
     accept_guessing: bool = False
@@ -84,6 +87,8 @@ class TransformerOptions:
             raise ConfigError(f"task: expected one of {', '.join(get_args(Purpose))}, found {self.task!r}")
         if self.dtype not in get_args(Dtype):
             raise ConfigError(f"dtype: expected one of {', '.join(get_args(Dtype))}, found {self.dtype!r}")
+        if self.texts and (self.task != "text-classification" or len(self.texts) > 2):
+            raise ConfigError(f"texts: expected one or two columns for text-classification, found {list(self.texts)}")
         for name in ("length", "calibration", "search", "select", "test", "batch"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name}: expected 1 or more, found {getattr(self, name)}")

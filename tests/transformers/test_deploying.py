@@ -18,6 +18,7 @@ from emoprune.problems.networks.transformers.anatomy.finding import anatomy_of
 from emoprune.problems.networks.transformers.anatomy.narrowing import Narrower
 from emoprune.problems.networks.transformers.anatomy.structure import BlockPlan
 from emoprune.problems.networks.transformers.export import export as exporting
+from emoprune.problems.networks.transformers.export.ancestry import ancestry_of
 from emoprune.problems.networks.transformers.export.writing_on import WritingOn
 from emoprune.problems.networks.transformers.heads_and_neurons import HeadsAndNeurons
 from emoprune.problems.networks.transformers.options import HeadsAndNeuronsOptions
@@ -501,6 +502,58 @@ def test_the_card_has_hugging_face_s_metadata_and_the_measured_numbers(tmp_path:
     assert measured["perplexity"] == pytest.approx(perplexity, rel=1e-5)
     assert measured["parameters"] == parameters
     assert str(tmp_path) not in card.content.partition("# A model")[0]
+
+
+LICENSED = "---\nlicense: other\nlicense_name: a-licence\nbase_model: {}\n---\n# A model\n"
+
+
+@pytest.mark.parametrize(
+    ("page", "noted", "wanted"),
+    [
+        (LICENSED.format("owner/first"), "owner/second", {"base_model": "owner/first", "license": "other"}),
+        ("---\nlicense: mit\n---\n", "owner/second", {"base_model": "owner/second", "license": "mit"}),
+        ("# No metadata\n", "../elsewhere", {}),
+        ("---\nlicense: [\n---\n", "/a/folder", {}),
+        (None, "owner/second", {"base_model": "owner/second"}),
+    ],
+)
+def test_the_card_names_licence_and_base_model_as_the_checkpoint_s_own_page_and_config_do(
+    page: str | None, noted: str, wanted: dict[str, str], tmp_path: Path
+) -> None:
+    saved(tmp_path, llama(layers=1))
+    config = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps({**config, "_name_or_path": noted}))
+    if page is not None:
+        (tmp_path / "README.md").write_text(page)
+    found = ancestry_of(str(tmp_path))
+    assert found.pop("license_name", None) == ("a-licence" if page == LICENSED.format("owner/first") else None)
+    assert found == wanted
+
+
+def modules(place: Path, *kinds: str) -> None:
+    listed = [{"idx": 0, "name": "0", "path": "", "type": "sentence_transformers.models.Transformer"}]
+    listed += [
+        {"idx": 1, "name": "1", "path": f"1_{kind}", "type": f"sentence_transformers.models.{kind}"} for kind in kinds
+    ]
+    (place / "modules.json").write_text(json.dumps(listed))
+
+
+@pytest.mark.usefixtures("unverified")
+def test_what_follows_an_encoder_for_sentence_transformers_is_carried_along_or_named_as_missing(tmp_path: Path) -> None:
+    names = sentences_folder(tmp_path)
+    place = Path(names["model"])
+    modules(place, "Pooling", "Normalize")
+    options = {**names, **SMALL, "task": "text-classification", "calibration": 12, "references": []}
+    assert "modules.json of" in (said := HeadsAndNeurons(**options).inspect().notes[0])
+    assert "names 1_Pooling, which its folder does not have" in said
+    (place / "1_Pooling").mkdir()
+    (place / "1_Pooling" / "config.json").write_text('{"pooling_mode_mean_tokens": true}')
+    problem = ready(tmp_path, options)
+    assert problem.inspect().notes == ()
+    (tmp_path / "exported").mkdir()
+    problem.export(problem.space.full, tmp_path / "exported")
+    assert (tmp_path / "exported" / "1_Pooling" / "config.json").read_text() == '{"pooling_mode_mean_tokens": true}'
+    assert (tmp_path / "exported" / "modules.json").read_bytes() == (place / "modules.json").read_bytes()
 
 
 @pytest.mark.slow

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,7 @@ from emoprune.problems.networks.transformers.anatomy.narrowing import Adjust, Na
 from emoprune.problems.networks.transformers.anatomy.structure import Anatomy, BlockPlan
 from emoprune.problems.networks.transformers.data.batches import CALIBRATION, Batch, Parts, digest_of
 from emoprune.problems.networks.transformers.export.card import Facts
-from emoprune.problems.networks.transformers.export.checkpoint import stored_dtype
+from emoprune.problems.networks.transformers.export.checkpoint import said_of_modules, stored_dtype
 from emoprune.problems.networks.transformers.export.export import export_model
 from emoprune.problems.networks.transformers.export.folders import Exported
 from emoprune.problems.networks.transformers.export.gguf_file import check_family, write_gguf
@@ -90,6 +90,7 @@ class TransformerProblem(ABC):
         self._references = KeptReferences(options.references, options.problem)
         self._seed = 0
         own = opened(options)
+        own = replace(own, notes=(*own.notes, *said_of_modules(own.loaded.source.name)))
         for note in own.notes:
             _log.warning("%s", note)
         self._opened: Opened | None = own

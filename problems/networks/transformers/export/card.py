@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from emoprune.contracts import Description
 from emoprune.problems.networks.export.card import Measured, compared, markdown_table
+from emoprune.problems.networks.transformers.export.ancestry import ancestry_of
 from emoprune.problems.networks.transformers.export.folders import Layout
 from emoprune.problems.networks.transformers.export.verify import Verified
 from emoprune.problems.networks.transformers.tasks.opening import Opened
@@ -109,14 +109,13 @@ def _metadata(opened: Opened, facts: Facts) -> str:
         )
         for name, value in facts.measured[0].items()
     ]
-    more: dict[str, Any] = {"base_model": source.name} if source.origin == "hub" else {}
     said = ModelCardData(
         library_name="transformers",
         pipeline_tag=pipeline,
         tags=["pruned", "emoprune"],
         model_name=f"{Path(source.name).name}-pruned",
         eval_results=results,
-        **more,
+        **ancestry_of(source.name),
     )
     return str(said.to_yaml())
 

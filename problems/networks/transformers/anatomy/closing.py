@@ -44,7 +44,8 @@ def _close(found: dict[str, torch.Tensor], where: str, layer: Any, opened: Mappi
             for kind in ("weight", "bias"):
                 parts = [found.pop(f"{where}{path}.{name}.{kind}", None) for name in whole.parts]
                 if parts[0] is not None:
-                    found[f"{where}{path}.{kind}"] = _joined(parts, facts["width"])
+                    groups = len(parts[-1]) // facts["width"] if facts["width"] else facts["shards"]
+                    found[f"{where}{path}.{kind}"] = _joined(parts, groups)
     for path in (*opened["transposed"], *(path for path, facts in opened["fused"].items() if facts["transposed"])):
         name = f"{where}{path}.weight"
         if name in found:
@@ -78,9 +79,6 @@ def _there(layer: Any, path: str) -> bool:
         return False
 
 
-def _joined(parts: list[Any], width: int) -> torch.Tensor:
-    """Return the rows of one layer from those of its parts."""
-    if not width:
-        return torch.cat(parts)
-    groups = len(parts[-1]) // width
-    return torch.cat([own.unflatten(0, (groups, -1, width)) for own in parts], dim=1).flatten(0, 2)
+def _joined(parts: list[Any], groups: int) -> torch.Tensor:
+    """Return the rows of one layer from those of its parts, of which an equal share lies in each of the groups."""
+    return torch.cat([own.unflatten(0, (groups, -1)) for own in parts], dim=1).flatten(0, 1)

@@ -27,7 +27,7 @@ from emoprune.problems.networks.transformers.anatomy.refused import REFUSED
 from emoprune.problems.networks.transformers.anatomy.structure import BlockPlan
 from emoprune.problems.networks.transformers.architecture_checks import check_architecture, small_inputs
 from emoprune.problems.networks.transformers.heads_and_neurons import HeadsAndNeurons
-from emoprune.problems.networks.transformers.standalone.narrowing import unfused
+from emoprune.problems.networks.transformers.standalone.mixtures import unfused
 from emoprune.problems.networks.transformers.standalone.opening import Fused
 from emoprune.testing import conformance
 
@@ -88,7 +88,7 @@ def test_an_opened_model_is_written_under_the_names_and_in_the_shapes_of_its_lib
     architecture = plugins.method("architecture", name, "heads-and-neurons")
     model = architecture.tiny()
     before = {key: own.clone() for key, own in model.state_dict().items()}
-    anatomy = anatomy_of(unfused(model), architecture.layer(model.config))
+    anatomy = anatomy_of(model, architecture.layer(model.config))
     found = closed_state(model, anatomy.opened, model.state_dict())
     assert set(found) == set(before)
     for key, own in before.items():

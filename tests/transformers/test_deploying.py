@@ -22,8 +22,10 @@ from emoprune.problems.networks.transformers.export.ancestry import ancestry_of
 from emoprune.problems.networks.transformers.export.writing_on import WritingOn
 from emoprune.problems.networks.transformers.heads_and_neurons import HeadsAndNeurons
 from emoprune.problems.networks.transformers.options import HeadsAndNeuronsOptions
+from emoprune.problems.networks.transformers.standalone.attentions import NoHeads
+from emoprune.problems.networks.transformers.standalone.configs import say_layers
 from emoprune.problems.networks.transformers.standalone.generating import apart, written
-from emoprune.problems.networks.transformers.standalone.narrowing import NoHeads, say_layers, unfused
+from emoprune.problems.networks.transformers.standalone.mixtures import unfused
 from emoprune.problems.networks.transformers.weights.bits import TransformerBitWidths
 from emoprune.problems.networks.transformers.weights.options import TransformerWeightRatioOptions
 from emoprune.problems.networks.transformers.weights.ratios import TransformerWeightRatios

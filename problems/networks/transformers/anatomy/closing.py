@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from emoprune.problems.networks.transformers.standalone.narrowing import ClampedExpert, Experts
+from emoprune.problems.networks.transformers.standalone.mixtures import Experts
 from emoprune.problems.networks.transformers.standalone.opening import Fused
 
 __all__ = ["closed_state"]
@@ -25,7 +25,8 @@ def closed_state(model: Any, opened: Mapping[str, Any], state: Mapping[str, torc
     for path, module in model.named_modules():
         if isinstance(module, Experts):
             found = {name: own for name, own in found.items() if not name.startswith(f"{path}.members.")}
-            found |= {f"{path}.{name}": own for name, own in _mixture(list(module.members)).items()}
+            joined = _clamped if opened.get("clamped", False) else _mixture
+            found |= {f"{path}.{name}": own for name, own in joined(list(module.members)).items()}
     if not opened:
         return found
     for stack in opened["stacks"]:
@@ -54,12 +55,15 @@ def _close(found: dict[str, torch.Tensor], where: str, layer: Any, opened: Mappi
 
 def _mixture(experts: list[Any]) -> dict[str, torch.Tensor]:
     """Return the weights of all experts in one, as their library has them."""
-    if not isinstance(experts[0], ClampedExpert):
-        gates = [torch.cat([each.gate_proj.weight, each.up_proj.weight]) for each in experts]
-        return {
-            "gate_up_proj": torch.stack(gates),
-            "down_proj": torch.stack([each.down_proj.weight for each in experts]),
-        }
+    gates = [torch.cat([each.gate_proj.weight, each.up_proj.weight]) for each in experts]
+    return {
+        "gate_up_proj": torch.stack(gates),
+        "down_proj": torch.stack([each.down_proj.weight for each in experts]),
+    }
+
+
+def _clamped(experts: list[Any]) -> dict[str, torch.Tensor]:
+    """Return the same of clamped experts, whose weights their library keeps transposed, gates and values in turns."""
     return {
         "gate_up_proj": torch.stack([_in_turns(each.gate_proj.weight, each.up_proj.weight).T for each in experts]),
         "gate_up_proj_bias": torch.stack([_in_turns(each.gate_proj.bias, each.up_proj.bias) for each in experts]),

@@ -70,7 +70,8 @@ def opened_in_place(model: Any, stacks: Sequence[str], form: LayerForm) -> Mappi
     attention, name = form.attention, form.traits.table
     table = None if name is None or attention is None else [attention.path, name]
     opened = {"stacks": list(stacks), "listed": LISTED, **facts[0], "times": form.times, "table": table}
-    if not facts[0]["fused"] and not facts[0]["transposed"] and form.times == 1 and len(stacks) == 1 and not table:
+    opened["clamped"] = form.clamped
+    if len(stacks) == 1 and form.times == 1 and not any((*facts[0].values(), table, form.clamped)):
         return {}
     open_layers(model, opened)
     return opened

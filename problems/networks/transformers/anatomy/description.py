@@ -84,6 +84,7 @@ class LayerForm:
         times: How often the layers run one after the other with the same weights.
         several: Whether a model may have several stacks of such layers, as an encoder and a decoder or stages.
         crossing: The output projection of a cross-attention in the layer, which stays whole.
+        clamped: Whether the experts of its mixture have biases, and clamp their gates and values.
     """
 
     attention: AttentionForm | None = None
@@ -92,6 +93,7 @@ class LayerForm:
     times: int = 1
     several: bool = False
     crossing: str = ""
+    clamped: bool = False
 
 
 class Architecture(Protocol):

@@ -29,7 +29,7 @@ model = {factory}.from_pretrained(".")
 """
 _CODED = """\
 Layers are unequally wide, which no config of transformers' own can say: `modeling_pruned.py` builds the model from
-`config.json`, with the lines of `narrowing.py`. Read them, and let transformers run them:
+`config.json`, with the lines of the other files. Read them, and let transformers run them:
 
 ```python
 from transformers import {factory}

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import copy
 import json
-import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
-from importlib.resources import as_file, files
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +25,7 @@ from emoprune.problems.networks.transformers.tasks.opening import Opened
 __all__ = ["Exported", "Layout", "weights_bytes", "write_folder"]
 
 FORMAT_VERSION = 2
+_NARROWING = ("narrowing.py", "attentions.py", "configs.py", "mixtures.py", "opening.py")
 TRIED = 2  # examples on which a model of transformers' own class is held against the narrowed one
 
 
@@ -81,7 +81,7 @@ def write_folder(folder: Path, exported: Exported, opened: Opened, more: Mapping
         _write_weights(folder, exported)
         write_json(folder / "config.json", _config(exported, whole.config, code.named))
         pooling = ["pooling.py"] if exported.about["factory"] == "AutoModel" else []
-        _copy("emoprune.problems.networks.transformers.standalone", ["narrowing.py", "opening.py", *pooling], folder)
+        _copy("emoprune.problems.networks.transformers.standalone", [*_NARROWING, *pooling], folder)
         named = {"code": MODULE, "class": code.class_name}
     with quiet():
         carry_along(opened.loaded, folder)
@@ -134,10 +134,11 @@ def _config(exported: Exported, unpruned: Any, named: Mapping[str, Any]) -> dict
     return {**said, **named, "pruning": {**exported.plan, "unpruned": differ}}
 
 
-def _copy(package: str, scripts: list[str], folder: Path) -> None:
+def _copy(package: str, scripts: Sequence[str], folder: Path) -> None:
+    """Copy files of a package, which import each other from beside themselves there."""
     for script in scripts:
-        with as_file(files(package) / script) as source:
-            shutil.copyfile(source, folder / script)
+        text = (files(package) / script).read_text(encoding="utf-8")
+        (folder / script).write_text(text.replace(f"from {package}.", "from ."), encoding="utf-8")
 
 
 def weights_bytes(folder: Path) -> int:

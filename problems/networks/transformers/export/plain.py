@@ -13,7 +13,7 @@ from emoprune.problems.networks.transformers.anatomy.checking import first_outpu
 from emoprune.problems.networks.transformers.anatomy.closing import closed_state
 from emoprune.problems.networks.transformers.anatomy.structure import Anatomy, Attention
 from emoprune.problems.networks.transformers.export.tensors import own_state
-from emoprune.problems.networks.transformers.standalone.narrowing import Experts
+from emoprune.problems.networks.transformers.standalone.mixtures import Experts
 
 __all__ = ["plain_model"]
 

@@ -9,6 +9,8 @@ from typing import Any
 import torch
 from torch import nn
 
+from emoprune.problems.networks.transformers.standalone.mixtures import unfused
+
 
 class Fused(nn.Module):
     """Several linear layers in the place of one: what they put out lies as the one layer's outputs did.
@@ -67,8 +69,10 @@ def open_layers(model: nn.Module, opened: Mapping[str, Any]) -> nn.Module:
             `fused` ones with the outputs of their `parts`, the `width` of a head, into how many `shards` they are cut,
             and `settings` of the module that has them, as they are afterwards; how many `times` the layers run;
             the attribute in which the layers of several stacks are `listed`; and the attention and the name of a
-            `table` of position biases that all layers of a stack use and only the first has.
+            `table` of position biases that all layers of a stack use and only the first has; whether experts are
+            `clamped`. Nothing where there is nothing to open but mixtures.
     """
+    unfused(model, clamped=opened.get("clamped", False))
     if not opened:
         return model
     layers = [layer for path in opened["stacks"] for layer in _list(model, path)]

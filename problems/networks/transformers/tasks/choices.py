@@ -19,7 +19,6 @@ from emoprune.problems.networks.transformers.data.choices import (
 )
 from emoprune.problems.networks.transformers.data.parts import dealt_evenly, evenly, read_parts
 from emoprune.problems.networks.transformers.data.sentences import TRAIN
-from emoprune.problems.networks.transformers.standalone.narrowing import unfused
 from emoprune.problems.networks.transformers.tasks.classes import ClassTask
 from emoprune.problems.networks.transformers.tasks.heads import trained_head
 from emoprune.problems.networks.transformers.tasks.opened import Opened
@@ -50,7 +49,7 @@ def opened_choices(options: TransformerOptions) -> Opened:
     parts = {part: _batches(options, loaded, own) for part, own in rows.items()}
     parts[CALIBRATION] = _batches(options, loaded, evenly(rows[TRAIN], options.calibration))
     facts: Mapping[str, Any] = {"task": options.task, "factory": "AutoModelForMultipleChoice"}
-    anatomy = anatomy_of(unfused(loaded.model))
+    anatomy = anatomy_of(loaded.model)
     held = {part: own for part, own in parts.items() if part != TRAIN}
     task = ChoiceTask(loaded.model, held, options.length, facts)
     every = [question for own in rows.values() for question in own]

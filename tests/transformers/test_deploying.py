@@ -228,6 +228,28 @@ def test_uniform_widths_load_with_plain_from_pretrained(kind: str, tmp_path: Pat
     assert found.num_parameters() == parameters
 
 
+def test_a_folder_says_why_it_carries_code(tmp_path: Path) -> None:
+    from transformers import BertConfig, BertForSequenceClassification
+
+    config = BertConfig(**{**SIZES, "max_position_embeddings": 64, "pad_token_id": 3})
+    saved(tmp_path / "model", drawn(BertForSequenceClassification, config))
+    names = {**sentences_folder(tmp_path), "model": str(tmp_path / "model"), "task": "text-classification"}
+    problem = ready(tmp_path, names, calibration=12, uniform=True, accept_guessing=True)
+    said = {}
+    for name, changed in {"whole": {}, "fewer heads": {-2: 1}, "fewer neurons": {-1: 1}}.items():
+        genome = problem.space.full.copy()
+        for place, level in changed.items():
+            genome[place] = level
+        exported(problem, genome, tmp_path / name)
+        said[name] = json.loads((tmp_path / name / "pruning.json").read_text())["code because"]
+    assert said["whole"] is None
+    assert said["fewer neurons"] is None
+    assert said["fewer heads"].startswith(
+        "BertForSequenceClassification itself does not take these widths from its config"
+    )
+    assert said["fewer heads"] in (tmp_path / "fewer heads" / "README.md").read_text()
+
+
 def test_uniform_genomes_stay_legal_when_references_pick_them(tmp_path: Path) -> None:
     names = language_folder(tmp_path, causal("Llama"))
     problem = ready(tmp_path, names, uniform=True, references=["uniform", "dropped-layers"], percentages=[70])

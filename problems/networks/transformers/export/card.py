@@ -28,8 +28,8 @@ model = {factory}.from_pretrained(".")
 `config.json` says of every layer how wide it is, so that transformers' own class holds the model.
 """
 _CODED = """\
-Layers are unequally wide, which no config of transformers' own can say: `modeling_pruned.py` builds the model from
-`config.json`, with the lines of the other files. Read them, and let transformers run them:
+{reason}: `modeling_pruned.py` builds the model from `config.json`, with the lines of the other files. Read them, and
+let transformers run them:
 
 ```python
 from transformers import {factory}
@@ -91,7 +91,7 @@ def model_card(opened: Opened, facts: Facts, rows: Sequence[Measured], found: Ve
         _explained(found),
         "## Load it\n",
         "With torch, transformers and safetensors installed, in this folder:\n",
-        own.format(factory=layout.factory),
+        own.format(factory=layout.factory, reason=layout.reason),
         "## Verified\n",
         _verification(found),
     ]

@@ -14,9 +14,12 @@ from methods_for_tests import copied
 
 from emoprune import plugins
 from emoprune.errors import ConfigError
+from emoprune.problems.networks.channels.references.ratios import kept_share_of_pq
 from emoprune.problems.networks.data.images import LabelledImages
 from emoprune.problems.networks.evaluation.scoring import LoadedImages
+from emoprune.problems.networks.evaluation.sparsity_index import pq_index
 from emoprune.problems.networks.layers.references.trained.colt import overlapping
+from emoprune.problems.networks.layers.references.trained.sap import sap_rounds, turning_point
 from emoprune.problems.networks.recovery.plan import Plan
 from emoprune.problems.networks.recovery.rounds.training import Training
 from emoprune.problems.networks.unpruned.built_in.sample import few_digits, tiny
@@ -104,6 +107,7 @@ def test_what_training_took_and_led_to_is_told(tmp_path: Path, caplog: pytest.Lo
 @pytest.mark.parametrize(
     ("given", "complaint"),
     [
+        ({"name": "sap", "p": 1.0}, "PQ index: expected 0 < p < q, found p = 1.0 and q = 1.0"),
         ({"name": "colt", "share": 1.0}, "share: expected a share of the live weights between 0 and 1"),
         ({"name": "pdp", "epochs": 0}, "epochs: expected a number above 0"),
         ({"name": "hard-concrete", "percentages": [0]}, "percentages: expected whole numbers from 1 to 99"),
@@ -112,3 +116,41 @@ def test_what_training_took_and_led_to_is_told(tmp_path: Path, caplog: pytest.Lo
 def test_options_that_cannot_be_are_refused(given: dict[str, Any], complaint: str) -> None:
     with pytest.raises(ConfigError, match=complaint):
         plugins.method("reference", given, "weight-ratios")
+
+
+TestSap = conformance(
+    "reference", "sap", "weight-ratios", options={"epochs": 0.5, "percentages": (30,)}, sample=classmethod(copied)
+)
+
+
+def test_without_training_a_round_of_sap_keeps_what_the_published_rule_says_of_each_layer() -> None:
+    own = training()
+    model = own.copy()
+    expected = [
+        max(1, round(weight.numel() * kept_share_of_pq(pq_index(weight.detach().numpy()), weight.numel(), 0.5, 1.0)))
+        for weight in (model.get_parameter(name) for name in NAMES)
+    ]
+    first, *_ = sap_rounds(
+        model, NAMES, own.lessons(Plan(0.3, 1e-12, 16, weight_decay=0.0)), (0.5, 1.0), 0.99, seed=1, macs=2.0
+    )
+    assert first.counts.tolist() == expected
+    assert first.share == pytest.approx(sum(expected) / sum(model.get_parameter(name).numel() for name in NAMES))
+    assert first.spent.forward_macs == first.spent.seen * 2.0
+    assert [int((model.get_parameter(name) != 0).sum()) for name in NAMES] == expected
+
+
+def test_rounds_of_sap_end_at_the_target_and_what_is_gone_stays_gone() -> None:
+    own = training()
+    model = own.copy()
+    rounds = sap_rounds(model, NAMES, own.lessons(Plan(0.5, 0.1, 16)), (0.5, 1.0), 0.3, seed=1)
+    assert rounds[-1].share <= 0.3 < rounds[-2].share
+    assert all((other.counts <= one.counts).all() for one, other in pairwise(rounds))
+    assert sum(int((model.get_parameter(name) != 0).sum()) for name in NAMES) == rounds[-1].counts.sum()
+
+
+def test_the_limit_is_where_the_index_rises_after_it_fell() -> None:
+    assert turning_point([0.5, 0.4, 0.3, 0.35, 0.2]) == 3
+    assert turning_point([0.3, 0.4, 0.35, 0.36]) == 3
+    assert turning_point([0.5, 0.4, 0.3]) == 0
+    assert turning_point([0.3, 0.4, 0.5]) == 0
+    assert turning_point([]) == 0

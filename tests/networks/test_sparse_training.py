@@ -42,7 +42,7 @@ def test_ratios_are_kept_exactly_and_weights_are_drawn_anew(which: str, tmp_path
     genome = made.references()[-1].genome
     (tmp_path / "out").mkdir()
     method = {"name": "sparse-training", "which": which}
-    made.recover(genome, tmp_path / "out", 1, method=method, epochs=0.1, rate=1e-9, formats=["safetensors"])
+    made.recover(genome, tmp_path / "out", 7, method=method, epochs=0.1, rate=1e-9, formats=["safetensors"])
     weight = load_file(tmp_path / "out" / "model.safetensors")["second.0.weight"]
     unpruned = made._loaded.bench.network.get_parameter("second.0.weight")
     pairs, before = (own.movedim(1, -1).reshape(-1, 2) for own in (weight, unpruned))

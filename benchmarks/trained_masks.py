@@ -41,8 +41,8 @@ WAYS: Mapping[str, Any] = {
 }
 
 NOTES = """\
-- `{evaluations}` evaluations of NSGA-II per seed, in which nothing is trained. Of its front the network with the least
-  error on select that has no more parameters than `erk` at the target is taken; all figures are of the test part.
+- `{evaluations}` evaluations of NSGA-II per seed, in which nothing is trained. Of what it found the network with the
+  least error on search that has no more parameters than `erk` at the target is taken; all figures are of the test part.
 - Everything is trained for {epochs:g} epochs in all, {macs:.3g} multiply-accumulates forwards and twice as many
   backwards. References that learn their ratios spend half of that on learning each target's (`colt` on as many rounds
   as it takes: see the column), and half on fine-tuning; the others all of it on fine-tuning.
@@ -120,20 +120,18 @@ def search(case: Case, epochs: float, seed: int, generations: int, folder: Path)
     return problem, searched.run
 
 
-def best_within(run: Run, target: int) -> IntArray:
-    """Return the genome of the front with the least error on select that is no larger than `erk` at the target."""
-    frame = run.pareto
-    limit = float(frame.loc[frame["name"] == f"erk-{target}", "test.parameters"].iloc[0])
-    within = frame[(frame["test.parameters"] <= limit) & ~frame["name"].isin(run.references.values())]
-    number = within.sort_values("select.error")["candidate_id"].iloc[0]
-    return chosen(run, str(number)).candidate.genome
+def best_within(run: Run, target: int) -> IntArray | None:
+    """Return the searched genome with the least error that is no larger than `erk` at the target; None if none is."""
+    limit = chosen(run, f"erk-{target}").values["parameters"]
+    own = [each for each in run.all_evaluations() if each.values and each.candidate.id not in run.references]
+    within = [each for each in own if each.values["parameters"] <= limit]
+    return min(within, key=lambda each: each.values["error"]).candidate.genome if within else None
 
 
 def rows_of(run: Run, case: Case, target: int, epochs: float) -> Iterator[tuple[str, IntArray, Any, float]]:
     """Return what is trained at a target: the row's name, the genome, the method, and its epochs."""
     searched = best_within(run, target)
-    yield f"{SEARCHED}, finetune", searched, "finetune", epochs
-    for name, method in WAYS.items():
+    for name, method in {"finetune": "finetune", **WAYS}.items() if searched is not None else ():
         yield f"{SEARCHED}, {name}", searched, method, epochs
     there = [name for name in (*COUNTED, *case.learnt) if f"{name}-{target}" in run.references.values()]
     for name in there:
@@ -141,11 +139,10 @@ def rows_of(run: Run, case: Case, target: int, epochs: float) -> Iterator[tuple[
         yield f"{name}, finetune", genome, "finetune", epochs / 2 if name in case.learnt else epochs
 
 
-def measure(case: Case, epochs: float, seed: int, generations: int, found: Measured) -> float:
-    """Search and train with one seed, adding to `found`; return the multiply-accumulates of one forward pass."""
+def measure(case: Case, epochs: float, seed: int, generations: int, found: Measured) -> None:
+    """Search and train with one seed, adding to `found`."""
     with tempfile.TemporaryDirectory() as folder:
         problem, run = search(case, epochs, seed, generations, Path(folder))
-        frame = run.pareto.set_index("name")
         for target in TARGETS:
             for row, genome, method, own in rows_of(run, case, target, epochs):
                 out = Path(folder) / "out" / f"{row} {target}".replace(",", "").replace(" ", "-")
@@ -159,7 +156,6 @@ def measure(case: Case, epochs: float, seed: int, generations: int, found: Measu
                     found.errors.setdefault(key, []).append(raw)
                 if "forward macs" in answer.description:
                     found.macs.setdefault(row, []).append(float(answer.description["forward macs"]))
-        return float(frame["test.parameters"].max())
 
 
 def _raw(problem: Any, genome: IntArray) -> float:
@@ -189,7 +185,7 @@ def main() -> None:
     parser.add_argument("--epochs", type=float, default=8.0, help="of training in all, for each row (8)")
     options = parser.parse_args()
     torch.set_num_threads(1)
-    seeds, generations = (1, 2) if options.quick else (options.rounds, 12)
+    seeds, generations = (1, 2) if options.quick else (options.rounds, 10)
     epochs = 2.0 if options.quick else options.epochs
     case, found = CASES[options.case], Measured({}, {})
     for seed in range(1, seeds + 1):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -15,11 +17,16 @@ from methods_for_tests import copied
 from emoprune import plugins
 from emoprune.errors import ConfigError
 from emoprune.problems.networks.channels.references.ratios import kept_share_of_pq
+from emoprune.problems.networks.coupling.structure import Part
 from emoprune.problems.networks.data.images import LabelledImages
 from emoprune.problems.networks.evaluation.scoring import LoadedImages
 from emoprune.problems.networks.evaluation.sparsity_index import pq_index
+from emoprune.problems.networks.layers.references.inputs import LayerReferenceInputs
 from emoprune.problems.networks.layers.references.trained.colt import overlapping
-from emoprune.problems.networks.layers.references.trained.sap import sap_rounds, turning_point
+from emoprune.problems.networks.layers.references.trained.learned_ratios import PdpRatios
+from emoprune.problems.networks.layers.references.trained.sap import sap_rounds, staying_of, turning_point
+from emoprune.problems.networks.layers.treatments.levels import LayerLevels
+from emoprune.problems.networks.layers.treatments.ratios import WeightShares
 from emoprune.problems.networks.recovery.plan import Plan
 from emoprune.problems.networks.recovery.rounds.training import Training
 from emoprune.problems.networks.unpruned.built_in.sample import few_digits, tiny
@@ -104,6 +111,16 @@ def test_what_training_took_and_led_to_is_told(tmp_path: Path, caplog: pytest.Lo
     assert 0.2 <= left[2] < left[1]
 
 
+def test_a_target_that_would_leave_less_than_there_are_layers_is_refused() -> None:
+    layers = [(Part(name, "Linear", None, None, positions=1), (2, 4)) for name in ("one", "other")]
+    levels = LayerLevels.of(layers, WeightShares((0.5, 1.0)))
+    inputs = LayerReferenceInputs.of(levels, {}, dict, np.random.default_rng(0))
+    with pytest.raises(
+        ConfigError, match="'pdp': 5 % are 1 of 16 weights, fewer than there are layers; raise the perc"
+    ):
+        PdpRatios((5,)).found(replace(inputs, training=training()))
+
+
 @pytest.mark.parametrize(
     ("given", "complaint"),
     [
@@ -119,7 +136,11 @@ def test_options_that_cannot_be_are_refused(given: dict[str, Any], complaint: st
 
 
 TestSap = conformance(
-    "reference", "sap", "weight-ratios", options={"epochs": 0.5, "percentages": (30,)}, sample=classmethod(copied)
+    "reference",
+    "sap",
+    "weight-ratios",
+    options={"epochs": 0.5, "gamma": 6, "percentages": (30,)},
+    sample=classmethod(copied),
 )
 
 
@@ -131,7 +152,13 @@ def test_without_training_a_round_of_sap_keeps_what_the_published_rule_says_of_e
         for weight in (model.get_parameter(name) for name in NAMES)
     ]
     first, *_ = sap_rounds(
-        model, NAMES, own.lessons(Plan(0.3, 1e-12, 16, weight_decay=0.0)), (0.5, 1.0), 0.99, seed=1, macs=2.0
+        model,
+        NAMES,
+        own.lessons(Plan(0.3, 1e-12, 16, weight_decay=0.0)),
+        partial(staying_of, p=0.5, q=1.0, gamma=1.0),
+        0.99,
+        seed=1,
+        macs=2.0,
     )
     assert first.counts.tolist() == expected
     assert first.share == pytest.approx(sum(expected) / sum(model.get_parameter(name).numel() for name in NAMES))
@@ -142,7 +169,9 @@ def test_without_training_a_round_of_sap_keeps_what_the_published_rule_says_of_e
 def test_rounds_of_sap_end_at_the_target_and_what_is_gone_stays_gone() -> None:
     own = training()
     model = own.copy()
-    rounds = sap_rounds(model, NAMES, own.lessons(Plan(0.5, 0.1, 16)), (0.5, 1.0), 0.3, seed=1)
+    rounds = sap_rounds(
+        model, NAMES, own.lessons(Plan(0.5, 0.1, 16)), partial(staying_of, p=0.5, q=1.0, gamma=6.0), 0.3, seed=1
+    )
     assert rounds[-1].share <= 0.3 < rounds[-2].share
     assert all((other.counts <= one.counts).all() for one, other in pairwise(rounds))
     assert sum(int((model.get_parameter(name) != 0).sum()) for name in NAMES) == rounds[-1].counts.sum()

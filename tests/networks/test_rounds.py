@@ -241,6 +241,12 @@ def test_schedules_say_when_is_pruned() -> None:
         Course(0)
 
 
+def test_a_step_that_the_first_training_does_not_have_is_refused() -> None:
+    pruned, lessons = toy(6, positive=True, epochs=12)
+    with pytest.raises(ConfigError, match="step: expected fewer than the 6 steps of the first training, found 6"):
+        train_in_rounds(pruned, lessons, Course(1, weights=True, step=6), 0)
+
+
 def test_batch_norms_are_set_back_with_the_rate_and_other_weights_are_not(tmp_path: Path) -> None:
     problem = prepared(plugins.find("sample", "channels")(), tmp_path)
     case_rounds = ChannelRounds(

@@ -39,8 +39,8 @@ class ChannelRounds:
         over = [part.path for part in structure.parts if part.varies and part.kind in {"LayerNorm", "GroupNorm"}]
         if over:
             raise ConfigError(
-                f"method: channels cannot go in rounds here, because layer {over[0]!r} normalises over those that go "
-                "and those that stay; take finetune or distil, or the problem weight-ratios"
+                f"method: channels cannot go while this network is trained, because layer {over[0]!r} normalises over "
+                "those that go and those that stay; take finetune or distil, or the problem weight-ratios"
             )
         self.model = trainable(network)
         self._structure, self._kept, self._widths = structure, kept, widths

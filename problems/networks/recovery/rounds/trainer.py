@@ -116,9 +116,13 @@ def train_in_rounds(
 
     Raises:
         ConfigError: The loss or a weight is no longer finite; it says in which round, at which step, and what is kept.
+            Or the step to go back to is none of the first training's.
     """
     thetas = Thetas.of(folder, key)
-    training = _Training(pruned, lessons, course, seed, thetas, macs, label)
+    steps = stage_steps(lessons, len(course.shares) + 1)
+    if course.step >= steps:
+        raise ConfigError(f"step: expected fewer than the {steps} steps of the first training, found {course.step}")
+    training = _Training(pruned, lessons, course, seed, thetas, macs, label, steps)
     shares = (0.0, *course.shares)
     done, spent = training.resumed(len(shares))
     for number in range(done, len(shares)):
@@ -137,6 +141,7 @@ class _Training:
     thetas: Thetas
     macs: float
     label: str
+    steps: int
 
     def resumed(self, rounds: int) -> tuple[int, Spent]:
         """Return how many rounds are done and what they took, with the model as they left it."""
@@ -156,8 +161,7 @@ class _Training:
 
     def round(self, number: int, share: float, *, last: bool) -> Spent:
         """Train one round, and return what it took."""
-        model, steps = self.pruned.model, stage_steps(self.lessons, len(self.course.shares) + 1)
-        back = min(self.course.step, steps - 1)
+        model, steps, back = self.pruned.model, self.steps, self.course.step
         optimiser = self.lessons.optimiser(own for own in model.parameters() if own.requires_grad)
         masks = self.pruned.masks(share) if number else {}
         if number:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -21,7 +22,7 @@ from emoprune.problems.networks.recovery.rounds.lessons import Lessons
 from emoprune.problems.networks.recovery.rounds.stage import emptied, stage_steps, train_stage
 from emoprune.problems.networks.recovery.spent import Spent
 
-__all__ = ["Sap", "SapRound", "sap_rounds", "turning_point"]
+__all__ = ["Sap", "SapRound", "sap_rounds", "staying_of", "turning_point"]
 
 MOST_ROUNDS = 30
 
@@ -60,6 +61,7 @@ class Sap(AtShares):
         percentages: The targets, whole percentages of the weights of all layers that can be pruned.
         p: The index's first norm.
         q: The index's second norm.
+        gamma: By what the share that goes in a round is multiplied; the published factor, 1 as the index says it.
         epochs: How long is trained in each round.
         rate: The highest learning rate.
     """
@@ -67,6 +69,7 @@ class Sap(AtShares):
     percentages: tuple[int, ...] = (50, 25, 10)
     p: float = 0.5
     q: float = 1.0
+    gamma: float = 1.0
     epochs: float = 1.0
     rate: float = 0.02
 
@@ -75,6 +78,8 @@ class Sap(AtShares):
         Plan(self.epochs, self.rate)
         if not 0 < self.p < self.q:
             raise ConfigError(f"PQ index: expected 0 < p < q, found p = {self.p} and q = {self.q}")
+        if not 0 < self.gamma < float("inf"):
+            raise ConfigError(f"gamma: expected a number above 0, found {self.gamma}")
 
     def found(self, inputs: LayerReferenceInputs) -> Found:
         """Return, for each target, what the first round that meets it leaves; and what is left at the limit.
@@ -87,9 +92,8 @@ class Sap(AtShares):
             raise ContractError("reference 'sap': expected a problem whose network can be trained, found none")
         names, least = [f"{part.path}.weight" for part in inputs.levels.parts], min(self.percentages) / 100
         lessons = training.lessons(Plan(self.epochs, self.rate))
-        rounds = sap_rounds(
-            training.copy(), names, lessons, (self.p, self.q), least, seed=training.seed, macs=training.macs
-        )
+        staying = partial(staying_of, p=self.p, q=self.q, gamma=self.gamma)
+        rounds = sap_rounds(training.copy(), names, lessons, staying, least, seed=training.seed, macs=training.macs)
         references, notes = [], []
         for percentage in self.percentages:
             label = f"sap-{percentage}"
@@ -111,7 +115,7 @@ def sap_rounds(
     model: nn.Module,
     names: Sequence[str],
     lessons: Lessons,
-    norms: tuple[float, float],
+    staying: Callable[[FloatArray], tuple[float, float]],
     least: float,
     *,
     seed: int,
@@ -125,7 +129,7 @@ def sap_rounds(
         model: It is trained, and weights of it are zeroed.
         names: The parameters that are pruned.
         lessons: What it is trained on, through one schedule in each round.
-        norms: The index's p and q.
+        staying: Returns the index of weights that are there, shape (weights,), and the share of them that stays.
         least: The share of the weights at which rounds end.
         seed: All randomness.
         macs: Multiply-accumulates of one example's forward pass.
@@ -141,11 +145,10 @@ def sap_rounds(
         spent += train_stage(model, lessons, steps, (seed + len(found)) % 2**63, masks=masks, macs=macs, label=label)
         sizes = {name: model.get_parameter(name).detach().abs()[~mask] for name, mask in masks.items()}
         before = sum(len(own) for own in sizes.values())
-        index = pq_index(torch.cat(list(sizes.values())).double().numpy(), *norms)
+        index, _ = staying(torch.cat(list(sizes.values())).double().numpy())
         for name, mask in masks.items():
             own = sizes[name]
-            share = kept_share_of_pq(pq_index(own.double().numpy(), *norms), len(own), *norms)
-            keep = max(1, round(len(own) * share))
+            keep = max(1, round(len(own) * staying(own.double().numpy())[1]))
             if keep < len(own):
                 threshold = own.kthvalue(len(own) - keep).values
                 masks[name] = mask | (model.get_parameter(name).detach().abs() <= threshold)
@@ -155,6 +158,12 @@ def sap_rounds(
         if counts.sum() == before:
             break
     return found
+
+
+def staying_of(weights: FloatArray, *, p: float, q: float, gamma: float) -> tuple[float, float]:
+    """Return the PQ index of weights, shape (weights,), and the share of them that a round of SAP keeps."""
+    index = pq_index(weights, p, q)
+    return index, kept_share_of_pq(index, len(weights), p, q, gamma=gamma)
 
 
 def turning_point(indices: Sequence[float]) -> int:

@@ -83,6 +83,7 @@ LIBRARIES: dict[str, set[str]] = {
     "pandas": {"run", "report", "cli", "commands", "problems"},
     "plotly": {"report"},
     "plotext": {"report"},
+    "optuna": {"commands"},
     "jinja2": {"report"},
     "rich": {"report", "cli"},
     "typer": {"cli", "__main__"},

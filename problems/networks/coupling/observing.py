@@ -22,11 +22,6 @@ class Ran:
     shapes: list[tuple[int, ...]]
     taken: list[tuple[int, ...]]
 
-    @property
-    def times(self) -> int:
-        """How often it ran."""
-        return len(self.shapes)
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Observed:
@@ -39,17 +34,24 @@ class Observed:
         """Return when a layer ran; those that did not come last."""
         return self.ran[path].order if path in self.ran else len(self.ran)
 
+    def times(self, path: str) -> int:
+        """Return how often a layer ran."""
+        return len(self.shapes(path))
 
-def observed(network: nn.Module, image: torch.Tensor, allowed_twice: Callable[[str], bool]) -> Observed:
+    def shapes(self, path: str) -> list[tuple[int, ...]]:
+        """Return the shapes that a layer put out, each time that it ran."""
+        return self.ran[path].shapes if path in self.ran else []
+
+    def taken(self, path: str) -> list[tuple[int, ...]]:
+        """Return the shapes that a layer took in, each time that it ran."""
+        return self.ran[path].taken if path in self.ran else []
+
+
+def observed(network: nn.Module, image: torch.Tensor) -> Observed:
     """Run the network once on an image of shape (1, ...).
 
-    Args:
-        network: In eval mode.
-        image: Of any content.
-        allowed_twice: Which weighted layers may run more than once, by path.
-
     Raises:
-        ConfigError: It cannot be run, does not return classes, or one weight serves several places.
+        ConfigError: It cannot be run, or does not return classes.
     """
     ran: dict[str, Ran] = {}
     handles = [
@@ -73,7 +75,6 @@ def observed(network: nn.Module, image: torch.Tensor, allowed_twice: Callable[[s
             f"a tensor of shape {tuple(output.shape)}" if isinstance(output, torch.Tensor) else type(output).__name__
         )
         raise ConfigError(f"network: expected it to return one tensor of shape (images, classes), found {found}")
-    _check_used_once(network, ran, allowed_twice)
     return Observed(ran, output.shape[1])
 
 
@@ -88,13 +89,3 @@ def _noting(path: str, ran: dict[str, Ran]) -> Callable[[nn.Module, tuple[object
 
 def _shape(value: object) -> tuple[int, ...]:
     return tuple(value.shape[1:]) if isinstance(value, torch.Tensor) else ()
-
-
-def _check_used_once(network: nn.Module, ran: Mapping[str, Ran], allowed: Callable[[str], bool]) -> None:
-    for path, run in ran.items():
-        weighted = any(True for _ in network.get_submodule(path).parameters(recurse=False))
-        if run.times > 1 and weighted and not allowed(path):
-            raise ConfigError(
-                f"network: {path!r} runs {run.times} times in one pass, so that one weight serves several places; "
-                f"give each place a layer of its own, or leave it whole with `ignore: [{path}]`"
-            )

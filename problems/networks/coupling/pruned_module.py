@@ -9,9 +9,10 @@ import torch
 from torch import nn
 
 from emoprune.errors import ContractError
+from emoprune.problems.networks.coupling.kinds import BUFFER, NUMBER, PARAMETER
 from emoprune.problems.networks.coupling.structure import Kept, Part, Structure, Wiring
 
-__all__ = ["clone", "family_of", "pruned_module", "tensors_of", "with_tensors"]
+__all__ = ["clone", "family_of", "pruned_module", "set_number", "tensors_of", "with_tensors"]
 
 # Per kind: which axis of the weight holds outgoing and incoming channels, and the attributes that count them.
 _AXES = {"Conv": (0, 1), "ConvTranspose": (1, 0), "Linear": (0, 1)}
@@ -24,6 +25,7 @@ _OUTGOING = {
     "LayerNorm": "normalized_shape",
     "PReLU": "num_parameters",
 }
+_TENSORS = frozenset({"weight", "bias", "running_mean", "running_var"})
 _INCOMING = {"Conv": "in_channels", "Linear": "in_features"}
 
 
@@ -97,12 +99,19 @@ def family_of(part: Part) -> str:
 
 
 def tensors_of(network: nn.Module, part: Part) -> dict[str, torch.Tensor]:
-    """Return the part's own parameters and buffers by their full names; scalars, which have no channels, left out."""
-    if part.kind == "Parameter":
+    """Return a layer's own parameters and buffers by their full names, or the bare tensor.
+
+    Scalars have no channels; a layer's tensors beside those that torch gives it are bare ones.
+    """
+    if part.kind == PARAMETER:
         return {part.path: network.get_parameter(part.path)}
+    if part.kind == BUFFER:
+        return {part.path: network.get_buffer(part.path)}
+    if part.kind == NUMBER:
+        return {}
     module = network.get_submodule(part.path)
     own = {**dict(module.named_parameters(recurse=False)), **dict(module.named_buffers(recurse=False))}
-    return {f"{part.path}.{name}": tensor for name, tensor in own.items() if tensor.ndim > 0}
+    return {f"{part.path}.{name}": tensor for name, tensor in own.items() if tensor.ndim > 0 and name in _TENSORS}
 
 
 def _sliced(network: nn.Module, part: Part, kept: Kept) -> dict[str, torch.Tensor]:
@@ -111,14 +120,24 @@ def _sliced(network: nn.Module, part: Part, kept: Kept) -> dict[str, torch.Tenso
     for name, tensor in tensors_of(network, part).items():
         cut = tensor.detach()
         if part.weighted and tensor.ndim > 1:
-            out_axis, in_axis = _AXES[family_of(part)]
-            cut = _selected(cut, out_axis, outgoing)
-            cut = cut if part.depthwise else _selected(cut, in_axis, _within_conv_group(part, incoming))
+            cut = _cut_kernel(cut, part, outgoing, incoming)
         else:
             cut = _selected(cut, part.dimension, outgoing)
         if cut is not tensor:
             made[name] = cut
     return made
+
+
+def _cut_kernel(
+    kernel: torch.Tensor, part: Part, outgoing: torch.Tensor | None, incoming: torch.Tensor | None
+) -> torch.Tensor:
+    """Return the kernel of the channels that stay; along one axis a grouped one counts those of one of its groups."""
+    out_axis, in_axis = _AXES[family_of(part)]
+    if out_axis == 1:  # transposed: the outgoing ones
+        cut = _selected(kernel, in_axis, incoming)
+        return cut if part.depthwise else _selected(cut, out_axis, _within_conv_group(part, part.outgoing, outgoing))
+    cut = _selected(kernel, out_axis, outgoing)
+    return cut if part.depthwise else _selected(cut, in_axis, _within_conv_group(part, part.incoming, incoming))
 
 
 def _staying(wiring: Wiring | None, kept: Kept) -> torch.Tensor | None:
@@ -129,12 +148,11 @@ def _staying(wiring: Wiring | None, kept: Kept) -> torch.Tensor | None:
     return None if len(staying) == len(wiring) else torch.from_numpy(staying)
 
 
-def _within_conv_group(part: Part, incoming: torch.Tensor | None) -> torch.Tensor | None:
+def _within_conv_group(part: Part, wiring: Wiring | None, staying: torch.Tensor | None) -> torch.Tensor | None:
     """Return the axis indices of a grouped convolution's weight: the same in every convolution group by coupling."""
-    if incoming is None or part.conv_groups == 1 or part.incoming is None:
-        return incoming
-    per_group = len(part.incoming) // part.conv_groups
-    return incoming[incoming < per_group]
+    if staying is None or part.conv_groups == 1 or wiring is None:
+        return staying
+    return staying[staying < len(wiring) // part.conv_groups]
 
 
 def _selected(tensor: torch.Tensor, axis: int, indices: torch.Tensor | None) -> torch.Tensor:
@@ -143,7 +161,10 @@ def _selected(tensor: torch.Tensor, axis: int, indices: torch.Tensor | None) -> 
 
 def _count_anew(network: nn.Module, part: Part, kept: Kept) -> None:
     """Let a module's own counts of its channels follow its tensors."""
-    if part.kind == "Parameter":
+    if part.kind in {PARAMETER, BUFFER}:
+        return
+    if part.kind == NUMBER and part.outgoing is not None:
+        set_number(network, part.path, len(part.outgoing.staying(kept)))
         return
     own, family = network.get_submodule(part.path).__dict__, family_of(part).removesuffix("Transpose")
     outgoing = None if part.outgoing is None else len(part.outgoing.staying(kept))
@@ -156,6 +177,19 @@ def _count_anew(network: nn.Module, part: Part, kept: Kept) -> None:
             own["groups"] = incoming
 
 
+def set_number(network: nn.Module, path: str, value: int) -> None:
+    """Give a module's attribute, or the place in it if it holds several numbers, another number."""
+    parent, _, name = path.rpartition(".")
+    if name.isdecimal():
+        parent, _, attribute = parent.rpartition(".")
+        own = network.get_submodule(parent).__dict__
+        held = list(own[attribute])
+        held[int(name)] = value
+        own[attribute] = type(own[attribute])(held)
+    else:
+        network.get_submodule(parent).__dict__[name] = value
+
+
 def _check_widths(network: nn.Module, structure: Structure, kept: Kept) -> None:
     """Law: built is what was decoded. A group that silently stayed whole would be ranked as something it is not."""
     for part in structure.weighted:
@@ -165,5 +199,7 @@ def _check_widths(network: nn.Module, structure: Structure, kept: Kept) -> None:
         assert isinstance(weight, torch.Tensor)  # noqa: S101  # a weighted part has one; narrows the type
         decoded = len(part.outgoing.staying(kept)) if part.outgoing is not None else None
         built = weight.shape[_AXES[family_of(part)][0]]
+        if part.kind.startswith("ConvTranspose"):
+            built *= getattr(network.get_submodule(part.path), "groups", 1)
         if decoded is not None and built != decoded:
             raise ContractError(f"layer {part.path!r}: decoded to {decoded} channels, but the built one has {built}")

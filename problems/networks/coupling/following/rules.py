@@ -1,0 +1,33 @@
+"""Which rule each operation of torch has, by its name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+
+from emoprune.problems.networks.coupling.following import elementwise, moving, products, reducing
+from emoprune.problems.networks.coupling.following.axes import Axes
+from emoprune.problems.networks.coupling.following.follower import Call, Rule, Selection
+
+__all__ = ["rule_of", "selecting"]
+
+_BY_NAME: Mapping[str, Rule] = {**elementwise.RULES, **moving.RULES, **products.RULES, **reducing.RULES}
+
+
+def rule_of(name: str, function: Any) -> Rule | None:
+    """Return the rule of an operation named as in torch, `view.default`; None where none is known."""
+    plain = name.partition(".")[0]
+    found = _BY_NAME.get(plain)
+    if found is not None:
+        return found
+    spatial = elementwise.spatial_rule(plain)
+    if spatial is not None:
+        return spatial
+    return elementwise.pointwise if torch.Tag.pointwise in function.tags else None
+
+
+def selecting(call: Call, axes: Sequence[Axes | None]) -> tuple[Selection, Selection]:
+    """Return the axes over which an operation computes, and those over which it only sums, by argument."""
+    return reducing.selection(call, axes), reducing.summing(call, axes)

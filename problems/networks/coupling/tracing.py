@@ -17,7 +17,7 @@ import torch
 from torch import nn
 
 from emoprune.errors import ConfigError, EmopruneError
-from emoprune.problems.networks.coupling.checking import broken_groups
+from emoprune.problems.networks.coupling.checking import Check
 from emoprune.problems.networks.coupling.graph import Avoided, AvoidedChoice, Linked, linked
 from emoprune.problems.networks.coupling.kinds import BUFFER, NUMBER, PARAMETER, reads_and_makes
 from emoprune.problems.networks.coupling.linking import Channels, GroupOf, coupled
@@ -51,7 +51,7 @@ def trace(network: nn.Module, input_shape: Sequence[int], ignored: Sequence[str]
         for path, _ in (*network.named_modules(), *network.named_parameters())
         if is_ignored(path)
     }
-    return Tracing(network, tuple(input_shape), image, seen, whole).structure()
+    return Tracing(network, tuple(input_shape), image, seen, whole, Check.of(network, input_shape)).structure()
 
 
 @dataclass(slots=True, eq=False)
@@ -63,20 +63,31 @@ class Tracing:
     image: torch.Tensor
     seen: Observed
     whole: dict[str, tuple[str, tuple[str, ...]]]  # by path, why channels stay, and on which sides
+    check: Check
     avoided: Avoided = frozenset()
 
     def structure(self) -> Structure:
         """Return the structure in which whatever cannot be sliced stays whole."""
         while True:
             found = self._linked()
-            structure, places = _structure(self.network, self.input_shape, found, self.seen)
+            structure, places = self._structure(found)
             if not structure.broken:
-                return structure
+                return replace(structure, functional_macs=_functional_macs(self.network, structure))
             other = self._other_way(found, structure, places)
             if other is not None:
                 self.avoided |= {other}
             else:
                 self.whole |= self._given_up(found, structure, places)
+
+    def _structure(self, found: Linked) -> tuple[Structure, GroupOf]:
+        network, seen = self.network, self.seen
+        producing = frozenset(path for path, kind in found.kinds.items() if _produces(network, path, kind))
+        channels = coupled(found.links, {path: seen.order(path) for path in found.kinds}, producing)
+        used = [path for path in found.kinds if _is_used(path, channels, seen)]
+        parts = [_part(network, path, found, channels, seen) for path in used]
+        parts.sort(key=lambda part: seen.order(part.path))
+        structure = Structure(self.input_shape, seen.classes, channels.groups, tuple(parts), channels.wholes)
+        return replace(structure, broken=self.check.broken(structure)), channels.groups_of
 
     def _linked(self) -> Linked:
         found = linked(self.network, self.image, self.avoided)
@@ -103,20 +114,7 @@ class Tracing:
         return given_up
 
 
-def _structure(
-    network: nn.Module, input_shape: tuple[int, ...], found: Linked, seen: Observed
-) -> tuple[Structure, GroupOf]:
-    producing = frozenset(path for path, kind in found.kinds.items() if _produces(network, path, kind))
-    channels = coupled(found.links, {path: seen.order(path) for path in found.kinds}, producing)
-    used = [path for path in found.kinds if _is_used(found, path, channels, seen)]
-    parts = [_part(network, path, found, channels, seen) for path in used]
-    parts.sort(key=lambda part: seen.order(part.path))
-    structure = Structure(input_shape, seen.classes, channels.groups, tuple(parts), channels.wholes)
-    broken, functional = broken_groups(network, structure), _functional_macs(network, structure)
-    return replace(structure, broken=broken, functional_macs=functional), channels.groups_of
-
-
-def _is_used(found: Linked, path: str, channels: Channels, seen: Observed) -> bool:
+def _is_used(path: str, channels: Channels, seen: Observed) -> bool:
     """Whether a part ran, or holds channels that can go."""
     if path in seen.ran:
         return True

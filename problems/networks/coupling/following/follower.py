@@ -147,6 +147,13 @@ class Follower:
         """Whether a number of that value in the call that is being made was computed, or read off a shape."""
         return any(each == value and each.source is None for each in self.numbers)
 
+    def count_roots(self, labels: Labels) -> None:
+        """Let attributes count these channels from which a number in the call was computed, as `self.width // 2` is."""
+        for number in self.numbers:
+            for root in number.roots if number.source is None else ():
+                if root == len(labels):
+                    self.count(root, labels)
+
     def count(self, number: Number, labels: Labels) -> None:
         """Say that an attribute counts these channels."""
         assert number.source is not None  # noqa: S101  # `named` gives no other; narrows the type

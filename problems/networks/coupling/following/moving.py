@@ -123,6 +123,7 @@ def _laid_out(
     own = _along(table, chosen)
     follower.join(flat, merged(sizes, chosen, own))
     made[block.after[chosen]] = own
+    follower.count_roots(flat)
     _count(follower, own, sizes[chosen])
 
 
@@ -185,6 +186,7 @@ def _cut(follower: Follower, labels: Labels, bounds: Sequence[int], what: str) -
                 follower.count(number, labels[:bound])
         return
     follower.alike(labels, math.gcd(len(labels), *inner))
+    follower.count_roots(labels)
     if not any(follower.computed(bound) for bound in inner):
         follower.doubt(labels, f"{what} at {', '.join(map(str, inner))} of {len(labels)} channels")
 
@@ -229,6 +231,7 @@ def _count_pieces(follower: Follower, labels: Labels, sizes: Sequence[int], piec
     if "split" not in follower.function or any(number is None for number in numbers):
         if len(sizes) > 1:
             follower.alike(labels, math.gcd(*sizes))
+            follower.count_roots(labels)
             follower.doubt(labels, f"they are split into {', '.join(map(str, sizes))}")
         return
     first: dict[object, Labels] = {}
@@ -369,11 +372,21 @@ def _unfold(follower: Follower, call: Call) -> Sequence[Axes]:
     return [(*axes, None)]
 
 
+def _strided(follower: Follower, call: Call) -> Sequence[Axes] | None:
+    """Only the strides may be others, as torch's pooling to one place makes them."""
+    if call.output.shape == call.args[0].shape:
+        return [tuple(_own(follower, call))]
+    for labels in _own(follower, call):
+        follower.fix(labels, "how as_strided reads channels is not known")
+    return None
+
+
 RULES: Mapping[str, Rule] = {
     **dict.fromkeys(("view", "_unsafe_view", "reshape", "_reshape_alias"), _view),
     **dict.fromkeys(("split", "split_with_sizes", "split_copy"), _split),
     **dict.fromkeys(("select", "unbind"), _picked),
     **dict.fromkeys(("index", "index_select"), _indexed),
+    **dict.fromkeys(("as_strided", "as_strided_"), _strided),
     "permute": _permute,
     "transpose": _transpose,
     "transpose_": _transpose,

@@ -16,15 +16,19 @@ class Number(int):
     """A whole number of a network's forward.
 
     `source` is the path of a module, the name of its attribute, and the place in it if it holds several numbers; a
-    number that was computed, or read off a shape, has none: it follows by itself when channels go.
+    number that was computed, or read off a shape, has none. `roots` are the attributes that it was computed from.
     """
 
     source: tuple[str, str, int | None] | None
+    roots: tuple[Number, ...]
 
-    def __new__(cls, value: int, source: tuple[str, str, int | None] | None = None) -> Number:
+    def __new__(
+        cls, value: int, source: tuple[str, str, int | None] | None = None, roots: tuple[Number, ...] = ()
+    ) -> Number:
         """Make a number of that value."""
         made = super().__new__(cls, value)
         made.source = source
+        made.roots = (made,) if source is not None else roots
         return made
 
     def __reduce__(self) -> tuple[type[int], tuple[int]]:
@@ -37,7 +41,10 @@ def _computed(name: str) -> Any:
 
     def compute(self: Number, *others: int) -> Any:
         found = operation(self, *others)
-        return Number(found) if type(found) is int else found
+        if type(found) is not int:
+            return found
+        roots = [root for each in (self, *others) if isinstance(each, Number) for root in each.roots]
+        return Number(found, None, tuple(roots))
 
     return compute
 

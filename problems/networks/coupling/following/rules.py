@@ -25,7 +25,15 @@ def rule_of(name: str, function: Any) -> Rule | None:
     spatial = elementwise.spatial_rule(plain)
     if spatial is not None:
         return spatial
-    return elementwise.pointwise if torch.Tag.pointwise in function.tags else None
+    return elementwise.pointwise if _is_pointwise(plain, function) else None
+
+
+def _is_pointwise(plain: str, function: Any) -> bool:
+    """Whether torch says so of an operation, or of the one that it is the form of that writes into its argument."""
+    if torch.Tag.pointwise in function.tags:
+        return True
+    packet = getattr(torch.ops.aten, plain.removesuffix("_"), None)
+    return any(torch.Tag.pointwise in getattr(packet, name).tags for name in packet.overloads()) if packet else False
 
 
 def selecting(call: Call, axes: Sequence[Axes | None]) -> tuple[Selection, Selection]:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import nn
 
 from emoprune.problems.networks.coupling.following.axes import Axes, Labels
@@ -44,6 +45,20 @@ class Tensors:
     bare: dict[str, Axes] = field(default_factory=dict)
     kinds: dict[str, str] = field(default_factory=dict)
     owners: dict[int, str] = field(default_factory=dict)
+    bare_channels: tuple[int, int] = (0, 0)  # from which number to which they lie along bare tensors
+
+    def follower(self, avoided: Avoided = frozenset(), stays: NDArray[np.bool_] | None = None) -> Follower:
+        """Return what follows these channels through a run of the network."""
+        return Follower(
+            self.links,
+            self.axes,
+            rule_of,
+            selecting,
+            avoided=avoided,
+            stays=stays,
+            owners=self.owners,
+            bare=self.bare_channels,
+        )
 
 
 @dataclass(slots=True, eq=False)
@@ -68,7 +83,7 @@ def linked(network: nn.Module, image: torch.Tensor, avoided: Avoided = frozenset
     """
     own = numbered(network)
     known = tensors_of_network(own)
-    follower = Follower(known.links, known.axes, rule_of, selecting, avoided, owners=known.owners)
+    follower = known.follower(avoided)
     given = follower.follow(own, image)
     for labels in follower.axes(given) or ():
         if labels is not None:
@@ -87,10 +102,12 @@ def tensors_of_network(network: nn.Module) -> Tensors:
     for path, module in network.named_modules():
         if isinstance(module, KNOWN):
             _add_layer(made, path, module)
+    first = made.links.total
     for name, tensor in (*network.named_parameters(), *network.named_buffers()):
         if id(tensor) not in made.axes and tensor.is_floating_point():
             made.bare[name] = tuple(made.links.free(size) if size > 1 else None for size in tensor.shape)
             made.axes[id(tensor)] = made.bare[name]
+    made.bare_channels = first, made.links.total
     return made
 
 

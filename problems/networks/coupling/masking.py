@@ -9,8 +9,6 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from emoprune.problems.networks.coupling.following.follower import Follower
-from emoprune.problems.networks.coupling.following.rules import rule_of, selecting
 from emoprune.problems.networks.coupling.graph import Tensors, tensors_of_network
 from emoprune.problems.networks.coupling.kinds import NUMBER
 from emoprune.problems.networks.coupling.pruned_module import clone
@@ -38,9 +36,7 @@ class _Masked(nn.Module):
 
     def forward(self, images: torch.Tensor) -> Any:
         """Return what the network gives for a batch of images."""
-        known = tensors_of_network(self._network)
-        follower = Follower(known.links, known.axes, rule_of, selecting, stays=self._stays, owners=known.owners)
-        return follower.follow(self._network, images)
+        return tensors_of_network(self._network).follower(stays=self._stays).follow(self._network, images)
 
 
 SPARE = 1 << 20  # channels that are numbered on the way, of images and of constants

@@ -39,7 +39,8 @@ def broadcast(follower: Follower, values: Sequence[Tensor], dimensions: int) -> 
                 common = follower.join(common, own)
             else:
                 follower.fix(own, "one channel is used for several")
-        made.append(common)
+        never = any(size == widest and own is None for size, own in zip(sizes, labels, strict=True))
+        made.append(None if never and common is not None and follower.is_bare(common) else common)
     return tuple(made)
 
 

@@ -82,6 +82,7 @@ class Follower:
     avoided: frozenset[tuple[tuple[Place | None, tuple[int, ...]], int]] = frozenset()
     stays: NDArray[np.bool_] | None = None
     owners: Mapping[int, str] = field(default_factory=dict)
+    bare: tuple[int, int] = (0, 0)  # from which channel to which they are those of bare tensors
     choices: list[Choice] = field(default_factory=list)
     counted: list[Counted] = field(default_factory=list)
     doubts: list[tuple[Labels, str]] = field(default_factory=list)
@@ -116,6 +117,10 @@ class Follower:
         if one is not other and not np.array_equal(one, other):
             self.links.pairs.append(np.stack([one, other]))
         return one
+
+    def is_bare(self, labels: Labels) -> bool:
+        """Whether these are only places along a bare tensor, which need not be channels at all."""
+        return bool(((labels >= self.bare[0]) & (labels < self.bare[1])).all())
 
     def alike(self, labels: Labels, period: int) -> Labels:
         """Let the channels at the same place of each period go together, and return their labels."""

@@ -67,12 +67,15 @@ class Check:
 
 
 def _reason(network: nn.Module, structure: Structure, kept: Kept, images: torch.Tensor) -> str | None:
-    try:
-        found = difference(network, structure, kept, images)
-    except Exception as error:  # a stranger's forward on shapes it was not written for may raise anything
-        place = place_of_error(error)
-        where = "" if place is None else f" ({place})"
-        return f"{NOT_RUNNING}: {type(error).__name__}: {error}".splitlines()[0][:300] + where
+    sliced, reference = pruned_module(network, structure, kept), masked(network, structure, kept)
+    with torch.no_grad():
+        try:
+            outputs = sliced(images)
+        except Exception as error:  # a stranger's forward on shapes it was not written for may raise anything
+            place = place_of_error(error)
+            where = "" if place is None else f" ({place})"
+            return f"{NOT_RUNNING}: {type(error).__name__}: {error}".splitlines()[0][:300] + where
+        found = _difference(outputs, reference(images))
     if found <= TOLERANCE:
         return None
     return f"sliced, the network gives other outputs than masked, by {found:.3g} of the largest"
@@ -82,7 +85,10 @@ def difference(network: nn.Module, structure: Structure, kept: Kept, images: tor
     """Return the largest difference between the sliced and the masked network's outputs, relative to the largest."""
     with torch.no_grad():
         sliced = pruned_module(network, structure, kept)(images)
-        expected = masked(network, structure, kept)(images)
+        return _difference(sliced, masked(network, structure, kept)(images))
+
+
+def _difference(sliced: torch.Tensor, expected: torch.Tensor) -> float:
     if sliced.shape != expected.shape:
         return float("inf")
     largest = max(float(expected.abs().max()), 1e-30)

@@ -65,13 +65,14 @@ class Tensors:
 class Linked:
     """The links of a network, its parts, and what is not sure about them.
 
-    `kinds` and `dimensions` are by path: a part's kind, and which axis of a bare tensor holds channels. `choices` were
-    made on the way, and `doubts` say which channels may not be sliced and why.
+    `kinds`, `dimensions` and `places` are by path: a part's kind, which axis of a bare tensor holds channels, and at how
+    many places of an image a layer's weight is applied. `choices` were made on the way, and `doubts` say which channels may not be sliced and why.
     """
 
     links: Links
     kinds: dict[str, str]
     dimensions: dict[str, int]
+    places: dict[str, int]
     choices: list[Choice]
     doubts: list[tuple[Labels, str]]
 
@@ -88,7 +89,7 @@ def linked(network: nn.Module, image: torch.Tensor, avoided: Avoided = frozenset
     for labels in follower.axes(given) or ():
         if labels is not None:
             known.links.fixed_channels.append((labels, "they are the network's outputs"))
-    found = Linked(known.links, dict(known.kinds), {}, follower.choices, follower.doubts)
+    found = Linked(known.links, dict(known.kinds), {}, follower.places, follower.choices, follower.doubts)
     for counted in follower.counted:
         path, name, place = counted.source
         _add_number(found, ".".join(filter(None, (path, name, None if place is None else str(place)))), counted.labels)

@@ -53,6 +53,8 @@ def uncovered(module: Any) -> str | None:
     """Return why slicing is not known for a module that holds channels, or None where it is."""
     if not isinstance(module, KNOWN):
         return f"no slicing is known for a {name_of(module)}"
+    if isinstance(module, nn.ConvTranspose1d | nn.ConvTranspose2d | nn.ConvTranspose3d) and module.groups != 1:
+        return "no slicing is known for grouped transposed convolutions"
     if isinstance(module, nn.LayerNorm) and len(module.normalized_shape) != 1:
         return "a LayerNorm over several axes mixes channels with places"
     if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d | nn.BatchNorm3d) and not module.track_running_stats:

@@ -123,24 +123,14 @@ def _sliced(network: nn.Module, part: Part, kept: Kept) -> dict[str, torch.Tenso
     for name, tensor in tensors_of(network, part).items():
         cut = tensor.detach()
         if part.weighted and tensor.ndim > 1:
-            cut = _cut_kernel(cut, part, outgoing, incoming)
+            out_axis, in_axis = _AXES[family_of(part)]
+            cut = _selected(cut, out_axis, outgoing)
+            cut = cut if part.depthwise else _selected(cut, in_axis, _within_conv_group(part, incoming))
         else:
             cut = _selected(cut, part.dimension, outgoing)
         if cut is not tensor:
             made[name] = cut
     return made
-
-
-def _cut_kernel(
-    kernel: torch.Tensor, part: Part, outgoing: torch.Tensor | None, incoming: torch.Tensor | None
-) -> torch.Tensor:
-    """Return the kernel of the channels that stay; along one axis a grouped one counts those of one of its groups."""
-    out_axis, in_axis = _AXES[family_of(part)]
-    if out_axis == 1:  # transposed: the outgoing ones
-        cut = _selected(kernel, in_axis, incoming)
-        return cut if part.depthwise else _selected(cut, out_axis, _within_conv_group(part, part.outgoing, outgoing))
-    cut = _selected(kernel, out_axis, outgoing)
-    return cut if part.depthwise else _selected(cut, in_axis, _within_conv_group(part, part.incoming, incoming))
 
 
 def _staying(wiring: Wiring | None, kept: Kept) -> torch.Tensor | None:
@@ -151,11 +141,12 @@ def _staying(wiring: Wiring | None, kept: Kept) -> torch.Tensor | None:
     return None if len(staying) == len(wiring) else torch.from_numpy(staying)
 
 
-def _within_conv_group(part: Part, wiring: Wiring | None, staying: torch.Tensor | None) -> torch.Tensor | None:
+def _within_conv_group(part: Part, incoming: torch.Tensor | None) -> torch.Tensor | None:
     """Return the axis indices of a grouped convolution's weight: the same in every convolution group by coupling."""
-    if staying is None or part.conv_groups == 1 or wiring is None:
-        return staying
-    return staying[staying < len(wiring) // part.conv_groups]
+    if incoming is None or part.conv_groups == 1 or part.incoming is None:
+        return incoming
+    per_group = len(part.incoming) // part.conv_groups
+    return incoming[incoming < per_group]
 
 
 def _selected(tensor: torch.Tensor, axis: int, indices: torch.Tensor | None) -> torch.Tensor:
@@ -202,7 +193,5 @@ def _check_widths(network: nn.Module, structure: Structure, kept: Kept) -> None:
         assert isinstance(weight, torch.Tensor)  # noqa: S101  # a weighted part has one; narrows the type
         decoded = len(part.outgoing.staying(kept)) if part.outgoing is not None else None
         built = weight.shape[_AXES[family_of(part)][0]]
-        if part.kind.startswith("ConvTranspose"):
-            built *= getattr(network.get_submodule(part.path), "groups", 1)
         if decoded is not None and built != decoded:
             raise ContractError(f"layer {part.path!r}: decoded to {decoded} channels, but the built one has {built}")

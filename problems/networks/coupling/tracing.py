@@ -162,9 +162,11 @@ def _part(network: nn.Module, path: str, found: Linked, channels: Channels, seen
     if not reads_and_makes(module):
         groups = module.num_groups if isinstance(module, nn.GroupNorm) else 1
         return Part(path, kind, None, outgoing, conv_groups=groups)
-    applied = seen.taken(path) if kind.startswith("ConvTranspose") else seen.shapes(path)
     linear = isinstance(module, nn.Linear)
+    applied = seen.taken(path) if kind.startswith("ConvTranspose") else seen.shapes(path)
     positions = sum(math.prod(shape[:-1] if linear else shape[1:]) for shape in applied)
+    if path not in seen.ran:  # its weight is taken without running it
+        positions = found.places.get(path, 0)
     kernel = 1 if linear else math.prod(module.kernel_size)
     return Part(path, kind, incoming, outgoing, getattr(module, "groups", 1), positions, kernel)
 

@@ -86,6 +86,7 @@ class Follower:
     choices: list[Choice] = field(default_factory=list)
     counted: list[Counted] = field(default_factory=list)
     doubts: list[tuple[Labels, str]] = field(default_factory=list)
+    places: dict[str, int] = field(default_factory=dict)  # by layer, at how many of an image its weight is applied
     numbers: tuple[Number, ...] = ()
     function: str = ""
     _stack: list[str] = field(default_factory=list)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -23,6 +24,8 @@ def _summed(follower: Follower, one: Labels | None, other: Labels | None) -> Non
 
 def _times(follower: Follower, one: Tensor, other: Tensor) -> Axes:
     left, right = follower.axes(one) or (), follower.axes(other) or ()
+    if one.ndim == 2:
+        _note(follower, right[-1:], one.shape[0])
     _summed(follower, left[-1], right[-2])
     outer = follower.join(left[0], right[0]) if len(left) == 3 else None
     return (outer, left[-2], right[-1]) if len(left) == 3 else (left[-2], right[-1])
@@ -52,6 +55,7 @@ def _added(follower: Follower, made: Axes, bias: Tensor | None) -> Axes:
 def _linear(follower: Follower, call: Call) -> Sequence[Axes]:
     value, weight = (follower.axes(each) or () for each in call.args[:2])
     _summed(follower, value[-1], weight[1])
+    _note(follower, weight[:1], math.prod(call.args[0].shape[:-1]))
     made = (*value[:-1], weight[0])
     return [_added(follower, made, call.args[2] if len(call.args) > 2 else None)]
 
@@ -68,14 +72,23 @@ def _convolution(follower: Follower, call: Call) -> Sequence[Axes]:
     channel = len(axes) - kernel.ndim + 1  # that of images without a batch is the first
     taken = axes[channel]
     if transposed:
-        out = _transposed(follower, taken, weight, kernel, groups)
+        out = _transposed(follower, taken, weight, groups)
     else:
         out = _convolved(follower, taken, weight, kernel, groups)
+    _note(follower, weight, math.prod(call.output.shape[channel + 1 :]))
     own = follower.axes(bias)
     if own is not None:
         out = follower.join(out, own[0])
     around = [_neighbours(follower, labels, axes_size, out_size) for labels, axes_size, out_size in _spatial(call, axes)]
     return [(*axes[:channel], out, *around)]
+
+
+def _note(follower: Follower, weight: Axes, places: int) -> None:
+    """Count at how many places of an image a layer's weight is applied, also where the layer itself does not run."""
+    for labels in weight:
+        owner = None if labels is None else follower.owners.get(int(labels[0]))
+        if owner is not None:
+            follower.places[owner] = follower.places.get(owner, 0) + places
 
 
 def _spatial(call: Call, axes: Axes) -> list[tuple[Labels | None, int, int]]:
@@ -120,23 +133,14 @@ def _convolved(
     return None if out is None else follower.alike(out, outgoing // groups)
 
 
-def _transposed(
-    follower: Follower, taken: Labels | None, weight: Axes, kernel: Tensor, groups: int
-) -> Labels | None:
+def _transposed(follower: Follower, taken: Labels | None, weight: Axes, groups: int) -> Labels | None:
     read, out = weight[0], weight[1]
     _summed(follower, taken, read)
     if groups == 1:
         return out
-    owner = follower.owners.get(int(read[0])) if read is not None else None
-    side = follower.links.labels((owner, "out")) if owner is not None else None
-    if groups == kernel.shape[0]:
-        follower.fix(out, "each channel has its own of them")
-        made = None if taken is None else np.repeat(taken, kernel.shape[1])
-    else:
-        if taken is not None:
-            follower.alike(taken, len(taken) // groups)
-        made = None if out is None else np.tile(out, groups)
-    return follower.join(side, made)
+    for labels in (taken, out):
+        follower.fix(labels, "no slicing is known for grouped transposed convolutions")
+    return None
 
 
 def _attention(follower: Follower, call: Call) -> Sequence[Axes]:

@@ -210,9 +210,31 @@ class Tied(nn.Module):
         return self.head(self.two(self.one(images)).mean((2, 3)))
 
 
+class Centred(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.head = nn.Conv2d(1, 4, 3), nn.Linear(4, CLASSES)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return self.head(self.conv(images - images.mean()).mean((2, 3)))
+
+
+class OfOne(Centred):
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return self.head(self.conv(images).mean((2, 3)).view(1, 4))
+
+
+class Dropping(Centred):
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return self.head(nn.functional.dropout(self.conv(images).mean((2, 3)), training=True))
+
+
 @pytest.mark.parametrize(
     ("network", "complaint"),
     [
+        (Centred(), "its outputs for an image depend on the images beside it"),
+        (OfOne(), "it runs on one image, but not on three: RuntimeError"),
+        (Dropping(), "it gives other outputs each time it runs"),
         (Tied(), "'one.weight' and 'two.weight' are one tied weight"),
         (nn.Conv2d(3, 4, 3), r"cannot be run on one image of shape \(1, 28, 28\)"),
         (nn.Conv2d(1, 4, 3), r"one tensor of shape \(images, classes\), found a tensor of shape \(1, 4, 26, 26\)"),

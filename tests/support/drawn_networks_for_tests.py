@@ -7,6 +7,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from emoprune.problems.networks.coupling.pruned_module import with_tensors
+from emoprune.problems.networks.coupling.structure import Kept, Structure
+
 IMAGES = (2, 8, 8)
 CLASSES = 3
 
@@ -14,7 +17,7 @@ Draw = np.random.Generator
 
 
 class Step(nn.Module):
-    """One step of a network; `outgoing` is how many channels it gives, `over_channels` whether it computes over them."""
+    """One step; `outgoing` is how many channels it gives, `over_channels` whether it computes over them."""
 
     over_channels = False
 
@@ -69,15 +72,17 @@ class GroupedTransposed(Step):
 
 
 class Residual(Step):
-    def build(self, channels: int, draw: Draw) -> None:  # noqa: ARG002  # as all steps are made
-        self.layers = nn.Sequential(nn.Conv2d(channels, 6, 1), nn.BatchNorm2d(6), nn.PReLU(6), nn.Conv2d(6, channels, 1))
+    def build(self, channels: int, draw: Draw) -> None:
+        self.layers = nn.Sequential(
+            nn.Conv2d(channels, 6, 1), nn.BatchNorm2d(6), nn.PReLU(6), nn.Conv2d(6, channels, 1)
+        )
 
     def forward(self, values: Tensor) -> Tensor:
         return values + self.layers(values)
 
 
 class Reused(Step):
-    def build(self, channels: int, draw: Draw) -> None:  # noqa: ARG002  # as all steps are made
+    def build(self, channels: int, draw: Draw) -> None:
         self.layer = nn.Conv2d(channels, channels, 3, padding=1)
 
     def forward(self, values: Tensor) -> Tensor:
@@ -118,7 +123,7 @@ class Sliced(Step):
 class Hierarchical(Step):
     """Pieces of one width, each convolved together with the one before."""
 
-    def build(self, channels: int, draw: Draw) -> None:  # noqa: ARG002  # as all steps are made
+    def build(self, channels: int, draw: Draw) -> None:
         self.width = channels // 4
         self.layers = nn.ModuleList(nn.Conv2d(self.width, self.width, 3, padding=1) for _ in range(3))
 
@@ -180,7 +185,7 @@ class Dense(Step):
 
 
 class SqueezeAndExcite(Step):
-    def build(self, channels: int, draw: Draw) -> None:  # noqa: ARG002  # as all steps are made
+    def build(self, channels: int, draw: Draw) -> None:
         self.squeeze, self.excite = nn.Linear(channels, 5), nn.Linear(5, channels)
 
     def forward(self, values: Tensor) -> Tensor:
@@ -212,7 +217,7 @@ class Scaled(Step):
 
 
 class Blurred(Step):
-    def build(self, channels: int, draw: Draw) -> None:  # noqa: ARG002  # as all steps are made
+    def build(self, channels: int, draw: Draw) -> None:
         self.channels = channels
         self.register_buffer("kernel", torch.rand(channels, 1, 3, 3))
 
@@ -223,7 +228,7 @@ class Blurred(Step):
 class Flattened(Step):
     """A detour through a linear layer over all places, and back to images."""
 
-    def build(self, channels: int, draw: Draw) -> None:  # noqa: ARG002  # as all steps are made
+    def build(self, channels: int, draw: Draw) -> None:
         self.down, self.up, self.outgoing = nn.Linear(channels * 4, 6), nn.Linear(6, 8 * 4), 8
 
     def forward(self, values: Tensor) -> Tensor:
@@ -237,7 +242,8 @@ class Normalised(Step):
 
     def build(self, channels: int, draw: Draw) -> None:
         self.kind = int(draw.integers(4))
-        self.norm = (nn.GroupNorm(2, channels), nn.LayerNorm(channels), nn.GroupNorm(1, channels), nn.Identity())[self.kind]
+        norms = (nn.GroupNorm(2, channels), nn.LayerNorm(channels), nn.GroupNorm(1, channels), nn.Identity())
+        self.norm = norms[self.kind]
 
     def forward(self, values: Tensor) -> Tensor:
         if self.kind == 1:
@@ -253,7 +259,7 @@ class ResponseNorm(Step):
 
     over_channels = True
 
-    def build(self, channels: int, draw: Draw) -> None:  # noqa: ARG002  # as all steps are made
+    def build(self, channels: int, draw: Draw) -> None:
         self.gamma = nn.Parameter(torch.rand(1, channels, 1, 1))
 
     def forward(self, values: Tensor) -> Tensor:
@@ -264,14 +270,15 @@ class ResponseNorm(Step):
 class Standardised(Step):
     over_channels = True
 
-    def build(self, channels: int, draw: Draw) -> None:  # noqa: ARG002  # as all steps are made
-        self.layer = nn.Conv2d(channels, channels, 3, padding=1)
+    def build(self, channels: int, draw: Draw) -> None:
+        self.layer = nn.Conv2d(channels, channels, 3, padding=1, groups=int(draw.choice([1, 2, channels])))
         self.gain = nn.Parameter(torch.rand(channels, 1, 1, 1))
 
     def forward(self, values: Tensor) -> Tensor:
-        kernel = self.layer.weight
+        kernel, groups = self.layer.weight, self.layer.groups
         mean, variance = kernel.mean((1, 2, 3), keepdim=True), kernel.var((1, 2, 3), keepdim=True)
-        return functional.conv2d(values, self.gain * (kernel - mean) / (variance + 0.1).sqrt(), self.layer.bias, padding=1)
+        kernel = self.gain * (kernel - mean) / (variance + 0.1).sqrt()
+        return functional.conv2d(values, kernel, self.layer.bias, padding=1, groups=groups)
 
 
 class Attention(Step):
@@ -348,3 +355,25 @@ def drawn(seed: int) -> Drawn:
     return made.requires_grad_(requires_grad=False)
 
 
+def cut_of(structure: Structure, seed: int) -> Kept:
+    """Return some units of every group, two at least: a variance over one is none."""
+    draw = np.random.default_rng(seed)
+    widths = [int(draw.integers(min(2, units), units + 1)) for units in structure.units]
+    return [np.sort(draw.choice(own, width, replace=False)) for own, width in zip(structure.units, widths, strict=True)]
+
+
+def unread(network: nn.Module, structure: Structure, kept: Kept) -> nn.Module:
+    """Return the network at full size with zeros for all weights that read what is removed, run as torch runs it."""
+    zeroed = {}
+    for part in structure.weighted:
+        weight = network.get_parameter(f"{part.path}.weight")
+        assert part.incoming is not None
+        reads = torch.zeros(len(part.incoming), dtype=weight.dtype)
+        reads[torch.from_numpy(part.incoming.staying(kept))] = 1
+        if part.kind.startswith("ConvTranspose"):
+            own = reads.view(-1, 1, *[1] * (weight.ndim - 2))
+        else:
+            by_filter = reads.view(part.conv_groups, -1).repeat_interleave(weight.shape[0] // part.conv_groups, 0)
+            own = by_filter.view(weight.shape[0], -1, *[1] * (weight.ndim - 2))
+        zeroed[f"{part.path}.weight"] = weight * own
+    return with_tensors(network, zeroed)

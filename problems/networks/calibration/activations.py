@@ -20,7 +20,8 @@ __all__ = ["Activations", "activations_of"]
 class Activations:
     """By path of each consumer, per channel that it takes in, shape (channels,), over all images and places.
 
-    A consumer whose weight is used without running it is left out. `sizes` are mean absolute values, `active` the shares of values that are not zero.
+    A consumer whose weight is used without running it is left out. `sizes` are mean absolute values, `active` the
+    shares of values that are not zero.
     """
 
     sizes: Mapping[str, Scores]

@@ -44,7 +44,9 @@ class Check:
         numbers = range(len(structure.groups))
         broken: dict[str, str] = {}
         for seed, cut in enumerate((list(numbers), list(numbers)[::2], list(numbers)[1::2])):
-            broken |= self._among([number for number in cut if structure.groups[number].name not in broken], structure, seed)
+            broken |= self._among(
+                [number for number in cut if structure.groups[number].name not in broken], structure, seed
+            )
         return broken
 
     def _among(self, cut: Sequence[int], structure: Structure, seed: int) -> dict[str, str]:

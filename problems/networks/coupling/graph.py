@@ -37,7 +37,7 @@ class Tensors:
 
     `axes` are by a tensor's identity; `bare` holds by name the axes of those that are no layer's own, `kinds` by path
     the kind of each layer that slicing is known for; `owners` says by the first channel of a convolution's kernel whose
-    it is.
+    it is; `within` are by path the channels that a grouped convolution's kernel counts of each of its groups.
     """
 
     links: Links = field(default_factory=Links)
@@ -45,6 +45,7 @@ class Tensors:
     bare: dict[str, Axes] = field(default_factory=dict)
     kinds: dict[str, str] = field(default_factory=dict)
     owners: dict[int, str] = field(default_factory=dict)
+    within: dict[str, Labels] = field(default_factory=dict)
     bare_channels: tuple[int, int] = (0, 0)  # from which number to which they lie along bare tensors
 
     def follower(self, avoided: Avoided = frozenset(), stays: NDArray[np.bool_] | None = None) -> Follower:
@@ -65,8 +66,9 @@ class Tensors:
 class Linked:
     """The links of a network, its parts, and what is not sure about them.
 
-    `kinds`, `dimensions` and `places` are by path: a part's kind, which axis of a bare tensor holds channels, and at how
-    many places of an image a layer's weight is applied. `choices` were made on the way, and `doubts` say which channels may not be sliced and why.
+    `kinds`, `dimensions` and `places` are by path: a part's kind, which axis of a bare tensor holds channels, and at
+    how many places of an image a layer's weight is applied. `choices` were made on the way, and `doubts` say which
+    channels may not be sliced and why.
     """
 
     links: Links
@@ -156,7 +158,9 @@ def _add_weighted(made: Tensors, path: str, module: Any) -> None:
         second = out if groups == 1 else made.links.free(outgoing // groups)
         _add_weight(made, path, module.weight, (taken, second, *around))
     else:
-        second = taken if groups == 1 else (made.links.free(incoming // groups) if groups < incoming else None)
+        second = taken if groups == 1 else None
+        if 1 < groups < incoming:
+            made.within[path] = second = made.links.free(incoming // groups)
         _add_weight(made, path, module.weight, (out, second, *around))
     if groups > 1:
         _join_within(made.links, taken, out, groups)
@@ -213,5 +217,3 @@ def _add_bare(found: Linked, known: Tensors, parameters: set[str]) -> None:
             axis = min(touched)
             found.kinds[name], found.dimensions[name] = (PARAMETER if name in parameters else BUFFER), axis
             found.links.sides[name, "out"] = touched[axis]
-
-

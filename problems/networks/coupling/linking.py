@@ -93,7 +93,6 @@ def coupled(links: Links, order: Mapping[str, int], producing: frozenset[str]) -
     place = {component: (number, unit) for number, (_, own) in enumerate(named) for unit, component in enumerate(own)}
     wirings = {side: _wiring(components[labels], place) for side, labels in links.sides.items()}
 
-
     def groups_of(labels: NDArray[np.int64]) -> frozenset[int]:
         return frozenset(place[component][0] for component in components[labels].tolist() if component in place)
 

@@ -54,4 +54,7 @@ def _stays(known: Tensors, structure: Structure, kept: Kept) -> NDArray[np.bool_
                 continue
             stays[labels] = False
             stays[labels[wiring.staying(kept)]] = True
+    for path, labels in known.within.items():
+        taken = known.links.sides[path, "in"]
+        stays[labels] = stays[taken[: len(labels)]]
     return stays

@@ -46,7 +46,9 @@ def _cloned(module: nn.Module, seen: dict[int, nn.Module]) -> nn.Module:
         for name, value in module.__dict__.items():
             if isinstance(value, OrderedDict):  # hooks: those put on a copy must not run in the unpruned network
                 made.__dict__[name] = OrderedDict(value)
-            elif isinstance(value, MethodType) and value.__self__ is module:  # a forward that was chosen when it was made
+            elif (
+                isinstance(value, MethodType) and value.__self__ is module
+            ):  # a forward that was chosen when it was made
                 made.__dict__[name] = MethodType(value.__func__, made)
         for tensors in ("_parameters", "_buffers"):
             made.__dict__[tensors] = dict(module.__dict__[tensors])

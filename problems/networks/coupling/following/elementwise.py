@@ -122,7 +122,9 @@ def _padded(follower: Follower, call: Call) -> Sequence[Axes]:
 
 
 RULES: Mapping[str, Rule] = {
-    **dict.fromkeys(("_prelu_kernel", "masked_fill", "masked_fill_", "hardswish", "hardswish_", "where", "clone"), pointwise),
+    **dict.fromkeys(
+        ("_prelu_kernel", "masked_fill", "masked_fill_", "hardswish", "hardswish_", "where", "clone"), pointwise
+    ),
     "_to_copy": pointwise,
     **dict.fromkeys(("alias", "detach", "lift_fresh", "contiguous", "empty_like", "zeros_like", "ones_like"), _same),
     **dict.fromkeys(("rand_like", "randn_like", "full_like", "native_dropout", "bernoulli"), _same),

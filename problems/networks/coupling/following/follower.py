@@ -15,13 +15,13 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from emoprune.problems.networks.coupling.following.axes import Axes, Labels
-from emoprune.problems.networks.coupling.following.kept import over_kept
+from emoprune.problems.networks.coupling.following.kept import Selected, over_kept
 from emoprune.problems.networks.coupling.following.numbers import Number, number_attributes, numbers_in
 from emoprune.problems.networks.coupling.following.places import Place, place_of_call
 from emoprune.problems.networks.coupling.linking import Links
 from emoprune.problems.networks.coupling.pruned_module import clone
 
-__all__ = ["Call", "Choice", "Counted", "Follower", "Rule", "Selection", "numbered"]
+__all__ = ["Call", "Choice", "Counted", "Follower", "Rule", "numbered"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -63,9 +63,6 @@ class Rule(Protocol):
         """Return the axes of the outputs, in order; None where nothing along them ever goes."""
 
 
-Selection = Mapping[int, Sequence[tuple[int, Labels]]]  # per argument, axes over which is computed
-
-
 @dataclass(slots=True, eq=False)
 class Follower:
     """Runs a network and follows its channels.
@@ -78,7 +75,7 @@ class Follower:
     links: Links
     tensors: Mapping[int, Axes]  # of parameters and buffers, by their identity
     rules: Callable[[str, Any], Rule | None]
-    selecting: Callable[[Call, Sequence[Axes | None]], tuple[Selection, Selection]]
+    selecting: Callable[[Call, Sequence[Axes | None]], tuple[Selected, Selected]]
     avoided: frozenset[tuple[tuple[Place | None, tuple[int, ...]], int]] = frozenset()
     stays: NDArray[np.bool_] | None = None
     owners: Mapping[int, str] = field(default_factory=dict)
@@ -110,6 +107,10 @@ class Follower:
             return None
         known = self.tensors.get(id(value))
         return known if known is not None else vars(value).get(_AXES) or (None,) * value.ndim
+
+    def own(self, call: Call) -> list[Labels | None]:
+        """Return the axes of what an operation takes first."""
+        return list(self.axes(call.args[0]) or ())
 
     def join(self, one: Labels | None, other: Labels | None) -> Labels | None:
         """Let channels go together, pair by pair, and return the labels of both."""
@@ -170,11 +171,7 @@ class Follower:
         name = str(function).removeprefix("aten.")
         number, self._calls = self._calls, self._calls + 1
         given = Call(number, name, args, kwargs, None)
-        before = [self.axes(each) for each in args]
-        if self.stays is not None:
-            output = self._over_kept(function, given, before)
-        else:
-            output = function(*args, **kwargs)
+        output = function(*args, **kwargs) if self.stays is None else self._over_kept(function, given)
         call = Call(number, name, args, kwargs, output)
         rule = self.rules(name, function)
         made = self._unknown(call) if rule is None else rule(self, call)
@@ -189,8 +186,8 @@ class Follower:
             for labels in self.axes(value) or ():
                 self.fix(labels, f"how channels go through {call.name.partition('.')[0]} is not known")
 
-    def _over_kept(self, function: Any, call: Call, before: Sequence[Axes | None]) -> Any:
-        """Run an operation over channels on those that stay, and put zeros where the others were."""
+    def _over_kept(self, function: Any, call: Call) -> Any:
+        before = [self.axes(each) for each in call.args]
         assert self.stays is not None  # noqa: S101  # it is why this is called; narrows the type
         return over_kept(function, call, *self.selecting(call, before), self.stays)
 
@@ -268,13 +265,13 @@ class _Functions(TorchFunctionMode):
         follower.numbers, follower.function = tuple(numbers_in((*args, *own.values()))), name
         try:
             if name == "scaled_dot_product_attention":
-                own = follower_scale(follower, args, own)
+                own = _scaled(follower, args, own)
             return function(*args, **own)
         finally:
             follower.numbers, follower.function = outer
 
 
-def follower_scale(follower: Follower, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Mapping[str, Any]:
+def _scaled(follower: Follower, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return the arguments of an attention with the scale that it has over the channels that stay."""
     axes = follower.axes(args[0]) if args else None
     if follower.stays is None or not axes or axes[-1] is None or kwargs.get("scale") is not None:

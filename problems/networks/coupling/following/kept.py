@@ -8,11 +8,10 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from emoprune.problems.networks.coupling.following.axes import Labels
 
-__all__ = ["over_kept"]
+__all__ = ["Selected", "over_kept"]
 
 Selected = Mapping[int, Sequence[tuple[int, Labels]]]  # by argument, axes and the channels along them
 
@@ -27,20 +26,21 @@ def over_kept(function: Any, call: Any, selected: Selected, summed: Selected, st
     for place, axes in summed.items():
         for axis, labels in axes:
             args[place] = _zeroed(args[place], axis, stays[labels])
-    kept = {
-        place: [(axis, torch.from_numpy(np.flatnonzero(stays[labels]))) for axis, labels in axes if not stays[labels].all()]
-        for place, axes in selected.items()
+    kept = {place: [(axis, stays[labels]) for axis, labels in axes] for place, axes in selected.items()}
+    indices = {
+        place: [(axis, torch.from_numpy(np.flatnonzero(own))) for axis, own in axes if not own.all()]
+        for place, axes in kept.items()
     }
-    for place, axes_kept in kept.items():
-        for axis, indices in axes_kept:
-            args[place] = args[place].index_select(axis, indices)
+    for place, axes_kept in indices.items():
+        for axis, own in axes_kept:
+            args[place] = args[place].index_select(axis, own)
     output = function(*_counted_anew(call.name, args), **call.kwargs)
     first = output[0] if isinstance(output, tuple) else output
-    for axis, indices in kept.get(0, ()):
-        if first.ndim == call.args[0].ndim and first.shape[axis] == len(indices) < call.args[0].shape[axis]:
+    for axis, own in indices.get(0, ()):
+        if first.ndim == call.args[0].ndim and first.shape[axis] == len(own):
             shape = list(first.shape)
             shape[axis] = call.args[0].shape[axis]
-            first = first.new_zeros(shape).index_copy(axis, indices, first)
+            first = first.new_zeros(shape).index_copy(axis, own, first)
     return (first, *output[1:]) if isinstance(output, tuple) else first
 
 
@@ -60,5 +60,3 @@ def _counted_anew(name: str, args: Sequence[Any]) -> list[Any]:
     elif name.startswith("native_group_norm"):
         changed[4] = args[0].shape[1]
     return changed
-
-

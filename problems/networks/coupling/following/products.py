@@ -79,7 +79,7 @@ def _convolution(follower: Follower, call: Call) -> Sequence[Axes]:
     own = follower.axes(bias)
     if own is not None:
         out = follower.join(out, own[0])
-    around = [_neighbours(follower, labels, axes_size, out_size) for labels, axes_size, out_size in _spatial(call, axes)]
+    around = [_neighbours(follower, *each) for each in _spatial(call, axes)]
     return [(*axes[:channel], out, *around)]
 
 
@@ -105,9 +105,7 @@ def _neighbours(follower: Follower, labels: Labels | None, size: int, made: int)
     return None
 
 
-def _convolved(
-    follower: Follower, taken: Labels | None, weight: Axes, kernel: Tensor, groups: int
-) -> Labels | None:
+def _convolved(follower: Follower, taken: Labels | None, weight: Axes, kernel: Tensor, groups: int) -> Labels | None:
     out, read = weight[0], weight[1]
     owner = follower.owners.get(int(out[0])) if out is not None else None
     side = follower.links.labels((owner, "in")) if owner is not None else None

@@ -7,13 +7,21 @@ from typing import Any
 
 import torch
 
-from emoprune.problems.networks.coupling.following import elementwise, moving, products, reducing
+from emoprune.problems.networks.coupling.following import cutting, elementwise, folding, products, reducing, views
 from emoprune.problems.networks.coupling.following.axes import Axes
-from emoprune.problems.networks.coupling.following.follower import Call, Rule, Selection
+from emoprune.problems.networks.coupling.following.follower import Call, Rule
+from emoprune.problems.networks.coupling.following.kept import Selected
 
 __all__ = ["rule_of", "selecting"]
 
-_BY_NAME: Mapping[str, Rule] = {**elementwise.RULES, **moving.RULES, **products.RULES, **reducing.RULES}
+_BY_NAME: Mapping[str, Rule] = {
+    **elementwise.RULES,
+    **views.RULES,
+    **cutting.RULES,
+    **folding.RULES,
+    **products.RULES,
+    **reducing.RULES,
+}
 
 
 def rule_of(name: str, function: Any) -> Rule | None:
@@ -36,6 +44,6 @@ def _is_pointwise(plain: str, function: Any) -> bool:
     return any(torch.Tag.pointwise in getattr(packet, name).tags for name in packet.overloads()) if packet else False
 
 
-def selecting(call: Call, axes: Sequence[Axes | None]) -> tuple[Selection, Selection]:
+def selecting(call: Call, axes: Sequence[Axes | None]) -> tuple[Selected, Selected]:
     """Return the axes over which an operation computes, and those over which it only sums, by argument."""
     return reducing.selection(call, axes), reducing.summing(call, axes)

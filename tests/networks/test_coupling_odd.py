@@ -1,4 +1,4 @@
-"""What the dependency graph does not know stays whole, with the reason; all around it can still be pruned."""
+"""What cannot be followed stays whole, with the reason; all around it can still be pruned."""
 
 from __future__ import annotations
 

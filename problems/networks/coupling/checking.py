@@ -9,9 +9,10 @@ import numpy as np
 import torch
 from torch import nn
 
+from emoprune.problems.networks.coupling.following.comparing import first_difference
 from emoprune.problems.networks.coupling.following.places import place_of_error
 from emoprune.problems.networks.coupling.masking import masked
-from emoprune.problems.networks.coupling.pruned_module import pruned_module
+from emoprune.problems.networks.coupling.pruned_module import clone, pruned_module
 from emoprune.problems.networks.coupling.structure import Kept, Structure
 
 __all__ = ["NOT_RUNNING", "Check", "difference"]
@@ -61,8 +62,9 @@ class Check:
         left = [number for number in cut if structure.groups[number].name not in found]
         if found and self._reason(left, structure, seed) is None:
             return found
-        together = f"only together with others: {reason}"
-        return found | {structure.groups[number].name: together for number in left}
+        # Without those of one half the others have been seen to work.
+        late = [number for number in left if number in cut[half:]] or left
+        return found | {structure.groups[number].name: f"together with others, {reason}" for number in late}
 
     def _reason(self, cut: Sequence[int], structure: Structure, seed: int) -> str | None:
         return _reason(self.drawn, structure, _narrowed(structure, cut, seed), self.images)
@@ -80,7 +82,8 @@ def _reason(network: nn.Module, structure: Structure, kept: Kept, images: torch.
         found = _difference(outputs, reference(images))
     if found <= TOLERANCE:
         return None
-    return f"sliced, the network gives other outputs than masked, by {found:.3g} of the largest"
+    where = first_difference(clone(sliced), images, reference.sums(images))
+    return f"sliced, the network gives other outputs than masked, by {found:.3g} of the largest, from {where} on"
 
 
 def difference(network: nn.Module, structure: Structure, kept: Kept, images: torch.Tensor) -> float:

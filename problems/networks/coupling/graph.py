@@ -64,11 +64,10 @@ class Tensors:
 
 @dataclass(slots=True, eq=False)
 class Linked:
-    """The links of a network, its parts, and what is not sure about them.
+    """The links of a network and its parts.
 
     `kinds`, `dimensions` and `places` are by path: a part's kind, which axis of a bare tensor holds channels, and at
-    how many places of an image a layer's weight is applied. `choices` were made on the way, and `doubts` say which
-    channels may not be sliced and why.
+    how many places of an image a layer's weight is applied. `choices` were made on the way.
     """
 
     links: Links
@@ -76,7 +75,6 @@ class Linked:
     dimensions: dict[str, int]
     places: dict[str, int]
     choices: list[Choice]
-    doubts: list[tuple[Labels, str]]
 
 
 def linked(network: nn.Module, image: torch.Tensor, avoided: Avoided = frozenset()) -> Linked:
@@ -91,7 +89,7 @@ def linked(network: nn.Module, image: torch.Tensor, avoided: Avoided = frozenset
     for labels in follower.axes(given) or ():
         if labels is not None:
             known.links.fixed_channels.append((labels, "they are the network's outputs"))
-    found = Linked(known.links, dict(known.kinds), {}, follower.places, follower.choices, follower.doubts)
+    found = Linked(known.links, dict(known.kinds), {}, follower.places, follower.choices)
     for counted in follower.counted:
         path, name, place = counted.source
         _add_number(found, ".".join(filter(None, (path, name, None if place is None else str(place)))), counted.labels)

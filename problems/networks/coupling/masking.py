@@ -9,24 +9,25 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from emoprune.problems.networks.coupling.following.comparing import Sums
 from emoprune.problems.networks.coupling.graph import Tensors, tensors_of_network
 from emoprune.problems.networks.coupling.kinds import NUMBER
 from emoprune.problems.networks.coupling.pruned_module import clone
 from emoprune.problems.networks.coupling.structure import Kept, Structure
 
-__all__ = ["masked"]
+__all__ = ["Masked", "masked"]
 
 
-def masked(network: nn.Module, structure: Structure, kept: Kept) -> nn.Module:
+def masked(network: nn.Module, structure: Structure, kept: Kept) -> Masked:
     """Return the network at full size in which removed channels have no influence on the outputs.
 
     What sums over channels, a convolution or a matrix product, sums over those that stay, and what is computed over
     channels, a norm's mean or a softmax, sees only those.
     """
-    return _Masked(network, structure, kept)
+    return Masked(network, structure, kept)
 
 
-class _Masked(nn.Module):
+class Masked(nn.Module):
     """Runs a network operation by operation, those over channels on the ones that stay."""
 
     def __init__(self, network: nn.Module, structure: Structure, kept: Kept) -> None:
@@ -37,6 +38,13 @@ class _Masked(nn.Module):
     def forward(self, images: torch.Tensor) -> Any:
         """Return what the network gives for a batch of images."""
         return tensors_of_network(self._network).follower(stays=self._stays).follow(self._network, images)
+
+    def sums(self, images: torch.Tensor) -> list[Sums]:
+        """Return what every operation gives to the channels that stay, as sums."""
+        follower = tensors_of_network(self._network).follower(stays=self._stays)
+        follower.listens = True
+        follower.follow(self._network, images)
+        return follower.sums
 
 
 SPARE = 1 << 20  # channels that are numbered on the way, of images and of constants

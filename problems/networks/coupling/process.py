@@ -1,4 +1,4 @@
-"""Tracing in a process of its own with a time limit: some networks take the dependency graph for ever, or down."""
+"""Tracing in a process of its own with a time limit: some networks run for ever, or take it down."""
 
 from __future__ import annotations
 

@@ -77,7 +77,7 @@ class Tracing:
             if other is not None:
                 self.avoided |= {other}
             else:
-                self.whole |= self._given_up(found, structure, places)
+                self.whole |= _given_up(structure)
 
     def _structure(self, found: Linked) -> tuple[Structure, GroupOf]:
         network, seen = self.network, self.seen
@@ -103,15 +103,11 @@ class Tracing:
                 return choice.key, choice.taken
         return None
 
-    def _given_up(self, found: Linked, structure: Structure, places: GroupOf) -> dict[str, tuple[str, tuple[str, ...]]]:
-        """Return which layers' channels stay because slicing them does not work."""
-        given_up = {}
-        for number, group in enumerate(structure.groups):
-            if group.name in structure.broken:
-                doubts = [reason for labels, reason in found.doubts if number in places(labels)]
-                reason = "; ".join(dict.fromkeys([structure.broken[group.name], *doubts[:1]]))
-                given_up |= dict.fromkeys(group.producers, (reason, ("out",)))
-        return given_up
+
+def _given_up(structure: Structure) -> dict[str, tuple[str, tuple[str, ...]]]:
+    """Return by layer why its channels stay: slicing them does not work."""
+    broken = {group: structure.broken[group.name] for group in structure.groups if group.name in structure.broken}
+    return {path: (reason, ("out",)) for group, reason in broken.items() for path in group.producers}
 
 
 def _is_used(path: str, channels: Channels, seen: Observed) -> bool:

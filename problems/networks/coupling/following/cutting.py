@@ -15,7 +15,7 @@ from emoprune.problems.networks.coupling.following.follower import Call, Followe
 __all__ = ["RULES"]
 
 
-def _cut(follower: Follower, labels: Labels, bounds: Sequence[int], what: str) -> None:
+def _cut(follower: Follower, labels: Labels, bounds: Sequence[int]) -> None:
     """See to it that bounds within channels stay where they are meant: counted by attributes, or in proportion."""
     inner = [bound for bound in bounds if 0 < bound < len(labels)]
     if not inner:
@@ -28,8 +28,6 @@ def _cut(follower: Follower, labels: Labels, bounds: Sequence[int], what: str) -
         return
     follower.alike(labels, math.gcd(len(labels), *inner))
     follower.count_roots(labels)
-    if not any(follower.computed(bound) for bound in inner):
-        follower.doubt(labels, f"{what} at {', '.join(map(str, inner))} of {len(labels)} channels")
 
 
 def _slice(follower: Follower, call: Call) -> Sequence[Axes]:
@@ -45,7 +43,7 @@ def _slice(follower: Follower, call: Call) -> Sequence[Axes]:
             follower.fix(labels, f"every {step}th of {size} channels is taken")
         follower.join(labels, np.repeat(labels[::step], step)[:size])
     else:
-        _cut(follower, labels, (start, stop), "they are cut")
+        _cut(follower, labels, (start, stop))
     axes[axis] = labels[start:stop:step]
     return [tuple(axes)]
 
@@ -73,7 +71,6 @@ def _count_pieces(follower: Follower, labels: Labels, sizes: Sequence[int], piec
         if len(sizes) > 1:
             follower.alike(labels, math.gcd(*sizes))
             follower.count_roots(labels)
-            follower.doubt(labels, f"they are split into {', '.join(map(str, sizes))}")
         return
     first: dict[object, Labels] = {}
     for number, piece in zip(numbers, pieces, strict=True):

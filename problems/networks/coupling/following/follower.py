@@ -15,6 +15,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from emoprune.problems.networks.coupling.following.axes import Axes, Labels
+from emoprune.problems.networks.coupling.following.comparing import Sums, sums_of
 from emoprune.problems.networks.coupling.following.kept import Selected, over_kept
 from emoprune.problems.networks.coupling.following.numbers import Number, number_attributes, numbers_in
 from emoprune.problems.networks.coupling.following.places import Place, place_of_call
@@ -82,10 +83,11 @@ class Follower:
     bare: tuple[int, int] = (0, 0)  # from which channel to which they are those of bare tensors
     choices: list[Choice] = field(default_factory=list)
     counted: list[Counted] = field(default_factory=list)
-    doubts: list[tuple[Labels, str]] = field(default_factory=list)
     places: dict[str, int] = field(default_factory=dict)  # by layer, at how many of an image its weight is applied
     numbers: tuple[Number, ...] = ()
     function: str = ""
+    sums: list[Sums] = field(default_factory=list)  # what operations gave to channels that stay, if some do not
+    listens: bool = False
     _stack: list[str] = field(default_factory=list)
     _calls: int = 0
 
@@ -135,11 +137,6 @@ class Follower:
         if labels is not None:
             self.links.fixed_channels.append((labels, f"{reason} ({self.where()})"))
 
-    def doubt(self, labels: Labels | None, reason: str) -> None:
-        """Note what stands in the way of channels if their slicing turns out not to work."""
-        if labels is not None:
-            self.doubts.append((labels, f"{reason} ({self.where()})"))
-
     def where(self) -> str:
         """Return the module that runs and the line of code, as a person looks for them."""
         place = place_of_call()
@@ -179,6 +176,10 @@ class Follower:
         for value, axes in zip(outputs, made or [None] * len(outputs), strict=False):
             if isinstance(value, Tensor) and id(value) not in self.tensors:
                 _put(value, axes if axes is not None and len(axes) == value.ndim else (None,) * value.ndim)
+        if self.listens:
+            first = outputs[0] if outputs else None
+            own = sums_of(name, args, output, self.axes(first) or (), self.stays)
+            self.sums += [] if own is None else [own]
         return output
 
     def _unknown(self, call: Call) -> None:

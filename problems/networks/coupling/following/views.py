@@ -143,8 +143,6 @@ def _count(follower: Follower, labels: Labels, size: int) -> None:
     number = follower.named(size)
     if number is not None:
         follower.count(number, labels)
-    elif size > 1 and not follower.computed(size):
-        follower.doubt(labels, f"the size {size} may be written into the forward")
 
 
 def _along(table: Labels, place: int) -> Labels:

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from torch import nn
 
 from emoprune.problems.networks.coupling.following.axes import Axes, Labels
-from emoprune.problems.networks.coupling.following.follower import Choice, Follower, numbered
+from emoprune.problems.networks.coupling.following.calls import Choice
+from emoprune.problems.networks.coupling.following.follower import Follower, numbered
 from emoprune.problems.networks.coupling.following.places import Place
 from emoprune.problems.networks.coupling.following.rules import rule_of, selecting
 from emoprune.problems.networks.coupling.kinds import (

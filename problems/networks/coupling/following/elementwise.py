@@ -9,7 +9,8 @@ import numpy as np
 from torch import Tensor
 
 from emoprune.problems.networks.coupling.following.axes import Axes, Labels
-from emoprune.problems.networks.coupling.following.follower import Call, Follower, Rule
+from emoprune.problems.networks.coupling.following.calls import Call, Rule
+from emoprune.problems.networks.coupling.following.follower import Follower
 
 __all__ = ["RULES", "broadcast", "pointwise", "spatial_rule"]
 

@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from emoprune.problems.networks.coupling.following.axes import Axes, Labels
-from emoprune.problems.networks.coupling.following.follower import Call, Follower, Rule
+from emoprune.problems.networks.coupling.following.calls import Call, Rule
+from emoprune.problems.networks.coupling.following.follower import Follower
 
 __all__ = ["RULES"]
 

@@ -5,63 +5,24 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.overrides import TorchFunctionMode
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from emoprune.problems.networks.coupling.following.axes import Axes, Labels
+from emoprune.problems.networks.coupling.following.calls import Call, Choice, Counted, Rule
 from emoprune.problems.networks.coupling.following.comparing import Sums, sums_of
 from emoprune.problems.networks.coupling.following.kept import Selected, over_kept
-from emoprune.problems.networks.coupling.following.numbers import Number, number_attributes, numbers_in
+from emoprune.problems.networks.coupling.following.modes import Functions, Operations
+from emoprune.problems.networks.coupling.following.numbers import Number, number_attributes
 from emoprune.problems.networks.coupling.following.places import Place, place_of_call
 from emoprune.problems.networks.coupling.linking import Links
 from emoprune.problems.networks.coupling.pruned_module import clone
 
-__all__ = ["Call", "Choice", "Counted", "Follower", "Rule", "numbered"]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Call:
-    """One operation of torch as it was called, and what it gave; `number` counts the operations of a forward."""
-
-    number: int
-    name: str
-    args: tuple[Any, ...]
-    kwargs: Mapping[str, Any]
-    output: Any
-
-
-@dataclass(frozen=True, slots=True)
-class Choice:
-    """Where channels were split over several axes, along which of these they were taken to go, and the other ways.
-
-    `atoms` are the channels; `key` says where in the code it is, with the sizes of the axes.
-    """
-
-    key: tuple[Place | None, tuple[int, ...]]
-    taken: int
-    others: tuple[int, ...]
-    atoms: Labels
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Counted:
-    """A number in an attribute of a module, and the channels that it counts."""
-
-    source: tuple[str, str, int | None]
-    labels: Labels
-
-
-class Rule(Protocol):
-    """What one kind of operations does to the axes of its arguments: the axes of its outputs, one per tensor."""
-
-    def __call__(self, follower: Follower, call: Call) -> Sequence[Axes] | None:
-        """Return the axes of the outputs, in order; None where nothing along them ever goes."""
+__all__ = ["Follower", "numbered"]
 
 
 @dataclass(slots=True, eq=False)
@@ -89,13 +50,11 @@ class Follower:
     sums: list[Sums] = field(default_factory=list)  # what operations gave to channels that stay, if some do not
     listens: bool = False
     _stack: list[str] = field(default_factory=list)
-    _calls: int = 0
 
     def follow(self, network: nn.Module, image: Tensor) -> Any:
         """Return what the network, in which attributes are numbers that remember, gives for a batch of images."""
-        self._calls = 0
         _put(image, self._of_image(image))
-        with torch.no_grad(), self._in_modules(network), _Functions(self), _Operations(self):
+        with torch.no_grad(), self._in_modules(network), Functions(self), Operations(self):
             return network(image)
 
     def _of_image(self, image: Tensor) -> Axes:
@@ -166,10 +125,9 @@ class Follower:
     def run(self, function: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
         """Run one operation and give its outputs their axes."""
         name = str(function).removeprefix("aten.")
-        number, self._calls = self._calls, self._calls + 1
-        given = Call(number, name, args, kwargs, None)
+        given = Call(name, args, kwargs, None)
         output = function(*args, **kwargs) if self.stays is None else self._over_kept(function, given)
-        call = Call(number, name, args, kwargs, output)
+        call = Call(name, args, kwargs, output)
         rule = self.rules(name, function)
         made = self._unknown(call) if rule is None else rule(self, call)
         outputs = output if isinstance(output, tuple | list) else [output]
@@ -248,50 +206,3 @@ def numbered(network: nn.Module) -> nn.Module:
     for module, name, value in list(number_attributes(made)):
         module.__dict__[name] = value
     return made
-
-
-class _Functions(TorchFunctionMode):
-    """Sees calls as they are written: which numbers stand in them, and shapes that are read."""
-
-    def __init__(self, follower: Follower) -> None:
-        super().__init__()
-        self._follower = follower
-
-    def __torch_function__(self, function: Any, _types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        follower, own = self._follower, kwargs or {}
-        name = getattr(function, "__name__", "")
-        if name in {"__get__", "size"}:
-            return _remembering(function(*args, **own))
-        outer = follower.numbers, follower.function
-        follower.numbers, follower.function = tuple(numbers_in((*args, *own.values()))), name
-        try:
-            if name == "scaled_dot_product_attention":
-                own = _scaled(follower, args, own)
-            return function(*args, **own)
-        finally:
-            follower.numbers, follower.function = outer
-
-
-def _scaled(follower: Follower, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return the arguments of an attention with the scale that it has over the channels that stay."""
-    axes = follower.axes(args[0]) if args else None
-    if follower.stays is None or not axes or axes[-1] is None or kwargs.get("scale") is not None:
-        return kwargs
-    return {**kwargs, "scale": float(follower.stays[axes[-1]].sum()) ** -0.5}
-
-
-def _remembering(found: Any) -> Any:
-    if isinstance(found, torch.Size):
-        return torch.Size([Number(each) for each in found])
-    return Number(found) if type(found) is int else found
-
-
-class _Operations(TorchDispatchMode):
-    """Sees what calls come to: torch's own operations, one at a time."""
-
-    def __init__(self, follower: Follower) -> None:
-        super().__init__()
-        self._follower = follower
-
-    def __torch_dispatch__(self, function: Any, _types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        return self._follower.run(function, tuple(args), kwargs or {})

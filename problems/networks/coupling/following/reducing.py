@@ -8,7 +8,8 @@ from typing import Any
 from torch import Tensor
 
 from emoprune.problems.networks.coupling.following.axes import Axes, Labels
-from emoprune.problems.networks.coupling.following.follower import Call, Follower, Rule
+from emoprune.problems.networks.coupling.following.calls import Call, Rule
+from emoprune.problems.networks.coupling.following.follower import Follower
 
 __all__ = ["RULES", "selection", "summing"]
 

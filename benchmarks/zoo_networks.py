@@ -5,6 +5,7 @@ python benchmarks/zoo_networks.py [--quick] [--no-record] [--drawn N] [--only NA
 
 from __future__ import annotations
 
+import signal
 import sys
 import time
 import warnings
@@ -35,7 +36,7 @@ NOTES = """\
 - Left at half: the share of the parameters when every coupling group keeps half of its units, rounded up. Bound: when
   every layer had half of its channels, but for those of images and classes: no analysis can leave less.
 - Torch-Pruning: its BasePruner at 0.5, the last layer ignored; `dies` where it raises, `breaks` where the network does
-  not run afterwards. Seconds: until the structure is known and every group was tried; Torch-Pruning's, its graph alone.
+  not run afterwards; it has 90 seconds. Seconds: until the structure is known and every group was tried; Torch-Pruning's, its graph alone.
 - Exported: `alone` as code that needs torch alone, `own code` as made by its own code, narrowed and loaded; both give
   the pruned network's outputs.
 - Drawn: networks drawn from a grammar of splits, shuffles, slices, gates, norms, attention and layers used twice. Each
@@ -86,6 +87,13 @@ def exported(case: Case, network: nn.Module, pruned: nn.Module) -> str:
     return "alone"
 
 
+PATIENCE = 90  # seconds for the peer
+
+
+def _give_up(*_: object) -> None:
+    raise TimeoutError
+
+
 def beside(case: Case) -> tuple[str, str]:
     """Return what Torch-Pruning leaves at half, and the seconds of its graph."""
     import torch_pruning
@@ -93,14 +101,20 @@ def beside(case: Case) -> tuple[str, str]:
     network, image = case.make().eval(), torch.randn((1, *case.shape))
     before, began = parameters(network), time.perf_counter()
     last = [module for module in network.modules() if isinstance(module, nn.Linear | nn.Conv2d)][-1]
+    signal.signal(signal.SIGALRM, _give_up)
+    signal.alarm(PATIENCE)
     try:
         torch_pruning.DependencyGraph().build_dependency(network, image, verbose=False)
         seconds = time.perf_counter() - began
         importance = torch_pruning.importance.MagnitudeImportance(p=1)
         pruner = torch_pruning.pruner.BasePruner(network, image, importance, pruning_ratio=0.5, ignored_layers=[last])
         pruner.step()
+    except TimeoutError:
+        return "gives no end", f"> {PATIENCE}"
     except Exception:  # whatever the library cannot follow
         return "dies", "-"
+    finally:
+        signal.alarm(0)
     try:
         with torch.no_grad():
             network(image)

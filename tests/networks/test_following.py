@@ -207,3 +207,17 @@ def test_candidates_of_drawn_networks_score_the_same_however_they_are_run(seed: 
     except NotFollowed:
         return
     assert torch.allclose(reusing.outputs([variant], Split.SEARCH)[0], expected, atol=1e-5)  # in another order
+
+
+def test_a_forward_that_no_rule_is_written_for_leaves_the_network_whole_and_says_where() -> None:
+    def choosy(network: Between, values: Tensor) -> Tensor:
+        if type(network.width) is not int:
+            raise TypeError("a plain number, please")
+        return values[:, : network.width]
+
+    _, structure = traced(choosy, width=8)
+    assert structure.groups == ()
+    assert {whole.path for whole in structure.wholes} == {"first", "second", "head"}
+    assert "its forward cannot be followed: TypeError: a plain number, please (test_following.py:" in (
+        structure.wholes[0].reason
+    )

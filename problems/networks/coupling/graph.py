@@ -13,7 +13,7 @@ from torch import nn
 from emoprune.problems.networks.coupling.following.axes import Axes, Labels
 from emoprune.problems.networks.coupling.following.calls import Choice
 from emoprune.problems.networks.coupling.following.follower import Follower, numbered
-from emoprune.problems.networks.coupling.following.places import Place
+from emoprune.problems.networks.coupling.following.places import Place, place_of_error
 from emoprune.problems.networks.coupling.following.rules import rule_of, selecting
 from emoprune.problems.networks.coupling.kinds import (
     BUFFER,
@@ -86,7 +86,10 @@ def linked(network: nn.Module, image: torch.Tensor, avoided: Avoided = frozenset
     own = numbered(network)
     known = tensors_of_network(own)
     follower = known.follower(avoided)
-    given = follower.follow(own, image)
+    try:
+        given = follower.follow(own, image)
+    except Exception as error:  # it ran before: what follows it met something that no rule here is written for
+        return _all_whole(network, error)
     for labels in follower.axes(given) or ():
         if labels is not None:
             known.links.fixed_channels.append((labels, "they are the network's outputs"))
@@ -96,6 +99,16 @@ def linked(network: nn.Module, image: torch.Tensor, avoided: Avoided = frozenset
         _add_number(found, ".".join(filter(None, (path, name, None if place is None else str(place)))), counted.labels)
     _add_bare(found, known, {name for name, _ in network.named_parameters()})
     return found
+
+
+def _all_whole(network: nn.Module, error: Exception) -> Linked:
+    """Return the layers of a network, none of whose channels ever goes."""
+    known = tensors_of_network(network)
+    place = place_of_error(error)
+    reason = f"its forward cannot be followed: {type(error).__name__}: {error}".splitlines()[0][:200]
+    for path in known.kinds:
+        known.links.fix(path, reason if place is None else f"{reason} ({place})")
+    return Linked(known.links, dict(known.kinds), {}, {}, [])
 
 
 def tensors_of_network(network: nn.Module) -> Tensors:

@@ -93,7 +93,6 @@ LIBRARIES: dict[str, set[str]] = {
     "pytest": {"testing"},
     "torch": {"problems"},
     "torchvision": {"problems"},
-    "torch_pruning": {"problems"},
     "onnx": {"problems"},
     "onnxruntime": {"problems"},
     "PIL": {"problems"},

@@ -50,6 +50,15 @@ class RowBlocks:
             found[split] = tuple(np.sort(order[place::count]) for place in range(count))
         return cls(found)
 
+    @classmethod
+    def in_order(cls, counts: Mapping[Split, int]) -> RowBlocks:
+        """Cut each part's rows, which follow each other in time, into blocks of neighbours."""
+        found = {}
+        for split, count in counts.items():
+            blocks = min(MOST, max(2, count // FEWEST_ROWS))
+            found[split] = tuple(np.array_split(np.arange(count), blocks))
+        return cls(found)
+
     @property
     def grades(self) -> tuple[int, ...]:
         """After how many blocks of the search part it is asked who goes on: a quarter, a half, all."""

@@ -243,7 +243,7 @@ def test_a_search_finds_the_planted_rule_and_exception_in_eight_of_ten_seeds(
     for seed in range(10):
         drawn = birds(1000, seed)
         monkeypatch.setattr("rules_for_tests.birds", lambda drawn=drawn: drawn)
-        frame = searched(tmp_path, "rules_for_tests:birds", seed, 24, 6)
-        readable = frame[(frame["rank"] == 1) & (frame["obj.literals"] <= 8)]
-        found += any("if kind is bird; unless penguin is yes" in " ".join(text.split()) for text in readable["text"])
+        frame = searched(tmp_path, "rules_for_tests:birds", seed, 24, 8)
+        front = [" ".join(text.split()) for text in frame.loc[frame["rank"] == 1, "text"]]
+        found += any("if kind is bird; unless penguin is yes" in text for text in front)
     assert found >= 8

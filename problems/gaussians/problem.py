@@ -10,11 +10,10 @@ from typing import Annotated, Any, ClassVar
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import Field
 
 from emoprune import plugins
 from emoprune.contracts import Description, Inspection, Objective, Picture, Recovered, Reference, Row, about
-from emoprune.errors import ContractError
+from emoprune.errors import ConfigError, ContractError
 from emoprune.problems.gaussians.criteria.contract import Evidence
 from emoprune.problems.gaussians.criteria.efficiency import METASAPIENS
 from emoprune.problems.gaussians.genes import GaussianGenes, strata_of
@@ -232,7 +231,7 @@ class GaussiansProblem:
         seed: int,
         *,
         method: Annotated[str | Mapping[str, Any], plugins.naming("recovery", NAME)] = "scale-decay",
-        steps: Annotated[int, Field(ge=1)] = 60,
+        steps: int = 60,
     ) -> Recovered:
         """Train the Gaussians that stay on the pictures that were fitted to, and measure them again.
 
@@ -247,6 +246,8 @@ class GaussiansProblem:
             ConfigError: There is no such recovery, or an option is wrong.
             ContractError: What was reloaded differs.
         """
+        if steps < 1:
+            raise ConfigError(f"steps: expected at least one step of training, found {steps}")
         (scene, genes), blocks = self._known, self._blocks
         kept = genes.decoded(genome)
         recovery = plugins.method("recovery", method, NAME, option="method")

@@ -67,7 +67,10 @@ NEUTRAL: dict[str, set[str]] = {
 TABLES = "emoprune.problems.tables"
 READS_TABLES = {f"{TABLES}.{part}" for part in ("reading", "rows", "table", "computing", "fitting", "subsets.export")}
 # What a domain may import of another one.
-SHARED: dict[str, set[str]] = {"emoprune.problems.rules": READS_TABLES}
+SHARED: dict[str, set[str]] = {
+    "emoprune.problems.rules": READS_TABLES,
+    "emoprune.problems.samples": READS_TABLES | {"emoprune.problems.networks.data"},
+}
 
 # A file of a domain that may import more of the engine than its domain, with the reason.
 FRONT_DOORS: dict[str, set[str]] = {

@@ -64,6 +64,10 @@ QUICK: dict[str, dict[str, Any]] = {
     # Other batches give other gradients, and blocks that are shorter than a filter depend on the inputs' order.
     "mfac": {"ordered": True, "options": {"gradients": 12, "block": 10**6}},
     "random": {"blind": True},
+    "l0-gates": {"blind": True, "options": {"steps": 2}},  # each gate draws noise of its own
+    "variational-gates": {"blind": True, "options": {"steps": 2}},
+    "group-lasso": {"options": {"steps": 2}},
+    "soft-filters": {"options": {"rounds": 2, "steps": 1}},
     "eagle-eye": {"options": {"candidates": 2, "tries": 500}},
     "fine-tuned": {"options": {"epochs": 0.5, "repeats": 1, "siblings": 0}},
     "finetune": {"shared": {"epochs": 1, "formats": ["safetensors"]}, "pytestmark": UNVERIFIED},

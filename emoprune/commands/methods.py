@@ -91,7 +91,12 @@ def plain(wanted: Wanted) -> dict[str, Any]:
     Raises:
         ConfigError: As `methods`.
     """
-    return _by_kind(wanted, lambda each, own: {**asdict(own), "serves": list(each.problems)})
+    return _by_kind(wanted, lambda each, own: _facts(own) | {"serves": list(each.problems)})
+
+
+def _facts(own: About) -> dict[str, Any]:
+    """Return what a method says it is; whom it refuses only if there are such."""
+    return {name: value for name, value in asdict(own).items() if name != "refuses" or value}
 
 
 def _by_kind(wanted: Wanted, said: Callable[[_Method, About], Mapping[str, Any]]) -> dict[str, Any]:

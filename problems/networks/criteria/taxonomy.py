@@ -18,7 +18,10 @@ _SEARCHES = "it decides how many units go, which is the search's part; a criteri
 ELSEWHERE: Mapping[str, tuple[tuple[str, str], ...]] = MappingProxyType(
     {
         "architecture search/evolution": (("algorithm", "nsga2"), ("algorithm", "evopress")),
-        "extensions/lottery ticket": (("recovery", "heads-and-neurons.rewind-weights"), ("audit", "fine-tuned")),
+        "extensions/lottery ticket": (
+            ("recovery", "heads-and-neurons.rewind-weights"),
+            ("audit", "channels.fine-tuned"),
+        ),
         "extensions/joint compression": (("problem", "heads-and-neurons"), ("audit", "heads-and-neurons.families")),
         "extensions/special granularity": (("problem", "weight-ratios"), ("problem", "transformer-weight-ratios")),
     }

@@ -14,7 +14,7 @@ from scipy import stats
 
 from emoprune.contracts import FloatArray
 from emoprune.errors import ContractError
-from emoprune.problems.networks.evaluation.chance import indistinguishable_from_guessing
+from emoprune.problems.networks.evaluation.chance import chance_finding, indistinguishable_from_guessing
 from emoprune.problems.networks.statistics.correlations import (
     Statistic,
     anomaly_ratio,
@@ -25,7 +25,6 @@ from emoprune.problems.networks.statistics.correlations import (
 )
 from emoprune.problems.networks.statistics.fidelity import (
     Ranked,
-    chance_finding,
     fidelity_findings,
 )
 from emoprune.problems.networks.statistics.intervals import bootstrapped, wilson

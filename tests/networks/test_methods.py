@@ -46,6 +46,7 @@ from emoprune.problems.networks.layers.references.inputs import LayerReferenceIn
 from emoprune.problems.networks.layers.saliencies.contract import ScoredLayer
 from emoprune.problems.networks.layers.saliencies.of_networks import network_scores
 from emoprune.problems.networks.layers.sample import weight_ratios
+from emoprune.problems.networks.layers.treatments.statistics import statistics_for
 from emoprune.problems.networks.layers.weight_ratios import WeightRatios
 from emoprune.problems.networks.recovery.contract import NetworkCase
 from emoprune.problems.networks.recovery.copying import trainable
@@ -101,7 +102,9 @@ for _kind, _name, _problem in METHODS:
 )
 def test_a_method_says_truly_whether_it_needs_gradients(kind: str, name: str, problem: str) -> None:
     method = plugins.method(kind, name, problem)
-    use = {"criterion": method, "saliency": partial(network_scores, method)}.get(kind) or method.statistics
+    use = {"criterion": method, "saliency": partial(network_scores, method)}.get(kind)
+    if use is None:
+        use = partial(repair_statistics, method) if problem == "weight-ratios" else method.statistics
     own = about_of(method)
     assert own is not None
     evidence, again = sample_evidences()[0], sample_evidences()[0]
@@ -111,6 +114,10 @@ def test_a_method_says_truly_whether_it_needs_gradients(kind: str, name: str, pr
         except RuntimeError:
             without = None
     assert (without != numbers(use(again))) == own.gradients
+
+
+def repair_statistics(method: object, evidence: Evidence) -> dict[str, Any]:
+    return statistics_for(method, evidence, evidence.structure.weighted)
 
 
 def numbers(found: Any) -> list[Any]:

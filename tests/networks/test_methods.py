@@ -64,6 +64,8 @@ QUICK: dict[str, dict[str, Any]] = {
     "lasso": {"ordered": True, "tolerance": 1e-6},  # places are drawn batch by batch, and the path solves equations
     # Other batches give other gradients, and blocks that are shorter than a filter depend on the inputs' order.
     "mfac": {"ordered": True, "options": {"gradients": 12, "block": 10**6}},
+    "saliency mfac": {},
+    "saliency swap": {"options": {"stages": 2, "steps": 1}},
     "random": {"blind": True},
     "l0-gates": {"blind": True, "options": {"steps": 2}},  # each gate draws noise of its own
     "variational-gates": {"blind": True, "options": {"steps": 2}},
@@ -93,7 +95,12 @@ METHODS = [(kind, name, problem) for kind in KINDS for problem, name in own_meth
 # is measured with a clock is another number each time, and has tests of its own.
 for _kind, _name, _problem in METHODS:
     if not _name.startswith("milliseconds"):
-        _members = {"genomes": 1, "sample": classmethod(copied), **UNEXPORTED, **QUICK.get(_name, {})}
+        _members = {
+            "genomes": 1,
+            "sample": classmethod(copied),
+            **UNEXPORTED,
+            **QUICK.get(f"{_kind} {_name}", QUICK.get(_name, {})),
+        }
         globals()[f"Test {_kind} {_name} of {_problem}"] = conformance(_kind, _name, _problem, **_members)
 
 

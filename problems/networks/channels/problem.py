@@ -197,6 +197,7 @@ class Channels:
             seed,
             self._task.quality,
             self._task.recipe.epochs,
+            self._method.criterion,
         )
         return audit(front)
 

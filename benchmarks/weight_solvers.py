@@ -36,7 +36,7 @@ SIZES: Mapping[str, Mapping[str, Any]] = {
 
 LANGUAGE_NOTES = """\
 - {model}: all linear layers of the stack at one level; {tokens:,} test tokens of {data}, {calibration} windows to
-  calibrate on. No training. What is fitted is fitted to the unpruned layer on the unpruned layer's inputs, each layer by
+  calibrate on. No training. What is fitted is fitted to the unpruned layer on the unpruned layer's inputs, each by
   itself.
 - `wanda` is the saliency `input-scaled`; `least-squares` ({iterations} iterations of conjugate gradients) and `armor`
   (blocks of 8, one round) begin with its zeros. `SparseGPT` is its published update, written in

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -23,7 +23,6 @@ __all__ = ["Repaired", "can_be_repaired", "repair_needs"]
 Statistics = Mapping[str, NDArray[Any]]  # by `<a layer's path>.<what it is>`
 
 NEEDS = ("moments", "gradients")
-BYTES = 4  # of a 32-bit float
 
 
 def repair_needs(repair: object) -> tuple[str, ...]:
@@ -64,6 +63,15 @@ class Repaired:
         self._ranks: dict[str, torch.Tensor] = {}
 
     @property
+    def dtype(self) -> torch.dtype:
+        """The numbers that weights, and factors around them, are stored in."""
+        return self.base.dtype
+
+    def storing(self, dtype: torch.dtype) -> Self:
+        """Return the same treatment of weights that are numbers of `dtype`, with nothing measured yet."""
+        return type(self)(self.base.storing(dtype), self.repair)
+
+    @property
     def wraps(self) -> bool:
         """Whether weights are stored as several factors, so that they cannot be trained as they are."""
         return isinstance(self.repair, Armor)
@@ -84,8 +92,8 @@ class Repaired:
         if block is None or plain.nonzeros == total:
             return plain
         around = block * (shape[0] + total // shape[0])
-        stored = plain.stored_bytes + around * BYTES
-        return Left(plain.nonzeros + around, stored) if stored < total * BYTES else Left(total, total * BYTES)
+        stored, whole = plain.stored_bytes + around * self.dtype.itemsize, total * self.dtype.itemsize
+        return Left(plain.nonzeros + around, stored) if stored < whole else Left(total, whole)
 
     def block(self, part: Part, shape: tuple[int, ...]) -> int | None:
         """Return the size of the blocks of the factors around a layer's weight; None where there are none."""
@@ -108,7 +116,8 @@ class Repaired:
             return self.base.treated(part, weight, ranks, level)
         filters = repaired_weight(self.repair, self.thinned(part, weight, ranks, level))
         taps = weight.shape[2:].numel() if weight.ndim > 2 else 1
-        return as_weight(part, filters.reshape(*filters.shape[:2], -1, taps), weight).add_(0.0)
+        made = as_weight(part, filters.reshape(*filters.shape[:2], -1, taps), weight)
+        return made.to(self.dtype).to(weight.dtype).add_(0.0)
 
     def factors(
         self, part: Part, weight: torch.Tensor, level: int
@@ -128,7 +137,8 @@ class Repaired:
         squares = layer.moments.diagonal(dim1=1, dim2=2)
         matrix, kept, scale = (_tap_by_tap(own, taps)[0] for own in (layer.weight, layer.kept, squares.unsqueeze(1)))
         found: Wrapped = self.repair.wrapped(matrix, kept, scale[0], block, self.base.m)
-        outer, core, inner = (own.float().numpy() + 0.0 for own in (found.outer, found.core, found.inner))
+        stored = (own.to(self.dtype).float() for own in (found.outer, found.core, found.inner))
+        outer, core, inner = (own.numpy() + 0.0 for own in stored)
         return outer, core, inner
 
     def thinned(self, part: Part, weight: torch.Tensor, ranks: torch.Tensor, level: int) -> ThinnedLayer:

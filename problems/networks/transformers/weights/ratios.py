@@ -56,8 +56,10 @@ class TransformerWeightRatios(LayerProblem):
         self._repaired: Repaired | None = None
         if own.repair != NONE:
             repair = plugins.method("compensation", own.repair, own.problem, option="repair")
-            treatment = self._repaired = Repaired(treatment, repair)
+            treatment = Repaired(treatment, repair)
         super().__init__(own, treatment, "parameters")
+        if isinstance(self._genes.levels.treatment, Repaired):
+            self._repaired = self._genes.levels.treatment  # of the numbers that weights are stored in
         self._measured: dict[Need, dict[str, torch.Tensor]] = {}
 
     def prepare(self, folder: Path, seed: int) -> None:

@@ -23,7 +23,7 @@ from emoprune.problems.networks.layers.treatments.patterns import Patterns
 from emoprune.problems.networks.layers.treatments.ratios import WeightShares
 from emoprune.problems.networks.layers.treatments.repaired import Repaired
 from emoprune.problems.networks.layers.weight_ratios import WeightRatios
-from emoprune.problems.networks.standalone.unpack import unwrapped
+from emoprune.problems.networks.standalone.unpack import _FORMS
 from emoprune.records import Split
 
 
@@ -70,6 +70,13 @@ def test_a_dead_channel_and_a_filter_of_zeros_stay_as_they_are() -> None:
 def test_a_repair_that_brings_zeros_back_is_a_broken_promise() -> None:
     with pytest.raises(ContractError, match=r"layer 'layer': expected zeroed weights to stay zero"):
         repaired_weight(lambda layer: layer.weight, thinned())
+
+
+def test_repaired_weights_are_numbers_that_are_stored() -> None:
+    part, weight = convolution()
+    treatment = Repaired(WeightShares.of((0.5, 1.0)), WeightsLeastSquares()).storing(torch.bfloat16)
+    treated = treatment.treated(part, weight, treatment.ranked(part, weight.abs()), 0)
+    assert torch.equal(treated, treated.bfloat16().float())
 
 
 # ---- factors around a pattern
@@ -133,19 +140,23 @@ def convolution() -> tuple[Part, torch.Tensor]:
     return Part("layer", "Conv2d", None, None, kernel=9), torch.randn((32, 16, 3, 3), generator=generator)
 
 
-def test_factors_are_counted_in_weights_and_bytes_and_packed_to_the_bit() -> None:
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_factors_are_counted_in_weights_and_bytes_and_packed_to_the_bit(dtype: torch.dtype) -> None:
     part, weight = convolution()
-    treatment = Repaired(Patterns(4), Armor(block=8, rounds=2))
+    weight = weight.to(dtype).float()
+    treatment = Repaired(Patterns(4), Armor(block=8, rounds=2)).storing(dtype)
     ranks = treatment.ranked(part, weight.abs())
     plain, left = treatment.base.left(part, tuple(weight.shape), 1), treatment.left(part, tuple(weight.shape), 1)
     around = 8 * (32 + 16 * 9)
     assert left.nonzeros == plain.nonzeros + around
-    assert left.stored_bytes == plain.stored_bytes + 4 * around
+    assert left.stored_bytes == plain.stored_bytes + dtype.itemsize * around
     treated = treatment.treated(part, weight, ranks, 1)
     made = packed(treatment, part, weight, treated, 1)
     assert made.form == "wrapped"
-    assert made.stored_bytes == left.stored_bytes
-    unfolded = unwrapped(*treatment.factors(part, weight, 1), list(weight.shape))
+    stored = made.tensors(dtype)
+    assert sum(own.nbytes for own in stored.values()) == left.stored_bytes
+    arrays = {role: (own.float() if own.is_floating_point() else own).numpy() for role, own in stored.items()}
+    unfolded = _FORMS["wrapped"](made.facts, arrays)
     assert unfolded.tobytes() == treated.numpy().tobytes()
     halves = treatment.base.treated(part, weight, ranks, 1)
     assert (treated - weight).square().sum() < (halves - weight).square().sum()

@@ -13,6 +13,7 @@ import pytest
 import torch
 from methods_for_tests import copied, prepared
 from torch import nn
+from zoo_for_tests import IMAGES, structure_of_zoo, zoo
 
 from emoprune import plugins
 from emoprune.errors import ConfigError
@@ -249,9 +250,9 @@ def test_a_step_that_the_first_training_does_not_have_is_refused() -> None:
 
 def test_batch_norms_are_set_back_with_the_rate_and_other_weights_are_not(tmp_path: Path) -> None:
     problem = prepared(plugins.find("sample", "channels")(), tmp_path)
-    case_rounds = ChannelRounds(
-        problem._loaded.bench.network, problem._loaded.bench.structure, problem._kept_units, np.array([3, 4, 4])
-    )
+    bench = problem._loaded.bench
+    few = bench.calibration.batches[0][:4]
+    case_rounds = ChannelRounds(bench.network, bench.structure, problem._kept_units, np.array([3, 4, 4]), few)
     begun = State.of(case_rounds.model).model
     ended: dict[str, torch.Tensor] = {}
 
@@ -294,8 +295,8 @@ def test_a_network_recovered_in_rounds_has_the_candidates_size_and_says_what_it_
 
 
 def test_channels_do_not_go_in_rounds_where_a_norm_sees_all_of_them(tmp_path: Path) -> None:
-    from zoo_for_tests import structure_of_zoo, zoo
-
     structure: Structure = structure_of_zoo("convnext")
-    with pytest.raises(ConfigError, match="normalises over those that go and those that stay; take finetune"):
-        ChannelRounds(zoo("convnext"), structure, lambda _: structure.full, np.array(structure.units))
+    half = [np.arange(0, units, 2) for units in structure.units]
+    images = torch.randn((4, *IMAGES), generator=torch.Generator().manual_seed(0))
+    with pytest.raises(ConfigError, match="sees those that go as well as those that stay; take finetune"):
+        ChannelRounds(zoo("convnext"), structure, lambda _: half, np.array([len(own) for own in half]), images)

@@ -36,6 +36,8 @@ from emoprune.space import IntArray
 
 __all__ = ["Channels"]
 
+FEW = 4  # images on which is tried whether channels that nobody reads are as good as gone
+
 
 @about("pruning", ["channels"], cost="one pass over the calibration images and one over those of the search each time")
 class Channels(GradedByImages):
@@ -215,6 +217,7 @@ class Channels(GradedByImages):
             seed,
             self._task.quality,
             self._task.recipe.epochs,
+            self._method.criterion,
         )
         return audit(front)
 
@@ -236,7 +239,8 @@ class Channels(GradedByImages):
 
         @cache
         def rounds() -> ChannelRounds:
-            return ChannelRounds(loaded.bench.network, loaded.bench.structure, self._kept_units, widths[0])
+            bench, few = loaded.bench, loaded.bench.calibration.batches[0][:FEW]
+            return ChannelRounds(bench.network, bench.structure, self._kept_units, widths[0], few)
 
         case = NetworkCase(
             pruned,

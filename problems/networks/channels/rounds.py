@@ -9,8 +9,8 @@ import torch
 from torch import nn
 
 from emoprune.errors import ConfigError
-from emoprune.problems.networks.coupling.masking import readers, unread
-from emoprune.problems.networks.coupling.pruned_module import pruned_module
+from emoprune.problems.networks.coupling.pruned_module import pruned_module, with_tensors
+from emoprune.problems.networks.coupling.reading import readers, unread
 from emoprune.problems.networks.coupling.structure import Kept, Structure
 from emoprune.problems.networks.recovery.copying import trainable
 from emoprune.problems.networks.recovery.masks.contract import Maskable
@@ -28,23 +28,24 @@ class ChannelRounds:
         structure: Its coupling groups.
         kept: Returns the units that stay at widths, shape (groups,).
         widths: The candidate's, shape (groups,).
+        images: A few, to see whether channels that nobody reads are as good as gone.
 
     Raises:
-        ConfigError: A normalisation over channels sees those that go as well as those that stay.
+        ConfigError: They are not: something else, such as a normalisation over channels, still sees them.
     """
 
     def __init__(
-        self, network: nn.Module, structure: Structure, kept: Callable[[IntArray], Kept], widths: IntArray
+        self,
+        network: nn.Module,
+        structure: Structure,
+        kept: Callable[[IntArray], Kept],
+        widths: IntArray,
+        images: torch.Tensor,
     ) -> None:
-        over = [part.path for part in structure.parts if part.varies and part.kind in {"LayerNorm", "GroupNorm"}]
-        if over:
-            raise ConfigError(
-                f"method: channels cannot go while this network is trained, because layer {over[0]!r} normalises over "
-                "those that go and those that stay; take finetune or distil, or the problem weight-ratios"
-            )
         self.model = trainable(network)
         self._structure, self._kept, self._widths = structure, kept, widths
         self.kept: Kept = kept(widths)  # the units that stay at last, by coupling group
+        _check_unseen(network, structure, self.kept, images)
 
     def masks(self, share: float) -> Masks:
         """Return which weights are zero, because they would read a channel that is gone."""
@@ -81,3 +82,15 @@ class ChannelRounds:
     def recovered(self) -> nn.Module:
         """Return the network without the channels that are gone."""
         return trainable(pruned_module(self.model, self._structure, self.kept))
+
+
+def _check_unseen(network: nn.Module, structure: Structure, kept: Kept, images: torch.Tensor) -> None:
+    gone = unread(network, structure, kept)
+    masked = {name: network.get_parameter(name).detach().masked_fill(mask, 0.0) for name, mask in gone.items()}
+    with torch.no_grad():
+        one, other = with_tensors(network, masked)(images), pruned_module(network, structure, kept)(images)
+    if not torch.allclose(one, other, rtol=1e-3, atol=1e-3 * float(other.abs().max())):
+        raise ConfigError(
+            "method: channels cannot go while this network is trained: something, such as a normalisation over them, "
+            "sees those that go as well as those that stay; take finetune or distil, or the problem weight-ratios"
+        )

@@ -7,12 +7,14 @@ from collections.abc import Iterator, Sequence
 import torch
 
 from emoprune.problems.networks.coupling.structure import Part
+from emoprune.problems.networks.layers.treatments.contract import Treatment
 from emoprune.problems.networks.layers.treatments.levels import LayerLevels
 from emoprune.problems.networks.layers.treatments.patterns import Patterns, incoming_axis
+from emoprune.problems.networks.layers.treatments.repaired import Repaired
 from emoprune.problems.networks.recovery.masks.contract import Maskable
 from emoprune.space import IntArray
 
-__all__ = ["maskable_layers"]
+__all__ = ["maskable_layers", "plain_treatment"]
 
 
 def maskable_layers(levels: LayerLevels, wanted: IntArray) -> list[Maskable]:
@@ -20,12 +22,18 @@ def maskable_layers(levels: LayerLevels, wanted: IntArray) -> list[Maskable]:
     return list(_each(levels, wanted))
 
 
+def plain_treatment(levels: LayerLevels) -> Treatment:
+    """Return what zeroes weights, without the repair that may follow it: training makes up for what goes."""
+    return levels.treatment.base if isinstance(levels.treatment, Repaired) else levels.treatment
+
+
 def _each(levels: LayerLevels, wanted: IntArray) -> Iterator[Maskable]:
     for row, ((part, shape), level) in enumerate(zip(levels.layers, wanted.tolist(), strict=True)):
         if level == levels.highest:
             continue
-        if isinstance(levels.treatment, Patterns):
-            yield _patterned(part, shape, levels.treatment.m, level + 1)
+        treatment = plain_treatment(levels)
+        if isinstance(treatment, Patterns):
+            yield _patterned(part, shape, treatment.m, level + 1)
         else:
             total = torch.Size(shape).numel()
             members = {f"{part.path}.weight": torch.arange(total).view(shape)}

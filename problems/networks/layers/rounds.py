@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import nn
 
-from emoprune.problems.networks.layers.maskables import maskable_layers
+from emoprune.problems.networks.layers.maskables import maskable_layers, plain_treatment
 from emoprune.problems.networks.layers.treatments.levels import LayerLevels
 from emoprune.problems.networks.recovery.copying import trainable
 from emoprune.problems.networks.recovery.masks.contract import Maskable, zeros_of
@@ -60,7 +60,7 @@ def smallest(network: nn.Module, levels: LayerLevels, wanted: IntArray, share: f
 
     Zeros are the smallest, so that what is gone stays gone.
     """
-    found, treatment = {}, levels.treatment
+    found, treatment = {}, plain_treatment(levels)
     for part, level in zip(levels.parts, wanted.tolist(), strict=True):
         due = levels.highest - round((levels.highest - level) * share)
         if due < levels.highest:

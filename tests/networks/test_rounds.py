@@ -40,7 +40,7 @@ TestRewindWeights = conformance(
     "rewind-weights",
     "weight-ratios",
     options={"start": "initialisation", "step": 1},
-    shared={"epochs": 2, "formats": ["safetensors"]},
+    shared={"epochs": 8, "formats": ["safetensors"]},
     sample=classmethod(copied),
     pytestmark=UNVERIFIED,
 )

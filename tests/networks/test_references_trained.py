@@ -33,11 +33,18 @@ from emoprune.problems.networks.recovery.rounds.training import Training
 from emoprune.problems.networks.unpruned.built_in.sample import few_digits, tiny
 from emoprune.testing import MethodConformance, conformance
 
+SLOW = pytest.mark.slow  # the same promises as TestPdp's, for methods that share its path
+
 TestPdp = conformance(
     "reference", "pdp", "weight-ratios", options={"epochs": 1, "percentages": (40,)}, sample=classmethod(copied)
 )
 TestTransport = conformance(
-    "reference", "transport", "weight-ratios", options={"epochs": 1, "percentages": (40,)}, sample=classmethod(copied)
+    "reference",
+    "transport",
+    "weight-ratios",
+    options={"epochs": 1, "percentages": (40,)},
+    sample=classmethod(copied),
+    pytestmark=SLOW,
 )
 TestHardConcrete = conformance(
     "reference",
@@ -45,9 +52,15 @@ TestHardConcrete = conformance(
     "weight-ratios",
     options={"epochs": 1, "percentages": (40,)},
     sample=classmethod(copied),
+    pytestmark=SLOW,
 )
 TestColt = conformance(
-    "reference", "colt", "weight-ratios", options={"share": 0.4, "percentages": (30,)}, sample=classmethod(copied)
+    "reference",
+    "colt",
+    "weight-ratios",
+    options={"share": 0.4, "percentages": (30,)},
+    sample=classmethod(copied),
+    pytestmark=SLOW,
 )
 
 
@@ -146,6 +159,7 @@ TestSap = conformance(
     "weight-ratios",
     options={"epochs": 0.5, "gamma": 6, "percentages": (80,)},
     sample=classmethod(with_more_levels),
+    pytestmark=SLOW,
 )
 
 

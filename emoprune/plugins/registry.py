@@ -41,6 +41,7 @@ METHOD_KINDS = (
     "proxy",
     "objective",
     "recovery",
+    "mask",
     "audit",
     "architecture",
 )
@@ -55,6 +56,7 @@ PLURALS: Mapping[str, str] = MappingProxyType(
         "proxy": "proxies",
         "objective": "objectives",
         "recovery": "recoveries",
+        "mask": "masks",
         "audit": "audits",
         "architecture": "architectures",
     }

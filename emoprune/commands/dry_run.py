@@ -42,10 +42,10 @@ def dry_run(config: Config, runs: Path = Path("runs"), name: str | None = None) 
         problem = build_problem(config)
         check_early(config, problem, runs, name)
         workers = _workers_to_be_had(config.evaluation)
+        if isinstance(problem, Trying):
+            problem.try_unpruned(Path(folder), config.search.seed)
         if isinstance(problem, Prepared):
             problem.prepare(Path(folder), config.search.seed)
-        if isinstance(problem, Trying):
-            problem.try_unpruned()
         if isinstance(problem, Staged):
             first = problem.following({}, Path(folder), config.search.seed).stages
             plan: dict[str, Any] = {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar, Literal, get_args
+from typing import Annotated, Any, ClassVar
 
 from emoprune import plugins
 from emoprune.errors import ConfigError
@@ -17,8 +17,6 @@ from emoprune.problems.networks.transformers.tasks.options import TransformerOpt
 __all__ = ["NONE", "HeadsAndNeuronsAuditOptions", "HeadsAndNeuronsOptions", "HeadsAndNeuronsRecoveryOptions"]
 
 NONE = "none"
-
-Dtype = Literal["auto", "float32", "bfloat16", "float16"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,11 +41,9 @@ class HeadsAndNeuronsOptions(TransformerOptions):
         whole_groups: Whether query heads that share a key and value go together, so that the cache shrinks with them.
         uniform: Whether all layers that stay have the same number of heads and of neurons, which a config of
             transformers can say.
-        dtype: The numbers in which weights are stored and exported: auto (the checkpoint's), float32, bfloat16 or
-            float16. Candidates are measured with weights that are rounded to them.
 
     Raises:
-        ConfigError: A percentage is none, there is no such dtype, or as for every transformer.
+        ConfigError: A percentage is none, or as for every transformer.
     """
 
     problem: ClassVar[str] = "heads-and-neurons"
@@ -68,17 +64,14 @@ class HeadsAndNeuronsOptions(TransformerOptions):
     percentages: Sequence[int] = (90, 80, 70, 50)
     whole_groups: bool = True
     uniform: bool = False
-    dtype: Dtype = "auto"
 
     @classmethod
     def of_earlier(cls, resolved: Mapping[str, Any], objectives: Sequence[str]) -> Mapping[str, Any]:
-        """Return the options of a run in today's words: once heads went one by one, and all weights were 32-bit."""
-        return {"whole_groups": False, "dtype": "float32", **TransformerOptions.of_earlier(resolved, objectives)}
+        """Return the options of a run in today's words: once heads went one by one."""
+        return {"whole_groups": False, **TransformerOptions.of_earlier(resolved, objectives)}
 
     def __post_init__(self) -> None:
         TransformerOptions.__post_init__(self)
-        if self.dtype not in get_args(Dtype):
-            raise ConfigError(f"dtype: expected one of {', '.join(get_args(Dtype))}, found {self.dtype!r}")
         if any(not 0 < percentage < 100 for percentage in self.percentages):
             raise ConfigError(f"percentages: expected whole numbers from 1 to 99, found {list(self.percentages)}")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache, cached_property, partial
 from pathlib import Path
 from typing import Any
@@ -29,7 +29,7 @@ from emoprune.problems.networks.transformers.anatomy.structure import Anatomy, B
 from emoprune.problems.networks.transformers.blocks import BatchBlocks, part_of
 from emoprune.problems.networks.transformers.data.batches import CALIBRATION, Batch, Parts, digest_of
 from emoprune.problems.networks.transformers.export.card import Facts
-from emoprune.problems.networks.transformers.export.checkpoint import stored_dtype
+from emoprune.problems.networks.transformers.export.checkpoint import said_of_modules, stored_dtype
 from emoprune.problems.networks.transformers.export.export import export_model
 from emoprune.problems.networks.transformers.export.folders import Exported
 from emoprune.problems.networks.transformers.export.gguf_file import check_family, write_gguf
@@ -93,16 +93,17 @@ class TransformerProblem(ABC):
         self._references = KeptReferences(options.references, options.problem)
         self._seed = 0
         own = opened(options)
+        own = replace(own, notes=(*own.notes, *said_of_modules(own.loaded.source.name)))
         for note in own.notes:
             _log.warning("%s", note)
         self._opened: Opened | None = own
         self._weights: dict[str, torch.Tensor] = {}
         self._held: Loaded | None = None
-        stored = self.stored(own.loaded.source.name)
-        self.dtype = torch.float32 if stored is None else stored
+        self.dtype: torch.dtype = getattr(
+            torch, stored_dtype(own.loaded.source.name) if options.dtype == "auto" else options.dtype
+        )
         self._cost_model = own.cost_model
-        if stored is not None:
-            self._cost_model.store_as(stored)
+        self._cost_model.store_as(self.dtype)
         round_to(own.task.model, self.dtype)
         self._unpruned = self._cost_model.counted(_whole(own.anatomy))
         chosen = tuple(options.objectives) or (own.task.default_objective, cost)
@@ -137,10 +138,6 @@ class TransformerProblem(ABC):
     def reference_inputs(self) -> Any:
         """Return what reference methods look at."""
 
-    def stored(self, source: str) -> torch.dtype | None:  # noqa: ARG002  # problems that have a choice look at it
-        """Return the numbers in which weights are stored; None where each treatment says it of its own."""
-        return None
-
     @property
     def formats(self) -> tuple[str, ...]:
         """How a model can be written."""
@@ -162,13 +159,13 @@ class TransformerProblem(ABC):
         round_to(own.task.model, self.dtype)
         return own
 
-    def try_unpruned(self) -> None:
-        """Refuse a model that scores like guessing, unless the options accept it.
+    def try_unpruned(self, folder: Path, seed: int) -> None:  # noqa: ARG002  # the contract's; fitting draws nothing
+        """Refuse a model that scores like guessing, unless the options accept it; `folder` keeps a fitted classifier.
 
         Raises:
             ConfigError: It says what is likely wrong.
         """
-        try_unpruned(self.open(), self._options)
+        try_unpruned(self._fit(folder), self._options)
 
     def alarms(self, candidates: Sequence[Candidate], values: FloatArray) -> list[str]:
         """Return what is alarming in rows of the search split: classes told apart no better than by guessing."""
@@ -407,11 +404,9 @@ class TransformerProblem(ABC):
 
     def _dtype_of_file(self, model: Any, *, coded: bool) -> torch.dtype:
         """Return the numbers that a model is written in: as it is stored if it fits in, and 32-bit floats if not."""
-        source = self.open().loaded.source.name
-        stored: torch.dtype = self.stored(source) or getattr(torch, stored_dtype(source))
         if coded:  # what is coded needs no room, and what is not was counted like this
             return self.dtype
-        return stored if fits(model, stored) else torch.float32
+        return self.dtype if fits(model, self.dtype) else torch.float32
 
     @property
     def _data_name(self) -> str:

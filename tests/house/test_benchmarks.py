@@ -18,6 +18,7 @@ SCRIPTS = {
     "criteria": ["taylor"],
     "engine": ["20", "emoprune"],
     "engine_quality": ["same fair bits", "emoprune"],
+    "evopress": ["evopress"],
     "memory": ["emoprune, whole search", "80"],
     "mutants": ["2"],
     "narrowed_transformers": ["emoprune, sharing"],
@@ -47,6 +48,7 @@ def test_every_benchmark_is_run_by_these_tests_and_named_in_the_readme() -> None
 
 SLOW = {
     "criteria",
+    "evopress",
     "mutants",
     "narrowed_transformers",
     "networks",

@@ -72,6 +72,7 @@ QUICK: dict[str, dict[str, Any]] = {
     "group-lasso": {"options": {"steps": 2}},
     "soft-filters": {"options": {"rounds": 2, "steps": 1}},
     "eagle-eye": {"options": {"candidates": 2, "tries": 500}},
+    "audit criteria": {"options": {"criteria": ["l1", "random"], "units": 2}},
     "audit membership-risk": {"options": {"epochs": 0.2}},
     "fine-tuned": {"options": {"epochs": 0.5, "repeats": 1, "siblings": 0}},
     "finetune": {"shared": {"epochs": 1, "formats": ["safetensors"]}, "pytestmark": UNVERIFIED},

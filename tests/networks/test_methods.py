@@ -65,6 +65,9 @@ QUICK: dict[str, dict[str, Any]] = {
     # Other batches give other gradients, and blocks that are shorter than a filter depend on the inputs' order.
     "mfac": {"ordered": True, "options": {"gradients": 12, "block": 10**6}},
     "saliency mfac": {},
+    "kfac": {"ordered": True},  # places are drawn batch by batch
+    "criterion relu-optimal": {"ordered": True},  # likewise
+    "flatness": {"options": {"iterations": 2, "images": 8}},
     "saliency swap": {"options": {"stages": 2, "steps": 1}},
     "random": {"blind": True},
     "l0-gates": {"blind": True, "options": {"steps": 2}},  # each gate draws noise of its own

@@ -36,7 +36,8 @@ NOTES = """\
 - Left at half: the share of the parameters when every coupling group keeps half of its units, rounded up. Bound: when
   every layer had half of its channels, but for those of images and classes: no analysis can leave less.
 - Torch-Pruning: its BasePruner at 0.5, the last layer ignored; `dies` where it raises, `breaks` where the network does
-  not run afterwards; it has 90 seconds. Seconds: until the structure is known and every group was tried; Torch-Pruning's, its graph alone.
+  not run afterwards; it has 30 seconds. Seconds: until the structure is known and every group was tried;
+  Torch-Pruning's, its graph alone.
 - Exported: `alone` as code that needs torch alone, `own code` as made by its own code, narrowed and loaded; both give
   the pruned network's outputs.
 - Drawn: networks drawn from a grammar of splits, shuffles, slices, gates, norms, attention and layers used twice. Each
@@ -87,7 +88,7 @@ def exported(case: Case, network: nn.Module, pruned: nn.Module) -> str:
     return "alone"
 
 
-PATIENCE = 90  # seconds for the peer
+PATIENCE = 30  # seconds for the peer
 
 
 def _give_up(*_: object) -> None:

@@ -397,16 +397,14 @@ def made_here() -> Iterator[tuple[str, Callable[[], nn.Module], tuple[int, ...]]
 
 
 _TORCHVISION = (
-    *("alexnet", "vgg11_bn", "resnet18", "resnet50", "resnext50_32x4d", "densenet121", "squeezenet1_1"),
-    *("mobilenet_v2", "mobilenet_v3_small", "mnasnet0_5", "shufflenet_v2_x0_5", "shufflenet_v2_x1_0"),
-    *("efficientnet_b0", "efficientnet_v2_s", "regnet_y_400mf", "regnet_x_400mf", "convnext_tiny"),
+    *("resnet18", "resnext50_32x4d", "densenet121", "squeezenet1_1", "mobilenet_v2", "mobilenet_v3_small"),
+    *("mnasnet0_5", "shufflenet_v2_x0_5", "shufflenet_v2_x1_0", "efficientnet_b0", "regnet_y_400mf", "googlenet"),
 )
 _TIMM = (
-    *("res2net50_26w_4s", "cspresnet50", "cspdarknet53", "fasternet_t0", "mixnet_s", "ghostnet_100", "skresnet18"),
-    *("eca_resnet33ts", "seresnext26ts", "gcresnet33ts", "convnextv2_atto", "convnext_atto", "resnetv2_50"),
-    *("nf_regnet_b0", "resnetblur50", "vovnet39a", "ese_vovnet19b_dw", "dla34", "hrnet_w18_small", "repvgg_a0"),
-    *("mobileone_s0", "fbnetc_100", "resnest14d", "dpn48b", "rexnet_100", "tinynet_e", "mobilenetv4_conv_small"),
-    *("ecaresnet26t", "starnet_s1", "lambda_resnet26t"),
+    *("fasternet_t0", "mixnet_s", "ghostnet_100", "skresnet18", "convnextv2_atto", "convnext_atto", "starnet_s1"),
+    *("ese_vovnet19b_dw", "dla34", "hrnet_w18_small", "repvgg_a0", "mobileone_s0", "fbnetc_100", "rexnet_100"),
+    *("tinynet_e", "mobilenetv4_conv_small", "nf_regnet_b0", "cspresnet50", "res2net50_26w_4s", "resnetblur50"),
+    *("dpn48b", "resnest14d", "seresnext26ts", "eca_resnet33ts", "ecaresnet26t", "lambda_resnet26t"),
 )
 
 

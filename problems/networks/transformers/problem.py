@@ -169,7 +169,8 @@ class TransformerProblem(ABC):
         task = self.open().task
         if not isinstance(task, ClassTask):
             return []
-        labels = torch.cat([batch.labels for batch in task.parts["search"]]).cpu().numpy()
+        labels = torch.cat([batch.labels.flatten() for batch in task.parts["search"]]).cpu().numpy()
+        labels = labels[labels >= 0]  # those of tokens that are told apart
         return alarms_about(candidates, values, self._measures.columns, labels)
 
     @property

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from emoprune.config import Config, EvaluationSettings, SearchSettings, resolved, stage_settings
-from emoprune.contracts import Prepared, Problem, Trying, constraints_of
+from emoprune.contracts import Prepared, Problem, Trying, blocks_of, constraints_of
 from emoprune.contracts.stages import Stage, Staged
 from emoprune.errors import EvaluationsFailed
 from emoprune.evaluation.serial import Serial
@@ -96,7 +96,7 @@ def _what(problem: Problem) -> dict[str, Any]:
     objectives = [f"{objective.name} ({objective.direction.value})" for objective in problem.objectives]
     return {
         "objectives": objectives,
-        "constraints": [constraint.name for constraint in constraints_of(problem)],
+        "constraints": [constraint.name for constraint in constraints_of(problem, blocks_of(problem))],
         "references": [reference.name for reference in problem.references()],
         "genes": len(problem.space),
         "groups": len(problem.space.groups),

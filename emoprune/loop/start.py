@@ -19,7 +19,7 @@ from emoprune.contracts import (
     Reference,
     Trying,
     as_minimised,
-    constraints_of,
+    own_constraints_of,
 )
 from emoprune.contracts.stages import Staged
 from emoprune.contracts.surveys import Starting, Surveying
@@ -105,7 +105,7 @@ def describe_in_manifest(problem: Problem, recorder: Recorder) -> None:
     """
     check_problem(problem)
     check_unchanged(problem, recorder.run)
-    recorder.update_manifest(**facts_of(problem))
+    recorder.update_manifest(**facts_of(problem, recorder.run))
 
 
 def kept_fronts(settings: SearchSettings, problem: Problem, recorder: Recorder) -> dict[str, list[IntArray]]:
@@ -191,7 +191,7 @@ def surveyed(problem: Problem, evaluations: Sequence[Evaluation]) -> list[Refere
         return []
     measured = sorted(evaluations, key=lambda each: each.candidate.id)
     names = [objective.name for objective in problem.objectives]
-    names += [constraint.name for constraint in constraints_of(problem)]
+    names += [constraint.name for constraint in own_constraints_of(problem)]
     genomes = np.stack([each.candidate.genome for each in measured])
     try:
         picked = list(problem.surveyed(genomes, table(measured, names)))

@@ -28,7 +28,8 @@ class HeadsAndNeuronsOptions(TransformerOptions):
             greedy-heads, dropped-layers, random, or others of `emoprune list references`.
         calibration_data: Another text to calibrate on; None takes windows of `data` that are measured nowhere.
         genes: levels (how many heads and neurons of each layer stay) or bits (which ones), for small models.
-        levels: How many counts of heads, and of neurons, each layer can take, evenly spread from none to all.
+        levels: How many counts of heads, and of neurons, each layer can take, evenly spread from none to all; 1 drops
+            attention and feed-forward networks as a whole, each by a gene of its own.
         round_to: Counts of neurons are multiples of this many, or all; 8, 16 or 32 suits most hardware.
         smallest: No layer that stays keeps less than this share of its heads or neurons.
         drop_layers: Whether whole layers can go.

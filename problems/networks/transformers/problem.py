@@ -6,7 +6,7 @@ import logging
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cache, partial
+from functools import cache, cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -15,16 +15,18 @@ import torch
 from numpy.typing import NDArray
 
 from emoprune import plugins
-from emoprune.contracts import Description, Failure, FloatArray, Recovered, Reference, Row, number_of
+from emoprune.contracts import Description, Failure, FloatArray, Link, Recovered, Reference, Row, number_of
 from emoprune.errors import ConfigError, ContractError
 from emoprune.problems.compute.device import check_device
+from emoprune.problems.networks.evaluation.blocks import grades_of
 from emoprune.problems.networks.evaluation.chance import alarms_about
 from emoprune.problems.networks.evaluation.latency import Timing, measured_calls
 from emoprune.problems.networks.evaluation.measures import Measures
-from emoprune.problems.networks.evaluation.objectives.contract import COUNTS, Built, needs
+from emoprune.problems.networks.evaluation.objectives.contract import COUNTS, Built, link_of, needs
 from emoprune.problems.networks.evaluation.quality import Quality
 from emoprune.problems.networks.transformers.anatomy.narrowing import Adjust, Narrower
 from emoprune.problems.networks.transformers.anatomy.structure import Anatomy, BlockPlan
+from emoprune.problems.networks.transformers.blocks import BatchBlocks, part_of
 from emoprune.problems.networks.transformers.data.batches import CALIBRATION, Batch, Parts, digest_of
 from emoprune.problems.networks.transformers.export.card import Facts
 from emoprune.problems.networks.transformers.export.checkpoint import said_of_modules, stored_dtype
@@ -53,6 +55,7 @@ from emoprune.space import IntArray, Space
 __all__ = ["GGUF", "PACKED", "SAFETENSORS", "Loaded", "TransformerProblem"]
 
 MEGABYTE = 2**20
+LOSS, EXP_MEAN = "loss", "exp-mean"
 PACKED, SAFETENSORS, GGUF = "packed", "safetensors", "gguf"
 
 Plans = Sequence[BlockPlan]
@@ -210,15 +213,71 @@ class TransformerProblem(ABC):
         own.task.model.to(device)
         parts = {part: [batch.on(device) for batch in batches] for part, batches in own.task.parts.items()}
         narrower = own.narrower(self.adjust())
-        measured = {part: batches for part, batches in parts.items() if part != CALIBRATION}
+        measured: Parts = {part: batches for part, batches in parts.items() if part != CALIBRATION}
+        measured = {**measured, **self._blocks.parts(measured)}
         runner = Runner(narrower, measured, self._options.cache_megabytes * MEGABYTE)
         held = self._held = Loaded(narrower, runner, own.task.judge(narrower, measured), device, measured)
         for split in Split:
             if "kl" in self._measures.needed:
-                held.judge.remember(self._taught(split), split.value)
+                self._remember(held.judge, split)
             counted = self._measures.counted(self._unpruned)
             if not self._measures.shared <= set(counted):
                 held.unpruned[split] = counted | self._others(lambda: own.task.model, self._whole, split, counted)
+
+    def _remember(self, judge: Judge, split: Split) -> None:
+        taught = self._taught(split)
+        judge.remember(taught, split.value)
+        for block, own in enumerate(self._blocks.batches.get(split, ())):
+            judge.remember(taught[own.start : own.stop], part_of(split, block))
+
+    @cached_property
+    def _blocks(self) -> BatchBlocks:
+        return BatchBlocks.of(self.open().task, self._measures)
+
+    @property
+    def noisy(self) -> Sequence[str]:
+        """The scores that follow from means over examples; none where the problem is measured in full."""
+        return tuple(self._blocks.links)
+
+    @property
+    def links(self) -> Mapping[str, Link]:
+        """How those of them that are no means themselves follow from one."""
+        return {name: link for name, link in self._blocks.links.items() if link != "mean"}
+
+    @property
+    def grades(self) -> Sequence[int]:
+        """After how many blocks of batches it is asked who goes on."""
+        return grades_of(len(self._blocks.batches[Split.SEARCH]))
+
+    def block_sizes(self, split: Split) -> Sequence[float]:
+        """Return over how many examples, or tokens, each block's means are taken."""
+        return self._blocks.sizes(self.open().task, split)
+
+    def evaluate_blocks(
+        self,
+        genomes: IntArray,
+        seeds: NDArray[np.uint64],  # noqa: ARG002  # the contract's; nothing here is random
+        split: Split,
+        blocks: range,
+    ) -> Sequence[Row]:
+        """Return objectives and bounded values of each genome on some blocks, shape (blocks, columns) each."""
+        return [self._block_row(self.plans(genome), split, blocks) for genome in genomes]
+
+    def _block_row(self, plans: Plans, split: Split, blocks: range) -> FloatArray | Failure:
+        # A perplexity is e to the mean loss, which alone can be averaged over blocks.
+        known, found = self._measures.known, list[dict[str, float]]()
+        means = {name: LOSS if link_of(known[name]) == EXP_MEAN else name for name in self._averaged}
+        names = frozenset(means.values())
+        for part in [part_of(split, block) for block in blocks]:
+            found.append(self.loaded.judge.scores(self.loaded.runner.hidden(plans, part), part, names))
+            if not all(np.isfinite(value) for value in found[-1].values()):
+                return Failure("the model's outputs are not finite")
+        averaged = {name: np.array([each[mean] for each in found]) for name, mean in means.items()}
+        return self._measures.block_rows(self.counted(plans), averaged)
+
+    @property
+    def _averaged(self) -> list[str]:
+        return sorted(self._measures.needed & set(self.open().task.scored))
 
     @property
     def _whole(self) -> list[BlockPlan]:

@@ -43,6 +43,7 @@ METHOD_KINDS = (
     "recovery",
     "audit",
     "architecture",
+    "selector",
 )
 PLURALS: Mapping[str, str] = MappingProxyType(
     {
@@ -57,6 +58,7 @@ PLURALS: Mapping[str, str] = MappingProxyType(
         "recovery": "recoveries",
         "audit": "audits",
         "architecture": "architectures",
+        "selector": "selectors",
     }
 )
 GIVEN = "given"  # `given:<class>` is the name of a problem that was handed over as a Python object

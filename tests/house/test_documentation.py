@@ -92,6 +92,15 @@ def test_the_page_on_transformers_works_from_top_to_bottom(tmp_path: Path) -> No
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_the_page_on_inference_works_from_top_to_bottom(tmp_path: Path) -> None:
+    follow(ROOT / "docs" / "prune-inference.md", tmp_path, 300)
+    runs = tmp_path / "runs"
+    assert list(runs.glob("cache/exports/*/policy.json"))
+    assert undescribed(runs / "cache") == [], "left in the run's folder, but not in docs/run-folder.md"
+
+
+@pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_the_page_on_tables_works_from_top_to_bottom(tmp_path: Path) -> None:
     follow(ROOT / "docs" / "prune-tables.md", tmp_path, 300)

@@ -36,4 +36,4 @@ class SeenInference(Seen):
         """
         if not len(self.right):
             raise ContractError("objective: expected questions among the texts, found none; ask for some in the config")
-        return 1.0 - self.right
+        return 1.0 - self.right.astype(np.float64)

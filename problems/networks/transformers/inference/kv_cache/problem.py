@@ -202,7 +202,7 @@ class KvCache(InferenceProblem):
             "bytes of the whole cache": unpruned["cache-bytes"],
             "genomes": f"{float(self.space.size):.3g}",
         }
-        parts = [
+        parts: list[dict[str, str | int | float | None]] = [
             {
                 "part": name,
                 "texts": sum(len(batch.read) for batch in batches if not batch.question),

@@ -94,6 +94,8 @@ class EvictingLayer(DynamicLayer):  # type: ignore[misc]  # transformers has no 
     """The keys and values of one layer within its budget, and what is known of each key."""
 
     is_croppable = False  # what was dropped does not come back
+    keys: torch.Tensor
+    values: torch.Tensor
 
     def __init__(self, policy: Policy, layer: int, reach: int | None = None) -> None:
         super().__init__()
@@ -275,7 +277,8 @@ def _tokens(mask: torch.Tensor | None, rows: int, new: int, device: Any) -> torc
 
 def _plain(mask: Any) -> torch.Tensor:
     """Return a mask as True where may be attended."""
-    return mask if mask.dtype == torch.bool else mask >= 0
+    plain: torch.Tensor = mask if mask.dtype == torch.bool else mask >= 0
+    return plain
 
 
 def _causal(queries: torch.Tensor, keys: torch.Tensor, reach: int | None) -> torch.Tensor:

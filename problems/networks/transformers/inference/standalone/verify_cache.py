@@ -47,7 +47,7 @@ def _followed(model: Any, cache: Any, tensors: dict[str, torch.Tensor], *, at_on
     name = "cache" if "cache" in inspect.signature(model.forward).parameters else "past_key_values"
     model(input_ids=tensors["read"], use_cache=True, **{name: cache})
     following = tensors["following"]
-    pieces = [following] if at_once else following.split(1, dim=1)
+    pieces = [following] if at_once else torch.split(following, 1, dim=1)
     return torch.cat([model(input_ids=each, use_cache=True, **{name: cache}).logits for each in pieces], dim=1), cache
 
 

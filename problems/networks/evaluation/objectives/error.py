@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import ClassVar
 
 from emoprune.contracts import Direction, about
-from emoprune.problems.networks.evaluation.objectives.contract import SERVES, Needs, Seen
+from emoprune.problems.networks.evaluation.objectives.contract import DROPPING, SERVES, Needs, Seen
 
 __all__ = ["Error"]
 
 
-@about("measurement", ["network"], serves=SERVES, cost="one pass over the images")
+@about("measurement", ["network"], serves=[*SERVES, *DROPPING], cost="one pass over the images")
 class Error:
     """Share of images whose highest output is not their label."""
 

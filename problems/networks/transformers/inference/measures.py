@@ -11,9 +11,10 @@ from emoprune.contracts import FloatArray
 from emoprune.errors import ContractError
 from emoprune.problems.networks.evaluation.objectives.contract import Seen
 
-__all__ = ["KV_CACHE", "SeenInference"]
+__all__ = ["KV_CACHE", "TOKENS", "SeenInference"]
 
 KV_CACHE = "kv-cache"
+TOKENS = "tokens"
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)

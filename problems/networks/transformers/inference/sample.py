@@ -6,10 +6,15 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from emoprune.problems.language.sample import sample_folder, sample_model, text
-from emoprune.problems.networks.transformers.inference.kv_cache.problem import KvCache
+import numpy as np
 
-__all__ = ["kv_cache"]
+from emoprune.problems.language.quiet import quiet
+from emoprune.problems.language.sample import drawn, sample_folder, sample_model, saved, text
+from emoprune.problems.networks.data.images import ImageData, LabelledImages
+from emoprune.problems.networks.transformers.inference.kv_cache.problem import KvCache
+from emoprune.problems.networks.transformers.inference.tokens.problem import Tokens
+
+__all__ = ["images", "kv_cache", "tokens"]
 
 
 @cache
@@ -38,3 +43,43 @@ def kv_cache(*, selector: Any = None, **options: Any) -> KvCache:
         "references": ("uniform",),
     }
     return KvCache(**{**usual, **options})
+
+
+@cache
+def _vit() -> Path:
+    from transformers import ViTConfig, ViTForImageClassification
+
+    config = ViTConfig(
+        image_size=16,
+        patch_size=4,
+        num_channels=1,
+        hidden_size=32,
+        intermediate_size=48,
+        num_hidden_layers=3,
+        num_attention_heads=4,
+        num_labels=4,
+        initializer_range=0.2,
+    )
+    with quiet():
+        return saved(sample_folder() / "vit", drawn(ViTForImageClassification, config), with_tokenizer=False)
+
+
+def images() -> ImageData:
+    """Return random images of 16 pixels and random labels."""
+    rng = np.random.default_rng(0)
+    parts = [(rng.normal(size=(count, 1, 16, 16)), rng.integers(4, size=count)) for count in (12, 8, 6, 6)]
+    return ImageData(*(LabelledImages(own.astype(np.float32), labels) for own, labels in parts))
+
+
+def tokens(*, selector: Any = None, **options: Any) -> Tokens:
+    """Return a small instance; `options` are the problem's own, `selector` is the only one."""
+    chosen = ("attention", "coverage", "cls-knee") if selector is None else (selector,)
+    usual = {
+        "model": str(_vit()),
+        "data": f"{__name__}:images",
+        "shares": (0.25, 0.5, 0.75),
+        "selectors": chosen,
+        "references": ("uniform",),
+        "accept_guessing": True,
+    }
+    return Tokens(**{**usual, **options})

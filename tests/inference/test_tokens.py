@@ -114,9 +114,8 @@ def _alone(model: Any, layers: Any, policy: Any, inputs: Any, whole: Any) -> tor
     states: list[torch.Tensor] = []
     handle = layers[policy.layer].register_forward_pre_hook(lambda _layer, given: states.append(given[0]))
     weights: list[torch.Tensor] = []
-    attention = next(
-        each for name, each in layers[policy.layer - 1].named_modules() if name.endswith(("attention", "self"))
-    )
+    modules = layers[policy.layer - 1].named_modules()
+    attention = next(each for name, each in modules if name.endswith(("attention", "self")))
     watch = attention.register_forward_hook(lambda _module, _given, out: weights.append(out[1]))
     with torch.inference_mode():
         first_output(whole(**inputs))
@@ -242,7 +241,7 @@ def test_what_would_not_fit_into_memory_is_refused_with_how_much_it_is(monkeypat
     from emoprune.problems.networks.transformers.inference.tokens import problem
 
     monkeypatch.setattr(problem, "bytes_of", lambda *_: 3 * 2**30)
-    with pytest.raises(ConfigError, match="would take 3,072 MB .* found a bound of 1,024; ask for fewer layers"):
+    with pytest.raises(ConfigError, match=r"would take 3,072 MB .* found a bound of 1,024; ask for fewer layers"):
         tokens()
 
 

@@ -39,7 +39,7 @@ class Units:
 
 
 def ranks(selector: Any, units: Units, strength: float) -> torch.Tensor:
-    """Return in which order units are taken, shape (rows, units): 0 is the first; of equals the front one."""
+    """Return in which order units are taken, shape (rows, units), 0 the first; of equals the front one."""
     if hasattr(selector, "score"):
         scores = selector.score(units, strength).masked_fill(~units.alive, -math.inf)
         return scores.argsort(dim=1, descending=True, stable=True).argsort(dim=1)

@@ -18,6 +18,7 @@ SCRIPTS = {
     "criteria": ["taylor"],
     "engine": ["20", "emoprune"],
     "engine_quality": ["same fair bits", "emoprune"],
+    "inference": ["kv-cache", "emoprune, replayed"],
     "memory": ["emoprune, whole search", "80"],
     "mutants": ["2"],
     "narrowed_transformers": ["emoprune, sharing"],
@@ -46,6 +47,7 @@ def test_every_benchmark_is_run_by_these_tests_and_named_in_the_readme() -> None
 
 SLOW = {
     "criteria",
+    "inference",
     "mutants",
     "narrowed_transformers",
     "networks",

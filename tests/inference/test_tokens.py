@@ -133,7 +133,11 @@ def _alone(model: Any, layers: Any, policy: Any, inputs: Any, whole: Any) -> tor
             own = out[0] if isinstance(out, tuple) else out
         filled = own.mean(dim=1, keepdim=True).repeat(1, hidden.shape[1], 1)
         filled[:, kept] = own
-        handle = layers[-1].register_forward_hook(lambda _layer, _given, out: (filled, *out[1:]) if isinstance(out, tuple) else filled)  # fmt: skip
+
+        def put_back(_layer: Any, _given: Any, out: Any) -> Any:
+            return (filled, *out[1:]) if isinstance(out, tuple) else filled
+
+        handle = layers[-1].register_forward_hook(put_back)
         found = first_output(whole(**inputs))
     handle.remove()
     model.set_attn_implementation("emoprune-dropping")

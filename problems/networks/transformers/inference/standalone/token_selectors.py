@@ -39,7 +39,7 @@ class Units:
 
 
 def ranks(selector: Any, units: Units, strength: float) -> torch.Tensor:
-    """Return in which order units are taken, shape (rows, units), 0 the first; of equals the front one."""
+    """Return in which order units are taken, shape (rows, units): 0 is the first; ties go to the front."""
     if hasattr(selector, "score"):
         scores = selector.score(units, strength).masked_fill(~units.alive, -math.inf)
         return scores.argsort(dim=1, descending=True, stable=True).argsort(dim=1)
@@ -52,7 +52,7 @@ def greedy(function: Any, alive: torch.Tensor) -> torch.Tensor:
     The gains of all units are one tensor, so that stale bounds would save nothing.
 
     Args:
-        function: `of()` returns what each unit would gain now, shape (rows, units); `take(units)` takes one in each row.
+        function: `of()` returns what each unit would gain now, (rows, units); `take(units)` takes one in each row.
         alive: Which units there are; the others come last.
     """
     rows, number = alive.shape

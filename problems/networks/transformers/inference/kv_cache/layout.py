@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from emoprune.problems.networks.transformers.inference.kv_cache.selectors.contract import Importance
+from emoprune.problems.networks.transformers.inference.reading.contract import Importance
 from emoprune.problems.networks.transformers.inference.standalone.evicting import Policy
 from emoprune.space import Gene, GeneKind, IntArray, Space
 

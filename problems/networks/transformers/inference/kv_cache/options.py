@@ -8,23 +8,17 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from emoprune.errors import ConfigError
-from emoprune.problems.networks.transformers.inference.data.texts import Wanted
 from emoprune.problems.networks.transformers.inference.measures import KV_CACHE
-from emoprune.problems.networks.transformers.inference.options import InferenceOptions
+from emoprune.problems.networks.transformers.inference.reading.options import ReadingOptions
 
 __all__ = ["KvCacheOptions"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class KvCacheOptions(InferenceOptions):
-    """Texts that are gone on with, and what a layer's cache may keep of them.
+class KvCacheOptions(ReadingOptions):
+    """What a layer's cache may keep of what was read.
 
     Args:
-        data: A text: python-topics, a file, or a folder of *.txt files.
-        context: Tokens that are read first; what is kept of them is searched.
-        continued: Tokens that follow in prose; all but the first are predicted.
-        pass_keys: How many questions for a number hidden in prose each part has.
-        key_values: How many questions for one of many pairs each part has.
         budgets: Which shares of the context a layer may keep, beside all of it.
         sinks: How many of the first tokens always stay.
         window: How many of the last tokens always stay.
@@ -39,11 +33,6 @@ class KvCacheOptions(InferenceOptions):
 
     problem: ClassVar[str] = KV_CACHE
 
-    data: str = "python-topics"
-    context: int = 384
-    continued: int = 64
-    pass_keys: int = 0
-    key_values: int = 0
     budgets: Sequence[float] = (0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.6, 0.8)
     sinks: int = 4
     window: int = 8
@@ -52,8 +41,11 @@ class KvCacheOptions(InferenceOptions):
     references: Sequence[str | Mapping[str, Any]] = ("uniform", "kvcrush", "random")
 
     def __post_init__(self) -> None:
-        InferenceOptions.__post_init__(self)
-        self._check_numbers()
+        ReadingOptions.__post_init__(self)
+        if self.sinks < 0 or self.window < 1:
+            raise ConfigError(
+                f"sinks, window: expected at least 0 sinks and a window of 1, found {self.sinks} and {self.window}"
+            )
         for name in ("budgets", "representatives", "selectors"):
             if not getattr(self, name):
                 raise ConfigError(f"{name}: expected one or more, found none")
@@ -68,15 +60,3 @@ class KvCacheOptions(InferenceOptions):
                 f"budgets: {self.budgets[0]:g} of a context of {self.context} tokens is {least}, fewer than the "
                 f"{self.sinks} sinks and the window of {self.window} that always stay; raise it, or keep less always"
             )
-
-    def _check_numbers(self) -> None:
-        least = {"context": 2, "continued": 2, "pass_keys": 0, "key_values": 0, "sinks": 0, "window": 1}
-        for name, bound in least.items():
-            if getattr(self, name) < bound:
-                raise ConfigError(f"{name}: expected {bound} or more, found {getattr(self, name)}")
-
-    @property
-    def wanted(self) -> Wanted:
-        """The texts that are asked for."""
-        questions = {"pass-keys": self.pass_keys, "key-values": self.key_values}
-        return Wanted(self.context, self.continued, self.parts, questions)

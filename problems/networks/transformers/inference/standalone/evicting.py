@@ -31,6 +31,8 @@ class Policy:
         representatives: Which share of what is left of a budget goes to keys that are not the most important, chosen to
             be as unlike each other as possible in which heads would keep them.
         importance: Says how important each key is, as the classes in importance.py do.
+        thin: Per layer, what says which of the keys that a layer holds each query attends to, as top_p.py does; None
+            for all. It is asked in layers that never drop anything, of tokens that follow a prompt.
     """
 
     shares: Sequence[float]
@@ -38,6 +40,7 @@ class Policy:
     window: int
     representatives: float
     importance: Any
+    thin: Sequence[Any] | None = None
 
     def budgets(self, layer: int, tokens: torch.Tensor) -> torch.Tensor | None:
         """Return how many keys a layer keeps of rows of so many tokens, shape (rows,); None for all of them."""
@@ -105,7 +108,9 @@ class EvictingLayer(DynamicLayer):  # type: ignore[misc]  # transformers has no 
         self.scores = torch.zeros(0, 0, 0)  # (rows, heads, keys)
         self.budget: torch.Tensor | None = None  # (rows,)
         self.used = torch.zeros(0, dtype=torch.long)  # keys that were attended after the prompt, summed, (rows,)
+        self.read = self.used  # bytes that all heads read for that, summed, (rows,)
         self.steps = self.used  # tokens after the prompt, (rows,)
+        self.prompt = 0  # tokens that were read at first
 
     def update(self, key_states: torch.Tensor, value_states: torch.Tensor, *_: Any, **__: Any) -> Any:
         """Add keys and values; what is beyond the budget goes once it is known what attends to what."""
@@ -122,15 +127,24 @@ class EvictingLayer(DynamicLayer):  # type: ignore[misc]  # transformers has no 
         held = self.slots.shape[1]
         return held + query_length, self.seen - held
 
-    def attended(self, logits: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
-        """Return weights from logits, both (rows, heads, queries, keys), and drop what is beyond the budget."""
+    def attended(
+        self, logits: torch.Tensor, mask: torch.Tensor | None, query: torch.Tensor, key: torch.Tensor
+    ) -> torch.Tensor:
+        """Return weights from logits, both (rows, heads, queries, keys), and drop what is beyond the budget.
+
+        Args:
+            logits: Of queries and keys.
+            mask: The model's own; None where all tokens before a query may be attended to.
+            query: Shape (rows, heads, queries, width).
+            key: Shape (rows, key heads, keys, width).
+        """
         rows, _, new, _ = logits.shape
         fresh = _tokens(mask, rows, new, logits.device)
         places = torch.where(fresh, torch.arange(new, device=logits.device) + self.seen, -1)
         first, self.seen = self.seen == 0, self.seen + new
         if first:
             return self._read(logits, mask, fresh, places)
-        return self._followed(logits, fresh, places)
+        return self._followed(logits, fresh, places, (query, key))
 
     def _read(
         self, logits: torch.Tensor, mask: torch.Tensor | None, fresh: torch.Tensor, places: torch.Tensor
@@ -150,21 +164,23 @@ class EvictingLayer(DynamicLayer):  # type: ignore[misc]  # transformers has no 
         alive = places >= 0
         self.scores, self.slots, self.seen = scores, places, places.shape[1]
         self.budget = self.policy.budgets(self.layer, alive.sum(dim=1))
-        self.used = torch.zeros(len(places), dtype=torch.long, device=places.device)
-        self.steps = torch.zeros_like(self.used)
+        self.used = torch.zeros(len(places), dtype=torch.float64, device=places.device)
+        self.read = torch.zeros_like(self.used)
+        self.steps = torch.zeros(len(places), dtype=torch.long, device=places.device)
+        self.prompt = self.seen
         if self.budget is not None:
             self._hold(chosen(scores, alive, self.budget, self.policy))
 
-    def _followed(self, logits: torch.Tensor, fresh: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
+    def _followed(
+        self, logits: torch.Tensor, fresh: torch.Tensor, places: torch.Tensor, sides: tuple[torch.Tensor, torch.Tensor]
+    ) -> torch.Tensor:
         """Return the weights of tokens that follow: each drops what is beyond the budget, then attends to the rest."""
         rows, heads, new, total = logits.shape
         held = total - new
         self.slots = torch.cat([self.slots, places], dim=1)
         self.scores = torch.cat([self.scores, self.scores.new_zeros(rows, heads, new)], dim=2)
         if self.budget is None:
-            visible = _causal(places, self.slots, self.reach)
-            self._count(visible.sum(dim=2), fresh)
-            return _softmax(logits, visible[:, None])
+            return self._thinned(logits, _causal(places, self.slots, self.reach), fresh, sides)
         alive = self.slots >= 0
         alive[:, held:] = False
         weights = torch.zeros_like(logits)
@@ -177,12 +193,33 @@ class EvictingLayer(DynamicLayer):  # type: ignore[misc]  # transformers has no 
             own = _softmax(logits[:, :, step], alive[:, None]) * fresh[:, step, None, None]
             weights[:, :, step] = own
             self.scores = self.policy.importance.follow(self.scores, own)
-            self._count(alive.sum(dim=1, keepdim=True), fresh[:, step : step + 1])
+            attended = alive.sum(dim=1, keepdim=True)
+            self._count(attended, heads * attended * 2 * sides[0].shape[3] * 4, fresh[:, step : step + 1])
         self._hold(alive)
         return weights
 
-    def _count(self, attended: torch.Tensor, fresh: torch.Tensor) -> None:
+    def _thinned(
+        self,
+        logits: torch.Tensor,
+        visible: torch.Tensor,
+        fresh: torch.Tensor,
+        sides: tuple[torch.Tensor, torch.Tensor],
+    ) -> torch.Tensor:
+        """Return the weights of tokens that follow where nothing is dropped: of all that is visible, or of some."""
+        thin = None if self.policy.thin is None else self.policy.thin[self.layer]
+        heads, width = logits.shape[1], sides[0].shape[3]
+        if thin is None:
+            attended = visible.sum(dim=2)
+            self._count(attended, heads * attended * 2 * width * 4, fresh)
+            return _softmax(logits, visible[:, None])
+        kept, read = thin.kept(*sides, logits, visible, self.prompt)
+        self._count(kept.sum(dim=3).double().mean(dim=1), read, fresh)
+        return _softmax(logits, kept)
+
+    def _count(self, attended: torch.Tensor, read: torch.Tensor, fresh: torch.Tensor) -> None:
+        """Take note of keys that queries attended to, and bytes that all heads read for it, shape (rows, queries)."""
         self.used = self.used + (attended * fresh).sum(dim=1)
+        self.read = self.read + (read * fresh).sum(dim=1)
         self.steps = self.steps + fresh.sum(dim=1)
 
     def _hold(self, alive: torch.Tensor) -> None:
@@ -210,7 +247,7 @@ class EvictingLayer(DynamicLayer):  # type: ignore[misc]  # transformers has no 
         self._rows(lambda own: own[indices, ...])
 
     def _rows(self, changed: Callable[[torch.Tensor], torch.Tensor]) -> None:
-        for name in ("keys", "values", "slots", "scores", "budget", "used", "steps"):
+        for name in ("keys", "values", "slots", "scores", "budget", "used", "read", "steps"):
             own = getattr(self, name)
             if isinstance(own, torch.Tensor):
                 setattr(self, name, changed(own))
@@ -228,6 +265,13 @@ class EvictingCache(Cache):  # type: ignore[misc]  # transformers has no types
     def used(self) -> torch.Tensor:
         """Return how many keys each layer held for each token after the prompt, on average, shape (rows, layers)."""
         return torch.stack([layer.used / layer.steps.clamp(min=1) for layer in self.layers], dim=1)
+
+    def read(self) -> torch.Tensor:
+        """Return the bytes that all heads of all layers read for each token after the prompt, on average, (rows,).
+
+        Keys and values of 32 bits, as if no two heads shared what they read.
+        """
+        return torch.stack([layer.read / layer.steps.clamp(min=1) for layer in self.layers]).sum(dim=0)
 
 
 def reaches_of(config: Any) -> list[int | None]:
@@ -258,7 +302,7 @@ def attention(  # noqa: PLR0917  # transformers' signature
     logits = logits if softcap is None else torch.tanh(logits / softcap) * softcap
     layer = getattr(key, "attending", None)
     if layer is not None:
-        weights = layer.attended(logits, attention_mask)
+        weights = layer.attended(logits, attention_mask, query, key)
     else:
         places = torch.arange(key.shape[2], device=key.device)[None]
         reach = getattr(module, "sliding_window", None)

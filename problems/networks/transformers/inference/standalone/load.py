@@ -28,8 +28,12 @@ def load_policy(folder: Path | str = HERE) -> Any:
     told = json.loads((folder / "policy.json").read_text(encoding="utf-8"))
     named = told["importance"]
     importance = getattr(_module(folder, named["module"]), named["class"])(**named["options"])
+    thin = told["thin"]
+    if thin is not None:
+        made = _module(folder, "top_p").TopP
+        thin = [None if each is None else made(**each) for each in thin]
     members = {name: told[name] for name in ("shares", "sinks", "window", "representatives")}
-    return _module(folder, "evicting").Policy(importance=importance, **members)
+    return _module(folder, "evicting").Policy(importance=importance, thin=thin, **members)
 
 
 def new_cache(model: Any, folder: Path | str = HERE) -> Any:

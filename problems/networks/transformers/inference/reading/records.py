@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from emoprune.problems.networks.transformers.inference.kv_cache.selectors.contract import Importance
 from emoprune.problems.networks.transformers.inference.options import Number
+from emoprune.problems.networks.transformers.inference.reading.contract import Importance
 from emoprune.problems.networks.transformers.inference.standalone.evicting import (
     EvictingCache,
     Policy,

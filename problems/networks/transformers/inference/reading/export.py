@@ -32,6 +32,7 @@ PACKAGE = "emoprune.problems.networks.transformers.inference.standalone"
 FORMAT_VERSION = 1
 WRITTEN = 8  # tokens that are written on from a text
 TOLERANCE: Mapping[Number, float] = {"float32": 1e-4, "float16": 2e-2}  # of the largest logit; records are as exact
+COUNTED = 1e-4  # of the keys: where shares decide who stays, the last bits of one may decide otherwise
 SECONDS = 900.0  # importing transformers and loading a large model from a slow disk
 README = """\
 # A policy for the cache of {model}
@@ -59,12 +60,14 @@ class Counted:
     Attributes:
         losses: Nats of each token that follows, shape (rows, tokens).
         right: Whether it is what the model would write, shape (rows, tokens).
-        used: Keys that each layer held, on average over tokens, shape (rows, layers).
+        used: Keys that each layer attended to, on average over tokens and heads, shape (rows, layers).
+        read: Bytes that all heads of all layers read, on average over tokens, shape (rows,).
     """
 
     losses: FloatArray
     right: NDArray[np.bool_]
     used: FloatArray
+    read: FloatArray
 
 
 def write_policy(
@@ -95,13 +98,17 @@ def write_policy(
         raise ContractError(f"export: {type(own).__name__} stands in no file that could go along; put it into one")
     named = {"module": Path(module).stem, "class": type(own).__name__, "options": asdict(own)}
     members = {name: getattr(policy, name) for name in ("shares", "sinks", "window", "representatives")}
+    thin = None if policy.thin is None else [None if each is None else asdict(each) for each in policy.thin]
     with about_folder(folder):
         plain = {"format_version": FORMAT_VERSION, "made_with": {"emoprune": version("emoprune")}, **told}
-        write_json(folder / "policy.json", {**plain, **members, "importance": named})
+        write_json(folder / "policy.json", {**plain, **members, "importance": named, "thin": thin})
         for name in ("load.py", "evicting.py"):
             with as_file(files(PACKAGE) / name) as source:
                 shutil.copyfile(source, folder / name)
         shutil.copyfile(module, folder / Path(module).name)
+        if thin is not None:
+            with as_file(files(PACKAGE) / "top_p.py") as source:
+                shutil.copyfile(source, folder / "top_p.py")
         listed = "\n".join(f"- {name}: {value}" for name, value in told.items())
         (folder / "README.md").write_text(README.format(model=model, told=listed), encoding="utf-8")
     if expected is None:
@@ -133,7 +140,7 @@ def _verified(
                 f"export: read {way}, the model answers otherwise than it was measured: logits differ by "
                 f"{answer[way]:.6g}, expected at most {allowed:.6g}; do not use it, and report the model"
             )
-    if not np.allclose(answer["used"], counted.used, rtol=1e-6, atol=0):
+    if not np.allclose(answer["used"], counted.used, rtol=COUNTED, atol=0):
         raise ContractError(f"export: expected {counted.used.tolist()} keys by layer, found {answer['used']}")
     return {
         "files": "policy.json, load.py, evicting.py",

@@ -11,10 +11,11 @@ from emoprune.contracts import FloatArray
 from emoprune.errors import ContractError
 from emoprune.problems.networks.evaluation.objectives.contract import Seen
 
-__all__ = ["KV_CACHE", "TOKENS", "SeenInference"]
+__all__ = ["KV_CACHE", "TOKENS", "TOP_P", "SeenInference"]
 
 KV_CACHE = "kv-cache"
 TOKENS = "tokens"
+TOP_P = "attention-top-p"
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)

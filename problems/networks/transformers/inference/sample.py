@@ -13,8 +13,9 @@ from emoprune.problems.language.sample import drawn, sample_folder, sample_model
 from emoprune.problems.networks.data.images import ImageData, LabelledImages
 from emoprune.problems.networks.transformers.inference.kv_cache.problem import KvCache
 from emoprune.problems.networks.transformers.inference.tokens.problem import Tokens
+from emoprune.problems.networks.transformers.inference.top_p.problem import AttentionTopP
 
-__all__ = ["images", "kv_cache", "tokens"]
+__all__ = ["attention_top_p", "images", "kv_cache", "tokens"]
 
 
 @cache
@@ -43,6 +44,27 @@ def kv_cache(*, selector: Any = None, **options: Any) -> KvCache:
         "references": ("uniform",),
     }
     return KvCache(**{**usual, **options})
+
+
+def attention_top_p(**options: Any) -> AttentionTopP:
+    """Return a small instance; `options` are the problem's own."""
+    usual = {
+        "model": str(sample_model()),
+        "data": str(_words()),
+        "context": 32,
+        "continued": 8,
+        "search": 3,
+        "select": 3,
+        "test": 3,
+        "pass_keys": 1,
+        "shares": (0.5, 0.8),
+        "pages": (0.5, 1.0),
+        "page": 4,
+        "dense": (0, 1),
+        "bits": (3, 32),
+        "references": ("uniform",),
+    }
+    return AttentionTopP(**{**usual, **options})
 
 
 @cache

@@ -135,7 +135,7 @@ class EvictingLayer(DynamicLayer):  # type: ignore[misc]  # transformers has no 
         Args:
             logits: Of queries and keys.
             mask: The model's own; None where all tokens before a query may be attended to.
-            query: Shape (rows, heads, queries, width).
+            query: Scaled as the model scales products, shape (rows, heads, queries, width).
             key: Shape (rows, key heads, keys, width).
         """
         rows, _, new, _ = logits.shape
@@ -212,7 +212,7 @@ class EvictingLayer(DynamicLayer):  # type: ignore[misc]  # transformers has no 
             attended = visible.sum(dim=2)
             self._count(attended, heads * attended * 2 * width * 4, fresh)
             return _softmax(logits, visible[:, None])
-        kept, read = thin.kept(*sides, logits, visible, self.prompt)
+        kept, read = thin.kept(*sides, logits, visible, self.slots[:, : self.prompt] >= 0)
         self._count(kept.sum(dim=3).double().mean(dim=1), read, fresh)
         return _softmax(logits, kept)
 
@@ -297,12 +297,12 @@ def attention(  # noqa: PLR0917  # transformers' signature
 ) -> tuple[torch.Tensor, None]:
     """Attend to what the layer's cache keeps; to all that the mask allows where there is no such cache."""
     groups = query.shape[1] // key.shape[1]
-    logits = query @ key.repeat_interleave(groups, dim=1).transpose(2, 3)
-    logits = logits * (query.shape[-1] ** -0.5 if scaling is None else scaling)
+    scale = query.shape[-1] ** -0.5 if scaling is None else scaling
+    logits = (query @ key.repeat_interleave(groups, dim=1).transpose(2, 3)) * scale
     logits = logits if softcap is None else torch.tanh(logits / softcap) * softcap
     layer = getattr(key, "attending", None)
     if layer is not None:
-        weights = layer.attended(logits, attention_mask, query, key)
+        weights = layer.attended(logits, attention_mask, query * scale, key)
     else:
         places = torch.arange(key.shape[2], device=key.device)[None]
         reach = getattr(module, "sliding_window", None)

@@ -45,7 +45,10 @@ class KVCrush:
         shares = {percentage: at_most(layout, percentage) for percentage in self.percentages}
         return Found(
             tuple(
-                Reference(f"kvcrush-{percentage:g}", layout.genome([share] * layout.layers, name, self.representatives))
+                Reference(
+                    f"kvcrush-{percentage:g}".replace(".", "_"),
+                    layout.genome([share] * layout.layers, name, self.representatives),
+                )
                 for percentage, share in shares.items()
                 if share is not None
             )

@@ -29,7 +29,7 @@ class Uniform:
         shares = {percentage: at_most(layout, percentage) for percentage in self.percentages}
         return Found(
             tuple(
-                Reference(f"{name}-{percentage:g}", layout.genome([share] * layout.layers, name))
+                Reference(f"{name}-{percentage:g}".replace(".", "_"), layout.genome([share] * layout.layers, name))
                 for percentage, share in shares.items()
                 if share is not None
                 for name in layout.importances

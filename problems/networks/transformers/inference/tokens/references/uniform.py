@@ -31,7 +31,7 @@ class Uniform:
             for name, selector in layout.selectors.items():
                 if within and not selector.offsets:
                     genome = layout.genome(0, within[-1], name, len(selector.strengths) // 2)
-                    found.append(Reference(f"{name}-{percentage:g}", genome))
+                    found.append(Reference(f"{name}-{percentage:g}".replace(".", "_"), genome))
         for name, selector in layout.selectors.items():
             if selector.offsets:
                 genomes = [layout.genome(0, level, name) for level in range(len(layout.shares))]

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from emoprune.cli import installation, results, searches
+from emoprune.cli import installation, results, searches, watch
 
 __all__ = ["NOBODY_READS", "app"]
 
@@ -82,7 +82,10 @@ for command in (
     searches.run,
     searches.resume,
     results.status,
+    watch.watch,
     results.pareto,
+    results.select,
+    results.compare,
     results.export,
     searches.groups,
     results.audit,

@@ -68,6 +68,7 @@ class PromptTokens:
             self.formats = MESSAGE_FORMATS
         self.objectives = self._task.objectives
         self.constraints = self._task.constraints
+        self._ready_in: tuple[Path, int] | None = None
         self._made: MadeReferences | None = None
         self._stops: Stops | None = None
         self._scoring: Scoring | None = None
@@ -115,17 +116,24 @@ class PromptTokens:
 
     def prepare(self, folder: Path, seed: int) -> None:
         """Load the model, check that the prompt fits into it, and make the references and baselines once."""
-        self._task.prepare(folder, lambda: self._varied(seed))
+        self._ready(folder, seed)
         with going_on_later("references and baselines"):
             self._make(folder, seed, self._task.scoring())
 
-    def try_unpruned(self) -> None:
+    def _ready(self, folder: Path, seed: int) -> None:
+        """Let the task get ready, once: an endpoint is paid for what it is asked."""
+        if self._ready_in != (folder, seed):
+            self._task.prepare(folder, lambda: self._varied(seed))
+            self._ready_in = (folder, seed)
+
+    def try_unpruned(self, folder: Path, seed: int) -> None:
         """Refuse a prompt whose answers are no better than guessing, unless the options accept it.
 
         Raises:
-            ConfigError: It says what is likely wrong.
+            ConfigError: It says what is likely wrong, or as in `prepare`.
         """
         if not self._own.accept_guessing:
+            self._ready(folder, seed)
             with going_on_later("the whole prompt's answers"):
                 refuse_guessing_prompt(self._task.scoring(), self._template(self.space.full))
 

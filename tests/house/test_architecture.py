@@ -82,6 +82,7 @@ LIBRARIES: dict[str, set[str]] = {
     "filelock": {"problems", "run", "doctor"},
     "pandas": {"run", "report", "cli", "commands", "problems"},
     "plotly": {"report"},
+    "plotext": {"report"},
     "jinja2": {"report"},
     "rich": {"report", "cli"},
     "typer": {"cli", "__main__"},

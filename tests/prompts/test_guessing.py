@@ -29,6 +29,7 @@ def test_a_prompt_that_guesses_stops_the_run_before_the_search_and_can_be_search
     ):
         list(searching)
     assert len(searching.run.history) == 0
+    assert not (searching.run.path / "problem" / "references.json").exists()  # which an endpoint would be paid for
     given = ["problem.accept_guessing=true"]
     assert len(list(emoprune.search(config, overrides=given, runs=tmp_path / "runs", name="accepted"))) == 1
 
@@ -42,5 +43,5 @@ def test_a_prompt_that_is_answered_rightly_is_searched(tmp_path: Path) -> None:
     }
     problem = prompt_tokens(model, files, verbalisers=words)
     (tmp_path / "run").mkdir()
+    problem.try_unpruned(tmp_path / "run", 1)
     problem.prepare(tmp_path / "run", 1)
-    problem.try_unpruned()

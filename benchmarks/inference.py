@@ -9,6 +9,7 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -96,20 +97,22 @@ def seconds(call: Callable[[], object]) -> float:
     return time.process_time() - begun
 
 
-def whole_pass_of_texts(problem: KvCache, genome: IntArray) -> None:
-    """Read every text anew, and let what follows keep to the policy."""
+def whole_pass_of_texts(problem: KvCache, genomes: Sequence[IntArray]) -> None:
+    """Read every text anew, and let what follows keep to each policy."""
     name = cache_argument(problem.model)
-    for batch in problem._parts["search"]:  # noqa: SLF001  # what the problem measures on
-        cache = EvictingCache(problem._layout.policy(genome), problem.model.config)  # noqa: SLF001  # as above
-        for ids in (batch.read, batch.following[:, :-1]):
-            problem.model(input_ids=ids, use_cache=True, logits_to_keep=len(ids[0]), **{name: cache})
+    for genome in genomes:
+        for batch in problem._parts["search"]:  # noqa: SLF001  # what the problem measures on
+            cache = EvictingCache(problem._layout.policy(genome), problem.model.config)  # noqa: SLF001  # as above
+            for ids in (batch.read, batch.following[:, :-1]):
+                problem.model(input_ids=ids, use_cache=True, logits_to_keep=len(ids[0]), **{name: cache})
 
 
-def whole_pass_of_images(problem: Tokens, model: Any, genome: IntArray) -> None:
-    """Run every image from the first layer on."""
-    model.dropping.policy = problem._layout.policy(genome)  # noqa: SLF001  # what the problem measures
-    for batch in problem.open().task.parts["search"]:
-        first_output(model(**batch.inputs))
+def whole_pass_of_images(problem: Tokens, model: Any, genomes: Sequence[IntArray]) -> None:
+    """Run every image from the first layer on, under each policy."""
+    for genome in genomes:
+        model.dropping.policy = problem._layout.policy(genome)  # noqa: SLF001  # what the problem measures
+        for batch in problem.open().task.parts["search"]:
+            first_output(model(**batch.inputs))
 
 
 def speed_rows(name: str, rounds: int, count: int, ways: Mapping[str, Callable[[], object]]) -> list[list[str]]:
@@ -132,7 +135,7 @@ def speed_of_caches(sizes: Sizes, rounds: int) -> tuple[list[list[str]], float]:
         for genome in genomes:  # so that records are open
             problem.evaluate(genome[np.newaxis], NO_SEEDS, Split.SEARCH)
         ways = {
-            WHOLE: lambda: [whole_pass_of_texts(problem, own) for own in genomes],
+            WHOLE: partial(whole_pass_of_texts, problem, genomes),
             REPLAYED: lambda: problem.evaluate(np.array(genomes), NO_SEEDS, Split.SEARCH),
         }
         return speed_rows("kv-cache", rounds, len(genomes), ways), recorded
@@ -150,7 +153,7 @@ def speed_of_tokens(sizes: Sizes, rounds: int) -> list[list[str]]:
         model = patched(fresh, problem._layout.policy(genomes[0]), own.anatomy.path, token_selectors)  # noqa: SLF001
         problem.evaluate(np.array(genomes), NO_SEEDS, Split.SEARCH)  # what neighbours of a search have made
         ways = {
-            WHOLE: lambda: [whole_pass_of_images(problem, model, each) for each in genomes],
+            WHOLE: partial(whole_pass_of_images, problem, model, genomes),
             REPLAYED: lambda: problem.evaluate(np.array(genomes), NO_SEEDS, Split.SEARCH),
         }
         return speed_rows("tokens", rounds, len(genomes), ways)

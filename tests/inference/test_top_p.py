@@ -56,7 +56,7 @@ def sides(seed: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Te
 @given(SEEDS, SHARES)
 def test_what_is_left_out_changes_outputs_by_no_more_than_twice_its_attention(seed: int, share: float) -> None:
     query, key, logits, visible, there = sides(seed)
-    kept, _ = TopP(share, 1.0, 4, 32).kept(query, key, logits, visible, there)
+    kept, *_ = TopP(share, 1.0, 4, 32).kept(query, key, logits, visible, there)
     values = torch.randn(1, 4, KEYS, WIDTH, generator=torch.Generator().manual_seed(seed + 1))
     whole, own = (
         logits.masked_fill(~mask, -torch.inf).softmax(dim=3) for mask in (visible[:, None].expand_as(kept), kept)
@@ -70,7 +70,7 @@ def test_what_is_left_out_changes_outputs_by_no_more_than_twice_its_attention(se
 @given(SEEDS, SHARES)
 def test_no_smaller_set_would_have_the_share(seed: int, share: float) -> None:
     query, key, logits, visible, there = sides(seed)
-    kept, _ = TopP(share, 1.0, 4, 32).kept(query, key, logits, visible, there)
+    kept, *_ = TopP(share, 1.0, 4, 32).kept(query, key, logits, visible, there)
     weights = logits.masked_fill(~visible[:, None], -torch.inf).softmax(dim=3)
     without = (weights * kept).sum(dim=3) - weights.masked_fill(~kept, torch.inf).amin(dim=3)
     assert (without < share + 1e-6).all(), "without the least of them it is missed"
@@ -81,7 +81,7 @@ def test_no_smaller_set_would_have_the_share(seed: int, share: float) -> None:
 def test_more_of_the_attention_takes_no_fewer_keys_and_no_fewer_bytes(seed: int, bits: int, pages: float) -> None:
     query, key, logits, visible, there = sides(seed)
     found = [TopP(share, pages, 4, bits).kept(query, key, logits, visible, there) for share in (0.3, 0.6, 0.9)]
-    for (fewer, less), (more, read) in pairwise(found):
+    for (fewer, less, _), (more, read, _) in pairwise(found):
         assert not (fewer & ~more).any()
         assert (less <= read).all()
     assert not (found[-1][0] & ~visible[:, None]).any()
@@ -95,13 +95,13 @@ def test_pages_with_the_highest_products_are_looked_at(seed: int) -> None:
     query[:] = torch.nn.functional.normalize(torch.randn(WIDTH, generator=torch.Generator().manual_seed(seed)), dim=0)
     key[:, :, place] = query[0, 0, 0] * 60
     logits = query @ key.repeat_interleave(2, dim=1).transpose(2, 3)
-    kept, _ = TopP(0.5, 0.2, 4, 4).kept(query, key, logits, visible, there)
+    kept, *_ = TopP(0.5, 0.2, 4, 4).kept(query, key, logits, visible, there)
     assert kept[..., place].all()
 
 
 def test_bytes_are_those_of_bounds_rounded_keys_and_what_is_attended_to() -> None:
     query, key, logits, visible, there = sides(1)
-    kept, read = TopP(0.6, 0.5, 4, 4).kept(query, key, logits, visible, there)
+    kept, read, _ = TopP(0.6, 0.5, 4, 4).kept(query, key, logits, visible, there)
     pages, looked = 5, 3 * 4 + torch.tensor([1, 2, 3])  # of 19 keys; three pages of the prompt and what followed it
     least = pages * 2 * WIDTH * 4 + (looked - 1) * WIDTH * 4 / 8  # the last page is one key short
     most = pages * 2 * WIDTH * 4 + looked * WIDTH * 4 / 8

@@ -11,11 +11,13 @@ from emoprune.contracts import FloatArray
 from emoprune.errors import ContractError
 from emoprune.problems.networks.evaluation.objectives.contract import Seen
 
-__all__ = ["KV_CACHE", "TOKENS", "TOP_P", "SeenInference"]
+__all__ = ["HIERARCHY", "KV_CACHE", "READING", "TOKENS", "TOP_P", "SeenInference"]
 
 KV_CACHE = "kv-cache"
 TOKENS = "tokens"
 TOP_P = "attention-top-p"
+HIERARCHY = "kv-hierarchy"
+READING = (KV_CACHE, TOP_P, HIERARCHY)
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)

@@ -18,6 +18,7 @@ from emoprune.problems.networks.evaluation.measures import Measures
 from emoprune.problems.networks.transformers.inference.measures import SeenInference
 from emoprune.problems.networks.transformers.inference.options import InferenceOptions
 from emoprune.problems.networks.transformers.references.kept import KeptReferences
+from emoprune.problems.networks.transformers.tasks.options import TransformerOptions
 from emoprune.problems.storage.found_references import Methods, each_once, found_by
 from emoprune.records import Split
 from emoprune.space import IntArray, Space
@@ -40,7 +41,11 @@ class InferenceProblem(ABC):
     formats: tuple[str, ...] = FORMATS
 
     def __init__(
-        self, options: InferenceOptions, space: Space, unpruned: Mapping[str, float], usual: Sequence[str]
+        self,
+        options: InferenceOptions | TransformerOptions,
+        space: Space,
+        unpruned: Mapping[str, float],
+        usual: Sequence[str],
     ) -> None:
         self._options, self.space = options, space
         self._references = KeptReferences(options.references, options.problem)

@@ -11,11 +11,12 @@ import numpy as np
 from emoprune.problems.language.quiet import quiet
 from emoprune.problems.language.sample import drawn, sample_folder, sample_model, saved, text
 from emoprune.problems.networks.data.images import ImageData, LabelledImages
+from emoprune.problems.networks.transformers.inference.hierarchy.problem import KvHierarchy
 from emoprune.problems.networks.transformers.inference.kv_cache.problem import KvCache
 from emoprune.problems.networks.transformers.inference.tokens.problem import Tokens
 from emoprune.problems.networks.transformers.inference.top_p.problem import AttentionTopP
 
-__all__ = ["attention_top_p", "images", "kv_cache", "tokens"]
+__all__ = ["attention_top_p", "images", "kv_cache", "kv_hierarchy", "tokens"]
 
 
 @cache
@@ -65,6 +66,27 @@ def attention_top_p(**options: Any) -> AttentionTopP:
         "references": ("uniform",),
     }
     return AttentionTopP(**{**usual, **options})
+
+
+def kv_hierarchy(**options: Any) -> KvHierarchy:
+    """Return a small instance; `options` are the problem's own."""
+    usual = {
+        "model": str(sample_model()),
+        "data": str(_words()),
+        "context": 32,
+        "continued": 8,
+        "search": 3,
+        "select": 3,
+        "test": 3,
+        "pass_keys": 1,
+        "shares": (0.1, 0.4),
+        "stages": ((8, 2), (4,)),
+        "widenings": (1.5, 3.0),
+        "sinks": 1,
+        "window": 3,
+        "references": ("uniform",),
+    }
+    return KvHierarchy(**{**usual, **options})
 
 
 @cache

@@ -6,12 +6,12 @@ from typing import ClassVar
 
 from emoprune.contracts import Direction, about
 from emoprune.problems.networks.evaluation.objectives.contract import Needs
-from emoprune.problems.networks.transformers.inference.measures import KV_CACHE, TOP_P, SeenInference
+from emoprune.problems.networks.transformers.inference.measures import READING, SeenInference
 
 __all__ = ["Loss"]
 
 
-@about("measurement", ["tokens"], serves=[KV_CACHE, TOP_P], cost="what follows a prompt is run")
+@about("measurement", ["tokens"], serves=READING, cost="what follows a prompt is run")
 class Loss:
     """Mean negative log-likelihood of each token that follows what was read."""
 

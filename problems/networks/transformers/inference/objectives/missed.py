@@ -6,12 +6,12 @@ from typing import ClassVar
 
 from emoprune.contracts import Direction, about
 from emoprune.problems.networks.evaluation.objectives.contract import Needs
-from emoprune.problems.networks.transformers.inference.measures import KV_CACHE, TOP_P, SeenInference
+from emoprune.problems.networks.transformers.inference.measures import READING, SeenInference
 
 __all__ = ["Missed"]
 
 
-@about("measurement", ["tokens"], serves=[KV_CACHE, TOP_P], cost="the answers to the questions are run")
+@about("measurement", ["tokens"], serves=READING, cost="the answers to the questions are run")
 class Missed:
     """Share of questions about a long text, such as for a pass key hidden in it, that are answered wrongly."""
 

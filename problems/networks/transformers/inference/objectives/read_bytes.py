@@ -6,12 +6,12 @@ from typing import ClassVar
 
 from emoprune.contracts import Direction, about
 from emoprune.problems.networks.evaluation.objectives.contract import Needs, Seen
-from emoprune.problems.networks.transformers.inference.measures import KV_CACHE, TOP_P
+from emoprune.problems.networks.transformers.inference.measures import READING
 
 __all__ = ["ReadBytes"]
 
 
-@about("measurement", ["tokens"], serves=[KV_CACHE, TOP_P], cost="counted while candidates run")
+@about("measurement", ["tokens"], serves=READING, cost="counted while candidates run")
 class ReadBytes:
     """Bytes that all heads read for one token, on average: bounds of pages, rounded keys, then keys and values.
 

@@ -61,12 +61,14 @@ class Counted:
         losses: Nats of each token that follows, shape (rows, tokens).
         right: Whether it is what the model would write, shape (rows, tokens).
         used: Keys that each layer attended to, on average over tokens and heads, shape (rows, layers).
+        scored: Keys that each layer scored, on average over tokens and heads, shape (rows, layers).
         read: Bytes that all heads of all layers read, on average over tokens, shape (rows,).
     """
 
     losses: FloatArray
     right: NDArray[np.bool_]
     used: FloatArray
+    scored: FloatArray
     read: FloatArray
 
 
@@ -98,7 +100,7 @@ def write_policy(
         raise ContractError(f"export: {type(own).__name__} stands in no file that could go along; put it into one")
     named = {"module": Path(module).stem, "class": type(own).__name__, "options": asdict(own)}
     members = {name: getattr(policy, name) for name in ("shares", "sinks", "window", "representatives")}
-    thin = None if policy.thin is None else [None if each is None else asdict(each) for each in policy.thin]
+    thin, alongside = _thin(policy)
     with about_folder(folder):
         plain = {"format_version": FORMAT_VERSION, "made_with": {"emoprune": version("emoprune")}, **told}
         write_json(folder / "policy.json", {**plain, **members, "importance": named, "thin": thin})
@@ -106,14 +108,25 @@ def write_policy(
             with as_file(files(PACKAGE) / name) as source:
                 shutil.copyfile(source, folder / name)
         shutil.copyfile(module, folder / Path(module).name)
-        if thin is not None:
-            with as_file(files(PACKAGE) / "top_p.py") as source:
-                shutil.copyfile(source, folder / "top_p.py")
+        if alongside is not None:
+            shutil.copyfile(alongside, folder / Path(alongside).name)
         listed = "\n".join(f"- {name}: {value}" for name, value in told.items())
         (folder / "README.md").write_text(README.format(model=model, told=listed), encoding="utf-8")
     if expected is None:
         return {"files": "policy.json, load.py, evicting.py", "verified": "no"}
     return _verified(model, folder, expected, TOLERANCE[numbers])
+
+
+def _thin(policy: Policy) -> tuple[dict[str, Any] | None, str | None]:
+    """Return what says which of its keys a layer attends to, as plain data, and the file that it stands in."""
+    own = next((each for each in policy.thin or () if each is not None), None)
+    if own is None:
+        return None, None
+    module = inspect.getsourcefile(type(own))
+    if module is None:
+        raise ContractError(f"export: {type(own).__name__} stands in no file that could go along; put it into one")
+    layers = [None if each is None else asdict(each) for each in policy.thin or ()]
+    return {"module": Path(module).stem, "class": type(own).__name__, "layers": layers}, module
 
 
 def _verified(

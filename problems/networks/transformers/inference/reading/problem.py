@@ -94,7 +94,7 @@ class ReadingProblem(InferenceProblem):
         ]
         keys = float(np.average([each for each, _ in seen], weights=[rows for _, rows in seen]))
         held = keys * self._layout.layers * self._per_key
-        return {"keys": keys, "cache-bytes": held, "read-bytes": held * self._groups}
+        return {"keys": keys, "keys-scored": keys, "cache-bytes": held, "read-bytes": held * self._groups}
 
     def record(self, folder: Path, seed: int) -> None:  # noqa: ARG002  # nothing is drawn
         """Read all texts once with the whole model."""
@@ -159,6 +159,7 @@ class ReadingProblem(InferenceProblem):
         read = np.concatenate([own.read for own in counted])  # (rows,)
         counts = {
             "keys": float(used.mean()),
+            "keys-scored": float(np.concatenate([own.scored for own in counted]).mean()),
             "cache-bytes": float(used.sum(axis=1).mean() * self._per_key),
             "read-bytes": float(read.mean()),
         }
@@ -232,8 +233,8 @@ def _counted(logits: torch.Tensor, batch: Continued, cache: Any) -> Counted:
     targets = batch.following[:, 1:].to(logits.device)
     losses = functional.cross_entropy(logits.float().transpose(1, 2), targets, reduction="none")
     right = logits.argmax(dim=2) == targets
-    used, read = (own.double().cpu().numpy() for own in (cache.used(), cache.read()))
-    return Counted(losses.double().cpu().numpy(), right.cpu().numpy(), used, read)
+    used, scored, read = (own.double().cpu().numpy() for own in (cache.used(), cache.scored(), cache.read()))
+    return Counted(losses.double().cpu().numpy(), right.cpu().numpy(), used, scored, read)
 
 
 def _check_kind(config: Any, name: str) -> None:

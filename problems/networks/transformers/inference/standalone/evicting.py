@@ -109,6 +109,7 @@ class EvictingLayer(DynamicLayer):  # type: ignore[misc]  # transformers has no 
         self.budget: torch.Tensor | None = None  # (rows,)
         self.used = torch.zeros(0, dtype=torch.long)  # keys that were attended after the prompt, summed, (rows,)
         self.read = self.used  # bytes that all heads read for that, summed, (rows,)
+        self.scored = self.used  # keys that a head scored, summed, (rows,)
         self.steps = self.used  # tokens after the prompt, (rows,)
         self.prompt = 0  # tokens that were read at first
 
@@ -165,7 +166,7 @@ class EvictingLayer(DynamicLayer):  # type: ignore[misc]  # transformers has no 
         self.scores, self.slots, self.seen = scores, places, places.shape[1]
         self.budget = self.policy.budgets(self.layer, alive.sum(dim=1))
         self.used = torch.zeros(len(places), dtype=torch.float64, device=places.device)
-        self.read = torch.zeros_like(self.used)
+        self.read, self.scored = torch.zeros_like(self.used), torch.zeros_like(self.used)
         self.steps = torch.zeros(len(places), dtype=torch.long, device=places.device)
         self.prompt = self.seen
         if self.budget is not None:
@@ -194,7 +195,8 @@ class EvictingLayer(DynamicLayer):  # type: ignore[misc]  # transformers has no 
             weights[:, :, step] = own
             self.scores = self.policy.importance.follow(self.scores, own)
             attended = alive.sum(dim=1, keepdim=True)
-            self._count(attended, heads * attended * 2 * sides[0].shape[3] * 4, fresh[:, step : step + 1])
+            read = heads * attended * 2 * sides[0].shape[3] * 4
+            self._count(attended, read, attended, fresh[:, step : step + 1])
         self._hold(alive)
         return weights
 
@@ -210,16 +212,20 @@ class EvictingLayer(DynamicLayer):  # type: ignore[misc]  # transformers has no 
         heads, width = logits.shape[1], sides[0].shape[3]
         if thin is None:
             attended = visible.sum(dim=2)
-            self._count(attended, heads * attended * 2 * width * 4, fresh)
+            self._count(attended, heads * attended * 2 * width * 4, attended, fresh)
             return _softmax(logits, visible[:, None])
-        kept, read = thin.kept(*sides, logits, visible, self.slots[:, : self.prompt] >= 0)
-        self._count(kept.sum(dim=3).double().mean(dim=1), read, fresh)
+        kept, read, scored = thin.kept(*sides, logits, visible, self.slots[:, : self.prompt] >= 0)
+        self._count(kept.sum(dim=3).double().mean(dim=1), read, scored, fresh)
         return _softmax(logits, kept)
 
-    def _count(self, attended: torch.Tensor, read: torch.Tensor, fresh: torch.Tensor) -> None:
-        """Take note of keys that queries attended to, and bytes that all heads read for it, shape (rows, queries)."""
+    def _count(self, attended: torch.Tensor, read: torch.Tensor, scored: torch.Tensor, fresh: torch.Tensor) -> None:
+        """Take note of keys that queries attended to, bytes that all heads read, and keys that a head scored for it.
+
+        All of them have the shape (rows, queries).
+        """
         self.used = self.used + (attended * fresh).sum(dim=1)
         self.read = self.read + (read * fresh).sum(dim=1)
+        self.scored = self.scored + (scored * fresh).sum(dim=1)
         self.steps = self.steps + fresh.sum(dim=1)
 
     def _hold(self, alive: torch.Tensor) -> None:
@@ -247,7 +253,7 @@ class EvictingLayer(DynamicLayer):  # type: ignore[misc]  # transformers has no 
         self._rows(lambda own: own[indices, ...])
 
     def _rows(self, changed: Callable[[torch.Tensor], torch.Tensor]) -> None:
-        for name in ("keys", "values", "slots", "scores", "budget", "used", "read", "steps"):
+        for name in ("keys", "values", "slots", "scores", "budget", "used", "read", "scored", "steps"):
             own = getattr(self, name)
             if isinstance(own, torch.Tensor):
                 setattr(self, name, changed(own))
@@ -265,6 +271,10 @@ class EvictingCache(Cache):  # type: ignore[misc]  # transformers has no types
     def used(self) -> torch.Tensor:
         """Return how many keys each layer held for each token after the prompt, on average, shape (rows, layers)."""
         return torch.stack([layer.used / layer.steps.clamp(min=1) for layer in self.layers], dim=1)
+
+    def scored(self) -> torch.Tensor:
+        """Return how many keys each layer scored for each token after the prompt, on average, shape (rows, layers)."""
+        return torch.stack([layer.scored / layer.steps.clamp(min=1) for layer in self.layers], dim=1)
 
     def read(self) -> torch.Tensor:
         """Return the bytes that all heads of all layers read for each token after the prompt, on average, (rows,).

@@ -30,8 +30,8 @@ def load_policy(folder: Path | str = HERE) -> Any:
     importance = getattr(_module(folder, named["module"]), named["class"])(**named["options"])
     thin = told["thin"]
     if thin is not None:
-        made = _module(folder, "top_p").TopP
-        thin = [None if each is None else made(**each) for each in thin]
+        made = getattr(_module(folder, thin["module"]), thin["class"])
+        thin = [None if each is None else made(**each) for each in thin["layers"]]
     members = {name: told[name] for name in ("shares", "sinks", "window", "representatives")}
     return _module(folder, "evicting").Policy(importance=importance, thin=thin, **members)
 

@@ -41,7 +41,7 @@ class Units:
 def ranks(selector: Any, units: Units, strength: float) -> torch.Tensor:
     """Return in which order units are taken, shape (rows, units): 0 is the first; ties go to the front."""
     if hasattr(selector, "score"):
-        scores = selector.score(units, strength).masked_fill(~units.alive, -math.inf)
+        scores: torch.Tensor = selector.score(units, strength).masked_fill(~units.alive, -math.inf)
         return scores.argsort(dim=1, descending=True, stable=True).argsort(dim=1)
     return greedy(selector.gains(units, strength), units.alive)
 

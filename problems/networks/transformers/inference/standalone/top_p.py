@@ -34,8 +34,8 @@ class TopP:
 
     def kept(
         self, query: torch.Tensor, key: torch.Tensor, logits: torch.Tensor, visible: torch.Tensor, there: torch.Tensor
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return which keys are attended to, (rows, heads, queries, keys), and bytes that are read, (rows, queries).
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Return which keys are attended to, bytes that are read, and keys that are scored, the latter (rows, queries).
 
         Args:
             query: Scaled as the model scales products, shape (rows, heads, queries, width).
@@ -56,7 +56,8 @@ class TopP:
             + looked.sum(dim=3) * width * self.bits / 8
             + kept.sum(dim=3) * (1 if self.bits >= 32 else 2) * width * STORED  # whole keys were read once already
         )
-        return kept, per_head.expand(-1, heads, -1).sum(dim=1)
+        scored = looked.sum(dim=3).to(torch.float64).mean(dim=1)
+        return kept, per_head.expand(-1, heads, -1).sum(dim=1), scored
 
     def _pages(
         self, query: torch.Tensor, key: torch.Tensor, visible: torch.Tensor, there: torch.Tensor
@@ -71,8 +72,8 @@ class TopP:
         padding = number * self.page - prompt
         own = torch.nn.functional.pad(key[:, :, :prompt], (0, 0, 0, padding))
         there = torch.nn.functional.pad(there, (0, padding))
-        paged = own.unflatten(2, (number, self.page))
-        held = there.unflatten(1, (number, self.page))[:, None, :, :, None]
+        paged = own.reshape(*own.shape[:2], number, self.page, own.shape[3])
+        held = there.reshape(rows, 1, number, self.page, 1)
         highest = paged.masked_fill(~held, -PAST).amax(dim=3)
         lowest = paged.masked_fill(~held, PAST).amin(dim=3)
         groups = heads // key.shape[1]
@@ -91,4 +92,5 @@ class TopP:
         low, high = key.amin(dim=3, keepdim=True), key.amax(dim=3, keepdim=True)
         step = ((high - low) / (2**self.bits - 1)).clamp(min=torch.finfo(key.dtype).tiny)
         rounded = torch.round((key - low) / step) * step + low
-        return query @ rounded.repeat_interleave(query.shape[1] // key.shape[1], dim=1).transpose(2, 3)
+        logits: torch.Tensor = query @ rounded.repeat_interleave(query.shape[1] // key.shape[1], dim=1).transpose(2, 3)
+        return logits

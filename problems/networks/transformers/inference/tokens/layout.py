@@ -56,7 +56,8 @@ class TokenLayout:
 
     def canonical(self, genomes: IntArray) -> IntArray:
         """Return for each genome, shape (n, 6), the one that stands for what it drops."""
-        own, full = genomes.copy(), self.space.full
+        own: IntArray = genomes.copy()
+        full = self.space.full
         counts = np.array([len(each.strengths) for each in self.selectors.values()])
         own[:, STRENGTH] = np.minimum(own[:, STRENGTH], counts[own[:, SELECTOR]] - 1)
         whole = own[:, KEEP] == full[KEEP]
@@ -90,6 +91,7 @@ class TokenLayout:
 
     def genome(self, layer: int, level: int, selector: str, strength: int = 0) -> IntArray:
         """Return the genome that keeps one level of tokens before one of the layers, given by its place."""
-        own = self.space.full.copy()
+        own: IntArray = self.space.full.copy()
         own[[LAYER, KEEP, SELECTOR, STRENGTH]] = layer, level, list(self.selectors).index(selector), strength
-        return self.canonical(own[np.newaxis])[0]
+        (found,) = self.canonical(own[np.newaxis])
+        return np.asarray(found, dtype=np.int64)

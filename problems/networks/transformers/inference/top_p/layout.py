@@ -55,7 +55,8 @@ class TopPLayout:
 
         Which layers are left whole says nothing once their shares do.
         """
-        own, full = genomes.copy(), self.space.full
+        own: IntArray = genomes.copy()
+        full = self.space.full
         first = np.asarray(self.dense)[own[:, -2]]
         own[:, : self.layers][np.arange(self.layers) < first[:, np.newaxis]] = len(self.shares) - 1
         own[:, -2] = 0
@@ -77,5 +78,6 @@ class TopPLayout:
 
     def genome(self, level: int, pages: int, bits: int) -> IntArray:
         """Return the genome with one level of attention in every layer."""
-        own = np.array([level] * self.layers + [pages, 0, bits], dtype=np.int64)
-        return self.canonical(own[np.newaxis])[0]
+        own: IntArray = np.array([level] * self.layers + [pages, 0, bits], dtype=np.int64)
+        (found,) = self.canonical(own[np.newaxis])
+        return np.asarray(found, dtype=np.int64)

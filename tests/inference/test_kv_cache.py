@@ -157,6 +157,11 @@ def test_nothing_is_measured_before_it_was_recorded() -> None:
         kv_cache().values(np.array([0, 0, 0, 0]), Split.SEARCH)
 
 
+def test_another_format_than_a_policy_is_refused(ready: KvCache, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="format: expected policy, found onnx"):
+        ready.export_as(ready.space.full, tmp_path, ["onnx"], verify=False)
+
+
 @pytest.mark.slow
 def test_an_exported_policy_answers_alike_in_a_fresh_process(tmp_path: Path) -> None:
     model = saved(tmp_path / "model", llama(layers=3))

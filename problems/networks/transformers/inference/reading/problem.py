@@ -23,7 +23,13 @@ from emoprune.problems.networks.transformers.inference.reading.contract import I
 from emoprune.problems.networks.transformers.inference.reading.export import Counted, write_policy
 from emoprune.problems.networks.transformers.inference.reading.options import ReadingOptions
 from emoprune.problems.networks.transformers.inference.reading.records import bytes_of, recorded, restored
-from emoprune.problems.networks.transformers.inference.standalone.evicting import Policy, cache_argument, use
+from emoprune.problems.networks.transformers.inference.standalone.evicting import (
+    EvictingCache,
+    Policy,
+    cache_argument,
+    use,
+)
+from emoprune.problems.networks.transformers.inference.standalone.importance import Recent
 from emoprune.problems.storage.arrays import kept_arrays
 from emoprune.records import Split
 from emoprune.space import IntArray, Space
@@ -263,7 +269,16 @@ def _check_attends(model: Any) -> None:
         model.set_attn_implementation("eager")  # what the model's own code computes
         before = model(input_ids=ids).logits
         use(model)
-        apart = float((model(input_ids=ids).logits - before).abs().max())
+        layers = model.config.get_text_config(decoder=True).num_hidden_layers
+        cache = EvictingCache(Policy((1.0,) * layers, 0, 1, 0.0, Recent()), model.config)
+        apart = float(
+            (model(input_ids=ids, use_cache=True, **{cache_argument(model): cache}).logits - before).abs().max()
+        )
+    if any(layer.seen != TRIED for layer in cache.layers):
+        raise ConfigError(
+            f"model: {type(model).__name__} hands its attention other keys than its cache holds, so that none can be "
+            "left out; take a model of another family"
+        )
     allowed = EXACT * max(1.0, float(before.abs().max()))
     if not apart <= allowed:
         raise ConfigError(

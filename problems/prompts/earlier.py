@@ -13,9 +13,10 @@ ANSWER = "{answer}"
 def of_earlier_prompt(resolved: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return the options of a prompt as they were resolved when its run was begun.
 
-    A space was put between a prompt and its answers unless the prompt ended in white space, and before the answer of
-    each demonstration; two braces were two braces.
+    Written answers were read by any of their words. Before that, a space was put between a prompt and its answers
+    unless the prompt ended in white space, and before the answer of each demonstration; two braces were two braces.
     """
+    resolved = {"reading": "words", **resolved}
     if "between" in resolved:
         return resolved
     own = {**resolved, "between": "ending", "placeholder": "{}"}

@@ -16,6 +16,7 @@ from emoprune.problems.prompts.prompt_data import Asked, TaskName, Verbalisers
 from emoprune.problems.prompts.scorers.calling import Endpoint
 from emoprune.problems.prompts.scorers.choices import Likelihood
 from emoprune.problems.prompts.scorers.ledger import BOUNDED, Price
+from emoprune.problems.prompts.tasks.saying import Reading
 from emoprune.problems.prompts.tasks.words import Between
 from emoprune.problems.prompts.tasks.writing import Match, Writing
 from emoprune.problems.prompts.units import Unit
@@ -49,6 +50,8 @@ class PromptOptions:
         likelihood: What counts of answers of several tokens: their whole log-likelihood, or its mean, per-token or
             per-byte.
         answering: chosen among the words by their likelihoods, or written; auto writes them where an endpoint chats.
+        reading: How written answers are read: answer leaves out what is thought before one, and words behind a
+            negation; words counts any.
         answer: The column that holds the answers; by default label, class, target, answer or gold.
         objectives: What is made better: accuracy, balanced-accuracy, reward, cross-entropy, entropy, tokens, cost.
         at_most: Upper bounds by measure, as in tokens: 40; calls, billed-tokens and spending bound what the whole run
@@ -72,6 +75,7 @@ class PromptOptions:
     between: Between = "auto"
     likelihood: Likelihood = "whole"
     answering: Answering = "auto"
+    reading: Reading = "answer"
     answer: str | None = None
     objectives: Sequence[Given] = ("accuracy", "tokens")
     at_most: Mapping[str, float] | None = None
@@ -131,7 +135,7 @@ class PromptOptions:
     @property
     def asked(self) -> Asked:
         """What of it prompt, examples and answers are made of."""
-        return self._asked("classification", Writing())
+        return self._asked("classification", Writing(reading=self.reading))
 
     def _asked(self, task: TaskName, writing: Writing) -> Asked:
         return Asked(
@@ -189,7 +193,7 @@ class TokenOptions(PromptOptions):
     @property
     def asked(self) -> Asked:
         """What of it prompt, examples and answers are made of."""
-        return self._asked(self.task, Writing(self.answer_tokens, self.answer_end, self.match))
+        return self._asked(self.task, Writing(self.answer_tokens, self.answer_end, self.match, self.reading))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

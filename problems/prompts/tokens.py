@@ -26,7 +26,7 @@ from emoprune.problems.prompts.scoring import Scoring
 from emoprune.problems.prompts.stopping import GiveUp
 from emoprune.problems.prompts.task import PromptTask
 from emoprune.problems.prompts.template import USER, Template
-from emoprune.problems.prompts.trying import refuse_guessing_prompt
+from emoprune.problems.prompts.trying import refuse_guessing_prompts
 from emoprune.problems.prompts.units import spans_by
 from emoprune.problems.storage.kept import write_json
 from emoprune.problems.storage.kept_references import REFERENCES
@@ -127,7 +127,7 @@ class PromptTokens:
         """
         if not self._own.accept_guessing:
             with going_on_later("the whole prompt's answers"):
-                refuse_guessing_prompt(self._task.scoring(), self._template(self.space.full))
+                refuse_guessing_prompts(self._task.scoring(), [self._template(self.space.full)], "the whole prompt")
 
     def _make(self, folder: Path, seed: int, scoring: Scoring) -> None:
         path = folder / REFERENCES

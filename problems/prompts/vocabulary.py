@@ -25,6 +25,7 @@ from emoprune.problems.prompts.scoring import Scoring
 from emoprune.problems.prompts.task import PromptTask
 from emoprune.problems.prompts.tasks.choosing import Choosing
 from emoprune.problems.prompts.template import Template
+from emoprune.problems.prompts.trying import refuse_guessing_prompts
 from emoprune.problems.prompts.words.influence import Influence, most_influential
 from emoprune.problems.prompts.words.measured import influences
 from emoprune.problems.prompts.words.references.catalogue import references_of
@@ -96,6 +97,17 @@ class PromptVocabulary:
         influence, rng = np.array(known["influence"], dtype=np.float64), np.random.default_rng([seed, 23])
         inputs = ReferenceInputs(self.space, self._vocabulary, influence, rng)
         self._references = references_of(self._methods, inputs, self.canonical)
+
+    def try_unpruned(self) -> None:
+        """Refuse a search where neither the prompt without words nor a reference answers better than guessing.
+
+        Raises:
+            ConfigError: It says what is likely wrong.
+        """
+        if not self._own.accept_guessing:
+            templates = (self._template(reference.genome) for reference in self.references())
+            with going_on_later("the first prompts' answers"):
+                refuse_guessing_prompts(self._task.scoring(), templates, "the prompt without words and its references")
 
     def _candidates(self) -> list[str]:
         if self._given is not None:

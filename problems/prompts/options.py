@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from emoprune.errors import ConfigError
 from emoprune.problems.prompts.data.few_shot import FewShot
@@ -85,6 +85,7 @@ class PromptOptions:
     test_examples: int | None = None
     precision: Precision = "float32"
     accept_guessing: bool = False
+    on_resume: ClassVar = tuple(f"at_most.{name}" for name in BOUNDED)
 
     def __post_init__(self) -> None:
         if self.model is not None and self.endpoint is not None:

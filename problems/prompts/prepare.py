@@ -19,6 +19,7 @@ from emoprune.errors import ConfigError
 from emoprune.problems.prompts.measures import ACCURACY
 from emoprune.problems.prompts.objectives.contract import Measure, PerExample
 from emoprune.problems.prompts.scorers.calling import EndpointFailed, EndpointRefused
+from emoprune.problems.prompts.scorers.ledger import BudgetSpent
 from emoprune.problems.prompts.scoring import Scoring
 from emoprune.problems.prompts.stopping import Baselines, GiveUp, Halving, best_mean
 from emoprune.problems.prompts.task import PromptTask
@@ -37,12 +38,17 @@ _log = logging.getLogger("emoprune")
 
 
 @contextmanager
-def going_on_later(made: str) -> Iterator[None]:
-    """Say of an endpoint that fails within the block what was being made then, and how to go on.
+def going_on_later(made: str, fewer: str) -> Iterator[None]:
+    """Say of an endpoint that fails, or of a bound that is reached, within the block what was made, and how to go on.
+
+    Args:
+        made: What is made in the block.
+        fewer: What to set so that a run makes less of it.
 
     Raises:
         EndpointRefused: It does not take a text, as it says itself; it will not when it is asked again either.
         EndpointFailed: It failed. No prompt is thought worse of for it.
+        BudgetSpent: A call would pass a bound of the run.
     """
     try:
         yield
@@ -52,6 +58,13 @@ def going_on_later(made: str) -> Iterator[None]:
         raise EndpointFailed(
             f"{error}; it failed before the search, while {made} were made. What was measured until then is kept in "
             "the run's folder: resume the run when the endpoint answers again, and it goes on from there"
+        ) from error
+    except BudgetSpent as error:
+        raise BudgetSpent(
+            f"{error}. All of it went into what is done before the search; {made} are not finished, and nothing was "
+            "searched. What was measured is kept in the run's folder: resume the run with a larger bound, as in "
+            f"`emoprune resume RUN --set problem.at_most.calls=20000`, and it goes on from there; or begin one that "
+            f"asks for less: {fewer}"
         ) from error
 
 

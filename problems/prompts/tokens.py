@@ -37,6 +37,10 @@ __all__ = ["PromptTokens"]
 
 NAME = "prompt-tokens"
 LONGEST = 60  # characters of a gene's name
+FEWER = (
+    "fewer methods in references, fewer reference_prompts (each method that measures may ask about so many), or fewer "
+    "search_examples"
+)
 
 
 @about(
@@ -115,8 +119,9 @@ class PromptTokens:
 
     def prepare(self, folder: Path, seed: int) -> None:
         """Load the model, check that the prompt fits into it, and make the references and baselines once."""
-        self._task.prepare(folder, lambda: self._varied(seed))
-        with going_on_later("references and baselines"):
+        with going_on_later("the first answers", FEWER):
+            self._task.prepare(folder, lambda: self._varied(seed))
+        with going_on_later("references and baselines", FEWER):
             self._make(folder, seed, self._task.scoring())
 
     def try_unpruned(self) -> None:
@@ -126,7 +131,7 @@ class PromptTokens:
             ConfigError: It says what is likely wrong.
         """
         if not self._own.accept_guessing:
-            with going_on_later("the whole prompt's answers"):
+            with going_on_later("the whole prompt's answers", FEWER):
                 refuse_guessing_prompts(self._task.scoring(), [self._template(self.space.full)], "the whole prompt")
 
     def _make(self, folder: Path, seed: int, scoring: Scoring) -> None:

@@ -40,6 +40,7 @@ __all__ = ["PromptVocabulary"]
 NAME = "prompt-vocabulary"
 SLOT = "words"
 VOCABULARY = "vocabulary.json"
+FEWER = "fewer words, or fewer search_examples"
 
 _log = logging.getLogger("emoprune")
 
@@ -79,11 +80,12 @@ class PromptVocabulary:
     def prepare(self, folder: Path, seed: int) -> None:
         """Load the model and prune the vocabulary once; what is measured for it is never measured twice."""
         template = self._template_of(())
-        self._task.prepare(folder, lambda: [template, self._task.longest])
+        with going_on_later("the first answers", FEWER):
+            self._task.prepare(folder, lambda: [template, self._task.longest])
         path = folder / VOCABULARY
         if not path.exists():
             words, numbers, rng = self._candidates(), folder / "influence.jsonl", np.random.default_rng([seed, 22])
-            with going_on_later("the words' influences"):
+            with going_on_later("the words' influences", FEWER):
                 found = influences(self._influence, words, self._gold, self._logits, path=numbers, rng=rng)
             kept = most_influential(found, self._own.percentile)
             plain = {
@@ -106,7 +108,7 @@ class PromptVocabulary:
         """
         if not self._own.accept_guessing:
             templates = (self._template(reference.genome) for reference in self.references())
-            with going_on_later("the first prompts' answers"):
+            with going_on_later("the first prompts' answers", FEWER):
                 refuse_guessing_prompts(self._task.scoring(), templates, "the prompt without words and its references")
 
     def _candidates(self) -> list[str]:

@@ -13,6 +13,7 @@ from prompts_for_tests import VERBALISERS, parts
 import emoprune
 from emoprune.errors import ConfigError
 from emoprune.problems.prompts.scorers.calling import Endpoint, EndpointFailed, EndpointRefused
+from emoprune.problems.prompts.scorers.ledger import BudgetSpent
 from emoprune.problems.prompts.tokens import PromptTokens
 from emoprune.problems.prompts.vocabulary import PromptVocabulary
 
@@ -82,6 +83,47 @@ def test_a_run_that_an_outage_ended_before_its_search_is_resumed(tmp_path: Path)
         resumed = emoprune.resume(tmp_path / "runs" / "asked")
         assert len(list(resumed)) == 1
     assert (resumed.run.history["status"] == "ok").all()
+
+
+def test_a_bound_that_references_reach_is_said_with_what_it_went_into_and_the_run_goes_on_with_a_larger_one(
+    tmp_path: Path,
+) -> None:
+    with serving() as served:
+        config = {
+            "problem": {
+                "name": "prompt-tokens",
+                "prompt": PROMPT,
+                "verbalisers": VERBALISERS,
+                "examples": parts(tmp_path, 6, 6, 6),
+                "endpoint": {"url": served.url, "model": "small", "retries": 0},
+                "references": ["threshold-accepting"],
+                "accept_guessing": True,
+                "at_most": {"calls": 40},
+            },
+            "search": {"population": 4, "generations": 1},
+            "evaluation": {"backend": "serial"},
+        }
+        with pytest.raises(
+            BudgetSpent,
+            match=r"at_most: calls: the whole run may have 40; \d+ are spent, and \d more are wanted, to make the "
+            r"references threshold-accepting \(\d prompts\)\. All of it went into .* references and baselines are not "
+            r"finished.*resume RUN --set problem\.at_most\.calls=20000`.*fewer reference_prompts",
+        ):
+            list(emoprune.search(config, runs=tmp_path / "runs", name="bounded"))
+        asked = len(served.calls)
+        assert 30 < asked <= 40
+        resumed = emoprune.resume(tmp_path / "runs" / "bounded", overrides=["problem.at_most.calls=400"])
+        assert len(list(resumed)) == 1
+    prompts = [call["prompt"] for call in served.calls]
+    assert resumed.run.progress.spent["calls"] == str(len(prompts))
+    with pytest.raises(ConfigError, match=r"problem\.reference_prompts: 200 -> 9\n.*problem\.at_most\.calls"):
+        emoprune.resume(tmp_path / "runs" / "bounded", overrides=["problem.reference_prompts=9"])
+
+
+def test_a_bound_that_the_first_answers_reach_is_said_as_well(tmp_path: Path) -> None:
+    with serving() as served, pytest.raises(BudgetSpent, match=r"6 more are wanted\. All of it .* the first answers are"):
+        tokens(served, tmp_path, at_most={"calls": 4}).prepare(tmp_path, 1)
+    assert not served.calls
 
 
 def vocabulary(served: Served, folder: Path) -> PromptVocabulary:

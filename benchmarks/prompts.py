@@ -48,7 +48,7 @@ def candidates(problem: PromptTokens) -> IntArray:
 def published(problem: PromptTokens, genome: IntArray) -> list[int]:
     """Return the predicted class of every search row, the plain way."""
     task = problem._task  # noqa: SLF001  # the peer runs on the very same texts
-    scorer = task.scorer
+    scorer = task.model.scorer
     if not isinstance(scorer, CausalScorer):
         raise TypeError("expected a causal language model")
     text = str(problem.describe(genome)["prompt"])

@@ -97,7 +97,7 @@ def _as_json(task: PromptTask, template: Template, facts: Words) -> dict[str, ob
         "after": task.chat.after,
         "answers": _answers(task),
         **follow,
-        "model": task.model_name if task.options.endpoint is None else task.options.endpoint.model,
+        "model": task.model.name if task.options.endpoint is None else task.options.endpoint.model,
         **facts,
     }
 
@@ -163,7 +163,7 @@ def _read(path: Path) -> Any:
 
 def _answered_alike(task: PromptTask, template: Template) -> int:
     """Compare answers with those of one plain padded batch over all of the vocabulary; return how many, 0 for none."""
-    scorer = task.scorer
+    scorer = task.model.scorer
     if not isinstance(scorer, CausalScorer) or not isinstance(task.data.task, Choosing):
         return 0
     examples = task.data.parts[Split.TEST][:TRIED]

@@ -85,7 +85,7 @@ class PromptOptions:
     test_examples: int | None = None
     precision: Precision = "float32"
     accept_guessing: bool = False
-    on_resume: ClassVar = tuple(f"at_most.{name}" for name in BOUNDED)
+    on_resume: ClassVar = ("accept_guessing", *(f"at_most.{name}" for name in BOUNDED))  # neither says what is measured
 
     def __post_init__(self) -> None:
         if self.model is not None and self.endpoint is not None:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from emoprune import plugins
 from emoprune.contracts import Description, Inspection, Paper, Passage, Reference, Row, about
 from emoprune.errors import ConfigError, ContractError
+from emoprune.problems.prompts.beginning import begin
 from emoprune.problems.prompts.data.messages import Messages
 from emoprune.problems.prompts.export import FORMATS, MESSAGE_FORMATS, export_prompt, words_of
 from emoprune.problems.prompts.inspection import inspection_of_prompt
@@ -120,7 +121,7 @@ class PromptTokens:
     def prepare(self, folder: Path, seed: int) -> None:
         """Load the model, check that the prompt fits into it, and make the references and baselines once."""
         with going_on_later("the first answers", FEWER):
-            self._task.prepare(folder, lambda: self._varied(seed))
+            begin(self._task, folder, lambda: self._varied(seed))
         with going_on_later("references and baselines", FEWER):
             self._make(folder, seed, self._task.scoring())
 
@@ -160,7 +161,7 @@ class PromptTokens:
 
     def _surprisal(self) -> NDArray[np.float64]:
         example = self._task.data.parts[Split.SEARCH][0]
-        return surprisal_of(self._spans, example, self._task.scorer)
+        return surprisal_of(self._spans, example, self._task.model.scorer)
 
     def setup(self, device: str, threads: int) -> None:
         """Load the model to `device`."""

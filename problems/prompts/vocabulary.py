@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from emoprune import plugins
 from emoprune.contracts import Description, Inspection, Paper, Passage, Reference, Row, about
 from emoprune.errors import ContractError
+from emoprune.problems.prompts.beginning import begin
 from emoprune.problems.prompts.export import FORMATS, export_prompt
 from emoprune.problems.prompts.inspection import inspection_of_prompt
 from emoprune.problems.prompts.options import VocabularyOptions
@@ -81,7 +82,7 @@ class PromptVocabulary:
         """Load the model and prune the vocabulary once; what is measured for it is never measured twice."""
         template = self._template_of(())
         with going_on_later("the first answers", FEWER):
-            self._task.prepare(folder, lambda: [template, self._task.longest])
+            begin(self._task, folder, lambda: [template, self._task.longest])
         path = folder / VOCABULARY
         if not path.exists():
             words, numbers, rng = self._candidates(), folder / "influence.jsonl", np.random.default_rng([seed, 22])
@@ -115,7 +116,7 @@ class PromptVocabulary:
         if self._given is not None:
             return self._given
         words = whole_words(self._task.tokenizer)
-        scorer = self._task.scorer
+        scorer = self._task.model.scorer
         if self._own.clusters is None or not isinstance(scorer, CausalScorer | MaskedScorer):
             return list(words)
         if self._own.clusters < len(words):

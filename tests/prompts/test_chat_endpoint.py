@@ -151,7 +151,9 @@ def test_a_number_among_thoughts_is_no_answer() -> None:
 def test_thoughts_that_leave_no_room_for_an_answer_are_refused(tmp_path: Path) -> None:
     with (
         serving(said=lambda messages: "<think>\nWell, it") as served,
-        pytest.raises(ConfigError, match=r"answer_tokens: the model thinks .* more answer_tokens and an empty answer_end"),
+        pytest.raises(
+            ConfigError, match=r"answer_tokens: the model thinks .* more answer_tokens and an empty answer_end"
+        ),
     ):
         problem(served, tmp_path).prepare(tmp_path, 1)
 

@@ -35,6 +35,7 @@ def test_a_prompt_that_guesses_stops_the_run_before_the_search_and_can_be_search
     assert len(searching.run.history) == 0
     given = ["problem.accept_guessing=true"]
     assert len(list(emoprune.search(config, overrides=given, runs=tmp_path / "runs", name="accepted"))) == 1
+    assert len(list(emoprune.resume(tmp_path / "runs" / "guessing", overrides=given))) == 1
 
 
 def test_a_prompt_that_is_answered_rightly_is_searched(tmp_path: Path) -> None:
@@ -101,7 +102,13 @@ def test_words_are_searched_where_the_prompt_without_any_or_a_reference_is_bette
     for given, folder in ((words, "right"), (others, "wrong")):
         prompt = PROMPT.replace("the cat", "{words} the cat")
         problem = PromptVocabulary(
-            model=str(model), prompt=prompt, examples=files, verbalisers=given, words=["old", "new"], percentile=0, slots=1
+            model=str(model),
+            prompt=prompt,
+            examples=files,
+            verbalisers=given,
+            words=["old", "new"],
+            percentile=0,
+            slots=1,
         )
         (tmp_path / folder).mkdir()
         problem.prepare(tmp_path / folder, 1)

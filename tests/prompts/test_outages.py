@@ -121,7 +121,10 @@ def test_a_bound_that_references_reach_is_said_with_what_it_went_into_and_the_ru
 
 
 def test_a_bound_that_the_first_answers_reach_is_said_as_well(tmp_path: Path) -> None:
-    with serving() as served, pytest.raises(BudgetSpent, match=r"6 more are wanted\. All of it .* the first answers are"):
+    with (
+        serving() as served,
+        pytest.raises(BudgetSpent, match=r"6 more are wanted\. All of it .* the first answers are"),
+    ):
         tokens(served, tmp_path, at_most={"calls": 4}).prepare(tmp_path, 1)
     assert not served.calls
 

@@ -277,7 +277,7 @@ def test_a_multiple_choice_is_answered_with_the_likeliest_letter_of_those_that_a
     asked = {"task": "multiple-choice", "prompt": prompt, "verbalisers": verbalisers}
     problem = ready(prompt_tokens(model, str(tmp_path / "questions.tsv"), **asked), tmp_path)
     examples, tokens = problem._task.data.parts[Split.SEARCH], problem._task.data.task.choices.tokens
-    scorer, hits = problem._task.scorer, []
+    scorer, hits = problem._task.model.scorer, []
     for example in examples:
         text = Template.of(prompt, {"question", "option_1", "option_2", "option_3"}).about(example.inputs)
         offered = scorer.plain([text])[0][list(tokens)][: example.options]
@@ -304,13 +304,13 @@ def test_bfloat16_is_decided_once_and_kept(model: Path, tmp_path: Path) -> None:
     examples = parts(tmp_path)
     decided = ready(prompt_tokens(model, examples, precision="auto"), tmp_path)
     kept = json.loads((tmp_path / "precision.json").read_text())
-    assert str(decided._task.scorer.local.model.dtype) == f"torch.{kept['precision']}"
+    assert str(decided._task.model.scorer.local.model.dtype) == f"torch.{kept['precision']}"
     assert ("changes none" in kept["why"]) == (kept["precision"] == "bfloat16")
     for precision in ("bfloat16", "float32"):
         said = {"precision": precision, "why": "said so"}
         (tmp_path / "precision.json").write_text(json.dumps(said))
         again = ready(prompt_tokens(model, examples, precision="auto"), tmp_path)
-        assert str(again._task.scorer.local.model.dtype) == f"torch.{precision}"
+        assert str(again._task.model.scorer.local.model.dtype) == f"torch.{precision}"
         assert json.loads((tmp_path / "precision.json").read_text()) == said
 
 

@@ -21,8 +21,8 @@ __all__ = ["LOST", "Naming"]
 LOST = (
     "Answers are written at temperature 0, and what is known of each is whether it is right: there is no reward, no "
     "cross-entropy and no entropy, a prompt that is nearly right looks as one that is far from it, and how much of the "
-    "probability lies on the answers is not known. An answer that names none of the words, or several, is wrong; a word "
-    "behind a negation is not named."
+    "probability lies on the answers is not known. An answer that names none of the words, or several, is wrong; "
+    "a word behind a negation is not named."
 )
 
 

@@ -49,7 +49,7 @@ NOTES = """\
 - A Parquet file of numbers (a tenth of them whole), texts that are categories, and gaps in 5 % of the cells. The target
   is log(debt / income) + 1.5 * the mean income of the city (200 rows each) + noise. `EvolvedFeatures` is given
   `polars.scan_parquet`, and the target as a lazy column; then all rows are transformed to an array.
-- A short search on 20,000 drawn rows, for quotients and means of groups, with 60 trees, one fold, four subsets
+- A short search on the drawn rows, for quotients and means of groups, with 60 trees, one fold, four subsets
   a generation and one generation: a longer one takes longer, and holds more only up to `cache_megabytes`, 512.
 - Each in a process of its own, on one thread. Peaks: of the whole process with the libraries it imports, until rows
   were drawn and checked (reading), until `fit` ended, and until the output was there, which is part of it.
@@ -66,7 +66,7 @@ class Cell:
     drawn: int
 
 
-FULL = (Cell(1_000_000, 100, 20_000),)
+FULL = (Cell(1_000_000, 100, 20_000), Cell(1_000_000, 100, 100_000))  # the last as by default
 QUICK = (Cell(4_000, 20, 2_000),)
 
 

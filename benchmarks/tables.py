@@ -224,7 +224,7 @@ def main() -> None:
     publish(Report("Speed of tables", tables, notes, packages), chosen)
 
 
-PLAN = {"population": 40, "generations": 20, "ours": 20, "most": 10}
+PLAN = {"population": 20, "generations": 10, "ours": 10, "most": 10}
 
 
 if __name__ == "__main__":

@@ -255,7 +255,8 @@ assert not {"emoprune", "pandas", "polars", "sklearn", "scipy"} & set(sys.module
     )
     assert done.returncode == 0, done.stderr
     found = np.array(json.loads(done.stdout), dtype=np.float64)
-    np.testing.assert_array_equal(found, features(data).transform(pd.read_csv(tmp_path / "rows.csv")))
+    rows = pl.read_csv(tmp_path / "rows.csv")  # to the last digit, which pandas 2 does not read
+    np.testing.assert_array_equal(found, features(data).transform(rows))
 
 
 def test_columns_and_parts_are_chosen_among_and_a_text_that_stays_keeps_all_its_parts(tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from emoprune.problems.tables.reading.making import Wanted, table_of
 from emoprune.problems.tables.reading.sources import Source, read_table
 from emoprune.problems.tables.reading.texts import meaning_of
 from emoprune.problems.tables.rows.splits import Block
+from emoprune.problems.tables.standalone.readings import span_of
 from emoprune.problems.tables.subsets.feature_subset import FeatureSubset
 from emoprune.problems.tables.table import Table
 
@@ -198,6 +199,21 @@ def test_a_target_with_decimal_commas_is_numbers() -> None:
         columns, np.array([f"{row / 7:.3f}".replace(".", ",") for row in range(60)], dtype=object), Wanted()
     )
     np.testing.assert_array_equal(data.target, np.round(np.arange(60) / 7, 3))
+
+
+@pytest.mark.parametrize(
+    ("text", "days"),
+    [
+        ("PT1H", 1 / 24),
+        ("P3D", 3.0),
+        ("-P1DT12H", -1.5),
+        ("PT90M2.5S", (5400 + 2.5) / 86_400),
+        ("P", None),
+        ("PT", None),
+    ],
+)
+def test_spans_of_time_by_iso_8601_are_days(text: str, days: float | None) -> None:
+    assert span_of(text) == (None if days is None else pytest.approx(days, rel=1e-12))
 
 
 def test_spans_of_time_in_texts_are_days_as_those_of_frames_are(tmp_path: Path) -> None:

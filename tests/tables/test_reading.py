@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from emoprune.errors import ConfigError
 from emoprune.problems.tables.computing import Computed
 from emoprune.problems.tables.fitting import features_of
 from emoprune.problems.tables.reading.built_in import BUILT_IN
+from emoprune.problems.tables.reading.files import rows_in
 from emoprune.problems.tables.reading.frames import plain_columns
 from emoprune.problems.tables.reading.making import Wanted, table_of
 from emoprune.problems.tables.reading.sources import Source, read_table
@@ -54,6 +56,22 @@ def test_csv_tsv_and_parquet_give_the_same_table(csv: Path) -> None:
     frame.write_csv("train.tsv", separator="\t")
     digests = {read_table(Source(name, "y")).digest() for name in ("train.csv", "train.tsv", "train.parquet")}
     assert len(digests) == 1
+
+
+@pytest.mark.parametrize("suffix", [".csv.gz", ".tsv.gz"])
+def test_packed_text_files_give_the_same_table(csv: Path, suffix: str) -> None:
+    separator = "," if suffix == ".csv.gz" else "\t"
+    with gzip.open(f"train{suffix}", "wt", encoding="utf-8") as file:
+        file.write(pl.read_csv(csv).write_csv(separator=separator))
+    assert read_table(Source(f"train{suffix}", "y")).digest() == read_table(Source(str(csv), "y")).digest()
+    assert rows_in(Path(f"train{suffix}")) == rows_in(csv)
+
+
+def test_a_packed_file_that_ends_too_early_is_refused_by_its_name(csv: Path) -> None:
+    whole = gzip.compress(csv.read_bytes())
+    Path("cut.csv.gz").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(ConfigError, match=r"cut\.csv\.gz cannot be read"):
+        read_table(Source("cut.csv.gz", "y"))
 
 
 @pytest.mark.parametrize("separator", [";", "\t", "|"])
@@ -239,7 +257,7 @@ def test_two_columns_of_one_name_are_refused_in_frames_and_files(
         (Source("brest-cancer"), "no table is called 'brest-cancer'.*'breast-cancer'"),
         (Source("broken.parquet", "y"), "broken.parquet cannot be read"),
         (Source("empty.csv", "y"), "empty.csv: expected a header line"),
-        (Source("notes.txt", "y"), "expected a file that ends in .csv, .tsv, .parquet"),
+        (Source("notes.txt", "y"), r"expected a file that ends in \.csv, \.tsv, \.csv\.gz, \.tsv\.gz, \.parquet"),
         (Source("tables_for_tests:raising"), "raised RuntimeError: the database is down; mend it there"),
         (Source("tables_for_tests:table"), "raised TypeError"),
         (Source("tables_for_tests:missing"), "no class or function 'missing'"),

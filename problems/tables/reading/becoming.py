@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from emoprune.errors import ConfigError
 from emoprune.problems.tables.reading.dates import parts_of
+from emoprune.problems.tables.reading.doubtful import doubt
 from emoprune.problems.tables.reading.free_texts import identify
 from emoprune.problems.tables.reading.free_texts import parts_of as parts_of_text
 from emoprune.problems.tables.reading.texts import Meaning, meaning_of, nearly_numbers
@@ -60,6 +61,8 @@ def read_column(name: str, column: NDArray[Any], wanted: Wanted) -> ReadColumn:
     if too_many:
         return ReadColumn(notes=[f"{name} is left out: {too_many}."])
     notes = [f"{name} {meaning.said}."] if meaning.said else []
+    doubtful = "" if category or meaning.array.dtype.kind != "f" else doubt(meaning.array)
+    notes += [f"{name} {doubtful}"] if doubtful else []
     if meaning.array.dtype.kind != "M" or category:
         own, values = _column(name, meaning.array, categorical=category)
         return ReadColumn([(replace(own, form=meaning.form), values)], notes)

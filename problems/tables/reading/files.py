@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import csv
+import gzip
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
+from typing import IO
 
 import polars
 
@@ -15,7 +17,7 @@ from emoprune.errors import ConfigError
 
 __all__ = ["SUFFIXES", "frame_from", "lazy_frame_from", "rows_in"]
 
-SUFFIXES = (".csv", ".tsv", ".parquet")
+SUFFIXES = (".csv", ".tsv", ".csv.gz", ".tsv.gz", ".parquet")
 SEPARATORS = (",", ";", "\t", "|")  # of equally good ones the first
 LOOKED_AT = 100  # rows that say by what cells are separated
 
@@ -65,7 +67,7 @@ def rows_in(path: Path) -> int:
 
 
 def _check(path: Path) -> None:
-    if path.suffix not in SUFFIXES:
+    if not path.name.endswith(SUFFIXES):
         raise ConfigError(f"data: {path.name}: expected a file that ends in {', '.join(SUFFIXES)}")
     if path.suffix != ".parquet":
         with _read(path):
@@ -73,16 +75,22 @@ def _check(path: Path) -> None:
 
 
 def _separator(path: Path) -> str:
-    if path.suffix == ".tsv":
+    if path.name.endswith((".tsv", ".tsv.gz")):
         return "\t"
     return next((each for each in SEPARATORS if _cuts(path, each)), ",")
 
 
 def _cuts(path: Path, separator: str) -> bool:
     """Whether a separator cuts all of the first rows into as many cells as the header, and more than one."""
-    with path.open(encoding="utf-8-sig", newline="") as lines:
+    with _opened(path) as lines:
         widths = {len(row) for row in islice(csv.reader(lines, delimiter=separator), LOOKED_AT) if row}
     return len(widths) == 1 and max(widths) > 1
+
+
+def _opened(path: Path) -> IO[str]:
+    if path.suffix == ".gz":
+        return gzip.open(path, "rt", encoding="utf-8-sig", newline="")
+    return path.open(encoding="utf-8-sig", newline="")
 
 
 @contextmanager
@@ -94,13 +102,13 @@ def _read(path: Path) -> Iterator[None]:
             f"data: {path.name}: expected texts in UTF-8, found other bytes ({error}); convert it, as by "
             f"`iconv -f LATIN1 -t UTF-8 {path.name}`"
         ) from error
-    except (OSError, csv.Error, polars.exceptions.PolarsError) as error:
+    except (OSError, EOFError, csv.Error, polars.exceptions.PolarsError) as error:
         raise ConfigError(f"data: {path.name} cannot be read: {error}") from error
 
 
 def _check_header(path: Path, separator: str) -> None:
     """Refuse doubled names here, because polars renames them."""
-    with path.open(encoding="utf-8-sig", newline="") as lines:
+    with _opened(path) as lines:
         header = next(csv.reader(lines, delimiter=separator), [])
     if not header:
         raise ConfigError(f"data: {path.name}: expected a header line with the columns' names, found an empty file")

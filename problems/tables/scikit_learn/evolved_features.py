@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -207,6 +208,8 @@ class EvolvedFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]  #
         from emoprune.loop.search import search
 
         problem = FeatureSearch(table, self._options(len(table)))
+        for note in problem.task.measures.metric.notes:
+            warnings.warn(f"{type(self).__name__}: metric: {note}", stacklevel=3)
         seed = int(check_random_state(self.random_state).randint(2**31))
         config: dict[str, Any] = {
             "search": {

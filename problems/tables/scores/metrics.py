@@ -15,7 +15,7 @@ from emoprune.contracts import Direction, Objective
 from emoprune.errors import ConfigError
 from emoprune.plugins import find, is_import_target, nearest
 from emoprune.problems.tables.rows.splits import Parts
-from emoprune.problems.tables.scores.scorers import by_scorer, judged, needed, of_places, scorer_of
+from emoprune.problems.tables.scores.scorers import by_scorer, judged, needed, of_places, positive_class, scorer_of
 from emoprune.problems.tables.scores.written_out import OF_NUMBERS, WRITTEN_OUT
 from emoprune.problems.tables.table import Table, Task
 
@@ -29,7 +29,8 @@ class Metric:
     """A score of predictions under the name that people read: `neg_` is left out, and less is then better.
 
     Of a scorer that is imported, `scorer` is the import target, and more is better, as with all scorers. One that is
-    given as an object is `given`; `less` says that what it negates is shown, of which less is better.
+    given as an object is `given`; `less` says that what it negates is shown, of which less is better. `positive` is the
+    class that counts as the positive one though nobody named it.
     """
 
     name: str
@@ -37,11 +38,20 @@ class Metric:
     scorer: str
     given: Any = None
     less: bool = False
+    positive: str = ""
 
     @property
     def maximised(self) -> bool:
         """Whether more is better."""
         return not self.less and self.scorer != "error" and not self.scorer.startswith("neg_")
+
+    @property
+    def notes(self) -> Sequence[str]:
+        """What a person should know of it."""
+        if not self.positive:
+            return ()
+        said = f"{self.name} takes {self.positive!r} for the positive class, the last of the two by name"
+        return (f"{said}; for the other one give a scorer with its name as pos_label.",)
 
     @property
     def objective(self) -> Objective:
@@ -95,10 +105,10 @@ def metric_named(name: Any, task: Task, classes: Sequence[str] = ()) -> Metric:
     if is_import_target(name):
         found = find("metric", name)  # refused here, before anything is trained, if it cannot be imported
         placed = of_places(found, classes)
-        metric = Metric(name.rpartition(":")[2], task, name, None if placed is found else placed)
+        given = None if placed is found else placed
+        metric = Metric(name.rpartition(":")[2], task, name, given, positive=positive_class(found, classes))
     else:
-        known = _scorer(name)
-        metric = Metric(name.removeprefix("neg_"), task, known, _placed(known, classes))
+        metric = _of_name(_scorer(name), task, classes)
     _tried(metric, len(classes))
     return metric
 
@@ -111,16 +121,18 @@ def _of_object(given: Any, task: Task, classes: Sequence[str]) -> Metric:
     scorer = given if is_scorer else scorer_of(given)
     called = getattr(getattr(scorer, "_score_func", scorer), "__name__", type(scorer).__name__)
     name = re.sub(r"[^A-Za-z0-9_-]", "", called)  # of a lambda there is no name that a column could have
-    return Metric(name, task, name, of_places(scorer, classes), less=getattr(scorer, "_sign", 1) < 0)
+    less, positive = getattr(scorer, "_sign", 1) < 0, positive_class(scorer, classes)
+    return Metric(name, task, name, of_places(scorer, classes), less, positive)
 
 
-def _placed(name: str, classes: Sequence[str]) -> Any:
-    """Return scikit-learn's scorer of that name where it has to be told which class is the positive one."""
+def _of_name(name: str, task: Task, classes: Sequence[str]) -> Metric:
+    """Return the metric of scikit-learn's name, with its scorer where that has to be told what is positive."""
     from sklearn.metrics import get_scorer
 
     scorer = None if name == "error" else get_scorer(name)
     placed = of_places(scorer, classes)
-    return None if placed is scorer else placed
+    given = None if placed is scorer else placed
+    return Metric(name.removeprefix("neg_"), task, name, given, positive=positive_class(scorer, classes))
 
 
 def _scorer(name: str) -> str:

@@ -14,7 +14,7 @@ from emoprune.errors import ConfigError
 from emoprune.plugins import find, is_import_target
 from emoprune.problems.tables.standalone.readings import label
 
-__all__ = ["by_scorer", "judged", "needed", "of_places", "scorer_of"]
+__all__ = ["by_scorer", "judged", "needed", "of_places", "positive_class", "scorer_of"]
 
 POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 
@@ -60,7 +60,7 @@ def of_places(scorer: Any, classes: Sequence[str]) -> Any:
     """
     given = getattr(scorer, "_kwargs", {})
     named = {option: given[option] for option in ("pos_label", "labels") if given.get(option) is not None}
-    own = _own_positive(scorer)
+    own = _own_positive(scorer, len(classes))
     if "pos_label" not in given and own is not None and label(own) in classes and classes.index(label(own)) != own:
         named["pos_label"] = own
     if not classes or not named:
@@ -71,13 +71,22 @@ def of_places(scorer: Any, classes: Sequence[str]) -> Any:
     return placed
 
 
-def _own_positive(scorer: Any) -> Any:
+def _own_positive(scorer: Any, classes: int) -> Any:
     """Return the class that a scorer takes for the positive one if nothing is said; None if it has none."""
     function = getattr(scorer, "_score_func", None)
     parameters = {} if function is None else inspect.signature(function).parameters
     own, average = (parameters[name].default if name in parameters else None for name in ("pos_label", "average"))
-    of_all = average is not None and getattr(scorer, "_kwargs", {}).get("average", average) != "binary"
+    asked = getattr(scorer, "_kwargs", {}).get("average")
+    of_all = asked not in (None, "binary") or (average not in (None, "binary") and classes != 2)
     return None if of_all or own is inspect.Parameter.empty else own
+
+
+def positive_class(scorer: Any, classes: Sequence[str]) -> str:
+    """Return the class that a scorer takes for the positive one though nobody named it; empty if there is none."""
+    own = _own_positive(scorer, len(classes))
+    if own is None or len(classes) != 2 or "pos_label" in getattr(scorer, "_kwargs", {}):
+        return ""
+    return "" if label(own) in classes else classes[-1]
 
 
 def _places(option: str, named: Any, classes: Sequence[str]) -> Any:

@@ -40,6 +40,8 @@ MARKS: Mapping[str, tuple[str, str]] = {
 UNITS = ("%", "€", "$", "£", "¥")
 SPAN = re.compile(r"(?:([+-]?\d+) days?)?,? ?(?:([+-])?(\d+):([0-5]\d)(?::([0-5]\d(?:\.\d+)?))?)?")
 
+ISO_SPAN = re.compile(r"([+-]?)P(?=.)(?:(\d+)D)?(?:T(?=.)(?:(\d+)H)?(?:(\d+)M)?(?:(\d+(?:\.\d*)?)S)?)?")
+
 
 def label(value: Any) -> str:
     """Return what a category that is a text or a number is called as a text: 2.0 and 2 are both called 2."""
@@ -55,7 +57,7 @@ def number_of(text: str, form: str = "") -> float | None:
     """Return the number that a text is, the truth value, or the span of time in days; None if it is none of these.
 
     Args:
-        text: As Python writes numbers, or spans of time as `12:30`, `12:30:05` or `3 days 12:30:05`.
+        text: As Python writes numbers, or spans of time as `12:30`, `12:30:05`, `3 days 12:30:05` or `P3DT12H30M`.
         form: How else numbers are written: one of MARKS, and in which unit, as `1.234,5` or `1234.5 in %`.
     """
     text = text.strip()
@@ -82,6 +84,10 @@ def _marked(text: str, form: str) -> float | None:
 
 def span_of(text: str) -> float | None:
     """Return the days of a span or a time of day; None if a text is none."""
+    iso = ISO_SPAN.fullmatch(text)
+    if iso is not None:
+        days, hours, minutes, rest = (float(each or 0) for each in iso.groups()[1:])
+        return (-1 if iso[1] == "-" else 1) * (days + (hours * 3600 + minutes * 60 + rest) / 86_400)
     found = SPAN.fullmatch(text) if text else None
     if found is None or (found[1] is None and found[3] is None):
         return None

@@ -39,7 +39,7 @@ def inspection_of(task: TableTask) -> Inspection:
         {"operator": operator, "formulas": count}
         for operator, count in zip(catalogue.operators, catalogue.counts, strict=True)
     ]
-    notes = list(table.notes)
+    notes = [*table.notes, *task.measures.metric.notes]
     if len(rows) > SHOWN:
         notes.append(f"The first {SHOWN} of {len(rows)} columns are shown.")
     return Inspection(summary, {"columns": rows[:SHOWN], "operators": operators}, notes)

@@ -145,7 +145,8 @@ class SubsetProblem(ABC):
 
     def alarms(self, candidates: Sequence[Candidate], values: FloatArray) -> Sequence[str]:  # noqa: ARG002  # what was measured changes none of it
         """Return what was left out of the table or converted."""
-        return [f"data: {note}" for note in self.task.table.notes]
+        of_metric = [f"metric: {note}" for note in self.task.measures.metric.notes]
+        return [*(f"data: {note}" for note in self.task.table.notes), *of_metric]
 
     def _each_once(self, named: Sequence[tuple[str, IntArray]]) -> tuple[Reference, ...]:
         first: dict[bytes, Reference] = {}

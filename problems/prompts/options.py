@@ -10,7 +10,7 @@ from emoprune.errors import ConfigError
 from emoprune.problems.prompts.data.few_shot import FewShot
 from emoprune.problems.prompts.data.messages import Messages
 from emoprune.problems.prompts.data.splitting import Sizes
-from emoprune.problems.prompts.earlier import of_earlier_prompt
+from emoprune.problems.prompts.earlier.options import of_earlier_prompt
 from emoprune.problems.prompts.marker import Marker
 from emoprune.problems.prompts.prompt_data import Asked, TaskName, Verbalisers
 from emoprune.problems.prompts.scorers.calling import Endpoint
@@ -60,6 +60,8 @@ class PromptOptions:
         search_examples: How many examples the search part has at most; all of them for null.
         select_examples: How many the select part has at most.
         test_examples: How many the test part has at most.
+        blocks: In how many blocks of examples each part is measured at most, after some of which prompts are given up;
+            null measures all at once.
         precision: What the model computes in; auto takes bfloat16 where it predicts the same.
         accept_guessing: Whether to search though the whole prompt's answers are no better than guessing.
     """
@@ -83,6 +85,7 @@ class PromptOptions:
     search_examples: int | None = 32
     select_examples: int | None = 200
     test_examples: int | None = None
+    blocks: int | None = 32
     precision: Precision = "float32"
     accept_guessing: bool = False
     on_resume: ClassVar = ("accept_guessing", *(f"at_most.{name}" for name in BOUNDED))  # neither says what is measured
@@ -95,6 +98,8 @@ class PromptOptions:
                 f"at_most: {next(iter(self.budget))} bounds what an endpoint is asked, and a model here is asked for "
                 "nothing; leave it out, or bound search.evaluations"
             )
+        if self.blocks is not None and self.blocks < 2:
+            raise ConfigError(f"blocks: expected 2 or more, or null for none, found {self.blocks}")
         if "spending" in self.budget and self.price is None:
             raise ConfigError("at_most: spending: expected the price of a million tokens as `price`, found none")
 
@@ -169,8 +174,9 @@ class TokenOptions(PromptOptions):
         references: What a user would have picked without a search: perplexity, random, accepting-in-runs,
             threshold-accepting, hill-climbing.
         reference_prompts: How many prompts the last three may measure, each.
-        stop_early: Stop measuring a prompt on the search part when a reference dominates it whatever comes.
-        halving: Stop after half of the search part below this share of the unpruned prompt's accuracy there.
+        stop_early: Give a prompt up when a reference dominates it whatever comes, as runs of earlier versions go on.
+        halving: Give a prompt up below this share of the unpruned prompt's accuracy on half of the search part, as runs
+            of earlier versions go on.
     """
 
     task: TaskName = "classification"
@@ -181,7 +187,7 @@ class TokenOptions(PromptOptions):
     keep: Sequence[str] = ()
     references: Sequence[Given] = ("perplexity", "random", "accepting-in-runs")
     reference_prompts: int = 200
-    stop_early: bool = True
+    stop_early: bool = False
     halving: float | None = None
 
     def __post_init__(self) -> None:
@@ -190,6 +196,12 @@ class TokenOptions(PromptOptions):
             raise ConfigError(f"reference_prompts: expected 1 or more, found {self.reference_prompts}")
         if self.halving is not None and not 0 < self.halving <= 1:
             raise ConfigError(f"halving: expected a share above 0 and at most 1, found {self.halving}")
+        if self.blocks is not None and (self.stop_early or self.halving is not None):
+            raise ConfigError(
+                f"{'stop_early' if self.stop_early else 'halving'}: prompts are given up block by block now, by "
+                "`search: {grades: auto}`; leave it out, or measure without blocks, as earlier versions did, with "
+                "`blocks: null`"
+            )
 
     @property
     def asked(self) -> Asked:

@@ -8,7 +8,8 @@ from dataclasses import replace
 from types import MappingProxyType
 
 from emoprune.contracts import Constraint, Failure, Objective, Row
-from emoprune.errors import ConfigError
+from emoprune.errors import ConfigError, ContractError
+from emoprune.problems.prompts.blocks import ExampleBlocks
 from emoprune.problems.prompts.budget import Budget
 from emoprune.problems.prompts.chats import NO_CHAT, chat_of
 from emoprune.problems.prompts.continuation import Continuation
@@ -26,6 +27,7 @@ from emoprune.problems.prompts.spans import ByToken, ByWord, Splitter
 from emoprune.problems.prompts.stopping import GiveUp
 from emoprune.problems.prompts.tasks.choosing import Choosing
 from emoprune.problems.prompts.tasks.naming import Naming
+from emoprune.problems.prompts.tasks.writing import Writing
 from emoprune.problems.prompts.template import USER, Template
 from emoprune.records import Split
 
@@ -64,6 +66,10 @@ class PromptTask:
         priced: set[Needs] = set() if self.budget.price is None else {"costs"}
         known = self.data.task.known | priced
         self.measures = measures_of(options, problem, known=known, unpruned=self._unanswered(self.longest))
+        classes = not isinstance(self.data.task, Writing)
+        self.blocks = (
+            ExampleBlocks.of(self.data.parts, options.blocks, classes=classes) if self.measures.noisy else None
+        )
         self._check()
 
     def _check(self) -> None:
@@ -174,6 +180,16 @@ class PromptTask:
         for split in Split:
             filled = self.filled(self.longest, split)
             self.model.check_lengths(split.value, filled, self.data.task, special=self.chat == NO_CHAT)
+
+    def rows(self, scoring: Scoring, template: Template, split: Split, blocks: range) -> Row:
+        """Return a prompt's objectives and bounded values on some blocks of a part, or why it has none."""
+        if self.blocks is None:
+            raise ContractError("the examples are not in blocks; ask for all of them")
+        try:
+            measured = scoring.by_block(template, split, self.blocks, blocks)
+        except (EndpointFailed, BudgetSpent) as error:
+            return Failure(str(error))
+        return measured if isinstance(measured, Failure) else self.measures.rows(measured)
 
     def row(self, scoring: Scoring, template: Template, split: Split, give_up: GiveUp | None = None) -> Row:
         """Return a prompt's objectives and bounded values on a part, or why it has none.

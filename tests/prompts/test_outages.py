@@ -41,7 +41,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any
     """What is made through an endpoint that always answers, and what it is asked."""
     folder = tmp_path_factory.mktemp("undisturbed")
     with serving() as served:
-        tokens(served, folder, halving=0.5).prepare(folder, 1)
+        tokens(served, folder, blocks=None, halving=0.5).prepare(folder, 1)
     return made(folder), [call["prompt"] for call in served.calls]
 
 
@@ -53,10 +53,10 @@ def test_an_outage_before_the_search_is_said_and_preparing_again_comes_to_what_i
     first = CHECKED + 1 + round(place * (len(prompts) - CHECKED - 1))
     with serving(trouble=lambda number: "500" if number >= first else None) as served:
         with pytest.raises(EndpointFailed, match=REFERENCES):
-            tokens(served, tmp_path, halving=0.5).prepare(tmp_path, 1)
+            tokens(served, tmp_path, blocks=None, halving=0.5).prepare(tmp_path, 1)
         assert len(served.calls) <= first + 1, "what is not yet asked when a call fails is not asked any more"
         served.trouble = lambda number: None
-        tokens(served, tmp_path, halving=0.5).prepare(tmp_path, 1)
+        tokens(served, tmp_path, blocks=None, halving=0.5).prepare(tmp_path, 1)
     assert made(tmp_path) == expected
     again = len(served.calls) - len(prompts) - 4
     assert 1 <= again <= 7, "of the prompt that was being measured alone, examples are asked about once more"
@@ -158,7 +158,7 @@ def test_a_text_that_the_endpoint_does_not_take_is_not_acceptable_and_preparing_
 ) -> None:
     with serving() as served:
         served.trouble = lambda number: None if "cat" in served.calls[number - 1]["prompt"] else "400"
-        problem = tokens(served, tmp_path, references=["threshold-accepting", "random"])
+        problem = tokens(served, tmp_path, references=["threshold-accepting", "random"], blocks=None, stop_early=True)
         problem.prepare(tmp_path, 1)
     climbed = next(each for each in problem.references() if each.name == "threshold-accepting")
     assert "cat" in str(problem.describe(climbed.genome)["prompt"])
@@ -169,7 +169,7 @@ def test_a_text_that_the_endpoint_does_not_take_is_not_acceptable_and_preparing_
 
 def test_halving_is_not_left_out_silently_where_the_whole_prompt_cannot_be_measured(tmp_path: Path) -> None:
     with serving(trouble=lambda number: None if number <= CHECKED else "400") as served:
-        problem = tokens(served, tmp_path, references=[], halving=0.5)
+        problem = tokens(served, tmp_path, references=[], blocks=None, halving=0.5)
         with pytest.raises(
             ConfigError, match=r"halving: expected the whole prompt's accuracy, .* or leave halving out"
         ):

@@ -12,7 +12,7 @@ from prompts_for_tests import parts, prompt_tokens
 
 from emoprune.errors import ConfigError
 from emoprune.problems.prompts.data.few_shot import FewShot
-from emoprune.problems.prompts.earlier import of_earlier_prompt
+from emoprune.problems.prompts.earlier.options import of_earlier_prompt
 from emoprune.problems.prompts.marker import BRACES, Marker
 from emoprune.problems.prompts.options import TokenOptions
 from emoprune.problems.prompts.template import Template
@@ -125,7 +125,7 @@ def test_a_run_of_before_there_were_escapes_goes_on_with_a_space_and_plain_brace
     given: dict[str, Any], expected: dict[str, Any]
 ) -> None:
     earlier = of_earlier_prompt({"name": "prompt-tokens", **given})
-    then = {"reading": "words", "between": "ending", "placeholder": "{}"}
+    then = {"reading": "words", "blocks": None, "between": "ending", "placeholder": "{}"}
     assert earlier == {"name": "prompt-tokens", **then, **expected}
     assert TokenOptions.of_earlier(earlier, ["accuracy"]) == earlier, "once only"
     assert Marker.of("{}") != BRACES

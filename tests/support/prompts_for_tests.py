@@ -127,3 +127,15 @@ class Letters:
 
     def __call__(self, seen: Seen) -> float:
         return float(len(seen.prompt))
+
+
+@about("measurement", ["tokens"], serves=["prompt-tokens", "prompt-vocabulary"], cost="nothing")
+class Together:
+    """Whether most answers are right, which no example says alone."""
+
+    unit = ""
+    direction = Direction.MAXIMISE
+    needs = "answers"
+
+    def __call__(self, seen: Seen) -> float:
+        return float(seen.answers.right.mean() > 0.5)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import sys
+from collections.abc import Sequence
 
 import moocore
 import numpy as np
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 
 from emoprune.errors import ContractError
 
-__all__ = ["crowding", "depths", "hypervolume", "knee", "non_dominated", "reference_point"]
+__all__ = ["attainment", "crowding", "depths", "hypervolume", "knee", "non_dominated", "reference_point"]
 
 FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
@@ -90,6 +91,21 @@ def crowding(values: FloatArray) -> FloatArray:
     width = np.where(high > low, high - low, 1.0)
     np.put_along_axis(gaps, order[1:-1], (ordered[2:] - ordered[:-2]) / width, axis=0)
     return np.asarray(gaps.sum(axis=1))
+
+
+def attainment(fronts: Sequence[FloatArray], shares: Sequence[float]) -> list[FloatArray]:
+    """Return what a share of several fronts attains, for each share from 0 (one of them) to 1 (all of them).
+
+    Each front has the shape (n, objectives), with two or three objectives; so has each surface, its points in order.
+    Source: Fonseca, Guerreiro, Lopez-Ibanez and Paquete, On the computation of the empirical attainment function, 2011.
+    """
+    for values in fronts:
+        _check_finite(values)
+    points, sets = np.concatenate(fronts), np.repeat(np.arange(len(fronts)) + 1, [len(each) for each in fronts])
+    percents = [100 * max(1, math.ceil(share * len(fronts))) / len(fronts) for share in shares]
+    found = moocore.eaf(points, sets, percentiles=sorted(set(percents)))
+    surfaces = [found[np.isclose(found[:, -1], percent), :-1] for percent in percents]
+    return [surface[np.lexsort(surface.T[::-1])] for surface in surfaces]
 
 
 def knee(values: FloatArray) -> int:

@@ -58,6 +58,7 @@ ZOO: Mapping[str, Kept] = {
             "GPT-NeoX, Pythia": "gpt_neox",
             "GPT-J": "gptj",
             "GPT-BigCode": "gpt_bigcode",
+            "CodeGen": "codegen",
             "BLOOM": "bloom",
             "Falcon": "falcon",
             "MPT": "mpt",
@@ -134,7 +135,6 @@ REFUSED: Mapping[str, Kept] = {
         "language",
         GROUPED,
         {
-            "CodeGen": ("CodeGen", {"n_embd": 32, "n_layer": 2, "n_head": 4, "rotary_dim": 4, "n_positions": 64}),
             "DeepSeek v3": ("DeepseekV3", {"n_routed_experts": 4, "num_experts_per_tok": 2}),
             "Mamba": ("Mamba", {}),
         },

@@ -80,7 +80,9 @@ class EvoPress(SingleObjective):
     def tell(self, measured: Measured, rng: np.random.Generator) -> None:  # noqa: ARG002  # nothing is drawn here
         """Let the best of parent and children be the parent; of equals the parent stays."""
         self._told.add(measured)
-        everyone = [*([] if self._parent is None else [self._parent]), *measured.ids.tolist()]
+        # A child that was given up is none of those chosen, however little it breaks a bound.
+        whole = measured.ids if measured.noise is None else measured.ids[measured.noise.shares == 1]
+        everyone = [*([] if self._parent is None else [self._parent]), *whole.tolist()]
         self._parent = self._told.sorted(everyone)[0] if everyone else None
 
     def state(self) -> dict[str, Any]:

@@ -27,16 +27,22 @@ class Ledger:
         self._space: Space = breeding.space
         self._objective = objective
         self._genomes: dict[int, IntArray] = {}
-        self._values: dict[int, tuple[float, float]] = {}
+        self._values: dict[int, tuple[float, ...]] = {}
         self._ids: dict[bytes, int] = {}
 
     def add(self, measured: Measured) -> None:
-        """Take in what was told; a genome that breaks a constraint comes after all that break none."""
+        """Take in what was told; a genome that breaks a constraint comes after all that break none.
+
+        One that was given up comes between them, the later the fewer blocks it was measured on.
+        """
         keys = self._space.keys(measured.genomes) if len(measured) else []
-        columns = (measured.violation.tolist(), measured.objectives[:, self._objective].tolist())
+        noise, objective = measured.noise, measured.objectives[:, self._objective].tolist()
+        columns = [measured.violation.tolist(), objective]
+        if noise is not None:
+            columns = [noise.broken.tolist(), (1.0 - noise.shares).tolist(), objective]
         for number, key, genome, *value in zip(measured.ids.tolist(), keys, measured.genomes, *columns, strict=True):
             self._genomes[number] = genome
-            self._values[number] = (value[0], value[1])
+            self._values[number] = tuple(value)
             self._ids[key] = number
 
     def __len__(self) -> int:
@@ -50,7 +56,7 @@ class Ledger:
         """Return the id of each genome that was told before, None for the others."""
         return [self._ids.get(key) for key in self._space.keys(genomes)]
 
-    def value(self, number: int) -> tuple[float, float]:
+    def value(self, number: int) -> tuple[float, ...]:
         """Return what a genome is sorted by."""
         return self._values[number]
 

@@ -127,7 +127,7 @@ class MultiObjective:
         """The surviving population as arrays, in pymoo's order."""
         known = self._population
         genomes = known.genomes.astype(np.int64)
-        return Parents(known.ids, genomes, known.objectives, known.violation, known.crowding)
+        return Parents(known.ids, genomes, known.objectives, known.violation, known.crowding, known.noise)
 
     def state(self) -> dict[str, Any]:
         """Return the population in pymoo's order, and what the algorithm remembers beside it."""
@@ -142,8 +142,8 @@ class MultiObjective:
             "normalisation": self._normalisation(),
         }
 
-    def restore(self, state: Mapping[str, Any], history: Measured) -> None:  # noqa: ARG002  # the state says it all
-        """Continue from `state`."""
+    def restore(self, state: Mapping[str, Any], history: Measured) -> None:
+        """Continue from `state`; what was measured block by block comes from the history."""
         space, objectives = self._given.space, len(self._given.objectives)
         measured = Measured(
             np.array(state["ids"], dtype=np.int64),
@@ -151,6 +151,10 @@ class MultiObjective:
             np.array(state["objectives"], dtype=np.float64).reshape(-1, objectives),
             np.array(state["violation"], dtype=np.float64),
         )
+        if history.noise is not None:
+            order = np.argsort(history.ids)
+            rows = order[np.searchsorted(history.ids, measured.ids, sorter=order)]
+            measured = replace(measured, noise=history.noise.at(rows))
         rank, crowding = (np.array(state[name], dtype=np.float64) for name in ("rank", "crowding"))
         self._pymoo.is_initialized = True
         self._pymoo.n_iter = 2

@@ -13,11 +13,11 @@ from pymoo.core.survival import Survival
 from pymoo.operators.survival.rank_and_crowding.metrics import calc_crowding_distance
 from pymoo.util.nds.non_dominated_sorting import NonDominatedSorting
 
-from emoprune.contracts.algorithm import Measured
+from emoprune.contracts.algorithm import Measured, Noise
 from emoprune.errors import ContractError
 from emoprune.space import IntArray, Space
 
-__all__ = ["FeasibleFirst", "GeometryOrCrowding", "Rows", "StableRankAndCrowding", "Standing"]
+__all__ = ["FeasibleFirst", "GeometryOrCrowding", "Rows", "StableRankAndCrowding", "Standing", "beyond_noise"]
 
 FloatArray = NDArray[np.float64]
 
@@ -30,6 +30,7 @@ class Standing:
     `rank` and `crowding` have shape (n,); the last two are NaN where an algorithm has none.
     """
 
+    noise: Noise | None
     ids: IntArray
     genomes: NDArray[np.unsignedinteger]
     objectives: FloatArray
@@ -42,18 +43,20 @@ class Standing:
         """Return what is known of genomes before their first survival."""
         narrow = measured.genomes.astype(np.min_scalar_type(int(space.levels.max()) - 1))
         rank, crowding = np.full((2, len(measured)), np.nan)
-        return cls(measured.ids, narrow, measured.objectives, measured.violation, rank, crowding)
+        return cls(measured.noise, measured.ids, narrow, measured.objectives, measured.violation, rank, crowding)
 
     def __len__(self) -> int:
         return len(self.ids)
 
     def joined(self, new: Standing) -> Standing:
         """Return these and `new` ones behind them."""
-        return Standing(*map(np.concatenate, zip(self._arrays, new._arrays, strict=True)))
+        noise = Noise.joined([self.noise, new.noise])
+        return Standing(noise, *map(np.concatenate, zip(self._arrays, new._arrays, strict=True)))
 
     def at(self, rows: IntArray) -> Standing:
         """Return some of these, in this order."""
-        return Standing(*(array[rows] for array in self._arrays))
+        noise = None if self.noise is None else self.noise.at(rows)
+        return Standing(noise, *(array[rows] for array in self._arrays))
 
     @property
     def _arrays(self) -> tuple[NDArray[Any], ...]:
@@ -83,6 +86,12 @@ class Rows(Population):  # type: ignore[misc]  # pymoo ships no types
         if self.standing is None:
             raise ContractError("expected rows of a standing, found row numbers alone")
         return self.standing
+
+    @property
+    def noise(self) -> Noise | None:
+        """What was measured on each block; None where a problem is measured in full."""
+        noise = self._known.noise
+        return None if noise is None else noise.at(np.asarray(self))
 
     def get(self, *names: str, **_: object) -> Any:
         """Return the objectives, shape (n, objectives): all that survival asks for."""
@@ -127,6 +136,9 @@ class FeasibleFirst(Survival):  # type: ignore[misc]  # pymoo ships no types
 class StableRankAndCrowding(Survival):  # type: ignore[misc]  # pymoo ships no types
     """NSGA-II's survival on whole arrays: ties in crowding are broken by the given generator and a stable sort.
 
+    Where a problem is measured block by block, candidates that differ in nothing by more than a standard error of the
+    paired differences are of one rank: crowding chooses among them, not luck.
+
     Source: Deb et al., A fast and elitist multiobjective genetic algorithm: NSGA-II, 2002.
     """
 
@@ -141,7 +153,13 @@ class StableRankAndCrowding(Survival):  # type: ignore[misc]  # pymoo ships no t
         crowding = np.empty(len(pop))
         survivors: list[IntArray] = []
         room = n_survive
-        for depth, front in enumerate(NonDominatedSorting().do(objectives, n_stop_if_ranked=n_survive)):
+        if pop.noise is not None:
+            fronts = beyond_noise(objectives, pop.noise)
+        else:
+            fronts = NonDominatedSorting().do(objectives, n_stop_if_ranked=n_survive)
+        for depth, front in enumerate(fronts):
+            if room == 0:
+                break
             rank[front] = depth
             crowding[front] = _crowding(objectives[front])
             if len(front) > room:
@@ -173,6 +191,25 @@ class GeometryOrCrowding(Survival):  # type: ignore[misc]  # pymoo ships no type
                 return self.geometry.do(problem, pop, n_survive=n_survive, **options)
         except ZeroDivisionError:
             return self.crowding.do(problem, pop, n_survive=n_survive, **options)
+
+
+def beyond_noise(objectives: FloatArray, noise: Noise) -> list[IntArray]:
+    """Return fronts of rows, best first, in which one dominates another only if it is better in something beyond noise.
+
+    Args:
+        objectives: To minimise, shape (n, objectives).
+        noise: Of the same n.
+    """
+    no_worse = (objectives[:, None] <= objectives).all(axis=2)
+    better, worse = np.nonzero(no_worse & (objectives[:, None] < objectives).any(axis=2))
+    dominates = np.zeros_like(no_worse)
+    dominates[better, worse] = ~noise.tied(better, worse)
+    left, fronts = np.arange(len(objectives)), list[IntArray]()
+    while len(left):
+        best = ~dominates[np.ix_(left, left)].any(axis=0)
+        fronts.append(left[best])
+        left = left[~best]
+    return fronts
 
 
 def _crowding(objectives: FloatArray) -> FloatArray:

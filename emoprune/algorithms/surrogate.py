@@ -22,7 +22,7 @@ from emoprune.errors import ContractError
 from emoprune.front import depths, hypervolume, non_dominated
 from emoprune.space import IntArray
 
-__all__ = ["Surrogate", "added"]
+__all__ = ["Surrogate", "added", "levelled"]
 
 FloatArray = NDArray[np.float64]
 
@@ -140,9 +140,9 @@ class Surrogate:
         """Return the rows of up to `wanted` children, each expected to add most to the front and those before it."""
         known = self._best_known()
         space, objectives = self._given.space, known.objectives.shape[1]
-        values = known.objectives
-        if known.violation.any():
-            values = np.column_stack([values, known.violation])
+        values, broken = levelled(known), _broken(known)
+        if broken.any():
+            values = np.column_stack([values, broken])
         model = GaussianProcess.of(coordinates(space, known.genomes), values, int(space.free.sum()))
         mean, spread = model.predicted(coordinates(space, children))
         hoped = mean - self._explore * spread
@@ -159,17 +159,11 @@ class Surrogate:
 
     def _best_known(self) -> Measured:
         """Return what models are fitted to: of what was measured the least dominated, feasible before infeasible."""
-        told = Measured(
-            *(
-                np.concatenate([getattr(each, name) for each in self._told])
-                for name in ("ids", "genomes", "objectives", "violation")
-            )
-        )
+        told = Measured.joined(self._told)
         if len(told) <= self._most:
             return told
-        order = np.lexsort((-told.ids, depths(told.objectives), told.violation))[: self._most]
-        rows = np.sort(order)
-        return Measured(told.ids[rows], told.genomes[rows], told.objectives[rows], told.violation[rows])
+        order = np.lexsort((-told.ids, depths(levelled(told)), _broken(told)))[: self._most]
+        return told.at(np.sort(order))
 
     def _point(self, front: FloatArray) -> FloatArray:
         """Return from where gains are measured: each objective's worst value, or a little beyond the front."""
@@ -181,6 +175,30 @@ class Surrogate:
         low, high = front.min(axis=0), front.max(axis=0)
         beyond = high + MARGIN * np.where(high > low, high - low, np.maximum(np.abs(high), 1.0))
         return np.asarray(np.where(np.isfinite(worst), np.maximum(worst, high), beyond))
+
+
+def _broken(known: Measured) -> FloatArray:
+    """Return the violation of bounds, shape (n,): that a genome was given up says nothing of these."""
+    return known.violation if known.noise is None else known.noise.broken
+
+
+def levelled(known: Measured) -> FloatArray:
+    """Return objectives as they would be on all blocks, shape (n, objectives).
+
+    The first blocks may be easier than others: by how much says the mean of the genomes that were measured in full.
+    """
+    noise = known.noise
+    if noise is None:
+        return known.objectives
+    shares, levels = noise.shares, known.objectives.copy()
+    whole = noise.at(shares == 1)
+    if not len(whole.losses):
+        return levels
+    for share in np.unique(shares[shares < 1]):
+        some, seen = shares == share, round(share * len(noise.sizes))
+        apart = (whole.means() - whole.means(seen)).mean(axis=0)
+        levels[some] = noise.scores(noise.at(some).means(seen) + apart)
+    return levels
 
 
 def _joined(one: Proposed, other: Proposed) -> Proposed:

@@ -83,6 +83,8 @@ for command in (
     searches.resume,
     results.status,
     results.pareto,
+    results.select,
+    results.compare,
     results.export,
     searches.groups,
     results.audit,

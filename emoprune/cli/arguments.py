@@ -90,7 +90,12 @@ FormatsOption = Annotated[
 ]
 DeviceOption = Annotated[Device, typer.Option(help="What to compute on.")]
 CandidateArgument = Annotated[
-    str, typer.Argument(metavar="CANDIDATE", help="A candidate's number, a reference's name, 'knee' or 'best'.")
+    str | None,
+    typer.Argument(
+        metavar="[CANDIDATE]",
+        help="A candidate's number, a reference's name, 'knee', 'best', 'front' for export; none where options say.",
+        show_default=False,
+    ),
 ]
 WorkersOption = Annotated[
     str | None,

@@ -27,6 +27,7 @@ __all__ = [
     "Screen",
     "audit",
     "checks",
+    "comparison",
     "front_csv",
     "front_json",
     "front_table",
@@ -36,6 +37,7 @@ __all__ = [
     "recovery",
     "repaired",
     "rows",
+    "selection",
     "show",
     "status",
     "write_object",
@@ -183,6 +185,32 @@ def front_table(run: Run, *, wide: bool) -> None:
         keeps = {f"candidate {number}": words for number, words in run.descriptions.items()}
         sys.stdout.write("\n")
         show("descriptions", keeps, as_json=False)
+
+
+def selection(run: Run, found: Mapping[str, Any], *, as_json: bool) -> None:
+    """Write a selected candidate, why it is the one, and how to export it."""
+    if as_json:
+        write_object("selection", found)
+        return
+    from emoprune.report.selected import selected_text
+
+    Paper().print(selected_text(found, run.objectives))
+    word = run.name if run.path.parent == Path("runs") else str(run.path)
+    sys.stdout.write(printable(f"\nexport   emoprune export {shlex.quote(word)} {found['candidate']}\n"))
+
+
+def comparison(found: Mapping[str, Any], page: Path | None, *, as_json: bool, as_csv: bool) -> None:
+    """Write runs beside each other, and where their page is."""
+    from emoprune.report.compared import compared_text, csv_of
+
+    if as_json:
+        write_object("comparison", {**found, "page": None if page is None else str(page)})
+    elif as_csv:
+        text = csv_of(found)
+        sys.stdout.write(printable(text) if sys.stdout.isatty() else text)
+    else:
+        Paper().print(compared_text(found))
+        sys.stdout.write("" if page is None else printable(f"\nwritten to {page}\n"))
 
 
 def inspection(found: Mapping[str, Any], *, as_json: bool) -> None:

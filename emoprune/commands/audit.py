@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from emoprune.commands.questions import Question, answered, offers_no
-from emoprune.commands.reopen import ready, reopened, seed_of
+from emoprune.commands.reopen import chosen, ready, reopened, seed_of
 from emoprune.contracts import Audit, Audited, Problem
 from emoprune.errors import ConfigError, RunNotFound
 from emoprune.records import Candidate
@@ -31,6 +31,7 @@ def audit(
     run: Run,
     *,
     candidates: int = 8,
+    also: str = "",
     options: Sequence[str] = (),
     problem: Problem | None = None,
     device: str = "cpu",
@@ -41,6 +42,7 @@ def audit(
     Args:
         run: A finished run, or one still being written: its front so far is audited.
         candidates: How many members of the front at most.
+        also: One more candidate, by its number, a reference's name, `knee` or `best`.
         options: The problem's own options as words, `epochs=3`.
         problem: The object that the run was given as its problem.
         device: What the problem computes on, `cpu` or `cuda`.
@@ -54,8 +56,10 @@ def audit(
     """
     if candidates < FEWEST:
         raise ConfigError(f"expected at least {FEWEST} candidates to audit, found {candidates}; ask for more")
-    chosen = along_the_front(run, candidates)
-    facts = _facts(run, chosen)  # of now: a run that is still written goes on meanwhile
+    audited = along_the_front(run, candidates)
+    own = chosen(run, also).candidate if also else None
+    audited += [own] if own is not None and own.id not in {each.id for each in audited} else []
+    facts = _facts(run, audited)  # of now: a run that is still written goes on meanwhile
     call = "emoprune.commands.audit.audit(run, problem=...)"
     with reopened(run, problem, call=call, trust_code=trust_code) as made:
         if not isinstance(made, Audited):
@@ -63,7 +67,7 @@ def audit(
         question = Question.of(made.audit, options)
         with alone(run.path, "audit"):
             ready(made, run, device)
-            found = answered(question, (chosen, _folder(run), seed_of(run)), Audit)
+            found = answered(question, (audited, _folder(run), seed_of(run)), Audit)
             content = {**facts, "options": dict(question.settled), **_plain(found)}
             write_sealed(run.path / "audit.json", {"schema": "emoprune.audit/1", **content}, indent=1)
     return content
@@ -76,12 +80,12 @@ def _folder(run: Run) -> Path:
     return folder
 
 
-def _facts(run: Run, chosen: Sequence[Candidate]) -> dict[str, Any]:
+def _facts(run: Run, audited: Sequence[Candidate]) -> dict[str, Any]:
     return {
         "at": datetime.now(UTC).isoformat(timespec="seconds"),
         "state": run.progress.state.value,
         "generation": max(evaluation.candidate.generation for evaluation in run.evaluations()),
-        "candidates": [candidate.id for candidate in chosen],
+        "candidates": [candidate.id for candidate in audited],
         "seed": seed_of(run),
     }
 

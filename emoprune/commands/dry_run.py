@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from emoprune.config import Config, EvaluationSettings, SearchSettings, resolved, stage_settings
-from emoprune.contracts import Prepared, Problem, Trying, constraints_of
+from emoprune.contracts import Prepared, Problem, Trying, blocks_of, constraints_of
 from emoprune.contracts.stages import Stage, Staged
 from emoprune.errors import EvaluationsFailed
 from emoprune.evaluation.serial import Serial
@@ -42,10 +42,10 @@ def dry_run(config: Config, runs: Path = Path("runs"), name: str | None = None) 
         problem = build_problem(config)
         check_early(config, problem, runs, name)
         workers = _workers_to_be_had(config.evaluation)
+        if isinstance(problem, Trying):
+            problem.try_unpruned(Path(folder), config.search.seed)
         if isinstance(problem, Prepared):
             problem.prepare(Path(folder), config.search.seed)
-        if isinstance(problem, Trying):
-            problem.try_unpruned()
         if isinstance(problem, Staged):
             first = problem.following({}, Path(folder), config.search.seed).stages
             plan: dict[str, Any] = {
@@ -96,7 +96,7 @@ def _what(problem: Problem) -> dict[str, Any]:
     objectives = [f"{objective.name} ({objective.direction.value})" for objective in problem.objectives]
     return {
         "objectives": objectives,
-        "constraints": [constraint.name for constraint in constraints_of(problem)],
+        "constraints": [constraint.name for constraint in constraints_of(problem, blocks_of(problem))],
         "references": [reference.name for reference in problem.references()],
         "genes": len(problem.space),
         "groups": len(problem.space.groups),

@@ -8,7 +8,7 @@ from typing import Any
 
 from emoprune.commands.questions import Question, answered, offers_no
 from emoprune.commands.reopen import chosen, ready, reopened, seed_of
-from emoprune.contracts import Problem, Recovered, Recovering, constraints_of
+from emoprune.contracts import Problem, Recovered, Recovering, own_constraints_of
 from emoprune.errors import ContractError
 from emoprune.records import Evaluation, Split
 from emoprune.run import Run
@@ -82,7 +82,7 @@ def _append(run: Run, line: Mapping[str, Any]) -> None:
 
 def _check_names(problem: Problem, found: Recovered) -> None:
     known = [objective.name for objective in problem.objectives]
-    known += [constraint.name for constraint in constraints_of(problem)]
+    known += [constraint.name for constraint in own_constraints_of(problem)]
     for split, values in found.values.items():
         wrong = [name for name in values if name not in known]
         if wrong:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from emoprune.contracts.grades import MEASURED, Blocks, Graded, blocks_of, constraints_of
+from emoprune.contracts.grades import MEASURED, Blocks, Graded, Linked, blocks_of, constraints_of
+from emoprune.contracts.links import Link
 from emoprune.contracts.methods import (
     About,
     AuditMethod,
@@ -96,6 +97,8 @@ __all__ = [
     "Graded",
     "Inspected",
     "Inspection",
+    "Link",
+    "Linked",
     "Marked",
     "Measure",
     "MeasuredErrors",

@@ -5,23 +5,25 @@ An algorithm need not inherit from anything here; it only has to have these memb
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
+from emoprune.contracts.grades import standard_error
 from emoprune.contracts.objectives import Objective
 from emoprune.errors import ContractError
 from emoprune.space import IntArray, Space
 
-__all__ = ["NO_PARENT", "Algorithm", "Breeding", "Measured", "Parents", "Proposed", "Selecting"]
+__all__ = ["NO_PARENT", "Algorithm", "Breeding", "Measured", "Noise", "Parents", "Proposed", "Selecting"]
 
 FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
 
 NO_PARENT = -1
+AT_ONCE = 2_000_000  # differences in memory
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -48,16 +50,70 @@ class Proposed:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Noise:
+    """What n genomes scored block by block, where a problem is measured so.
+
+    `losses` has shape (n, objectives, blocks), to minimise, NaN on blocks that a genome was not measured on, and the
+    same on every block where an objective is exact; `sizes` (blocks,) says how much each block counts; `broken` (n,) is
+    the violation of bounds alone, without the one that blocks are missing. `scores` returns the objectives that follow
+    from means over blocks, both of shape (n, objectives) and to minimise.
+    """
+
+    losses: FloatArray
+    sizes: FloatArray
+    broken: FloatArray
+    scores: Callable[[FloatArray], FloatArray] = np.asarray
+
+    @property
+    def shares(self) -> FloatArray:
+        """On which share of the blocks each genome was measured, shape (n,)."""
+        return np.asarray((~np.isnan(self.losses[:, 0])).mean(axis=1))
+
+    def means(self, count: int | None = None) -> FloatArray:
+        """Return means over all blocks or the first so many, shape (n, objectives); NaN where some are missing."""
+        return np.asarray(np.average(self.losses[:, :, :count], axis=2, weights=self.sizes[:count]))
+
+    def tied(self, one: IntArray, other: IntArray) -> BoolArray:
+        """Say of pairs of rows (k,) whether they differ in nothing by more than a standard error, shape (k,).
+
+        That is the one of the paired differences over blocks, 0 of what is exact.
+        """
+        means = self.means()
+        step = max(1, AT_ONCE // max(1, self.losses[:1].size))
+        tied = np.zeros(len(one), dtype=np.bool_)
+        for begin in range(0, len(one), step):
+            piece = slice(begin, begin + step)
+            errors = standard_error(self.losses[one[piece]] - self.losses[other[piece]], self.sizes)
+            tied[piece] = (np.abs(means[one[piece]] - means[other[piece]]) <= errors).all(axis=1)
+        return tied
+
+    def at(self, rows: IntArray | BoolArray) -> Noise:
+        """Return that of some of the genomes, in this order."""
+        return Noise(self.losses[rows], self.sizes, self.broken[rows], self.scores)
+
+    @classmethod
+    def joined(cls, parts: Sequence[Noise | None]) -> Noise | None:
+        """Return that of all genomes, part after part; None if there is none."""
+        known = [each for each in parts if each is not None]
+        if not known:
+            return None
+        losses, broken = ([getattr(each, name) for each in known] for name in ("losses", "broken"))
+        return cls(np.concatenate(losses), known[0].sizes, np.concatenate(broken), known[0].scores)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Measured:
     """Genomes that could be measured: ids (n,), genomes (n, genes), objectives (n, objectives) to minimise.
 
-    `violation` has shape (n,), 0 where feasible. All numbers are finite.
+    `violation` has shape (n,), 0 where feasible. All numbers are finite. `noise` says more where a problem is measured
+    block by block: a genome that was given up has missing blocks for a violation.
     """
 
     ids: IntArray
     genomes: IntArray
     objectives: FloatArray
     violation: FloatArray
+    noise: Noise | None = None
 
     def __post_init__(self) -> None:
         lengths = {len(self.ids), len(self.genomes), len(self.objectives), len(self.violation)}
@@ -71,12 +127,27 @@ class Measured:
     def __len__(self) -> int:
         return len(self.ids)
 
+    def at(self, rows: IntArray | BoolArray) -> Measured:
+        """Return some of them, in this order."""
+        noise = None if self.noise is None else self.noise.at(rows)
+        return Measured(self.ids[rows], self.genomes[rows], self.objectives[rows], self.violation[rows], noise)
+
+    @classmethod
+    def joined(cls, parts: Sequence[Measured]) -> Measured:
+        """Return all of them, part after part."""
+        names = ("ids", "genomes", "objectives", "violation")
+        ids, genomes, objectives, violation = (
+            np.concatenate([getattr(each, name) for each in parts]) for name in names
+        )
+        return cls(ids, genomes, objectives, violation, Noise.joined([each.noise for each in parts]))
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Parents:
     """What selection sees of a population of n: arrays in one order, objectives to minimise.
 
-    `violation` has shape (n,), 0 where feasible; `crowding` has shape (n,), NaN where the algorithm has none.
+    `violation` has shape (n,), 0 where feasible; `crowding` has shape (n,), NaN where the algorithm has none; `noise`
+    is None where a problem is measured in full.
     """
 
     ids: IntArray
@@ -84,6 +155,7 @@ class Parents:
     objectives: FloatArray
     violation: FloatArray
     crowding: FloatArray
+    noise: Noise | None = None
 
 
 class Breeding(Protocol):

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol, Self, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
+from emoprune.contracts.links import LINKS, Link, error_through, through
 from emoprune.contracts.objectives import Constraint, FloatArray, Sense
 from emoprune.contracts.problem import Problem, Rows, SeedArray, own_constraints_of
 from emoprune.errors import ContractError
 from emoprune.records import Split
 from emoprune.space import IntArray
 
-__all__ = ["MEASURED", "Blocks", "Graded", "blocks_of", "constraints_of"]
+__all__ = ["MEASURED", "Blocks", "Graded", "Linked", "blocks_of", "constraints_of", "standard_error"]
 
 MEASURED = "blocks"  # the constraint that a candidate was measured on all of them
 FEWEST = 2  # blocks, of which alone a standard error can be had
@@ -61,20 +62,42 @@ class Graded(Protocol):
 
         Returns:
             One row per genome: shape (blocks, objectives + constraints), or a `Failure`. The mean over all blocks, each
-            counted by its size, is what `evaluate` gives.
+            counted by its size, is what `evaluate` gives; where a score has a link, what follows from the mean is.
+        """
+        ...
+
+
+@runtime_checkable
+class Linked(Protocol):
+    """A problem measured block by block some of whose scores are no means, but follow from one."""
+
+    @property
+    def links(self) -> Mapping[str, Link]:
+        """How, by the names of such scores: `exp-mean` (a perplexity) or `root-mean`.
+
+        What it measures on a block is then that mean, such as the loss in nats or the squared error.
         """
         ...
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Blocks:
-    """Which values of a problem are means over blocks, how much each block of a part counts, and the grades."""
+    """Which values of a problem are means over blocks, how much each block of a part counts, and the grades.
+
+    `links` says of those that are no means themselves how they follow from one.
+    """
 
     noisy: tuple[str, ...]
     grades: tuple[int, ...]
     sizes: Mapping[Split, FloatArray]
+    links: Mapping[str, Link] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        wrong = {name: link for name, link in self.links.items() if name not in self.noisy or link not in LINKS}
+        if wrong:
+            raise ContractError(
+                f"links: expected {', '.join(LINKS)} for some of {', '.join(self.noisy)}, found {wrong}"
+            )
         for split, sizes in self.sizes.items():
             if len(sizes) < FEWEST or not (sizes > 0).all() or not np.isfinite(sizes).all():
                 raise ContractError(
@@ -91,12 +114,13 @@ class Blocks:
     def from_json(cls, plain: Mapping[str, Any]) -> Self:
         """Rebuild from the plain form that a manifest holds."""
         sizes = {Split(name): np.array(each, dtype=np.float64) for name, each in plain["sizes"].items()}
-        return cls(tuple(plain["noisy"]), tuple(plain["grades"]), sizes)
+        return cls(tuple(plain["noisy"]), tuple(plain["grades"]), sizes, dict(plain.get("links", {})))
 
     def as_json(self) -> dict[str, Any]:
         """Return the plain form."""
         sizes = {split.value: each.tolist() for split, each in self.sizes.items()}
-        return {"noisy": list(self.noisy), "grades": list(self.grades), "sizes": sizes}
+        links = {"links": dict(self.links)} if self.links else {}
+        return {"noisy": list(self.noisy), "grades": list(self.grades), "sizes": sizes, **links}
 
     @property
     def pieces(self) -> list[range]:
@@ -111,14 +135,31 @@ class Blocks:
         """Return the mean of what was measured on the first blocks of a part."""
         return float(np.average(values, weights=self.sizes[split][: len(values)]))
 
+    def value(self, name: str, split: Split, values: Sequence[float] | FloatArray) -> float:
+        """Return the score that follows from what was measured on the first blocks of a part."""
+        return float(through(self.links.get(name, "mean"), np.array(self.mean(split, values))))
+
+    def value_error(self, name: str, split: Split, values: FloatArray) -> float:
+        """Return the standard error of that score; NaN for one block."""
+        mean, error = np.array(self.mean(split, values)), np.array(self.error(split, values))
+        return float(error_through(self.links.get(name, "mean"), mean, error))
+
     def error(self, split: Split, values: FloatArray) -> NDArray[np.float64]:
         """Return the standard error of the mean of each row, shape (..., blocks) -> (...); NaN for one block."""
-        count = values.shape[-1]
-        if count < FEWEST:
-            return np.full(values.shape[:-1], np.nan)
-        weights = self.sizes[split][:count] / self.sizes[split][:count].sum()
-        apart = values - (values * weights).sum(axis=-1, keepdims=True)
-        return np.asarray(np.sqrt((np.square(weights * apart)).sum(axis=-1) * count / (count - 1)))
+        return standard_error(values, self.sizes[split][: values.shape[-1]])
+
+
+def standard_error(values: FloatArray, sizes: FloatArray) -> NDArray[np.float64]:
+    """Return the standard error of means over blocks that count by their sizes, shape (..., blocks) -> (...).
+
+    NaN for one block.
+    """
+    count = len(sizes)
+    if count < FEWEST:
+        return np.full(values.shape[:-1], np.nan)
+    weights = sizes / sizes.sum()
+    apart = values - (values * weights).sum(axis=-1, keepdims=True)
+    return np.asarray(np.sqrt((np.square(weights * apart)).sum(axis=-1) * count / (count - 1)))
 
 
 def blocks_of(problem: Problem) -> Blocks | None:
@@ -134,16 +175,17 @@ def blocks_of(problem: Problem) -> Blocks | None:
     if isinstance(problem.noisy, str) or unknown:
         raise ContractError(f"noisy: expected some of {', '.join(names)}, found {problem.noisy!r}")
     sizes = {split: np.array(problem.block_sizes(split), dtype=np.float64) for split in Split}
-    return Blocks(tuple(problem.noisy), tuple(int(grade) for grade in problem.grades), sizes)
+    links = dict(problem.links) if isinstance(problem, Linked) else {}
+    return Blocks(tuple(problem.noisy), tuple(int(grade) for grade in problem.grades), sizes, links)
 
 
-def constraints_of(problem: Problem) -> tuple[Constraint, ...]:
+def constraints_of(problem: Problem, blocks: Blocks | None) -> tuple[Constraint, ...]:
     """Return the problem's constraints, none if it does not have the member.
 
     One whose scores are measured block by block has one more, that all blocks were measured: a candidate that was given
     up is never ranked among those that were measured in full.
     """
-    own, blocks = own_constraints_of(problem), blocks_of(problem)
+    own = own_constraints_of(problem)
     if blocks is None:
         return own
     return (*own, Constraint(MEASURED, float(blocks.grades[-1]), "", Sense.AT_LEAST))

@@ -208,10 +208,11 @@ class Checking(Protocol):
 class Trying(Protocol):
     """A problem that can try its unpruned thing before anything is searched: by noise nothing can be chosen."""
 
-    def try_unpruned(self) -> None:
+    def try_unpruned(self, folder: Path, seed: int) -> None:
         """Raise a ConfigError if the unpruned thing scores like guessing, with the likely reasons.
 
-        Called when a new run was prepared, and before a dry run measures; never when a run is resumed.
+        Called for a new run and a dry run with what `prepare` is called with next: before references are made, which
+        may take long or be paid for; never when a run is resumed. What lies in `folder` then is there for `prepare`.
         """
         ...
 

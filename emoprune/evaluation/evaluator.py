@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from emoprune.contracts import MEASURED, Problem, blocks_of, own_constraints_of
+from emoprune.contracts import MEASURED, Blocks, Problem, own_constraints_of
 from emoprune.evaluation.backends import Finished
 from emoprune.evaluation.tickets import Outcome, Ticket
 from emoprune.records import Candidate, Evaluation, Split, Status, seed_for
@@ -25,16 +25,19 @@ class Evaluator:
         run_seed: Every evaluation's seed is derived from it.
         known: Earlier evaluations, from the history of a run that is resumed.
         stage: Which stage's problem this is, None for a whole one.
+        blocks: What its scores are means over, in this run; None if it is measured in full.
     """
 
-    def __init__(self, problem: Problem, run_seed: int, known: Known, stage: str | None = None) -> None:
+    def __init__(
+        self, problem: Problem, run_seed: int, known: Known, stage: str | None = None, blocks: Blocks | None = None
+    ) -> None:
         self._space = problem.space
         self._names = [objective.name for objective in problem.objectives]
         self._names += [constraint.name for constraint in own_constraints_of(problem)]
         self._run_seed = run_seed
         self._known = known
         self._stage = stage
-        self._blocks = blocks_of(problem)
+        self._blocks = blocks
         self._before: dict[tuple[bytes, Split], Evaluation] = {}  # of candidates that are measured grade by grade
 
     def recalled_and_due(
@@ -97,6 +100,6 @@ class Evaluator:
         blocks = {name: (*known.get(name, ()), *columns[name].tolist()) for name in self._blocks.noisy}
         # What is exact is not averaged, so that no rounding makes equal costs differ.
         values = {name: float(column[-1]) for name, column in columns.items()}
-        values |= {name: self._blocks.mean(ticket.split, own) for name, own in blocks.items()}
+        values |= {name: self._blocks.value(name, ticket.split, own) for name, own in blocks.items()}
         done = self._blocks.grades[-1] if ticket.split is not Split.SEARCH else ticket.blocks.stop
         return {**values, MEASURED: float(done)}, blocks

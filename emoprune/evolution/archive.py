@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from emoprune import front
-from emoprune.contracts import Constraint, Objective, as_minimised, violations
-from emoprune.records import Evaluation, Front, chained, table
+from emoprune.contracts import MEASURED, Blocks, Constraint, Objective, as_minimised, violations
+from emoprune.contracts.algorithm import Noise
+from emoprune.contracts.links import through
+from emoprune.records import Evaluation, Front, Split, chained, table
 
 __all__ = ["Archive", "Scored"]
 
@@ -18,17 +21,51 @@ FloatArray = NDArray[np.float64]
 
 
 class Scored:
-    """The measured part of some evaluations as arrays of n rows, objectives to minimise, violation 0 where feasible."""
+    """The measured part of some evaluations as arrays of n rows, objectives to minimise, violation 0 where feasible.
+
+    `noise` is None where the problem is measured in full.
+    """
 
     def __init__(
-        self, evaluations: Sequence[Evaluation], objectives: Sequence[Objective], constraints: Sequence[Constraint]
+        self,
+        evaluations: Sequence[Evaluation],
+        objectives: Sequence[Objective],
+        constraints: Sequence[Constraint],
+        blocks: Blocks | None = None,
     ) -> None:
         self.evaluations = [evaluation for evaluation in evaluations if evaluation.ok]
         natural = table(self.evaluations, [objective.name for objective in objectives])
         self.objectives = as_minimised(natural, objectives)
         bounded = table(self.evaluations, [constraint.name for constraint in constraints])
-        self.violation = violations(bounded, constraints).sum(axis=1)
+        missed = violations(bounded, constraints)
+        self.violation = missed.sum(axis=1)
         self.ids = np.array([evaluation.candidate.id for evaluation in self.evaluations], dtype=np.int64)
+        self.noise: Noise | None = None
+        if blocks is not None:
+            own = [constraint.name != MEASURED for constraint in constraints]
+            losses = as_minimised(_by_block(self.evaluations, objectives, blocks), objectives)
+            broken, scores = missed[:, own].sum(axis=1), partial(_scores, objectives, blocks)
+            self.noise = Noise(np.moveaxis(losses, 2, 1), blocks.sizes[Split.SEARCH], broken, scores)
+
+
+def _by_block(
+    evaluations: Sequence[Evaluation], objectives: Sequence[Objective], blocks: Blocks
+) -> NDArray[np.float64]:
+    """Return what was measured on each block, shape (n, blocks, objectives), NaN on those that are missing."""
+    losses = np.full((len(evaluations), len(blocks.sizes[Split.SEARCH]), len(objectives)), np.nan)
+    for row, each in enumerate(evaluations):
+        for column, objective in enumerate(objectives):
+            measured = each.blocks.get(objective.name, each.values[objective.name])
+            losses[row, : each.measured, column] = measured
+    return losses
+
+
+def _scores(objectives: Sequence[Objective], blocks: Blocks, means: FloatArray) -> FloatArray:
+    """Return the objectives that follow from means, shape (n, objectives), both to minimise."""
+    natural = as_minimised(means, objectives)
+    links = [blocks.links.get(each.name, "mean") for each in objectives]
+    scores = [through(link, column) for link, column in zip(links, natural.T, strict=True)]
+    return as_minimised(np.column_stack(scores), objectives)
 
 
 class Archive:
@@ -38,7 +75,14 @@ class Archive:
     `digest` speaks for all of them, generation by generation.
     """
 
-    def __init__(self, objectives: Sequence[Objective], constraints: Sequence[Constraint], genes: int) -> None:
+    def __init__(
+        self,
+        objectives: Sequence[Objective],
+        constraints: Sequence[Constraint],
+        genes: int,
+        blocks: Blocks | None = None,
+    ) -> None:
+        self._blocks = blocks
         self._objectives = tuple(objectives)
         self._constraints = tuple(constraints)
         self.evaluations: dict[int, Evaluation] = {}
@@ -56,7 +100,7 @@ class Archive:
         self.evaluated += len(new)
         self.failed += sum(not evaluation.ok for evaluation in new)
         self.measured.update(each.measured for each in new if each.blocks)
-        scored = Scored(new, self._objectives, self._constraints)
+        scored = Scored(new, self._objectives, self._constraints, self._blocks)
         self._seal(new, scored)
         feasible = scored.violation == 0
         # Older ids come first, and of equal rows the first counts: the front never changes for nothing.

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emoprune.contracts import Objective
-from emoprune.contracts.algorithm import NO_PARENT, Algorithm, Measured, Proposed, Selecting
+from emoprune.contracts.algorithm import NO_PARENT, Algorithm, Measured, Noise, Proposed, Selecting
 from emoprune.errors import ContractError, RunCorrupt
 from emoprune.evolution.duplicates import Duplicates
 from emoprune.evolution.variation import Operators, Variation
@@ -159,25 +159,33 @@ class Evolution:
         """Whether the algorithm says itself who is measured further."""
         return isinstance(self._algorithm, Selecting)
 
-    def going_on(self, grade: int, rows: IntArray, objectives: FloatArray, violation: FloatArray) -> set[int]:
+    def going_on(
+        self,
+        grade: int,
+        rows: IntArray,
+        objectives: FloatArray,
+        violation: FloatArray,
+        noise: Noise | None = None,
+    ) -> set[int]:
         """Return the ids of the offspring last asked for that go on after a grade; arguments are as in `tell`."""
         if not isinstance(self._algorithm, Selecting):
             raise ContractError(f"{self.name} does not say who is measured further")
-        measured = Measured(self._asked.ids[rows], self._asked.genomes[rows], objectives, violation)
+        measured = Measured(self._asked.ids[rows], self._asked.genomes[rows], objectives, violation, noise)
         return set(self._algorithm.going_on(grade, measured).tolist())
 
-    def tell(self, rows: IntArray, objectives: FloatArray, violation: FloatArray) -> None:
+    def tell(self, rows: IntArray, objectives: FloatArray, violation: FloatArray, noise: Noise | None = None) -> None:
         """Let the algorithm take in what was measured of the offspring last asked for.
 
         Args:
             rows: Which of the offspring were measured, shape (n,); failed ones are simply not named.
             objectives: To minimise, shape (n, objectives), finite.
             violation: Total violation, shape (n,), 0 where feasible.
+            noise: What was measured block by block; None for a problem that is measured in full.
 
         Raises:
             ContractError: A number is not finite, or the shapes do not fit.
         """
-        measured = Measured(self._asked.ids[rows], self._asked.genomes[rows], objectives, violation)
+        measured = Measured(self._asked.ids[rows], self._asked.genomes[rows], objectives, violation, noise)
         self._algorithm.tell(measured, self._rng)
 
     def state(self) -> dict[str, Any]:

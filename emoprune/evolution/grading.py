@@ -47,7 +47,7 @@ class Grading:
 
     def scored(self, measured: Sequence[Evaluation]) -> Scored:
         """Return as arrays what was measured so far; that blocks are left to measure is no violation."""
-        return Scored(measured, self._objectives, self._constraints)
+        return Scored(measured, self._objectives, self._constraints, self.blocks)
 
     def going_on(self, measured: Sequence[Evaluation], standing: Iterable[Evaluation]) -> list[Evaluation]:
         """Return those of the candidates that go on to the next grade, by id, whatever order they come in.

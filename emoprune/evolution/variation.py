@@ -49,6 +49,7 @@ def tournament(parents: Parents, winners: int, rng: np.random.Generator) -> IntA
     """Return `winners` row indices, each the better of two: less violation, then dominance, then crowding, then a coin.
 
     Dominance before crowding, as in pymoo's default for NSGA-II: comparing by rank instead gave a lower hypervolume.
+    Dominance within noise is none.
     """
     count = len(parents.ids)
     draws = -(-2 * winners // count)
@@ -59,6 +60,8 @@ def tournament(parents: Parents, winners: int, rng: np.random.Generator) -> IntA
     ahead = (parents.objectives[first] <= parents.objectives[second]).all(axis=1)
     behind = (parents.objectives[second] <= parents.objectives[first]).all(axis=1)
     dominance = behind.astype(np.int64) - ahead.astype(np.int64)
+    if parents.noise is not None:
+        dominance[parents.noise.tied(first, second)] = 0
     crowding = np.nan_to_num(parents.crowding, nan=0.0, posinf=np.finfo(np.float64).max)
     less_crowded = crowding[second] - crowding[first]
     coin = rng.integers(0, 2, winners) - 0.5

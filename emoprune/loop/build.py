@@ -10,7 +10,7 @@ import numpy as np
 
 from emoprune import plugins
 from emoprune.config import Config, EvaluationSettings, Plugin, SearchSettings
-from emoprune.contracts import Canonical, Problem, blocks_of, constraints_of
+from emoprune.contracts import Blocks, Canonical, Constraint, Problem
 from emoprune.contracts.algorithm import Algorithm
 from emoprune.errors import ConfigError, EmopruneError
 from emoprune.evaluation.backends import Backend
@@ -76,12 +76,13 @@ def build_evolution(settings: SearchSettings, problem: Problem) -> Evolution:
     )
 
 
-def grading_of(settings: SearchSettings, problem: Problem) -> Grading | None:
+def grading_of(
+    settings: SearchSettings, problem: Problem, blocks: Blocks | None, constraints: Sequence[Constraint]
+) -> Grading | None:
     """Return what decides who is measured further; None if everything is measured in full."""
-    blocks = blocks_of(problem)
     if blocks is None or settings.grades == "none" or len(blocks.grades) == 1:
         return None
-    return Grading(blocks, problem.objectives, constraints_of(problem), settings.confidence)
+    return Grading(blocks, problem.objectives, constraints, settings.confidence)
 
 
 def build_backend(settings: EvaluationSettings, beside: Sequence[Path] = ()) -> Backend:

@@ -27,7 +27,8 @@ def check_problem(problem: Problem) -> None:
     check_members(problem)
     if not problem.objectives:
         raise ContractError(f"{type(problem).__name__} has no objectives; a search needs at least one")
-    names = [part.name for part in problem.objectives] + [part.name for part in constraints_of(problem)]
+    constraints = constraints_of(problem, blocks_of(problem))
+    names = [part.name for part in problem.objectives] + [part.name for part in constraints]
     if len(set(names)) != len(names):
         raise ContractError(f"{type(problem).__name__}: objectives and constraints share a name: {names}")
     references = problem.references()
@@ -111,12 +112,16 @@ def marked(problem: Problem, genome: IntArray, whose: str) -> tuple[Passage, ...
     return passages
 
 
-def facts_of(problem: Problem) -> dict[str, Any]:
-    """Return what makes a problem the one a run was begun with, as plain data."""
-    blocks = blocks_of(problem)
+def facts_of(problem: Problem, run: Run) -> dict[str, Any]:
+    """Return what makes a problem the one a run was begun with, as plain data.
+
+    A run that was begun when its problem was measured in full goes on so, though it could be measured block by block.
+    """
+    begun = run.manifest
+    blocks = None if "genes" in begun and "blocks" not in begun else blocks_of(problem)
     return {
         "objectives": [asdict(objective) for objective in problem.objectives],
-        "constraints": [asdict(constraint) for constraint in constraints_of(problem)],
+        "constraints": [asdict(constraint) for constraint in constraints_of(problem, blocks)],
         "genes": [asdict(gene) for gene in problem.space.genes],
         "fingerprint": problem.fingerprint() if isinstance(problem, Fingerprinted) else None,
         **({} if blocks is None else {"blocks": blocks.as_json()}),
@@ -129,7 +134,7 @@ def check_unchanged(problem: Problem, run: Run) -> None:
     Raises:
         ConfigError: Objectives, constraints, genes or fingerprint differ from the manifest's.
     """
-    manifest, now = run.manifest, facts_of(problem)
+    manifest, now = run.manifest, facts_of(problem, run)
     different = [member for member in now if member in manifest and manifest[member] != now[member]]
     if different:
         raise ConfigError(

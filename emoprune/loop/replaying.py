@@ -8,34 +8,37 @@ from typing import Any
 
 import numpy as np
 
-from emoprune.contracts import Problem, constraints_of
+from emoprune.contracts import Blocks, Problem
 from emoprune.contracts.algorithm import Measured
 from emoprune.errors import RunCorrupt
 from emoprune.evaluation.evaluator import Evaluator
 from emoprune.evolution.archive import Archive
 from emoprune.records import Evaluation
+from emoprune.run import Run
 
 __all__ = ["recalling", "replayed"]
 
 
-def recalling(problem: Problem, seed: int, known: Sequence[Evaluation], stage: str | None) -> Evaluator:
+def recalling(
+    problem: Problem, seed: int, known: Sequence[Evaluation], stage: str | None, blocks: Blocks | None
+) -> Evaluator:
     """Return an evaluator that pays for nothing that is `known`."""
     genomes = np.array([each.candidate.genome for each in known], dtype=np.int64)
     keys = problem.space.keys(genomes.reshape(len(known), -1)) if known else []
     recalled = {(key, each.split, each.begun): each for key, each in zip(keys, known, strict=True)}
-    return Evaluator(problem, seed, recalled, stage)
+    return Evaluator(problem, seed, recalled, stage, blocks)
 
 
 def replayed(
-    problem: Problem, body: Mapping[str, Any], finished: Sequence[Evaluation], run: str
+    problem: Problem, run: Run, body: Mapping[str, Any], finished: Sequence[Evaluation]
 ) -> tuple[Archive, Measured]:
     """Return what the search had seen at a checkpoint, and what its algorithm was told.
 
     Args:
         problem: Prepared.
+        run: Whose checkpoint it is.
         body: The checkpoint's.
         finished: What the history has of the candidates that it counts, by candidate.
-        run: The run's name, for messages.
 
     Raises:
         RunCorrupt: The history is not the one that the checkpoint was written with.
@@ -43,18 +46,18 @@ def replayed(
     until = body["evolution"]["next_id"]
     if len(finished) != until:
         raise RunCorrupt(
-            f"the last checkpoint of {run} counts {until} candidates, history.jsonl holds {len(finished)} of them; "
-            "restore the history from a copy, or let `emoprune doctor RUN --repair` make one that measures them again"
+            f"the last checkpoint of {run.name} counts {until} candidates, history.jsonl holds {len(finished)} of "
+            "them; restore the history from a copy, or let `emoprune doctor RUN --repair` make one that measures them "
+            "again"
         )
-    archive = Archive(tuple(problem.objectives), constraints_of(problem), len(problem.space))
+    archive = Archive(tuple(problem.objectives), run.constraints, len(problem.space), run.blocks)
     by_generation = itertools.groupby(finished, key=lambda each: each.candidate.generation)
     scored = [archive.add(evaluations) for _, evaluations in by_generation]
     if archive.digest != body["history_digest"]:
         raise RunCorrupt(
-            f"history.jsonl of {run} was altered since its last checkpoint; restore it from a copy, or let `emoprune "
-            "doctor RUN --repair` make one that goes by it as it is now"
+            f"history.jsonl of {run.name} was altered since its last checkpoint; restore it from a copy, or let "
+            "`emoprune doctor RUN --repair` make one that goes by it as it is now"
         )
-    ids = np.concatenate([each.ids for each in scored])
     genomes = np.array([each.candidate.genome for each in finished])
-    objectives, violation = ([getattr(each, name) for each in scored] for name in ("objectives", "violation"))
-    return archive, Measured(ids, genomes[ids], np.concatenate(objectives), np.concatenate(violation))
+    told = [Measured(each.ids, genomes[each.ids], each.objectives, each.violation, each.noise) for each in scored]
+    return archive, Measured.joined(told)

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emoprune.config import SearchSettings
-from emoprune.contracts import Problem, Spending, as_minimised, constraints_of
+from emoprune.contracts import Problem, Spending, as_minimised
 from emoprune.errors import EvaluationsFailed, RunCorrupt
 from emoprune.evaluation.backends import Finished
 from emoprune.evaluation.evaluator import Evaluator
@@ -76,11 +76,14 @@ class Session:
         self._standing = Standing(settings, heartbeat, self._clock)
         self._stage = stage
         self._objectives = tuple(problem.objectives)
-        self._archive = Archive(self._objectives, constraints_of(problem), len(problem.space))
+        # As the run was begun: a problem may have come to be measured block by block since.
+        self._constraints, blocks = tuple(recorder.run.constraints), recorder.run.blocks
+        self._archive = Archive(self._objectives, self._constraints, len(problem.space), blocks)
         self._evolution = build_evolution(settings, problem)
         self._results = Results(problem, recorder)
-        self._evaluator = Evaluator(problem, settings.seed, {}, stage)
-        self._grading = grading_of(settings, problem)
+        self._evaluator = Evaluator(problem, settings.seed, {}, stage, blocks)
+        self._blocks = blocks
+        self._grading = grading_of(settings, problem, blocks, self._constraints)
         self._point = np.zeros(len(self._objectives))
         self._last: Mapping[str, Any] | None = None  # generation, of those that were restored
         self._restored = False
@@ -154,7 +157,7 @@ class Session:
         known = self._recorder.run.evaluations()
         for name, body in self._recorder.checkpoints.readable():
             finished = [each for each in known if each.candidate.id < body["evolution"]["next_id"]]
-            archive, told = replayed(self._problem, body, finished, self._recorder.path.name)
+            archive, told = replayed(self._problem, self._recorder.run, body, finished)
             try:
                 self._evolution.restore(body["evolution"], np.array([e.candidate.genome for e in finished]), told)
             except RunCorrupt as error:
@@ -185,7 +188,7 @@ class Session:
         open_ids = {each.candidate.id for each in unfinished}
         pieces = self._recorder.run.pieces() if self._grading is not None else unfinished
         known = [*(each for each in pieces if each.candidate.id in open_ids), *again]
-        return recalling(self._problem, self._settings.seed, known, self._stage)
+        return recalling(self._problem, self._settings.seed, known, self._stage, self._blocks)
 
     def _note_alarms(self) -> None:
         self._standing.alarms(self._problem, lambda: self._results.shown(self._archive))
@@ -250,7 +253,7 @@ class Session:
             going = self._grading.going_on(measured, self._archive.evaluations.values())
             return [each.candidate for each in going]
         scored = self._grading.scored(sorted(measured, key=lambda each: each.candidate.id))
-        ids = self._evolution.going_on(grade, scored.ids - first, scored.objectives, scored.violation)
+        ids = self._evolution.going_on(grade, scored.ids - first, scored.objectives, scored.violation, scored.noise)
         return sorted((each.candidate for each in measured if each.candidate.id in ids), key=lambda each: each.id)
 
     def _evaluate(
@@ -292,7 +295,7 @@ class Session:
         scored = self._archive.add(evaluations)
         if index == 0:
             self._fix_point(scored.objectives)
-        self._evolution.tell(scored.ids - offspring.ids[0], scored.objectives, scored.violation)
+        self._evolution.tell(scored.ids - offspring.ids[0], scored.objectives, scored.violation, scored.noise)
         generation = self._generation(index, len(offspring))
         body = {
             "generation": generation.as_json(),

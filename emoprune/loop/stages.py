@@ -147,7 +147,7 @@ class Staging:
         recorder = stack.enter_context(self._recorder(stage))
         check_problem(stage.problem)
         check_unchanged(stage.problem, recorder.run)
-        recorder.update_manifest(**facts_of(stage.problem))
+        recorder.update_manifest(**facts_of(stage.problem, recorder.run))
         settings = recorded(SearchSettings, recorder.run.config["search"], recorder.path)
         first = continuing(recorder.progress_before, settings.generations)
         heartbeat = stack.enter_context(Heartbeat(first, recorder.write_progress))

@@ -19,7 +19,7 @@ from emoprune.contracts import (
     Reference,
     Trying,
     as_minimised,
-    constraints_of,
+    own_constraints_of,
 )
 from emoprune.contracts.stages import Staged
 from emoprune.contracts.surveys import Starting, Surveying
@@ -79,7 +79,7 @@ def sign_in_manifest(recorder: Recorder, session: Mapping[str, Any]) -> None:
 
 
 def prepare(problem: Problem, recorder: Recorder, seed: int) -> None:
-    """Let the problem make what it needs once, and try its unpruned thing if nothing was measured yet.
+    """Try the problem's unpruned thing if nothing was measured yet, and let it make what it needs once.
 
     Raises:
         ConfigError: It is not the problem that was described when the run was begun, or its unpruned thing scores like
@@ -87,12 +87,13 @@ def prepare(problem: Problem, recorder: Recorder, seed: int) -> None:
     """
     folder = recorder.path / "problem"
     folder.mkdir(exist_ok=True)
+    begun = "genes" in recorder.run.manifest  # else its stages, if it has some, may still have to say what they are
+    if isinstance(problem, Trying) and not begun:
+        problem.try_unpruned(folder, seed)
     if isinstance(problem, Prepared):
         problem.prepare(folder, seed)
-    if "genes" in recorder.run.manifest:  # else its stages, if it has some, may still have to say what they are
+    if begun:
         check_unchanged(problem, recorder.run)
-    elif isinstance(problem, Trying):
-        problem.try_unpruned()
 
 
 def describe_in_manifest(problem: Problem, recorder: Recorder) -> None:
@@ -104,7 +105,7 @@ def describe_in_manifest(problem: Problem, recorder: Recorder) -> None:
     """
     check_problem(problem)
     check_unchanged(problem, recorder.run)
-    recorder.update_manifest(**facts_of(problem))
+    recorder.update_manifest(**facts_of(problem, recorder.run))
 
 
 def kept_fronts(settings: SearchSettings, problem: Problem, recorder: Recorder) -> dict[str, list[IntArray]]:
@@ -190,7 +191,7 @@ def surveyed(problem: Problem, evaluations: Sequence[Evaluation]) -> list[Refere
         return []
     measured = sorted(evaluations, key=lambda each: each.candidate.id)
     names = [objective.name for objective in problem.objectives]
-    names += [constraint.name for constraint in constraints_of(problem)]
+    names += [constraint.name for constraint in own_constraints_of(problem)]
     genomes = np.stack([each.candidate.genome for each in measured])
     try:
         picked = list(problem.surveyed(genomes, table(measured, names)))

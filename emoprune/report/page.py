@@ -23,7 +23,7 @@ from emoprune.report.readable import ReadableRun
 from emoprune.report.wording import labelled, plain, with_unit
 from emoprune.storage import write_atomically
 
-__all__ = ["write_page"]
+__all__ = ["embedded", "policy", "source_of", "template", "write_page"]
 
 
 def write_page(run: ReadableRun, path: Path) -> Path:
@@ -42,13 +42,13 @@ def _page(run: ReadableRun) -> str:
     from plotly.offline import get_plotlyjs  # a library of several megabytes, read only when a page is written
 
     ranking = rank(run)
-    library, script = Markup(get_plotlyjs()), Markup(_source("report.js"))  # noqa: S704  # both are part of the installation
-    return _template().render(
-        policy=_policy([library, script]),
-        style=Markup(_source("report.css")),  # noqa: S704  # part of the installation
+    library, script = Markup(get_plotlyjs()), Markup(source_of("report.js"))  # noqa: S704  # both are part of the installation
+    return template("report.html.j2").render(
+        policy=policy([library, script]),
+        style=Markup(source_of("report.css")),  # noqa: S704  # part of the installation
         library=library,
         script=script,
-        data=_embedded(plots(run, ranking)),
+        data=embedded(plots(run, ranking)),
         name=plain(run.name),
         split=ranking.split.value,
         headings=[labelled(objective.name, objective.unit) for objective in ranking.objectives],
@@ -66,7 +66,8 @@ def _page(run: ReadableRun) -> str:
     )
 
 
-def _template() -> Template:
+def template(name: str) -> Template:
+    """Return one of the templates of pages; what is put into it is escaped."""
     environment = Environment(
         loader=PackageLoader("emoprune.report"),
         autoescape=True,
@@ -74,14 +75,15 @@ def _template() -> Template:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    return environment.get_template("report.html.j2")
+    return environment.get_template(name)
 
 
-def _source(name: str) -> str:
+def source_of(name: str) -> str:
+    """Return a style sheet or script that pages have inside."""
     return (resources.files("emoprune.report") / "templates" / name).read_text(encoding="utf-8")
 
 
-def _policy(scripts: list[Markup]) -> str:
+def policy(scripts: list[Markup]) -> str:
     """Return a content security policy: these scripts, no others, and no connection to anywhere."""
     digests = [base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in scripts]
     allowed = " ".join(f"'sha256-{digest}'" for digest in digests)
@@ -91,7 +93,7 @@ def _policy(scripts: list[Markup]) -> str:
     )
 
 
-def _embedded(value: object) -> Markup:
+def embedded(value: object) -> Markup:
     """Return JSON that stays data inside a script element, whatever its texts contain."""
     text = json.dumps(value, allow_nan=False, separators=(",", ":"))  # ASCII: U+2028 is escaped already
     for character in "<>&":

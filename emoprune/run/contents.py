@@ -128,7 +128,12 @@ MANIFEST = members(
         "given": maybe(text),
         "signed": listed(text),
         "held": mapped(members({"lines": whole, "digest": text})),
-        "blocks": maybe(members({"noisy": listed(text), "grades": listed(whole), "sizes": mapped(listed(number))})),
+        "blocks": maybe(
+            members(
+                {"noisy": listed(text), "grades": listed(whole), "sizes": mapped(listed(number))},
+                {"links": mapped(text)},
+            )
+        ),
     },
 )
 STATUS = members(

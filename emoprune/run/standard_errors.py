@@ -37,4 +37,4 @@ def error_columns(
 
 def _error(evaluation: Evaluation, split: Split, name: str, blocks: Blocks) -> float:
     measured = evaluation.blocks.get(name, ()) if evaluation.ok else ()
-    return float(blocks.error(split, np.array(measured))) if measured else float("nan")
+    return blocks.value_error(name, split, np.array(measured)) if measured else float("nan")

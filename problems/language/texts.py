@@ -43,7 +43,7 @@ def text_named(name: str) -> str:
             f"{SOURCE_TEXT!r}{nearest(name, [BUILT_IN_TEXT, SOURCE_TEXT])}"
         )
     if place.suffix.lower() in _TABLES:
-        return "\n".join(labelled_texts(name, labelled=False).texts)
+        return "\n".join(map(str, labelled_texts(name, labelled=False).texts))
     files = sorted(place.glob("*.txt")) if place.is_dir() else [place]
     if not files:
         raise ConfigError(f"text: the folder {name!r} has no *.txt files; put some there, or name a file")

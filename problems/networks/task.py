@@ -6,7 +6,8 @@ import hashlib
 import json
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -20,12 +21,14 @@ from emoprune.problems.networks.coupling.process import structure_of
 from emoprune.problems.networks.coupling.structure import Kept, Structure
 from emoprune.problems.networks.data.images import ImageData
 from emoprune.problems.networks.evaluation.bench import Bench, unpruned_network
+from emoprune.problems.networks.evaluation.blocks import Averages
 from emoprune.problems.networks.evaluation.chance import alarms_about, no_better_than_guessing
 from emoprune.problems.networks.evaluation.cost import CostModel
 from emoprune.problems.networks.evaluation.latency import LATENCY, Latency
 from emoprune.problems.networks.evaluation.layout import layout_of
 from emoprune.problems.networks.evaluation.loaded import Loaded
 from emoprune.problems.networks.evaluation.measures import Measures
+from emoprune.problems.networks.evaluation.objectives.contract import examples_of
 from emoprune.problems.networks.evaluation.proxies.by_name import Proxy, proxy_named
 from emoprune.problems.networks.evaluation.proxies.contract import NormEstimate
 from emoprune.problems.networks.evaluation.quality import ERROR, Quality
@@ -149,6 +152,12 @@ class NetworkTask:
                 f"found {self.structure.classes}"
             )
 
+    @cached_property
+    def averages(self) -> Averages:
+        """Which scores are means over images, and how these are dealt out to blocks."""
+        averaged = [name for name, own in self.measures.known.items() if examples_of(own) is not None]
+        return Averages.of(self.measures.averaged(averaged), {split: self.data.part(split).labels for split in Split})
+
     @property
     def quality(self) -> Quality:
         """The first objective that says how good a network is; the error if none does."""
@@ -205,7 +214,8 @@ class NetworkTask:
     def bench(self, device: str) -> Bench:
         """Load network and images to `device`; for `prepare` itself as well as for measuring."""
         network = unpruned_network(self.options.network, self.weights)
-        return Bench.load(network, self.structure, self.data, self._calibrating, device)
+        bench = Bench.load(network, self.structure, self.data, self._calibrating, device)
+        return replace(bench, blocks=self.averages.blocks)
 
     def load(self, device: str, threads: int, precision: str = "float32") -> Loaded:
         """Load what measuring takes.

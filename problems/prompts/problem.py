@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +13,14 @@ from numpy.typing import NDArray
 
 from emoprune.contracts import Description, Failure, Row, Rows
 from emoprune.errors import ContractError
+from emoprune.problems.prompts.beginning import begin
+from emoprune.problems.prompts.prepare import going_on_later
 from emoprune.problems.prompts.scoring import Scoring
 from emoprune.problems.prompts.stopping import GiveUp
 from emoprune.problems.prompts.task import PromptTask
 from emoprune.problems.prompts.template import Template
+from emoprune.problems.prompts.trying import refuse_guessing_prompts
+from emoprune.problems.storage.kept import write_json
 from emoprune.records import Candidate, Split
 from emoprune.space import IntArray
 
@@ -38,6 +42,7 @@ class PromptProblem(ABC):
         self._task = task
         self.objectives = task.objectives
         self.constraints = task.constraints
+        self._begun_in: Path | None = None
         self._scoring: Scoring | None = None
 
     @abstractmethod
@@ -48,6 +53,22 @@ class PromptProblem(ABC):
     def export_as(self, genome: IntArray, folder: Path, formats: Sequence[str], verify: bool) -> Description:
         """Write the prompt in some of its formats."""
 
+    def _begin(self, folder: Path, tried: Callable[[], Sequence[Template]], fewer: str) -> None:
+        """Let the task begin, once: an endpoint is paid for what it is asked."""
+        if self._begun_in != folder:
+            with going_on_later("the first answers", fewer):
+                begin(self._task, folder, tried)
+            self._begun_in = folder
+
+    def _try(self, folder: Path, templates: Iterable[Template], what: str, fewer: str) -> None:
+        """Refuse prompts that all score like guessing, and keep that they do not."""
+        path = folder / "tried.json"
+        if path.exists():
+            return
+        with going_on_later(f"answers of {what}", fewer):
+            refuse_guessing_prompts(self._task.scoring(), templates, what)
+        write_json(path, {"better than guessing": what})
+
     def setup(self, device: str, threads: int) -> None:
         """Load the model to `device`."""
         torch.set_num_threads(threads)
@@ -55,7 +76,7 @@ class PromptProblem(ABC):
         self._scoring = self._task.scoring()
 
     @property
-    def _ready(self) -> Scoring:
+    def _loaded(self) -> Scoring:
         if self._scoring is None:
             raise ContractError("the model is not loaded yet; call setup(device, threads) first")
         return self._scoring
@@ -82,13 +103,13 @@ class PromptProblem(ABC):
         blocks: range,
     ) -> Rows:
         """Return objectives and bounded values of each genome on some blocks."""
-        return [self._task.rows(self._ready, self._template(genome), split, blocks) for genome in genomes]
+        return [self._task.rows(self._loaded, self._template(genome), split, blocks) for genome in genomes]
 
     def evaluate(self, genomes: IntArray, seeds: SeedArray, split: Split) -> Sequence[Row]:
         """Return objectives and bounded values of each genome."""
         if self._task.blocks is None:
             templates = [self._template(genome) for genome in genomes]
-            return [self._task.row(self._ready, each, split, self._give_up(each, split)) for each in templates]
+            return [self._task.row(self._loaded, each, split, self._give_up(each, split)) for each in templates]
         sizes = self.block_sizes(split)
         rows = self.evaluate_blocks(genomes, seeds, split, range(len(sizes)))
         return [row if isinstance(row, Failure) else np.average(row, axis=0, weights=sizes) for row in rows]

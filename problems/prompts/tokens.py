@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from emoprune import plugins
 from emoprune.contracts import Description, Inspection, Paper, Passage, Reference, about
 from emoprune.errors import ConfigError, ContractError
-from emoprune.problems.prompts.beginning import begin
 from emoprune.problems.prompts.data.messages import Messages
 from emoprune.problems.prompts.earlier.stopping import Stops, made_stops
 from emoprune.problems.prompts.export import FORMATS, MESSAGE_FORMATS, export_prompt, words_of
@@ -28,7 +27,6 @@ from emoprune.problems.prompts.scoring import Scoring
 from emoprune.problems.prompts.stopping import GiveUp
 from emoprune.problems.prompts.task import PromptTask
 from emoprune.problems.prompts.template import USER, Template
-from emoprune.problems.prompts.trying import refuse_guessing_prompts
 from emoprune.problems.prompts.units import spans_by
 from emoprune.problems.storage.kept import write_json
 from emoprune.problems.storage.kept_references import REFERENCES
@@ -118,20 +116,19 @@ class PromptTokens(PromptProblem):
 
     def prepare(self, folder: Path, seed: int) -> None:
         """Load the model, check that the prompt fits into it, and make the references and baselines once."""
-        with going_on_later("the first answers", FEWER):
-            begin(self._task, folder, lambda: self._varied(seed))
+        self._begin(folder, lambda: self._varied(seed), FEWER)
         with going_on_later("references and baselines", FEWER):
             self._make(folder, seed, self._task.scoring())
 
-    def try_unpruned(self) -> None:
+    def try_unpruned(self, folder: Path, seed: int) -> None:
         """Refuse a prompt whose answers are no better than guessing, unless the options accept it.
 
         Raises:
-            ConfigError: It says what is likely wrong.
+            ConfigError: It says what is likely wrong, or as in `prepare`.
         """
         if not self._own.accept_guessing:
-            with going_on_later("the whole prompt's answers", FEWER):
-                refuse_guessing_prompts(self._task.scoring(), [self._template(self.space.full)], "the whole prompt")
+            self._begin(folder, lambda: self._varied(seed), FEWER)
+            self._try(folder, [self._template(self.space.full)], "the whole prompt", FEWER)
 
     def _make(self, folder: Path, seed: int, scoring: Scoring) -> None:
         path = folder / REFERENCES

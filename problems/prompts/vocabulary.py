@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from emoprune import plugins
 from emoprune.contracts import Description, Inspection, Paper, Passage, Reference, about
 from emoprune.errors import ContractError
-from emoprune.problems.prompts.beginning import begin
 from emoprune.problems.prompts.export import FORMATS, export_prompt
 from emoprune.problems.prompts.inspection import inspection_of_prompt
 from emoprune.problems.prompts.options import VocabularyOptions
@@ -25,7 +24,6 @@ from emoprune.problems.prompts.scorers.masked import MaskedScorer
 from emoprune.problems.prompts.task import PromptTask
 from emoprune.problems.prompts.tasks.choosing import Choosing
 from emoprune.problems.prompts.template import Template
-from emoprune.problems.prompts.trying import refuse_guessing_prompts
 from emoprune.problems.prompts.words.influence import Influence, most_influential
 from emoprune.problems.prompts.words.measured import influences
 from emoprune.problems.prompts.words.references.catalogue import references_of
@@ -76,9 +74,7 @@ class PromptVocabulary(PromptProblem):
 
     def prepare(self, folder: Path, seed: int) -> None:
         """Load the model and prune the vocabulary once; what is measured for it is never measured twice."""
-        template = self._template_of(())
-        with going_on_later("the first answers", FEWER):
-            begin(self._task, folder, lambda: [template, self._task.longest])
+        self._begin(folder, self._tried, FEWER)
         path = folder / VOCABULARY
         if not path.exists():
             words, numbers, rng = self._candidates(), folder / "influence.jsonl", np.random.default_rng([seed, 22])
@@ -97,16 +93,26 @@ class PromptVocabulary(PromptProblem):
         inputs = ReferenceInputs(self.space, self._vocabulary, influence, rng)
         self._references = references_of(self._methods, inputs, self.canonical)
 
-    def try_unpruned(self) -> None:
+    def try_unpruned(self, folder: Path, seed: int) -> None:
         """Refuse a search where neither the prompt without words nor a reference answers better than guessing.
 
         Raises:
-            ConfigError: It says what is likely wrong.
+            ConfigError: It says what is likely wrong, or as in `prepare`.
         """
         if not self._own.accept_guessing:
-            templates = (self._template(reference.genome) for reference in self.references())
-            with going_on_later("the first prompts' answers", FEWER):
-                refuse_guessing_prompts(self._task.scoring(), templates, "the prompt without words and its references")
+            self._begin(folder, self._tried, FEWER)
+            what = "the prompt without words and its references"
+            self._try(folder, self._first_prompts(folder, seed), what, FEWER)
+
+    def _tried(self) -> list[Template]:
+        return [self._template_of(()), self._task.longest]
+
+    def _first_prompts(self, folder: Path, seed: int) -> Iterator[Template]:
+        """Yield the prompt without words, and then what the references are, for which the vocabulary is pruned."""
+        yield self._template_of(())
+        self.prepare(folder, seed)
+        for reference in self.references()[1:]:
+            yield self._template(reference.genome)
 
     def _candidates(self) -> list[str]:
         if self._given is not None:

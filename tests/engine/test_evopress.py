@@ -12,11 +12,19 @@ from problems_for_tests import GradedKnapsack12
 from searching_for_tests import searched_run
 
 from emoprune.algorithms.evopress import EvoPress
-from emoprune.contracts import Constraint
+from emoprune.contracts import Constraint, Objective
+from emoprune.contracts.algorithm import Measured, Noise
 from emoprune.errors import ConfigError
+from emoprune.evolution.ask_tell import Evolution
+from emoprune.evolution.variation import Operators
+from emoprune.operators.crossover import UniformCrossover
+from emoprune.operators.mutation import ByKindMutation
+from emoprune.operators.repair import Legal
+from emoprune.operators.sampling import LatinSampling
+from emoprune.operators.seeding import Plain
 from emoprune.records import Split
 from emoprune.run import Run
-from emoprune.space import IntArray
+from emoprune.space import IntArray, Space
 
 
 class Bounded(GradedKnapsack12):
@@ -62,6 +70,23 @@ def test_children_have_the_best_so_far_for_a_parent_and_its_size(run: Run) -> No
         parent = before["obj.loss"].idxmin()
         assert row["parents"] == [parent], candidate
         assert sum(row["genome"]) == sum(history.loc[parent, "genome"])
+
+
+def test_a_child_that_was_given_up_is_no_parent_though_the_best_of_the_others_breaks_its_bound() -> None:
+    algorithm, space, rng, blocks = (
+        EvoPress(offspring=2, survivors=[1]),
+        Space.bits(["a", "b"]),
+        np.random.default_rng(0),
+        4,
+    )
+    operators = Operators(LatinSampling(), Plain(), UniformCrossover(), ByKindMutation(), (Legal(),))
+    Evolution("evopress", algorithm, space, operators, rng, objectives=[Objective("loss")], population=1)
+    losses = np.full((2, 1, blocks), 0.5)
+    losses[1, 0, 2:] = np.nan
+    noise = Noise(losses, np.ones(blocks), np.array([0.9, 0.0]))
+    genomes, violation = np.eye(2, dtype=np.int64), np.array([0.9, 0.5])
+    algorithm.tell(Measured(np.arange(2), genomes, losses[:, :, 0], violation, noise), rng)
+    assert algorithm.population.tolist() == [0]
 
 
 def test_without_grades_all_children_are_measured_in_full(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Callable
 
@@ -14,7 +15,7 @@ from strategies import generators
 
 from emoprune.contracts import LARGEST
 from emoprune.errors import ContractError
-from emoprune.front import FloatArray, hypervolume, knee, non_dominated, reference_point
+from emoprune.front import FloatArray, attainment, hypervolume, knee, non_dominated, reference_point
 
 GRID = 4  # values are whole numbers below this, so that there are ties, and volumes can be counted in unit cells
 
@@ -134,3 +135,16 @@ def test_what_is_not_finite_is_never_ranked(measure: Callable[[FloatArray], obje
 def test_objectives_need_two_axes() -> None:
     with pytest.raises(ContractError, match=r"expected shape \(n, objectives\), found \(3,\)"):
         non_dominated(np.zeros(3))
+
+
+@given(st.lists(rows(1, (2, 3)), min_size=1, max_size=4), st.data())
+def test_a_surface_is_attained_by_so_many_fronts_and_no_point_of_it_dominates_another(
+    fronts: list[FloatArray], data: st.DataObject
+) -> None:
+    fronts = [front for front in fronts if front.shape[1] == fronts[0].shape[1]]
+    share = data.draw(st.floats(0, 1))
+    (surface,) = attainment(fronts, [share])
+    wanted = max(1, math.ceil(share * len(fronts)))
+    for row in surface:
+        assert sum((front <= row).all(axis=1).any() for front in fronts) >= wanted
+    assert non_dominated(surface).all()

@@ -12,18 +12,24 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from mutations_for_tests import unend
 from numpy.typing import NDArray
 from problems_for_tests import GradedKnapsack12, Knapsack12
 from searching_for_tests import searched_run
 
 import emoprune
+from emoprune.algorithms.pymoo_survival import beyond_noise
+from emoprune.algorithms.surrogate import levelled
 from emoprune.commands.reopen import chosen as asked_for
-from emoprune.contracts import Blocks, Constraint, Failure, Objective, Rows, constraints_of
+from emoprune.contracts import Blocks, Constraint, Failure, Link, Objective, Rows, blocks_of, constraints_of
+from emoprune.contracts.algorithm import Measured, Noise
 from emoprune.doctor.repairing import repair
 from emoprune.errors import ContractError, RunCorrupt, RunNotFound
 from emoprune.evolution import grading
 from emoprune.evolution.grading import Grading
+from emoprune.front import depths
 from emoprune.records import Candidate, Evaluation, Ran, Split, Status
 from emoprune.run import Run
 from emoprune.run.choice import best_row
@@ -127,6 +133,30 @@ def test_standard_errors_cover_what_they_should() -> None:
     assert 0.9 <= (apart <= 2.36).mean() <= 0.98, "95 % of Student's t with 7 degrees of freedom"
 
 
+@pytest.mark.parametrize(("link", "score"), [("exp-mean", np.exp), ("root-mean", np.sqrt)])
+def test_the_standard_error_of_a_score_that_follows_from_a_mean_is_that_of_its_slope(link: Link, score: Any) -> None:
+    rng = np.random.default_rng(2)
+    linked = Blocks(("loss",), (8,), dict.fromkeys(Split, np.ones(8)), {"loss": link})
+    drawn = 2.0 + rng.normal(0.0, 0.1, (2000, 8))
+    scores = np.array([linked.value("loss", Split.SEARCH, each) for each in drawn])
+    assert scores == pytest.approx(score(drawn.mean(axis=1)))
+    errors = [linked.value_error("loss", Split.SEARCH, each) for each in drawn]
+    assert np.sqrt(np.mean(np.square(errors))) == pytest.approx(scores.std(), rel=0.05)
+    assert Blocks.from_json(linked.as_json()).links == {"loss": link}
+
+
+def test_a_link_that_there_is_not_is_refused() -> None:
+    with pytest.raises(ContractError, match="links: expected mean, exp-mean, root-mean for some of loss, found"):
+        Blocks(("loss",), (8,), dict.fromkeys(Split, np.ones(8)), {"weight": "exp-mean"})
+
+
+def test_as_many_hits_on_other_blocks_give_the_same_score() -> None:
+    ten = Blocks(("loss",), (10,), dict.fromkeys(Split, np.full(10, 3.0)))
+    rng = np.random.default_rng(3)
+    hits = rng.multinomial(13, np.full(10, 0.1), 200)
+    assert len({ten.value("loss", Split.SEARCH, each / 3) for each in hits}) == 1
+
+
 @pytest.fixture(scope="module")
 def graded(tmp_path_factory: pytest.TempPathFactory) -> Run:
     return searched(tmp_path_factory.mktemp("runs"), "graded", GradedKnapsack12())
@@ -217,6 +247,56 @@ def test_nothing_that_was_measured_is_paid_twice(tmp_path: Path, digits: int, sh
     assert again.history.drop(columns=["seconds"]).equals(whole.history.drop(columns=["seconds"]))
 
 
+@pytest.mark.parametrize("algorithm", ["nsga2", "surrogate"])
+def test_a_search_goes_on_from_a_checkpoint_as_if_it_had_not_been_stopped(tmp_path: Path, algorithm: str) -> None:
+    whole = searched(tmp_path, "whole", GradedKnapsack12(digits=1), algorithm=algorithm)
+    first = searched(tmp_path, "parts", GradedKnapsack12(digits=1), algorithm=algorithm, generations=3)
+    for _ in emoprune.resume(first.path, problem=GradedKnapsack12(digits=1), overrides=["search.generations=5"]):
+        pass
+    again = Run(first.path).history.drop(columns=["seconds", "worker"])
+    assert again.equals(whole.history.drop(columns=["seconds", "worker"]))
+
+
+def noise(losses: NDArray[np.float64], costs: Sequence[float]) -> tuple[NDArray[np.float64], Noise]:
+    """Return objectives and noise of candidates with losses of shape (n, blocks) and exact costs."""
+    blocks = np.stack([losses, np.repeat(np.array(costs)[:, None], 4, axis=1)], axis=1)
+    blocks[:, 1] = np.where(np.isnan(losses), np.nan, blocks[:, 1])
+    seen = Noise(blocks, SIZES, np.zeros(len(losses)))
+    means = [FOUR.mean(Split.SEARCH, each[~np.isnan(each)]) for each in losses]
+    return np.column_stack([means, costs]), seen
+
+
+def test_candidates_of_one_cost_within_noise_are_of_one_rank() -> None:
+    near, far = [0.5, 0.3, 0.5, 0.3], [0.9, 0.8, 0.9, 0.8]
+    objectives, seen = noise(np.array([[0.3, 0.4, 0.3, 0.5], near, far]), [3.0, 3.0, 3.0])
+    assert [front.tolist() for front in beyond_noise(objectives, seen)] == [[0, 1], [2]]
+
+
+def test_of_candidates_within_noise_the_one_that_costs_less_ranks_first_if_it_loses_no_more() -> None:
+    objectives, seen = noise(np.array([[0.3, 0.4, 0.3, 0.5], [0.5, 0.3, 0.5, 0.3]]), [2.0, 3.0])
+    assert [front.tolist() for front in beyond_noise(objectives, seen)] == [[0], [1]]
+
+
+@given(st.integers(0, 1000))
+def test_nobody_ranks_behind_where_means_alone_put_him(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    objectives, seen = noise(rng.random((20, 4)), rng.integers(4, size=20).astype(np.float64).tolist())
+    fronts = beyond_noise(objectives, seen)
+    assert sorted(np.concatenate(fronts).tolist()) == list(range(20))
+    depth = {row: place for place, front in enumerate(fronts) for row in front.tolist()}
+    assert all(depth[row] <= by_means for row, by_means in enumerate(depths(objectives)))
+
+
+def test_a_model_is_told_what_those_that_were_given_up_would_score_on_all_blocks() -> None:
+    missing = np.nan
+    losses = np.array([[0.1, 0.1, 0.5, 0.5], [0.3, 0.3, 0.7, 0.7], [0.2, 0.2, missing, missing]])
+    objectives, seen = noise(losses, [1.0, 2.0, 3.0])
+    told = Measured(np.arange(3), np.arange(3)[:, None], objectives, np.array([0.0, 0.0, 0.5]), seen)
+    everything = np.average([0.2, 0.2, 0.6, 0.6], weights=SIZES)
+    assert levelled(told)[2] == pytest.approx([everything, 3.0])
+    assert levelled(told)[:2] == pytest.approx(objectives[:2])
+
+
 @pytest.mark.parametrize("seed", range(6))
 def test_the_order_in_which_rows_arrive_decides_nothing(seed: int) -> None:
     rng = np.random.default_rng(seed)
@@ -239,6 +319,18 @@ def test_what_fits_into_memory_at_once_decides_nothing(monkeypatch: pytest.Monke
     found = given_up(*rows)
     monkeypatch.setattr(grading, "AT_ONCE", 30)
     assert given_up(*rows) == found
+
+
+def test_a_run_that_was_begun_when_its_problem_was_measured_in_full_goes_on_so(tmp_path: Path) -> None:
+    whole = searched(tmp_path, "whole", GradedKnapsack12(noisy=()))
+    copy = cut(whole, tmp_path, 40)
+    for _ in emoprune.resume(copy.path, problem=GradedKnapsack12()):
+        pass
+    again = Run(copy.path)
+    timed = ["seconds", "worker"]
+    assert again.history.drop(columns=timed).equals(whole.history.drop(columns=timed))
+    assert again.blocks is None
+    assert again.pareto.drop(columns="wall_s").equals(whole.pareto.drop(columns="wall_s"))
 
 
 class Fails(GradedKnapsack12):
@@ -306,8 +398,9 @@ def test_one_block_of_a_part_is_refused() -> None:
 
 
 def test_a_graded_problem_has_the_bound_that_all_blocks_were_measured() -> None:
-    assert [each.name for each in constraints_of(GradedKnapsack12())] == ["blocks"]
-    assert constraints_of(GradedKnapsack12(noisy=())) == ()
+    graded, exact = GradedKnapsack12(), GradedKnapsack12(noisy=())
+    assert [each.name for each in constraints_of(graded, blocks_of(graded))] == ["blocks"]
+    assert constraints_of(exact, blocks_of(exact)) == ()
 
 
 def chosen(

@@ -17,6 +17,7 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.support.select import Select
 from selenium.webdriver.support.wait import WebDriverWait
 
+from emoprune.report.compare_page import write_comparison
 from emoprune.report.page import write_page
 
 pytestmark = pytest.mark.slow
@@ -269,3 +270,34 @@ def test_a_dark_screen_gets_dark_plots(browser: Chrome, folder: Path) -> None:
         WebDriverWait(browser, 10).until(lambda driver: driver.execute_script(paper) == "#14191f")
     finally:
         browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
+
+
+@pytest.mark.parametrize("width", [400, 1280])
+def test_the_page_of_a_comparison_draws_its_plots_at_any_width(browser: Chrome, folder: Path, width: int) -> None:
+    runs = [
+        {
+            "name": name, "seed": 1, "group": group, "evaluations": 30,
+            "front": [[1.0, 9.0], [3.0, 4.0], [5.0, 2.0 + group]], "hypervolume": 5.0, "best": [1.0, 2.0],
+            "evaluated": [10, 20], "seconds": [1.0, 2.0], "hypervolumes": [4.0, 5.0],
+        }
+        for name, group in ((HOSTILE, 0), ("second", 0), ("third", 1))
+    ]  # fmt: skip
+    found = {
+        "objectives": [{"name": name, "unit": "", "direction": "minimise"} for name in ("error", "macs")],
+        "split": "test", "reference_point": {"error": 6.0, "macs": 10.0}, "runs": runs, "notes": ["Not over: third."],
+        "differing": {"search.seed": [1, 2, 1]},
+        "surfaces": {"0": {name: [[1.0, 9.0], [5.0, 2.0]] for name in ("attained by one", "attained by all")}},
+    }  # fmt: skip
+    browser.execute_cdp_cmd(
+        "Emulation.setDeviceMetricsOverride", {"width": width, "height": 1200, "deviceScaleFactor": 1, "mobile": False}
+    )
+    browser.get_log("browser")  # type: ignore[no-untyped-call]  # reading it empties it
+    browser.get(write_comparison(found, folder / "compare.html").as_uri())
+    WebDriverWait(browser, 30).until(lambda driver: len(driver.find_elements(By.CSS_SELECTOR, ".main-svg")) >= 3)
+    assert browser.get_log("browser") == []  # type: ignore[no-untyped-call]  # selenium has no type here
+    assert browser.execute_script("return document.documentElement.scrollWidth") <= width
+    assert browser.execute_script("return window.ran") is None
+    traces = "return document.getElementById('fronts').data.length"
+    assert browser.execute_script(traces) == 5
+    browser.find_element(By.ID, "surfaces").click()
+    assert browser.execute_script(traces) == 3

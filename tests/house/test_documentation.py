@@ -43,7 +43,7 @@ def shell(command: str, folder: Path, limit: float) -> None:
 def follow(page: Path, folder: Path, limit: float) -> None:
     """Do what the page says, from top to bottom: files, programs and commands, each within `limit` seconds."""
     steps = blocks(page, "python", "yaml", "console")
-    assert {language for language, _ in steps} >= {"python", "console"}
+    assert "console" in {language for language, _ in steps}
     for language, text in steps:
         name = file_name(text)
         if name is not None:
@@ -89,6 +89,15 @@ def test_the_page_on_transformers_works_from_top_to_bottom(tmp_path: Path) -> No
     assert list(run.glob("recovered/*/model.safetensors"))
     assert list(run.glob("exports/*/narrowing.py"))
     assert undescribed(run) == [], "left in the run's folder, but not in docs/run-folder.md"
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(400)
+def test_the_page_on_choosing_and_comparing_works_from_top_to_bottom(tmp_path: Path) -> None:
+    follow(ROOT / "docs" / "choose-and-compare.md", tmp_path, 100)
+    assert (tmp_path / "runs" / "one" / "exports" / "index.html").is_file()
+    assert (tmp_path / "compare.html").stat().st_size > 1_000_000
+    assert undescribed(tmp_path / "runs" / "one") == [], "left in the run's folder, but not in docs/run-folder.md"
 
 
 @pytest.mark.slow

@@ -71,6 +71,25 @@ def test_labels_that_are_numbers_keep_their_own_order(here: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("header", "asked", "texts", "unread"),
+    [
+        ("premise,hypothesis,label", (), ("a b", "c d"), ()),
+        ("question1,question2,label", (), ("a b", "c d"), ()),
+        ("question,sentence,label", (), "c d", ("question",)),
+        ("question,sentence,label", ("Question", "sentence"), ("a b", "c d"), ()),
+        ("context,claim,label", ("claim",), "c d", ()),
+    ],
+)
+def test_two_texts_of_a_row_are_a_pair_if_their_columns_say_so_and_else_one_is_named_as_unread(
+    header: str, asked: tuple[str, ...], texts: object, unread: tuple[str, ...], here: Path
+) -> None:
+    (here / "rows.csv").write_text(f"{header}\na b,c d,0\na b,c d,1\n")
+    found = labelled_texts("rows.csv", asked)
+    assert (found.texts[0], found.unread) == (texts, unread)
+    assert found.rows([1]).texts == (texts,)
+
+
+@pytest.mark.parametrize(
     ("content", "complaint"),
     [
         ("", "rows.csv is empty"),

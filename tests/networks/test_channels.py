@@ -18,7 +18,7 @@ from pydantic import ValidationError
 from safetensors.torch import load_file, save_file
 
 from emoprune import plugins
-from emoprune.contracts import Failure, Problem, constraints_of
+from emoprune.contracts import Failure, Problem, own_constraints_of
 from emoprune.errors import ConfigError, ContractError
 from emoprune.problems.networks.channels.problem import Channels
 from emoprune.problems.networks.coupling.pruned_module import pruned_module
@@ -165,7 +165,7 @@ def test_the_cost_of_a_row_is_the_cost_that_is_described(folder: Path) -> None:
 
 def test_bounds_are_constraints_whose_values_follow_the_objectives(folder: Path) -> None:
     problem = prepared(folder, at_most={"error": 0.2, "macs-share": 0.5, "bytes": 9000})
-    constraints = {constraint.name: constraint.bound for constraint in constraints_of(problem)}
+    constraints = {constraint.name: constraint.bound for constraint in own_constraints_of(problem)}
     assert constraints == {"error-bound": 0.2, "macs-share-bound": 0.5, "bytes-bound": 9000}
     genomes = np.stack([problem.space.full, 0 * problem.space.full])
     for genome, (error, macs, bound_error, macs_share, stored) in zip(genomes, rows(problem, genomes), strict=True):
@@ -175,7 +175,7 @@ def test_bounds_are_constraints_whose_values_follow_the_objectives(folder: Path)
 
 
 def test_without_bounds_there_are_no_constraints() -> None:
-    assert constraints_of(small()) == ()
+    assert own_constraints_of(small()) == ()
 
 
 # weights: made once, the same for the same seed

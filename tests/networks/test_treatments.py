@@ -5,12 +5,11 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from safetensors.numpy import save_file
+from safetensors.torch import save_file
 from zoo_for_tests import bench_of, structure_of_zoo
 
 from emoprune import plugins
@@ -26,7 +25,8 @@ from emoprune.problems.networks.layers.treatments.ratios import WeightShares
 from emoprune.problems.networks.standalone.unpack import unpack
 
 CONV = Part("conv", "Conv2d", None, None)
-TREATMENTS: list[Treatment] = [WeightShares(), Patterns(4), Patterns(3), Rounding()]
+FLOATS: list[Treatment] = [WeightShares(), Patterns(4), Patterns(3), Rounding()]
+TREATMENTS = [*FLOATS, *(each.storing(torch.bfloat16) for each in FLOATS)]
 
 weights = st.tuples(st.integers(1, 9), st.integers(1, 11), st.sampled_from([1, 3]), st.integers(0, 10**6)).map(
     lambda drawn: torch.randn(
@@ -52,8 +52,9 @@ def test_what_is_counted_is_what_is_left_and_what_is_packed(
     if not isinstance(treatment, Rounding):
         assert int((made != 0).sum()) == left.nonzeros
         assert torch.equal(made[made != 0], weight[made != 0])
-    assert packed(treatment, CONV, weight, made, level).stored_bytes == left.stored_bytes
-    assert left.stored_bytes <= weight.numel() * 4
+    stored = packed(treatment, CONV, weight, made, level).tensors(treatment.dtype)
+    assert sum(own.nbytes for own in stored.values()) == left.stored_bytes
+    assert left.stored_bytes <= weight.numel() * treatment.dtype.itemsize
 
 
 @pytest.mark.parametrize("treatment", TREATMENTS, ids=str)
@@ -63,17 +64,17 @@ def test_the_highest_level_changes_nothing_and_every_level_below_leaves_less(tre
     assert torch.equal(treated(treatment, weight, highest), weight)
     sizes = [treatment.left(CONV, (8, 12, 3, 3), level).stored_bytes for level in range(highest + 1)]
     assert sizes == sorted(sizes)
-    assert sizes[-1] == weight.numel() * 4
+    assert sizes[-1] == weight.numel() * treatment.dtype.itemsize
 
 
 @pytest.mark.parametrize("treatment", TREATMENTS, ids=str)
 def test_packed_weights_unfold_to_exactly_the_treated_ones(treatment: Treatment, tmp_path: Path) -> None:
-    weight = torch.randn((6, 10, 3, 3), generator=torch.Generator().manual_seed(2))
+    weight = torch.randn((6, 10, 3, 3), generator=torch.Generator().manual_seed(2)).to(treatment.dtype).float()
     for level in range(len(treatment.labels)):
         expected = treated(treatment, weight, level)
         made = packed(treatment, CONV, weight, expected, level)
-        arrays = {f"conv.weight::{name}": array for name, array in made.arrays.items()}
-        save_file({**arrays, "conv.bias": np.ones(6, dtype=np.float32)}, tmp_path / "packed.safetensors")
+        tensors = {f"conv.weight::{name}": own for name, own in made.tensors(treatment.dtype).items()}
+        save_file({**tensors, "conv.bias": torch.ones(6)}, tmp_path / "packed.safetensors")
         layers = {"layers": {"conv.weight": {"form": made.form, **made.facts}}}
         (tmp_path / "packed.json").write_text(json.dumps(layers), encoding="utf-8")
         unfolded = unpack(tmp_path)

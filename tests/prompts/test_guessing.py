@@ -33,6 +33,7 @@ def test_a_prompt_that_guesses_stops_the_run_before_the_search_and_can_be_search
     ):
         list(searching)
     assert len(searching.run.history) == 0
+    assert not (searching.run.path / "problem" / "references.json").exists()  # which an endpoint would be paid for
     given = ["problem.accept_guessing=true"]
     assert len(list(emoprune.search(config, overrides=given, runs=tmp_path / "runs", name="accepted"))) == 1
     assert len(list(emoprune.resume(tmp_path / "runs" / "guessing", overrides=given))) == 1
@@ -47,13 +48,13 @@ def test_a_prompt_that_is_answered_rightly_is_searched(tmp_path: Path) -> None:
     }
     problem = prompt_tokens(model, files, verbalisers=words)
     (tmp_path / "run").mkdir()
+    problem.try_unpruned(tmp_path / "run", 1)
     problem.prepare(tmp_path / "run", 1)
-    problem.try_unpruned()
 
 
 def answered_by(served: Served, folder: Path) -> PromptTokens:
-    """Return a problem whose answers a server writes, prepared."""
-    asking = PromptTokens(
+    """Return a problem whose answers a server writes."""
+    return PromptTokens(
         endpoint=Endpoint(served.url, "small", api="chat", retries=0),
         prompt="about {sentence} it says",
         verbalisers=VERBALISERS,
@@ -61,8 +62,6 @@ def answered_by(served: Served, folder: Path) -> PromptTokens:
         stop_early=False,
         examples=parts(folder),
     )
-    asking.prepare(folder, 1)
-    return asking
 
 
 @pytest.mark.parametrize(
@@ -76,7 +75,7 @@ def test_answers_that_are_written_are_tried_as_well(said: Any, first: str, tmp_p
     with serving(said=said) as served:
         asking = answered_by(served, tmp_path)
         with pytest.raises(ConfigError, match=rf"the whole prompt errs on .* of 28 examples.*\(1\) {first}"):
-            asking.try_unpruned()
+            asking.try_unpruned(tmp_path, 1)
     assert len(served.calls) == 1 + 16 + 12
 
 
@@ -87,8 +86,9 @@ def test_written_answers_that_are_right_are_told_by_the_search_part_alone(tmp_pa
             f"about {each.inputs[0]} it says": each.answer for part in asking._task.data.parts.values() for each in part
         }
         served.said = lambda messages: f"It is {VERBALISERS[right[messages[-1]['content']]]}."
-        asking.try_unpruned()
-    assert len(served.calls) == 1 + 16
+        asking.try_unpruned(tmp_path, 1)
+        asking.try_unpruned(tmp_path, 1)
+    assert len(served.calls) == 1 + 16, "nothing is paid twice"
 
 
 def test_words_are_searched_where_the_prompt_without_any_or_a_reference_is_better_than_guessing(tmp_path: Path) -> None:
@@ -111,9 +111,9 @@ def test_words_are_searched_where_the_prompt_without_any_or_a_reference_is_bette
             slots=1,
         )
         (tmp_path / folder).mkdir()
-        problem.prepare(tmp_path / folder, 1)
         if folder == "right":
-            problem.try_unpruned()
+            problem.try_unpruned(tmp_path / folder, 1)
+            assert not (tmp_path / folder / "vocabulary.json").exists(), "the prompt without words is good enough"
             continue
         with pytest.raises(ConfigError, match=r"the prompt without words and its references errs on .* of 40 examples"):
-            problem.try_unpruned()
+            problem.try_unpruned(tmp_path / folder, 1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,8 @@ from emoprune.problems.networks.transformers.anatomy.masking import masked
 from emoprune.problems.networks.transformers.anatomy.narrowing import Narrower
 from emoprune.problems.networks.transformers.anatomy.structure import Anatomy, BlockPlan
 from emoprune.problems.networks.transformers.cost import CostModel
-from emoprune.problems.networks.transformers.standalone.narrowing import Repeated, unfused
+from emoprune.problems.networks.transformers.standalone.attentions import Repeated
+from emoprune.problems.networks.transformers.standalone.mixtures import unfused
 
 
 def ready(kind: str) -> tuple[Any, Anatomy, dict[str, torch.Tensor]]:
@@ -111,9 +113,9 @@ def test_a_model_without_some_of_its_layers_generates() -> None:
     ("name", "options", "complaint"),
     [
         (
-            "CodeGenForCausalLM",
-            {"vocab_size": 28, "n_embd": 32, "n_layer": 2, "n_head": 4, "rotary_dim": 4},
-            r"attention of CodeGenForCausalLM \(CodeGenAttention\) is of an unknown kind",
+            "OpenAIGPTLMHeadModel",
+            {"vocab_size": 28, "n_embd": 32, "n_layer": 2, "n_head": 4},
+            r"attention of OpenAIGPTLMHeadModel \(.*Attention.*\) is of an unknown kind",
         ),
         ("FNetForSequenceClassification", SIZES, "attention of FNetForSequenceClassification .none found"),
         ("SqueezeBertForSequenceClassification", {**SIZES, "embedding_size": 32}, "is of an unknown kind"),
@@ -122,7 +124,7 @@ def test_a_model_without_some_of_its_layers_generates() -> None:
 def test_a_model_of_an_unknown_kind_is_refused_by_name(name: str, options: dict[str, Any], complaint: str) -> None:
     import transformers
 
-    config = getattr(transformers, name.partition("For")[0] + "Config")
+    config = getattr(transformers, re.split("For|LMHead", name)[0] + "Config")
     with pytest.raises(ConfigError, match=complaint):
         anatomy_of(getattr(transformers, name)(config(**options)))
 

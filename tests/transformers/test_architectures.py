@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 from language_for_tests import saved
+from safetensors.torch import save_file
 from transformers_for_tests import SMALL, language_folder, sentences_folder
 
 from emoprune import plugins
@@ -22,10 +23,11 @@ from emoprune.problems.networks.transformers.anatomy.description import Attentio
 from emoprune.problems.networks.transformers.anatomy.drawn import SIZES, drawn
 from emoprune.problems.networks.transformers.anatomy.finding import anatomy_of
 from emoprune.problems.networks.transformers.anatomy.narrowing import Narrower
+from emoprune.problems.networks.transformers.anatomy.refused import REFUSED
 from emoprune.problems.networks.transformers.anatomy.structure import BlockPlan
 from emoprune.problems.networks.transformers.architecture_checks import check_architecture, small_inputs
 from emoprune.problems.networks.transformers.heads_and_neurons import HeadsAndNeurons
-from emoprune.problems.networks.transformers.standalone.narrowing import unfused
+from emoprune.problems.networks.transformers.standalone.mixtures import unfused
 from emoprune.problems.networks.transformers.standalone.opening import Fused
 from emoprune.testing import conformance
 
@@ -86,7 +88,7 @@ def test_an_opened_model_is_written_under_the_names_and_in_the_shapes_of_its_lib
     architecture = plugins.method("architecture", name, "heads-and-neurons")
     model = architecture.tiny()
     before = {key: own.clone() for key, own in model.state_dict().items()}
-    anatomy = anatomy_of(unfused(model), architecture.layer(model.config))
+    anatomy = anatomy_of(model, architecture.layer(model.config))
     found = closed_state(model, anatomy.opened, model.state_dict())
     assert set(found) == set(before)
     for key, own in before.items():
@@ -152,46 +154,47 @@ def test_a_pruned_classifier_that_builds_what_is_below_it_by_its_config_is_loade
         torch.testing.assert_close(loaded(input_ids=ids).logits, narrowed(input_ids=ids).logits, rtol=1e-4, atol=1e-4)
 
 
-IMAGES = {"num_channels": 1, "num_labels": 10}
-STAGES = {"depths": [1, 1], "hidden_sizes": [8, 16]}
+SENTENCES = {**SIZES, "max_position_embeddings": 64}
+IMAGES = {"num_channels": 1, "num_labels": 10, "depths": [1, 1], "hidden_sizes": [8, 16]}
 
 
 @pytest.mark.parametrize(
     ("name", "config", "options", "complaint"),
     [
+        ("LongformerForSequenceClassification", "Longformer", {**SENTENCES, "attention_window": 4}, "as many channels"),
         (
             "XmodForSequenceClassification",
-            "XmodConfig",
-            {**SIZES, "languages": ("en", "de"), "default_language": "en", "max_position_embeddings": 64},
-            "XmodForSequenceClassification cannot be run layer by layer",
+            "Xmod",
+            {**SENTENCES, "languages": ["en"], "default_language": "en"},
+            "adapter",
         ),
-        (
-            "ConvNextForImageClassification",
-            "ConvNextConfig",
-            {**IMAGES, **STAGES, "num_stages": 2, "image_size": 16, "patch_size": 2},
-            r"attention of ConvNextForImageClassification \(none found\)",
-        ),
-        (
-            "SegformerForImageClassification",
-            "SegformerConfig",
-            {
-                **IMAGES, **STAGES, "num_encoder_blocks": 2, "num_attention_heads": [1, 2], "sr_ratios": [2, 1],
-                "patch_sizes": [3, 3], "strides": [2, 2], "mlp_ratios": [2, 2], "decoder_hidden_size": 16,
-            },
-            r"of an unknown kind|has \d attentions",
-        ),
+        ("FNetForSequenceClassification", "FNet", SENTENCES, "Fourier"),
+        ("MambaForCausalLM", "Mamba", SIZES, "no attention"),
+        ("Gemma3nForCausalLM", "Gemma3nText", SIZES, "share keys and values"),
+        ("WhisperForAudioClassification", "Whisper", {}, "listens to sound"),
+        ("ConvNextForImageClassification", "ConvNext", {**IMAGES, "num_stages": 2}, "the problem `channels`"),
+        ("SegformerForImageClassification", "Segformer", {**IMAGES, "num_encoder_blocks": 2}, "shorten keys"),
     ],
-    ids=["X-MOD", "ConvNeXt", "SegFormer"],
-)  # fmt: skip
-def test_what_would_fail_later_is_refused_by_a_sentence(
+    ids=lambda value: value if isinstance(value, str) and value.istitle() else None,
+)
+def test_a_family_that_cannot_be_pruned_is_refused_by_name_before_its_weights_are_read(
     tmp_path: Path, name: str, config: str, options: dict[str, Any], complaint: str
 ) -> None:
-    sentences = "Sequence" in name
-    model = str(saved(tmp_path / "model", drawn(name, config, **options), with_tokenizer=sentences))
-    data = sentences_folder(tmp_path)["data"] if sentences else "digits"
-    task = "text-classification" if sentences else "image-classification"
-    with pytest.raises(ConfigError, match=complaint):
-        HeadsAndNeurons(model=model, data=data, task=task, length=12, accept_guessing=True)
+    import transformers
+
+    made = getattr(transformers, f"{config}Config")(**options, architectures=[name])
+    made.save_pretrained(tmp_path / "model")
+    save_file({}, tmp_path / "model" / "model.safetensors")
+    for task in ("language-modelling", "text-classification", "image-classification"):
+        with pytest.raises(ConfigError, match=f"of the family '{made.model_type}' cannot be pruned .*{complaint}"):
+            HeadsAndNeurons(model=str(tmp_path / "model"), data="digits", task=task)
+
+
+def test_every_family_that_is_refused_is_one_of_transformers_and_has_no_description() -> None:
+    from transformers import CONFIG_MAPPING
+
+    assert set(REFUSED) <= set(CONFIG_MAPPING)
+    assert not set(REFUSED) & set(plugins.available("architecture"))
 
 
 def test_a_masked_language_model_taken_for_a_causal_one_is_refused_before_a_search(tmp_path: Path) -> None:

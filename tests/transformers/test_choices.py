@@ -103,6 +103,17 @@ def test_each_answer_is_scored_with_its_question_as_it_is_by_itself(tmp_path: Pa
     assert batch.labels.tolist() == [each.right for each in asked[: len(batch.labels)]]
 
 
+def test_questions_that_are_cut_are_counted(tmp_path: Path) -> None:
+    names = chooser(tmp_path)
+    sizes = [max(len(f"{each.text} {own}".split()) for own in each.choices) for each in questions(names["data"])]
+    whole = opened(TransformerOptions(**names, task="multiple-choice", length=max(sizes), calibration=8))
+    assert whole.notes == ()
+    (said,) = opened(TransformerOptions(**names, task="multiple-choice", length=8, calibration=8)).notes
+    cut = sum(size > 8 for size in sizes)
+    assert said.startswith(f"{cut} of 60 questions with one of their choices are longer than length: 8 tokens and are")
+    assert 0 < cut < 60
+
+
 @pytest.mark.usefixtures("unverified")
 def test_a_model_that_chooses_is_pruned_measured_and_written(tmp_path: Path) -> None:
     options: dict[str, Any] = {"task": "multiple-choice", "length": 24, "calibration": 8, "levels": 3}

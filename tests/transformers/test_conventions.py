@@ -230,6 +230,16 @@ def test_images_that_were_prepared_by_their_own_function_are_left_as_they_are_an
     raw = opened(images_of(tmp_path, "conventions_for_tests:raw_digits"))
     assert raw.notes == ()
     assert raw.task.tried(raw.task.parts["search"]).error < 0.4
+    bright = opened(images_of(tmp_path, "conventions_for_tests:bright_digits"))
+    assert bright.notes == ()
+    wanted, found = (own.task.parts["search"][0].inputs["pixel_values"] for own in (raw, bright))
+    assert torch.allclose(wanted, found, atol=1e-5)
+
+
+def test_pixels_that_no_convention_has_are_refused_with_what_was_found(tmp_path: Path) -> None:
+    vit(tmp_path, normalised, processor_of())
+    with pytest.raises(ConfigError, match=r"expected pixels from 0 to 1 or from 0 to 255.*found 0 to 16\. Return"):
+        opened(images_of(tmp_path, "conventions_for_tests:digits_to_16"))
 
 
 def test_a_processor_that_cannot_prepare_the_images_is_refused_with_a_way_out(tmp_path: Path) -> None:

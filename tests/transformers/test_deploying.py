@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import runpy
 from pathlib import Path
 from typing import Any
 
@@ -16,15 +17,22 @@ from emoprune.errors import ConfigError, ContractError
 from emoprune.problems.networks.transformers.anatomy.finding import anatomy_of
 from emoprune.problems.networks.transformers.anatomy.narrowing import Narrower
 from emoprune.problems.networks.transformers.anatomy.structure import BlockPlan
+from emoprune.problems.networks.transformers.export import export as exporting
+from emoprune.problems.networks.transformers.export.ancestry import ancestry_of
 from emoprune.problems.networks.transformers.export.writing_on import WritingOn
 from emoprune.problems.networks.transformers.heads_and_neurons import HeadsAndNeurons
 from emoprune.problems.networks.transformers.options import HeadsAndNeuronsOptions
+from emoprune.problems.networks.transformers.standalone.attentions import NoHeads
+from emoprune.problems.networks.transformers.standalone.configs import say_layers
 from emoprune.problems.networks.transformers.standalone.generating import apart, written
-from emoprune.problems.networks.transformers.standalone.narrowing import NoHeads, say_layers, unfused
+from emoprune.problems.networks.transformers.standalone.mixtures import unfused
+from emoprune.problems.networks.transformers.weights.bits import TransformerBitWidths
+from emoprune.problems.networks.transformers.weights.options import TransformerWeightRatioOptions
 from emoprune.problems.networks.transformers.weights.ratios import TransformerWeightRatios
 from emoprune.records import Split
 
 SEEDS = np.zeros(1, dtype=np.uint64)
+FEW = {name: value for name, value in SMALL.items() if name != "levels"}  # for problems without such
 SHAPE = {**SIZES, "num_hidden_layers": 3, "pad_token_id": 3, "max_position_embeddings": 64}
 GROUPED = {"num_key_value_heads": 2, "head_dim": 8}
 CAUSAL: dict[str, tuple[str, str, dict[str, Any]]] = {
@@ -220,6 +228,28 @@ def test_uniform_widths_load_with_plain_from_pretrained(kind: str, tmp_path: Pat
     assert found.num_parameters() == parameters
 
 
+def test_a_folder_says_why_it_carries_code(tmp_path: Path) -> None:
+    from transformers import BertConfig, BertForSequenceClassification
+
+    config = BertConfig(**{**SIZES, "max_position_embeddings": 64, "pad_token_id": 3})
+    saved(tmp_path / "model", drawn(BertForSequenceClassification, config))
+    names = {**sentences_folder(tmp_path), "model": str(tmp_path / "model"), "task": "text-classification"}
+    problem = ready(tmp_path, names, calibration=12, uniform=True, accept_guessing=True)
+    said = {}
+    for name, changed in {"whole": {}, "fewer heads": {-2: 1}, "fewer neurons": {-1: 1}}.items():
+        genome = problem.space.full.copy()
+        for place, level in changed.items():
+            genome[place] = level
+        exported(problem, genome, tmp_path / name)
+        said[name] = json.loads((tmp_path / name / "pruning.json").read_text())["code because"]
+    assert said["whole"] is None
+    assert said["fewer neurons"] is None
+    assert said["fewer heads"].startswith(
+        "BertForSequenceClassification itself does not take these widths from its config"
+    )
+    assert said["fewer heads"] in (tmp_path / "fewer heads" / "README.md").read_text()
+
+
 def test_uniform_genomes_stay_legal_when_references_pick_them(tmp_path: Path) -> None:
     names = language_folder(tmp_path, causal("Llama"))
     problem = ready(tmp_path, names, uniform=True, references=["uniform", "dropped-layers"], percentages=[70])
@@ -328,8 +358,6 @@ def test_a_model_is_exported_in_the_numbers_of_its_checkpoint_with_everything_it
 
 
 def test_coded_weights_take_their_bits_and_all_others_those_of_the_checkpoint(tmp_path: Path) -> None:
-    import runpy
-
     problem = ready(tmp_path, bfloat16_folder(tmp_path), bits=[4, 8, 32], objectives=["perplexity", "bytes"])
     genome = problem.space.full.copy()
     genome[[3, 5, 7]] = 0, 1, 1
@@ -343,9 +371,50 @@ def test_coded_weights_take_their_bits_and_all_others_those_of_the_checkpoint(tm
     assert same_logits(runpy.run_path(str(folder / "load.py"))["load_model"](folder), model)
 
 
+@pytest.mark.parametrize("kind", ["weights", "patterns", "bits"])
+def test_zeroed_and_coded_weights_are_counted_and_packed_in_the_numbers_of_the_checkpoint(
+    kind: str, tmp_path: Path
+) -> None:
+    names = {**bfloat16_folder(tmp_path), **FEW, "references": [], "objectives": ["perplexity", "bytes"]}
+    problem: Any = {
+        "weights": lambda: TransformerWeightRatios(**names, saliency="magnitude", shares=[0.02, 0.5, 1.0]),
+        "patterns": lambda: TransformerWeightRatios(**names, saliency="magnitude", pattern="n:m"),
+        "bits": lambda: TransformerBitWidths(**names, bits=[3, 8, 32]),
+    }[kind]()
+    problem.prepare(tmp_path / "kept", 1)
+    problem.setup("cpu", 1)
+    (_, whole), (_, counted) = problem.evaluate(np.stack([problem.space.full, genome_of(problem)]), SEEDS, Split.TEST)
+    assert whole == sum(own.nbytes for path in (tmp_path / "model").glob("*.safetensors") for own in load(path))
+    folder = tmp_path / "exported"
+    folder.mkdir()
+    problem.export_as(genome_of(problem), folder, ["packed"], verify=False)
+    content = (folder / "packed.safetensors").read_bytes()
+    assert len(content) - 8 - int.from_bytes(content[:8], "little") == counted
+    model = problem.loaded.narrower.narrowed(problem.plans(genome_of(problem)))
+    assert same_logits(runpy.run_path(str(folder / "load.py"))["load_model"](folder), model)
+
+
+def genome_of(problem: Any) -> Any:
+    return np.random.default_rng(0).integers(problem.space.levels)
+
+
+def load(path: Path) -> Any:
+    from safetensors.torch import load_file
+
+    return load_file(path).values()
+
+
+def test_an_earlier_run_of_weights_counts_and_exports_32_bit_floats(tmp_path: Path) -> None:
+    now = {**bfloat16_folder(tmp_path), **FEW, "references": [], "own_conventions": True}
+    options = TransformerWeightRatioOptions.of_earlier(now, ["perplexity", "bytes"])
+    problem = TransformerWeightRatios(**options)
+    assert problem.counted(problem.plans(problem.space.full))["bytes"] == 4 * sum(
+        own.numel() for own in problem.open().task.model.parameters()
+    )
+
+
 def test_a_model_with_zeros_is_exported_in_the_numbers_of_its_checkpoint(tmp_path: Path) -> None:
-    few = {name: value for name, value in SMALL.items() if name != "levels"}
-    problem = TransformerWeightRatios(**bfloat16_folder(tmp_path), **few, references=[], saliency="magnitude")
+    problem = TransformerWeightRatios(**bfloat16_folder(tmp_path), **FEW, references=[], saliency="magnitude")
     problem.prepare(tmp_path / "kept", 1)
     problem.setup("cpu", 1)
     genome = np.zeros_like(problem.space.full)
@@ -459,6 +528,58 @@ def test_the_card_has_hugging_face_s_metadata_and_the_measured_numbers(tmp_path:
     assert str(tmp_path) not in card.content.partition("# A model")[0]
 
 
+LICENSED = "---\nlicense: other\nlicense_name: a-licence\nbase_model: {}\n---\n# A model\n"
+
+
+@pytest.mark.parametrize(
+    ("page", "noted", "wanted"),
+    [
+        (LICENSED.format("owner/first"), "owner/second", {"base_model": "owner/first", "license": "other"}),
+        ("---\nlicense: mit\n---\n", "owner/second", {"base_model": "owner/second", "license": "mit"}),
+        ("# No metadata\n", "../elsewhere", {}),
+        ("---\nlicense: [\n---\n", "/a/folder", {}),
+        (None, "owner/second", {"base_model": "owner/second"}),
+    ],
+)
+def test_the_card_names_licence_and_base_model_as_the_checkpoint_s_own_page_and_config_do(
+    page: str | None, noted: str, wanted: dict[str, str], tmp_path: Path
+) -> None:
+    saved(tmp_path, llama(layers=1))
+    config = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps({**config, "_name_or_path": noted}))
+    if page is not None:
+        (tmp_path / "README.md").write_text(page)
+    found = ancestry_of(str(tmp_path))
+    assert found.pop("license_name", None) == ("a-licence" if page == LICENSED.format("owner/first") else None)
+    assert found == wanted
+
+
+def modules(place: Path, *kinds: str) -> None:
+    listed = [{"idx": 0, "name": "0", "path": "", "type": "sentence_transformers.models.Transformer"}]
+    listed += [
+        {"idx": 1, "name": "1", "path": f"1_{kind}", "type": f"sentence_transformers.models.{kind}"} for kind in kinds
+    ]
+    (place / "modules.json").write_text(json.dumps(listed))
+
+
+@pytest.mark.usefixtures("unverified")
+def test_what_follows_an_encoder_for_sentence_transformers_is_carried_along_or_named_as_missing(tmp_path: Path) -> None:
+    names = sentences_folder(tmp_path)
+    place = Path(names["model"])
+    modules(place, "Pooling", "Normalize")
+    options = {**names, **SMALL, "task": "text-classification", "calibration": 12, "references": []}
+    assert "modules.json of" in (said := HeadsAndNeurons(**options).inspect().notes[0])
+    assert "names 1_Pooling, which its folder does not have" in said
+    (place / "1_Pooling").mkdir()
+    (place / "1_Pooling" / "config.json").write_text('{"pooling_mode_mean_tokens": true}')
+    problem = ready(tmp_path, options)
+    assert problem.inspect().notes == ()
+    (tmp_path / "exported").mkdir()
+    problem.export(problem.space.full, tmp_path / "exported")
+    assert (tmp_path / "exported" / "1_Pooling" / "config.json").read_text() == '{"pooling_mode_mean_tokens": true}'
+    assert (tmp_path / "exported" / "modules.json").read_bytes() == (place / "modules.json").read_bytes()
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(200)
 @pytest.mark.parametrize("kind", CAUSAL)
@@ -472,6 +593,32 @@ def test_an_uneven_export_of_every_family_is_verified_with_a_cache_in_a_fresh_pr
     said = problem.export(genome, tmp_path / "exported")
     assert "with a cache the same as without" in said["written"]
     assert "AutoModelForCausalLM.from_pretrained(trust_remote_code=True)" in said["loaded by"]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(200)
+def test_a_plain_folder_is_said_to_load_by_the_class_that_really_loaded_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    problem = ready(tmp_path, language_folder(tmp_path), smallest=1, repair="none")
+    genome = problem.space.full.copy()
+    genome[0] = 0
+    (tmp_path / "exported").mkdir()
+    said = problem.export(genome, tmp_path / "exported")
+    assert said["loaded by"] == "AutoModelForCausalLM.from_pretrained and load.py"
+    write = exporting.write_folder
+
+    def of_no_type(folder: Path, *rest: Any) -> Any:
+        layout = write(folder, *rest)
+        config = json.loads((folder / "config.json").read_text())
+        del config["model_type"]  # which a class of its own does not ask for, and an automatic one does
+        (folder / "config.json").write_text(json.dumps(config))
+        return layout
+
+    monkeypatch.setattr(exporting, "write_folder", of_no_type)
+    (tmp_path / "again").mkdir()
+    with pytest.raises(ContractError, match=r"(?s)a fresh process without emoprune cannot load it: .*model_type"):
+        problem.export(genome, tmp_path / "again")
 
 
 @pytest.mark.slow

@@ -16,6 +16,7 @@ from emoprune.problems.networks.transformers.heads_and_neurons import HeadsAndNe
 from emoprune.problems.networks.transformers.tasks.labels import classes_of
 from emoprune.records import Split
 
+STARS = ["1 star", "2 stars", "3 stars", "4 stars", "5 stars"]
 SMALL = {"task": "text-classification", "length": 16, "calibration": 24, "levels": 3, "references": ["uniform"]}
 
 
@@ -45,6 +46,10 @@ def unpruned_error(problem: HeadsAndNeurons, folder: Path) -> float:
         (["LABEL_0", "LABEL_1", "LABEL_2"], ["LABEL_1", "LABEL_2"], [1, 2]),
         (["1", "2", "3"], ["1", "3"], [0, 2]),  # a name, before it is a number
         (["bad", "good"], ["0.0", "1.0"], [0, 1]),
+        (STARS, ["1", "2", "3", "4", "5"], [0, 1, 2, 3, 4]),
+        (STARS, ["5", "2"], [4, 1]),
+        (STARS, ["0", "1", "2", "3", "4"], [0, 1, 2, 3, 4]),  # no star is called 0
+        (["grade 0", "grade 1"], ["0", "1"], [0, 1]),
         (["crane", "tench, Tinca tinca", "crane"], ["tench", "2"], None),
         (["crane", "tench, Tinca tinca", "crane"], ["tench"], [1]),
     ],
@@ -78,6 +83,7 @@ def test_a_person_can_say_which_word_is_which_output() -> None:
         (["joy", "anger"], ["1", "2"], [], r"the model's are \['joy', 'anger'\], the data's \['1', '2'\]"),
         (["LABEL_0", "LABEL_1", "LABEL_2"], ["bad", "good"], [], r"'LABEL_2'\], the data's \['bad', 'good'\]"),
         (["joy", "anger"], ["a", "b", "c"], [], r"knows 2 classes, the data has 3; the model's are \['joy', 'anger'\]"),
+        (STARS, ["1", "2", "4"], [], r"may be those in the model's names .* '5 stars'\], the data's \['1', '2', '4'\]"),
         (["joy", "anger"], ["bad", "good"], ["good"], r"labels: expected 2 different words, .* found \['good'\]"),
     ],
 )
@@ -105,7 +111,7 @@ def test_a_classifier_whose_first_class_is_the_last_in_the_alphabet_errs_on_noth
     data = written_rows(tmp_path / "rows.tsv", sentences(120), ["negative", "positive"])
     problem = HeadsAndNeurons(model=str(model), data=str(data), **SMALL)
     assert unpruned_error(problem, tmp_path / "run") == 0.0
-    problem.try_unpruned()
+    problem.try_unpruned(tmp_path / "run", 1)
     (tmp_path / "out").mkdir()
     problem.export(problem.space.full, tmp_path / "out")
     plan = json.loads((tmp_path / "out" / "pruning.json").read_text())

@@ -16,6 +16,7 @@ from transformers_for_tests import IMAGES, SIZES, SMALL, language_folder, senten
 
 from emoprune.contracts import Problem
 from emoprune.errors import ConfigError
+from emoprune.operators.level_switch import LevelSwitchMutation
 from emoprune.problems.networks.transformers.anatomy.finding import anatomy_of
 from emoprune.problems.networks.transformers.genes import GeneLayout
 from emoprune.problems.networks.transformers.heads_and_neurons import HeadsAndNeurons
@@ -106,6 +107,21 @@ def test_counts_that_can_be_taken_come_back_and_none_is_exceeded(
             assert len(kept) in layout.table[group]
             assert len(kept) <= max(counts[group], layout.floor(group), layout.table[group][0])
             assert set(kept.tolist()) == set(orders[group][: len(kept)].tolist())
+
+
+def test_with_one_level_attention_and_feed_forward_networks_go_as_a_whole_and_change_places_among_their_kind() -> None:
+    anatomy = anatomy_of(llama(4, 2))
+    layout = GeneLayout(anatomy, steps=1, drop_layers=False)
+    orders = [np.arange(units) for units in anatomy.units]
+    genome = layout.space.full.copy()
+    genome[[0, 3]] = 0
+    first, second = layout.decode(genome, orders)[:2]
+    assert (len(first.heads), len(second.neurons)) == (0, 0)
+    assert (len(first.neurons), len(second.heads)) == (anatomy.units[1], anatomy.units[2])
+    switched = LevelSwitchMutation()(layout.space, np.tile(genome, (50, 1)), np.random.default_rng(0))
+    assert (switched != genome).any()
+    assert (switched[:, 0::2].sum(axis=1) == genome[0::2].sum()).all()
+    assert (switched[:, 1::2].sum(axis=1) == genome[1::2].sum()).all()
 
 
 def test_a_dropped_layer_has_one_genome_whatever_else_it_was_to_keep() -> None:

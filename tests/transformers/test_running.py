@@ -19,7 +19,7 @@ from emoprune.errors import ConfigError
 from emoprune.problems.networks.transformers.anatomy.finding import anatomy_of
 from emoprune.problems.networks.transformers.heads_and_neurons import HeadsAndNeurons
 from emoprune.problems.networks.transformers.running.vocabulary import NextTokens
-from emoprune.problems.networks.transformers.standalone.narrowing import unfused
+from emoprune.problems.networks.transformers.standalone.mixtures import unfused
 from emoprune.records import Split
 
 SEEDS = np.zeros(1, dtype=np.uint64)

@@ -117,6 +117,7 @@ def test_a_model_that_guesses_stops_the_run_before_the_search_and_can_be_searche
     ):
         list(searching)
     assert len(searching.run.history) == 0
+    assert not list((searching.run.path / "problem").iterdir())  # no unit was ranked, no reference made
     with pytest.raises(ConfigError, match="it scores like guessing"):
         dry_run(load(config))
     accepting = emoprune.search(config, overrides=["problem.accept_guessing=true"], runs=tmp_path / "runs", name="all")

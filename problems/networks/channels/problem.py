@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -20,6 +20,8 @@ from emoprune.problems.networks.channels.prepare import ChannelsPrepared, Method
 from emoprune.problems.networks.channels.slicer import Slicer
 from emoprune.problems.networks.channels.widths import WidthLevels
 from emoprune.problems.networks.coupling.structure import Kept
+from emoprune.problems.networks.evaluation.blocks import Averages
+from emoprune.problems.networks.evaluation.graded import GradedByImages
 from emoprune.problems.networks.evaluation.loaded import Loaded
 from emoprune.problems.networks.recovery.contract import NetworkCase
 from emoprune.problems.networks.recovery.recover import recovered
@@ -33,7 +35,7 @@ __all__ = ["Channels"]
 
 
 @about("pruning", ["channels"], cost="one pass over the calibration images and one over those of the search each time")
-class Channels:
+class Channels(GradedByImages):
     """Prune the channels of a convolutional network: one gene per coupling group says how many of its units stay.
 
     The units with the highest scores stay; the smaller network is really built and run. Unless it is the unpruned one,
@@ -115,6 +117,18 @@ class Channels:
         variants = [self._variant(own) for own in widths]
         counted = [self._task.counted(own[np.newaxis]) for own in widths]
         return self._loaded.rows(variants, counted, split)
+
+    @property
+    def _averages(self) -> Averages:
+        return self._task.averages
+
+    @property
+    def _measuring(self) -> Loaded:
+        return self._loaded
+
+    def _candidate(self, genome: IntArray) -> tuple[Variant, Mapping[str, float]]:
+        widths = self._levels.decode(genome[np.newaxis])
+        return self._variant(widths[0]), self._task.counted(widths)
 
     def references(self) -> tuple[Reference, ...]:
         """Return the unpruned network, then what a user would have picked without a search."""

@@ -9,6 +9,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from emoprune.errors import ConfigError
 from emoprune.problems.networks.data.images import FloatImages, ImageData, LabelledImages
 
 __all__ = ["TAKEN_AS_PREPARED", "Preparation", "prepared", "prepared_data"]
@@ -18,9 +19,10 @@ Number = TypeVar("Number", bound=np.generic)
 Preparation = Callable[[Sequence[NDArray[np.generic]]], Sequence[FloatImages]]
 
 AT_ONCE = 512
+BRIGHTEST = 255
 TAKEN_AS_PREPARED = (
-    "pixels lie outside of 0 to 1, so that these images are taken as prepared; the model's own image processor is not "
-    "applied to them"
+    "pixels lie below 0, so that these images are taken as prepared; the model's own image processor is not applied to "
+    "them"
 )
 
 
@@ -31,12 +33,25 @@ def prepared(pixels: NDArray[Number], preparation: Preparation) -> FloatImages:
 
 
 def prepared_data(data: ImageData, preparation: Preparation) -> ImageData:
-    """Return data whose pixels go from 0 to 1 prepared, and other data as they are, with a note that says it."""
-    if any(part.images.min() < 0 or part.images.max() > 1 for part in data.parts.values()):
+    """Return data whose pixels go from 0 to 1 or to 255 prepared; those with pixels below 0 as they are, with a note.
+
+    Raises:
+        ConfigError: The pixels go from 0 to something else.
+    """
+    lowest = min(float(part.images.min()) for part in data.parts.values())
+    highest = max(float(part.images.max()) for part in data.parts.values())
+    if lowest < 0:
         return replace(data, notes=(*data.notes, TAKEN_AS_PREPARED))
+    if highest > 1 and not BRIGHTEST / 2 < highest <= BRIGHTEST:
+        raise ConfigError(
+            f"data: expected pixels from 0 to 1 or from 0 to {BRIGHTEST}, which the model's own image processor "
+            f"prepares, or prepared ones, of which some are below 0; found {lowest:g} to {highest:g}. Return one of "
+            "these, or own_conventions: false leaves the images as they are"
+        )
+    scale = np.float32(1 if highest > 1 else BRIGHTEST)
 
     def made(part: LabelledImages) -> LabelledImages:
-        return LabelledImages(prepared(part.images * np.float32(255), preparation), part.labels)
+        return LabelledImages(prepared(part.images * scale, preparation), part.labels)
 
     train, search, select, test = map(made, data.parts.values())
     return replace(data, train=train, search=search, select=select, test=test)

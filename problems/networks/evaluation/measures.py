@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import torch
 
 from emoprune import plugins
-from emoprune.contracts import Constraint, Failure, Measure, Objective, Row, number_of
+from emoprune.contracts import Constraint, Failure, FloatArray, Link, Measure, Objective, Row, number_of
 from emoprune.errors import ConfigError
-from emoprune.problems.networks.evaluation.objectives.contract import COUNTS, Needs, Scored, Seen, needs
+from emoprune.problems.networks.evaluation.objectives.contract import COUNTS, Needs, Scored, Seen, link_of, needs
 from emoprune.problems.networks.evaluation.objectives.error import Error
 from emoprune.problems.networks.evaluation.objectives.kl import KL
 from emoprune.problems.networks.evaluation.objectives.loss import Loss
@@ -135,6 +136,20 @@ class Measures:
         own = next((name for name in self.objective_names if says_quality(self.known[name])), None)
         return None if own is None else Quality(own, self.known[own])
 
+    def averaged(self, names: Collection[str]) -> dict[str, Link]:
+        """Return how objectives and constraints follow from means over examples, by name; none if some others vary.
+
+        Args:
+            names: The measures whose parts, one for each example, can be had.
+        """
+        links = {name: link_of(self.known[name]) for name in self.needed if name in names}
+        means = {name: link for name, link in links.items() if link is not None}
+        others = [name for name in self.needed if name not in means and needs(self.known[name]) != COUNTS]
+        if others or self.shared & means.keys():
+            return {}
+        bounds = {f"{name}-bound": means[name] for name in self.at_most if name in means}
+        return {name: means[name] for name in self.objective_names if name in means} | bounds
+
     def need(self, *what: Needs) -> bool:
         """Whether some measure that a row takes needs one of these."""
         return any(needs(self.known[name]) in what for name in self.needed)
@@ -175,6 +190,22 @@ class Measures:
         return [values[name] for name in self.objective_names] + [
             self._held(name, values, whole) for name in self.at_most
         ]
+
+    def block_rows(self, counts: Mapping[str, float], averaged: Mapping[str, FloatArray]) -> FloatArray:
+        """Return objectives and bounded values by block, shape (blocks, columns), of what is counted or averaged.
+
+        Args:
+            counts: Macs, parameters and bytes.
+            averaged: Means over the examples of each block, shape (blocks,), of the measures that follow from such.
+        """
+        blocks = len(next(iter(averaged.values())))
+        counted, whole = self.counted(counts), self.counted(self.unpruned)
+        columns = [averaged.get(name, np.full(blocks, counted.get(name))) for name in self.objective_names]
+        columns += [
+            averaged[name] if name in averaged else np.full(blocks, self._held(name, counted, whole))
+            for name in self.at_most
+        ]
+        return np.column_stack(columns).astype(np.float64)
 
     def _held(self, name: str, values: Mapping[str, float], unpruned: Mapping[str, float]) -> float:
         measure = self._measure(name)

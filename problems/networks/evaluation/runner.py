@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import torch
@@ -23,8 +23,11 @@ __all__ = ["Chosen", "PlainRunner", "Runner", "runner_of"]
 class Runner(Protocol):
     """Puts a split's images through variants; what neighbours share may be computed once, results stay exact."""
 
-    def outputs(self, variants: Sequence[Variant], split: Split) -> list[torch.Tensor]:
-        """Return the outputs of each variant, each of shape (n, classes), in 32 bits."""
+    def outputs(self, variants: Sequence[Variant], split: Split, piece: int | None = None) -> list[torch.Tensor]:
+        """Return the outputs of each variant, each of shape (n, classes), in 32 bits.
+
+        Of all images of a split, or of those in one piece of its blocks.
+        """
         ...
 
     def settled(self, variant: Variant) -> Variant:
@@ -46,9 +49,9 @@ class PlainRunner:
         self._estimate = estimate
         self._precision = precision
 
-    def outputs(self, variants: Sequence[Variant], split: Split) -> list[torch.Tensor]:
+    def outputs(self, variants: Sequence[Variant], split: Split, piece: int | None = None) -> list[torch.Tensor]:
         """Return the outputs of each variant, each of shape (n, classes), in 32 bits."""
-        images = self._bench.images[split]
+        images = replace(self._bench.images[split], batches=self._bench.batches(split, piece))
         return [outputs_of(self.settled(variant).network, images, self._precision) for variant in variants]
 
     def settled(self, variant: Variant) -> Variant:

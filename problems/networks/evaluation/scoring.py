@@ -14,7 +14,15 @@ from emoprune.errors import ContractError
 from emoprune.problems.networks.data.images import LabelledImages
 from emoprune.problems.networks.evaluation.layout import laid_out
 
-__all__ = ["LoadedImages", "calibration_images", "error_of", "finite_outputs_of", "in_precision", "outputs_of"]
+__all__ = [
+    "SCORED_AT_ONCE",
+    "LoadedImages",
+    "calibration_images",
+    "error_of",
+    "finite_outputs_of",
+    "in_precision",
+    "outputs_of",
+]
 
 # The size of a batch changes which kernels run and so the last bits of a result: it is fixed, never an option.
 SCORED_AT_ONCE = 256

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,8 @@ from emoprune import plugins
 from emoprune.contracts import Description, Inspection, Reference, Row
 from emoprune.errors import ConfigError, ContractError
 from emoprune.problems.networks.calibration.evidence import Evidence
+from emoprune.problems.networks.evaluation.blocks import Averages
+from emoprune.problems.networks.evaluation.graded import GradedByImages
 from emoprune.problems.networks.evaluation.loaded import Loaded
 from emoprune.problems.networks.layers.export import export_packed
 from emoprune.problems.networks.layers.inspection import inspection_of_layers
@@ -44,7 +46,7 @@ def for_activations(cache_megabytes: int) -> int:
     return cache_megabytes - cache_megabytes // WEIGHTS_SHARE
 
 
-class Layerwise:
+class Layerwise(GradedByImages):
     """One ordered gene per convolution and linear layer: how strongly a treatment acts on it, the highest not at all.
 
     Args:
@@ -136,6 +138,17 @@ class Layerwise:
         for genome, counted in zip(genomes, self._counted(genomes), strict=True):
             rows += self._loaded.rows([self._variant(genome)], [counted], split)
         return rows
+
+    @property
+    def _averages(self) -> Averages:
+        return self._task.averages
+
+    @property
+    def _measuring(self) -> Loaded:
+        return self._loaded
+
+    def _candidate(self, genome: IntArray) -> tuple[Variant, Mapping[str, float]]:
+        return self._variant(genome), self._counted(genome[np.newaxis])[0]
 
     def references(self) -> tuple[Reference, ...]:
         """Return the unpruned network, then what a user would have picked without a search."""

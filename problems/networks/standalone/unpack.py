@@ -37,9 +37,13 @@ def unpack(folder: Path = HERE) -> dict[str, torch.Tensor]:
     layers = json.loads((Path(folder) / "packed.json").read_text(encoding="utf-8"))["layers"]
     state = {name: tensor for name, tensor in tensors.items() if "::" not in name}
     for name, layer in layers.items():
-        own = {key.split("::")[1]: tensor.numpy() for key, tensor in tensors.items() if key.startswith(f"{name}::")}
+        own = {key.split("::")[1]: _array(each) for key, each in tensors.items() if key.startswith(f"{name}::")}
         state[name] = torch.from_numpy(np.ascontiguousarray(_FORMS[layer["form"]](layer, own)))
     return state
+
+
+def _array(tensor: torch.Tensor) -> NDArray[Any]:
+    return (tensor.float() if tensor.is_floating_point() else tensor).numpy()  # numpy has no 16-bit brain floats
 
 
 def _dense(layer: Layer, own: Arrays) -> NDArray[Any]:

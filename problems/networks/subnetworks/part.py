@@ -14,10 +14,13 @@ from emoprune.contracts import Description, Failure, Objective, Reference, Row
 from emoprune.errors import ConfigError, ContractError
 from emoprune.problems.networks.channels.slicer import Slicer
 from emoprune.problems.networks.coupling.structure import Kept
+from emoprune.problems.networks.evaluation.blocks import Averages
+from emoprune.problems.networks.evaluation.graded import GradedByImages
 from emoprune.problems.networks.evaluation.loaded import Loaded
 from emoprune.problems.networks.subnetworks.division import SubNetwork
 from emoprune.problems.networks.subnetworks.genes import PartGenes
 from emoprune.problems.networks.task import NetworkTask
+from emoprune.problems.networks.variant import Variant
 from emoprune.records import Split
 from emoprune.space import IntArray, Space
 
@@ -32,7 +35,7 @@ def even_widths(units: Sequence[int]) -> list[IntArray]:
 
 
 @dataclass(eq=False)
-class PartProblem:
+class PartProblem(GradedByImages):
     """The channels of one part: measured through the whole network, of which everything else is the unpruned one.
 
     The rest of the network is what arXiv 2303.16212 calls a pre-trained feature detector: the error of its outputs says
@@ -46,6 +49,7 @@ class PartProblem:
         genes: What a genome means.
         frozen: The batch norms that keep the unpruned network's statistics.
         named: What a user would have picked without a search, as the units of each of the network's coupling groups.
+        in_full: Whether it is measured in full though its scores are means over images.
     """
 
     part: SubNetwork
@@ -53,6 +57,7 @@ class PartProblem:
     genes: PartGenes
     frozen: frozenset[str] = frozenset()
     named: Mapping[str, IntArray] = field(default_factory=dict)
+    in_full: bool = False
     _held: Loaded | None = None
     _slicer: Slicer | None = None
     space: Space = field(init=False)
@@ -72,6 +77,12 @@ class PartProblem:
         """Take what the whole problem's setup has loaded."""
         self._held, self._slicer = loaded, slicer
 
+    @property
+    def _attached(self) -> tuple[Loaded, Slicer]:
+        if self._held is None or self._slicer is None:
+            raise ContractError(f"{self.part.name}: network and images are not loaded; call the whole problem's setup")
+        return self._held, self._slicer
+
     def kept(self, genome: IntArray) -> Kept:
         """Return the units of every coupling group of the network that stay."""
         whole = list(self.task.structure.full)
@@ -90,12 +101,30 @@ class PartProblem:
         split: Split,
     ) -> Sequence[Row]:
         """Return the objectives of the network with this part pruned."""
-        if self._held is None or self._slicer is None:
-            raise ContractError(f"{self.part.name}: network and images are not loaded; call the whole problem's setup")
-        variants = [replace(self._slicer.variant_of(self.kept(own)), frozen=self.frozen) for own in genomes]
-        counted = [self.counted(own) for own in genomes]
-        rows = self._held.rows(variants, counted, split)
+        variants, counted = zip(*[self._candidate(own) for own in genomes], strict=True)
+        rows = self._measuring.rows(variants, counted, split)
         return [row if isinstance(row, Failure) else list(row)[: len(self.objectives)] for row in rows]
+
+    @property
+    def _averages(self) -> Averages:
+        if self.in_full:
+            return Averages({}, {})
+        return self.task.averages.only([each.name for each in self.objectives])
+
+    @property
+    def _measuring(self) -> Loaded:
+        return self._attached[0]
+
+    def _candidate(self, genome: IntArray) -> tuple[Variant, Mapping[str, float]]:
+        variant = replace(self._attached[1].variant_of(self.kept(genome)), frozen=self.frozen)
+        return variant, self.counted(genome)
+
+    def evaluate_blocks(
+        self, genomes: IntArray, seeds: NDArray[np.uint64], split: Split, blocks: range
+    ) -> Sequence[Row]:
+        """Return the objectives of the network with this part pruned on some blocks; bounds do not hold for a part."""
+        rows = super().evaluate_blocks(genomes, seeds, split, blocks)
+        return [row if isinstance(row, Failure) else np.asarray(row)[:, : len(self.objectives)] for row in rows]
 
     def of_widths(self, widths: IntArray) -> IntArray:
         """Return the genome of the part that a network of these widths, shape (coupling groups,), has."""

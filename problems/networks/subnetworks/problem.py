@@ -20,6 +20,8 @@ from emoprune.problems.networks.channels.prepare import ChannelsPrepared, Method
 from emoprune.problems.networks.channels.slicer import Slicer
 from emoprune.problems.networks.channels.widths import WidthLevels
 from emoprune.problems.networks.coupling.structure import Kept
+from emoprune.problems.networks.evaluation.blocks import Averages
+from emoprune.problems.networks.evaluation.graded import GradedByImages
 from emoprune.problems.networks.evaluation.loaded import Loaded
 from emoprune.problems.networks.recovery.recover import recovered
 from emoprune.problems.networks.subnetworks.choices import Choices
@@ -50,7 +52,7 @@ CHOICES = "choices.json"
     cost="one pass over the calibration images and one over those of the search each time",
     papers=[Paper("An EMO Joint Pruning with Multiple Sub-networks", "2303.16212")],
 )
-class Subnetworks:
+class Subnetworks(GradedByImages):
     """Prune a network part by part: search each for itself, rank all fronts by impairment, choose among their members.
 
     Each part is searched between the frozen rest of the network, as a stage of its own, side by side with the others;
@@ -114,6 +116,8 @@ class Subnetworks:
         self._task.prepare(folder, seed)
         self._kept = prepared_channels(self._task, self._levels, self._method, folder, seed)
         self._problems = self._parts.problems(self._kept.scores, self._named)
+        if self._part_images is not None:
+            self._problems = {name: replace(each, in_full=True) for name, each in self._problems.items()}
         if (folder / CHOICES).exists():
             self._take_up(Choices.load(folder / CHOICES))
 
@@ -222,6 +226,17 @@ class Subnetworks:
         """Return objectives and bounded values of each genome; all batch norms are estimated anew."""
         variants = [self._variant(own) for own in genomes]
         return self._loaded[0].rows(variants, [self._counted(own) for own in genomes], split)
+
+    @property
+    def _averages(self) -> Averages:
+        return self._task.averages
+
+    @property
+    def _measuring(self) -> Loaded:
+        return self._loaded[0]
+
+    def _candidate(self, genome: IntArray) -> tuple[Variant, Mapping[str, float]]:
+        return self._variant(genome), self._counted(genome)
 
     def describe(self, genome: IntArray) -> Description:
         """Say which member each part takes, how wide each coupling group stays, and what that costs."""

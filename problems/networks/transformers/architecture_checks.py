@@ -17,7 +17,6 @@ from emoprune.problems.networks.transformers.anatomy.reloading import check_relo
 from emoprune.problems.networks.transformers.anatomy.structure import Anatomy, BlockPlan
 from emoprune.problems.networks.transformers.cost import CostModel
 from emoprune.problems.networks.transformers.running.checking import check_layers
-from emoprune.problems.networks.transformers.standalone.narrowing import unfused
 
 __all__ = ["check_architecture", "drawn_plans", "small_inputs"]
 
@@ -40,7 +39,7 @@ def check_architecture(make: Callable[[], Architecture]) -> None:
     with torch.no_grad():
         before = model(**inputs)[0]
     try:
-        anatomy = anatomy_of(unfused(model), own.layer(model.config))
+        anatomy = anatomy_of(model, own.layer(model.config))
         _same_as_before(before, model(**inputs)[0])
         check_narrowing(model, anatomy, inputs)
         check_layers(Narrower(model, anatomy), inputs)

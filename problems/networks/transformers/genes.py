@@ -18,6 +18,7 @@ __all__ = ["Form", "GeneLayout", "Orders"]
 Form = Literal["levels", "bits"]
 Orders = Sequence[IntArray]  # for each group of units their indices, the most important first
 EXPERT_STEP = 8  # neurons: kernels that multiply with all experts at once want rows of 16 bytes
+KINDS = ("attention", "feed-forward")
 MOST_BITS = 4096  # genes; beyond that nothing is learnt of single units within a search
 
 
@@ -26,10 +27,11 @@ class GeneLayout:
     """Genes layer by layer: `layer` (if layers can be dropped), `heads`, `neurons`, and `bits` (if there is a choice).
 
     With form `levels` heads and neurons are one ordered gene each, whose levels are the counts in `table`; with `bits`
-    each unit has a gene of its own. `bits` are the numbers of bits to choose from, rising, 32 being the floats. With
-    `whole_groups` the query heads of one key and value go together. With `uniform` all layers that stay have the same
-    `heads`, `neurons` and `bits`, which are genes of all layers behind those that say which layers stay; `shares` are
-    the neurons of each network of a layer, by their sum.
+    each unit has a gene of its own; with one step attention and feed-forward networks go whole, each by a bit. `bits`
+    are the numbers of bits to choose from, rising, 32 being the floats. With `whole_groups` the query heads of one key
+    and value go together. With `uniform` all layers that stay have the same `heads`, `neurons` and `bits`, which are
+    genes of all layers behind those that say which layers stay; `shares` are the neurons of each network of a layer,
+    by their sum.
     """
 
     anatomy: Anatomy
@@ -48,8 +50,8 @@ class GeneLayout:
     def __post_init__(self) -> None:
         if self.form not in get_args(Form):
             raise ConfigError(f"genes: expected levels or bits, found {self.form!r}")
-        if self.steps < 2 or self.round_to < 1:
-            raise ConfigError(f"levels, round_to: expected 2 and 1 or more, found {self.steps} and {self.round_to}")
+        if self.steps < 1 or self.round_to < 1:
+            raise ConfigError(f"levels, round_to: expected 1 or more, found {self.steps} and {self.round_to}")
         if not 0 <= self.smallest <= 1:
             raise ConfigError(f"smallest: expected a share from 0 to 1, found {self.smallest}")
         if self.uniform:
@@ -108,6 +110,7 @@ class GeneLayout:
     def _space(self) -> Space:
         genes: list[Gene] = []
         layers: list[int] = []
+        whole: tuple[list[int], list[int]] = ([], [])
         groups: list[Group] = []
         if self.uniform:
             layers = list(range(len(self.anatomy.blocks))) if self.drop_layers else []
@@ -121,7 +124,9 @@ class GeneLayout:
             for group in (2 * number, 2 * number + 1):
                 name = self.anatomy.groups[group].name
                 if self.form == "levels":
-                    genes.append(Gene(name, len(self.table[group]), GeneKind.ORDERED))
+                    whole[group % 2].append(len(genes))
+                    alone = self.steps == 1 and len(self.table[group]) > 1
+                    genes.append(Gene(name) if alone else Gene(name, len(self.table[group]), GeneKind.ORDERED))
                     continue
                 start, together = len(genes), self.together(group)
                 genes += [Gene(f"{name}.{unit}") for unit in range(self.anatomy.units[group] // together)]
@@ -134,6 +139,8 @@ class GeneLayout:
             )
         if layers:
             groups.append(Group("layers", tuple(layers), 1))
+        if self.steps == 1:  # attention changes places with attention only
+            groups += [Group(name, tuple(own)) for name, own in zip(KINDS, whole, strict=True) if own]
         return Space(tuple(genes), tuple(groups))
 
     @property

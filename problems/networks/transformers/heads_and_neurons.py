@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
-import torch
 
 from emoprune import plugins
 from emoprune.contracts import Audit, Description, Inspection, Recovered, about
@@ -18,7 +17,6 @@ from emoprune.problems.networks.transformers.anatomy.narrowing import Adjust
 from emoprune.problems.networks.transformers.anatomy.structure import BlockPlan
 from emoprune.problems.networks.transformers.audits.contract import TransformerFront
 from emoprune.problems.networks.transformers.criteria.contract import TransformerCriterion
-from emoprune.problems.networks.transformers.export.checkpoint import stored_dtype
 from emoprune.problems.networks.transformers.export.rounding import rounding_to
 from emoprune.problems.networks.transformers.export.tensors import PackedLayer
 from emoprune.problems.networks.transformers.genes import GeneLayout, Orders
@@ -129,11 +127,6 @@ class HeadsAndNeurons(TransformerProblem):
     def counted(self, plans: Sequence[BlockPlan]) -> dict[str, float]:
         """Return macs, parameters and bytes with these plans."""
         return self._cost_model.counted(plans)
-
-    def stored(self, source: str) -> torch.dtype:
-        """Return the numbers in which weights are stored: those that are asked for, or the checkpoint's."""
-        found: torch.dtype = getattr(torch, stored_dtype(source) if self._own.dtype == "auto" else self._own.dtype)
-        return found
 
     def adjust(self) -> Adjust | None:
         """Return the repair, the coding if there are bits to choose from, and the rounding to what is stored."""

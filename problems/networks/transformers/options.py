@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar, Literal, get_args
+from typing import Annotated, Any, ClassVar
 
 from emoprune import plugins
 from emoprune.errors import ConfigError
@@ -18,8 +18,6 @@ __all__ = ["NONE", "HeadsAndNeuronsAuditOptions", "HeadsAndNeuronsOptions", "Hea
 
 NONE = "none"
 
-Dtype = Literal["auto", "float32", "bfloat16", "float16"]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HeadsAndNeuronsOptions(TransformerOptions):
@@ -30,7 +28,8 @@ class HeadsAndNeuronsOptions(TransformerOptions):
             greedy-heads, dropped-layers, random, or others of `emoprune list references`.
         calibration_data: Another text to calibrate on; None takes windows of `data` that are measured nowhere.
         genes: levels (how many heads and neurons of each layer stay) or bits (which ones), for small models.
-        levels: How many counts of heads, and of neurons, each layer can take, evenly spread from none to all.
+        levels: How many counts of heads, and of neurons, each layer can take, evenly spread from none to all; 1 drops
+            attention and feed-forward networks as a whole, each by a gene of its own.
         round_to: Counts of neurons are multiples of this many, or all; 8, 16 or 32 suits most hardware.
         smallest: No layer that stays keeps less than this share of its heads or neurons.
         drop_layers: Whether whole layers can go.
@@ -42,11 +41,9 @@ class HeadsAndNeuronsOptions(TransformerOptions):
         whole_groups: Whether query heads that share a key and value go together, so that the cache shrinks with them.
         uniform: Whether all layers that stay have the same number of heads and of neurons, which a config of
             transformers can say.
-        dtype: The numbers in which weights are stored and exported: auto (the checkpoint's), float32, bfloat16 or
-            float16. Candidates are measured with weights that are rounded to them.
 
     Raises:
-        ConfigError: A percentage is none, there is no such dtype, or as for every transformer.
+        ConfigError: A percentage is none, or as for every transformer.
     """
 
     problem: ClassVar[str] = "heads-and-neurons"
@@ -67,17 +64,14 @@ class HeadsAndNeuronsOptions(TransformerOptions):
     percentages: Sequence[int] = (90, 80, 70, 50)
     whole_groups: bool = True
     uniform: bool = False
-    dtype: Dtype = "auto"
 
     @classmethod
     def of_earlier(cls, resolved: Mapping[str, Any], objectives: Sequence[str]) -> Mapping[str, Any]:
-        """Return the options of a run in today's words: once heads went one by one, and all weights were 32-bit."""
-        return {"whole_groups": False, "dtype": "float32", **TransformerOptions.of_earlier(resolved, objectives)}
+        """Return the options of a run in today's words: once heads went one by one."""
+        return {"whole_groups": False, **TransformerOptions.of_earlier(resolved, objectives)}
 
     def __post_init__(self) -> None:
         TransformerOptions.__post_init__(self)
-        if self.dtype not in get_args(Dtype):
-            raise ConfigError(f"dtype: expected one of {', '.join(get_args(Dtype))}, found {self.dtype!r}")
         if any(not 0 < percentage < 100 for percentage in self.percentages):
             raise ConfigError(f"percentages: expected whole numbers from 1 to 99, found {list(self.percentages)}")
 

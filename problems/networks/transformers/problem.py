@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import cache, partial
+from dataclasses import dataclass, field, replace
+from functools import cache, cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -15,19 +15,21 @@ import torch
 from numpy.typing import NDArray
 
 from emoprune import plugins
-from emoprune.contracts import Description, Failure, FloatArray, Recovered, Reference, Row, number_of
+from emoprune.contracts import Description, Failure, FloatArray, Link, Recovered, Reference, Row, number_of
 from emoprune.errors import ConfigError, ContractError
 from emoprune.problems.compute.device import check_device
+from emoprune.problems.networks.evaluation.blocks import grades_of
 from emoprune.problems.networks.evaluation.chance import alarms_about
 from emoprune.problems.networks.evaluation.latency import Timing, measured_calls
 from emoprune.problems.networks.evaluation.measures import Measures
-from emoprune.problems.networks.evaluation.objectives.contract import COUNTS, Built, needs
+from emoprune.problems.networks.evaluation.objectives.contract import COUNTS, Built, link_of, needs
 from emoprune.problems.networks.evaluation.quality import Quality
 from emoprune.problems.networks.transformers.anatomy.narrowing import Adjust, Narrower
 from emoprune.problems.networks.transformers.anatomy.structure import Anatomy, BlockPlan
+from emoprune.problems.networks.transformers.blocks import BatchBlocks, part_of
 from emoprune.problems.networks.transformers.data.batches import CALIBRATION, Batch, Parts, digest_of
 from emoprune.problems.networks.transformers.export.card import Facts
-from emoprune.problems.networks.transformers.export.checkpoint import stored_dtype
+from emoprune.problems.networks.transformers.export.checkpoint import said_of_modules, stored_dtype
 from emoprune.problems.networks.transformers.export.export import export_model
 from emoprune.problems.networks.transformers.export.folders import Exported
 from emoprune.problems.networks.transformers.export.gguf_file import check_family, write_gguf
@@ -53,6 +55,7 @@ from emoprune.space import IntArray, Space
 __all__ = ["GGUF", "PACKED", "SAFETENSORS", "Loaded", "TransformerProblem"]
 
 MEGABYTE = 2**20
+LOSS, EXP_MEAN = "loss", "exp-mean"
 PACKED, SAFETENSORS, GGUF = "packed", "safetensors", "gguf"
 
 Plans = Sequence[BlockPlan]
@@ -90,16 +93,17 @@ class TransformerProblem(ABC):
         self._references = KeptReferences(options.references, options.problem)
         self._seed = 0
         own = opened(options)
+        own = replace(own, notes=(*own.notes, *said_of_modules(own.loaded.source.name)))
         for note in own.notes:
             _log.warning("%s", note)
         self._opened: Opened | None = own
         self._weights: dict[str, torch.Tensor] = {}
         self._held: Loaded | None = None
-        stored = self.stored(own.loaded.source.name)
-        self.dtype = torch.float32 if stored is None else stored
+        self.dtype: torch.dtype = getattr(
+            torch, stored_dtype(own.loaded.source.name) if options.dtype == "auto" else options.dtype
+        )
         self._cost_model = own.cost_model
-        if stored is not None:
-            self._cost_model.store_as(stored)
+        self._cost_model.store_as(self.dtype)
         round_to(own.task.model, self.dtype)
         self._unpruned = self._cost_model.counted(_whole(own.anatomy))
         chosen = tuple(options.objectives) or (own.task.default_objective, cost)
@@ -134,10 +138,6 @@ class TransformerProblem(ABC):
     def reference_inputs(self) -> Any:
         """Return what reference methods look at."""
 
-    def stored(self, source: str) -> torch.dtype | None:  # noqa: ARG002  # problems that have a choice look at it
-        """Return the numbers in which weights are stored; None where each treatment says it of its own."""
-        return None
-
     @property
     def formats(self) -> tuple[str, ...]:
         """How a model can be written."""
@@ -159,13 +159,13 @@ class TransformerProblem(ABC):
         round_to(own.task.model, self.dtype)
         return own
 
-    def try_unpruned(self) -> None:
-        """Refuse a model that scores like guessing, unless the options accept it.
+    def try_unpruned(self, folder: Path, seed: int) -> None:  # noqa: ARG002  # the contract's; fitting draws nothing
+        """Refuse a model that scores like guessing, unless the options accept it; `folder` keeps a fitted classifier.
 
         Raises:
             ConfigError: It says what is likely wrong.
         """
-        try_unpruned(self.open(), self._options)
+        try_unpruned(self._fit(folder), self._options)
 
     def alarms(self, candidates: Sequence[Candidate], values: FloatArray) -> list[str]:
         """Return what is alarming in rows of the search split: classes told apart no better than by guessing."""
@@ -212,15 +212,71 @@ class TransformerProblem(ABC):
         own.task.model.to(device)
         parts = {part: [batch.on(device) for batch in batches] for part, batches in own.task.parts.items()}
         narrower = own.narrower(self.adjust())
-        measured = {part: batches for part, batches in parts.items() if part != CALIBRATION}
+        measured: Parts = {part: batches for part, batches in parts.items() if part != CALIBRATION}
+        measured = {**measured, **self._blocks.parts(measured)}
         runner = Runner(narrower, measured, self._options.cache_megabytes * MEGABYTE)
         held = self._held = Loaded(narrower, runner, own.task.judge(narrower, measured), device, measured)
         for split in Split:
             if "kl" in self._measures.needed:
-                held.judge.remember(self._taught(split), split.value)
+                self._remember(held.judge, split)
             counted = self._measures.counted(self._unpruned)
             if not self._measures.shared <= set(counted):
                 held.unpruned[split] = counted | self._others(lambda: own.task.model, self._whole, split, counted)
+
+    def _remember(self, judge: Judge, split: Split) -> None:
+        taught = self._taught(split)
+        judge.remember(taught, split.value)
+        for block, own in enumerate(self._blocks.batches.get(split, ())):
+            judge.remember(taught[own.start : own.stop], part_of(split, block))
+
+    @cached_property
+    def _blocks(self) -> BatchBlocks:
+        return BatchBlocks.of(self.open().task, self._measures)
+
+    @property
+    def noisy(self) -> Sequence[str]:
+        """The scores that follow from means over examples; none where the problem is measured in full."""
+        return tuple(self._blocks.links)
+
+    @property
+    def links(self) -> Mapping[str, Link]:
+        """How those of them that are no means themselves follow from one."""
+        return {name: link for name, link in self._blocks.links.items() if link != "mean"}
+
+    @property
+    def grades(self) -> Sequence[int]:
+        """After how many blocks of batches it is asked who goes on."""
+        return grades_of(len(self._blocks.batches[Split.SEARCH]))
+
+    def block_sizes(self, split: Split) -> Sequence[float]:
+        """Return over how many examples, or tokens, each block's means are taken."""
+        return self._blocks.sizes(self.open().task, split)
+
+    def evaluate_blocks(
+        self,
+        genomes: IntArray,
+        seeds: NDArray[np.uint64],  # noqa: ARG002  # the contract's; nothing here is random
+        split: Split,
+        blocks: range,
+    ) -> Sequence[Row]:
+        """Return objectives and bounded values of each genome on some blocks, shape (blocks, columns) each."""
+        return [self._block_row(self.plans(genome), split, blocks) for genome in genomes]
+
+    def _block_row(self, plans: Plans, split: Split, blocks: range) -> FloatArray | Failure:
+        # A perplexity is e to the mean loss, which alone can be averaged over blocks.
+        known, found = self._measures.known, list[dict[str, float]]()
+        means = {name: LOSS if link_of(known[name]) == EXP_MEAN else name for name in self._averaged}
+        names = frozenset(means.values())
+        for part in [part_of(split, block) for block in blocks]:
+            found.append(self.loaded.judge.scores(self.loaded.runner.hidden(plans, part), part, names))
+            if not all(np.isfinite(value) for value in found[-1].values()):
+                return Failure("the model's outputs are not finite")
+        averaged = {name: np.array([each[mean] for each in found]) for name, mean in means.items()}
+        return self._measures.block_rows(self.counted(plans), averaged)
+
+    @property
+    def _averaged(self) -> list[str]:
+        return sorted(self._measures.needed & set(self.open().task.scored))
 
     @property
     def _whole(self) -> list[BlockPlan]:
@@ -348,11 +404,9 @@ class TransformerProblem(ABC):
 
     def _dtype_of_file(self, model: Any, *, coded: bool) -> torch.dtype:
         """Return the numbers that a model is written in: as it is stored if it fits in, and 32-bit floats if not."""
-        source = self.open().loaded.source.name
-        stored: torch.dtype = self.stored(source) or getattr(torch, stored_dtype(source))
         if coded:  # what is coded needs no room, and what is not was counted like this
             return self.dtype
-        return stored if fits(model, stored) else torch.float32
+        return self.dtype if fits(model, self.dtype) else torch.float32
 
     @property
     def _data_name(self) -> str:

@@ -10,6 +10,10 @@ counts and the narrowed model. Members that it may have, as class attributes:
     shares: Whether bounds may be in shares of the unpruned network's value, as in `macs-share`: a cost above 0.
     quality: Whether it says how good the network is, so that references are picked by it, parts joined and fronts
         audited, if it is the first objective that does; so do those that say that they need outputs, unless said.
+    link: How it follows from a mean over examples, of `emoprune.contracts.Link`. Of images it then has a method
+        `examples(seen)` as well, which returns what each image adds to the mean, shape (images,): it has standard
+        errors, and candidates are given up early by it. Where a measure is neither counted nor such a mean, all of the
+        problem is measured in full.
 """
 
 from __future__ import annotations
@@ -21,6 +25,8 @@ from typing import Literal, get_args
 import torch
 from torch import nn
 
+from emoprune.contracts import Link
+from emoprune.contracts.links import LINKS
 from emoprune.errors import ContractError
 from emoprune.problems.networks.evaluation.latency import Timing
 
@@ -36,6 +42,8 @@ __all__ = [
     "Needs",
     "Scored",
     "Seen",
+    "examples_of",
+    "link_of",
     "needs",
 ]
 
@@ -147,3 +155,21 @@ def needs(measure: object) -> Needs:
     if own not in get_args(Needs):
         raise ContractError(f"objective: needs: expected one of {', '.join(get_args(Needs))}, found {own!r}")
     return own
+
+
+def link_of(measure: object) -> Link | None:
+    """Return how a measure follows from a mean over examples; None if it is none.
+
+    Raises:
+        ContractError: It says something else.
+    """
+    own: Link | None = getattr(measure, "link", None)
+    if own is not None and own not in LINKS:
+        raise ContractError(f"objective: link: expected one of {', '.join(LINKS)}, found {own!r}")
+    return own
+
+
+def examples_of(measure: object) -> Callable[[Seen], torch.Tensor] | None:
+    """Return what says of each image what it adds to that mean; None where a measure does not say it."""
+    own: Callable[[Seen], torch.Tensor] | None = getattr(measure, "examples", None)
+    return None if link_of(measure) is None else own

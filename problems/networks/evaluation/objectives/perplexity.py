@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from torch import nn
 
-from emoprune.contracts import Direction, about
+from emoprune.contracts import Direction, Link, about
 from emoprune.problems.networks.evaluation.objectives.contract import TRANSFORMERS, Needs, Seen
 
 __all__ = ["Perplexity"]
@@ -20,6 +20,7 @@ class Perplexity:
     unit = ""
     direction = Direction.MINIMISE
     needs: ClassVar[Needs] = "outputs"
+    link: ClassVar[Link] = "exp-mean"
 
     def __call__(self, seen: Seen) -> float:
         """Return the perplexity of outputs over a vocabulary, computed in 64 bits."""

@@ -63,9 +63,10 @@ class ReusingRunner:
         """How much memory the kept activations and statistics take now."""
         return self._cache.used
 
-    def outputs(self, variants: Sequence[Variant], split: Split) -> list[torch.Tensor]:
+    def outputs(self, variants: Sequence[Variant], split: Split, piece: int | None = None) -> list[torch.Tensor]:
         """Return the outputs of each variant, each of shape (n, classes), in 32 bits; neighbours first share most."""
-        return [self._outputs(variant, split) for variant in variants]
+        name, images = split.value if piece is None else f"{split.value}/{piece}", self._bench.batches(split, piece)
+        return [self._outputs(variant, name, images) for variant in variants]
 
     def settled(self, variant: Variant) -> Variant:
         """Return the variant with the statistics it is scored with, to the bit."""
@@ -91,14 +92,13 @@ class ReusingRunner:
         adapted = self._adapts(variant)
         return Walk(self._network, self._unpruned, variant, self._cache, adapted=adapted, halved=halved)
 
-    def _outputs(self, variant: Variant, split: Split) -> torch.Tensor:
-        images = self._bench.images[split].batches
+    def _outputs(self, variant: Variant, part: str, images: Sequence[torch.Tensor]) -> torch.Tensor:
         with torch.inference_mode(), in_precision(self._precision, self._bench.device):
             walk = self._walk(variant)
-            walk.touch([*self._calibration(), *((split.value, number) for number in range(len(images)))])
+            walk.touch([*self._calibration(), *((part, number) for number in range(len(images)))])
             if self._adapts(variant):
                 walk.settle(self._statistics(walk, variant))
-            found = [walk.value((split.value, number), batch) for number, batch in enumerate(images)]
+            found = [walk.value((part, number), batch) for number, batch in enumerate(images)]
             joined = torch.cat(found).float()
         return joined.clone()  # an ordinary tensor, not one of inference mode
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
+from typing import Self
 
 import torch
 
@@ -20,9 +21,13 @@ SCALE_BYTES = 4
 
 @dataclass(frozen=True, slots=True)
 class Rounding:
-    """Rounds each layer's weights to b bits, symmetric about zero; 32 bits are the floats themselves."""
+    """Rounds each layer's weights to b bits, symmetric about zero; 32 bits are the floats themselves.
+
+    Floats are numbers of `dtype` where they are stored as they are.
+    """
 
     bits: tuple[int, ...] = BITS
+    dtype: torch.dtype = torch.float32
 
     @classmethod
     def of(cls, bits: Sequence[int]) -> Rounding:
@@ -41,7 +46,11 @@ class Rounding:
     @property
     def labels(self) -> tuple[str, ...]:
         """The numbers of bits."""
-        return tuple(f"{bits} bits" for bits in self.bits)
+        return tuple(f"{self.dtype.itemsize * 8 if bits == 32 else bits} bits" for bits in self.bits)
+
+    def storing(self, dtype: torch.dtype) -> Self:
+        """Return the same treatment of weights that are numbers of `dtype`."""
+        return replace(self, dtype=dtype)
 
     def ranked(self, part: Part, scores: torch.Tensor) -> torch.Tensor:  # noqa: ARG002  # the contract's
         """Return nothing: rounding treats all weights of a layer alike."""
@@ -58,7 +67,7 @@ class Rounding:
         """Return all weights; stored as codes of b bits and one 32-bit scale per outgoing channel, or as floats."""
         total, bits = torch.Size(shape).numel(), self.bits[level]
         coded = -(-total * bits // 8) + shape[_outgoing_axis(part)] * SCALE_BYTES
-        return Left(total, min(coded, total * 4))
+        return Left(total, min(coded, total * self.dtype.itemsize))
 
 
 def codes_and_scales(part: Part, weight: torch.Tensor, bits: int) -> tuple[torch.Tensor, torch.Tensor]:

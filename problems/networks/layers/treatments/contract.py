@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, Self
 
 import torch
 
@@ -27,6 +27,15 @@ class Treatment(Protocol):
     """Changes the weight of a layer at one of several levels; the highest level leaves it as it is."""
 
     @property
+    def dtype(self) -> torch.dtype:
+        """The numbers that weights are stored in where they are not coded otherwise."""
+        ...
+
+    def storing(self, dtype: torch.dtype) -> Self:
+        """Return the same treatment of weights that are numbers of `dtype`."""
+        ...
+
+    @property
     def labels(self) -> tuple[str, ...]:
         """What each level means, from the strongest to the untouched."""
         ...
@@ -48,7 +57,7 @@ class Treatment(Protocol):
         ...
 
     def left(self, part: Part, shape: tuple[int, ...], level: int) -> Left:
-        """Return what is left at a level of a 32-bit weight of that shape, whatever its values are."""
+        """Return what is left at a level of a weight of that shape, whatever its values are."""
         ...
 
 

@@ -16,6 +16,7 @@ from emoprune.problems.networks.layers.treatments.patterns import Patterns
 
 __all__ = ["Packed", "packed"]
 
+VALUES = ("values", "outside")  # the roles of arrays that hold weights as they are
 Arrays = dict[str, NDArray[np.generic]]
 
 
@@ -31,10 +32,10 @@ class Packed:
     facts: dict[str, int | list[int]]
     arrays: Arrays
 
-    @property
-    def stored_bytes(self) -> int:
-        """The bytes of all arrays."""
-        return sum(array.nbytes for array in self.arrays.values())
+    def tensors(self, dtype: torch.dtype) -> dict[str, torch.Tensor]:
+        """Return the arrays as they are stored, weights as numbers of `dtype`."""
+        found = {role: torch.as_tensor(array) for role, array in self.arrays.items()}
+        return {role: own.to(dtype) if role in VALUES else own for role, own in found.items()}
 
 
 def packed(treatment: Treatment, part: Part, weight: torch.Tensor, treated: torch.Tensor, level: int) -> Packed:
@@ -47,7 +48,7 @@ def packed(treatment: Treatment, part: Part, weight: torch.Tensor, treated: torc
     left = treatment.left(part, array.shape, level)
     untouched = level == len(treatment.labels) - 1
     facts: dict[str, int | list[int]] = {"shape": list(array.shape)}
-    if untouched or left.stored_bytes >= array.nbytes:
+    if untouched or left.stored_bytes >= array.size * treatment.dtype.itemsize:
         made = Packed("dense", facts, {"values": array})
     elif isinstance(treatment, Rounding):
         made = _codes(part, weight, treatment.bits[level], facts)
@@ -55,9 +56,10 @@ def packed(treatment: Treatment, part: Part, weight: torch.Tensor, treated: torc
         made = _pattern(part, array, treatment.m, level + 1, facts)
     else:
         made = _sparse(array, left.nonzeros, facts)
-    if made.stored_bytes != left.stored_bytes:
+    taken = sum(own.nbytes for own in made.tensors(treatment.dtype).values())
+    if taken != left.stored_bytes:
         raise ContractError(
-            f"layer {part.path!r}: {left.stored_bytes} bytes were counted, its packed form takes {made.stored_bytes}"
+            f"layer {part.path!r}: {left.stored_bytes} bytes were counted, its packed form takes {taken}"
         )
     return made
 

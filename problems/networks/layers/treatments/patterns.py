@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Self
 
 import torch
 
@@ -12,8 +13,6 @@ from emoprune.problems.networks.layers.treatments.contract import Left, only
 
 __all__ = ["Patterns"]
 
-BYTES = 4  # of a 32-bit float
-
 
 @dataclass(frozen=True, slots=True)
 class Patterns:
@@ -21,10 +20,12 @@ class Patterns:
 
     The M weights stand at one place of the kernel, of one filter, in neighbouring incoming channels. Where the incoming
     channels are no multiple of M, the last few stay as they are; a layer with fewer than M stays whole at every level.
+    Weights are stored as numbers of `dtype`.
     Source: Mishra et al., Accelerating Sparse Deep Neural Networks, arXiv 2104.08378.
     """
 
     m: int = 4
+    dtype: torch.dtype = torch.float32
 
     def __post_init__(self) -> None:
         if not 2 <= self.m <= 64:
@@ -34,6 +35,10 @@ class Patterns:
     def labels(self) -> tuple[str, ...]:
         """1:M to M:M."""
         return tuple(f"{n}:{self.m}" for n in range(1, self.m + 1))
+
+    def storing(self, dtype: torch.dtype) -> Self:
+        """Return the same treatment of weights that are numbers of `dtype`."""
+        return replace(self, dtype=dtype)
 
     def ranked(self, part: Part, scores: torch.Tensor) -> torch.Tensor:
         """Return each weight's place, from 0, in the order in which the M of its pattern stay; 0 outside of them."""
@@ -58,11 +63,11 @@ class Patterns:
         total, incoming = torch.Size(shape).numel(), shape[_incoming_axis(part)]
         blocks = self._blocks(incoming) * (total // incoming)
         outside = total - blocks * self.m
-        patterned = blocks * (level + 1)
+        patterned, size = blocks * (level + 1), self.dtype.itemsize
         if level == self.m - 1 or blocks == 0:
-            return Left(total, total * BYTES)
+            return Left(total, total * size)
         places = -(-patterned * (self.m - 1).bit_length() // 8)
-        return Left(patterned + outside, min((patterned + outside) * BYTES + places, total * BYTES))
+        return Left(patterned + outside, min((patterned + outside) * size + places, total * size))
 
     def _blocks(self, incoming: int) -> int:
         return incoming // self.m

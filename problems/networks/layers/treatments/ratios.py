@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import pairwise
+from typing import Self
 
 import torch
 
@@ -15,15 +16,16 @@ from emoprune.problems.networks.layers.treatments.contract import Left, only
 
 __all__ = ["SHARES", "WeightShares"]
 
+PLACE = 4  # bytes
 SHARES = (0.01, 0.02, 0.03, 0.05, 0.08, 0.12, 0.16, 0.2, 0.25, 0.3, 0.35, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
-BYTES = 4  # of a 32-bit float
 
 
 @dataclass(frozen=True, slots=True)
 class WeightShares:
-    """Keeps a share of each layer's weights, at least one, zeroes the rest."""
+    """Keeps a share of each layer's weights, which are numbers of `dtype`, at least one; zeroes the rest."""
 
     shares: tuple[float, ...] = SHARES
+    dtype: torch.dtype = torch.float32
 
     @classmethod
     def of(cls, shares: Sequence[float]) -> WeightShares:
@@ -43,6 +45,10 @@ class WeightShares:
         """The shares that stay, in percent."""
         return tuple(f"{100 * share:g} %" for share in self.shares)
 
+    def storing(self, dtype: torch.dtype) -> Self:
+        """Return the same treatment of weights that are numbers of `dtype`."""
+        return replace(self, dtype=dtype)
+
     def ranked(self, part: Part, scores: torch.Tensor) -> torch.Tensor:  # noqa: ARG002  # the contract's
         """Return each weight's place in the order in which weights stay, from 0, as 32-bit integers."""
         order = torch.argsort(scores.flatten(), descending=True, stable=True)
@@ -60,9 +66,10 @@ class WeightShares:
         """Return the weights that stay; stored with one bit per weight, or a 32-bit place each, or all as they are."""
         total = torch.Size(shape).numel()
         kept = self._kept(total, level)
-        by_bit = kept * BYTES + -(-total // 8)
-        by_place = kept * (BYTES + 4)
-        return Left(kept, min(by_bit, by_place, total * BYTES))
+        size = self.dtype.itemsize
+        by_bit = kept * size + -(-total // 8)
+        by_place = kept * (size + PLACE)
+        return Left(kept, min(by_bit, by_place, total * size))
 
     def _kept(self, total: int, level: int) -> int:
         # As the decimal fraction that was written: 0.9 of 10 is 9, not the 10 that rounding a float up would give.

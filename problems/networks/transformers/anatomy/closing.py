@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from emoprune.problems.networks.transformers.standalone.narrowing import ClampedExpert, Experts
+from emoprune.problems.networks.transformers.standalone.mixtures import Experts
 from emoprune.problems.networks.transformers.standalone.opening import Fused
 
 __all__ = ["closed_state"]
@@ -25,7 +25,8 @@ def closed_state(model: Any, opened: Mapping[str, Any], state: Mapping[str, torc
     for path, module in model.named_modules():
         if isinstance(module, Experts):
             found = {name: own for name, own in found.items() if not name.startswith(f"{path}.members.")}
-            found |= {f"{path}.{name}": own for name, own in _mixture(list(module.members)).items()}
+            joined = _clamped if opened.get("clamped", False) else _mixture
+            found |= {f"{path}.{name}": own for name, own in joined(list(module.members)).items()}
     if not opened:
         return found
     for stack in opened["stacks"]:
@@ -44,7 +45,8 @@ def _close(found: dict[str, torch.Tensor], where: str, layer: Any, opened: Mappi
             for kind in ("weight", "bias"):
                 parts = [found.pop(f"{where}{path}.{name}.{kind}", None) for name in whole.parts]
                 if parts[0] is not None:
-                    found[f"{where}{path}.{kind}"] = _joined(parts, facts["width"])
+                    groups = len(parts[-1]) // facts["width"] if facts["width"] else facts["shards"]
+                    found[f"{where}{path}.{kind}"] = _joined(parts, groups)
     for path in (*opened["transposed"], *(path for path, facts in opened["fused"].items() if facts["transposed"])):
         name = f"{where}{path}.weight"
         if name in found:
@@ -53,12 +55,15 @@ def _close(found: dict[str, torch.Tensor], where: str, layer: Any, opened: Mappi
 
 def _mixture(experts: list[Any]) -> dict[str, torch.Tensor]:
     """Return the weights of all experts in one, as their library has them."""
-    if not isinstance(experts[0], ClampedExpert):
-        gates = [torch.cat([each.gate_proj.weight, each.up_proj.weight]) for each in experts]
-        return {
-            "gate_up_proj": torch.stack(gates),
-            "down_proj": torch.stack([each.down_proj.weight for each in experts]),
-        }
+    gates = [torch.cat([each.gate_proj.weight, each.up_proj.weight]) for each in experts]
+    return {
+        "gate_up_proj": torch.stack(gates),
+        "down_proj": torch.stack([each.down_proj.weight for each in experts]),
+    }
+
+
+def _clamped(experts: list[Any]) -> dict[str, torch.Tensor]:
+    """Return the same of clamped experts, whose weights their library keeps transposed, gates and values in turns."""
     return {
         "gate_up_proj": torch.stack([_in_turns(each.gate_proj.weight, each.up_proj.weight).T for each in experts]),
         "gate_up_proj_bias": torch.stack([_in_turns(each.gate_proj.bias, each.up_proj.bias) for each in experts]),
@@ -78,9 +83,6 @@ def _there(layer: Any, path: str) -> bool:
         return False
 
 
-def _joined(parts: list[Any], width: int) -> torch.Tensor:
-    """Return the rows of one layer from those of its parts."""
-    if not width:
-        return torch.cat(parts)
-    groups = len(parts[-1]) // width
-    return torch.cat([own.unflatten(0, (groups, -1, width)) for own in parts], dim=1).flatten(0, 2)
+def _joined(parts: list[Any], groups: int) -> torch.Tensor:
+    """Return the rows of one layer from those of its parts, of which an equal share lies in each of the groups."""
+    return torch.cat([own.unflatten(0, (groups, -1)) for own in parts], dim=1).flatten(0, 1)

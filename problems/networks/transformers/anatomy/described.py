@@ -70,7 +70,8 @@ def opened_in_place(model: Any, stacks: Sequence[str], form: LayerForm) -> Mappi
     attention, name = form.attention, form.traits.table
     table = None if name is None or attention is None else [attention.path, name]
     opened = {"stacks": list(stacks), "listed": LISTED, **facts[0], "times": form.times, "table": table}
-    if not facts[0]["fused"] and not facts[0]["transposed"] and form.times == 1 and len(stacks) == 1 and not table:
+    opened["clamped"] = form.clamped
+    if len(stacks) == 1 and form.times == 1 and not any((*facts[0].values(), table, form.clamped)):
         return {}
     open_layers(model, opened)
     return opened
@@ -91,7 +92,7 @@ def _facts(where: str, block: nn.Module, form: LayerForm) -> dict[str, Any]:
         paths += [own.output, *own.inputs]
         if own.fused:
             channels = _outputs(where, block, own.fused) // len(own.parts)
-            fused[own.fused] = {"parts": dict.fromkeys(own.parts, channels), "width": 0}
+            fused[own.fused] = {"parts": dict.fromkeys(own.parts, channels), "width": 0, "shards": 1}
     facts = {path: {**own, "transposed": _transposed(where, block, path)} for path, own in fused.items()}
     return {"fused": facts, "transposed": sorted({path for path in paths if _transposed(where, block, path)})}
 
@@ -106,7 +107,8 @@ def _fused_attention(where: str, block: nn.Module, form: AttentionForm) -> dict[
     channels, queries = _outputs(where, block, form.fused), _inputs(where, block, form.output)
     keys = (channels - queries) // 2
     parts = {part: queries if part == "query" else keys for part in form.parts}
-    return {"parts": parts, "width": _width(where, block, form, queries) if form.grouped else 0}
+    width = _width(where, block, form, queries) if form.grouped else 0
+    return {"parts": parts, "width": width, "shards": form.shards, "settings": dict(form.settings)}
 
 
 def _width(where: str, block: nn.Module, form: AttentionForm, queries: int) -> int:

@@ -30,6 +30,8 @@ class AttentionForm:
         parts: What it puts out, in this order.
         grouped: Whether these lie together for each key head (its queries, its key, its value), as in GPT-NeoX, and not
             one after the other for all heads, as in GPT-2.
+        shards: How many shares of the heads lie one after the other, each with its `parts`; opened they are one.
+        settings: Attributes of the attention's module that say how its parts lie, and their values once it is opened.
     """
 
     path: str
@@ -40,6 +42,8 @@ class AttentionForm:
     fused: str = ""
     parts: tuple[str, ...] = QUERY_KEY_VALUE
     grouped: bool = False
+    shards: int = 1
+    settings: tuple[tuple[str, int], ...] = ()
 
     def projection(self, part: str) -> str:
         """Return where the linear layer for `query`, `key` or `value` is, once a fused one is opened."""
@@ -80,6 +84,7 @@ class LayerForm:
         times: How often the layers run one after the other with the same weights.
         several: Whether a model may have several stacks of such layers, as an encoder and a decoder or stages.
         crossing: The output projection of a cross-attention in the layer, which stays whole.
+        clamped: Whether the experts of its mixture have biases, and clamp their gates and values.
     """
 
     attention: AttentionForm | None = None
@@ -88,6 +93,7 @@ class LayerForm:
     times: int = 1
     several: bool = False
     crossing: str = ""
+    clamped: bool = False
 
 
 class Architecture(Protocol):

@@ -17,6 +17,7 @@ from emoprune.problems.networks.transformers.anatomy.described import (
 )
 from emoprune.problems.networks.transformers.anatomy.description import AttentionForm, LayerForm
 from emoprune.problems.networks.transformers.anatomy.structure import Anatomy, Attention, Block, FeedForward, HeadTraits
+from emoprune.problems.networks.transformers.standalone.mixtures import unfused
 
 __all__ = ["anatomy_of"]
 
@@ -44,7 +45,7 @@ def anatomy_of(model: Any, form: LayerForm | None = None) -> Anatomy:
     """Return where the model keeps its heads and neurons.
 
     Args:
-        model: A Hugging Face model, its mixtures `unfused`. Fused and transposed projections are opened in place.
+        model: A Hugging Face model. Its mixtures, fused and transposed projections are opened in place.
         form: How its layers are made; None for what the installed architecture of its `model_type` says.
 
     Raises:
@@ -52,6 +53,7 @@ def anatomy_of(model: Any, form: LayerForm | None = None) -> Anatomy:
             a kind that is not known.
     """
     form = described(model.config) if form is None else form
+    unfused(model, clamped=form.clamped)
     stacks = _stacks(model, form)
     opened = opened_in_place(model, stacks, form)
     blocks = [(f"{path}.{number}", block) for path in stacks for number, block in enumerate(model.get_submodule(path))]

@@ -13,7 +13,7 @@ from emoprune.problems.networks.transformers.anatomy.finding import anatomy_of
 from emoprune.problems.networks.transformers.anatomy.structure import Anatomy
 from emoprune.problems.networks.transformers.criteria.contract import Scores, TransformerEvidence
 from emoprune.problems.networks.transformers.data.batches import CALIBRATION, Batch
-from emoprune.problems.networks.transformers.standalone.narrowing import unfused
+from emoprune.problems.networks.transformers.standalone.mixtures import unfused
 from emoprune.problems.networks.transformers.tasks.language import LanguageTask
 
 __all__ = ["sample_evidences"]

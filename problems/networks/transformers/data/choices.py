@@ -18,7 +18,7 @@ from emoprune.problems.networks.transformers.data.batches import Batch
 from emoprune.problems.networks.transformers.data.sentences import AT_ONCE, Padding, filled
 from emoprune.problems.storage.located import located
 
-__all__ = ["Question", "choice_batches", "questions"]
+__all__ = ["Question", "choice_batches", "questions", "said_of_cut_questions"]
 
 TEXTS = ("question", "context", "prompt", "startphrase", "sent1", "goal", "sentence")
 MORE = ("sent2",)  # how the answers begin, where they all begin alike
@@ -107,9 +107,7 @@ def choice_batches(tokenizer: Any, asked: Sequence[Question], length: int, paddi
     made = []
     for start in range(0, len(asked), AT_ONCE):
         own = asked[start : start + AT_ONCE]
-        first = [question.text for question in own for _ in question.choices]
-        second = [choice for question in own for choice in question.choices]
-        found = tokenizer(first, second, truncation=True, max_length=length, verbose=False)
+        found = tokenizer(*_paired(own), truncation=True, max_length=length, verbose=False)
         fill = {"input_ids": padding.token, "attention_mask": 0, "token_type_ids": 0}
         shape = (len(own), len(own[0].choices), -1)
         inputs = {
@@ -119,3 +117,23 @@ def choice_batches(tokenizer: Any, asked: Sequence[Question], length: int, paddi
         }
         made.append(Batch(inputs, torch.tensor([question.right for question in own])))
     return tuple(made)
+
+
+def said_of_cut_questions(tokenizer: Any, asked: Sequence[Question], length: int) -> list[str]:
+    """Return what a person must know of questions that are cut at `length` tokens; nothing if none is."""
+    sizes = [len(ids) for ids in tokenizer(*_paired(asked), verbose=False)["input_ids"]] if asked else []
+    each = len(sizes) // max(1, len(asked))
+    cut = sum(max(sizes[start : start + each]) > length for start in range(0, len(sizes), each or 1))
+    if not cut:
+        return []
+    said = (
+        f"{cut:,} of {len(asked):,} questions with one of their choices are longer than length: {length} tokens and "
+        f"are cut there; the longest has {max(sizes):,}."
+    )
+    return [said]
+
+
+def _paired(asked: Sequence[Question]) -> tuple[list[str], list[str]]:
+    """Return the question of every choice, and the choices."""
+    texts = [question.text for question in asked for _ in question.choices]
+    return texts, [choice for question in asked for choice in question.choices]

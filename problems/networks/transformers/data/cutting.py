@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from scipy.special import xlogy
 from scipy.stats import chi2
 
+from emoprune.problems.language.labelled import Text
 from emoprune.problems.networks.transformers.data.sentences import encoded
 
 __all__ = ["said_of_cut_texts", "telling_tokens"]
@@ -20,7 +21,7 @@ NAMED = 5  # tokens that are named
 
 
 def said_of_cut_texts(
-    tokenizer: Any, texts: Sequence[str], labels: NDArray[np.int64], cut: Sequence[list[int]], length: int
+    tokenizer: Any, texts: Sequence[Text], labels: NDArray[np.int64], cut: Sequence[list[int]], length: int
 ) -> list[str]:
     """Return what a person must know of texts that were cut at `length` tokens; nothing if none was.
 

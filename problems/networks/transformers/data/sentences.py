@@ -11,15 +11,18 @@ import torch
 from numpy.typing import NDArray
 
 from emoprune.errors import ConfigError
-from emoprune.problems.language.labelled import LabelledTexts
+from emoprune.problems.language.labelled import LabelledTexts, Text
 from emoprune.problems.networks.transformers.data.batches import Batch
 
-__all__ = ["TRAIN", "Padding", "alike", "dealt", "encoded", "filled", "padded", "padded_tokens"]
+__all__ = ["TRAIN", "Padding", "Tokens", "alike", "dealt", "encoded", "filled", "padded", "padded_tokens", "tokens_of"]
 
 AT_ONCE = 32
 TRAIN = "train"
 SHARES = {TRAIN: 0.4, "search": 0.2, "select": 0.2, "test": 0.2}
 FEWEST = 2  # rows per part and class, or nothing can be told
+
+
+Tokens = Mapping[str, list[list[int]]]  # a list for each text, by the name of a model's input
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,21 +54,35 @@ def dealt(rows: LabelledTexts, name: str) -> dict[str, NDArray[np.int64]]:
     return {part: np.sort(np.concatenate(own)) for part, own in parts.items()}
 
 
-def encoded(tokenizer: Any, texts: Sequence[str], length: int | None) -> list[list[int]]:
-    """Return the tokens of each text, begun and ended as the tokenizer does, cut at `length`; None cuts nothing."""
+def tokens_of(tokenizer: Any, texts: Sequence[Text], length: int | None) -> Tokens:
+    """Return the tokens of each text, begun and ended as the tokenizer does, cut at `length`; None cuts nothing.
+
+    Of pairs, which are joined as the tokenizer does, also to which text each token belongs, if the tokenizer says it.
+    """
     if not texts:
-        return []  # of which tokenizers make no list
+        return {"input_ids": []}  # of which tokenizers make no list
     cut = {"truncation": True, "max_length": length} if length is not None else {}
-    found: list[list[int]] = tokenizer(list(texts), verbose=False, **cut)["input_ids"]
-    return found
+    pairs = [own if isinstance(own, tuple) else (own, None) for own in texts]
+    second = None if pairs[0][1] is None else [own for _, own in pairs]
+    found = tokenizer([own for own, _ in pairs], second, verbose=False, **cut)
+    wanted = ("input_ids",) if second is None else ("input_ids", "token_type_ids")
+    return {name: found[name] for name in wanted if name in found}
 
 
-def padded(sentences: Sequence[list[int]], labels: NDArray[np.int64], padding: Padding) -> tuple[Batch, ...]:
+def encoded(tokenizer: Any, texts: Sequence[Text], length: int | None) -> list[list[int]]:
+    """Return the tokens of each text or pair as numbers, as `tokens_of` does."""
+    return tokens_of(tokenizer, texts, length)["input_ids"]
+
+
+def padded(tokens: Tokens, labels: NDArray[np.int64], padding: Padding) -> tuple[Batch, ...]:
     """Return batches of sentences of similar lengths, so that little is padded; labels of shape (n,)."""
-    return tuple(
-        Batch(_inputs([sentences[row] for row in rows.tolist()], padding), torch.from_numpy(labels[rows]))
-        for rows in alike(sentences)
-    )
+    made = []
+    for rows in alike(tokens["input_ids"]):
+        own = {name: [each[row] for row in rows.tolist()] for name, each in tokens.items()}
+        inputs = dict(_inputs(own.pop("input_ids"), padding))
+        inputs |= {name: filled(each, Padding(0, padding.left)) for name, each in own.items()}
+        made.append(Batch(inputs, torch.from_numpy(labels[rows])))
+    return tuple(made)
 
 
 def padded_tokens(

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from emoprune.contracts import Description
 from emoprune.problems.networks.export.card import Measured, compared, markdown_table
+from emoprune.problems.networks.transformers.export.ancestry import ancestry_of
 from emoprune.problems.networks.transformers.export.folders import Layout
 from emoprune.problems.networks.transformers.export.verify import Verified
 from emoprune.problems.networks.transformers.tasks.opening import Opened
@@ -28,8 +28,8 @@ model = {factory}.from_pretrained(".")
 `config.json` says of every layer how wide it is, so that transformers' own class holds the model.
 """
 _CODED = """\
-Layers are unequally wide, which no config of transformers' own can say: `modeling_pruned.py` builds the model from
-`config.json`, with the lines of `narrowing.py`. Read them, and let transformers run them:
+{reason}: `modeling_pruned.py` builds the model from `config.json`, with the lines of the other files. Read them, and
+let transformers run them:
 
 ```python
 from transformers import {factory}
@@ -91,7 +91,7 @@ def model_card(opened: Opened, facts: Facts, rows: Sequence[Measured], found: Ve
         _explained(found),
         "## Load it\n",
         "With torch, transformers and safetensors installed, in this folder:\n",
-        own.format(factory=layout.factory),
+        own.format(factory=layout.factory, reason=layout.reason),
         "## Verified\n",
         _verification(found),
     ]
@@ -109,14 +109,13 @@ def _metadata(opened: Opened, facts: Facts) -> str:
         )
         for name, value in facts.measured[0].items()
     ]
-    more: dict[str, Any] = {"base_model": source.name} if source.origin == "hub" else {}
     said = ModelCardData(
         library_name="transformers",
         pipeline_tag=pipeline,
         tags=["pruned", "emoprune"],
         model_name=f"{Path(source.name).name}-pruned",
         eval_results=results,
-        **more,
+        **ancestry_of(source.name),
     )
     return str(said.to_yaml())
 

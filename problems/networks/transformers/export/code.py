@@ -19,7 +19,8 @@ Needs torch and transformers, nothing else.
 
 from transformers import $imported
 
-from .narrowing import below, narrow, say_pruned, unpruned
+from .configs import below, say_pruned, unpruned
+from .narrowing import narrow
 from .opening import open_layers
 
 
@@ -67,7 +68,8 @@ import torch
 from transformers import $config, $architecture, PreTrainedModel
 from transformers.modeling_outputs import SequenceClassifierOutput
 
-from .narrowing import narrow, say_pruned, unpruned
+from .configs import say_pruned, unpruned
+from .narrowing import narrow
 from .opening import open_layers
 from .pooling import pooled
 

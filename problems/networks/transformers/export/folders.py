@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import copy
 import json
-import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
-from importlib.resources import as_file, files
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +18,14 @@ from emoprune.problems.language.quiet import quiet
 from emoprune.problems.networks.export.files import write_json
 from emoprune.problems.networks.transformers.export.checkpoint import carry_along
 from emoprune.problems.networks.transformers.export.code import MODULE, code_of
-from emoprune.problems.networks.transformers.export.plain import plain_model
+from emoprune.problems.networks.transformers.export.plain import Plain, plain_model
 from emoprune.problems.networks.transformers.export.tensors import PackedLayer, own_state, serialised
 from emoprune.problems.networks.transformers.tasks.opening import Opened
 
 __all__ = ["Exported", "Layout", "weights_bytes", "write_folder"]
 
 FORMAT_VERSION = 2
+_NARROWING = ("narrowing.py", "attentions.py", "configs.py", "mixtures.py", "opening.py")
 TRIED = 2  # examples on which a model of transformers' own class is held against the narrowed one
 
 
@@ -46,11 +46,15 @@ class Exported:
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """How a folder is loaded: by transformers' class `factory`, with code of the folder's own, or packed by it."""
+    """How a folder is loaded: by transformers' class `factory`, with code of the folder's own, or packed by it.
+
+    `reason` says why there is code, if there is.
+    """
 
     factory: str
     coded: bool
     packed: bool
+    reason: str = ""
 
 
 def write_folder(folder: Path, exported: Exported, opened: Opened, more: Mapping[str, Any]) -> Layout:
@@ -69,10 +73,12 @@ def write_folder(folder: Path, exported: Exported, opened: Opened, more: Mapping
     folder.mkdir(parents=True, exist_ok=True)
     whole = opened.loaded.model
     inputs = {name: own[:TRIED].cpu() for name, own in opened.task.parts["test"][0].inputs.items()}
-    plain = None if exported.layers else plain_model(whole, exported.model, opened.anatomy, exported.plan, inputs)
+    plain = Plain(None, "Weights are coded, which no class of transformers reads")
+    if not exported.layers:
+        plain = plain_model(whole, exported.model, opened.anatomy, exported.plan, inputs)
     factory = str(exported.about["factory"])
-    if plain is not None:
-        _write_plain(folder, plain, exported.dtype)
+    if plain.model is not None:
+        _write_plain(folder, plain.model, exported.dtype)
         named = {"code": None, "class": type(whole).__name__}
     else:
         code = code_of(whole, exported.about, next(iter(inputs)), opened.anatomy.path)
@@ -81,7 +87,7 @@ def write_folder(folder: Path, exported: Exported, opened: Opened, more: Mapping
         _write_weights(folder, exported)
         write_json(folder / "config.json", _config(exported, whole.config, code.named))
         pooling = ["pooling.py"] if exported.about["factory"] == "AutoModel" else []
-        _copy("emoprune.problems.networks.transformers.standalone", ["narrowing.py", "opening.py", *pooling], folder)
+        _copy("emoprune.problems.networks.transformers.standalone", [*_NARROWING, *pooling], folder)
         named = {"code": MODULE, "class": code.class_name}
     with quiet():
         carry_along(opened.loaded, folder)
@@ -91,6 +97,7 @@ def write_folder(folder: Path, exported: Exported, opened: Opened, more: Mapping
         "source": opened.loaded.source.name,
         "model_type": whole.config.model_type,
         **named,
+        "code because": plain.reason or None,
         "tied": own_state(exported.model)[1],
         **exported.about,
         **more,
@@ -98,7 +105,7 @@ def write_folder(folder: Path, exported: Exported, opened: Opened, more: Mapping
     }
     write_json(folder / "pruning.json", plan)
     _copy("emoprune.problems.networks.transformers.standalone", ["load.py"], folder)
-    return Layout(factory, plain is None, bool(exported.layers))
+    return Layout(factory, plain.model is None, bool(exported.layers), plain.reason)
 
 
 def _write_plain(folder: Path, model: Any, dtype: torch.dtype) -> None:
@@ -134,10 +141,11 @@ def _config(exported: Exported, unpruned: Any, named: Mapping[str, Any]) -> dict
     return {**said, **named, "pruning": {**exported.plan, "unpruned": differ}}
 
 
-def _copy(package: str, scripts: list[str], folder: Path) -> None:
+def _copy(package: str, scripts: Sequence[str], folder: Path) -> None:
+    """Copy files of a package, which import each other from beside themselves there."""
     for script in scripts:
-        with as_file(files(package) / script) as source:
-            shutil.copyfile(source, folder / script)
+        text = (files(package) / script).read_text(encoding="utf-8")
+        (folder / script).write_text(text.replace(f"from {package}.", "from ."), encoding="utf-8")
 
 
 def weights_bytes(folder: Path) -> int:

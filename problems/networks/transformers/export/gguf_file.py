@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from emoprune.errors import ConfigError, ContractError
 from emoprune.problems.language.loading import LoadedModel
 from emoprune.problems.language.origins import origin_of
-from emoprune.problems.networks.transformers.standalone.narrowing import NoHeads, Repeated
+from emoprune.problems.networks.transformers.standalone.attentions import NoHeads, Repeated
 
 __all__ = ["FAMILIES", "check_family", "write_gguf"]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -13,9 +14,9 @@ from emoprune.problems.networks.transformers.anatomy.checking import first_outpu
 from emoprune.problems.networks.transformers.anatomy.closing import closed_state
 from emoprune.problems.networks.transformers.anatomy.structure import Anatomy, Attention
 from emoprune.problems.networks.transformers.export.tensors import own_state
-from emoprune.problems.networks.transformers.standalone.narrowing import Experts
+from emoprune.problems.networks.transformers.standalone.mixtures import Experts
 
-__all__ = ["plain_model"]
+__all__ = ["Plain", "plain_model"]
 
 TOLERANCE = 1e-4  # of the largest output
 
@@ -26,10 +27,18 @@ _NEURONS = (
 )
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Plain:
+    """The model as an object of its library's class; None if there is none, and why."""
+
+    model: Any | None
+    reason: str = ""
+
+
 def plain_model(
     whole: Any, model: Any, anatomy: Anatomy, plan: Mapping[str, Any], inputs: Mapping[str, torch.Tensor]
-) -> Any | None:
-    """Return the model as an object of the unpruned one's class with the same outputs; None if no config says it.
+) -> Plain:
+    """Return the model as an object of the unpruned one's class with the same outputs, if a config says it.
 
     Args:
         whole: The unpruned model of transformers.
@@ -39,22 +48,23 @@ def plain_model(
         inputs: A small batch that both are tried on.
     """
     config = copy.deepcopy(model.config)
-    if type(model) is not type(whole) or not _says_widths(config, anatomy, plan):
-        return None
+    if type(model) is not type(whole):
+        return Plain(None, "The model has a classifier that was fitted here, which no class of transformers has")
+    if not _says_widths(config, anatomy, plan):
+        return Plain(None, "Layers are unequally wide, which no config of transformers' own can say")
     if hasattr(model, "generate"):
         config.use_cache = True  # while searching nothing is generated
     try:
-        state = _closed(model, plan)
-        if state is None:
-            return None
-        made = _built(type(whole), config, state)
+        made = _built(type(whole), config, _closed(model, plan))
         with torch.no_grad():
             found, wanted = first_output(made(**inputs)), first_output(model(**inputs))
-    except Exception:  # whatever a family raises: its config cannot say this shape, code can
-        return None
-    if found.shape != wanted.shape:
-        return None
-    return made if float((found - wanted).abs().max()) <= TOLERANCE * max(1.0, float(wanted.abs().max())) else None
+    except Exception as error:  # whatever a family raises: its config cannot say this shape, code can
+        said = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+        return Plain(None, f"{type(whole).__name__} itself does not take these widths from its config ({said})")
+    allowed = TOLERANCE * max(1.0, float(wanted.abs().max()))
+    if found.shape != wanted.shape or not float((found - wanted).abs().max()) <= allowed:
+        return Plain(None, f"{type(whole).__name__} itself puts out something else with these widths in its config")
+    return Plain(made)
 
 
 def _built(of: Any, config: Any, state: dict[str, torch.Tensor]) -> Any:
@@ -67,11 +77,15 @@ def _built(of: Any, config: Any, state: dict[str, torch.Tensor]) -> Any:
     return made.eval().requires_grad_(requires_grad=False)
 
 
-def _closed(model: Any, plan: Mapping[str, Any]) -> dict[str, torch.Tensor] | None:
-    """Return the model's tensors as transformers has them; None where a mixture's experts are not of one width."""
+def _closed(model: Any, plan: Mapping[str, Any]) -> dict[str, torch.Tensor]:
+    """Return the model's tensors as transformers has them.
+
+    Raises:
+        ValueError: A mixture's experts are not of one width.
+    """
     for module in model.modules():
         if isinstance(module, Experts) and len({each.down_proj.weight.shape for each in module.members}) > 1:  # type: ignore[union-attr]  # experts
-            return None
+            raise ValueError("the experts of a layer are unequally wide")
     return closed_state(model, plan.get("opened", {}), own_state(model)[0])
 
 

@@ -61,6 +61,6 @@ def serialised(
             continue
         own = layers[name]
         made = packed(own.treatment, own.part, own.untreated.cpu(), tensor, own.level)
-        tensors |= {f"{name}::{role}": torch.as_tensor(array) for role, array in made.arrays.items()}
+        tensors |= {f"{name}::{role}": each for role, each in made.tensors(own.treatment.dtype).items()}
         forms[name] = {"form": made.form, **made.facts}
     return save(tensors, {"format": "pt"} if not forms else None), forms

@@ -12,7 +12,7 @@ from emoprune.errors import ConfigError
 from emoprune.problems.compute.device import seeded
 from emoprune.problems.language.quiet import quiet
 from emoprune.problems.networks.transformers.recovery.contract import RecoveredModel, RecoveryCase
-from emoprune.problems.networks.transformers.standalone.narrowing import Repeated
+from emoprune.problems.networks.transformers.standalone.attentions import Repeated
 
 __all__ = ["Lora"]
 

@@ -9,6 +9,8 @@ from typing import Any
 import torch
 from torch import nn
 
+from emoprune.problems.networks.transformers.standalone.mixtures import unfused
+
 
 class Fused(nn.Module):
     """Several linear layers in the place of one: what they put out lies as the one layer's outputs did.
@@ -64,32 +66,47 @@ def open_layers(model: nn.Module, opened: Mapping[str, Any]) -> nn.Module:
     Args:
         model: As its library makes it.
         opened: `stacks`, the paths of their lists; within each layer the paths of `transposed` linear layers, and
-            `fused` ones with the outputs of their `parts` and the `width` of a head; how many `times` the layers run;
+            `fused` ones with the outputs of their `parts`, the `width` of a head, into how many `shards` they are cut,
+            and `settings` of the module that has them, as they are afterwards; how many `times` the layers run;
             the attribute in which the layers of several stacks are `listed`; and the attention and the name of a
-            `table` of position biases that all layers of a stack use and only the first has.
+            `table` of position biases that all layers of a stack use and only the first has; whether experts are
+            `clamped`. Nothing where there is nothing to open but mixtures.
     """
+    unfused(model, clamped=opened.get("clamped", False))
     if not opened:
         return model
     layers = [layer for path in opened["stacks"] for layer in _list(model, path)]
     for layer in layers:
-        for path in opened["transposed"]:
-            _put(layer, path, as_linear(layer.get_submodule(path)))
-        for path, facts in opened["fused"].items():
-            whole = layer.get_submodule(path)
-            if not isinstance(whole, Fused):
-                _put(layer, path, _parted(as_linear(whole), facts["parts"], facts["width"]))
-        if opened["times"] > 1 and not isinstance(layer, Looped):
-            layer.__class__ = type(type(layer).__name__, (Looped, type(layer)), {})
-            layer.times = opened["times"]
+        _open_projections(layer, opened)
     if opened["times"] > 1:
-        holder: Any = model.get_submodule(opened["stacks"][0].rpartition(".")[0])
-        holder.config = copy.copy(holder.config)
-        holder.config.num_hidden_layers = len(layers)
+        _loop(model.get_submodule(opened["stacks"][0].rpartition(".")[0]), layers, opened["times"])
     for path in opened["stacks"] if opened["table"] else ():
         _give_tables(list(_list(model, path)), *opened["table"])
     if len(opened["stacks"]) > 1:  # no parameter of its own, and nothing that a search for modules or a file sees
         vars(model)[opened["listed"]] = nn.ModuleList(layers)
     return model
+
+
+def _open_projections(layer: nn.Module, opened: Mapping[str, Any]) -> None:
+    for path in opened["transposed"]:
+        _put(layer, path, as_linear(layer.get_submodule(path)))
+    for path, facts in opened["fused"].items():
+        whole = layer.get_submodule(path)
+        if isinstance(whole, Fused):  # opened before
+            continue
+        _put(layer, path, _parted(as_linear(whole), facts))
+        for name, value in facts.get("settings", {}).items():
+            setattr(layer.get_submodule(path.rpartition(".")[0]), name, value)
+
+
+def _loop(holder: Any, layers: list[Any], times: int) -> None:
+    """Let each layer run several times, and say in the config of what holds them that these are all there are."""
+    holder.config = copy.copy(holder.config)
+    holder.config.num_hidden_layers = len(layers)
+    for layer in layers:
+        if not isinstance(layer, Looped):
+            layer.__class__ = type(type(layer).__name__, (Looped, type(layer)), {})
+            layer.times = times
 
 
 def _give_tables(layers: list[nn.Module], path: str, name: str) -> None:
@@ -121,21 +138,21 @@ def as_linear(module: Any) -> nn.Linear:
     return made
 
 
-def _parted(whole: nn.Linear, sizes: Mapping[str, int], width: int) -> Fused:
-    """Return the parts of a fused layer; `sizes` are their outputs."""
-    weights = _rows(whole.weight, sizes, width)
-    biases = [None] * len(sizes) if whole.bias is None else _rows(whole.bias, sizes, width)
+def _parted(whole: nn.Linear, facts: Mapping[str, Any]) -> Fused:
+    """Return the parts of a fused layer; the facts say their outputs and how they lie."""
+    sizes, width = facts["parts"], facts["width"]
+    groups = list(sizes.values())[-1] // width if width else facts["shards"]
+    weights = _rows(whole.weight, sizes, groups)
+    biases = [None] * len(sizes) if whole.bias is None else _rows(whole.bias, sizes, groups)
     linears = {name: _linear(*own) for name, *own in zip(sizes, weights, biases, strict=True)}
     return Fused(linears, width, transposed=hasattr(whole, "transposed"))
 
 
-def _rows(tensor: torch.Tensor, sizes: Mapping[str, int], width: int) -> list[torch.Tensor]:
-    if not width:
-        return list(torch.split(tensor, list(sizes.values())))
-    groups = list(sizes.values())[-1] // width
-    each = [size // groups // width for size in sizes.values()]
-    parts = torch.split(tensor.view(groups, -1, width, *tensor.shape[1:]), each, dim=1)
-    return [own.flatten(0, 2) for own in parts]
+def _rows(tensor: torch.Tensor, sizes: Mapping[str, int], groups: int) -> list[torch.Tensor]:
+    """Return the rows of each part, of which an equal share lies in each of the groups."""
+    each = [size // groups for size in sizes.values()]
+    parts = torch.split(tensor.view(groups, -1, *tensor.shape[1:]), each, dim=1)
+    return [own.flatten(0, 1) for own in parts]
 
 
 def _linear(weight: torch.Tensor, bias: torch.Tensor | None) -> nn.Linear:

@@ -57,17 +57,28 @@ def loaded(folder: str) -> Any:
     return runpy.run_path(str(Path(folder) / "load.py"))["load_model"](folder, dtype=torch.float32)
 
 
+def pretrained(folder: str, factory: str, coded: bool) -> Any:
+    """Return the model of a folder as a class of transformers loads it, which may fill in nothing, in 32-bit floats."""
+    model, said = getattr(transformers, factory).from_pretrained(
+        folder, trust_remote_code=coded, dtype=torch.float32, output_loading_info=True
+    )
+    found = {kind: sorted(map(str, own)) for kind, own in said.items() if own}
+    if found:
+        raise SystemExit(f"{factory} does not find the weights that it looks for: {found}")
+    return model
+
+
 def ways(request: dict[str, Any]) -> dict[str, Callable[[], Any]]:
     """Return by its name each way in which the pruned model is loaded."""
     folder = request["folders"]["pruned"]
     if request["factory"] is None:
         return {"load.py": partial(loaded, folder)}
-    plain = f"{request['factory']}.from_pretrained"
-    if not request["coded"]:
-        return {plain: partial(loaded, folder)}
-    read = getattr(transformers, request["factory"]).from_pretrained
-    trusted = partial(read, folder, trust_remote_code=True, dtype=torch.float32)
-    return {f"{plain}(trust_remote_code=True)": trusted, "load.py": partial(loaded, folder)}
+    trusted = "(trust_remote_code=True)" if request["coded"] else ""
+    named = f"{request['factory']}.from_pretrained{trusted}"
+    return {
+        named: partial(pretrained, folder, request["factory"], request["coded"]),
+        "load.py": partial(loaded, folder),
+    }
 
 
 def text_apart(request: dict[str, Any], model: Any, given: dict[str, torch.Tensor]) -> float:

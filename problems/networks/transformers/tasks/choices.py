@@ -11,10 +11,14 @@ from emoprune.errors import ConfigError
 from emoprune.problems.language.loading import LoadedModel
 from emoprune.problems.networks.transformers.anatomy.finding import anatomy_of
 from emoprune.problems.networks.transformers.data.batches import CALIBRATION, Batch
-from emoprune.problems.networks.transformers.data.choices import Question, choice_batches, questions
+from emoprune.problems.networks.transformers.data.choices import (
+    Question,
+    choice_batches,
+    questions,
+    said_of_cut_questions,
+)
 from emoprune.problems.networks.transformers.data.parts import dealt_evenly, evenly, read_parts
 from emoprune.problems.networks.transformers.data.sentences import TRAIN
-from emoprune.problems.networks.transformers.standalone.narrowing import unfused
 from emoprune.problems.networks.transformers.tasks.classes import ClassTask
 from emoprune.problems.networks.transformers.tasks.heads import trained_head
 from emoprune.problems.networks.transformers.tasks.opened import Opened
@@ -45,9 +49,12 @@ def opened_choices(options: TransformerOptions) -> Opened:
     parts = {part: _batches(options, loaded, own) for part, own in rows.items()}
     parts[CALIBRATION] = _batches(options, loaded, evenly(rows[TRAIN], options.calibration))
     facts: Mapping[str, Any] = {"task": options.task, "factory": "AutoModelForMultipleChoice"}
-    anatomy = anatomy_of(unfused(loaded.model))
+    anatomy = anatomy_of(loaded.model)
     held = {part: own for part, own in parts.items() if part != TRAIN}
-    return Opened(ChoiceTask(loaded.model, held, options.length, facts), anatomy, loaded, parts[TRAIN], False)
+    task = ChoiceTask(loaded.model, held, options.length, facts)
+    every = [question for own in rows.values() for question in own]
+    notes = tuple(said_of_cut_questions(loaded.tokenizer, every, options.length))
+    return Opened(task, anatomy, loaded, parts[TRAIN], False, notes=notes)
 
 
 def other_choices(opened: Opened, options: TransformerOptions, name: str) -> tuple[Batch, ...]:

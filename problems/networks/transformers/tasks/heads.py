@@ -12,7 +12,6 @@ from emoprune.problems.language.loading import Kind, LoadedModel, pretrained
 from emoprune.problems.networks.transformers.anatomy.finding import anatomy_of
 from emoprune.problems.networks.transformers.data.batches import Batch, Parts
 from emoprune.problems.networks.transformers.data.sentences import TRAIN
-from emoprune.problems.networks.transformers.standalone.narrowing import unfused
 from emoprune.problems.networks.transformers.standalone.pooling import PooledClassifier
 from emoprune.problems.networks.transformers.tasks.classes import ClassTask
 from emoprune.problems.networks.transformers.tasks.labels import Classes, classes_in_order, classes_of, named_alike
@@ -116,7 +115,7 @@ def opened_classifier(
     model: Any = loaded.model if found.own else PooledClassifier(loaded.model, len(names))
     factory = f"AutoModelFor{kind}Classification" if found.own else "AutoModel"
     facts = {"task": options.task, "factory": factory, "classifier": len(names), "labels": list(names)}
-    anatomy = anatomy_of(unfused(model))
+    anatomy = anatomy_of(model)
     held: Parts = {part: own for part, own in parts.items() if part != TRAIN}
     task = ClassTask(model, held, tokens, facts)
     return Opened(task, anatomy, loaded, parts[TRAIN], not found.own, found.classes, (*found.notes, *notes))

@@ -68,7 +68,7 @@ def classes_of(config: Any, words: Sequence[str], given: Sequence[str] = ()) -> 
         return _as_given(names, words, given)
     unnamed = all(_UNNAMED.fullmatch(name) for name in names)
     found = _by_name(names, words)
-    found = _by_number(words, len(names)) if found is None else found
+    found = _by_number(names, words) if found is None else found
     if found is not None:
         return Classes(names, tuple(words), found)
     if unnamed and len(words) == len(names):
@@ -125,11 +125,34 @@ def _plainly(name: str) -> str:
     return re.sub(r"[\W_]+", "", name).casefold()
 
 
-def _by_number(words: Sequence[str], classes: int) -> NDArray[np.int64] | None:
-    """Return the outputs of words that are numbers of outputs."""
+def _by_number(names: Sequence[str], words: Sequence[str]) -> NDArray[np.int64] | None:
+    """Return the outputs of words that are numbers: those of outputs, or those in the names, as in `1 star`.
+
+    Raises:
+        ConfigError: They may be either, and are not the same.
+    """
     numbers = [int(found.group(1)) for found in map(_NUMBER.fullmatch, words) if found]
-    within = len(numbers) == len(words) and len(set(numbers)) == len(words) and max(numbers) < classes
-    return np.array(numbers, dtype=np.int64) if within else None
+    if len(numbers) < len(words) or len(set(numbers)) < len(words):
+        return None
+    places = numbers if max(numbers) < len(names) else None
+    named = _numbers_in(names)
+    if not all(word[0].isdigit() for word in words) or not set(numbers) <= set(named):
+        return None if places is None else np.array(places, dtype=np.int64)
+    found = [named.index(number) for number in numbers]
+    if places is not None and places != found:
+        raise ConfigError(
+            f"model: the data's numbers may be those in the model's names or those of its outputs, from 0: "
+            f"{_both(names, words)}; say by `labels` which words of the data stand for the model's classes, in the "
+            "model's order"
+        )
+    return np.array(found, dtype=np.int64)
+
+
+def _numbers_in(names: Sequence[str]) -> list[int]:
+    """Return the number in each name; nothing if one has none or several, or two have the same."""
+    found = [re.findall(r"\d+", name) for name in names]
+    numbers = [int(own[0]) for own in found if len(own) == 1]
+    return numbers if len(numbers) == len(names) == len(set(numbers)) else []
 
 
 def _both(names: Sequence[str], words: Sequence[str]) -> str:

@@ -21,7 +21,6 @@ from emoprune.problems.networks.transformers.data.windows import (
     windows_of,
     windows_of_parts,
 )
-from emoprune.problems.networks.transformers.standalone.narrowing import unfused
 from emoprune.problems.networks.transformers.tasks.opened import Opened
 from emoprune.problems.networks.transformers.tasks.options import SPLITS, TransformerOptions
 from emoprune.problems.networks.transformers.tasks.tokens import TokenTask
@@ -57,7 +56,7 @@ def opened_masked(options: TransformerOptions) -> Opened:
         parts[CALIBRATION] = other[CALIBRATION]
     train = (*parts[CALIBRATION], *parts.pop(REST))
     facts = {"task": options.task, "factory": "AutoModelForMaskedLM"}
-    anatomy = anatomy_of(unfused(loaded.model))
+    anatomy = anatomy_of(loaded.model)
     return Opened(MaskedTask(loaded.model, parts, options.length, facts), anatomy, loaded, train, False)
 
 

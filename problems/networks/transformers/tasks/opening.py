@@ -10,7 +10,9 @@ from types import MappingProxyType
 import torch
 
 from emoprune.errors import ConfigError
+from emoprune.problems.language.loading import config_of
 from emoprune.problems.networks.transformers.anatomy.checking import check_narrowing
+from emoprune.problems.networks.transformers.anatomy.refused import refuse_family
 from emoprune.problems.networks.transformers.anatomy.reloading import check_reloading, made_anew
 from emoprune.problems.networks.transformers.data.batches import Batch
 from emoprune.problems.networks.transformers.running.checking import check_layers
@@ -59,6 +61,8 @@ def opened(options: TransformerOptions, *, tried: bool = False) -> Opened:
     Raises:
         ConfigError: The model or the data cannot be used; it says why.
     """
+    if not tried:
+        refuse_family(config_of(options.model))
     found = _WAYS[options.task].opened(options)
     _check_positions(found)
     if not tried:

@@ -21,6 +21,7 @@ Purpose = Literal[
     "multiple-choice",
     "image-classification",
 ]
+Dtype = Literal["auto", "float32", "bfloat16", "float16"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +36,8 @@ class TransformerOptions:
             mapping of train, search, select and test to files: CSV or TSV of texts and labels, words and tags in
             CoNLL's columns or .jsonl, questions in SQuAD's form, questions and choices in .jsonl or CSV; or images as
             for `channels`.
+        texts: Of a classifier's CSV or TSV the column with the text, or both columns of a pair of texts, where they are
+            not called sentence, text, review or title; sentence1 and sentence2; or premise and hypothesis.
         labels: The data's words for its classes in the order of the model's, where its config does not name them alike.
         own_conventions: Whether the model's folder is obeyed: classes go by its names, images through its processor,
             windows of text begin as its tokenizer begins a text, sentences are padded as it pads them.
@@ -49,11 +52,13 @@ class TransformerOptions:
         objectives: What is minimised: perplexity, loss, error, kl, macs, parameters, bytes, milliseconds, or others of
             `emoprune list objectives`; by default the task's own measure, and parameters, or bytes where bits differ.
         at_most: Bounds by measure, or as `parameters-share` in shares of the unpruned model.
+        dtype: The numbers in which weights are stored and exported: auto (the checkpoint's), float32, bfloat16 or
+            float16. Candidates are measured with weights that are rounded to them.
         batch: How many examples are timed at once for milliseconds.
         cache_megabytes: How much memory each worker may use for hidden states and layers that candidates share.
 
     Raises:
-        ConfigError: A number is too small, or there is no such task.
+        ConfigError: A number is too small, or there is no such task or dtype.
     """
 
     problem: ClassVar[str]  # whose options these are
@@ -61,6 +66,7 @@ class TransformerOptions:
     model: str = "smollm2"
     task: Purpose = "language-modelling"
     data: str | Mapping[str, str] = "python-topics"
+    texts: Sequence[str] = ()
     labels: Sequence[str] = ()
     own_conventions: bool = True
     accept_guessing: bool = False
@@ -72,12 +78,17 @@ class TransformerOptions:
     references: Sequence[str | Mapping[str, Any]] = ("uniform",)
     objectives: Sequence[str | Mapping[str, Any]] = ()
     at_most: Mapping[str, float] | None = None
+    dtype: Dtype = "auto"
     batch: int = 1
     cache_megabytes: int = 384
 
     def __post_init__(self) -> None:
         if self.task not in get_args(Purpose):
             raise ConfigError(f"task: expected one of {', '.join(get_args(Purpose))}, found {self.task!r}")
+        if self.dtype not in get_args(Dtype):
+            raise ConfigError(f"dtype: expected one of {', '.join(get_args(Dtype))}, found {self.dtype!r}")
+        if self.texts and (self.task != "text-classification" or len(self.texts) > 2):
+            raise ConfigError(f"texts: expected one or two columns for text-classification, found {list(self.texts)}")
         for name in ("length", "calibration", "search", "select", "test", "batch"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name}: expected 1 or more, found {getattr(self, name)}")
@@ -88,8 +99,8 @@ class TransformerOptions:
 
     @classmethod
     def of_earlier(cls, resolved: Mapping[str, Any], objectives: Sequence[str]) -> Mapping[str, Any]:  # noqa: ARG003  # the contract's
-        """Return the options of a run in today's words: the folder's own conventions were not followed once."""
-        return {"own_conventions": False, **resolved}
+        """Return the options of a run in today's words: once nothing that the folder says was followed."""
+        return {"own_conventions": False, "dtype": "float32", **resolved}
 
     @property
     def calibrated_on(self) -> str | None:

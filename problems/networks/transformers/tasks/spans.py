@@ -15,7 +15,6 @@ from emoprune.problems.networks.transformers.data.batches import CALIBRATION, Ba
 from emoprune.problems.networks.transformers.data.parts import dealt_evenly, evenly, read_parts
 from emoprune.problems.networks.transformers.data.sentences import TRAIN
 from emoprune.problems.networks.transformers.data.spans import AskedText, asked_texts, span_batches
-from emoprune.problems.networks.transformers.standalone.narrowing import unfused
 from emoprune.problems.networks.transformers.tasks.classes import ClassTask
 from emoprune.problems.networks.transformers.tasks.heads import trained_head
 from emoprune.problems.networks.transformers.tasks.opened import Opened
@@ -68,7 +67,7 @@ def opened_spans(options: TransformerOptions) -> Opened:
     lost, total = sum(made[part][1] for part in rows), sum(map(len, rows.values()))
     notes = [f"{lost:,} of {total:,} answers lie behind length: {options.length} tokens, and are left out."]
     facts: Mapping[str, Any] = {"task": options.task, "factory": "AutoModelForQuestionAnswering"}
-    anatomy = anatomy_of(unfused(loaded.model))
+    anatomy = anatomy_of(loaded.model)
     held = {part: batches for part, (batches, _) in made.items() if part != TRAIN}
     task = SpanTask(loaded.model, held, options.length, facts)
     return Opened(task, anatomy, loaded, made[TRAIN][0], False, None, tuple(notes) if lost else ())

@@ -19,7 +19,6 @@ from emoprune.problems.networks.transformers.data.tagged import (
     tagged_sentences,
     tagged_tokens,
 )
-from emoprune.problems.networks.transformers.standalone.narrowing import unfused
 from emoprune.problems.networks.transformers.tasks.heads import trained_head
 from emoprune.problems.networks.transformers.tasks.labels import Classes, classes_of
 from emoprune.problems.networks.transformers.tasks.opened import Opened
@@ -49,7 +48,7 @@ def opened_tagged(options: TransformerOptions) -> Opened:
         "factory": "AutoModelForTokenClassification",
         "labels": list(classes.names),
     }
-    anatomy = anatomy_of(unfused(loaded.model))
+    anatomy = anatomy_of(loaded.model)
     held = {part: own for part, own in parts.items() if part != TRAIN}
     task = TokenTask(loaded.model, held, options.length, facts)
     return Opened(task, anatomy, loaded, parts[TRAIN], False, classes, _said_of_cuts(rows, parts, options.length))

@@ -11,7 +11,6 @@ from emoprune.problems.language.texts import text_named
 from emoprune.problems.networks.transformers.anatomy.finding import anatomy_of
 from emoprune.problems.networks.transformers.data.batches import CALIBRATION, Batch
 from emoprune.problems.networks.transformers.data.windows import REST, beginning_of, windows_of, windows_of_parts
-from emoprune.problems.networks.transformers.standalone.narrowing import unfused
 from emoprune.problems.networks.transformers.tasks.language import LanguageTask
 from emoprune.problems.networks.transformers.tasks.opened import Opened
 from emoprune.problems.networks.transformers.tasks.options import SPLITS, TransformerOptions
@@ -26,7 +25,7 @@ def opened_text(options: TransformerOptions) -> Opened:
         ConfigError: The model or the text cannot be used; it says why.
     """
     loaded = pretrained(options.model, "language-model")
-    anatomy = anatomy_of(unfused(loaded.model))
+    anatomy = anatomy_of(loaded.model)
     longest = getattr(loaded.model.config, "max_position_embeddings", None)
     if longest is not None and options.length > longest:
         raise ConfigError(f"length: the model takes at most {longest} tokens, found {options.length}")

@@ -38,7 +38,9 @@ class LayerProblem(TransformerProblem):
     def __init__(self, options: TransformerWeightOptions, treatment: Treatment, cost: str) -> None:
         super().__init__(options, cost)
         levels = layer_levels(
-            self.open(), treatment, lambda path: any(fnmatch.fnmatchcase(path, pattern) for pattern in options.ignore)
+            self.open(),
+            treatment.storing(self.dtype),
+            lambda path: any(fnmatch.fnmatchcase(path, pattern) for pattern in options.ignore),
         )
         self._genes = LayerGenes(self.open(), levels)
         self.space = levels.space
@@ -69,10 +71,10 @@ class LayerProblem(TransformerProblem):
         return self.plans(self.space.full)
 
     def counted(self, plans: Sequence[BlockPlan]) -> dict[str, float]:
-        """Return macs and parameters that are not zero, and the bytes of the packed weights."""
+        """Return macs and parameters that are not zero, the bytes of the packed weights, and a cache's, all of them."""
         levels = self._genes.decoded(list(plans))
         genome = self._genes.levels.encode(levels)
-        return self._genes.levels.counted(genome[np.newaxis], self._unpruned)[0]
+        return {**self._unpruned, **self._genes.levels.counted(genome[np.newaxis], self._unpruned)[0]}
 
     def adjust(self) -> Adjust:
         """Return the treatment of single layers."""

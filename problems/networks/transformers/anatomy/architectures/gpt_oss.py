@@ -19,11 +19,11 @@ __all__ = ["GptOss"]
     cost="nothing is run",
 )
 class GptOss:
-    """An attention as usual with a learnt sink for each head."""
+    """An attention as usual with a learnt sink for each head; experts that clamp their gates and values."""
 
     def layer(self, _config: Any) -> LayerForm:
         """Return how a layer is made."""
-        return LayerForm(traits=HeadTraits(per_head=(("self_attn.sinks", 0),)))
+        return LayerForm(traits=HeadTraits(per_head=(("self_attn.sinks", 0),)), clamped=True)
 
     def tiny(self) -> Any:
         """Return a small model with drawn weights."""

@@ -10,7 +10,7 @@ from emoprune.errors import ConfigError
 from emoprune.problems.prompts.data.few_shot import FewShot
 from emoprune.problems.prompts.data.messages import Messages
 from emoprune.problems.prompts.data.splitting import Sizes
-from emoprune.problems.prompts.earlier.options import of_earlier_prompt
+from emoprune.problems.prompts.earlier import of_earlier_prompt
 from emoprune.problems.prompts.marker import Marker
 from emoprune.problems.prompts.prompt_data import Asked, TaskName, Verbalisers
 from emoprune.problems.prompts.scorers.calling import Endpoint

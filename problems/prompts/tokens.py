@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from emoprune import plugins
 from emoprune.contracts import Description, Inspection, Paper, Passage, Reference, about
 from emoprune.errors import ConfigError, ContractError
+from emoprune.problems.prompts.baselines import Stops, made_stops
 from emoprune.problems.prompts.data.messages import Messages
-from emoprune.problems.prompts.earlier.stopping import Stops, made_stops
 from emoprune.problems.prompts.export import FORMATS, MESSAGE_FORMATS, export_prompt, words_of
 from emoprune.problems.prompts.inspection import inspection_of_prompt
 from emoprune.problems.prompts.options import TokenOptions

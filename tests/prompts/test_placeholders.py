@@ -12,7 +12,7 @@ from prompts_for_tests import parts, prompt_tokens
 
 from emoprune.errors import ConfigError
 from emoprune.problems.prompts.data.few_shot import FewShot
-from emoprune.problems.prompts.earlier.options import of_earlier_prompt
+from emoprune.problems.prompts.earlier import of_earlier_prompt
 from emoprune.problems.prompts.marker import BRACES, Marker
 from emoprune.problems.prompts.options import TokenOptions
 from emoprune.problems.prompts.template import Template

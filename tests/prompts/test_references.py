@@ -18,7 +18,7 @@ from prompts_for_tests import parts, prompt_tokens, told, written
 from emoprune import plugins
 from emoprune.contracts import Direction, Found, Objective, Reference
 from emoprune.errors import ContractError, RunCorrupt
-from emoprune.problems.prompts.earlier.stopping import Baselines, Halving
+from emoprune.problems.prompts.baselines import Baselines, Halving
 from emoprune.problems.prompts.objectives.accuracy import Accuracy
 from emoprune.problems.prompts.options import TokenOptions
 from emoprune.problems.prompts.references.accepting import accepting

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from emoprune.cli import installation, results, searches
+from emoprune.cli import installation, results, searches, watch
 
 __all__ = ["NOBODY_READS", "app"]
 
@@ -82,6 +82,7 @@ for command in (
     searches.run,
     searches.resume,
     results.status,
+    watch.watch,
     results.pareto,
     results.select,
     results.compare,
@@ -93,5 +94,6 @@ for command in (
     results.report,
 ):
     app.command()(command)
+app.command("export-study")(results.export_study)
 app.command("list")(installation.list_)
 app.command()(installation.init)

@@ -19,7 +19,7 @@ from emoprune.report.wording import change, labelled, number, passage, plain, sh
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["plots"]
+__all__ = ["best_so_far", "plots"]
 
 CLOUD_POINTS = 5_000  # more vector shapes than that make a browser slow
 HEAT_MAP_ROWS = 200
@@ -36,7 +36,7 @@ def plots(run: ReadableRun, ranking: Ranking) -> dict[str, Any]:
         "splits": [split.value for split in Split if _measured(ranking, split)],
         "candidates": _candidates(run, ranking, history),
         "cloud": _cloud(run, history, ranking),
-        "best": _best_so_far(history, ranking.objectives),
+        "best": best_so_far(history, ranking.objectives),
         "hypervolume": _hypervolume(run.generations),
         "genes": _genes(run.manifest, ranking, history),
         "stages": stage_plots(run, ranking),
@@ -151,7 +151,7 @@ def _cloud(run: ReadableRun, history: pd.DataFrame, ranking: Ranking) -> dict[st
     }
 
 
-def _best_so_far(history: pd.DataFrame, objectives: Sequence[Objective]) -> dict[str, list[float]] | None:
+def best_so_far(history: pd.DataFrame, objectives: Sequence[Objective]) -> dict[str, list[float]] | None:
     """Return where a single objective got better; None where several share the search."""
     if len(objectives) != 1:
         return None

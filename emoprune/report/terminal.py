@@ -19,7 +19,7 @@ from emoprune.report.readable import ReadableRun, generations_done
 from emoprune.report.wording import duration, measured, plain, rate, shell_word, significant, with_unit
 from emoprune.run import objectives_in
 
-__all__ = ["LiveView", "front_table", "status_panel"]
+__all__ = ["LiveView", "front_table", "status_lines", "status_panel"]
 
 REDRAWS_PER_SECOND = 2
 
@@ -123,6 +123,26 @@ def status_panel(run: ReadableRun, progress: Progress) -> RenderableType:
         rows.append(("process", Text(f"{progress.pid} on {plain(progress.host)}")))
     rows.append(("updated", Text(plain(progress.updated))))
     return Group(_framed(plain(run.name), progress, rows), Text(_next_step(plain(run.name), progress.state)))
+
+
+def status_lines(run: ReadableRun, progress: Progress) -> Iterator[Text]:
+    """Yield where a run stands in a few lines, for where a panel would take the room of what else is shown."""
+    units, state = _units(run), progress.state.value
+    state = state if progress.state is State.FINISHED else f"{state}: {plain(progress.phase)}"
+    yield Text(plain(run.name), style="bold").append(f"  {state}", style=_STYLES[progress.state])
+    done = f"generations {generations_done(progress)}/{progress.generations}"
+    yield Text(f"{done}  evaluations {_evaluations(progress)}  failed ").append_text(_failures(progress))
+    best = ", ".join(f"{plain(name)} {with_unit(value, units.get(name, ''))}" for name, value in progress.best.items())
+    yield Text(
+        f"front {progress.front:,}  hypervolume {_hypervolume(progress.hypervolume, progress.change)}  best {best}"
+    )
+    # Of more open evaluations than workers all work.
+    busy = min(progress.pending, progress.workers) if progress.state is State.RUNNING else 0
+    yield Text(f"workers {busy} busy, {progress.workers - busy} idle  time {_time(progress.seconds, progress)}")
+    yield from (Text(f"{plain(name)} {plain(words, 400)}") for name, words in progress.stages.items())
+    yield from (Text(f"alarm: {plain(words, 400)}", style="bold red") for words in progress.alarms)
+    if progress.message:
+        yield Text(plain(progress.message, 400), style=_STYLES[progress.state])
 
 
 def _next_step(name: str, state: State) -> str:

@@ -281,7 +281,8 @@ def test_a_torn_classifier_is_fitted_again(tmp_path: Path) -> None:
 def test_references_stand_at_their_percentages_and_the_unpruned_comes_first(
     names: dict[str, str], tmp_path: Path
 ) -> None:
-    problem = HeadsAndNeurons(**{**names, **SMALL, "levels": 12, "percentages": [80, 60]})
+    own = {"levels": 12, "percentages": [80, 60], "criterion": "head-gates"}
+    problem = HeadsAndNeurons(**{**names, **SMALL, **own})
     problem.prepare(tmp_path, 1)
     shares = {each.name: float(problem.describe(each.genome)["parameters share"]) for each in problem.references()}
     assert next(iter(shares)) == "unpruned"

@@ -211,6 +211,7 @@ class Channels(GradedByImages):
             seed,
             self._task.quality,
             self._task.recipe.epochs,
+            self._method.criterion,
         )
         return audit(front)
 

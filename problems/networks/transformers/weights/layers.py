@@ -13,6 +13,7 @@ from emoprune.errors import ConfigError
 from emoprune.problems.networks.coupling.structure import Part
 from emoprune.problems.networks.layers.treatments.contract import Treatment
 from emoprune.problems.networks.layers.treatments.levels import LayerLevels
+from emoprune.problems.networks.layers.treatments.repaired import Repaired
 from emoprune.problems.networks.transformers.anatomy.narrowing import Adjust
 from emoprune.problems.networks.transformers.anatomy.structure import BlockPlan
 from emoprune.problems.networks.transformers.cost import linear_part
@@ -120,6 +121,7 @@ class LayerGenes:
         Zeros are the smallest, so that what is gone stays gone.
         """
         found, treatment = {}, self.levels.treatment
+        treatment = treatment.base if isinstance(treatment, Repaired) else treatment
         for part, level in zip(self.levels.parts, self.decoded(plans).tolist(), strict=True):
             due = self.levels.highest - round((self.levels.highest - level) * share)
             if due < self.levels.highest:

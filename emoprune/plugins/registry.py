@@ -44,6 +44,7 @@ METHOD_KINDS = (
     "mask",
     "audit",
     "architecture",
+    "selector",
 )
 PLURALS: Mapping[str, str] = MappingProxyType(
     {
@@ -59,6 +60,7 @@ PLURALS: Mapping[str, str] = MappingProxyType(
         "mask": "masks",
         "audit": "audits",
         "architecture": "architectures",
+        "selector": "selectors",
     }
 )
 GIVEN = "given"  # `given:<class>` is the name of a problem that was handed over as a Python object

@@ -104,12 +104,13 @@ class Tokens(InferenceProblem):
         self._fitted = fitted(own, folder)
         _check_attends(own)
 
-    def try_unpruned(self) -> None:
-        """Refuse a model that scores like guessing, unless the options accept it.
+    def try_unpruned(self, folder: Path, seed: int) -> None:
+        """Refuse a model that scores like guessing, unless the options accept it; `folder` keeps a fitted classifier.
 
         Raises:
             ConfigError: It says what is likely wrong.
         """
+        self.record(folder, seed)
         try_unpruned(self.open(), self._own)
 
     def load(self, device: str) -> None:

@@ -29,4 +29,5 @@ def test_an_example_is_searched_from_its_config_to_a_front(name: str, tmp_path: 
     table = emoprune.open_run(tmp_path / "example").pareto
     assert len(generations) == 2
     assert (table["rank"] == 1).any()
-    assert {"unpruned", "random-1"} <= set(table["name"])
+    assert "unpruned" in set(table["name"])
+    assert len(set(table["name"])) > 4, "what a user would have picked stands beside"

@@ -134,6 +134,49 @@ def test_the_page_on_prompts_works_from_top_to_bottom(tmp_path: Path) -> None:
     assert undescribed(runs / "reviews") == [], "left in the run's folder, but not in docs/run-folder.md"
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_the_page_on_rules_works_from_top_to_bottom(tmp_path: Path) -> None:
+    follow(ROOT / "docs" / "prune-rules.md", tmp_path, 300)
+    run = tmp_path / "runs" / "tumours"
+    assert list(run.glob("exports/*/rules.txt"))
+    assert '<img src="data:image/svg+xml' in (run / "report.html").read_text(encoding="utf-8")
+    assert undescribed(run) == [], "left in the run's folder, but not in docs/run-folder.md"
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_the_page_on_reservoirs_works_from_top_to_bottom(tmp_path: Path) -> None:
+    follow(ROOT / "docs" / "prune-reservoirs.md", tmp_path, 300)
+    run = tmp_path / "runs" / "small"
+    assert list(run.glob("exports/*/reservoir.json"))
+    assert '<img src="data:image/svg+xml' in (run / "report.html").read_text(encoding="utf-8")
+    assert undescribed(run) == [], "left in the run's folder, but not in docs/run-folder.md"
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_the_page_on_gaussians_works_from_top_to_bottom(tmp_path: Path) -> None:
+    follow(ROOT / "docs" / "prune-gaussians.md", tmp_path, 300)
+    run = tmp_path / "runs" / "flower"
+    assert list(run.glob("exports/*/splats.npz"))
+    assert list(run.glob("recovered/*/splats.npz"))
+    assert list((tmp_path / "runs" / "ball").glob("exports/*/point_cloud.ply"))
+    assert '<img src="data:image/svg+xml' in (run / "report.html").read_text(encoding="utf-8")
+    assert undescribed(run) == [], "left in the run's folder, but not in docs/run-folder.md"
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_the_page_on_training_rows_works_from_top_to_bottom(tmp_path: Path) -> None:
+    follow(ROOT / "docs" / "prune-samples.md", tmp_path, 300)
+    run = tmp_path / "runs" / "digits"
+    assert list(run.glob("exports/*/rows.json"))
+    assert list(run.glob("recovered/*/student.safetensors"))
+    assert '<img src="data:image/svg+xml' in (run / "report.html").read_text(encoding="utf-8")
+    assert undescribed(run) == [], "left in the run's folder, but not in docs/run-folder.md"
+
+
 def test_the_readme_names_every_exit_code_that_the_help_names() -> None:
     named = re.findall(r"^\| ([\d, ]+) \|", (ROOT / "README.md").read_text(encoding="utf-8"), re.MULTILINE)
     codes = {code.strip() for row in named for code in row.split(",")}

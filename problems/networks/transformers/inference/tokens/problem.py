@@ -62,6 +62,7 @@ class Tokens(InferenceProblem):
         self._opened: Opened | None = opened(own)
         self._fitted: dict[str, torch.Tensor] = {}
         self._replay: Replay | None = None
+        self._labels: dict[str, torch.Tensor] = {}
         anatomy = self._opened.anatomy
         anatomy.check_one_stack("dropping tokens")
         self._number = len(anatomy.blocks)
@@ -191,7 +192,7 @@ class Tokens(InferenceProblem):
         return hashlib.sha256(f"{own.loaded.digest()} {digest_of(own.task.parts)}".encode()).hexdigest()
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**vars(self), "_opened": None, "_replay": None}
+        return {**vars(self), "_opened": None, "_replay": None, "_labels": {}}
 
 
 def _asking(own: Opened) -> tuple[int, tuple[int, ...]]:

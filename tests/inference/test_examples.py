@@ -23,7 +23,14 @@ def given(name: str) -> list[str]:
     return [*TEXTS, *budgets, f"problem.model={sample.sample_model()}", f"problem.data={sample._words()}"]
 
 
-@pytest.mark.parametrize("name", ["smollm2-cache", "smollm2-attention", "smollm2-hierarchy", "mnist-tokens"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "smollm2-cache",
+        "mnist-tokens",
+        *(pytest.param(name, marks=pytest.mark.slow) for name in ("smollm2-attention", "smollm2-hierarchy")),
+    ],
+)
 def test_an_example_is_searched_from_its_config_to_a_front(name: str, tmp_path: Path) -> None:
     generations = list(emoprune.search(name, overrides=[*SMALL, *given(name)], runs=tmp_path, name="example"))
     table = emoprune.open_run(tmp_path / "example").pareto

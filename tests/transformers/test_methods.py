@@ -80,7 +80,7 @@ for _kind, _name, _problem in METHODS:
     ("problem", "kinds"),
     [
         (HEADS, {"criterion", "compensation", "reference", "objective", "recovery", "audit"}),
-        (RATIOS, {"saliency", "reference", "objective", "recovery"}),
+        (RATIOS, {"saliency", "compensation", "reference", "objective", "recovery"}),
         (BITS, {"reference", "objective"}),
     ],
 )

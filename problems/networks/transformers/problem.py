@@ -92,6 +92,7 @@ class TransformerProblem(ABC):
         self._options = options
         self._references = KeptReferences(options.references, options.problem)
         self._seed = 0
+        self._folder: Path | None = None
         own = opened(options)
         own = replace(own, notes=(*own.notes, *said_of_modules(own.loaded.source.name)))
         for note in own.notes:
@@ -432,7 +433,7 @@ class TransformerProblem(ABC):
         values = {split.value: self.values(model, plans, split) for split in Split}
         notes = [f"After pruning it was recovered by {method}: {spent}."]
         described = dict(self.write(folder, model, plans, genome, {}, verify=True, notes=notes))
-        described |= {"method": method, "steps": spent.steps, "seen": spent.seen, "seconds": round(spent.seconds, 1)}
+        described |= {"method": method, **spent.described()}
         return Recovered(values, described)
 
     def described(self, plans: Plans) -> dict[str, int | float]:

@@ -393,7 +393,9 @@ def test_the_weights_of_a_folder_with_code_lie_in_shards_where_one_file_would_be
     assert same_logits(found.float(), model)
 
 
-@pytest.mark.parametrize("kind", ["weights", "patterns", "bits"])
+@pytest.mark.parametrize(
+    "kind", ["weights", *(pytest.param(own, marks=pytest.mark.slow) for own in ("patterns", "bits"))]
+)
 def test_zeroed_and_coded_weights_are_counted_and_packed_in_the_numbers_of_the_checkpoint(
     kind: str, tmp_path: Path
 ) -> None:

@@ -20,7 +20,7 @@ import torch
 from shared.processes import alone, progress
 from shared.recording import Report, Table, arguments, publish
 from shared.small_language import small_model
-from shared.transformer_ways import Setting, searched, without_a_search
+from shared.transformer_ways import Setting, greedy_heads, searched, without_a_search
 
 NOTES = """\
 - Every way has the same calibration data and the same model. The searches have {evaluations} evaluations each, NSGA-II
@@ -38,7 +38,9 @@ def measure(part: Mapping[str, Any]) -> None:
     """Measure one way, and print what came out by size."""
     torch.set_num_threads(1)
     setting = Setting(**part["setting"])
-    if part["seed"] is None:
+    if part["way"] == "greedy-heads":
+        print(json.dumps(greedy_heads(setting, part["seeds"][0])))
+    elif part["seed"] is None:
         print(json.dumps(without_a_search(setting, part["seeds"])))
     else:
         print(json.dumps({"searched": searched(setting, part["seed"])}))
@@ -62,16 +64,19 @@ def _cell(values: Sequence[float | None]) -> str:
     return f"{np.mean(known):.4g} ({min(known):.4g}-{max(known):.4g})"
 
 
-def collected(setting: Setting, seeds: Sequence[int]) -> dict[str, dict[str, list[float | None]]]:
-    """Measure all ways, each in a process of its own."""
+def collected(setting: Setting, seeds: Sequence[int], way: str | None) -> dict[str, dict[str, list[float | None]]]:
+    """Measure all ways, each in a process of its own, or `way` alone."""
+    part = {"setting": asdict(setting), "seed": None, "seeds": list(seeds), "way": way}
+    if way is not None:
+        return alone(part)
     found: dict[str, dict[str, list[float | None]]] = {"emoprune": {str(size): [] for size in setting.sizes}}
     for seed in seeds:
         progress(f"{setting.title}: search with seed {seed}")
-        own = alone({"setting": asdict(setting), "seed": seed, "seeds": list(seeds)})["searched"]
+        own = alone(part | {"seed": seed})["searched"]
         for size, value in own.items():
             found["emoprune"][size].append(value)
     progress(f"{setting.title}: without a search")
-    return found | alone({"setting": asdict(setting), "seed": None, "seeds": list(seeds)})
+    return found | alone(part)
 
 
 def settings(folder: Path, *, quick: bool) -> list[Setting]:
@@ -109,6 +114,7 @@ def main() -> None:
     parser = arguments(__doc__ or "", rounds=3)
     parser.add_argument("--alone", metavar="JSON", help="measure one way in this process")
     parser.add_argument("--only", metavar="MODEL", help="measure the model of that name alone")
+    parser.add_argument("--way", choices=["greedy-heads"], help="measure that way alone")
     chosen = parser.parse_args()
     if chosen.alone is not None:
         measure(json.loads(chosen.alone))
@@ -125,7 +131,8 @@ def main() -> None:
                 )
                 title = f"Narrowed transformers at equal sizes ({setting.title})"
                 packages = ("emoprune", "torch", "transformers", "numpy", "pymoo")
-                publish(Report(title, (table(setting, collected(setting, seeds)),), notes, packages), chosen)
+                tables = (table(setting, collected(setting, seeds, chosen.way)),)
+                publish(Report(title, tables, notes, packages), chosen)
 
 
 if __name__ == "__main__":

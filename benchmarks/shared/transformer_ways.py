@@ -21,9 +21,9 @@ from emoprune.problems.networks.transformers.tasks.scoring import scores_of_mode
 from emoprune.records import Split
 from emoprune.space import IntArray
 
-__all__ = ["Setting", "searched", "without_a_search"]
+__all__ = ["Setting", "greedy_heads", "searched", "without_a_search"]
 
-NAMES = ("global-criterion", "dropped-layers", "greedy-heads", "uniform")
+NAMES = ("global-criterion", "dropped-layers", "uniform")
 NO_SEEDS = np.zeros(1, dtype=np.uint64)
 BySize = dict[str, float | None]
 
@@ -143,7 +143,7 @@ def without_a_search(setting: Setting, seeds: Sequence[int]) -> dict[str, dict[s
             if not found:
                 whole = _shown(setting, own, own.open().task.model)
                 found["unpruned"] = {str(size): [whole] for size in setting.sizes}
-                for name in ("dropped-layers", "greedy-heads", "uniform"):
+                for name in ("dropped-layers", "uniform"):
                     found[name] = {str(size): [_largest(setting, own, genomes, name, size)] for size in setting.sizes}
             by_size = found.setdefault(way, {str(size): [] for size in setting.sizes})
             for size in setting.sizes:
@@ -151,7 +151,19 @@ def without_a_search(setting: Setting, seeds: Sequence[int]) -> dict[str, dict[s
                 by_size[str(size)].append(_at(setting, own, genome, in_turn=way == "k-prune"))
     if setting.classifies:
         found["k-prune, own search"] = _own_search(setting, seeds[0])
-    return found
+    return found | greedy_heads(setting, seeds[0])
+
+
+def greedy_heads(setting: Setting, seed: int) -> dict[str, dict[str, list[float | None]]]:
+    """Return what the reference greedy-heads gives, by size, with the heads that its paper keeps."""
+    own = setting.problem("head-gates", "none", ["greedy-heads"])
+    with tempfile.TemporaryDirectory() as place:
+        own.prepare(Path(place), seed)
+        own.setup("cpu", 1)
+    genomes = {reference.name: reference.genome for reference in own.references()}
+    return {
+        "greedy-heads": {str(size): [_largest(setting, own, genomes, "greedy-heads", size)] for size in setting.sizes}
+    }
 
 
 def _largest(

@@ -10,9 +10,10 @@ from typing import Any
 
 from emoprune import plugins
 from emoprune.commands.methods import described
+from emoprune.commands.taxonomies import leaf_of, taxonomies
 from emoprune.config import example_text
 from emoprune.contracts import about_of
-from emoprune.errors import ConfigError, ContractError, EmopruneError, RunCorrupt, TrustError
+from emoprune.errors import EmopruneError, RunCorrupt, TrustError
 from emoprune.plugins.complaints import expectation, schema_of, shown
 from emoprune.run import Run, runs_in
 
@@ -44,7 +45,7 @@ def details(what: str, runs: Path) -> dict[str, Any]:
         "examples": _examples,
         "runs": lambda: {folder.name: _run(folder) for folder in runs_in(runs)},
     }
-    return {what: listed[what](), **(_taxonomies() if what == "criteria" else {})}
+    return {what: listed[what](), **(taxonomies() if what == "criteria" else {})}
 
 
 def _plugins(kind: str) -> dict[str, Any]:
@@ -83,44 +84,7 @@ def _asked(problem: str) -> dict[str, Any]:
 
 def _criteria() -> dict[str, Any]:
     """Describe each criterion, with its leaf, its place in the taxonomies of the field."""
-    return {name: {**_plugin("criterion", name), "leaf": _leaf(name)} for name in plugins.available("criterion")}
-
-
-def _leaf(criterion: str) -> str | None:
-    """Return where a criterion stands; None where it does not say so, or cannot be imported."""
-    try:
-        leaf = getattr(plugins.find("criterion", criterion), "leaf", None)
-    except ConfigError:
-        return None  # why it cannot be imported is said already
-    return None if leaf is None else str(leaf)
-
-
-def _taxonomies() -> dict[str, Any]:
-    """Return every leaf of every taxonomy with the criteria that cover it, or the reason why none does."""
-    by_leaf: dict[str, list[str]] = {}
-    for name in plugins.available("criterion"):
-        leaf = _leaf(name)
-        if leaf is not None:
-            by_leaf.setdefault(leaf, []).append(name)
-    leaves: dict[str, Any] = {}
-    unusable = {}
-    for taxonomy in plugins.available("taxonomy"):
-        try:
-            reasons = _leaves(taxonomy)
-        except EmopruneError as error:
-            unusable[taxonomy] = str(error)
-            continue
-        for leaf, reason in reasons.items():
-            leaves[leaf] = by_leaf.get(leaf) or f"not covered: {reason or 'no installed criterion'}"
-    leaves |= {leaf: names for leaf, names in by_leaf.items() if leaf not in leaves}
-    return {"leaves": leaves, **({"unusable": unusable} if unusable else {})}
-
-
-def _leaves(taxonomy: str) -> dict[str, str]:
-    leaves = getattr(plugins.find("taxonomy", taxonomy), "LEAVES", None)
-    if not isinstance(leaves, Mapping):
-        raise ContractError(f"taxonomy {taxonomy!r}: expected LEAVES, a mapping of leaves to reasons, found {leaves!r}")
-    return {str(leaf): str(reason) for leaf, reason in leaves.items()}
+    return {name: {**_plugin("criterion", name), "leaf": leaf_of(name)} for name in plugins.available("criterion")}
 
 
 def _options(factory: Callable[..., Any], *, keyword_only: bool = False) -> dict[str, str]:

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from emoprune import plugins
+from emoprune.commands.taxonomies import taxonomies
 from emoprune.contracts import About, Paper, about_of
 from emoprune.errors import ConfigError, EmopruneError
 
@@ -90,7 +91,12 @@ def plain(wanted: Wanted) -> dict[str, Any]:
     Raises:
         ConfigError: As `methods`.
     """
-    return _by_kind(wanted, lambda each, own: {**asdict(own), "serves": list(each.problems)})
+    return _by_kind(wanted, lambda each, own: _facts(own) | {"serves": list(each.problems)})
+
+
+def _facts(own: About) -> dict[str, Any]:
+    """Return what a method says it is; whom it refuses only if there are such."""
+    return {name: value for name, value in asdict(own).items() if name != "refuses" or value}
 
 
 def _by_kind(wanted: Wanted, said: Callable[[_Method, About], Mapping[str, Any]]) -> dict[str, Any]:
@@ -199,7 +205,22 @@ def page(wanted: Wanted) -> str:
         said += [", ".join(_needs(each.own)), each.own.cost, _papers(each.own)]
         rows.setdefault(_plural(each.kind), []).append([f"`{each.shown}`", each.does, *said])
     tables = (f"\n## {kind.capitalize()}\n\n{_table(sorted(own))}\n" for kind, own in rows.items())
-    return "".join([_HEAD, *tables])
+    return "".join(
+        [_HEAD, *tables, *(_leaves() if "criteria" in rows and wanted.serves is wanted.paper is None else ())]
+    )
+
+
+def _leaves() -> Iterator[str]:
+    """Return a table of the surveys' taxonomies: which criteria stand where, and why none does."""
+    leaves = taxonomies()["leaves"]
+    if leaves:
+        named = {leaf: found if isinstance(found, str) else _ticked(found) for leaf, found in leaves.items()}
+        rows = [["place in the surveys", "criteria"], ["---"] * 2, *(list(pair) for pair in named.items())]
+        yield "\n## Places of the criteria\n\n" + "\n".join(map(_row, rows)) + "\n"
+
+
+def _ticked(names: Sequence[str]) -> str:
+    return ", ".join(f"`{name}`" for name in names)
 
 
 def _table(rows: Sequence[Sequence[str]]) -> str:

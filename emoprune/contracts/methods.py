@@ -78,6 +78,7 @@ class About:
         papers: Where it comes from; none for what is common knowledge.
         gradients: Whether it needs gradients of the loss.
         training: Whether it changes weights by training; what does not is tuning-free.
+        refuses: Why it cannot serve some problems, by their names; said to whoever asks for it there.
         cost: What it takes, in the field's measures, as in `one pass over the calibration images`.
 
     Raises:
@@ -91,6 +92,7 @@ class About:
     papers: tuple[Paper, ...] = ()
     gradients: bool = False
     training: bool = False
+    refuses: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.family not in get_args(Family):
@@ -114,13 +116,23 @@ def about(
     papers: Sequence[Paper] = (),
     gradients: bool = False,
     training: bool = False,
+    refuses: Mapping[str, str] | None = None,
 ) -> Callable[[Described], Described]:
     """Return a decorator that writes down what the class or function below it is, as `About` has it.
 
     Raises:
         ContractError: Something of it is missing or of another form.
     """
-    own = About(family, tuple(granularity), tuple(serves), cost, tuple(papers), gradients=gradients, training=training)
+    own = About(
+        family,
+        tuple(granularity),
+        tuple(serves),
+        cost,
+        tuple(papers),
+        gradients=gradients,
+        training=training,
+        refuses=dict(refuses or {}),
+    )
 
     def described(factory: Described) -> Described:
         factory.about = own  # type: ignore[attr-defined]  # classes and functions take attributes; Callable does not say so
@@ -246,6 +258,7 @@ _MEMBERS: Mapping[str, tuple[str, ...]] = {
     "reference": ("found",),
     "objective": ("__call__", "unit", "direction"),
     "recovery": ("__call__",),
+    "mask": ("begin", "soft", "penalty", "hard", "rate", "trains_weights"),
     "audit": ("__call__",),
     "architecture": ("layer", "tiny"),
 }

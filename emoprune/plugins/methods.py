@@ -54,12 +54,13 @@ def method(
         factory = find(kind, name, problem)
     except ConfigError as error:
         raise ConfigError(
-            f"{option or kind}: {error}{_served_elsewhere(kind, name) or _listed(kind, name, error)}"
+            f"{option or kind}: {error}"
+            f"{_served_elsewhere(kind, name) or _listed(kind, name, error)}{_why_not(kind, name, problem)}"
         ) from error
     if not serves(factory, problem):
         raise ConfigError(
             f"{option or kind}: {name!r} serves {', '.join(_served(factory))}, not {problem}; `emoprune list "
-            f"{PLURALS[kind]}` says which serve what"
+            f"{PLURALS[kind]}` says which serve what{_why_not(kind, name, problem)}"
         )
     known = option_names(factory)
     handed = {key: value for key, value in (shared or {}).items() if key in known}
@@ -144,6 +145,19 @@ def _served(factory: object) -> tuple[str, ...]:
 def _served_elsewhere(kind: str, name: str) -> str:
     owners = [each.rpartition(".")[0] for each in available(kind) if each.rpartition(".")[2] == name]
     return f"; one of that name serves {', '.join(sorted(owners))}" if any(owners) else ""
+
+
+def _why_not(kind: str, name: str, problem: str) -> str:
+    """Return why the methods of a name do not serve a problem, as far as they say so."""
+    for each in available(kind):
+        if each.rpartition(".")[2] == name:
+            try:
+                own = about_of(find(kind, each))
+            except ConfigError:
+                continue  # what cannot be imported says nothing
+            if own is not None and problem in own.refuses:
+                return f": {own.refuses[problem]}"
+    return ""
 
 
 def _listed(kind: str, name: str, error: ConfigError) -> str:

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from torch import nn
 from zoo_for_tests import IMAGES, SOUND, ZOO, images_for, structure_of_zoo, zoo
 
+from emoprune import plugins
 from emoprune.problems.networks import criteria
 from emoprune.problems.networks.calibration.evidence import Evidence
 from emoprune.problems.networks.criteria.activation_mean import ActivationMean
@@ -31,7 +32,7 @@ from emoprune.problems.networks.criteria.norms import L1, L2
 from emoprune.problems.networks.criteria.random_order import RandomOrder
 from emoprune.problems.networks.criteria.ranking import kept_units
 from emoprune.problems.networks.criteria.samples import permuted
-from emoprune.problems.networks.criteria.taxonomy import LEAVES
+from emoprune.problems.networks.criteria.taxonomy import ELSEWHERE, LEAVES
 from emoprune.problems.networks.criteria.taylor import Taylor
 from emoprune.problems.networks.evaluation.scoring import LoadedImages
 
@@ -234,8 +235,8 @@ def test_every_part_that_reads_a_unit_counts(criterion: Callable[[], Criterion])
 def classes_with_a_leaf() -> dict[str, str]:
     """Return the leaf of every criterion in the package, by the class's name."""
     found = {}
-    for module in pkgutil.iter_modules(criteria.__path__):
-        for name, member in vars(importlib.import_module(f"{criteria.__name__}.{module.name}")).items():
+    for module in pkgutil.walk_packages(criteria.__path__, f"{criteria.__name__}."):
+        for name, member in vars(importlib.import_module(module.name)).items():
             if isinstance(member, type) and callable(member) and hasattr(member, "leaf"):
                 found[name] = member.leaf
     return found
@@ -251,6 +252,12 @@ def test_every_leaf_is_covered_or_excused_and_none_is_both() -> None:
     covered = set(classes_with_a_leaf().values())
     assert {leaf for leaf, reason in LEAVES.items() if not reason} == covered
     assert all(leaf.count("/") == 1 for leaf in LEAVES)
+
+
+@pytest.mark.parametrize("leaf", ELSEWHERE)
+def test_a_leaf_that_others_cover_names_plug_ins_that_there_are(leaf: str) -> None:
+    kinds = {kind: [*plugins.available(kind)] for kind, _ in ELSEWHERE[leaf]}
+    assert all(name in kinds[kind] and name.rpartition(".")[2] in LEAVES[leaf] for kind, name in ELSEWHERE[leaf])
 
 
 def test_the_zoo_is_what_the_planted_cases_think_it_is() -> None:

@@ -14,12 +14,7 @@ from scipy import stats
 
 from emoprune.contracts import FloatArray
 from emoprune.errors import ContractError
-from emoprune.problems.networks.channels.audits.fidelity import (
-    Ranked,
-    chance_finding,
-    fidelity_findings,
-)
-from emoprune.problems.networks.evaluation.chance import indistinguishable_from_guessing
+from emoprune.problems.networks.evaluation.chance import chance_finding, indistinguishable_from_guessing
 from emoprune.problems.networks.statistics.correlations import (
     Statistic,
     anomaly_ratio,
@@ -27,6 +22,10 @@ from emoprune.problems.networks.statistics.correlations import (
     partial_tau,
     regret,
     spearman,
+)
+from emoprune.problems.networks.statistics.fidelity import (
+    Ranked,
+    fidelity_findings,
 )
 from emoprune.problems.networks.statistics.intervals import bootstrapped, wilson
 

@@ -46,6 +46,7 @@ from emoprune.problems.networks.layers.references.inputs import LayerReferenceIn
 from emoprune.problems.networks.layers.saliencies.contract import ScoredLayer
 from emoprune.problems.networks.layers.saliencies.of_networks import network_scores
 from emoprune.problems.networks.layers.sample import weight_ratios
+from emoprune.problems.networks.layers.treatments.statistics import statistics_for
 from emoprune.problems.networks.layers.weight_ratios import WeightRatios
 from emoprune.problems.networks.recovery.contract import NetworkCase
 from emoprune.problems.networks.recovery.copying import trainable
@@ -63,8 +64,19 @@ QUICK: dict[str, dict[str, Any]] = {
     "lasso": {"ordered": True, "tolerance": 1e-6},  # places are drawn batch by batch, and the path solves equations
     # Other batches give other gradients, and blocks that are shorter than a filter depend on the inputs' order.
     "mfac": {"ordered": True, "options": {"gradients": 12, "block": 10**6}},
+    "saliency mfac": {},
+    "kfac": {"ordered": True},  # places are drawn batch by batch
+    "criterion relu-optimal": {"ordered": True},  # likewise
+    "flatness": {"options": {"iterations": 2, "images": 8}},
+    "saliency swap": {"options": {"stages": 2, "steps": 1}},
     "random": {"blind": True},
+    "l0-gates": {"blind": True, "options": {"steps": 2}},  # each gate draws noise of its own
+    "variational-gates": {"blind": True, "options": {"steps": 2}},
+    "group-lasso": {"options": {"steps": 2}},
+    "soft-filters": {"options": {"rounds": 2, "steps": 1}},
     "eagle-eye": {"options": {"candidates": 2, "tries": 500}},
+    "audit criteria": {"options": {"criteria": ["l1", "random"], "units": 2}},
+    "audit membership-risk": {"options": {"epochs": 0.2}},
     "fine-tuned": {"options": {"epochs": 0.5, "repeats": 1, "siblings": 0}},
     "finetune": {"shared": {"epochs": 1, "formats": ["safetensors"]}, "pytestmark": UNVERIFIED},
     "distil": {"shared": {"epochs": 1, "formats": ["safetensors"]}, "pytestmark": UNVERIFIED},
@@ -88,7 +100,12 @@ METHODS = [(kind, name, problem) for kind in KINDS for problem, name in own_meth
 # is measured with a clock is another number each time, and has tests of its own.
 for _kind, _name, _problem in METHODS:
     if not _name.startswith("milliseconds"):
-        _members = {"genomes": 1, "sample": classmethod(copied), **UNEXPORTED, **QUICK.get(_name, {})}
+        _members = {
+            "genomes": 1,
+            "sample": classmethod(copied),
+            **UNEXPORTED,
+            **QUICK.get(f"{_kind} {_name}", QUICK.get(_name, {})),
+        }
         globals()[f"Test {_kind} {_name} of {_problem}"] = conformance(_kind, _name, _problem, **_members)
 
 
@@ -97,7 +114,9 @@ for _kind, _name, _problem in METHODS:
 )
 def test_a_method_says_truly_whether_it_needs_gradients(kind: str, name: str, problem: str) -> None:
     method = plugins.method(kind, name, problem)
-    use = {"criterion": method, "saliency": partial(network_scores, method)}.get(kind) or method.statistics
+    use = {"criterion": method, "saliency": partial(network_scores, method)}.get(kind)
+    if use is None:
+        use = partial(repair_statistics, method) if problem == "weight-ratios" else method.statistics
     own = about_of(method)
     assert own is not None
     evidence, again = sample_evidences()[0], sample_evidences()[0]
@@ -107,6 +126,10 @@ def test_a_method_says_truly_whether_it_needs_gradients(kind: str, name: str, pr
         except RuntimeError:
             without = None
     assert (without != numbers(use(again))) == own.gradients
+
+
+def repair_statistics(method: object, evidence: Evidence) -> dict[str, Any]:
+    return statistics_for(method, evidence, evidence.structure.weighted)
 
 
 def numbers(found: Any) -> list[Any]:

@@ -17,6 +17,7 @@ from emoprune.problems.networks.transformers.anatomy.structure import BlockPlan
 from emoprune.problems.networks.transformers.audits.compressing import Compressed
 from emoprune.problems.networks.transformers.audits.domains import domain_findings, ranking_finding
 from emoprune.problems.networks.transformers.audits.families import families_findings
+from emoprune.problems.networks.transformers.audits.fine_tuned import arms_findings
 from emoprune.problems.networks.transformers.audits.samples import changed_by, sensitivity_findings
 from emoprune.problems.networks.transformers.heads_and_neurons import HeadsAndNeurons
 from emoprune.records import Candidate
@@ -139,3 +140,36 @@ def test_one_candidate_is_too_few_to_audit(tmp_path: Path) -> None:
     problem.setup("cpu", 1)
     with pytest.raises(ConfigError, match="expected at least 2 candidates"):
         problem.audit([Candidate(1, problem.references()[1].genome, 0, "reference")], tmp_path, 1)
+
+
+def test_fine_tuning_judges_the_search_and_fresh_weights_stand_beside_inherited_ones(tmp_path: Path) -> None:
+    problem = HeadsAndNeurons(
+        **{**language_folder(tmp_path), **SMALL, "references": ["uniform"], "percentages": [90, 60]}
+    )
+    method = {"name": "fine-tuned", "epochs": 0.1, "repeats": 2, "scratch": True, "scratch_epochs": 0.1}
+    found = audited(problem, tmp_path, method=method)
+    names = {finding.name.split(" at ")[0] for finding in found.findings}
+    assert {"Kendall tau over the front", "weights against shape", "criterion against random units"} <= names
+    assert len(found.tables["along the front"]) == 2
+    ways = {row["way"] for row in found.tables["fine-tuned and from scratch"]}
+    assert ways == {"fine-tuned", "from scratch", "random units, fine-tuned"}
+
+
+@pytest.mark.parametrize(
+    ("scratch", "verdicts"),
+    [([5.0, 5.1, 4.9], ("the weights matter", "it matters")), ([1.0, 1.1, 0.9], ("only the shape", "random units do"))],
+)
+def test_both_verdicts_on_inherited_weights_can_be_reached(scratch: list[float], verdicts: tuple[str, str]) -> None:
+    ways = {
+        "fine-tuned": np.array([2.0, 2.1, 1.9]),
+        "from scratch": np.array(scratch),
+        "random units, fine-tuned": np.array(scratch),
+    }
+    found = arms_findings(ways, "10 parameters", lambda values: values)
+    assert all(verdict in finding.sentence for verdict, finding in zip(verdicts, found, strict=True))
+    assert [finding.alarm for finding in found] == [scratch[0] < 2, scratch[0] < 2]
+
+
+def test_a_reference_for_batch_norms_says_why_a_transformer_cannot_have_it(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"'eagle-eye'.*batch norms whose statistics.*a transformer has none"):
+        HeadsAndNeurons(**{**language_folder(tmp_path), **SMALL, "references": ["eagle-eye"]})

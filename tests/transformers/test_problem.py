@@ -21,6 +21,7 @@ from emoprune.problems.networks.transformers.anatomy.finding import anatomy_of
 from emoprune.problems.networks.transformers.genes import GeneLayout
 from emoprune.problems.networks.transformers.heads_and_neurons import HeadsAndNeurons
 from emoprune.problems.networks.transformers.weights.ratios import TransformerWeightRatios
+from emoprune.records import Split
 from emoprune.testing import ProblemConformance
 
 
@@ -122,6 +123,17 @@ def test_with_one_level_attention_and_feed_forward_networks_go_as_a_whole_and_ch
     assert (switched != genome).any()
     assert (switched[:, 0::2].sum(axis=1) == genome[0::2].sum()).all()
     assert (switched[:, 1::2].sum(axis=1) == genome[1::2].sum()).all()
+
+
+def test_a_perplexity_follows_from_means_over_blocks_of_batches_and_one_batch_alone_is_measured_in_full(
+    names: dict[str, str],
+) -> None:
+    problem = HeadsAndNeurons(**{**SMALL, **names, "search": 34, "objectives": ["perplexity", "macs"]})
+    assert (list(problem.noisy), dict(problem.links)) == (["perplexity"], {"perplexity": "exp-mean"})
+    assert problem.grades == (4, 9)
+    assert problem.block_sizes(Split.SEARCH) == [44.0] * 8 + [22.0], "tokens that follow another, of 4 windows of 12"
+    assert HeadsAndNeurons(**{**SMALL, **names, "search": 4}).noisy == ()
+    assert HeadsAndNeurons(**{**SMALL, **names, "objectives": ["perplexity", "milliseconds"]}).noisy == ()
 
 
 def test_a_dropped_layer_has_one_genome_whatever_else_it_was_to_keep() -> None:
@@ -281,7 +293,8 @@ def test_a_torn_classifier_is_fitted_again(tmp_path: Path) -> None:
 def test_references_stand_at_their_percentages_and_the_unpruned_comes_first(
     names: dict[str, str], tmp_path: Path
 ) -> None:
-    problem = HeadsAndNeurons(**{**names, **SMALL, "levels": 12, "percentages": [80, 60]})
+    own = {"levels": 12, "percentages": [80, 60], "criterion": "head-gates"}
+    problem = HeadsAndNeurons(**{**names, **SMALL, **own})
     problem.prepare(tmp_path, 1)
     shares = {each.name: float(problem.describe(each.genome)["parameters share"]) for each in problem.references()}
     assert next(iter(shares)) == "unpruned"

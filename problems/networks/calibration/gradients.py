@@ -15,7 +15,7 @@ from emoprune.problems.networks.calibration.hooks import Watcher, by_place, read
 from emoprune.problems.networks.calibration.remembering import remembering_the_last
 from emoprune.problems.networks.coupling.structure import FIXED, Part, Structure
 
-__all__ = ["GateGradients", "gate_gradients_of"]
+__all__ = ["GateGradients", "gate_columns", "gate_gradients_of", "labels_of_batches"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -38,10 +38,10 @@ def gate_gradients_of(evidence: Evidence) -> GateGradients:
     an activation is the gradient of its own image's loss: derivatives per image cost no more than one for all.
     """
     structure, calibration = evidence.structure, evidence.calibration
-    columns = {part.path: _columns(structure, part) for part in readers(structure)}
+    columns = {part.path: gate_columns(structure, part) for part in readers(structure)}
     sizes, squares = np.zeros(sum(structure.units)), np.zeros(sum(structure.units))
     for batch, labels in zip(
-        calibration.batches, _labels_of_batches(calibration.batches, calibration.labels), strict=True
+        calibration.batches, labels_of_batches(calibration.batches, calibration.labels), strict=True
     ):
         derivatives = _derivatives(evidence, columns, batch, labels)
         sizes += derivatives.abs().sum(dim=0).cpu().numpy()
@@ -50,7 +50,7 @@ def gate_gradients_of(evidence: Evidence) -> GateGradients:
     return GateGradients(_by_group(structure, sizes / images), _by_group(structure, squares / images))
 
 
-def _labels_of_batches(batches: Sequence[torch.Tensor], labels: torch.Tensor) -> tuple[torch.Tensor, ...]:
+def labels_of_batches(batches: Sequence[torch.Tensor], labels: torch.Tensor) -> tuple[torch.Tensor, ...]:
     """Return the labels of each batch.
 
     Raises:
@@ -101,7 +101,7 @@ def _gradients(loss: torch.Tensor, inputs: Sequence[torch.Tensor]) -> Sequence[t
     return torch.autograd.grad(loss, list(inputs), materialize_grads=True)
 
 
-def _columns(structure: Structure, part: Part) -> torch.Tensor:
+def gate_columns(structure: Structure, part: Part) -> torch.Tensor:
     """Return the column of each channel's gate among the gates of all groups, or FIXED, shape (channels,)."""
     assert part.incoming is not None  # noqa: S101  # a reader takes channels in; narrows the type
     starts = np.concatenate([[0], np.cumsum(structure.units)]).astype(np.int64)

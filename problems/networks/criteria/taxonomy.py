@@ -10,10 +10,34 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-__all__ = ["LEAVES"]
+__all__ = ["ELSEWHERE", "LEAVES"]
 
-_TRAINS = "it acts while the unpruned network is trained, and a search starts from weights that are trained already"
 _SEARCHES = "it decides how many units go, which is the search's part; a criterion says which ones"
+
+# Leaves that plug-ins of other kinds cover, by kind and name.
+ELSEWHERE: Mapping[str, tuple[tuple[str, str], ...]] = MappingProxyType(
+    {
+        "architecture search/evolution": (("algorithm", "nsga2"), ("algorithm", "evopress")),
+        "extensions/lottery ticket": (
+            ("recovery", "heads-and-neurons.rewind-weights"),
+            ("audit", "channels.fine-tuned"),
+        ),
+        "extensions/joint compression": (("problem", "heads-and-neurons"), ("audit", "heads-and-neurons.families")),
+        "extensions/special granularity": (("problem", "weight-ratios"), ("problem", "transformer-weight-ratios")),
+    }
+)
+_MORE = {
+    "architecture search/evolution": "the search itself",
+    "extensions/lottery ticket": "it rewinds and trains again, or trains the chosen shapes from scratch",
+    "extensions/joint compression": "with `bits`, pruning and rounding in one genome",
+    "extensions/special granularity": "single weights and N:M patterns",
+}
+
+
+def _by_others(leaf: str) -> str:
+    named = ", ".join(f"{kind} {name.rpartition('.')[2]}" for kind, name in ELSEWHERE[leaf])
+    return f"no criterion's task, but that of {named}: {_MORE[leaf]}"
+
 
 # A leaf is `family/leaf`; an empty reason means that a criterion here has it as its `leaf`.
 LEAVES: Mapping[str, str] = MappingProxyType(
@@ -22,25 +46,19 @@ LEAVES: Mapping[str, str] = MappingProxyType(
         "filter ranking/weight correlation": "",
         "filter ranking/activation of this layer": "",
         "filter ranking/activation of the next layer": "",
-        "filter ranking/activation of all layers": (
-            "no importance is handed back from the last layer by weights; what a unit does to the loss through all "
-            "layers is ranked by the optimisation tools"
-        ),
+        "filter ranking/activation of all layers": "",
         "regularisation/batch-norm scale": "",
-        "regularisation/extra gates": _TRAINS,
-        "regularisation/group sparsity": _TRAINS,
+        "regularisation/extra gates": "",
+        "regularisation/group sparsity": "",
         "optimisation tools/first-order Taylor": "",
         "optimisation tools/second-order Taylor": "",
-        "optimisation tools/variational Bayes": "it needs a network trained with a distribution over its weights",
+        "optimisation tools/variational Bayes": "",
         "optimisation tools/others": "solvers that have no ranking in common",
-        "dynamic pruning/during training": _TRAINS,
+        "dynamic pruning/during training": "",
         "dynamic pruning/at inference": "it picks units anew for every image, so that nothing smaller can be exported",
         "architecture search/reinforcement learning": _SEARCHES,
         "architecture search/gradient": _SEARCHES,
-        "architecture search/evolution": _SEARCHES,
-        "extensions/lottery ticket": "it rewinds and trains again; the audit trains the chosen shapes from scratch",
-        "extensions/joint compression": "it is a problem of its own, such as bits per layer, and no ranking of units",
-        "extensions/special granularity": "it removes less than a unit, such as single weights or N:M patterns",
+        **{leaf: _by_others(leaf) for leaf in ELSEWHERE},
         "control/random": "",
     }
 )

@@ -7,12 +7,19 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from emoprune.contracts import FloatArray
+from emoprune.contracts import Finding, FloatArray
 from emoprune.problems.networks.statistics.intervals import wilson
 from emoprune.records import Candidate
 from emoprune.space import IntArray
 
-__all__ = ["alarms_about", "guessing", "guessing_loss", "indistinguishable_from_guessing", "no_better_than_guessing"]
+__all__ = [
+    "alarms_about",
+    "chance_finding",
+    "guessing",
+    "guessing_loss",
+    "indistinguishable_from_guessing",
+    "no_better_than_guessing",
+]
 
 SHOWN = 8  # candidates that are named
 UNPRUNED = "reference:unpruned"
@@ -82,3 +89,23 @@ def _of_candidates(ids: Sequence[str], labels: IntArray) -> str:
         f"{what} {', '.join(ids[:SHOWN])}{more} of the front and the references cannot be told from guessing, which "
         f"errs on {guessing(labels):.1%}: nothing is to be chosen there."
     )
+
+
+def chance_finding(errors: FloatArray, labels: IntArray) -> Finding:
+    """Judge scores at chance level, which nothing can be chosen by.
+
+    Args:
+        errors: The proxy's error of each candidate, shape (candidates,).
+        labels: Of the images they were scored on, shape (images,).
+    """
+    lost = np.flatnonzero(indistinguishable_from_guessing(errors, labels))
+    level = guessing(labels)
+    if len(lost):
+        which = ", ".join(str(number + 1) for number in lost)
+        sentence = (
+            f"{len(lost)} of {len(errors)} scores (number {which} along the front) cannot be told from guessing, "
+            f"which errs on {level:.1%}: nothing can be chosen by them."
+        )
+    else:
+        sentence = f"All {len(errors)} scores are better than guessing, which errs on {level:.1%} of the images."
+    return Finding("scores at chance level", len(lost) / len(errors), None, None, len(lost) > 0, sentence)

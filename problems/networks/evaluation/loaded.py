@@ -15,6 +15,7 @@ from emoprune.problems.networks.evaluation.bench import Bench
 from emoprune.problems.networks.evaluation.latency import Latency, Timing, measure_milliseconds
 from emoprune.problems.networks.evaluation.layout import laid_out
 from emoprune.problems.networks.evaluation.measures import Measures
+from emoprune.problems.networks.evaluation.members import members_of
 from emoprune.problems.networks.evaluation.objectives.contract import (
     OUTPUTS,
     OUTPUTS_OF_BOTH,
@@ -136,7 +137,7 @@ def _behind_each_other(pieces: Sequence[FloatArray | Failure]) -> FloatArray | F
 def built_of(bench: Bench, latency: Latency, pruned: nn.Module, settle: Callable[[], nn.Module] | None = None) -> Built:
     """Return a network as measures see it; `settle` returns it with the statistics that it is scored with."""
     settled = cache(settle or (lambda: pruned))
-    return Built(pruned, settled, cache(lambda: _timing(bench, latency, settled())))
+    return Built(pruned, settled, cache(lambda: _timing(bench, latency, settled())), lambda: members_of(bench))
 
 
 def _timing(bench: Bench, latency: Latency, network: nn.Module) -> Timing:

@@ -38,6 +38,7 @@ class WeightRatioOptions(LayerOptions):
         shares: The shares that can stay, rising up to 1; for pattern unstructured.
         m: The M of N:M; N runs from 1 to M.
         saliency: What ranks weights; `emoprune list saliencies` names those that serve weight-ratios.
+        repair: How the weights that stay make up for those that go: none, or a compensation that serves weight-ratios.
     """
 
     problem: ClassVar[str] = "weight-ratios"
@@ -48,6 +49,7 @@ class WeightRatioOptions(LayerOptions):
     shares: Sequence[float] = SHARES
     m: int = 4
     saliency: str | Mapping[str, Any] = "magnitude"
+    repair: str | Mapping[str, Any] = "none"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

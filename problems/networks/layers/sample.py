@@ -12,9 +12,17 @@ from emoprune.problems.networks.unpruned.built_in.sample import SAMPLE, beside
 __all__ = ["bit_widths", "weight_ratios"]
 
 
-def weight_ratios(objectives: Sequence[str | Mapping[str, Any]] = (), **options: Any) -> WeightRatios:
-    """Return a problem of four layers; error and macs are measured beside other `objectives`."""
+def weight_ratios(
+    objectives: Sequence[str | Mapping[str, Any]] = (), *, compensation: Any = "none", **options: Any
+) -> WeightRatios:
+    """Return a problem of four layers; error and macs are measured beside other `objectives`.
+
+    `compensation` is its repair; one that needs a pattern gets 2 of 4.
+    """
     small = {**SAMPLE, "shares": (0.25, 0.5, 1.0), "references": ["uniform"], "objectives": beside(objectives)}
+    small["repair"] = compensation
+    if isinstance(compensation, Mapping) and str(compensation.get("name")).rpartition(":")[2].lower() == "armor":
+        small["pattern"] = "n:m"
     return WeightRatios(**{**small, **options})
 
 

@@ -76,6 +76,21 @@ def _pattern(layer: Layer, own: Arrays) -> NDArray[Any]:
     return np.asarray(np.moveaxis(last, -1, axis))
 
 
+def _wrapped(layer: Layer, own: Arrays) -> NDArray[Any]:
+    core = _pattern({**layer, "shape": layer["matrix"], "axis": 1}, own)
+    return unwrapped(own["outer"], core, own["inner"], layer["shape"])
+
+
+def unwrapped(outer: NDArray[Any], core: NDArray[Any], inner: NDArray[Any], shape: list[int]) -> NDArray[Any]:
+    """Return a weight of some shape from block-diagonal factors and the core between them, whose inputs are by tap."""
+    block, (rows, columns) = outer.shape[1], core.shape
+    blocks = core.reshape(rows // block, block, columns // block, block).transpose(0, 2, 1, 3)
+    matrix = np.matmul(np.matmul(outer[:, None], np.ascontiguousarray(blocks)), inner[None])
+    taps = int(np.prod(shape[2:]))
+    by_tap = matrix.transpose(0, 2, 1, 3).reshape(rows, taps, columns // taps)
+    return np.ascontiguousarray(by_tap.transpose(0, 2, 1)).reshape(shape)
+
+
 def _codes(layer: Layer, own: Arrays) -> NDArray[Any]:
     bits = layer["bits"]
     codes = _numbers(own["codes"], bits, int(np.prod(layer["shape"]))) - (2 ** (bits - 1) - 1)
@@ -88,4 +103,4 @@ def _numbers(packed: NDArray[Any], width: int, count: int) -> NDArray[Any]:
     return bits @ (1 << np.arange(width))
 
 
-_FORMS = {"dense": _dense, "mask": _mask, "places": _places, "pattern": _pattern, "codes": _codes}
+_FORMS = {"dense": _dense, "mask": _mask, "places": _places, "pattern": _pattern, "wrapped": _wrapped, "codes": _codes}

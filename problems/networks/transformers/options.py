@@ -25,7 +25,7 @@ class HeadsAndNeuronsOptions(TransformerOptions):
 
     Args:
         references: What a user would have picked without a search: uniform, global-criterion, global-magnitude,
-            greedy-heads, dropped-layers, random, or others of `emoprune list references`.
+            greedy-heads, dropped-layers, random, k-prune, or others of `emoprune list references`.
         calibration_data: Another text to calibrate on; None takes windows of `data` that are measured nowhere.
         genes: levels (how many heads and neurons of each layer stay) or bits (which ones), for small models.
         levels: How many counts of heads, and of neurons, each layer can take, evenly spread from none to all; 1 drops

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -31,9 +32,15 @@ def heads_and_neurons(*, compensation: Any = "least-squares", **options: Any) ->
     return HeadsAndNeurons(**{**_small(levels=4, references=["uniform"]), "repair": compensation, **options})
 
 
-def transformer_weight_ratios(**options: Any) -> TransformerWeightRatios:
-    """Return a small instance; `options` are the problem's own."""
-    return TransformerWeightRatios(**{**_small(shares=(0.25, 0.5, 1.0)), **options})
+def transformer_weight_ratios(*, compensation: Any = "none", **options: Any) -> TransformerWeightRatios:
+    """Return a small instance; `options` are the problem's own, `compensation` is its repair.
+
+    One that needs a pattern gets 2 of 4.
+    """
+    small = _small(shares=(0.25, 0.5, 1.0), repair=compensation)
+    if isinstance(compensation, Mapping) and str(compensation.get("name")).rpartition(":")[2].lower() == "armor":
+        small["pattern"] = "n:m"
+    return TransformerWeightRatios(**{**small, **options})
 
 
 def transformer_bit_widths(**options: Any) -> TransformerBitWidths:

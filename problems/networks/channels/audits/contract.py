@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from emoprune.problems.networks.calibration.evidence import Scores
+from emoprune.problems.networks.calibration.evidence import Evidence, Scores
 from emoprune.problems.networks.channels.slicer import Slicer
 from emoprune.problems.networks.data.images import LabelledImages
 from emoprune.problems.networks.evaluation.bench import Bench
@@ -31,6 +31,7 @@ class ChannelFront:
         seed: All randomness comes from it.
         quality: What says how good a network is: a measure with its name and its direction.
         epochs: How long the unpruned network was trained here; None where it came with its weights.
+        criterion: What ranked the units.
     """
 
     widths: IntArray
@@ -43,3 +44,4 @@ class ChannelFront:
     seed: int
     quality: Quality = ERROR
     epochs: float | None = None
+    criterion: Callable[[Evidence], Sequence[Scores]] | None = None

@@ -9,9 +9,10 @@ import numpy as np
 
 from emoprune.contracts import Audit, Cell, FloatArray, Table
 from emoprune.errors import ConfigError
-from emoprune.problems.networks.channels.audits.fidelity import Ranked, chance_finding, fidelity_findings
 from emoprune.problems.networks.channels.audits.trials import Setting, Subject
+from emoprune.problems.networks.evaluation.chance import chance_finding
 from emoprune.problems.networks.evaluation.quality import Quality
+from emoprune.problems.networks.statistics.fidelity import Ranked, fidelity_findings
 from emoprune.records import Split
 from emoprune.space import IntArray
 

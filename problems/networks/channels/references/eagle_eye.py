@@ -35,6 +35,11 @@ class _Drawn:
     serves=["channels"],
     cost="50 evaluations for each target",
     papers=[Paper("EagleEye: Fast Sub-net Evaluation for Efficient Neural Network Pruning", "2007.02491")],
+    refuses=dict.fromkeys(
+        ("heads-and-neurons", "transformer-weight-ratios", "transformer-bit-widths"),
+        "it ranks random networks by batch norms whose statistics are estimated anew, and a transformer has none; "
+        "there, candidates are ranked as they are, and `random` and `uniform` stand beside the search",
+    ),
 )
 @dataclass(frozen=True, slots=True)
 class EagleEye(AtTargets):

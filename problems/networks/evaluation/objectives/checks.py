@@ -13,6 +13,7 @@ from emoprune.problems.compute.device import seeded
 from emoprune.problems.compute.left_alone import left_alone
 from emoprune.problems.networks.evaluation.latency import Timing
 from emoprune.problems.networks.evaluation.objectives.contract import Built, Scored, Seen
+from emoprune.problems.networks.evaluation.scoring import LoadedImages
 
 __all__ = ["COUNTS", "TIMING", "check_measure", "check_objective"]
 
@@ -36,7 +37,8 @@ def check_objective(make: Callable[[], Measure[Seen]]) -> None:
         network = nn.Sequential(first, last).eval().requires_grad_(requires_grad=False)
         outputs = network(torch.rand(IMAGES, 1, 8, 8))
     scored = Scored(outputs, torch.arange(IMAGES) % CLASSES, outputs.flip(0))
-    seen = Seen(COUNTS, scored, Built(network, lambda: network, lambda: TIMING))
+    members = LoadedImages((torch.rand(IMAGES, 1, 8, 8, generator=torch.Generator().manual_seed(1)),), scored.labels)
+    seen = Seen(COUNTS, scored, Built(network, lambda: network, lambda: TIMING, lambda: members))
     check_measure(make, seen, {"outputs": outputs, "labels": seen.labels, "unpruned_outputs": seen.unpruned_outputs})
 
 

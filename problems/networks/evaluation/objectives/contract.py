@@ -29,10 +29,12 @@ from emoprune.contracts import Link
 from emoprune.contracts.links import LINKS
 from emoprune.errors import ContractError
 from emoprune.problems.networks.evaluation.latency import Timing
+from emoprune.problems.networks.evaluation.scoring import LoadedImages
 
 __all__ = [
     "CONVOLUTIONAL",
     "COUNTS",
+    "DROPPING",
     "NETWORK",
     "OUTPUTS",
     "OUTPUTS_OF_BOTH",
@@ -51,6 +53,7 @@ Needs = Literal["counts", "network", "outputs", "outputs of both"]
 COUNTS, NETWORK, OUTPUTS, OUTPUTS_OF_BOTH = get_args(Needs)
 TRANSFORMERS = ("heads-and-neurons", "transformer-weight-ratios", "transformer-bit-widths")
 CONVOLUTIONAL = ("channels", "subnetworks", "weight-ratios", "bit-widths")
+DROPPING = ("tokens",)  # whose classifiers keep their weights, and drop something while they run
 SERVES = (*CONVOLUTIONAL, *TRANSFORMERS)
 
 
@@ -77,11 +80,14 @@ class Built:
         pruned: In eval mode, its batch norms with the statistics of the unpruned network.
         settled: Returns it with the statistics that it is scored with; estimated when asked for.
         timing: Returns how long it takes for a batch, as the problem's `latency` says; measured when asked for, once.
+        members: Returns labelled images that the unpruned network was trained on and that lie in no other part; None
+            where there are no images with labels.
     """
 
     pruned: nn.Module
     settled: Callable[[], nn.Module]
     timing: Callable[[], Timing]
+    members: Callable[[], LoadedImages] | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -131,6 +137,18 @@ class Seen:
     def timing(self) -> Timing:
         """How long it takes for a batch of images."""
         return self._built.timing()
+
+    @property
+    def members(self) -> LoadedImages:
+        """Labelled images of the training part, the calibration's.
+
+        Raises:
+            ConfigError: Some of them are in another part, too.
+            ContractError: There are no images with labels.
+        """
+        if self._built.members is None:
+            raise ContractError("objective: training images are seen of networks of images alone")
+        return self._built.members()
 
     @property
     def _scored(self) -> Scored:

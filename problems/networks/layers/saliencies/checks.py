@@ -42,6 +42,7 @@ def _layers(needs: tuple[str, ...]) -> Iterator[ScoredLayer]:
     for path, shape in SHAPES.items():
         weight, gradient = torch.randn((2, *shape), generator=generator)
         norms = torch.rand(shape[:2], generator=generator).view(*shape[:2], *[1] * (len(shape) - 2))
-        measured = {"norms": norms.double(), "gradient": gradient}
+        samples = torch.randn((9, *shape), generator=generator)
+        measured = {"norms": norms.double(), "gradient": gradient, "sample_gradients": samples}
         own = torch.Generator().manual_seed(5)
         yield ScoredLayer(path, weight, own, {need: measured[need] for need in needs})  # type: ignore[misc]  # needs are names of what is measured

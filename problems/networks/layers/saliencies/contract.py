@@ -14,7 +14,7 @@ from emoprune.problems.compute.left_alone import left_alone
 
 __all__ = ["Need", "ScoredLayer", "needs_of", "scores_of"]
 
-Need = Literal["norms", "gradient"]  # what a saliency can ask to be measured on the calibration data
+Need = Literal["norms", "gradient", "sample_gradients"]  # what a saliency can ask to be measured
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -43,6 +43,11 @@ class ScoredLayer:
     def gradient(self) -> torch.Tensor:
         """The gradient of the mean calibration loss, in nats, in the weight's shape."""
         return self._measured("gradient")
+
+    @property
+    def sample_gradients(self) -> torch.Tensor:
+        """Gradients of the loss on some calibration samples each, shape (samples, *weight's shape)."""
+        return self._measured("sample_gradients")
 
     def _measured(self, need: Need) -> torch.Tensor:
         if need not in self.measured:

@@ -6,16 +6,22 @@ import copy
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
 from emoprune.contracts import Saliency
+from emoprune.errors import ConfigError
 from emoprune.problems.networks.calibration.evidence import Evidence
+from emoprune.problems.networks.calibration.weight_gradients import gradients_of_weights
 from emoprune.problems.networks.layers.saliencies.contract import Need, ScoredLayer, needs_of, scores_of
 
 __all__ = ["network_scores", "weight_gradients"]
 
 Tensors = dict[str, torch.Tensor]
+
+SAMPLES = 64  # whose gradients are known one by one, each of its own images
+MOST = 2**30  # bytes of them
 
 
 def network_scores(saliency: Saliency[ScoredLayer, torch.Tensor], evidence: Evidence) -> Tensors:
@@ -24,7 +30,11 @@ def network_scores(saliency: Saliency[ScoredLayer, torch.Tensor], evidence: Evid
     Raises:
         ContractError: The saliency looks at what it does not ask for, or returns another shape.
     """
-    measure: dict[Need, Callable[[Evidence], Tensors]] = {"norms": _norms, "gradient": weight_gradients}
+    measure: dict[Need, Callable[[Evidence], Tensors]] = {
+        "norms": _norms,
+        "gradient": weight_gradients,
+        "sample_gradients": _sample_gradients,
+    }
     measured = {need: measure[need](evidence) for need in needs_of(saliency)}
     generator = torch.Generator().manual_seed(evidence.seed)  # one for all layers, drawn from in their order
     found = {}
@@ -49,6 +59,23 @@ def weight_gradients(evidence: Evidence) -> Tensors:
         # A layer that no output depends on gets no gradient at all.
         found[part.path] = torch.zeros_like(weight) if weight.grad is None else weight.grad.detach()
     return {path: gradient.cpu() for path, gradient in found.items()}
+
+
+def _sample_gradients(evidence: Evidence) -> Tensors:
+    """Return by layer the gradients of some samples, shape (samples, *weight's shape).
+
+    Raises:
+        ConfigError: They would take more than a GiB.
+    """
+    parts = evidence.structure.weighted
+    wanted = 4 * SAMPLES * sum(evidence.network.get_parameter(f"{part.path}.weight").numel() for part in parts)
+    if wanted > MOST:
+        raise ConfigError(
+            f"saliency: gradients of {SAMPLES} samples would take {wanted / 2**20:,.0f} MiB of this network, expected "
+            f"at most {MOST // 2**20:,}; take magnitude, input-scaled or taylor"
+        )
+    found = gradients_of_weights(evidence, parts, SAMPLES)
+    return {part.path: torch.from_numpy(np.asarray(own)) for part, own in found}
 
 
 def _norms(evidence: Evidence) -> Tensors:

@@ -13,10 +13,11 @@ from emoprune.problems.networks.coupling.structure import Part
 from emoprune.problems.networks.layers.treatments.bits import Rounding, codes_and_scales
 from emoprune.problems.networks.layers.treatments.contract import Treatment
 from emoprune.problems.networks.layers.treatments.patterns import Patterns
+from emoprune.problems.networks.layers.treatments.repaired import Repaired
 
 __all__ = ["Packed", "packed"]
 
-VALUES = ("values", "outside")  # the roles of arrays that hold weights as they are
+VALUES = ("values", "outside", "outer", "inner")  # the roles of arrays that hold weights as they are
 Arrays = dict[str, NDArray[np.generic]]
 
 
@@ -25,7 +26,8 @@ class Packed:
     """One layer's weight as stored: the form, what it takes to unfold it beside the arrays, and the arrays.
 
     Forms: `dense` (values), `mask` (one bit per weight, values), `places` (32-bit places, values), `pattern` (the place
-    of each value among its M, values, and the weights outside of patterns), `codes` (b-bit codes, scales).
+    of each value among its M, values, and the weights outside of patterns), `wrapped` (a pattern between an outer and
+    an inner factor), `codes` (b-bit codes, scales).
     """
 
     form: str
@@ -47,9 +49,13 @@ def packed(treatment: Treatment, part: Part, weight: torch.Tensor, treated: torc
     array = treated.detach().cpu().contiguous().numpy()
     left = treatment.left(part, array.shape, level)
     untouched = level == len(treatment.labels) - 1
+    wrapping = treatment if isinstance(treatment, Repaired) and treatment.block(part, array.shape) is not None else None
+    treatment = treatment.base if isinstance(treatment, Repaired) else treatment
     facts: dict[str, int | list[int]] = {"shape": list(array.shape)}
     if untouched or left.stored_bytes >= array.size * treatment.dtype.itemsize:
         made = Packed("dense", facts, {"values": array})
+    elif wrapping is not None and isinstance(treatment, Patterns):
+        made = _wrapped(wrapping.factors(part, weight.detach().cpu(), level), treatment.m, level + 1, facts)
     elif isinstance(treatment, Rounding):
         made = _codes(part, weight, treatment.bits[level], facts)
     elif isinstance(treatment, Patterns):
@@ -89,6 +95,25 @@ def _pattern(part: Part, array: NDArray[np.float32], m: int, n: int, facts: dict
     if outside.size:
         arrays["outside"] = outside
     return Packed("pattern", {**facts, "axis": axis, "m": m, "n": n, "width": width}, arrays)
+
+
+def _wrapped(
+    factors: tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]],
+    m: int,
+    n: int,
+    facts: dict[str, int | list[int]],
+) -> Packed:
+    outer, core, inner = factors
+    width = (m - 1).bit_length()
+    inside = core.reshape(-1, m)
+    places = np.sort(np.argsort(inside == 0, axis=1, kind="stable")[:, :n], axis=1)
+    arrays: Arrays = {
+        "places": _packed_bits(places.ravel(), width),
+        "values": np.take_along_axis(inside, places, axis=1).ravel(),
+        "outer": outer,
+        "inner": inner,
+    }
+    return Packed("wrapped", {**facts, "matrix": list(core.shape), "m": m, "n": n, "width": width}, arrays)
 
 
 def _codes(part: Part, weight: torch.Tensor, bits: int, facts: dict[str, int | list[int]]) -> Packed:

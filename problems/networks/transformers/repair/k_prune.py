@@ -24,7 +24,9 @@ from emoprune.space import IntArray
 __all__ = ["k_pruned"]
 
 
-def k_pruned(opened: Opened, costs: Sequence[Scores], share: float, seed: int) -> tuple[Any, list[BlockPlan]]:
+def k_pruned(
+    opened: Opened, costs: Sequence[Scores], share: float, seed: int, together: Sequence[int] | None = None
+) -> tuple[Any, list[BlockPlan]]:
     """Return a narrowed model that keeps at most `share` of what its units cost, and its plans.
 
     Before each sub-layer the knowledge of all units from there on is measured on the model as it is by then; one
@@ -38,6 +40,7 @@ def k_pruned(opened: Opened, costs: Sequence[Scores], share: float, seed: int) -
         costs: Of each unit, by group.
         share: Of the sum of all costs.
         seed: What the criterion draws from.
+        together: For each group how many units that follow each other go or stay together; one unless said.
     """
     anatomy, task = opened.anatomy, copy.copy(opened.task)
     model = trainable(opened.task.model).requires_grad_(requires_grad=False)
@@ -54,7 +57,7 @@ def k_pruned(opened: Opened, costs: Sequence[Scores], share: float, seed: int) -
         lesson = watched_layer(whole[number], block, number, [one for one, _ in calls], taught)
         for group in (2 * number, 2 * number + 1):
             scores = KPrune()(TransformerEvidence(task, anatomy, batches, costs, seed))
-            kept[group] = _staying(scores, costs, group, left)
+            kept[group] = _staying(scores, costs, group, left, together or [1] * len(costs))
             left -= float(costs[group][kept[group]].sum())
             found = watched_layer(blocks[number], block, number, [other for _, other in calls], states)
             if group % 2 == 0:
@@ -73,11 +76,18 @@ def k_pruned(opened: Opened, costs: Sequence[Scores], share: float, seed: int) -
     return Narrower(model, anatomy).narrowed(plans), plans
 
 
-def _staying(scores: Sequence[Scores], costs: Sequence[Scores], group: int, left: float) -> IntArray:
+def _staying(
+    scores: Sequence[Scores], costs: Sequence[Scores], group: int, left: float, together: Sequence[int]
+) -> IntArray:
     """Return the units of a group above the lowest threshold at which all groups from it on fit what is left."""
-    worth = np.concatenate([own / cost for own, cost in zip(scores[group:], costs[group:], strict=True)])
-    price = np.concatenate(list(costs[group:]))
-    order = np.argsort(-worth, kind="stable")
+
+    def by_bundle(values: Sequence[Scores]) -> Scores:
+        pairs = zip(values[group:], together[group:], strict=True)
+        return np.concatenate([own.reshape(-1, size).sum(axis=1) for own, size in pairs])
+
+    price = by_bundle(costs)
+    order = np.argsort(-by_bundle(scores) / price, kind="stable")
     fitting = int(np.searchsorted(np.cumsum(price[order]), left, side="right"))
-    chosen = order[:fitting]
-    return np.sort(chosen[chosen < len(scores[group])]).astype(np.int64)
+    size = together[group]
+    chosen = np.sort(order[:fitting][order[:fitting] < len(scores[group]) // size])
+    return (chosen[:, np.newaxis] * size + np.arange(size)).reshape(-1).astype(np.int64)

@@ -6,14 +6,19 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import nn
 
+from emoprune.errors import ConfigError
 from emoprune.problems.networks.layers.treatments.levels import LayerLevels
 from emoprune.problems.networks.transformers.data.batches import CALIBRATION
 from emoprune.problems.networks.transformers.tasks.opening import Opened
 
-__all__ = ["input_norms", "weight_gradients"]
+__all__ = ["input_moments", "input_norms", "weight_gradients"]
+
+MOST = 2**30  # bytes of moments
 
 Tensors = dict[str, torch.Tensor]
 
@@ -52,6 +57,46 @@ def _watching(model: Any, paths: list[str], squares: Tensors) -> Iterator[list[t
     finally:
         for handle in handles:
             handle.remove()
+
+
+def input_moments(opened: Opened, levels: LayerLevels) -> dict[str, NDArray[np.float32]]:
+    """Return by `<a layer's path>.moments` the mean outer product of what it reads, shape (1, inputs, inputs).
+
+    Raises:
+        ConfigError: They would take more than a GiB.
+    """
+    sizes = {part.path: shape[1] for part, shape in levels.layers}
+    wanted = sum(4 * size**2 for size in sizes.values())
+    if wanted > MOST:
+        raise ConfigError(
+            f"repair: moments of this model's layers would take {wanted / 2**20:,.0f} MiB, expected at most "
+            f"{MOST // 2**20:,}; leave the widest layers out with `ignore`, or take repair: none"
+        )
+    sums: Tensors = {path: torch.zeros((size, size)) for path, size in sizes.items()}
+    rows = dict.fromkeys(sizes, 0)
+    model = opened.task.model
+    masks: list[torch.Tensor | None] = [None]
+
+    def reading(path: str) -> Callable[[nn.Module, tuple[torch.Tensor, ...]], None]:
+        def hook(_module: nn.Module, arguments: tuple[torch.Tensor, ...]) -> None:
+            values, mask = arguments[0], masks[0]
+            own = values[mask.bool()] if mask is not None and values.ndim == 3 else values
+            own = own.reshape(-1, own.shape[-1]).float()
+            sums[path].add_(own.T @ own)
+            rows[path] += len(own)
+
+        return hook
+
+    handles = [model.get_submodule(path).register_forward_pre_hook(reading(path)) for path in sizes]
+    try:
+        with torch.no_grad():
+            for batch in opened.task.parts[CALIBRATION]:
+                masks[0] = batch.mask
+                opened.task.run(model, batch)
+    finally:
+        for handle in handles:
+            handle.remove()
+    return {f"{path}.moments": (own / max(1, rows[path])).unsqueeze(0).numpy() for path, own in sums.items()}
 
 
 def weight_gradients(opened: Opened, levels: LayerLevels) -> Tensors:

@@ -45,6 +45,8 @@ class TransformerWeightRatioOptions(TransformerWeightOptions):
         shares: The shares that can stay, rising up to 1; for pattern unstructured.
         m: The M of N:M; N runs from 1 to M.
         saliency: What ranks weights; `emoprune list saliencies` names those that serve transformer-weight-ratios.
+        repair: How the weights that stay make up for those that go: none, or a compensation that serves
+            transformer-weight-ratios.
     """
 
     problem: ClassVar[str] = "transformer-weight-ratios"
@@ -54,6 +56,7 @@ class TransformerWeightRatioOptions(TransformerWeightOptions):
     shares: Sequence[float] = SHARES
     m: int = 4
     saliency: str | Mapping[str, Any] = "input-scaled"
+    repair: str | Mapping[str, Any] = "none"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,12 +13,11 @@ import numpy as np
 
 from emoprune.contracts import Finding, FloatArray
 from emoprune.errors import ContractError
-from emoprune.problems.networks.evaluation.chance import guessing, indistinguishable_from_guessing
 from emoprune.problems.networks.statistics.correlations import anomaly_ratio, kendall_tau, partial_tau, regret, spearman
 from emoprune.problems.networks.statistics.intervals import RESAMPLES, Estimate, bootstrapped
 from emoprune.space import IntArray
 
-__all__ = ["Ranked", "chance_finding", "fidelity_findings"]
+__all__ = ["Ranked", "fidelity_findings"]
 
 FEWEST_PAIRS = 10  # five candidates: four are in one order by chance once in 24
 FAILING_SHARE = 0.5  # of candidates that beat the proxy's choice, as the paper marks it
@@ -174,23 +173,3 @@ def _agreement(ranked: Ranked, where: str, rng: np.random.Generator) -> list[Fin
         + ("training is too noisy to rank them; raise repeats." if lost else "a proxy can hardly do better.")
     )
     return [Finding(f"Kendall tau between repeats {where}", found.value, found.low, found.high, lost, sentence)]
-
-
-def chance_finding(errors: FloatArray, labels: IntArray) -> Finding:
-    """Judge scores at chance level, which nothing can be chosen by.
-
-    Args:
-        errors: The proxy's error of each candidate, shape (candidates,).
-        labels: Of the images they were scored on, shape (images,).
-    """
-    lost = np.flatnonzero(indistinguishable_from_guessing(errors, labels))
-    level = guessing(labels)
-    if len(lost):
-        which = ", ".join(str(number + 1) for number in lost)
-        sentence = (
-            f"{len(lost)} of {len(errors)} scores (number {which} along the front) cannot be told from guessing, "
-            f"which errs on {level:.1%}: nothing can be chosen by them."
-        )
-    else:
-        sentence = f"All {len(errors)} scores are better than guessing, which errs on {level:.1%} of the images."
-    return Finding("scores at chance level", len(lost) / len(errors), None, None, len(lost) > 0, sentence)

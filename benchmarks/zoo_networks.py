@@ -5,6 +5,7 @@ python benchmarks/zoo_networks.py [--quick] [--no-record] [--drawn N] [--only NA
 
 from __future__ import annotations
 
+import importlib
 import signal
 import sys
 import time
@@ -36,7 +37,8 @@ NOTES = """\
 - Left at half: the share of the parameters when every coupling group keeps half of its units, rounded up. Bound: when
   every layer had half of its channels, but for those of images and classes: no analysis can leave less.
 - Torch-Pruning: its BasePruner at 0.5, the last layer ignored; `dies` where it raises, `breaks` where the network does
-  not run afterwards; it has 90 seconds. Seconds: until the structure is known and every group was tried; Torch-Pruning's, its graph alone.
+  not run afterwards; it has 30 seconds. Seconds: until the structure is known and every group was tried;
+  Torch-Pruning's, its graph alone.
 - Exported: `alone` as code that needs torch alone, `own code` as made by its own code, narrowed and loaded; both give
   the pruned network's outputs.
 - Drawn: networks drawn from a grammar of splits, shuffles, slices, gates, norms, attention and layers used twice. Each
@@ -87,7 +89,7 @@ def exported(case: Case, network: nn.Module, pruned: nn.Module) -> str:
     return "alone"
 
 
-PATIENCE = 90  # seconds for the peer
+PATIENCE = 30  # seconds for the peer
 
 
 def _give_up(*_: object) -> None:
@@ -153,17 +155,17 @@ def why_whole(structure: Structure) -> str:
 def drawn_table(count: int) -> Table:
     """Return how many of the networks drawn from the grammar were sliced wrongly."""
     sys.path.append(str(Path(__file__).resolve().parents[1] / "tests" / "support"))
-    from drawn_networks_for_tests import IMAGES, cut_of, drawn, unread
+    own: Any = importlib.import_module("drawn_networks_for_tests")  # the grammar is the tests'
 
     groups = wrong = whole = 0
     for seed in range(count):
-        network: Any = drawn(seed)
-        structure = trace(drawn(seed).float(), IMAGES)
-        kept = cut_of(structure, seed)
-        images = torch.randn((2, *IMAGES), dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
+        network: Any = own.drawn(seed)
+        structure = trace(own.drawn(seed).float(), own.IMAGES)
+        kept = own.cut_of(structure, seed)
+        images = torch.randn((2, *own.IMAGES), dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
         off = difference(network, structure, kept, images)
         if not network.over_channels:
-            expected = unread(network, structure, kept)(images)
+            expected = own.unread(network, structure, kept)(images)
             found = pruned_module(network, structure, kept)(images)
             off = max(off, float((found - expected).abs().max() / expected.abs().max()))
         groups, wrong, whole = groups + len(structure.groups), wrong + (not off < 1e-9), whole + (not structure.groups)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import torch
@@ -29,7 +30,7 @@ class Tail(nn.Module):
         self.stem, self.blocks = unit(3, width, stride=2), nn.Sequential(*(block(width) for _ in range(blocks)))
         self.last, self.head = unit(width, 48), nn.Linear(48, CLASSES)
 
-    def forward(self, images: Tensor) -> Tensor:
+    def forward(self, images: Tensor) -> Any:
         """Return the scores of classes."""
         return self.head(self.last(self.blocks(self.stem(images))).mean((2, 3)))
 
@@ -41,7 +42,7 @@ class Block(nn.Module):
         super().__init__()
         self.first, self.middle, self.second = unit(width, width), middle(width), nn.Conv2d(width, width, 3, padding=1)
 
-    def forward(self, values: Tensor) -> Tensor:
+    def forward(self, values: Tensor) -> Any:
         """Return what went in with what the middle let through."""
         return values + self.second(self.middle(self.first(values)))
 
@@ -55,7 +56,7 @@ class ShuffleOne(nn.Module):
         self.first, self.deep = unit(width, width, 1, groups=4), unit(width, width, 3, groups=width)
         self.last = nn.Conv2d(width, width, 1, groups=4)
 
-    def forward(self, values: Tensor) -> Tensor:
+    def forward(self, values: Tensor) -> Any:
         """Shuffle between the groups."""
         made = self.first(values)
         count, channels, height, width = made.size()
@@ -71,7 +72,7 @@ class ShuffleTwo(nn.Module):
         half = width // 2
         self.branch = nn.Sequential(unit(half, half, 1), unit(half, half, 3, groups=half), unit(half, half, 1))
 
-    def forward(self, values: Tensor) -> Tensor:
+    def forward(self, values: Tensor) -> Any:
         """Shuffle what went by with what was made."""
         one, other = values.chunk(2, dim=1)
         return functional.channel_shuffle(torch.cat((one, self.branch(other)), dim=1), 2)
@@ -86,7 +87,7 @@ class Res2(nn.Module):
         self.first, self.last = unit(width, width, 1), nn.Conv2d(width, width, 1)
         self.layers = nn.ModuleList(unit(self.width, self.width) for _ in range(3))
 
-    def forward(self, values: Tensor) -> Tensor:
+    def forward(self, values: Tensor) -> Any:
         """Add each piece to the next."""
         pieces = torch.split(self.first(values), self.width, 1)
         made = [pieces[0]]
@@ -104,7 +105,7 @@ class C2f(nn.Module):
         self.first, self.last = unit(width, 2 * self.c, 1), unit(4 * self.c, width, 1)
         self.steps = nn.ModuleList(nn.Sequential(unit(self.c, self.c), unit(self.c, self.c)) for _ in range(2))
 
-    def forward(self, values: Tensor) -> Tensor:
+    def forward(self, values: Tensor) -> Any:
         """Join all steps."""
         made = list(self.first(values).split((self.c, self.c), 1))
         made.extend(step(made[-1]) for step in self.steps)
@@ -120,7 +121,7 @@ class Partial(nn.Module):
         self.layer = nn.Conv2d(self.convolved, self.convolved, 3, padding=1, bias=False)
         self.wide, self.narrow = unit(width, 2 * width, 1), nn.Conv2d(2 * width, width, 1)
 
-    def forward(self, values: Tensor) -> Tensor:
+    def forward(self, values: Tensor) -> Any:
         """Convolve the first channels."""
         one, other = torch.split(values, [self.convolved, self.untouched], dim=1)
         return values + self.narrow(self.wide(torch.cat((self.layer(one), other), 1)))
@@ -135,7 +136,7 @@ class Ghost(nn.Module):
         self.primary, self.cheap = unit(width, 23, 1), unit(23, 23, 3, groups=23)
         self.narrow = nn.Conv2d(self.made, width, 1)
 
-    def forward(self, values: Tensor) -> Tensor:
+    def forward(self, values: Tensor) -> Any:
         """Cut the last of the cheap ones away."""
         primary = self.primary(values)
         return values + self.narrow(torch.cat([self.cheap(primary), primary], 1)[:, : self.made])
@@ -153,7 +154,7 @@ class Mixed(nn.Module):
         )
         self.narrow = nn.Conv2d(width, width, 1)
 
-    def forward(self, values: Tensor) -> Tensor:
+    def forward(self, values: Tensor) -> Any:
         """Convolve each piece by itself."""
         pieces = torch.split(values, self.splits, 1)
         made = [layer(piece) for layer, piece in zip(self.layers, pieces, strict=True)]
@@ -169,7 +170,7 @@ class SimpleGate(nn.Module):
         self.wide, self.narrow = nn.Conv2d(width, 2 * width, 1), nn.Conv2d(width, width, 1)
         self.beta = nn.Parameter(torch.ones(1, width, 1, 1))
 
-    def forward(self, values: Tensor) -> Tensor:
+    def forward(self, values: Tensor) -> Any:
         """Multiply halves."""
         mean, spread = values.mean(1, keepdim=True), values.var(1, keepdim=True, unbiased=False)
         normed = self.weight.view(1, -1, 1, 1) * ((values - mean) / (spread + 1e-6).sqrt()) + self.bias[:, None, None]
@@ -185,7 +186,7 @@ class Pixels(nn.Module):
         self.wide, self.shuffle = nn.Conv2d(width, 4 * 16, 1), nn.PixelShuffle(2)
         self.unshuffle, self.narrow = nn.PixelUnshuffle(2), nn.Conv2d(64, width, 1)
 
-    def forward(self, values: Tensor) -> Tensor:
+    def forward(self, values: Tensor) -> Any:
         """Make images larger and smaller again."""
         return values + self.narrow(self.unshuffle(functional.relu(self.shuffle(self.wide(values)))))
 
@@ -197,7 +198,7 @@ class Eca(nn.Module):
         super().__init__()
         self.conv = nn.Conv1d(1, 1, 3, padding=1, bias=False)
 
-    def forward(self, values: Tensor) -> Tensor:
+    def forward(self, values: Tensor) -> Any:
         """Gate each channel."""
         means = functional.adaptive_avg_pool2d(values, 1).squeeze(-1).transpose(-1, -2)
         return values * torch.sigmoid(self.conv(means)).transpose(-1, -2).unsqueeze(-1)
@@ -211,7 +212,7 @@ class Cbam(nn.Module):
         self.shared = nn.Sequential(nn.Conv2d(width, width // 8, 1), nn.ReLU(), nn.Conv2d(width // 8, width, 1))
         self.place = nn.Conv2d(2, 1, 7, padding=3)
 
-    def forward(self, values: Tensor) -> Tensor:
+    def forward(self, values: Tensor) -> Any:
         """Gate channels by one network that is used twice, then places."""
         pooled = self.shared(functional.adaptive_avg_pool2d(values, 1)) + self.shared(
             functional.adaptive_max_pool2d(values, 1)
@@ -229,7 +230,7 @@ class Selective(nn.Module):
         self.branches = nn.ModuleList([unit(width, width), unit(width, width, 5)])
         self.squeeze, self.excite = unit(width, 8, 1), nn.Conv2d(8, 2 * width, 1)
 
-    def forward(self, values: Tensor) -> Tensor:
+    def forward(self, values: Tensor) -> Any:
         """Weigh branches."""
         made = torch.stack([branch(values) for branch in self.branches], 1)
         gates = self.excite(self.squeeze(made.sum(1).mean((2, 3), keepdim=True)))
@@ -245,7 +246,7 @@ class Coordinate(nn.Module):
         self.reduce = unit(width, 7, 1)
         self.rows, self.columns = nn.Conv2d(7, width, 1), nn.Conv2d(7, width, 1)
 
-    def forward(self, values: Tensor) -> Tensor:
+    def forward(self, values: Tensor) -> Any:
         """Gate rows and columns."""
         height, width = values.shape[2:]
         both = torch.cat([values.mean(3, keepdim=True), values.mean(2, keepdim=True).permute(0, 1, 3, 2)], 2)
@@ -261,7 +262,7 @@ class NonLocal(nn.Module):
         self.query, self.key, self.value = (nn.Conv2d(width, n, 1) for n in (width // 4, width // 4, width))
         self.gamma = nn.Parameter(torch.ones(1))
 
-    def forward(self, values: Tensor) -> Tensor:
+    def forward(self, values: Tensor) -> Any:
         """Mix places."""
         count, channels, height, width = values.size()
         query = self.query(values).view(count, -1, height * width).permute(0, 2, 1)
@@ -279,7 +280,7 @@ class Global(nn.Module):
         self.wide, self.narrow = nn.Linear(width, 2 * width), nn.Linear(2 * width, width)
         self.gamma, self.beta = (nn.Parameter(torch.ones(1, 1, 1, 2 * width)) for _ in range(2))
 
-    def forward(self, values: Tensor) -> Tensor:
+    def forward(self, values: Tensor) -> Any:
         """Normalise by what all channels answer."""
         made = functional.gelu(self.wide(self.norm(self.deep(values).permute(0, 2, 3, 1))))
         spread = torch.norm(made, p=2, dim=(1, 2), keepdim=True)
@@ -294,7 +295,7 @@ class StandardisedConv(nn.Conv2d):
         super().__init__(incoming, outgoing, 3, padding=1)
         self.gain = nn.Parameter(torch.ones(outgoing, 1, 1, 1))
 
-    def forward(self, values: Tensor) -> Tensor:
+    def forward(self, values: Tensor) -> Any:
         """Standardise every filter first."""
         weight = functional.batch_norm(
             self.weight.reshape(1, self.out_channels, -1), None, None, weight=self.gain.view(-1), training=True
@@ -308,9 +309,10 @@ class Blurred(nn.Module):
     def __init__(self, width: int) -> None:
         super().__init__()
         self.channels = width
+        self.kernel: Tensor
         self.register_buffer("kernel", torch.ones(width, 1, 3, 3) / 9)
 
-    def forward(self, values: Tensor) -> Tensor:
+    def forward(self, values: Tensor) -> Any:
         """Blur."""
         return functional.conv2d(functional.pad(values, (1, 1, 1, 1), "reflect"), self.kernel, groups=self.channels)
 
@@ -322,7 +324,7 @@ class Fused(nn.Module):
         super().__init__()
         self.down, self.weights = unit(width, width, stride=2), nn.Parameter(torch.ones(2))
 
-    def forward(self, values: Tensor) -> Tensor:
+    def forward(self, values: Tensor) -> Any:
         """Add a smaller map, made larger."""
         weights = functional.relu(self.weights)
         weights = weights / (weights.sum() + 1e-4)
@@ -336,7 +338,7 @@ class Siamese(nn.Module):
         super().__init__()
         self.tower = nn.Sequential(unit(width, width), unit(width, width))
 
-    def forward(self, values: Tensor) -> Tensor:
+    def forward(self, values: Tensor) -> Any:
         """Run the tower on both."""
         return self.tower(values) + self.tower(values.flip(3)).flip(3)
 
@@ -349,7 +351,7 @@ class LeNet(nn.Module):
         self.first, self.second = nn.Conv2d(3, 8, 5), nn.Conv2d(8, 16, 5)
         self.one, self.two, self.written = nn.Linear(16 * 5 * 5, 40), nn.Linear(40, CLASSES), written
 
-    def forward(self, images: Tensor) -> Tensor:
+    def forward(self, images: Tensor) -> Any:
         """Flatten."""
         made = functional.max_pool2d(functional.relu(self.first(images)), 2)
         made = functional.max_pool2d(functional.relu(self.second(made)), 2)
@@ -389,24 +391,22 @@ _MIDDLES: dict[str, Callable[[int], nn.Module]] = {
 def made_here() -> Iterator[tuple[str, Callable[[], nn.Module], tuple[int, ...]]]:
     """Yield networks by name: what makes them, and the shape of their images."""
     for name, block in _BLOCKS.items():
-        yield name, lambda block=block: Tail(block), IMAGES
+        yield name, partial(Tail, block), IMAGES
     for name, middle in _MIDDLES.items():
-        yield name, lambda middle=middle: Tail(lambda width: Block(width, middle)), IMAGES
-    yield "LeNet, x.view(x.size(0), -1)", lambda: LeNet(written=False), IMAGES
-    yield "LeNet, x.view(-1, 400)", lambda: LeNet(written=True), IMAGES
+        yield name, partial(Tail, partial(Block, middle=middle)), IMAGES
+    yield "LeNet, x.view(x.size(0), -1)", partial(LeNet, written=False), IMAGES
+    yield "LeNet, x.view(-1, 400)", partial(LeNet, written=True), IMAGES
 
 
 _TORCHVISION = (
-    *("alexnet", "vgg11_bn", "resnet18", "resnet50", "resnext50_32x4d", "densenet121", "squeezenet1_1"),
-    *("mobilenet_v2", "mobilenet_v3_small", "mnasnet0_5", "shufflenet_v2_x0_5", "shufflenet_v2_x1_0"),
-    *("efficientnet_b0", "efficientnet_v2_s", "regnet_y_400mf", "regnet_x_400mf", "convnext_tiny"),
+    *("resnet18", "resnext50_32x4d", "densenet121", "squeezenet1_1", "mobilenet_v2", "mobilenet_v3_small"),
+    *("mnasnet0_5", "shufflenet_v2_x0_5", "shufflenet_v2_x1_0", "efficientnet_b0", "regnet_y_400mf", "googlenet"),
 )
 _TIMM = (
-    *("res2net50_26w_4s", "cspresnet50", "cspdarknet53", "fasternet_t0", "mixnet_s", "ghostnet_100", "skresnet18"),
-    *("eca_resnet33ts", "seresnext26ts", "gcresnet33ts", "convnextv2_atto", "convnext_atto", "resnetv2_50"),
-    *("nf_regnet_b0", "resnetblur50", "vovnet39a", "ese_vovnet19b_dw", "dla34", "hrnet_w18_small", "repvgg_a0"),
-    *("mobileone_s0", "fbnetc_100", "resnest14d", "dpn48b", "rexnet_100", "tinynet_e", "mobilenetv4_conv_small"),
-    *("ecaresnet26t", "starnet_s1", "lambda_resnet26t"),
+    *("fasternet_t0", "mixnet_s", "ghostnet_100", "skresnet18", "convnextv2_atto", "convnext_atto", "starnet_s1"),
+    *("ese_vovnet19b_dw", "dla34", "hrnet_w18_small", "repvgg_a0", "mobileone_s0", "fbnetc_100", "rexnet_100"),
+    *("tinynet_e", "mobilenetv4_conv_small", "nf_regnet_b0", "cspresnet50", "res2net50_26w_4s", "resnetblur50"),
+    *("dpn48b", "resnest14d", "seresnext26ts", "eca_resnet33ts", "ecaresnet26t", "lambda_resnet26t"),
 )
 
 
@@ -419,10 +419,10 @@ def installed() -> Iterator[tuple[str, Callable[[], nn.Module], tuple[int, ...]]
         return
     models: Any = torchvision.models
     for name in _TORCHVISION:
-        yield f"torchvision {name}", lambda name=name: getattr(models, name)(weights=None, num_classes=CLASSES), shape
+        yield f"torchvision {name}", partial(getattr(models, name), weights=None, num_classes=CLASSES), shape
     try:
         import timm
     except ImportError:
         return
     for name in _TIMM:
-        yield f"timm {name}", lambda name=name: timm.create_model(name, num_classes=CLASSES), shape
+        yield f"timm {name}", partial(timm.create_model, name, num_classes=CLASSES), shape

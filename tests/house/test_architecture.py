@@ -111,6 +111,7 @@ LIBRARIES: dict[str, set[str]] = {
     "transformers": {"problems"},
     "peft": {"problems"},
     "gguf": {"problems"},
+    "lm_eval": {"problems"},
     "huggingface_hub": {"problems"},
     "safetensors": {"problems"},
     "sklearn": {"problems"},

@@ -18,6 +18,8 @@ SCRIPTS = {
     "criteria": ["taylor"],
     "engine": ["20", "emoprune"],
     "engine_quality": ["same fair bits", "emoprune"],
+    "evopress": ["evopress"],
+    "inference": ["kv-cache", "emoprune, replayed"],
     "memory": ["emoprune, whole search", "80"],
     "mutants": ["2"],
     "narrowed_transformers": ["emoprune, sharing"],
@@ -47,6 +49,8 @@ def test_every_benchmark_is_run_by_these_tests_and_named_in_the_readme() -> None
 
 SLOW = {
     "criteria",
+    "evopress",
+    "inference",
     "mutants",
     "narrowed_transformers",
     "networks",

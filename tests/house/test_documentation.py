@@ -92,6 +92,18 @@ def test_the_page_on_transformers_works_from_top_to_bottom(tmp_path: Path) -> No
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_the_page_on_inference_works_from_top_to_bottom(tmp_path: Path) -> None:
+    follow(ROOT / "docs" / "prune-inference.md", tmp_path, 300)
+    runs = tmp_path / "runs"
+    assert list(runs.glob("cache/exports/*/policy.json"))
+    assert (runs / "attention" / "pareto.csv").is_file()
+    assert (runs / "hierarchy" / "pareto.csv").is_file()
+    assert list(runs.glob("tokens/exports/*/load_tokens.py"))
+    assert undescribed(runs / "cache") == [], "left in the run's folder, but not in docs/run-folder.md"
+
+
+@pytest.mark.slow
 @pytest.mark.timeout(400)
 def test_the_page_on_choosing_and_comparing_works_from_top_to_bottom(tmp_path: Path) -> None:
     follow(ROOT / "docs" / "choose-and-compare.md", tmp_path, 100)

@@ -167,6 +167,34 @@ def test_the_audit_tells_a_criterion_that_sees_planted_units_from_one_that_does_
     assert rows["unread"]["recall"] == rows["silent"]["recall"] == 1.0
 
 
+def test_the_audit_of_criteria_puts_the_one_that_sees_useless_units_before_a_random_order(tmp_path: Path) -> None:
+    problem = Channels(**{**SAMPLE, "network": f"{__name__}:half_unread"}, references=["uniform"], widths=8)
+    problem.prepare(tmp_path, 1)
+    problem.setup("cpu", 1)
+    candidates = [Candidate(number, problem.space.full * 0 + number, 0, "found") for number in (3, 5)]
+    method = {"name": "criteria", "criteria": ["random", "fisher", "l1"], "units": 8, "shares": [0.5]}
+    rows = problem.audit(candidates, tmp_path, 1, method=method).tables["criteria"]
+    by_name = {str(row["criterion"]): row for row in rows}
+    assert set(by_name) == {"random", "fisher", "l1"}
+    agreement = {name: float(row["agreement with leaving out"]) for name, row in by_name.items()}  # type: ignore[arg-type]  # numbers, as written
+    # The network has learnt nothing, so that what is read does harm: the order is the reverse one, and a clear one.
+    assert agreement["fisher"] < -0.8
+    assert abs(agreement["fisher"]) > abs(agreement["random"])
+    again = problem.audit(candidates, tmp_path, 1, method=method).tables["criteria"]
+    assert again == rows
+    with pytest.raises(ConfigError, match="no criterion is called 'l3'"):
+        problem.audit(candidates, tmp_path, 1, method={"name": "criteria", "criteria": ["l3"]})
+
+
+def half_unread() -> nn.Module:
+    """Return a network of which half of the hidden units are read by nobody."""
+    network = nn.Sequential(nn.Flatten(), nn.Linear(64, 8), nn.ReLU(), nn.Linear(8, 10))
+    with torch.no_grad():
+        network[3].weight[:, ::2] = 0  # type: ignore[operator, index]
+        network[3].weight[:, 1::2] *= 3  # type: ignore[operator, index]
+    return network
+
+
 def test_shares_that_leave_nothing_to_find_are_refused() -> None:
     with pytest.raises(ConfigError, match=r"share: expected above 0 up to 0\.5, found 0\.9"):
         Planted(share=0.9)

@@ -65,6 +65,9 @@ QUICK: dict[str, dict[str, Any]] = {
     # Other batches give other gradients, and blocks that are shorter than a filter depend on the inputs' order.
     "mfac": {"ordered": True, "options": {"gradients": 12, "block": 10**6}},
     "saliency mfac": {},
+    "kfac": {"ordered": True},  # places are drawn batch by batch
+    "criterion relu-optimal": {"ordered": True},  # likewise
+    "flatness": {"options": {"iterations": 2, "images": 8}},
     "saliency swap": {"options": {"stages": 2, "steps": 1}},
     "random": {"blind": True},
     "l0-gates": {"blind": True, "options": {"steps": 2}},  # each gate draws noise of its own
@@ -72,7 +75,9 @@ QUICK: dict[str, dict[str, Any]] = {
     "group-lasso": {"options": {"steps": 2}},
     "soft-filters": {"options": {"rounds": 2, "steps": 1}},
     "eagle-eye": {"options": {"candidates": 2, "tries": 500}},
-    "channels.fine-tuned": {"options": {"epochs": 0.5, "repeats": 1, "siblings": 0}},
+    "audit criteria": {"options": {"criteria": ["l1", "random"], "units": 2}},
+    "audit membership-risk": {"options": {"epochs": 0.2}},
+    "fine-tuned": {"options": {"epochs": 0.5, "repeats": 1, "siblings": 0}},
     "finetune": {"shared": {"epochs": 1, "formats": ["safetensors"]}, "pytestmark": UNVERIFIED},
     "distil": {"shared": {"epochs": 1, "formats": ["safetensors"]}, "pytestmark": UNVERIFIED},
     "constrained": {"shared": {"epochs": 1, "formats": ["safetensors"]}, "pytestmark": UNVERIFIED},

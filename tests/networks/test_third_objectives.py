@@ -13,6 +13,7 @@ from torch import nn
 
 from emoprune.errors import ConfigError, ContractError
 from emoprune.problems.networks.calibration.evidence import Evidence
+from emoprune.problems.networks.channels.audits.membership import shadow_auc
 from emoprune.problems.networks.channels.problem import Channels
 from emoprune.problems.networks.channels.sample import sample
 from emoprune.problems.networks.coupling.tracing import trace
@@ -25,7 +26,7 @@ from emoprune.problems.networks.evaluation.objectives.flatness import Flatness
 from emoprune.problems.networks.evaluation.objectives.membership_risk import MembershipRisk, attack_auc, losses_of
 from emoprune.problems.networks.evaluation.scoring import LoadedImages
 from emoprune.problems.networks.unpruned.built_in.sample import few_digits
-from emoprune.records import Split
+from emoprune.records import Candidate, Split
 
 
 def small(scale: float = 1.0) -> tuple[nn.Module, LoadedImages]:
@@ -137,6 +138,31 @@ def test_members_that_are_measured_on_are_refused(tmp_path: Path) -> None:
     images = {**bench.images, Split.TEST: bench.calibration}
     with pytest.raises(ConfigError, match=r"16 of the images of test are training images, too"):
         members_of(replace(bench, images=images))
+
+
+def test_the_audit_attacks_with_other_images_and_shadows_and_a_dense_network_stands_beside(tmp_path: Path) -> None:
+    problem = prepared(tmp_path)
+    candidates = [Candidate(number, problem.space.full * 0 + number, 0, "found") for number in (0, 1)]
+    method = {"name": "membership-risk", "shadows": 2, "epochs": 1.0}
+    found = problem.audit(candidates, tmp_path, 1, method=method)
+    rows = found.tables["membership risk"]
+    names = [row["network"] for row in rows]
+    assert names == ["unpruned", "dense, from scratch with weight decay", "candidate 1", "candidate 2"]
+    risks = ("risk, as searched", "risk, other non-members", "risk, shadow models")
+    assert all(0.5 <= row[name] <= 1 for row in rows for name in risks)  # type: ignore[operator]  # numbers, as written
+    assert len(found.findings) == 2
+
+
+def test_shadows_tell_a_hard_member_from_a_hard_stranger() -> None:
+    rng = np.random.default_rng(0)
+    hardness = rng.exponential(size=400)  # which the plain attack takes for not having been a member
+    inside, fresh = 0.7 * hardness[:200], hardness[200:]
+    out = np.stack([hardness[:200], hardness[:200]])
+    out[0, ::2] = np.nan
+    others = np.stack([hardness[200:]] * 2)
+    plain = max(attack_auc(inside, fresh), 1 - attack_auc(inside, fresh))
+    assert plain < 0.65
+    assert shadow_auc(inside, out, fresh, others) > 0.95
 
 
 def test_one_class_leaves_nothing_to_attack_by_and_no_images_are_said() -> None:

@@ -86,8 +86,8 @@ def _reason(network: nn.Module, structure: Structure, kept: Kept, images: torch.
         found = _difference(outputs, expected)
     if found <= TOLERANCE:
         return None
-    where = first_difference(clone(sliced), images, reference.sums(images))
-    return f"sliced, the network gives other outputs than masked, by {found:.3g} of the largest, from {where} on"
+    first = first_difference(clone(sliced), images, reference.sums(images))
+    return f"sliced, the network gives other outputs than masked, by {found:.3g} of the largest, from {first} on"
 
 
 def difference(network: nn.Module, structure: Structure, kept: Kept, images: torch.Tensor) -> float:

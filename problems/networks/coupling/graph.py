@@ -165,15 +165,16 @@ def _add_weighted(made: Tensors, path: str, module: Any) -> None:
     taken, out = made.links.add((path, "in"), incoming), made.links.add((path, "out"), outgoing)
     if module.bias is not None:
         made.axes[id(module.bias)] = (out,)
+    transposed = not linear and module.transposed
+    within = taken if not transposed else out
+    second: Labels | None = within
+    if groups > 1:  # a kernel counts the channels of one of its groups; a depthwise one has none to count
+        size = len(within) // groups
+        second = made.links.free(size) if size > 1 else None
+    if groups > 1 and second is not None and not transposed:
+        made.within[path] = second
     around = [None] * (module.weight.ndim - 2)
-    if module.transposed if not linear else False:
-        second = out if groups == 1 else made.links.free(outgoing // groups)
-        _add_weight(made, path, module.weight, (taken, second, *around))
-    else:
-        second = taken if groups == 1 else None
-        if 1 < groups < incoming:
-            made.within[path] = second = made.links.free(incoming // groups)
-        _add_weight(made, path, module.weight, (out, second, *around))
+    _add_weight(made, path, module.weight, (taken if transposed else out, second, *around))
     if groups > 1:
         _join_within(made.links, taken, out, groups)
 

@@ -46,7 +46,7 @@ def trace(network: nn.Module, input_shape: Sequence[int], ignored: Sequence[str]
     _check_untied(shared, is_ignored)
     image = torch.randn((1, *input_shape), generator=torch.Generator().manual_seed(0))
     seen = observed(network, image)
-    whole = {
+    whole: dict[str, tuple[str, tuple[str, ...]]] = {
         path: ("named in `ignore`", ("in", "out") if path in shared or seen.times(path) > 1 else ("out",))
         for path, _ in (*network.named_modules(), *network.named_parameters())
         if is_ignored(path)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 import numpy as np
+from scipy.stats import rankdata
 
 from emoprune.contracts import Paper, about
 from emoprune.problems.networks.calibration.dependence import contributions_of_units, elimination
@@ -36,7 +37,10 @@ class ReLUOptimal:
         """Return each unit's place in the order, from 1: the later it goes, the larger."""
         found = []
         for products in contributions_of_units(evidence):
-            scores = np.empty(len(products))
-            scores[elimination(products).units] = np.arange(1, len(products) + 1)
+            order, scores = elimination(products), np.empty(len(products))
+            scores[order.units] = np.arange(1, len(products) + 1)
+            # Units that add as much as each other, such as dead ones, have no order among themselves.
+            free = order.units[: order.free]
+            scores[free] = rankdata(np.diag(products)[free])
             found.append(scores)
         return found

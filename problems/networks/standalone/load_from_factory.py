@@ -34,7 +34,7 @@ def narrow(layer: torch.nn.Module, changes: dict[str, dict[str, object]]) -> Non
     """Give one layer its new counts, and tensors of the new shapes that are filled afterwards."""
     for name, value in changes["settings"].items():
         before = getattr(layer, name)  # JSON knows no tuples
-        setattr(layer, name, tuple(value) if isinstance(before, tuple) else value)
+        setattr(layer, name, tuple(value) if isinstance(before, tuple) and isinstance(value, list) else value)
     for name, shape in changes["shapes"].items():
         tensor = getattr(layer, name)
         narrowed = tensor.detach().new_empty(shape)

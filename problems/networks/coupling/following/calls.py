@@ -49,5 +49,5 @@ class Counted:
 class Rule(Protocol):
     """What one kind of operations does to the axes of its arguments: the axes of its outputs, one per tensor."""
 
-    def __call__(self, follower: Follower, call: Call) -> Sequence[Axes] | None:
-        """Return the axes of the outputs, in order; None where nothing along them ever goes."""
+    def __call__(self, follower: Follower, call: Call, /) -> Sequence[Axes]:
+        """Return the axes of the outputs, in order; none at all where nothing along any of them ever goes."""

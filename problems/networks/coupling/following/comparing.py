@@ -70,11 +70,11 @@ def first_difference(sliced: nn.Module, images: Tensor, expected: Sequence[Sums]
     return listening.found
 
 
-class _Listening(TorchDispatchMode):
+class _Listening(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch ships no types for it
     """Holds each operation against what was expected, in the order of a forward."""
 
     def __init__(self, expected: list[Sums]) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]  # as above
         self.stack: list[str] = []
         self.found: str | None = None
         self._expected = expected

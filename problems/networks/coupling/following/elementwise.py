@@ -58,8 +58,8 @@ def _same(follower: Follower, call: Call) -> Sequence[Axes]:
     return [follower.axes(call.args[0]) or ()]
 
 
-def _nothing(_follower: Follower, _call: Call) -> None:
-    return None
+def _nothing(_follower: Follower, _call: Call) -> Sequence[Axes]:
+    return []
 
 
 def _spatial(dimensions: int) -> Rule:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import zip_longest
 from typing import Any
 
 import numpy as np
@@ -129,9 +130,11 @@ class Follower:
         output = function(*args, **kwargs) if self.stays is None else self._over_kept(function, given)
         call = Call(name, args, kwargs, output)
         rule = self.rules(name, function)
-        made = self._unknown(call) if rule is None else rule(self, call)
+        if rule is None:
+            self._unknown(call)
+        made = rule(self, call) if rule is not None else []
         outputs = output if isinstance(output, tuple | list) else [output]
-        for value, axes in zip(outputs, made or [None] * len(outputs), strict=False):
+        for value, axes in zip_longest(outputs, made):
             if isinstance(value, Tensor) and id(value) not in self.tensors:
                 _put(value, axes if axes is not None and len(axes) == value.ndim else (None,) * value.ndim)
         if self.listens:

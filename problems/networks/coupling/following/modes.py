@@ -53,11 +53,11 @@ def _remembering(found: Any) -> Any:
     return Number(found) if type(found) is int else found
 
 
-class Operations(TorchDispatchMode):
+class Operations(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch ships no types for it
     """Sees what calls come to: torch's own operations, one at a time."""
 
     def __init__(self, follower: Follower) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]  # as above
         self._follower = follower
 
     def __torch_dispatch__(self, function: Any, _types: Any, args: Any = (), kwargs: Any = None) -> Any:

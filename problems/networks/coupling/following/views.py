@@ -61,10 +61,9 @@ def _expand(follower: Follower, call: Call) -> Sequence[Axes]:
 
 
 def _repeat(follower: Follower, call: Call) -> Sequence[Axes]:
-    axes = follower.own(call)
-    times = call.args[1]
-    axes = [None] * (len(times) - len(axes)) + axes
-    return [tuple(None if own is None else np.tile(own, n) for own, n in zip(axes, times, strict=True))]
+    axes, times = follower.own(call), call.args[1]
+    before: list[Labels | None] = [None] * (len(times) - len(axes))
+    return [tuple(None if own is None else np.tile(own, n) for own, n in zip(before + axes, times, strict=True))]
 
 
 def _view(follower: Follower, call: Call) -> Sequence[Axes]:
@@ -182,13 +181,13 @@ def _staying_along(follower: Follower, table: Labels, ranked: Sequence[int]) -> 
     return next((place for place in ranked if _constant(stays, place)), None)
 
 
-def _strided(follower: Follower, call: Call) -> Sequence[Axes] | None:
+def _strided(follower: Follower, call: Call) -> Sequence[Axes]:
     """Only the strides may be others, as torch's pooling to one place makes them."""
     if call.output.shape == call.args[0].shape:
         return [tuple(follower.own(call))]
     for labels in follower.own(call):
         follower.fix(labels, "how as_strided reads channels is not known")
-    return None
+    return []
 
 
 RULES: Mapping[str, Rule] = {

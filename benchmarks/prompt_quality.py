@@ -1,24 +1,30 @@
 """What pruned prompts are worth on test rows at equal budget: NSGA-II, PromptQuine's loop, TAPruning, random deletion.
 
-python benchmarks/prompt_quality.py [--quick] [--no-record] [--sets NAME ...] [--prompts N] [--budget N] [--keep FOLDER]
+python benchmarks/prompt_quality.py [--quick] [--no-record] [--sets NAME ...] [--prompts N] [--keep FOLDER]
+    [--tables evaluations seconds] [--budget N] [--seconds N] [--ideas]
 """
 
 from __future__ import annotations
 
 import json
-from argparse import ArgumentParser
+from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import astuple, dataclass
 from functools import cached_property, partial
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
+from engines.in_seconds import IDEAS
+from engines.in_seconds import SEARCHES as SEARCHES_IN_SECONDS
 from engines.on_tokens import SEARCHES
 from scipy.stats import binomtest, bootstrap
 from shared.processes import progress
 from shared.prompt_data import SETS, PromptSet
+from shared.prompt_timing import SECONDS_NOTES, Timing, seconds_table
 from shared.prompted import Counted, Judge, Spent, random_at
 from shared.recording import Report, Table, arguments, publish
 
@@ -84,7 +90,7 @@ class Measuring:
             source.problem(
                 source.prompts(1)[self.prompt],
                 references=("perplexity", "random"),
-                stop_early=False,
+                blocks=None,
                 precision="bfloat16",
                 search_examples=self.sizes.search,
                 select_examples=self.sizes.select,
@@ -251,6 +257,11 @@ def options() -> ArgumentParser:
     parser.add_argument("--sets", nargs="+", default=list(SETS), choices=list(SETS), help="which data sets")
     parser.add_argument("--prompts", type=int, default=3, metavar="N", help="how many 1-shot prompts of each (3)")
     parser.add_argument("--budget", type=int, default=200, metavar="N", help="prompts that a search may measure (200)")
+    parser.add_argument("--seconds", type=float, default=60.0, metavar="N", help="of one core, for each search (60)")
+    parser.add_argument("--tables", nargs="+", default=["evaluations", "seconds"], choices=["evaluations", "seconds"],
+                        help="at equal evaluations, at equal seconds of one core, or both")  # fmt: skip
+    parser.add_argument("--ideas", action="store_true", help="in seconds, also what was tried on the search")
+    parser.add_argument("--again", type=int, default=MOST_AGAIN, metavar="N", help="prompts measured on dev rows (12)")
     parser.add_argument("--select", type=int, default=100, metavar="N", help="dev rows (100)")
     parser.add_argument("--test", type=int, default=500, metavar="N", help="test rows (500)")
     parser.add_argument("--keep", type=Path, metavar="FOLDER", help="where to keep what is measured, way by way")
@@ -265,14 +276,32 @@ def main() -> None:
     if chosen.quick:
         sizes = Sizes(quick=True, budget=9, search=4, select=4, test=4)
         sets, prompts = ["sst-2"], 1
-    found = {}
-    for name in sets:
-        for prompt in range(prompts):
+    tables, notes = list[Table](), ""
+    if "evaluations" in chosen.tables:
+        found = {}
+        for name, prompt in product(sets, range(prompts)):
             progress(f"{name}, prompt {prompt}")
             found[name, prompt] = Measuring(name, prompt, sizes, chosen.keep).found()
-    tables = [mean_table(found), prompt_table(found, sizes.test), front_table(found)]
+        tables += [mean_table(found), prompt_table(found, sizes.test), front_table(found)]
+        notes += NOTES
+    if "seconds" in chosen.tables:
+        tables.append(_in_seconds(sets, prompts, sizes, chosen))
+        notes += SECONDS_NOTES
     packages = ("emoprune", "torch", "transformers", "numpy")
-    publish(Report("Quality of pruned prompts at equal budget", tables, NOTES, packages), chosen)
+    publish(Report("Quality of pruned prompts at equal budget", tables, notes, packages), chosen)
+
+
+def _in_seconds(sets: Sequence[str], prompts: int, sizes: Sizes, chosen: Namespace) -> Table:
+    torch.set_num_threads(1)
+    seconds, again = (0.5, 2) if sizes.quick else (chosen.seconds, chosen.again)
+    parts = {"search": 16 if sizes.quick else sizes.search, "select": sizes.select, "test": sizes.test}
+    found = {}
+    for name, prompt in product(sets, range(prompts)):
+        progress(f"{name}, prompt {prompt}, in seconds")
+        own = Timing(name, prompt, seconds, again, parts, quick=sizes.quick, folder=chosen.keep)
+        ways = [way for way in SEARCHES_IN_SECONDS if chosen.ideas or sizes.quick or way not in IDEAS]
+        found[name, prompt] = own.found(ways)
+    return seconds_table(found, seconds)
 
 
 if __name__ == "__main__":

@@ -16,16 +16,16 @@ import numpy as np
 import torch
 from shared.processes import alone, interleaved
 from shared.prompt_data import PromptSet
+from shared.prompted import published
 from shared.recording import Report, Table, arguments, publish
 from shared.spreads import Spread
 
 from emoprune.problems.prompts.references.ranked import kept_by
-from emoprune.problems.prompts.scorers.causal import CausalScorer
 from emoprune.problems.prompts.tokens import PromptTokens
 from emoprune.records import Split
 from emoprune.space import IntArray
 
-OURS, GIVING_UP, PUBLISHED = "emoprune", "emoprune, hopeless ones given up", "published way"
+OURS, GIVEN_UP, PUBLISHED = "emoprune", "emoprune, given up at the first grade", "published way"
 SHARES = (1.0, 0.9, 0.75, 0.6, 0.45, 0.3)  # of the tokens that a measured candidate keeps
 
 NOTES = """\
@@ -34,8 +34,8 @@ NOTES = """\
   the tokens.
 - `published way`: the prompt about all examples in one padded batch, `model(**tokenizer(texts))`, all of the vocabulary
   at every position, as PromptQuine's evaluator does it. `emoprune` measures every candidate on all rows, too.
-- `hopeless ones given up`: with the default `stop_early`, against the references `perplexity` and `random`, which are
-  measured beforehand and not counted. What is given up is dominated whatever comes of the rows that are left.
+- `given up at the first grade`: what `search.grades` measures of a candidate that is shown to be dominated after a
+  quarter of the rows.
 """
 
 
@@ -43,24 +43,6 @@ def candidates(problem: PromptTokens) -> IntArray:
     """Return genomes that keep shares of the tokens at random."""
     rng = np.random.default_rng(1)
     return np.stack([kept_by(rng.random(len(problem.space)), problem.space, share) for share in SHARES])
-
-
-def published(problem: PromptTokens, genome: IntArray) -> list[int]:
-    """Return the predicted class of every search row, the plain way."""
-    task = problem._task  # noqa: SLF001  # the peer runs on the very same texts
-    scorer = task.scorer
-    if not isinstance(scorer, CausalScorer):
-        raise TypeError("expected a causal language model")
-    text = str(problem.describe(genome)["prompt"])
-    texts = [text.replace("{sentence_1}", example.inputs[0]) for example in task.data.parts[Split.SEARCH]]
-    tokenizer = scorer.local.tokenizer
-    tokenizer.padding_side = "left"
-    with torch.inference_mode():
-        batch = tokenizer(texts, return_tensors="pt", padding=True)
-        logits = scorer.local.model(**batch).logits[:, -1]
-    firsts = [tokens[0] for tokens in task.data.task.choices.tokens]  # each word of these is one token
-    found: list[int] = logits[:, firsts].argmax(dim=1).tolist()
-    return found
 
 
 def ours(problem: PromptTokens, genome: IntArray) -> list[int]:
@@ -72,15 +54,16 @@ def ours(problem: PromptTokens, genome: IntArray) -> list[int]:
     return found
 
 
-def rows_only(problem: PromptTokens, genome: IntArray) -> list[int]:
-    """Measure as the search does, and return nothing: what is given up has no predictions."""
-    problem.evaluate(genome[None], np.zeros(1, dtype=np.uint64), Split.SEARCH)
+def first_grade(problem: PromptTokens, genome: IntArray) -> list[int]:
+    """Measure a prompt that is given up as soon as it can be, and return nothing: its row is no prediction."""
+    blocks = range(problem.grades[0])
+    problem.evaluate_blocks(genome[None], np.zeros(1, dtype=np.uint64), Split.SEARCH, blocks)
     return []
 
 
 WAYS: Mapping[str, Callable[[PromptTokens, IntArray], list[int]]] = {
     OURS: ours,
-    GIVING_UP: rows_only,
+    GIVEN_UP: first_grade,
     PUBLISHED: published,
 }
 
@@ -89,11 +72,9 @@ def measure(part: dict[str, Any]) -> dict[str, Any]:
     """Measure one way on one prompt: CPU seconds of each candidate, and predictions."""
     torch.set_num_threads(1)
     source = PromptSet.of("sst-2", quick=part["quick"])
-    references = ("perplexity", "random") if part["way"] == GIVING_UP else ()
     problem = source.problem(
         source.prompts(part["shots"])[0],
-        references=references,
-        stop_early=part["way"] == GIVING_UP,
+        references=(),
         search_examples=8 if part["quick"] else 32,
     )
     with tempfile.TemporaryDirectory() as folder:

@@ -67,11 +67,14 @@ def _switched(space: Space, genomes: IntArray, kinds: IntArray, rng: np.random.G
     """Switch one pair in each genome that has one."""
     falls = (genomes > 0) & (kinds >= 0)
     rises = (genomes < space.levels - 1) & (kinds >= 0)
-    same = (kinds[:, None] == kinds) & ~np.eye(len(kinds), dtype=np.bool_)
-    partnered = falls & (rises.astype(np.int64) @ same.astype(np.int64) > 0)
+    partners = np.zeros((len(genomes), kinds.max() + 2), dtype=np.int64)  # that can rise, of each kind; the last is -1
+    own, genes = np.nonzero(rises)
+    np.add.at(partners, (own, kinds[genes]), 1)
+    partnered = falls & (partners[:, kinds] > rises)
     down = _drawn(partnered, rng)
-    up = _drawn(rises & same[down], rng)
     rows = np.flatnonzero(partnered.any(axis=1))
+    rises[rows, down[rows]] = False
+    up = _drawn(rises & (kinds == kinds[down][:, None]), rng)
     switched = genomes.copy()
     switched[rows, down[rows]] -= 1
     switched[rows, up[rows]] += 1

@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from emoprune.problems.networks.channels.slicer import Slicer
-from emoprune.problems.networks.coupling.masking import masked
+from emoprune.problems.networks.coupling.pruned_module import with_tensors
 from emoprune.problems.networks.coupling.structure import Kept
 from emoprune.problems.networks.evaluation.bench import Bench
 from emoprune.problems.networks.evaluation.proxies.adaptive_batch_norm import AdaptiveBatchNorm
@@ -69,13 +69,26 @@ def _parts(way: Way, bench: Bench) -> tuple[Made, Runner]:
     slicer = Slicer(bench, scores_of(bench))
     plain = PlainRunner(bench, AdaptiveBatchNorm(), way.precision)
     if way.name == MASKED:
-        return lambda widths: Variant(masked(bench.network, bench.structure, slicer.kept(widths)), {}), plain
+        return lambda widths: Variant(_masked(bench, slicer.kept(widths)), {}), plain
     if way.name == PRUNED:
         image = bench.calibration.batches[0][:1]
         return lambda widths: Variant(_pruned(bench, image, slicer.kept(widths)), {}), plain
     if way.megabytes is None:
         return slicer.variant, plain
     return slicer.variant, ReusingRunner(bench, AdaptiveBatchNorm(), way.megabytes * 2**20, way.precision)
+
+
+def _masked(bench: Bench, kept: Kept) -> nn.Module:
+    """Return the network at full size with zeros for the weights that read what is removed."""
+    zeroed = {}
+    for part in bench.structure.weighted:
+        weight = bench.network.get_parameter(f"{part.path}.weight").detach()
+        if part.incoming is not None:
+            reads = torch.zeros(len(part.incoming), dtype=weight.dtype)
+            reads[torch.from_numpy(part.incoming.staying(kept))] = 1
+            own = reads.view(part.conv_groups, -1).repeat_interleave(len(weight) // part.conv_groups, dim=0)
+            zeroed[f"{part.path}.weight"] = weight * own.view(len(weight), -1, *[1] * (weight.ndim - 2))
+    return with_tensors(bench.network, zeroed)
 
 
 def _pruned(bench: Bench, image: torch.Tensor, kept: Kept) -> nn.Module:

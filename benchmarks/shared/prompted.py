@@ -6,15 +6,17 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from emoprune.contracts import Failure, as_minimised
 from emoprune.front import depths
+from emoprune.problems.prompts.scorers.causal import CausalScorer
 from emoprune.problems.prompts.tokens import PromptTokens
 from emoprune.records import Split
 from emoprune.space import IntArray
 
-__all__ = ["Counted", "Judge", "Spent", "random_at"]
+__all__ = ["Counted", "Judge", "Spent", "published", "random_at"]
 
 FloatArray = NDArray[np.float64]
 WORST = (0.0, 1e6)  # accuracy and tokens of what could not be measured
@@ -101,6 +103,24 @@ class Counted:
             rows = np.flatnonzero(values[:, 1] <= max(part_kept * values[0, 1], values[:, 1].min()))
         order = rows[np.lexsort((values[rows, 1], -values[rows, 0]))]
         return self.asked[order[: min(most, max(1, round(share * self.spent)))]]
+
+
+def published(problem: PromptTokens, genome: IntArray) -> list[int]:
+    """Return the predicted class of every search row, in one padded batch, all of the vocabulary at every position."""
+    task = problem._task  # noqa: SLF001  # the peer runs on the very same texts
+    scorer = task.model.scorer
+    if not isinstance(scorer, CausalScorer):
+        raise TypeError("expected a causal language model")
+    text = str(problem.describe(genome)["prompt"])
+    texts = [text.replace("{sentence_1}", example.inputs[0]) for example in task.data.parts[Split.SEARCH]]
+    tokenizer = scorer.local.tokenizer
+    tokenizer.padding_side = "left"
+    with torch.inference_mode():
+        batch = tokenizer(texts, return_tensors="pt", padding=True)
+        logits = scorer.local.model(**batch).logits[:, -1]
+    firsts = [tokens[0] for tokens in task.data.task.choices.tokens]  # each word of these is one token
+    found: list[int] = logits[:, firsts].argmax(dim=1).tolist()
+    return found
 
 
 def random_at(problem: PromptTokens, kept: int, count: int, seed: int) -> IntArray:

@@ -94,5 +94,6 @@ for command in (
     results.report,
 ):
     app.command()(command)
+app.command("export-study")(results.export_study)
 app.command("list")(installation.list_)
 app.command()(installation.init)

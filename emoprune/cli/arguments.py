@@ -60,6 +60,7 @@ class Kind(StrEnum):
     OBJECTIVES = "objectives"
     RECOVERIES = "recoveries"
     AUDITS = "audits"
+    SELECTORS = "selectors"
     ARCHITECTURES = "architectures"
     METHODS = "methods"
     EXAMPLES = "examples"

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from emoprune.commands.wishes import Wishes
     from emoprune.run import Run
 
-__all__ = ["audit", "compare", "export", "pareto", "recover", "report", "select", "status"]
+__all__ = ["audit", "compare", "export", "export_study", "pareto", "recover", "report", "select", "status"]
 
 
 def status(run: RunArgument = "latest", *, runs: RunsOption = Path("runs"), as_json: JsonOption = False) -> None:
@@ -199,6 +199,23 @@ def compare(
     if page is not None:
         write_comparison(found, page)
     output.comparison(found, page, as_json=as_json, as_csv=as_csv)
+
+
+def export_study(
+    run: RunArgument,
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A new SQLite file, such as study.db.")],
+    *,
+    runs: RunsOption = Path("runs"),
+    as_json: JsonOption = False,
+) -> None:
+    """Write a run as a study of Optuna's, which optuna-dashboard shows."""
+    from emoprune.cli import output
+    from emoprune.commands.study import export_study as exported
+
+    opened = _opened(run, runs)
+    count = exported(opened, file)
+    shown = f"optuna-dashboard sqlite:///{file}"
+    output.show("study", {"run": opened.name, "path": str(file), "trials": count, "look": shown}, as_json=as_json)
 
 
 def report(run: RunArgument = "latest", *, runs: RunsOption = Path("runs"), as_json: JsonOption = False) -> None:

@@ -84,7 +84,9 @@ def _seconds_for_unpruned(whole: Problem, problem: Problem, config: Config, stag
     genome = np.array(problem.references()[0].genome, dtype=np.int64)
     key = problem.space.key(genome)
     seed = seed_for(config.search.seed, key, Split.SEARCH)
-    ticket = Ticket(Candidate(0, genome, 0, "reference"), Split.SEARCH, seed, key, stage)
+    known = blocks_of(problem)
+    blocks = None if known is None else known.all_of(Split.SEARCH)
+    ticket = Ticket(Candidate(0, genome, 0, "reference"), Split.SEARCH, seed, key, stage, blocks)
     begun = time.perf_counter()
     (outcome,) = measure(whole, [ticket])
     if outcome.status is not Status.OK:

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from emoprune.commands.questions import Question, answered, offers_no
-from emoprune.commands.reopen import chosen, ready, reopened, seed_of
+from emoprune.commands.reopen import best_of, chosen, ready, reopened, seed_of
 from emoprune.contracts import Problem, Recovered, Recovering, own_constraints_of
 from emoprune.errors import ContractError
 from emoprune.records import Evaluation, Split
@@ -47,16 +47,22 @@ def recover(
         RunLocked: Another process recovers this candidate.
         TrustError: The run names code to import and is not known to be this user's.
     """
-    evaluation = chosen(run, candidate)
-    number, seed = evaluation.candidate.id, seed_of(run)
-    folder = run.path / "recovered" / str(number)
+    picked = None if candidate == "best" and run.blocks is None else chosen(run, candidate)
+    seed = seed_of(run)
     call = "emoprune.commands.recovery.recover(run, candidate, problem=...)"
     with reopened(run, problem, call=call, trust_code=trust_code) as made:
         if not isinstance(made, Recovering):
             raise offers_no(made, "recover", "recovery")
         question = Question.of(made.recover, options)
-        with alone(run.path, f"recover-{number}"):
+        by_evidence = picked is None
+        if by_evidence:
             ready(made, run, device)
+        evaluation = best_of(made, run) if picked is None else picked
+        number = evaluation.candidate.id
+        folder = run.path / "recovered" / str(number)
+        with alone(run.path, f"recover-{number}"):
+            if not by_evidence:
+                ready(made, run, device)
             with whole(folder) as partial:
                 found = answered(question, (evaluation.candidate.genome, partial, seed), Recovered)
                 _check_names(made, found)

@@ -329,23 +329,27 @@ def _differences(old: object, new: object, path: KeyPath) -> Iterator[tuple[str,
         yield dotted(path), old, new
 
 
-def check_resume(old: Mapping[str, Any], new: Mapping[str, Any]) -> None:
+def check_resume(old: Mapping[str, Any], new: Mapping[str, Any], bounds: Sequence[str] = ()) -> None:
     """Refuse what a resumed run cannot change: only its budget and its resources may differ.
+
+    Args:
+        old: The resolved config as it is.
+        new: As it would be.
+        bounds: What else may change, such as a bound of the problem's own on what measuring is charged.
 
     Raises:
         ConfigError: With every change that is not allowed, old and new value.
     """
+    may = (*ALLOWED_ON_RESUME, *bounds)
     refused = [
         f"{path}: {shown(before)} -> {shown(after)}"
         for path, before, after in changed(old, new)
-        if not any(
-            path == allowed or (allowed.endswith(".") and path.startswith(allowed)) for allowed in ALLOWED_ON_RESUME
-        )
+        if not any(path == allowed or (allowed.endswith(".") and path.startswith(allowed)) for allowed in may)
     ]
     if refused:
         lines = "\n".join(refused)
         raise ConfigError(
             f"a resumed run keeps the search it was begun with, so this cannot change:\n{lines}\n"
-            f"only {', '.join(allowed + '*' * allowed.endswith('.') for allowed in ALLOWED_ON_RESUME)} may; "
+            f"only {', '.join(allowed + '*' * allowed.endswith('.') for allowed in may)} may; "
             "begin a new run with `emoprune run` for the rest"
         )

@@ -258,6 +258,7 @@ _MEMBERS: Mapping[str, tuple[str, ...]] = {
     "reference": ("found",),
     "objective": ("__call__", "unit", "direction"),
     "recovery": ("__call__",),
+    "mask": ("begin", "soft", "penalty", "hard", "rate", "trains_weights"),
     "audit": ("__call__",),
     "architecture": ("layer", "tiny"),
 }

@@ -34,6 +34,8 @@ __all__ = [
     "Inspection",
     "Marked",
     "Passage",
+    "Picture",
+    "Pictured",
     "Recovered",
     "Recovering",
     "Spending",
@@ -42,6 +44,8 @@ __all__ = [
 ]
 
 FloatArray = NDArray[np.float64]
+
+LARGEST_PICTURE = 2_000_000  # characters; a page with a dozen of them still opens
 Cell = str | int | float | None
 Table = Sequence[Mapping[str, Cell]]
 Description = Mapping[str, str | int | float]
@@ -189,6 +193,37 @@ class Marked(Protocol):
         Where every genome is a choice from one text, its passages are the same for all of them, and only `kept`
         differs: a report then also shows how many of the front keep each.
         """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A drawing of a candidate as one SVG document, and a caption that says what is seen.
+
+    Raises:
+        ContractError: It is no SVG, has no caption, or is larger than `LARGEST_PICTURE`.
+    """
+
+    caption: str
+    svg: str
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.svg, str) or not self.svg.startswith("<svg "):
+            raise ContractError(f"picture: expected a text that begins with <svg, found {str(self.svg)[:20]!r}")
+        if not self.caption.strip():
+            raise ContractError("picture: expected a caption, found none; say what is seen")
+        if len(self.svg) > LARGEST_PICTURE:
+            raise ContractError(
+                f"picture: expected at most {LARGEST_PICTURE:,} characters, found {len(self.svg):,}; draw less"
+            )
+
+
+@runtime_checkable
+class Pictured(Protocol):
+    """A problem whose pruned things can be looked at, such as images; a report shows some of the front's."""
+
+    def picture(self, genome: IntArray) -> Picture:
+        """Return a drawing of one candidate; works without `setup`, once `prepare` was called."""
         ...
 
 

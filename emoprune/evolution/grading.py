@@ -32,7 +32,7 @@ class Grading:
         blocks: The problem's.
         objectives: All of them.
         constraints: All of them; a rival has to keep them.
-        confidence: Of one comparison, above 0.5 and below 1.
+        confidence: With which one rival gives up a candidate, over all grades together; above 0.5 and below 1.
     """
 
     def __init__(
@@ -43,7 +43,7 @@ class Grading:
         self._noisy = [each for each in objectives if each.name in blocks.noisy]
         self._exact = [each for each in objectives if each.name not in blocks.noisy]
         self._constraints = [each for each in constraints if each.name != MEASURED]
-        self._confidence = confidence
+        self._confidence = 1.0 - (1.0 - confidence) / max(1, len(blocks.grades) - 1)
 
     def scored(self, measured: Sequence[Evaluation]) -> Scored:
         """Return as arrays what was measured so far; that blocks are left to measure is no violation."""

@@ -10,12 +10,31 @@ from typing import Any
 
 import numpy as np
 
-from emoprune.contracts import Fingerprinted, Marked, Passage, Problem, Reference, blocks_of, constraints_of
+from emoprune.contracts import (
+    Fingerprinted,
+    Marked,
+    Passage,
+    Picture,
+    Pictured,
+    Problem,
+    Reference,
+    blocks_of,
+    constraints_of,
+)
 from emoprune.errors import ConfigError, ContractError, EmopruneError
 from emoprune.run import Run
 from emoprune.space import IntArray
 
-__all__ = ["check_members", "check_problem", "check_references", "check_unchanged", "described", "facts_of", "marked"]
+__all__ = [
+    "check_members",
+    "check_problem",
+    "check_references",
+    "check_unchanged",
+    "described",
+    "drawn",
+    "facts_of",
+    "marked",
+]
 
 
 def check_problem(problem: Problem) -> None:
@@ -110,6 +129,29 @@ def marked(problem: Problem, genome: IntArray, whose: str) -> tuple[Passage, ...
     if wrong is not None:
         raise ContractError(f"{type(problem).__name__}.marked of {whose}: expected passages, found {wrong}")
     return passages
+
+
+def drawn(problem: Problem, genome: IntArray, whose: str) -> Picture | None:
+    """Return the problem's picture of a genome, checked; None if the problem draws none.
+
+    Raises:
+        ContractError: `picture` raised, or returned something else; `whose` names the genome.
+    """
+    if not isinstance(problem, Pictured):
+        return None
+    try:
+        picture: object = problem.picture(genome)
+    except EmopruneError:
+        raise
+    except (Exception, SystemExit) as error:  # a plug-in may raise anything
+        raise ContractError(
+            f"{type(problem).__name__}.picture of {whose}: expected a Picture, found {type(error).__name__}: {error}"
+        ) from error
+    if not isinstance(picture, Picture):
+        raise ContractError(
+            f"{type(problem).__name__}.picture of {whose}: expected a Picture, found {type(picture).__name__}"
+        )
+    return picture
 
 
 def facts_of(problem: Problem, run: Run) -> dict[str, Any]:

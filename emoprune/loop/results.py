@@ -6,15 +6,16 @@ import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from emoprune.contracts import Alarming, Marked, Passage, Problem
+from emoprune.contracts import Alarming, Marked, Passage, Picture, Pictured, Problem
 from emoprune.errors import EmopruneError
 from emoprune.evolution.archive import Archive
-from emoprune.loop.checks import described, marked
+from emoprune.loop.checks import described, drawn, marked
 from emoprune.records import Candidate, Evaluation, table
 from emoprune.run.recorder import Recorder
 
 __all__ = ["Results", "alarms_of"]
 
+PICTURED = 6  # candidates of the front, beside the unpruned, the best and the knee
 CANNOT = "cannot be described"  # the label in the place of words that could not be had
 
 _log = logging.getLogger(__name__)
@@ -86,6 +87,27 @@ class Results:
         except EmopruneError as error:
             self._cannot(error)
             return ()
+
+    def write_pictures(self, archive: Archive) -> None:
+        """Draw the unpruned, the best, the knee and some candidates evenly along the front, once the search is over."""
+        if not isinstance(self._problem, Pictured):
+            return
+        frame = self._recorder.run.pareto_of(_kept(archive))
+        front = frame[frame["rank"] == 1]["candidate_id"].tolist()
+        places = {*range(0, len(front), max(1, len(front) // PICTURED))}
+        wanted = {front[place] for place in places}
+        marks = [name for name in ("knee", "best") if name in frame]
+        chosen = frame["name"].eq("unpruned") | frame[marks].eq(1).any(axis=1) | frame["candidate_id"].isin(wanted)
+        known = self._known(archive)
+        pictures = {number: self._picture(known[number].candidate) for number in frame["candidate_id"][chosen].tolist()}
+        self._recorder.write_pictures({number: own for number, own in pictures.items() if own is not None})
+
+    def _picture(self, candidate: Candidate) -> Picture | None:
+        try:
+            return drawn(self._problem, candidate.genome, f"candidate {candidate.id}")
+        except EmopruneError as error:
+            self._cannot(error)
+            return None
 
     def _cannot(self, error: EmopruneError) -> None:
         """Say once that something cannot be said: a search is not ended by the words of one row."""

@@ -20,7 +20,7 @@ from emoprune.evaluation.backends import Backend, Finished
 from emoprune.evaluation.tickets import Ticket
 from emoprune.loop.build import build_backend, build_problem
 from emoprune.loop.checks import check_problem
-from emoprune.loop.earlier import config_of
+from emoprune.loop.earlier import config_of, own_bounds
 from emoprune.loop.session import STOPPED, Session
 from emoprune.loop.stages import STAGES, Staging, side_by_side
 from emoprune.loop.start import (
@@ -88,7 +88,8 @@ def resume(
 
     Args:
         run: The run, its folder, or `<runs>/latest`.
-        overrides: What may change: `search.generations`, `search.evaluations`, `search.time_limit`, `evaluation.*`.
+        overrides: What may change: `search.generations`, `search.evaluations`, `search.time_limit`, `evaluation.*`, and
+            bounds of the problem's own.
         problem: The problem again, for a run that was given one as an object.
         trust_code: Import the code a run names even though it is not known to be this user's own, and make it that.
 
@@ -113,7 +114,7 @@ def resume(
         mine = configs.load(without_places(before), overrides, folders=folders, problem_given=given)
         check_places(opened, config.evaluation, mine.evaluation)
     # Loaded as well, so that an option which there was not yet when the run began has its default on both sides.
-    configs.check_resume(configs.resolved(unchanged), configs.resolved(config))
+    configs.check_resume(configs.resolved(unchanged), configs.resolved(config), own_bounds(config.problem.name))
     done = len(opened.generation_lines())
     if config.search.generations < done:
         raise ConfigError(

@@ -129,6 +129,7 @@ class Session:
         if self._stopping():
             self.ended = STOPPED
         self._results.write_tables(self._archive)
+        self._results.write_pictures(self._archive)
         self._recorder.keep_held()
 
     @property

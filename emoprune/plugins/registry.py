@@ -41,8 +41,10 @@ METHOD_KINDS = (
     "proxy",
     "objective",
     "recovery",
+    "mask",
     "audit",
     "architecture",
+    "selector",
 )
 PLURALS: Mapping[str, str] = MappingProxyType(
     {
@@ -55,8 +57,10 @@ PLURALS: Mapping[str, str] = MappingProxyType(
         "proxy": "proxies",
         "objective": "objectives",
         "recovery": "recoveries",
+        "mask": "masks",
         "audit": "audits",
         "architecture": "architectures",
+        "selector": "selectors",
     }
 )
 GIVEN = "given"  # `given:<class>` is the name of a problem that was handed over as a Python object

@@ -22,12 +22,15 @@ UNLIMITED = 10_000  # columns
 
 
 def front_table(run: ReadableRun, limit: int = 20) -> RenderableType:
-    """Return a rich renderable of a run's front, at most `limit` members of it, evenly spread, the knee among them.
+    """Return a rich renderable of a run's front, at most `limit` members of it, evenly spread, with knee and best.
 
-    `limit` is at least 3. The numbers are those of the test split if there are any, else of the search split, and the
-    title says which; objectives that do not fit beside each other are written below each other.
+    `limit` is at least 3, and 4 where one is the best. The numbers are those of the test split if there are any, else
+    of the search split, and the title says which; objectives that do not fit beside each other are written below each
+    other.
     """
-    return FrontTable(rank(run), plain(run.name), max(3, limit))
+    ranking = rank(run)
+    fewest = 3 + any(entry.best for entry in ranking.front)
+    return FrontTable(ranking, plain(run.name), max(fewest, limit))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -64,14 +67,16 @@ class FrontTable:
             yield Text("These are the numbers the search saw; those on test, which count, are not measured yet.")
 
     def _spread(self) -> tuple[Entry, ...]:
-        """Return at most `limit` members of the front, evenly spread, with both ends and the knee."""
+        """Return at most `limit` members of the front, evenly spread, with both ends, the knee and the best."""
         front = self.ranking.front
         if len(front) <= self.limit:
             return front
         chosen = np.linspace(0, len(front) - 1, self.limit).round().astype(int)
-        knees = [position for position, entry in enumerate(front) if entry.knee and position not in chosen]
-        for knee in knees:
-            chosen[1 + np.abs(chosen[1:-1] - knee).argmin()] = knee
+        marked = [position for position, entry in enumerate(front) if entry.knee or entry.best]
+        for position in marked:
+            others = [place for place in range(1, len(chosen) - 1) if chosen[place] not in marked]
+            if position not in chosen and others:
+                chosen[min(others, key=lambda place: abs(chosen[place] - position))] = position
         return tuple(front[position] for position in chosen)
 
     def _sections(self) -> tuple[list[Entry], list[Entry], list[Entry]]:

@@ -16,6 +16,7 @@ from emoprune.report.front_table import nobody
 from emoprune.report.marked import shares
 from emoprune.report.page_audit import audit_shown
 from emoprune.report.page_data import plots
+from emoprune.report.page_pictures import pictures_shown
 from emoprune.report.page_stages import stages_shown
 from emoprune.report.page_text import failures, summary
 from emoprune.report.ranking import Ranking, rank
@@ -61,6 +62,7 @@ def _page(run: ReadableRun) -> str:
         alarms=[plain(words, 1_000) for words in run.progress.alarms],
         audit=audit_shown(run),
         shares=shares(ranking, run.marked),
+        pictures=pictures_shown(run, ranking),
         stages=stages_shown(run),
         point=_reference_point(run, ranking),
     )

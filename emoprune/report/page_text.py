@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from emoprune.contracts import Direction, Objective
 from emoprune.report.ranking import Ranking
 from emoprune.report.readable import ReadableRun, generations_done
-from emoprune.report.wording import duration, plain, with_unit
+from emoprune.report.wording import duration, measured, plain, with_unit
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -54,6 +54,7 @@ def summary(run: ReadableRun, ranking: Ranking) -> list[tuple[str, str]]:
         ("seed", str(manifest["seed"])),
         ("generations", f"{generations_done(progress):,} of {progress.generations:,}"),
         ("evaluations", f"{progress.evaluated:,}, {progress.failed:,} failed"),
+        *([("candidates by blocks", measured(progress.measured))] if progress.measured else []),
         ("genes", f"{len(manifest.get('genes', ())):,}"),
         ("objectives", "; ".join(_objective(objective) for objective in ranking.objectives)),
         *_limits(ranking),

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from emoprune.contracts import Description, Objective, Passage
+from emoprune.contracts import Description, Objective, Passage, Picture
 from emoprune.records import Progress
 
 if TYPE_CHECKING:  # pandas takes longer to import than `emoprune status` may take
@@ -70,6 +70,11 @@ class ReadableRun(Protocol):
     @property
     def marked(self) -> Mapping[int, Sequence[Passage]]:
         """The text of each candidate in `pareto`, with what stays and what goes; none for most problems."""
+        ...
+
+    @property
+    def pictures(self) -> Mapping[int, Picture]:
+        """Drawings of some candidates in `pareto`, by candidate id; none for most problems."""
         ...
 
     @property

@@ -169,6 +169,7 @@ OBJECTS: Mapping[str, tuple[Shape, str]] = {
     "status.json": (STATUS, REWRITTEN),
     "descriptions.json": (mapped(mapped(cell), _candidate), REWRITTEN),
     "marked.json": (mapped(listed(members({"text": text}, {"kept": flag})), _candidate), REWRITTEN),
+    "pictures.json": (mapped(members({"caption": text, "svg": text}), _candidate), REWRITTEN),
     "pareto.schema.json": (members({"columns": mapped(mapped(ANYTHING))}), REWRITTEN),
     "stages.json": (members({"stages": listed(text), "tables": _ROWS, "notes": listed(text)}), REWRITTEN),
     "audit.json": (

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from emoprune.contracts import Blocks, Constraint, Objective, Passage
+from emoprune.contracts import Blocks, Constraint, Objective, Passage, Picture
 from emoprune.errors import ConfigError, RunCorrupt, RunNotFound, TrustError
 from emoprune.records import Evaluation, Progress, Split, State
 from emoprune.run.checkpoints import newest_checkpoint
@@ -373,6 +373,12 @@ class Run:
         return {
             int(number): tuple(Passage(each["text"], each.get("kept", True)) for each in text) for number, text in texts
         }
+
+    @property
+    def pictures(self) -> dict[int, Picture]:
+        """Drawings of some members of the front and of the unpruned, by candidate; none for most problems."""
+        drawn = self.document("pictures.json").items()
+        return {int(number): Picture(each["caption"], each["svg"]) for number, each in drawn}
 
     @property
     def progress(self) -> Progress:

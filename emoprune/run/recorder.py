@@ -12,7 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from emoprune.contracts import Passage
+from emoprune.contracts import Passage, Picture
 from emoprune.errors import RunCorrupt, StorageError
 from emoprune.records import Evaluation, Progress, Split
 from emoprune.run.checkpoints import Checkpoints
@@ -245,6 +245,12 @@ class Recorder:
         schema = pareto_schema(frame, self.run.objectives, self.run.constraints)
         write_sealed(self.path / "pareto.schema.json", {**schema, "pareto.csv": fingerprint(table)})
         write_atomically(self.path / "pareto.csv", table)
+
+    def write_pictures(self, pictures: Mapping[int, Picture]) -> None:
+        """Replace pictures.json, by candidate; a problem that draws nothing leaves none."""
+        if pictures:
+            plain = {str(number): asdict(each) for number, each in sorted(pictures.items())}
+            write_sealed(self.path / "pictures.json", plain, indent=1)
 
 
 def _pretty(plain: Mapping[str, Any]) -> str:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emoprune.contracts import Objective
-from emoprune.contracts.algorithm import Algorithm, Measured
+from emoprune.contracts.algorithm import Algorithm, Measured, Selecting
 from emoprune.evolution.ask_tell import Evolution, Offspring
 from emoprune.evolution.variation import Operators
 from emoprune.plugins import build
@@ -123,6 +123,28 @@ class AlgorithmConformance:
             course = self._course(space)
             strangers = set(course.evolution.population.tolist()) - set(course.history.ids.tolist())
             require(not strangers, "population: expected ids that were told", sorted(strangers))
+
+    def test_who_goes_on_is_among_those_proposed_and_the_same_when_asked_again(self) -> None:
+        """A resumed search asks again, with a state that was restored; most algorithms are not asked at all."""
+        if not isinstance(self.algorithm(), Selecting):
+            return
+        for space in self.spaces():
+            course = self._course(space)
+            state = json.loads(json.dumps(course.evolution.state(), allow_nan=False))
+            again = self._evolution(space, seed=99)
+            again.restore(state, course.asked, course.history)
+            found = [self._going_on(each) for each in (course.evolution, again)]
+            asked, going, _ = found[0]
+            require(going <= asked, "going_on: expected ids of those proposed last", sorted(going - asked))
+            require(found == [(asked, going, going)] * 2, "going_on: expected the same ids again", found)
+
+    def _going_on(self, evolution: Evolution) -> tuple[set[int], set[int], set[int]]:
+        """Return the ids proposed next, and those that go on after the first grade, asked twice."""
+        asked = evolution.ask()
+        values = _values(evolution.space, asked.genomes, self.objectives)
+        rows, violation = np.arange(len(asked)), np.zeros(len(asked))
+        first, second = (evolution.going_on(0, rows, values, violation) for _ in range(2))
+        return set(asked.ids.tolist()), first, second
 
     def _course(self, space: Space, turns: int | None = None) -> Course:
         course = Course(self._evolution(space), self.objectives)

@@ -19,11 +19,12 @@ __all__ = ["check_blocks"]
 CLOSE = 1e-5  # relative; 32-bit outputs differ in their last digits where batches are of another size
 
 
-def check_blocks(problem: Problem, genomes: IntArray, seeds: SeedArray) -> None:
+def check_blocks(problem: Problem, another: Problem, genomes: IntArray, seeds: SeedArray) -> None:
     """Check that blocks are nested, measured alike in whatever pieces, that costs are exact, and what means come to.
 
     Args:
         problem: Set up.
+        another: The same, made and set up anew: it measures the last piece first.
         genomes: Shape (n, genes), all legal.
         seeds: Shape (n,).
 
@@ -31,7 +32,7 @@ def check_blocks(problem: Problem, genomes: IntArray, seeds: SeedArray) -> None:
         ContractError: A promise is broken.
     """
     blocks, names = blocks_of(problem), column_names(problem)
-    if blocks is None or not isinstance(problem, Graded):
+    if blocks is None or not isinstance(problem, Graded) or not isinstance(another, Graded):
         return
     unknown = sorted(set(blocks.noisy) - set(names))
     require(not unknown, f"noisy: expected names of {', '.join(names)}", unknown)
@@ -42,8 +43,8 @@ def check_blocks(problem: Problem, genomes: IntArray, seeds: SeedArray) -> None:
             same = bool((column == column[:, :1]).all())
             require(same or name in blocks.noisy, f"{name}: expected the same on every block of {split}", column[0])
         _check_means(measured(problem, genomes, seeds, split), whole, names, blocks, split)
-    backwards = _Batch(problem, genomes[::-1], seeds[::-1], len(names))
-    pieces = [backwards.rows(Split.SEARCH, piece)[::-1] for piece in blocks.pieces]
+    backwards = _Batch(another, genomes[::-1], seeds[::-1], len(names))
+    pieces = [backwards.rows(Split.SEARCH, piece)[::-1] for piece in blocks.pieces[::-1]][::-1]
     alike = np.array_equal(np.concatenate(pieces, axis=1), batch.rows(Split.SEARCH, blocks.all_of(Split.SEARCH)))
     require(alike, "evaluate_blocks: expected the same of each block in whatever pieces, batches and order", "others")
 

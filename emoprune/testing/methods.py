@@ -28,6 +28,7 @@ __all__ = [
     "AuditConformance",
     "CriterionConformance",
     "KeptConformance",
+    "MaskConformance",
     "MethodConformance",
     "ObjectiveConformance",
     "PartConformance",
@@ -242,6 +243,16 @@ class AuditConformance(MethodConformance):
         require(found[0] == found[1], f"audit: expected {found[0]} again from the same seed", found[1])
 
 
+class MaskConformance(MethodConformance):
+    """Checks of a mask that is trained with the weights."""
+
+    def test_it_keeps_the_promises_of_its_kind(self) -> None:
+        """As the problem checks it: from 0 to 1, with gradients, exactly so many at last, the same from one seed."""
+        served = self.served()
+        check = plugins.find("check", self.kind, served)
+        check(lambda: plugins.method(self.kind, self.given(), served))
+
+
 class ArchitectureConformance(MethodConformance):
     """Checks of a description of models."""
 
@@ -259,6 +270,7 @@ _CLASSES: Mapping[str, type[MethodConformance]] = {
     "reference": ReferenceConformance,
     "objective": ObjectiveConformance,
     "recovery": RecoveryConformance,
+    "mask": MaskConformance,
     "audit": AuditConformance,
     "architecture": ArchitectureConformance,
 }

@@ -17,6 +17,8 @@ from emoprune.contracts import (
     Marked,
     Objective,
     Passage,
+    Picture,
+    Pictured,
     Prepared,
     Problem,
     Reference,
@@ -138,6 +140,16 @@ class OutlineConformance:
             require_all(passages, Passage, "marked")
             same = list(after.marked(genome)) == list(passages)
             require(same, "marked: expected the same passages after setup", "others")
+
+    def test_pictures_are_drawings_and_need_no_setup(self) -> None:
+        """A report shows them, of the unpruned and of some of the front."""
+        before, after = self._prepared(), self._ready()
+        if not (isinstance(before, Pictured) and isinstance(after, Pictured)):
+            return
+        for genome in self._batch(before)[0][:3]:
+            picture = before.picture(genome)
+            require_all([picture], Picture, "picture")
+            require(after.picture(genome) == picture, "picture: expected the same after setup", "another one")
 
     def test_the_canonical_form_is_legal_and_final(self) -> None:
         """Without this one pruned thing would be paid for under several keys."""

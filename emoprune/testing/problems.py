@@ -10,7 +10,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from emoprune.contracts import Failure, Problem, Split
+from emoprune.contracts import Failure, Problem, Split, blocks_of
 from emoprune.errors import ContractError
 from emoprune.space import IntArray
 from emoprune.testing.blocks import check_blocks
@@ -99,7 +99,9 @@ class ProblemConformance(OutlineConformance):
 
     def test_blocks_are_measured_alike_in_whatever_pieces(self) -> None:
         """A problem with grades pays for each block once; a problem without any has nothing to promise here."""
-        check_blocks(self._ready(), *self._batch(self._ready()))
+        if blocks_of(self._ready()) is not None:
+            another = self._set_up(self._prepared())  # which has measured nothing yet
+            check_blocks(self._ready(), another, *self._batch(self._ready()))
 
     def _places(self) -> IntArray:
         """Return 0, 1, 2, ... for the genomes of the batch."""

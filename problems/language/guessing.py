@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from emoprune.contracts import FloatArray
 from emoprune.errors import ConfigError
 
-__all__ = ["Tried", "refusal", "refuse_guessing"]
+__all__ = ["Tried", "guessing", "refusal", "refuse_guessing"]
 
 SURE = 1.96  # standard errors, beyond which a score is told from guessing
 GO_ON = "accept_guessing: true searches all the same"
@@ -20,7 +20,10 @@ GO_ON = "accept_guessing: true searches all the same"
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Tried:
-    """What came of labelled examples, each of shape (n,): what was answered, its loss in nats, what is right."""
+    """What came of labelled examples, each of shape (n,): what was answered, its loss in nats, what is right.
+
+    Answers that are written have no losses, shape (0,).
+    """
 
     answers: NDArray[np.int64]
     losses: FloatArray
@@ -45,19 +48,44 @@ class Tried:
         return 1.0 - float(np.bincount(self.gold).max()) / len(self.gold)
 
     @property
+    def said(self) -> str:
+        """How often it errs, and how often one that guesses does."""
+        return (
+            f"errs on {self.error:.1%} of {len(self.gold)} examples, where always saying the largest class errs on "
+            f"{self.guessed:.1%}"
+        )
+
+    @property
     def knows(self) -> bool:
         """Whether error or loss can be told from knowing nothing but how large each class is.
 
-        Both are asked, because where one class is large a model that is worth something errs as often as its size.
+        Both are asked where there are losses, because where one class is large a model that is worth something errs as
+        often as its size.
         """
         count, guessed = len(self.gold), self.guessed
         if self.error + SURE * math.sqrt(guessed * (1.0 - guessed) / count) < guessed:
             return True
+        if not len(self.losses):
+            return False
         shares = np.bincount(self.gold) / count
         shares = shares[shares > 0]
         known = float(-(shares * np.log(shares)).sum())
         spread = float(self.losses.std()) / math.sqrt(count)
         return bool(float(self.losses.mean()) + SURE * spread < known)
+
+
+def guessing(pieces: Iterable[Tried]) -> Tried | None:
+    """Return what was tried if all pieces together cannot be told from guessing; None if they can.
+
+    Args:
+        pieces: What was tried, on one part of the data after the other; no more of them are asked for than it takes.
+    """
+    tried: Tried | None = None
+    for piece in pieces:
+        tried = piece if tried is None else tried.joined(piece)
+        if tried.knows:
+            return None
+    return tried
 
 
 def refuse_guessing(pieces: Iterable[Tried], what: str, reasons: Callable[[], Sequence[str]]) -> None:
@@ -71,17 +99,9 @@ def refuse_guessing(pieces: Iterable[Tried], what: str, reasons: Callable[[], Se
     Raises:
         ConfigError: It cannot be told from guessing.
     """
-    tried: Tried | None = None
-    for piece in pieces:
-        tried = piece if tried is None else tried.joined(piece)
-        if tried.knows:
-            return
+    tried = guessing(pieces)
     if tried is not None:
-        scored = (
-            f"errs on {tried.error:.1%} of {len(tried.gold)} examples, where always saying the largest class errs on "
-            f"{tried.guessed:.1%}"
-        )
-        raise ConfigError(refusal(what, scored, reasons()))
+        raise ConfigError(refusal(what, tried.said, reasons()))
 
 
 def refusal(what: str, scored: str, reasons: Sequence[str]) -> str:

@@ -40,6 +40,7 @@ Kind = Literal[
     "token-classifier",
     "multiple-choice",
     "question-answerer",
+    "sequence-to-sequence",
 ]
 
 _CLASSES: Mapping[Kind, str] = MappingProxyType(
@@ -52,10 +53,11 @@ _CLASSES: Mapping[Kind, str] = MappingProxyType(
         "token-classifier": "AutoModelForTokenClassification",
         "multiple-choice": "AutoModelForMultipleChoice",
         "question-answerer": "AutoModelForQuestionAnswering",
+        "sequence-to-sequence": "AutoModelForSeq2SeqLM",
     }
 )
 _ELSEWHERE = frozenset({"_name_or_path", "transformers_version"})  # in a config, and no part of the model
-_NEED_A_TOKENIZER = ("language-model", "masked-language-model")
+_NEED_A_TOKENIZER = ("language-model", "masked-language-model", "sequence-to-sequence")
 _HUB_SECONDS = 10.0  # for a hub to say whether it has a model
 _ADAPTED = (".lora_", ".base_layer.")  # in the names of weights that peft put an adapter around
 _LEAST_VOCABULARY = 0.5  # of a model's rows that its own tokenizer uses; vocabularies are padded by far less

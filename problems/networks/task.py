@@ -18,6 +18,7 @@ from emoprune.contracts import Description, Failure, FloatArray, MeasuredErrors
 from emoprune.errors import ConfigError, ContractError
 from emoprune.problems.compute.device import check_device, seeded
 from emoprune.problems.networks.coupling.process import structure_of
+from emoprune.problems.networks.coupling.pruned_module import pruned_module
 from emoprune.problems.networks.coupling.structure import Kept, Structure
 from emoprune.problems.networks.data.images import ImageData
 from emoprune.problems.networks.evaluation.bench import Bench, unpruned_network
@@ -205,7 +206,22 @@ class NetworkTask:
             ConfigError: They do not, or one cannot.
         """
         self.measures.check_reachable(smallest)
+        self._check_counts()
         check_recipe(self.recipe, self.data)
+
+    def _check_counts(self) -> None:
+        """Law: what is counted is what is built, here of a network in which every coupling group is at half."""
+        kept = [np.arange((units + 1) // 2) for units in self.structure.units]
+        with seeded(0):
+            built = pruned_module(network_named(self.options.network), self.structure, kept)
+        counted = self.counted(np.array([[len(units) for units in kept]], dtype=np.int64))
+        real = {
+            "parameters": sum(parameter.numel() for parameter in built.parameters()),
+            "bytes": sum(tensor.numel() * tensor.element_size() for tensor in built.state_dict().values()),
+        }
+        wrong = {name: (int(counted[name]), found) for name, found in real.items() if counted[name] != found}
+        if wrong:
+            raise ContractError(f"network: counted and built at half of all widths: {wrong}; they must be the same")
 
     def alarms(self, candidates: Sequence[Candidate], values: FloatArray) -> list[str]:
         """Return what is alarming in rows of the search split: scores at chance level."""

@@ -39,13 +39,14 @@ class Continuation:
         """The mass on the answers as they follow."""
         return self.masses[self.between]
 
-    def said(self, choices: Choices) -> str:
+    def said(self, choices: Choices, *, masked: bool) -> str:
         """Say what was taken, and why."""
         if len(self.masses) == 1:
             return f"{_of(self.mass)} of the probability lies on the answers {', '.join(map(repr, choices.words[:6]))}"
         others = [f", {_WORDS[name]} {_of(mass)}" for name, mass in self.masses.items() if name != self.between]
+        where = "stand in place of the mask" if masked else "follow the prompt"
         return (
-            f"answers follow the prompt {_WORDS[self.between]}, as in {choices.words[0]!r}: {_of(self.mass)} of the "
+            f"answers {where} {_WORDS[self.between]}, as in {choices.words[0]!r}: {_of(self.mass)} of the "
             f"probability lies on them{''.join(others)}"
         )
 
@@ -103,7 +104,7 @@ def heaviest(masses: Mapping[str, float]) -> str:
 
 
 def chosen_continuation(
-    path: Path, alternatives: Mapping[str, Choices], asked: Callable[[Choices], FloatArray]
+    path: Path, alternatives: Mapping[str, Choices], asked: Callable[[Choices], FloatArray], *, masked: bool
 ) -> Continuation:
     """Return the continuation with the most mass on the answers, and keep it.
 
@@ -111,9 +112,10 @@ def chosen_continuation(
         path: Where it is kept.
         alternatives: The answers as they may follow.
         asked: Returns the log-likelihood of each word after each example of the search part, shape (rows, words).
+        masked: Whether they stand in place of a mask.
     """
     masses = masses_of(alternatives, asked)
     found = Continuation(heaviest(masses), masses)
     write_json(path, {"between": found.between, "masses": masses})
-    _log.info("%s", found.said(alternatives[found.between]))
+    _log.info("%s", found.said(alternatives[found.between], masked=masked))
     return found

@@ -13,9 +13,11 @@ ANSWER = "{answer}"
 def of_earlier_prompt(resolved: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return the options of a prompt as they were resolved when its run was begun.
 
-    A space was put between a prompt and its answers unless the prompt ended in white space, and before the answer of
-    each demonstration; two braces were two braces.
+    Written answers were read by any of their words, and all examples were measured at once. Before that, a space was
+    put between a prompt and its answers unless the prompt ended in white space, and before the answer of each
+    demonstration; two braces were two braces.
     """
+    resolved = {"reading": "words", "blocks": None, **resolved}
     if "between" in resolved:
         return resolved
     own = {**resolved, "between": "ending", "placeholder": "{}"}

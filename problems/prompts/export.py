@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ from emoprune.problems.prompts.scorers.ledger import BudgetSpent
 from emoprune.problems.prompts.task import PromptTask
 from emoprune.problems.prompts.tasks.choosing import Choosing
 from emoprune.problems.prompts.tasks.words import choices_after
-from emoprune.problems.prompts.template import USER, Template
+from emoprune.problems.prompts.template import MASK, USER, Template
 from emoprune.problems.storage.kept import write_json
 from emoprune.records import Split
 
@@ -31,6 +31,11 @@ __all__ = ["FORMATS", "MESSAGE_FORMATS", "export_prompt", "words_of"]
 
 FORMATS = ("text", "json", "chat")
 MESSAGE_FORMATS = ("chat", "json")  # of a prompt of two messages, which is no one text
+TO_FILL_IN = (
+    "Put each input, all at once, where its placeholder stands as written_as has it. In a text of which "
+    "braces_doubled is true, two braces stand for one, and Python's text.format(**inputs) does it all; elsewhere "
+    "braces are what they are."
+)
 TRIED = 64  # test examples that are answered once more from what was written
 
 Words = dict[str, str | int | float]
@@ -62,8 +67,7 @@ def export_prompt(
         written["json"] = "prompt.json"
     if "chat" in formats:
         chat = _chat(task, template)
-        plain = {"messages": messages_of(template), "rendered": None if chat is None else chat.put(template).text}
-        write_json(folder / "chat.json", plain, ensure_ascii=False)
+        write_json(folder / "chat.json", _messages_as_json(template, chat), ensure_ascii=False)
         written |= {"chat": "chat.json", **({} if chat is None else _as_chat(task, template, chat))}
     if verify:
         written |= _verified(task, template, folder, formats)
@@ -84,6 +88,28 @@ def _chat(task: PromptTask, template: Template) -> Chat | None:
     return task.chat if task.options.as_chat else chat_of(task.tokenizer, roles)
 
 
+def _messages_as_json(template: Template, chat: Chat | None) -> dict[str, object]:
+    """Return a prompt's messages, and as the model's chat template renders them where that is known."""
+    rendered = None if chat is None else chat.put(template)
+    texts = {**_by_role(template), **({} if rendered is None else {"rendered": rendered})}
+    plain = {"messages": messages_of(template), "rendered": None if rendered is None else rendered.source}
+    return {**plain, **_filling(template, texts)}
+
+
+def _by_role(template: Template) -> dict[str, Template]:
+    return {role: part for role, part in zip(ROLES, template.parts, strict=True) if part is not None}
+
+
+def _filling(template: Template, texts: Mapping[str, Template]) -> dict[str, object]:
+    """Say how texts that are written of a prompt, by what they are called, are filled in: the file alone is enough."""
+    names = [*template.inputs, *([MASK] if template.masked else [])]
+    return {
+        "written_as": {name: template.marker.around(name) for name in names},
+        "braces_doubled": {name: text.doubled for name, text in texts.items()},
+        "to_fill_in": TO_FILL_IN,
+    }
+
+
 def _as_json(task: PromptTask, template: Template, facts: Words) -> dict[str, object]:
     system, _ = template.parts
     own = {"prompt": template.source} if system is None else {"messages": messages_of(template)}
@@ -92,12 +118,12 @@ def _as_json(task: PromptTask, template: Template, facts: Words) -> dict[str, ob
     return {
         **own,
         "placeholders": list(template.inputs),
-        "written_as": template.marker.around("{}"),
+        **_filling(template, {"prompt": template} if system is None else _by_role(template)),
         "before": task.chat.before,
         "after": task.chat.after,
         "answers": _answers(task),
         **follow,
-        "model": task.model_name if task.options.endpoint is None else task.options.endpoint.model,
+        "model": task.model.name if task.options.endpoint is None else task.options.endpoint.model,
         **facts,
     }
 
@@ -163,7 +189,7 @@ def _read(path: Path) -> Any:
 
 def _answered_alike(task: PromptTask, template: Template) -> int:
     """Compare answers with those of one plain padded batch over all of the vocabulary; return how many, 0 for none."""
-    scorer = task.scorer
+    scorer = task.model.scorer
     if not isinstance(scorer, CausalScorer) or not isinstance(task.data.task, Choosing):
         return 0
     examples = task.data.parts[Split.TEST][:TRIED]

@@ -24,7 +24,7 @@ def inspection_of_prompt(
     """
     task.check_lengths()
     data, endpoint = task.data, task.options.endpoint
-    model = task.model_name if endpoint is None else f"{endpoint.model} at {endpoint.url}"
+    model = task.model.name if endpoint is None else f"{endpoint.model} at {endpoint.url}"
     facts: dict[str, str | int | float | bool] = {"model": model, "tokens": task.length(data.template)}
     facts |= {
         "placeholders": ", ".join(data.template.inputs),

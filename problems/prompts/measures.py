@@ -18,6 +18,7 @@ from emoprune.problems.prompts.options import Given, PromptOptions
 __all__ = ["ACCURACY", "Measures", "measures_of"]
 
 ACCURACY = "accuracy"
+BOUND, FLOOR = "bound", "floor"  # what constraints are called after their measures
 _LACKING: Mapping[Needs, str] = MappingProxyType(
     {
         "choices": "whose answers are not chosen, so that they have no probabilities",
@@ -25,7 +26,7 @@ _LACKING: Mapping[Needs, str] = MappingProxyType(
         "costs": "whose answers have no price; give one as `price`, per million tokens",
     }
 )
-# Measured of every prompt, asked for or not, as far as its task has it: halving and baselines go by them.
+# Measured of every prompt, asked for or not, as far as its task has it.
 ALWAYS = (ACCURACY, "balanced-accuracy", "reward", "cross-entropy", "entropy", "tokens")
 
 
@@ -76,11 +77,22 @@ class Measures:
         return tuple(
             Constraint(f"{name}-{word}", bound, self.of(name).unit, sense)
             for word, sense, bounds in (
-                ("bound", Sense.AT_MOST, self.at_most),
-                ("floor", Sense.AT_LEAST, self.at_least),
+                (BOUND, Sense.AT_MOST, self.at_most),
+                (FLOOR, Sense.AT_LEAST, self.at_least),
             )
             for name, bound in bounds.items()
         )
+
+    @property
+    def noisy(self) -> tuple[str, ...]:
+        """The objectives and constraints that are means over examples; none if one takes all answers together."""
+        columns = [*zip(self.objective_names, self.objective_names, strict=True)]
+        columns += [(f"{name}-{BOUND}", name) for name in self.at_most] + [
+            (f"{name}-{FLOOR}", name) for name in self.at_least
+        ]
+        if any(name in self.others and needs(self.others[name]) != "prompt" for _, name in columns):
+            return ()
+        return tuple(column for column, name in columns if name in self.per_example)
 
     @property
     def quality(self) -> str:
@@ -119,7 +131,15 @@ class Measures:
 
     def row(self, values: Mapping[str, float]) -> list[float]:
         """Return objectives and then what the constraints are held against, from the values of all measures."""
-        return [values[name] for name in (*self.objective_names, *self.at_most, *self.at_least)]
+        return [values[name] for name in self._columns]
+
+    def rows(self, values: Mapping[str, NDArray[np.float64]]) -> NDArray[np.float64]:
+        """Return the same of several blocks, from values of shape (blocks,): shape (blocks, columns)."""
+        return np.stack([values[name] for name in self._columns], axis=1)
+
+    @property
+    def _columns(self) -> tuple[str, ...]:
+        return (*self.objective_names, *self.at_most, *self.at_least)
 
 
 def measures_of(options: PromptOptions, problem: str, *, known: Collection[Needs], unpruned: Seen) -> Measures:

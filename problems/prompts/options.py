@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from emoprune.errors import ConfigError
 from emoprune.problems.prompts.data.few_shot import FewShot
@@ -16,6 +16,7 @@ from emoprune.problems.prompts.prompt_data import Asked, TaskName, Verbalisers
 from emoprune.problems.prompts.scorers.calling import Endpoint
 from emoprune.problems.prompts.scorers.choices import Likelihood
 from emoprune.problems.prompts.scorers.ledger import BOUNDED, Price
+from emoprune.problems.prompts.tasks.saying import Reading
 from emoprune.problems.prompts.tasks.words import Between
 from emoprune.problems.prompts.tasks.writing import Match, Writing
 from emoprune.problems.prompts.units import Unit
@@ -49,6 +50,8 @@ class PromptOptions:
         likelihood: What counts of answers of several tokens: their whole log-likelihood, or its mean, per-token or
             per-byte.
         answering: chosen among the words by their likelihoods, or written; auto writes them where an endpoint chats.
+        reading: How written answers are read: answer leaves out what is thought before one, and words behind a
+            negation; words counts any.
         answer: The column that holds the answers; by default label, class, target, answer or gold.
         objectives: What is made better: accuracy, balanced-accuracy, reward, cross-entropy, entropy, tokens, cost.
         at_most: Upper bounds by measure, as in tokens: 40; calls, billed-tokens and spending bound what the whole run
@@ -57,6 +60,8 @@ class PromptOptions:
         search_examples: How many examples the search part has at most; all of them for null.
         select_examples: How many the select part has at most.
         test_examples: How many the test part has at most.
+        blocks: In how many blocks of examples each part is measured at most, after some of which prompts are given up;
+            null measures all at once.
         precision: What the model computes in; auto takes bfloat16 where it predicts the same.
         accept_guessing: Whether to search though the whole prompt's answers are no better than guessing.
     """
@@ -72,6 +77,7 @@ class PromptOptions:
     between: Between = "auto"
     likelihood: Likelihood = "whole"
     answering: Answering = "auto"
+    reading: Reading = "answer"
     answer: str | None = None
     objectives: Sequence[Given] = ("accuracy", "tokens")
     at_most: Mapping[str, float] | None = None
@@ -79,8 +85,10 @@ class PromptOptions:
     search_examples: int | None = 32
     select_examples: int | None = 200
     test_examples: int | None = None
+    blocks: int | None = 32
     precision: Precision = "float32"
     accept_guessing: bool = False
+    on_resume: ClassVar = ("accept_guessing", *(f"at_most.{name}" for name in BOUNDED))  # neither says what is measured
 
     def __post_init__(self) -> None:
         if self.model is not None and self.endpoint is not None:
@@ -90,6 +98,8 @@ class PromptOptions:
                 f"at_most: {next(iter(self.budget))} bounds what an endpoint is asked, and a model here is asked for "
                 "nothing; leave it out, or bound search.evaluations"
             )
+        if self.blocks is not None and self.blocks < 2:
+            raise ConfigError(f"blocks: expected 2 or more, or null for none, found {self.blocks}")
         if "spending" in self.budget and self.price is None:
             raise ConfigError("at_most: spending: expected the price of a million tokens as `price`, found none")
 
@@ -131,7 +141,7 @@ class PromptOptions:
     @property
     def asked(self) -> Asked:
         """What of it prompt, examples and answers are made of."""
-        return self._asked("classification", Writing())
+        return self._asked("classification", Writing(reading=self.reading))
 
     def _asked(self, task: TaskName, writing: Writing) -> Asked:
         return Asked(
@@ -164,8 +174,9 @@ class TokenOptions(PromptOptions):
         references: What a user would have picked without a search: perplexity, random, accepting-in-runs,
             threshold-accepting, hill-climbing.
         reference_prompts: How many prompts the last three may measure, each.
-        stop_early: Stop measuring a prompt on the search part when a reference dominates it whatever comes.
-        halving: Stop after half of the search part below this share of the unpruned prompt's accuracy there.
+        stop_early: Give a prompt up when a reference dominates it whatever comes, as runs of earlier versions go on.
+        halving: Give a prompt up below this share of the unpruned prompt's accuracy on half of the search part, as runs
+            of earlier versions go on.
     """
 
     task: TaskName = "classification"
@@ -176,7 +187,7 @@ class TokenOptions(PromptOptions):
     keep: Sequence[str] = ()
     references: Sequence[Given] = ("perplexity", "random", "accepting-in-runs")
     reference_prompts: int = 200
-    stop_early: bool = True
+    stop_early: bool = False
     halving: float | None = None
 
     def __post_init__(self) -> None:
@@ -185,11 +196,17 @@ class TokenOptions(PromptOptions):
             raise ConfigError(f"reference_prompts: expected 1 or more, found {self.reference_prompts}")
         if self.halving is not None and not 0 < self.halving <= 1:
             raise ConfigError(f"halving: expected a share above 0 and at most 1, found {self.halving}")
+        if self.blocks is not None and (self.stop_early or self.halving is not None):
+            raise ConfigError(
+                f"{'stop_early' if self.stop_early else 'halving'}: prompts are given up block by block now, by "
+                "`search: {grades: auto}`; leave it out, or measure without blocks, as earlier versions did, with "
+                "`blocks: null`"
+            )
 
     @property
     def asked(self) -> Asked:
         """What of it prompt, examples and answers are made of."""
-        return self._asked(self.task, Writing(self.answer_tokens, self.answer_end, self.match))
+        return self._asked(self.task, Writing(self.answer_tokens, self.answer_end, self.match, self.reading))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -226,5 +226,6 @@ def _task(
     if asked.task == "generation":
         return asked.writing
     if asked.named:
-        return Naming({label: tuple(own) for label, own in words.items()}, asked.writing)
+        named = {label: tuple(own) for label, own in words.items()}
+        return Naming(named, asked.writing, asked.writing.reading)
     return Choosing(tuple(words), next(iter(alternatives.values())))

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from emoprune.contracts import Failure
+from emoprune.problems.prompts.blocks import ExampleBlocks
 from emoprune.problems.prompts.chats import NO_CHAT, Chat
-from emoprune.problems.prompts.data.examples import Parts
+from emoprune.problems.prompts.data.examples import Example, Parts
 from emoprune.problems.prompts.measures import Measures
 from emoprune.problems.prompts.objectives.contract import PerExample, Seen
 from emoprune.problems.prompts.scorers.calling import EndpointRefused
@@ -78,31 +79,75 @@ class Scoring:
         Raises:
             EndpointFailed: The model did not answer, which says nothing of the prompt.
         """
-        if not "".join(template.texts).strip():
-            return Failure("nothing is left of the prompt but its placeholders")
-        prompted = self.prompted(template, split)
-        refusal = prompted.refusal(self.task.answer_tokens)
-        if refusal is not None:
-            return Failure(refusal)
-        examples, text, tokens = self.parts[split], template.text, self.length(template)
+        prompted = self._askable(template, split)
+        if isinstance(prompted, Failure):
+            return prompted
+        examples = self.parts[split]
         known: dict[str, FloatArray] = {}
         seen: list[Seen] = []
         for rows in [np.arange(len(examples))] if give_up is None else blocks(len(examples), FIRST):
-            try:
-                answers = self.task.answers(prompted, examples, rows)
-                seen.append(Seen(text, tokens, replace(answers, costs=self._costs(prompted, rows))))
-            except (FloatingPointError, EndpointRefused) as error:  # the prompt's own
-                return Failure(str(error))
+            answered = self._seen(template, prompted, examples, rows)
+            if isinstance(answered, Failure):
+                return answered
+            seen.append(answered)
             measured = self.measures.of_examples(seen[-1])
             known = {name: np.concatenate([known.get(name, own[:0]), own]) for name, own in measured.items()}
             if give_up is not None and give_up(known, len(examples)):
                 break
         means = {name: _mean(self.measures.per_example[name], own, len(examples)) for name, own in known.items()}
         values = {**means, **self.measures.of_prompt(seen[0]), **self.measures.of_answers(seen)}
-        strange = next((name for name, value in values.items() if not np.isfinite(value)), None)
-        if strange is not None:
-            return Failure(f"{strange}: expected a finite number, found {values[strange]}")
-        return Scored(known, values, len(examples))
+        strange = _strange(values)
+        return Scored(known, values, len(examples)) if strange is None else strange
+
+    def by_block(
+        self, template: Template, split: Split, blocks: ExampleBlocks, wanted: range
+    ) -> dict[str, FloatArray] | Failure:
+        """Put a prompt to some blocks of a part; return what is measured on each, shape (wanted blocks,), by measure.
+
+        Raises:
+            EndpointFailed: The model did not answer, which says nothing of the prompt.
+        """
+        prompted = self._askable(template, split)
+        if isinstance(prompted, Failure):
+            return prompted
+        rows, means = blocks.rows[split], dict[str, list[float]]()
+        pieces = blocks.pieces(split, wanted)
+        for piece in pieces:
+            answered = self._seen(template, prompted, self.parts[split], np.concatenate(rows[piece.start : piece.stop]))
+            if isinstance(answered, Failure):
+                return answered
+            ends = np.cumsum([len(rows[block]) for block in piece])[:-1]
+            for name, measured in self.measures.of_examples(answered).items():
+                means.setdefault(name, []).extend(float(own.mean()) for own in np.split(measured, ends))
+        own = range(wanted.start - pieces[0].start, wanted.stop - pieces[0].start)
+        values = {name: np.array(each)[own.start : own.stop] for name, each in means.items()}
+        values |= {name: np.full(len(wanted), each) for name, each in self.measures.of_prompt(answered).items()}
+        strange = _strange(values)
+        return values if strange is None else strange
+
+    def _askable(self, template: Template, split: Split) -> Prompted | Failure:
+        """Return a prompt ready to be asked about a part, or why it cannot be."""
+        if not "".join(template.texts).strip():
+            return Failure("nothing is left of the prompt but its placeholders")
+        prompted = self.prompted(template, split)
+        refusal = prompted.refusal(self.task.answer_tokens)
+        return prompted if refusal is None else Failure(refusal)
+
+    def _seen(
+        self, template: Template, prompted: Prompted, examples: Sequence[Example], rows: IntArray
+    ) -> Seen | Failure:
+        """Return what comes of some examples, or why that is the prompt's own failure."""
+        try:
+            answers = self.task.answers(prompted, examples, rows)
+        except (FloatingPointError, EndpointRefused) as error:
+            return Failure(str(error))
+        return Seen(template.text, self.length(template), replace(answers, costs=self._costs(prompted, rows)))
+
+
+def _strange(values: Mapping[str, float | FloatArray]) -> Failure | None:
+    """Return a failure if a value is no finite number."""
+    found = next((name for name, value in values.items() if not np.isfinite(value).all()), None)
+    return None if found is None else Failure(f"{found}: expected a finite number, found {values[found]}")
 
 
 def _mean(measure: PerExample, known: FloatArray, of: int) -> float:

@@ -3,49 +3,35 @@
 from __future__ import annotations
 
 import hashlib
-import json
-import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
 from types import MappingProxyType
-from typing import Any
-
-import numpy as np
 
 from emoprune.contracts import Constraint, Failure, Objective, Row
 from emoprune.errors import ConfigError, ContractError
-from emoprune.problems.compute.device import check_device
-from emoprune.problems.language.loading import config_of, pretrained, tokenizer_of
+from emoprune.problems.prompts.blocks import ExampleBlocks
 from emoprune.problems.prompts.budget import Budget
 from emoprune.problems.prompts.chats import NO_CHAT, chat_of
-from emoprune.problems.prompts.continuation import Continuation, chosen_continuation, kept_continuation
+from emoprune.problems.prompts.continuation import Continuation
 from emoprune.problems.prompts.data.messages import Messages
 from emoprune.problems.prompts.measures import measures_of
+from emoprune.problems.prompts.models import PromptModel, Trial
 from emoprune.problems.prompts.objectives.contract import Answers, Needs, Seen
-from emoprune.problems.prompts.options import Precision, PromptOptions
+from emoprune.problems.prompts.options import PromptOptions
 from emoprune.problems.prompts.prompt_data import PromptData, prompt_data_of
 from emoprune.problems.prompts.scorers.calling import EndpointFailed
-from emoprune.problems.prompts.scorers.causal import CausalScorer
 from emoprune.problems.prompts.scorers.contract import Filled, Scorer
-from emoprune.problems.prompts.scorers.endpoint import EndpointScorer
 from emoprune.problems.prompts.scorers.ledger import BudgetSpent, Price, account_of
-from emoprune.problems.prompts.scorers.masked import MaskedScorer
-from emoprune.problems.prompts.scorers.precision import choose_precision
-from emoprune.problems.prompts.scorers.reading import LocalModel, check_fast, limit_of, too_long
 from emoprune.problems.prompts.scoring import Scoring
 from emoprune.problems.prompts.spans import ByToken, ByWord, Splitter
 from emoprune.problems.prompts.stopping import GiveUp
 from emoprune.problems.prompts.tasks.choosing import Choosing
-from emoprune.problems.prompts.tasks.naming import LOST, Naming
+from emoprune.problems.prompts.tasks.naming import Naming
+from emoprune.problems.prompts.tasks.writing import Writing
 from emoprune.problems.prompts.template import USER, Template
-from emoprune.problems.storage.kept import write_json
 from emoprune.records import Split
 
-__all__ = ["CONTINUATION", "PromptTask"]
-
-CONTINUATION = "continuation.json"
-_log = logging.getLogger("emoprune")
+__all__ = ["PromptTask"]
 
 
 class PromptTask:
@@ -62,8 +48,9 @@ class PromptTask:
 
     def __init__(self, options: PromptOptions, problem: str, special: Mapping[str, str] = MappingProxyType({})) -> None:
         self.options = options
-        self.model_name = "smollm2" if options.model is None else options.model
-        self.tokenizer = self._tokenizer()
+        self.budget = Budget(options.budget, Price.of(options.price))
+        self.model = PromptModel(options, self.budget)
+        self.tokenizer = self.model.tokenizer
         self.splitter: Splitter = ByWord() if self.tokenizer is None else ByToken(self.tokenizer)
         roles = ("system", "user") if isinstance(options.prompt, Messages) else ("user",)
         self.chat = chat_of(self.tokenizer, roles) if options.as_chat else NO_CHAT
@@ -73,24 +60,17 @@ class PromptTask:
         words = None if options.chatting else self.tokenizer
         self.data: PromptData = prompt_data_of(options.asked, words, self.chat.after, tuple(special))
         self.continuation: Continuation | None = None
-        self.budget = Budget(options.budget, Price.of(options.price))
         self.longest = self.data.template
         for slot, text in special.items():
             self.longest = self.longest.with_text(slot, text)
         priced: set[Needs] = set() if self.budget.price is None else {"costs"}
         known = self.data.task.known | priced
         self.measures = measures_of(options, problem, known=known, unpruned=self._unanswered(self.longest))
-        self._precision: Precision = "float32" if options.precision == "auto" else options.precision
-        self._scorer: Scorer | None = None
+        classes = not isinstance(self.data.task, Writing)
+        self.blocks = (
+            ExampleBlocks.of(self.data.parts, options.blocks, classes=classes) if self.measures.noisy else None
+        )
         self._check()
-
-    def _tokenizer(self) -> Any | None:
-        name = self.model_name if self.options.endpoint is None else self.options.endpoint.tokenizer
-        if name is None:
-            return None
-        tokenizer = tokenizer_of(name)
-        check_fast(tokenizer, name)
-        return tokenizer
 
     def _check(self) -> None:
         masked = self.data.template.masked
@@ -98,7 +78,7 @@ class PromptTask:
             raise ConfigError("prompt: {mask_token} needs a masked language model, and endpoints have none")
         if masked and getattr(self.tokenizer, "mask_token", None) is None:
             raise ConfigError(
-                f"prompt: {{mask_token}} needs a masked language model, and the tokenizer of {self.model_name!r} has "
+                f"prompt: {{mask_token}} needs a masked language model, and the tokenizer of {self.model.name!r} has "
                 "no mask; leave it out, or give another model"
             )
         if masked and self.options.chat:
@@ -132,59 +112,29 @@ class PromptTask:
         inputs = tuple(example.inputs for example in self.data.parts[split])
         return Filled(self.chat.put(template), inputs, account_of(split.value, template.text))
 
-    def prepare(self, folder: Path, tried: Callable[[], Sequence[Template]]) -> None:
-        """Load the model, decide its precision once if that is to be decided, and check that the prompt can be put.
+    @property
+    def trial(self) -> Trial:
+        """What the model is tried on when it is loaded."""
+        return Trial(self.filled(self.longest, Split.SEARCH), self.data.task, special=self.chat == NO_CHAT)
 
-        Args:
-            folder: Where the decision is kept.
-            tried: The whole prompt and several pruned ones, to decide by.
+    def load(self, device: str) -> Scorer:
+        """Load the model, once per process.
 
         Raises:
-            ConfigError: The prompt does not fit into the model's context, or the endpoint cannot be used.
+            ConfigError: There is no such device here, or no such model, or the prompt does not fit into its context.
         """
-        self.budget.begin(folder)
-        kept = kept_continuation(folder / CONTINUATION)
-        if kept is not None:
-            self._follow(kept)
-        precision = folder / "precision.json"
-        if self.options.precision == "auto" and precision.exists():
-            self._precision = self._decided(precision, tried)
-        scorer = self.load("cpu")
-        for split in Split:
-            self._check_fits(scorer, split)
-        whole = self.filled(tried()[0], Split.SEARCH)
-        if isinstance(scorer, EndpointScorer):
-            self._check_endpoint(scorer, whole, folder / CONTINUATION)
-        elif self._undecided:
-            rows, ways = np.arange(len(whole.inputs)), self.data.alternatives
-            self._follow(chosen_continuation(
-                folder / CONTINUATION, ways, lambda words: scorer.prompted(whole, words).likelihoods(rows)
-            ))  # fmt: skip
-        if self.options.precision == "auto" and not precision.exists():
-            self._precision = self._decided(precision, tried)
-        for words in self.alarms():
-            _log.warning("%s", words)
+        return self.model.load(device, self.trial)
 
     @property
-    def _undecided(self) -> bool:
+    def undecided(self) -> bool:
+        """Whether it is still open how answers follow the prompt."""
         asked = self.options.between != "ending"  # as runs of earlier versions go on
         return asked and self.continuation is None and isinstance(self.data.task, Choosing)
 
-    def _follow(self, continuation: Continuation) -> None:
+    def follow(self, continuation: Continuation) -> None:
+        """Let answers follow the prompt as was decided."""
         self.continuation = continuation
         self.data = self.data.following(continuation.between)
-
-    def _check_endpoint(self, scorer: EndpointScorer, whole: Filled, path: Path) -> None:
-        task, rows = self.data.task, len(whole.inputs)
-        if isinstance(task, Naming):
-            _log.warning("%s", LOST)
-        if not isinstance(task, Choosing):
-            scorer.check_writing(whole, task.answer_tokens, task.answer_end)
-        elif self._undecided:
-            ways = self.data.alternatives
-            self._follow(chosen_continuation(path, ways, lambda words: scorer.tried(whole, words, rows)))
-        else:
-            scorer.check(whole, task.choices)
 
     def alarms(self) -> list[str]:
         """Return what a person should be alarmed by, a sentence each."""
@@ -215,66 +165,11 @@ class PromptTask:
         answers = searched * sizes[Split.SEARCH] + shown * (sizes[Split.SELECT] + sizes[Split.TEST])
         return self.budget.unaffordable(answers * self.calls_per_answer)
 
-    def _decided(self, path: Path, tried: Callable[[], Sequence[Template]]) -> Precision:
-        if not isinstance(self.data.task, Choosing) or self.options.endpoint is not None:
-            return "float32"  # what is written freely has no few predictions to compare
-        if not path.exists():
-            prompts = [self.filled(template, Split.SEARCH) for template in tried()]
-            choice, self._scorer = choose_precision(
-                lambda precision: self._loaded("cpu", precision), prompts, self.data.task.choices
-            )
-            write_json(path, {"precision": choice.precision, "why": choice.reason})
-        kept: Precision = json.loads(path.read_text(encoding="utf-8"))["precision"]
-        return kept
-
-    def load(self, device: str) -> Scorer:
-        """Load the model, once per process.
-
-        Raises:
-            ConfigError: There is no such device here, or no such model, or the prompt does not fit into its context.
-        """
-        check_device(device)
-        if self._scorer is None or (isinstance(self._scorer, CausalScorer | MaskedScorer) and
-                                    self._scorer.local.device != device):  # fmt: skip
-            self._scorer = self._loaded(device, self._precision)
-        return self._scorer
-
-    def _loaded(self, device: str, precision: str) -> Scorer:
-        if self.options.endpoint is not None:
-            return EndpointScorer(self.options.endpoint, self.budget.ledger())
-        if self.data.template.masked:
-            masked = pretrained(self.model_name, "masked-language-model", dtype=precision)
-            return MaskedScorer(LocalModel(masked, device, special=True))
-        causal = pretrained(self.model_name, "language-model", dtype=precision)
-        return self._fastest(LocalModel(causal, device, special=self.chat == NO_CHAT))
-
-    def _fastest(self, local: LocalModel) -> CausalScorer:
-        """Return the fastest scorer of those that say what the model says of each text by itself."""
-        filled, task = self.filled(self.longest, Split.SEARCH), self.data.task
-        self._check_fits(CausalScorer(local, sharing=False), Split.SEARCH)  # else there is nothing to compare
-        for packing in (True, False):
-            scorer = CausalScorer(local, packing=packing)
-            if scorer.agrees_with_plain(filled, task.choices, task.answer_tokens):
-                return scorer
-        _log.warning("what examples share of the prompt cannot be read once by this model; each is read by itself")
-        return CausalScorer(local, sharing=False)
-
-    @property
-    def scorer(self) -> Scorer:
-        """The loaded model."""
-        if self._scorer is None:
-            raise ContractError("the model is not loaded yet; call setup(device, threads) first")
-        return self._scorer
-
     def scoring(self) -> Scoring:
         """Return what puts prompts to the examples."""
         return Scoring(
-            self.scorer, self.data.task, self.data.parts, self.measures, self.length, self.chat, self.budget.price
+            self.model.scorer, self.data.task, self.data.parts, self.measures, self.length, self.chat, self.budget.price
         )
-
-    def _check_fits(self, scorer: Scorer, split: Split) -> None:
-        task = self.data.task
-        self._refuse(split, scorer.prompted(self.filled(self.longest, split), task.choices).refusal(task.answer_tokens))
 
     def check_lengths(self) -> None:
         """Refuse a text that is longer than the model reads, without its weights; what an endpoint reads only it knows.
@@ -282,20 +177,19 @@ class PromptTask:
         Raises:
             ConfigError: There is one.
         """
-        if self.options.endpoint is not None or self.tokenizer is None:
-            return
-        limit = limit_of(config_of(self.model_name), self.tokenizer)
-        masked = self.data.template.masked
-        mask, answer_tokens = (self.tokenizer.mask_token, 1) if masked else ("", self.data.task.answer_tokens)
         for split in Split:
-            texts = self.filled(self.longest, split).texts(mask)
-            ids = self.tokenizer(texts, add_special_tokens=self.chat == NO_CHAT)["input_ids"]
-            self._refuse(split, too_long(ids, limit, answer_tokens))
+            filled = self.filled(self.longest, split)
+            self.model.check_lengths(split.value, filled, self.data.task, special=self.chat == NO_CHAT)
 
-    def _refuse(self, split: Split, refusal: str | None) -> None:
-        if refusal is not None:
-            shorter = "the prompt" if isinstance(self.data.task, Choosing) else "the prompt, or answer_tokens"
-            raise ConfigError(f"examples: {split.value} part: {refusal}; shorten {shorter}, or leave the example out")
+    def rows(self, scoring: Scoring, template: Template, split: Split, blocks: range) -> Row:
+        """Return a prompt's objectives and bounded values on some blocks of a part, or why it has none."""
+        if self.blocks is None:
+            raise ContractError("the examples are not in blocks; ask for all of them")
+        try:
+            measured = scoring.by_block(template, split, self.blocks, blocks)
+        except (EndpointFailed, BudgetSpent) as error:
+            return Failure(str(error))
+        return measured if isinstance(measured, Failure) else self.measures.rows(measured)
 
     def row(self, scoring: Scoring, template: Template, split: Split, give_up: GiveUp | None = None) -> Row:
         """Return a prompt's objectives and bounded values on a part, or why it has none.
@@ -310,7 +204,7 @@ class PromptTask:
 
     def fingerprint(self) -> str:
         """Return a digest of the model, the prompt, all examples and the words for their answers."""
-        digest = hashlib.sha256(self.scorer.fingerprint().encode())
+        digest = hashlib.sha256(self.model.scorer.fingerprint().encode())
         task, around = self.data.task, (self.chat.before, self.chat.after)
         digest.update(f"({self.data.template!r}, {around!r}, {task.choices.told()})".encode())
         if isinstance(task, Naming) or USER in self.data.template.slots:
@@ -319,7 +213,3 @@ class PromptTask:
             for example in examples:
                 digest.update(repr((split.value, example.inputs, example.answer)).encode())
         return digest.hexdigest()
-
-    def __getstate__(self) -> dict[str, Any]:
-        # Workers load for themselves.
-        return {**vars(self), "_scorer": None}

@@ -129,10 +129,15 @@ class Template:
         return self.marker.cut(self.text, set(self.slots)) == (self.texts, self.slots)
 
     @property
+    def doubled(self) -> bool:
+        """Whether every brace of its own is doubled as a person writes it, because one of them needs it."""
+        names = tuple(self.marker.names(self.text))
+        return self.marker.escapes and not (names == self.slots and self._read_back)
+
+    @property
     def source(self) -> str:
         """The prompt as a person writes it: its text, every brace of its own doubled where one of them needs it."""
-        names = tuple(self.marker.names(self.text))
-        if not self.marker.escapes or (names == self.slots and self._read_back):
+        if not self.doubled:
             return self.text
         texts = tuple(map(self.marker.escaped, self.texts))
         return replace(self, texts=texts).text

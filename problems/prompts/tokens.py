@@ -7,17 +7,18 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from emoprune import plugins
-from emoprune.contracts import Description, Inspection, Paper, Passage, Reference, Row, about
+from emoprune.contracts import Description, Inspection, Paper, Passage, Reference, about
 from emoprune.errors import ConfigError, ContractError
+from emoprune.problems.prompts.baselines import Stops, made_stops
 from emoprune.problems.prompts.data.messages import Messages
 from emoprune.problems.prompts.export import FORMATS, MESSAGE_FORMATS, export_prompt, words_of
 from emoprune.problems.prompts.inspection import inspection_of_prompt
 from emoprune.problems.prompts.options import TokenOptions
-from emoprune.problems.prompts.prepare import Stops, going_on_later, made_stops, worth_of
+from emoprune.problems.prompts.prepare import going_on_later, worth_of
+from emoprune.problems.prompts.problem import PromptProblem
 from emoprune.problems.prompts.references.contract import ReferenceInputs
 from emoprune.problems.prompts.references.made import MadeReferences, kept_references, made_references
 from emoprune.problems.prompts.references.perplexity import surprisal_of
@@ -26,17 +27,20 @@ from emoprune.problems.prompts.scoring import Scoring
 from emoprune.problems.prompts.stopping import GiveUp
 from emoprune.problems.prompts.task import PromptTask
 from emoprune.problems.prompts.template import USER, Template
-from emoprune.problems.prompts.trying import refuse_guessing_prompt
 from emoprune.problems.prompts.units import spans_by
 from emoprune.problems.storage.kept import write_json
 from emoprune.problems.storage.kept_references import REFERENCES
-from emoprune.records import Candidate, Split
+from emoprune.records import Split
 from emoprune.space import Gene, Group, IntArray, Space
 
 __all__ = ["PromptTokens"]
 
 NAME = "prompt-tokens"
 LONGEST = 60  # characters of a gene's name
+FEWER = (
+    "fewer methods in references, fewer reference_prompts (each method that measures may ask about so many), or fewer "
+    "search_examples"
+)
 
 
 @about(
@@ -45,7 +49,7 @@ LONGEST = 60  # characters of a gene's name
     cost="one answer per example, for which what examples share of the prompt is read once",
     papers=[Paper("Evolving Prompts In-Context: An Open-ended, Self-replicating Perspective", "2506.17930")],
 )
-class PromptTokens:
+class PromptTokens(PromptProblem):
     """Prune the tokens of a prompt: one bit per token; placeholders stay, and the order does.
 
     What is left is put to the model as text, so it is what anybody gets who uses the text.
@@ -59,19 +63,15 @@ class PromptTokens:
     def __init__(self, **given: Any) -> None:
         self._own = TokenOptions(**given)
         self._methods = plugins.methods("reference", self._own.references, NAME, option="references")
-        self._task = PromptTask(self._own, NAME)
+        super().__init__(PromptTask(self._own, NAME))
         data = self._task.data
         self._spans, self._held = spans_by(self._own.unit, data.template, self._task.splitter, data.blocks)
         self._locked = self._locked_spans(self._own.keep)
         self.space = self._space()
         if isinstance(self._own.prompt, Messages):
             self.formats = MESSAGE_FORMATS
-        self.objectives = self._task.objectives
-        self.constraints = self._task.constraints
-        self._ready_in: tuple[Path, int] | None = None
         self._made: MadeReferences | None = None
         self._stops: Stops | None = None
-        self._scoring: Scoring | None = None
 
     def _locked_spans(self, keep: Sequence[str]) -> NDArray[np.bool_]:
         absent = next((text for text in keep if text not in self._task.data.template.text), None)
@@ -116,15 +116,9 @@ class PromptTokens:
 
     def prepare(self, folder: Path, seed: int) -> None:
         """Load the model, check that the prompt fits into it, and make the references and baselines once."""
-        self._ready(folder, seed)
-        with going_on_later("references and baselines"):
+        self._begin(folder, lambda: self._varied(seed), FEWER)
+        with going_on_later("references and baselines", FEWER):
             self._make(folder, seed, self._task.scoring())
-
-    def _ready(self, folder: Path, seed: int) -> None:
-        """Let the task get ready, once: an endpoint is paid for what it is asked."""
-        if self._ready_in != (folder, seed):
-            self._task.prepare(folder, lambda: self._varied(seed))
-            self._ready_in = (folder, seed)
 
     def try_unpruned(self, folder: Path, seed: int) -> None:
         """Refuse a prompt whose answers are no better than guessing, unless the options accept it.
@@ -133,9 +127,8 @@ class PromptTokens:
             ConfigError: It says what is likely wrong, or as in `prepare`.
         """
         if not self._own.accept_guessing:
-            self._ready(folder, seed)
-            with going_on_later("the whole prompt's answers"):
-                refuse_guessing_prompt(self._task.scoring(), self._template(self.space.full))
+            self._begin(folder, lambda: self._varied(seed), FEWER)
+            self._try(folder, [self._template(self.space.full)], "the whole prompt", FEWER)
 
     def _make(self, folder: Path, seed: int, scoring: Scoring) -> None:
         path = folder / REFERENCES
@@ -163,28 +156,10 @@ class PromptTokens:
 
     def _surprisal(self) -> NDArray[np.float64]:
         example = self._task.data.parts[Split.SEARCH][0]
-        return surprisal_of(self._spans, example, self._task.scorer)
-
-    def setup(self, device: str, threads: int) -> None:
-        """Load the model to `device`."""
-        torch.set_num_threads(threads)
-        self._task.load(device)
-        self._scoring = self._task.scoring()
-
-    def evaluate(
-        self,
-        genomes: IntArray,
-        seeds: NDArray[np.uint64],  # noqa: ARG002  # the contract's; nothing here is random
-        split: Split,
-    ) -> Sequence[Row]:
-        """Return objectives and bounded values of each genome."""
-        if self._scoring is None:
-            raise ContractError("the model is not loaded yet; call setup(device, threads) first")
-        templates = [self._template(genome) for genome in genomes]
-        return [self._task.row(self._scoring, each, split, self._give_up(each, split)) for each in templates]
+        return surprisal_of(self._spans, example, self._task.model.scorer)
 
     def _give_up(self, template: Template, split: Split) -> GiveUp | None:
-        """Return when a prompt is given up: on the search part alone, by what was fixed before the search."""
+        """Return when an earlier version gave a prompt up: on the search part, by what was fixed before the search."""
         if split is not Split.SEARCH or self._stops is None:
             return None
         return self._stops.against(template.text, self._task.of_prompt(template))
@@ -213,18 +188,6 @@ class PromptTokens:
         template = self._template(genome)
         return {"tokens": self._task.length(template), **words_of(template), **self._task.asked_for(template)}
 
-    def alarms(self, candidates: Sequence[Candidate], values: NDArray[np.float64]) -> Sequence[str]:  # noqa: ARG002  # the contract's
-        """Say if what was measured means little because the model would say something else."""
-        return self._task.alarms()
-
-    def spent(self) -> Mapping[str, str]:
-        """Return what an endpoint was asked for so far, in words; nothing for a model here."""
-        return self._task.budget.words()
-
-    def unaffordable(self, searched: int, shown: int) -> str | None:
-        """Say why the run may not ask its endpoint for more; None if it may."""
-        return self._task.unaffordable(searched, shown)
-
     def marked(self, genome: IntArray) -> Sequence[Passage]:
         """Return the whole prompt with what stays of it and what goes."""
         return [Passage(text, bool(stays)) for text, stays in zip(self._spans.texts, genome.tolist(), strict=True)]
@@ -242,10 +205,6 @@ class PromptTokens:
         }
         return inspection_of_prompt(self._task, summary, {"prompt": spans}, ())
 
-    def export(self, genome: IntArray, folder: Path) -> Description:
-        """Write the prompt's text into `folder`, verified."""
-        return self.export_as(genome, folder, self.formats[:1], verify=True)
-
     def export_as(self, genome: IntArray, folder: Path, formats: Sequence[str], verify: bool) -> Description:
         """Write the prompt as text, as JSON with the words for its answers, or as a chat.
 
@@ -260,10 +219,3 @@ class PromptTokens:
         tokens = {"tokens": self._task.length(template), "tokens_of_the_whole": self._task.length(whole)}
         facts: dict[str, str | int | float] = {**tokens, "deleted": len(deleted)}
         return {**tokens, **export_prompt(self._task, template, folder, formats, verify=verify, facts=facts)}
-
-    def fingerprint(self) -> str:
-        """Return a digest of everything that `evaluate` depends on and the config does not name."""
-        return self._task.fingerprint()
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {**vars(self), "_scoring": None}

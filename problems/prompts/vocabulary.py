@@ -4,24 +4,23 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from emoprune import plugins
-from emoprune.contracts import Description, Inspection, Paper, Passage, Reference, Row, about
+from emoprune.contracts import Description, Inspection, Paper, Passage, Reference, about
 from emoprune.errors import ContractError
 from emoprune.problems.prompts.export import FORMATS, export_prompt
 from emoprune.problems.prompts.inspection import inspection_of_prompt
 from emoprune.problems.prompts.options import VocabularyOptions
 from emoprune.problems.prompts.prepare import going_on_later
+from emoprune.problems.prompts.problem import PromptProblem
 from emoprune.problems.prompts.scorers.causal import CausalScorer
 from emoprune.problems.prompts.scorers.masked import MaskedScorer
-from emoprune.problems.prompts.scoring import Scoring
 from emoprune.problems.prompts.task import PromptTask
 from emoprune.problems.prompts.tasks.choosing import Choosing
 from emoprune.problems.prompts.template import Template
@@ -31,7 +30,7 @@ from emoprune.problems.prompts.words.references.catalogue import references_of
 from emoprune.problems.prompts.words.references.contract import ReferenceInputs
 from emoprune.problems.prompts.words.whole import clustered, given_words, whole_words
 from emoprune.problems.storage.kept import write_json
-from emoprune.records import Candidate, Split
+from emoprune.records import Split
 from emoprune.space import Gene, GeneKind, IntArray, Space
 
 __all__ = ["PromptVocabulary"]
@@ -39,6 +38,7 @@ __all__ = ["PromptVocabulary"]
 NAME = "prompt-vocabulary"
 SLOT = "words"
 VOCABULARY = "vocabulary.json"
+FEWER = "fewer words, or fewer search_examples"
 
 _log = logging.getLogger("emoprune")
 
@@ -49,7 +49,7 @@ _log = logging.getLogger("emoprune")
     cost="an answer per example, and before the search one per word and example",
     papers=[Paper("Survival of the Most Influential Prompts", "2310.12774")],
 )
-class PromptVocabulary:
+class PromptVocabulary(PromptProblem):
     """Write a prompt of a few words, chosen from those that change the answers most; a slot may stay empty.
 
     Once per run the vocabulary is pruned: whole words, one for each cluster of their embeddings, and of these the ones
@@ -67,22 +67,18 @@ class PromptVocabulary:
         self._influence: Influence = plugins.method("criterion", self._own.influence, NAME, option="influence")
         self._methods = plugins.methods("reference", self._own.references, NAME, option="references")
         self._given = None if self._own.words is None else given_words(self._own.words)
-        self._task = PromptTask(self._own, NAME, special={SLOT: " ".join(["word"] * self._own.slots)})
-        self.objectives = self._task.objectives
-        self.constraints = self._task.constraints
+        super().__init__(PromptTask(self._own, NAME, special={SLOT: " ".join(["word"] * self._own.slots)}))
         self._vocabulary: tuple[str, ...] | None = None
         self._measured = 0
         self._references: tuple[Reference, ...] | None = None
-        self._scoring: Scoring | None = None
 
     def prepare(self, folder: Path, seed: int) -> None:
         """Load the model and prune the vocabulary once; what is measured for it is never measured twice."""
-        template = self._template_of(())
-        self._task.prepare(folder, lambda: [template, self._task.longest])
+        self._begin(folder, self._tried, FEWER)
         path = folder / VOCABULARY
         if not path.exists():
             words, numbers, rng = self._candidates(), folder / "influence.jsonl", np.random.default_rng([seed, 22])
-            with going_on_later("the words' influences"):
+            with going_on_later("the words' influences", FEWER):
                 found = influences(self._influence, words, self._gold, self._logits, path=numbers, rng=rng)
             kept = most_influential(found, self._own.percentile)
             plain = {
@@ -97,11 +93,32 @@ class PromptVocabulary:
         inputs = ReferenceInputs(self.space, self._vocabulary, influence, rng)
         self._references = references_of(self._methods, inputs, self.canonical)
 
+    def try_unpruned(self, folder: Path, seed: int) -> None:
+        """Refuse a search where neither the prompt without words nor a reference answers better than guessing.
+
+        Raises:
+            ConfigError: It says what is likely wrong, or as in `prepare`.
+        """
+        if not self._own.accept_guessing:
+            self._begin(folder, self._tried, FEWER)
+            what = "the prompt without words and its references"
+            self._try(folder, self._first_prompts(folder, seed), what, FEWER)
+
+    def _tried(self) -> list[Template]:
+        return [self._template_of(()), self._task.longest]
+
+    def _first_prompts(self, folder: Path, seed: int) -> Iterator[Template]:
+        """Yield the prompt without words, and then what the references are, for which the vocabulary is pruned."""
+        yield self._template_of(())
+        self.prepare(folder, seed)
+        for reference in self.references()[1:]:
+            yield self._template(reference.genome)
+
     def _candidates(self) -> list[str]:
         if self._given is not None:
             return self._given
         words = whole_words(self._task.tokenizer)
-        scorer = self._task.scorer
+        scorer = self._task.model.scorer
         if self._own.clusters is None or not isinstance(scorer, CausalScorer | MaskedScorer):
             return list(words)
         if self._own.clusters < len(words):
@@ -140,23 +157,6 @@ class PromptVocabulary:
         """How many prompts were measured to prune the vocabulary."""
         return {"influence": self._measured}
 
-    def setup(self, device: str, threads: int) -> None:
-        """Load the model to `device`."""
-        torch.set_num_threads(threads)
-        self._task.load(device)
-        self._scoring = self._task.scoring()
-
-    def evaluate(
-        self,
-        genomes: IntArray,
-        seeds: NDArray[np.uint64],  # noqa: ARG002  # the contract's; nothing here is random
-        split: Split,
-    ) -> Sequence[Row]:
-        """Return objectives and bounded values of each genome."""
-        if self._scoring is None:
-            raise ContractError("the model is not loaded yet; call setup(device, threads) first")
-        return [self._task.row(self._scoring, self._template(genome), split) for genome in genomes]
-
     def _template(self, genome: IntArray) -> Template:
         return self._template_of([self._words[level - 1] for level in genome.tolist() if level > 0])
 
@@ -180,18 +180,6 @@ class PromptVocabulary:
         words = [self._words[level - 1] for level in genome.tolist() if level > 0]
         return {"tokens": self._task.length(template), "words": " ".join(words), "prompt": template.text}
 
-    def alarms(self, candidates: Sequence[Candidate], values: NDArray[np.float64]) -> Sequence[str]:  # noqa: ARG002  # the contract's
-        """Say if what was measured means little because the model would say something else."""
-        return self._task.alarms()
-
-    def spent(self) -> Mapping[str, str]:
-        """Return what an endpoint was asked for so far, in words; nothing for a model here."""
-        return self._task.budget.words()
-
-    def unaffordable(self, searched: int, shown: int) -> str | None:
-        """Say why the run may not ask its endpoint for more; None if it may."""
-        return self._task.unaffordable(searched, shown)
-
     def marked(self, genome: IntArray) -> Sequence[Passage]:
         """Return the prompt with its words; nothing of it goes."""
         return [Passage(self._template(genome).text)]
@@ -212,10 +200,6 @@ class PromptVocabulary:
             )
         return inspection_of_prompt(self._task, summary, {}, notes)
 
-    def export(self, genome: IntArray, folder: Path) -> Description:
-        """Write the prompt's text into `folder`, verified."""
-        return self.export_as(genome, folder, self.formats[:1], verify=True)
-
     def export_as(self, genome: IntArray, folder: Path, formats: Sequence[str], verify: bool) -> Description:
         """Write the prompt as text, as JSON with the words for its answers, or as a chat.
 
@@ -228,10 +212,3 @@ class PromptVocabulary:
         template.check_alike()
         facts = {"tokens": self._task.length(template)}
         return {**facts, **export_prompt(self._task, template, folder, formats, verify=verify, facts=dict(facts))}
-
-    def fingerprint(self) -> str:
-        """Return a digest of everything that `evaluate` depends on and the config does not name."""
-        return self._task.fingerprint()
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {**vars(self), "_scoring": None}

@@ -14,7 +14,17 @@ from emoprune.contracts import FloatArray, Found, MeasuredErrors, Reference, Ref
 from emoprune.errors import ContractError
 from emoprune.space import IntArray, Space
 
-__all__ = ["Methods", "each_once", "found_by", "found_unmeasured", "in_turns", "measured_by", "measuring", "picked_by"]
+__all__ = [
+    "Methods",
+    "each_once",
+    "found_by",
+    "found_unmeasured",
+    "found_unmeasured_by",
+    "in_turns",
+    "measured_by",
+    "measuring",
+    "picked_by",
+]
 
 _log = logging.getLogger("emoprune")
 
@@ -56,6 +66,19 @@ def found_unmeasured(name: str, method: ReferenceMethod[Any], inputs: Any, inste
     for reference in found.references:
         inputs.space.check([reference.genome], f"reference {name!r}: {reference.name}")
     return found.references
+
+
+def found_unmeasured_by(methods: Methods, inputs: Any, instead: str) -> list[Reference]:
+    """Return what the methods find, in order, each drawing for itself, for a problem that measures nothing before.
+
+    Raises:
+        ContractError: A method wants genomes measured, or picks one that is not legal.
+    """
+    seed, found = int(inputs.rng.integers(2**63)), list[Reference]()
+    for name, method in methods.items():
+        own = replace(inputs, rng=np.random.default_rng([seed, *name.encode()]))
+        found += found_unmeasured(name, method, own, instead)
+    return found
 
 
 def in_turns(methods: Methods, found: Mapping[str, Sequence[Reference]], with_targets: type) -> Iterator[Reference]:

@@ -7,10 +7,12 @@ import io
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
-from commands_for_tests import Command, finished_process, prepared
+from commands_for_tests import Command
+from searching_for_tests import searched_run
 
 from emoprune.commands.comparing import compare
 from emoprune.contracts import as_minimised
@@ -19,12 +21,14 @@ from emoprune.front import hypervolume
 from emoprune.report.compare_page import write_comparison
 from emoprune.run import Run, open_run
 
-OTHERS = {
-    "one": ("--set", "search.seed=1"),
-    "two": ("--set", "search.seed=2"),
-    "drawn": ("--set", "search.seed=1", "--set", "search.algorithm=random"),
-    "larger": ("--set", "problem.bits=14"),
-    "graded": ("--set", "problem={name: 'problems_for_tests:GradedKnapsack12'}"),
+SMALL: dict[str, Any] = {"search": {"population": 12, "generations": 3, "seed": 1}, "evaluation": {"backend": "serial"}}
+KNAPSACK, GRADED = "problems_for_tests:Knapsack12", "problems_for_tests:GradedKnapsack12"
+SEARCHES: dict[str, dict[str, Any]] = {
+    "one": {"problem": KNAPSACK, **SMALL},
+    "two": {"problem": KNAPSACK, **SMALL, "search": {**SMALL["search"], "seed": 2}},
+    "drawn": {"problem": KNAPSACK, **SMALL, "search": {**SMALL["search"], "algorithm": "random"}},
+    "larger": {"problem": {"name": KNAPSACK, "bits": 14}, **SMALL},
+    "graded": {"problem": GRADED, **SMALL},
 }
 
 
@@ -32,13 +36,9 @@ OTHERS = {
 def searched(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the folder of finished runs: two seeds of one search, and others."""
     folder = tmp_path_factory.mktemp("searched")
-    with pytest.MonkeyPatch.context() as patch:
-        prepared(folder, patch)
-    for name, words in OTHERS.items():
-        assert (
-            finished_process(folder, "-m", "emoprune", "run", "knapsack.yaml", "--name", name, *words).returncode == 0
-        )
-    return folder / "runs"
+    for name, settings in SEARCHES.items():
+        searched_run(settings, runs=folder, name=name)
+    return folder
 
 
 @pytest.fixture

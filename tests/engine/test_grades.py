@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,7 @@ from hypothesis import strategies as st
 from mutations_for_tests import unend
 from numpy.typing import NDArray
 from problems_for_tests import GradedKnapsack12, Knapsack12
+from rich.console import Console
 from searching_for_tests import searched_run
 
 import emoprune
@@ -31,6 +34,8 @@ from emoprune.evolution import grading
 from emoprune.evolution.grading import Grading
 from emoprune.front import depths
 from emoprune.records import Candidate, Evaluation, Ran, Split, Status
+from emoprune.report.front_table import front_table
+from emoprune.report.page import write_page
 from emoprune.run import Run
 from emoprune.run.choice import best_row
 from emoprune.space import IntArray
@@ -331,6 +336,48 @@ def test_a_run_that_was_begun_when_its_problem_was_measured_in_full_goes_on_so(t
     assert again.history.drop(columns=timed).equals(whole.history.drop(columns=timed))
     assert again.blocks is None
     assert again.pareto.drop(columns="wall_s").equals(whole.pareto.drop(columns="wall_s"))
+
+
+def test_several_grades_share_the_confidence() -> None:
+    losses, best = [0.30, 0.33, 0.3, 0.3], [0.2, 0.2, 0.2, 0.2]  # of two blocks 8.6 standard errors apart
+    two, three = FOUR, Blocks(("loss",), (2, 3, 4), dict.fromkeys(Split, SIZES))
+    for blocks, going in ((two, {1}), (three, {0, 1})):
+        measured = [replace(seen(0, losses[:2], 3.0)), replace(seen(1, best[:2], 3.0))]
+        found = Grading(blocks, OBJECTIVES, (), 0.95).going_on(measured, [])
+        assert {each.candidate.id for each in found} == going
+
+
+def test_the_best_and_how_many_were_given_up_are_shown(graded: Run, tmp_path: Path) -> None:
+    best = int(graded.pareto.loc[graded.pareto["best"] == 1, "candidate_id"].iloc[0])
+    console = Console(width=200, file=StringIO())
+    console.print(front_table(graded, limit=4))
+    shown = console.file.getvalue()  # type: ignore[attr-defined]  # a StringIO
+    assert re.search(rf"^ *{best} .*best", shown, re.MULTILINE), shown
+    page = write_page(graded, tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "candidates by blocks" in page
+    assert "of the work saved" in page
+
+
+class Leaning(GradedKnapsack12):
+    """What is measured of a block depends on whether those before it were measured."""
+
+    first = False
+
+    def evaluate_blocks(self, genomes: IntArray, seeds: NDArray[np.uint64], split: Split, blocks: range) -> Rows:
+        self.first = self.first or blocks.start == 0
+        rows = np.asarray(super().evaluate_blocks(genomes, seeds, split, blocks))
+        return rows if self.first else rows + np.array([0.1, 0.0])
+
+
+def test_a_block_that_depends_on_those_before_it_breaks_a_promise() -> None:
+    class Case(ProblemConformance):
+        def problem(self) -> Leaning:
+            return Leaning()
+
+    case = Case()
+    with pytest.raises(ContractError, match="the same of each block in whatever pieces"):
+        case.test_blocks_are_measured_alike_in_whatever_pieces()
+    case.teardown_class()
 
 
 class Fails(GradedKnapsack12):

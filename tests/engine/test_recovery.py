@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,21 @@ def test_a_recovery_writes_its_folder_and_a_line_with_the_values_before_and_afte
     assert line["before"]["test"] == run.remeasured()[number, Split.TEST].values
     assert line["after"]["test"]["weight"] == sum(kept.values()) > line["before"]["test"]["weight"]
     assert line["after"]["search"]["loss"] < line["before"]["search"]["loss"]
+
+
+class Evident(OfferingKnapsack12):
+    """A knapsack that finds the one called lightest to be the best."""
+
+    def best(self, front: Any, genomes: Mapping[int, IntArray], seed: int) -> int:
+        return int(front.loc[front["name"] == "lightest", "candidate_id"].iloc[0])
+
+
+def test_the_best_is_recovered_where_the_problem_finds_it_by_evidence_of_its_own(tmp_path: Path) -> None:
+    settings = {name: own for name, own in SETTINGS.items() if name != "problem"}
+    run = searched_run(settings, problem=Evident(), runs=tmp_path, name="evident")
+    assert run.references[recover(run, "best", problem=Evident())["candidate"]] == "lightest"
+    with pytest.raises(RunNotFound, match="has no best: its scores have no standard errors"):
+        recover(run, "best", problem=OfferingKnapsack12())
 
 
 def test_a_split_on_which_the_run_did_not_measure_the_candidate_has_no_values_before(run: Run) -> None:

@@ -10,14 +10,15 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from commands_for_tests import Command, finished_process, prepared
+from commands_for_tests import Command
 from runs_for_tests import Story, TellableRun
+from searching_for_tests import searched_run
 
 from emoprune.commands.selection import Selection, select
 from emoprune.commands.wishes import Wishes
 from emoprune.errors import ConfigError, RunNotFound
 
-OFFERING = "problem.name=problems_for_tests:OfferingKnapsack12"
+OFFERING = "problems_for_tests:OfferingKnapsack12"
 
 
 @pytest.fixture(scope="module")
@@ -29,11 +30,13 @@ def story() -> TellableRun:
 def searched(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the folder of a finished run, `done`."""
     folder = tmp_path_factory.mktemp("searched")
-    with pytest.MonkeyPatch.context() as patch:
-        prepared(folder, patch)
-    words = ("-m", "emoprune", "run", "knapsack.yaml", "--name", "done", "--set", OFFERING)
-    assert finished_process(folder, *words).returncode == 0
-    return folder / "runs"
+    settings = {
+        "problem": OFFERING,
+        "search": {"population": 12, "generations": 3},
+        "evaluation": {"backend": "serial"},
+    }
+    searched_run(settings, runs=folder, name="done")
+    return folder
 
 
 @pytest.fixture

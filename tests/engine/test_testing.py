@@ -20,6 +20,7 @@ from emoprune.contracts import (
     Mutation,
     Objective,
     Passage,
+    Picture,
     Problem,
     Reference,
     Repair,
@@ -291,6 +292,15 @@ class MarkedOnlyAfterSetup(Knapsack12):
         return [Passage("loaded" if hasattr(self, "_loaded") else "not yet")]
 
 
+class PictureOnlyAfterSetup(Knapsack12):
+    def setup(self, device: str, threads: int) -> None:
+        super().setup(device, threads)
+        self._loaded = True
+
+    def picture(self, genome: IntArray) -> Picture:
+        return Picture("loaded" if hasattr(self, "_loaded") else "not yet", "<svg />")
+
+
 ALONE = "test_a_row_is_the_same_alone"
 BATCH = "test_a_row_is_the_same_in_another_batch"
 ORDER = "test_a_row_is_the_same_in_another_order"
@@ -304,6 +314,7 @@ UNREADY = "test_space_objectives_references_and_descriptions_need_no_setup"
 REFERENCES = "test_references_are_there_legal_and_named_differently"
 DESCRIPTIONS = "test_descriptions_are_plain"
 MARKED = "test_marked_texts_are_passages_and_need_no_setup"
+PICTURES = "test_pictures_are_drawings_and_need_no_setup"
 CANONICAL = "test_the_canonical_form_is_legal_and_final"
 FINGERPRINT = "test_the_fingerprint_is_the_same_from_another_instance"
 SURVEY = "test_what_it_adds_to_generation_0_is_legal_and_the_same_every_time"
@@ -333,6 +344,7 @@ BROKEN: tuple[tuple[Callable[[], Problem], str, tuple[str, ...]], ...] = (
     (ExportThatPrunesTheProblem, "expected the same rows after an export", (EXPORT,)),
     (MarkedWithWords, "marked: expected only Passage", (MARKED,)),
     (MarkedOnlyAfterSetup, "marked: expected the same passages after setup", (MARKED,)),
+    (PictureOnlyAfterSetup, "picture: expected the same after setup", (PICTURES,)),
     (CanonicalThatGoesOn, "expected a canonical form to stay", (CANONICAL,)),
     (ReferencesThatAreNotCanonical, "references: expected canonical forms", (CANONICAL,)),
     (IllegalStarts, "starts: 12 of 12 genomes are illegal", (SURVEY,)),

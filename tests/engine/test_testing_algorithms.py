@@ -106,6 +106,21 @@ class Breeder(Walker):
         self.last = 6
 
 
+class Whimsical(Walker):
+    """Lets others go on each time it is asked."""
+
+    asked = 0
+
+    def going_on(self, grade: int, measured: Measured) -> IntArray:
+        self.asked += 1
+        return measured.ids[: self.asked]
+
+
+class Strange(Walker):
+    def going_on(self, grade: int, measured: Measured) -> IntArray:
+        return measured.ids + 1000
+
+
 def case_of(make: Callable[[], Algorithm], spaces: Sequence[Space] | None = None) -> AlgorithmConformance:
     class Case(AlgorithmConformance):
         def algorithm(self) -> Algorithm:
@@ -128,6 +143,7 @@ class TestChoosy(AlgorithmConformance):
 
 
 REPEATED = "test_proposals_are_legal_and_never_repeated"
+GOING_ON = "test_who_goes_on_is_among_those_proposed_and_the_same_when_asked_again"
 RESTORED = "test_a_restored_one_goes_on_exactly_as_the_uninterrupted_one"
 
 
@@ -140,6 +156,8 @@ RESTORED = "test_a_restored_one_goes_on_exactly_as_the_uninterrupted_one"
         (Stale, REPEATED, "found 2 of 2 that did not come from first_new, sampled or offspring in this ask"),
         (Doubling, REPEATED, "each of them once, found 1 of 2"),
         (Careless, REPEATED, "genomes are illegal"),
+        (Whimsical, GOING_ON, "going_on: expected the same ids again"),
+        (Strange, GOING_ON, "going_on: expected ids of those proposed last"),
         (Breeder, "test_the_population_is_made_of_what_was_measured", "expected ids that were told"),
     ],
 )

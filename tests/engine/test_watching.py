@@ -83,6 +83,7 @@ def test_a_look_from_a_pipe_is_one_picture_and_writes_nothing(emoprune: Command,
     assert emoprune("watch", "nowhere").code == 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["it ends", "interrupted"])
 def test_a_terminal_is_left_as_it_was(folder: Path, how: str) -> None:
     searching = begun(folder, "run", "knapsack.yaml", "--name", "slow", "--set", "problem.pause=0.02")

@@ -92,6 +92,18 @@ def test_the_page_on_transformers_works_from_top_to_bottom(tmp_path: Path) -> No
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_the_page_on_inference_works_from_top_to_bottom(tmp_path: Path) -> None:
+    follow(ROOT / "docs" / "prune-inference.md", tmp_path, 300)
+    runs = tmp_path / "runs"
+    assert list(runs.glob("cache/exports/*/policy.json"))
+    assert (runs / "attention" / "pareto.csv").is_file()
+    assert (runs / "hierarchy" / "pareto.csv").is_file()
+    assert list(runs.glob("tokens/exports/*/load_tokens.py"))
+    assert undescribed(runs / "cache") == [], "left in the run's folder, but not in docs/run-folder.md"
+
+
+@pytest.mark.slow
 @pytest.mark.timeout(400)
 def test_the_page_on_choosing_and_comparing_works_from_top_to_bottom(tmp_path: Path) -> None:
     follow(ROOT / "docs" / "choose-and-compare.md", tmp_path, 100)
@@ -120,6 +132,49 @@ def test_the_page_on_prompts_works_from_top_to_bottom(tmp_path: Path) -> None:
     assert {path.name for path in runs.glob("reviews/exports/*/*")} >= {"prompt.txt", "prompt.json", "chat.json"}
     assert (runs / "words" / "pareto.csv").is_file()
     assert undescribed(runs / "reviews") == [], "left in the run's folder, but not in docs/run-folder.md"
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_the_page_on_rules_works_from_top_to_bottom(tmp_path: Path) -> None:
+    follow(ROOT / "docs" / "prune-rules.md", tmp_path, 300)
+    run = tmp_path / "runs" / "tumours"
+    assert list(run.glob("exports/*/rules.txt"))
+    assert '<img src="data:image/svg+xml' in (run / "report.html").read_text(encoding="utf-8")
+    assert undescribed(run) == [], "left in the run's folder, but not in docs/run-folder.md"
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_the_page_on_reservoirs_works_from_top_to_bottom(tmp_path: Path) -> None:
+    follow(ROOT / "docs" / "prune-reservoirs.md", tmp_path, 300)
+    run = tmp_path / "runs" / "small"
+    assert list(run.glob("exports/*/reservoir.json"))
+    assert '<img src="data:image/svg+xml' in (run / "report.html").read_text(encoding="utf-8")
+    assert undescribed(run) == [], "left in the run's folder, but not in docs/run-folder.md"
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_the_page_on_gaussians_works_from_top_to_bottom(tmp_path: Path) -> None:
+    follow(ROOT / "docs" / "prune-gaussians.md", tmp_path, 300)
+    run = tmp_path / "runs" / "flower"
+    assert list(run.glob("exports/*/splats.npz"))
+    assert list(run.glob("recovered/*/splats.npz"))
+    assert list((tmp_path / "runs" / "ball").glob("exports/*/point_cloud.ply"))
+    assert '<img src="data:image/svg+xml' in (run / "report.html").read_text(encoding="utf-8")
+    assert undescribed(run) == [], "left in the run's folder, but not in docs/run-folder.md"
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_the_page_on_training_rows_works_from_top_to_bottom(tmp_path: Path) -> None:
+    follow(ROOT / "docs" / "prune-samples.md", tmp_path, 300)
+    run = tmp_path / "runs" / "digits"
+    assert list(run.glob("exports/*/rows.json"))
+    assert list(run.glob("recovered/*/student.safetensors"))
+    assert '<img src="data:image/svg+xml' in (run / "report.html").read_text(encoding="utf-8")
+    assert undescribed(run) == [], "left in the run's folder, but not in docs/run-folder.md"
 
 
 def test_the_readme_names_every_exit_code_that_the_help_names() -> None:

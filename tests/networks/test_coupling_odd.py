@@ -1,4 +1,4 @@
-"""What the dependency graph does not know stays whole, with the reason; all around it can still be pruned."""
+"""What cannot be followed stays whole, with the reason; all around it can still be pruned."""
 
 from __future__ import annotations
 
@@ -48,13 +48,13 @@ ODD: dict[str, tuple[Callable[[], nn.Module], set[str], dict[str, str]]] = {
     "a convolution that pads by itself": (chain(Same(1, 8, 3)), {"first", *INNER}, {}),
     "a convolution that standardises its weights": (
         chain(nn.Conv2d(1, 8, 3, padding=1), Standardised(8, 8, 3)),
-        {"between", *INNER},
-        {"first": "no slicing is known for a Standardised"},
+        {"first", "between", *INNER},
+        {},
     ),
     "a layer of its own kind": (
         chain(nn.Conv2d(1, 6, 3, padding=1), Mixing(6, 8)),
         INNER,
-        {"first": "no axis of this parameter"},
+        {"first": "two axes of between.mix hold channels"},
     ),
     "an instance norm": (chain(nn.Conv2d(1, 8, 3), nn.InstanceNorm2d(8, affine=True)), {"first", *INNER}, {}),
     "an instance norm without weights": (chain(nn.Conv2d(1, 8, 3), nn.InstanceNorm2d(8)), {"first", *INNER}, {}),
@@ -64,12 +64,22 @@ ODD: dict[str, tuple[Callable[[], nn.Module], set[str], dict[str, str]]] = {
         {"first", *INNER},
         {},
     ),
+    "a norm across neighbouring channels": (
+        chain(nn.Conv2d(1, 8, 3), nn.LocalResponseNorm(3)),
+        INNER,
+        {"first": "avg_pool3d computes over neighbouring channels ('between', odd_networks_for_tests.py:"},
+    ),
     "ConvNeXt": (ConvNeXt, {"stem", "wide"}, {}),
-    "a chunk": (Chunked, {"last"}, {"first": "cannot be followed", "inner": "cannot be followed"}),
+    "a chunk": (Chunked, {"first", "last"}, {}),
     "a map of positions": (Positions, {"first", "second"}, {}),
-    "one convolution for queries, keys and values": (Attention, {"stem", "after"}, {"joint": "cannot be followed"}),
-    "a pixel shuffle": (Shuffled, {"second"}, {"first": "cannot be followed"}),
-    "a shortcut with channels of zeros": (Halved, {"second"}, {"first": "cannot be followed"}),
+    "one convolution for queries, keys and values": (Attention, {"stem", "joint", "after"}, {}),
+    "a pixel shuffle": (Shuffled, {"first", "second"}, {}),
+    "a shortcut with channels of zeros": (
+        Halved,
+        {"first", "second"},
+        {"third": "they are added to channels of zeros (the network's forward, odd_networks_for_tests.py:"},
+    ),
+    "shuffled again and again": (shuffle_net, {"0"}, {}),
 }
 
 
@@ -112,19 +122,9 @@ def test_the_sliced_network_gives_the_masked_ones_outputs_and_costs_what_is_coun
             assert model.macs(widths)[0] == counter.get_total_flops() // 2
 
 
-def test_a_network_whose_channels_cannot_be_followed_at_all_is_whole_with_the_reason() -> None:
-    structure = trace(shuffle_net(), IMAGES)
-    assert not structure.groups
-    assert not structure.broken
-    assert [part.path for part in structure.weighted] == ["0", "1.branch.0", "2.branch.0", "5"]
-    assert "splitting, shuffling or reshaping channels is the usual cause" in structure.wholes[0].reason
-
-
 def test_a_layer_that_runs_twice_or_shares_its_weight_can_be_left_whole_by_name() -> None:
     with pytest.raises(ConfigError, match=r"are one tied weight.* or leave both whole with `ignore`"):
         trace(Repeated(), IMAGES, ("again",))
-    with pytest.raises(ConfigError, match=r"'again' runs 2 times in one pass.*`ignore: \[again\]`"):
-        trace(Repeated(), IMAGES, ("narrow", "tied"))
     network = Repeated()
     structure = trace(network, IMAGES, ("again", "narrow", "tied"))
     assert [group.name for group in structure.groups] == ["last"]
@@ -134,9 +134,9 @@ def test_a_layer_that_runs_twice_or_shares_its_weight_can_be_left_whole_by_name(
     assert CostModel.of(network, structure).macs(np.array([[7]]))[0] == counter.get_total_flops() // 2
 
 
-def test_a_norm_across_neighbouring_channels_is_named_and_can_be_ignored() -> None:
-    make = chain(nn.Conv2d(1, 8, 3), nn.LocalResponseNorm(3))
-    assert set(trace(make(), IMAGES).broken) == {"first"}
-    structure = trace(make(), IMAGES, ("first",))
-    assert not structure.broken
-    assert {group.name for group in structure.groups} == INNER
+def test_a_layer_that_runs_twice_has_one_gene_for_all_places() -> None:
+    network = Repeated()
+    structure = trace(network, IMAGES, ("narrow", "tied"))
+    groups = {group.name: group for group in structure.groups}
+    assert groups["first"].members == (("first", "out"), ("again", "out"), ("again", "in"), ("wide", "in"))
+    assert difference(network.eval(), structure, narrowed(structure, 1), torch.randn((2, *IMAGES))) < 1e-5  # in 32 bits

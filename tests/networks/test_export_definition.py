@@ -128,6 +128,27 @@ def test_buffers_bare_parameters_constants_lists_and_layers_of_a_user_are_writte
     assert set(definition.state) - set(network.state_dict()) == {"_tensor_constant0", "_tensor_constant1"}
 
 
+class Doubled(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(1, 4, 3)
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.conv(images) * 2
+
+
+def test_a_sequence_of_blocks_of_a_users_own_is_written_down() -> None:
+    inner = nn.Sequential(nn.ReLU(), nn.Sequential(Centred(), nn.AdaptiveAvgPool2d(1)))
+    network = nn.Sequential(Doubled(), inner, nn.Flatten(), nn.Linear(4, 3)).eval()
+    definition = definition_of(network, IMAGES, "A network.")
+    assert torch.equal(outputs(made_from(definition)), outputs(network))
+
+
+class Centred(nn.Module):
+    def forward(self, features: Tensor) -> Tensor:
+        return features - features.mean((2, 3), keepdim=True)
+
+
 def test_the_code_reads_like_a_person_wrote_it() -> None:
     source = definition_of(zoo("mobilenet"), IMAGES, "Small.").source
     assert "self.features[1].layers = nn.Sequential(\n" in source

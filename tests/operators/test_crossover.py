@@ -14,7 +14,8 @@ from strategies import counts, generators, genomes_in_range, spaces
 from emoprune.contracts import Crossover
 from emoprune.errors import ConfigError
 from emoprune.operators.crossover import OnePointCrossover, TwoPointCrossover, UniformCrossover
-from emoprune.space import IntArray, Space
+from emoprune.operators.overlap import MaskIntersection
+from emoprune.space import GeneKind, IntArray, Space
 from emoprune.testing import CrossoverConformance
 
 KINDS = (UniformCrossover, OnePointCrossover, TwoPointCrossover)
@@ -29,6 +30,11 @@ class TestUniformCrossover(CrossoverConformance):
 class TestOnePointCrossover(CrossoverConformance):
     def operator(self) -> Crossover:
         return OnePointCrossover()
+
+
+class TestMaskIntersection(CrossoverConformance):
+    def operator(self) -> Crossover:
+        return MaskIntersection()
 
 
 class TestTwoPointCrossover(CrossoverConformance):
@@ -102,3 +108,21 @@ def test_a_rate_that_is_no_probability_is_refused(kind: Callable[[float], Crosso
 def test_a_share_that_is_no_probability_is_refused() -> None:
     with pytest.raises(ConfigError, match="UniformCrossover: expected share between 0 and 1, found 7"):
         UniformCrossover(share=7)
+
+
+@given(spaces(), counts, generators)
+def test_the_child_of_an_overlap_lies_within_each_parent_and_the_other_takes_from_both(
+    space: Space, pairs: int, rng: np.random.Generator
+) -> None:
+    parents = genomes_in_range(space, 2 * pairs, rng).reshape(2, pairs, len(space))
+    overlap, exchanged = MaskIntersection(rate=1.0)(space, parents, rng)
+    ranked = ~space.of_kind(GeneKind.CATEGORY)
+    assert (overlap[:, ranked] == parents.min(axis=0)[:, ranked]).all()
+    for child in (overlap, exchanged):
+        assert ((child == parents[0]) | (child == parents[1])).all()
+
+
+def test_parents_that_are_not_crossed_stay_as_they_are() -> None:
+    parents = np.array([[[0, 1, 1]], [[1, 1, 0]]])
+    children = MaskIntersection(rate=0.0)(Space.bits(3), parents, np.random.default_rng(0))
+    assert (children == parents).all()

@@ -14,7 +14,9 @@ from rich.console import Console
 
 import emoprune
 from emoprune.errors import ConfigError
+from emoprune.problems.prompts.data.examples import Example
 from emoprune.problems.prompts.data.messages import Messages
+from emoprune.problems.prompts.options import TokenOptions
 from emoprune.problems.prompts.scorers.calling import Caller, Endpoint
 from emoprune.problems.prompts.scorers.ledger import BudgetSpent, Ledger, Price, Spent
 from emoprune.problems.prompts.tasks.naming import Naming
@@ -109,6 +111,53 @@ def test_an_answer_names_the_only_label_whose_words_stand_in_it(text: str, label
     assert Naming(words, Writing()).named(text) == label
 
 
+OPINIONS = {"pos": ("good", "great"), "neg": ("bad", "not sure")}
+
+
+@pytest.mark.parametrize(
+    ("text", "label"),
+    [
+        ("This is not good.", None), ("It isn't good.", None), ("It isn’t that good", None), ("never good", None),
+        ("I do not think that it is good", None), ("Not good, but bad.", 1), ("It is not bad, it is great.", 0),
+        ("Good, not bad.", 0), ("not\ngood", 0), ("No, good.", 0), ("I am not sure.", 1), ("Knot good", 0),
+        ("<think>bad? It is not good.</think>Good", 0), ("It is bad, or so.</think>\n\ngood", 0),
+        ("<think>Is it good? I", None), ("<Thinking>bad</Thinking> not bad", None),
+    ],
+)  # fmt: skip
+def test_what_is_denied_is_not_named_and_what_is_thought_before_an_answer_is_none(text: str, label: int | None) -> None:
+    assert Naming(OPINIONS, Writing()).named(text) == label
+
+
+def test_a_run_of_before_goes_on_counting_words_wherever_they_stand() -> None:
+    by_words = Naming(OPINIONS, Writing(), "words")
+    assert [by_words.named(text) for text in ("This is not good.", "<think>good</think>", "bad")] == [0, 0, 1]
+    assert repr(by_words) == repr(Naming(OPINIONS, Writing())), "the same fingerprint"
+    assert TokenOptions.of_earlier({"between": "auto"}, [])["reading"] == "words"
+
+
+def test_a_number_among_thoughts_is_no_answer() -> None:
+    said = ["<think>7 or 8</think>the answer is 7, not", "<think>is it 7", "7"]
+
+    class Prompted:
+        def continuations(self, rows: Any, limit: int, stop: str) -> list[str]:
+            return said
+
+    examples = [Example((), "7", "row")] * 3
+    for reading, right in (("answer", [1, 0, 1]), ("words", [1, 1, 1])):
+        answers = Writing(reading=reading).answers(Prompted(), examples, np.arange(3))  # type: ignore[arg-type]  # a text is all that is asked for
+        assert answers.right.tolist() == right
+
+
+def test_thoughts_that_leave_no_room_for_an_answer_are_refused(tmp_path: Path) -> None:
+    with (
+        serving(said=lambda messages: "<think>\nWell, it") as served,
+        pytest.raises(
+            ConfigError, match=r"answer_tokens: the model thinks .* more answer_tokens and an empty answer_end"
+        ),
+    ):
+        problem(served, tmp_path).prepare(tmp_path, 1)
+
+
 def test_a_word_that_a_question_does_not_offer_is_not_named() -> None:
     letters = Naming({letter: (letter,) for letter in "ABC"}, Writing())
     assert [letters.named("C", options) for options in (2, 3, None)] == [None, 2, 2]
@@ -164,6 +213,7 @@ def config(served: Served, folder: Path, bounds: dict[str, float], **more: Any) 
             "references": ["random"],
             "stop_early": False,
             "at_most": bounds,
+            "accept_guessing": True,
             **more,
         },
         "search": {"population": 6, "generations": 9},

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 from language_for_tests import tokenizer
-from prompts_for_tests import PROMPT, parts, pieces_model, prompt_tokens
+from prompts_for_tests import PROMPT, masked_pieces, parts, pieces_model, prompt_tokens
 
 import emoprune
 from emoprune.commands.export import export
@@ -78,6 +78,33 @@ def test_both_continuations_are_tried_and_the_one_with_more_mass_is_taken_kept_a
     plain = json.loads((tmp_path / "prompt.json").read_text())
     assert plain["answers"] == {"one": f"{gap}red", "two": f"{gap}blue"}
     assert (plain["between"], plain["mass_on_answers"]) == (best, pytest.approx(expected[best], rel=1e-4))
+
+
+def test_a_mask_is_tried_with_a_space_before_the_answers_and_without_one(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "emoprune")
+    folder = masked_pieces(tmp_path / "model")
+    loaded = pretrained(str(folder), "masked-language-model")
+    tokens = {name: [loaded.tokenizer.convert_tokens_to_ids(f"{gap}{word}") for word in ("red", "blue")]
+              for name, gap in (("space", "Ġ"), ("nothing", ""))}  # fmt: skip
+    for more, ways in (({}, ["space", "nothing"]), ({"between": "nothing"}, ["nothing"]), ({"between": "ending"}, [])):
+        prompt = "the cat {sentence} is {mask_token} and old"
+        run = tmp_path / f"run{len(ways)}"
+        problem = ready(prompt_tokens(folder, parts(tmp_path, 6, 6, 6), prompt=prompt, **more), run)
+        expected = dict.fromkeys(tokens, 0.0)
+        for example in problem._task.data.parts[Split.SEARCH]:
+            ids = loaded.tokenizer(prompt.format(sentence=example.inputs[0], mask_token="<mask>"))["input_ids"]  # noqa: S106  # no secret
+            with torch.inference_mode():
+                logits = loaded.model(input_ids=torch.tensor([ids])).logits[0].double().softmax(dim=-1)
+            for name, own in tokens.items():
+                expected[name] += float(logits[ids.index(loaded.tokenizer.mask_token_id), own].sum()) / 6
+        found = problem._task.continuation
+        taken = max(ways, key=lambda name: expected[name]) if ways else "space"
+        assert [own[0] for own in problem._task.data.task.choices.tokens] == tokens[taken]
+        if found is not None:
+            assert found.masses == pytest.approx({name: expected[name] for name in ways}, rel=1e-4)
+    assert "answers stand in place of the mask" in caplog.text
 
 
 @pytest.mark.parametrize(("between", "word"), [("space", " red"), ("nothing", "red"), ("ending", " red")])

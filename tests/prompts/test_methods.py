@@ -177,7 +177,12 @@ def test_a_strangers_measures_are_objectives_and_bounds_beside_ours(tmp_path: Pa
 def test_no_prompt_is_given_up_for_a_reference_where_a_measure_is_known_only_at_the_end(tmp_path: Path) -> None:
     rows = []
     for stop_early in (True, False):
-        own = {"objectives": [f"{__name__}:Agreement", "tokens"], "search_examples": None, "stop_early": stop_early}
+        own = {
+            "objectives": [f"{__name__}:Agreement", "tokens"],
+            "search_examples": None,
+            "blocks": None,
+            "stop_early": stop_early,
+        }
         (tmp_path / str(stop_early)).mkdir()
         problem = prepared(tokens(**own, references=["threshold-accepting", "random"]), tmp_path / str(stop_early))
         genomes = np.tile(problem.space.full, (len(problem.space), 1)) - np.eye(len(problem.space), dtype=np.int64)

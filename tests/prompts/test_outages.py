@@ -13,6 +13,7 @@ from prompts_for_tests import VERBALISERS, parts
 import emoprune
 from emoprune.errors import ConfigError
 from emoprune.problems.prompts.scorers.calling import Endpoint, EndpointFailed, EndpointRefused
+from emoprune.problems.prompts.scorers.ledger import BudgetSpent
 from emoprune.problems.prompts.tokens import PromptTokens
 from emoprune.problems.prompts.vocabulary import PromptVocabulary
 
@@ -40,7 +41,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any
     """What is made through an endpoint that always answers, and what it is asked."""
     folder = tmp_path_factory.mktemp("undisturbed")
     with serving() as served:
-        tokens(served, folder, halving=0.5).prepare(folder, 1)
+        tokens(served, folder, blocks=None, halving=0.5).prepare(folder, 1)
     return made(folder), [call["prompt"] for call in served.calls]
 
 
@@ -52,10 +53,10 @@ def test_an_outage_before_the_search_is_said_and_preparing_again_comes_to_what_i
     first = CHECKED + 1 + round(place * (len(prompts) - CHECKED - 1))
     with serving(trouble=lambda number: "500" if number >= first else None) as served:
         with pytest.raises(EndpointFailed, match=REFERENCES):
-            tokens(served, tmp_path, halving=0.5).prepare(tmp_path, 1)
+            tokens(served, tmp_path, blocks=None, halving=0.5).prepare(tmp_path, 1)
         assert len(served.calls) <= first + 1, "what is not yet asked when a call fails is not asked any more"
         served.trouble = lambda number: None
-        tokens(served, tmp_path, halving=0.5).prepare(tmp_path, 1)
+        tokens(served, tmp_path, blocks=None, halving=0.5).prepare(tmp_path, 1)
     assert made(tmp_path) == expected
     again = len(served.calls) - len(prompts) - 4
     assert 1 <= again <= 7, "of the prompt that was being measured alone, examples are asked about once more"
@@ -82,6 +83,50 @@ def test_a_run_that_an_outage_ended_before_its_search_is_resumed(tmp_path: Path)
         resumed = emoprune.resume(tmp_path / "runs" / "asked")
         assert len(list(resumed)) == 1
     assert (resumed.run.history["status"] == "ok").all()
+
+
+def test_a_bound_that_references_reach_is_said_with_what_it_went_into_and_the_run_goes_on_with_a_larger_one(
+    tmp_path: Path,
+) -> None:
+    with serving() as served:
+        config = {
+            "problem": {
+                "name": "prompt-tokens",
+                "prompt": PROMPT,
+                "verbalisers": VERBALISERS,
+                "examples": parts(tmp_path, 6, 6, 6),
+                "endpoint": {"url": served.url, "model": "small", "retries": 0},
+                "references": ["threshold-accepting"],
+                "accept_guessing": True,
+                "at_most": {"calls": 40},
+            },
+            "search": {"population": 4, "generations": 1},
+            "evaluation": {"backend": "serial"},
+        }
+        with pytest.raises(
+            BudgetSpent,
+            match=r"at_most: calls: the whole run may have 40; \d+ are spent, and \d more are wanted, to make the "
+            r"references threshold-accepting \(\d prompts\)\. All of it went into .* references and baselines are not "
+            r"finished.*resume RUN --set problem\.at_most\.calls=20000`.*fewer reference_prompts",
+        ):
+            list(emoprune.search(config, runs=tmp_path / "runs", name="bounded"))
+        asked = len(served.calls)
+        assert 30 < asked <= 40
+        resumed = emoprune.resume(tmp_path / "runs" / "bounded", overrides=["problem.at_most.calls=400"])
+        assert len(list(resumed)) == 1
+    prompts = [call["prompt"] for call in served.calls]
+    assert resumed.run.progress.spent["calls"] == str(len(prompts))
+    with pytest.raises(ConfigError, match=r"problem\.reference_prompts: 200 -> 9\n.*problem\.at_most\.calls"):
+        emoprune.resume(tmp_path / "runs" / "bounded", overrides=["problem.reference_prompts=9"])
+
+
+def test_a_bound_that_the_first_answers_reach_is_said_as_well(tmp_path: Path) -> None:
+    with (
+        serving() as served,
+        pytest.raises(BudgetSpent, match=r"6 more are wanted\. All of it .* the first answers are"),
+    ):
+        tokens(served, tmp_path, at_most={"calls": 4}).prepare(tmp_path, 1)
+    assert not served.calls
 
 
 def vocabulary(served: Served, folder: Path) -> PromptVocabulary:
@@ -113,7 +158,7 @@ def test_a_text_that_the_endpoint_does_not_take_is_not_acceptable_and_preparing_
 ) -> None:
     with serving() as served:
         served.trouble = lambda number: None if "cat" in served.calls[number - 1]["prompt"] else "400"
-        problem = tokens(served, tmp_path, references=["threshold-accepting", "random"])
+        problem = tokens(served, tmp_path, references=["threshold-accepting", "random"], blocks=None, stop_early=True)
         problem.prepare(tmp_path, 1)
     climbed = next(each for each in problem.references() if each.name == "threshold-accepting")
     assert "cat" in str(problem.describe(climbed.genome)["prompt"])
@@ -124,7 +169,7 @@ def test_a_text_that_the_endpoint_does_not_take_is_not_acceptable_and_preparing_
 
 def test_halving_is_not_left_out_silently_where_the_whole_prompt_cannot_be_measured(tmp_path: Path) -> None:
     with serving(trouble=lambda number: None if number <= CHECKED else "400") as served:
-        problem = tokens(served, tmp_path, references=[], halving=0.5)
+        problem = tokens(served, tmp_path, references=[], blocks=None, halving=0.5)
         with pytest.raises(
             ConfigError, match=r"halving: expected the whole prompt's accuracy, .* or leave halving out"
         ):

@@ -125,6 +125,7 @@ def test_a_run_of_before_there_were_escapes_goes_on_with_a_space_and_plain_brace
     given: dict[str, Any], expected: dict[str, Any]
 ) -> None:
     earlier = of_earlier_prompt({"name": "prompt-tokens", **given})
-    assert earlier == {"name": "prompt-tokens", "between": "ending", "placeholder": "{}", **expected}
+    then = {"reading": "words", "blocks": None, "between": "ending", "placeholder": "{}"}
+    assert earlier == {"name": "prompt-tokens", **then, **expected}
     assert TokenOptions.of_earlier(earlier, ["accuracy"]) == earlier, "once only"
     assert Marker.of("{}") != BRACES

@@ -18,6 +18,7 @@ from prompts_for_tests import parts, prompt_tokens, told, written
 from emoprune import plugins
 from emoprune.contracts import Direction, Found, Objective, Reference
 from emoprune.errors import ContractError, RunCorrupt
+from emoprune.problems.prompts.baselines import Baselines, Halving
 from emoprune.problems.prompts.objectives.accuracy import Accuracy
 from emoprune.problems.prompts.options import TokenOptions
 from emoprune.problems.prompts.references.accepting import accepting
@@ -25,7 +26,7 @@ from emoprune.problems.prompts.references.contract import ReferenceInputs
 from emoprune.problems.prompts.references.made import MadeReferences, made_references
 from emoprune.problems.prompts.references.ranked import kept_by
 from emoprune.problems.prompts.scoring import Scoring
-from emoprune.problems.prompts.stopping import Baselines, Halving, best_mean, blocks
+from emoprune.problems.prompts.stopping import best_mean, blocks
 from emoprune.problems.prompts.template import Template
 from emoprune.records import Split
 from emoprune.space import Gene, Group, IntArray, Space
@@ -287,7 +288,7 @@ def test_halving_looks_at_the_first_half_alone() -> None:
 
 
 def test_what_making_references_cost_is_kept_and_paid_once(model: Path, tmp_path: Path) -> None:
-    options = {"references": ["threshold-accepting", "random", "perplexity"], "stop_early": True}
+    options = {"references": ["threshold-accepting", "random", "perplexity"], "blocks": None, "stop_early": True}
     problem = prompt_tokens(model, parts(tmp_path), **options)
     problem.prepare(tmp_path, 1)
     kept = json.loads((tmp_path / "references.json").read_text())
@@ -334,7 +335,13 @@ def test_a_prompt_that_is_given_up_has_a_row_that_is_dominated_all_the_same(mode
     methods = ["threshold-accepting", "random"]
     early, full = (
         prompt_tokens(
-            model, examples, verbalisers=verbalisers, references=methods, stop_early=stop, search_examples=None
+            model,
+            examples,
+            verbalisers=verbalisers,
+            references=methods,
+            blocks=None,
+            stop_early=stop,
+            search_examples=None,
         )
         for stop in (True, False)
     )

@@ -44,7 +44,19 @@ class TestPromptTokens(ProblemConformance):
         self.model, self.examples = model, examples
 
     def problem(self) -> Problem:
-        return prompt_tokens(self.model, self.examples, references=["random", "threshold-accepting"], stop_early=True)
+        return prompt_tokens(self.model, self.examples, references=["random", "threshold-accepting"])
+
+
+class TestPromptTokensOfAnEarlierVersion(ProblemConformance):
+    genomes = 5
+
+    @pytest.fixture(autouse=True)
+    def _made(self, model: Path, examples: dict[str, str]) -> None:
+        self.model, self.examples = model, examples
+
+    def problem(self) -> Problem:
+        methods = ["random", "threshold-accepting"]
+        return prompt_tokens(self.model, self.examples, references=methods, blocks=None, stop_early=True)
 
 
 class TestMaskedPromptTokens(ProblemConformance):
@@ -115,7 +127,7 @@ def test_numbers_that_are_not_finite_are_a_failure(tmp_path: Path) -> None:
         ({"keep": [PROMPT.split(" {")[0], " is"]}, "expected text beside the placeholders that may be deleted"),
         ({"references": ["magic"]}, "references: no reference is called 'magic'"),
         ({"reference_prompts": 0}, "reference_prompts: expected 1 or more, found 0"),
-        ({"halving": 1.5}, "halving: expected a share above 0 and at most 1, found 1.5"),
+        ({"halving": 1.5, "blocks": None}, "halving: expected a share above 0 and at most 1, found 1.5"),
         ({"verbalisers": {"one": "red", "two": "not known"}}, "' not known' is not known to this model"),
         ({"verbalisers": {"one": "red", "two": "red"}}, "a different word for each class, found ' red' twice"),
         ({"verbalisers": {"one": "red", "three": "blue"}}, "the answer is 'two', which has no verbaliser"),
@@ -231,7 +243,7 @@ def said_by(model: Path, folder: Path) -> str:
 
 
 def test_written_answers_are_searched_with_halving(model: Path, tmp_path: Path) -> None:
-    options = {"prompt": PROMPT, **WRITING, "references": [], "stop_early": False, "halving": 0.8}
+    options = {"prompt": PROMPT, **WRITING, "references": [], "blocks": None, "halving": 0.8}
     config = {
         "problem": {"name": "prompt-tokens", "model": str(model), "examples": said_by(model, tmp_path), **options},
         "search": {"population": 8, "generations": 2},
@@ -250,7 +262,7 @@ def test_written_answers_are_searched_with_halving(model: Path, tmp_path: Path) 
 
 
 def test_a_prompt_that_writes_worse_on_the_first_half_is_not_put_to_the_second(model: Path, tmp_path: Path) -> None:
-    problem = ready(prompt_tokens(model, said_by(model, tmp_path), **WRITING, halving=0.8), tmp_path)
+    problem = ready(prompt_tokens(model, said_by(model, tmp_path), **WRITING, blocks=None, halving=0.8), tmp_path)
     assert row(problem, problem.space.full)[0] == 1.0, "the examples are labelled with what the whole prompt says"
     assert json.loads((tmp_path / "yardsticks.json").read_text())["floor"] == 0.8
     fewest = np.where(problem.space.free, 0, 1)
@@ -277,7 +289,7 @@ def test_a_multiple_choice_is_answered_with_the_likeliest_letter_of_those_that_a
     asked = {"task": "multiple-choice", "prompt": prompt, "verbalisers": verbalisers}
     problem = ready(prompt_tokens(model, str(tmp_path / "questions.tsv"), **asked), tmp_path)
     examples, tokens = problem._task.data.parts[Split.SEARCH], problem._task.data.task.choices.tokens
-    scorer, hits = problem._task.scorer, []
+    scorer, hits = problem._task.model.scorer, []
     for example in examples:
         text = Template.of(prompt, {"question", "option_1", "option_2", "option_3"}).about(example.inputs)
         offered = scorer.plain([text])[0][list(tokens)][: example.options]
@@ -304,13 +316,13 @@ def test_bfloat16_is_decided_once_and_kept(model: Path, tmp_path: Path) -> None:
     examples = parts(tmp_path)
     decided = ready(prompt_tokens(model, examples, precision="auto"), tmp_path)
     kept = json.loads((tmp_path / "precision.json").read_text())
-    assert str(decided._task.scorer.local.model.dtype) == f"torch.{kept['precision']}"
+    assert str(decided._task.model.scorer.local.model.dtype) == f"torch.{kept['precision']}"
     assert ("changes none" in kept["why"]) == (kept["precision"] == "bfloat16")
     for precision in ("bfloat16", "float32"):
         said = {"precision": precision, "why": "said so"}
         (tmp_path / "precision.json").write_text(json.dumps(said))
         again = ready(prompt_tokens(model, examples, precision="auto"), tmp_path)
-        assert str(again._task.scorer.local.model.dtype) == f"torch.{precision}"
+        assert str(again._task.model.scorer.local.model.dtype) == f"torch.{precision}"
         assert json.loads((tmp_path / "precision.json").read_text()) == said
 
 

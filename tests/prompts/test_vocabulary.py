@@ -175,7 +175,7 @@ def test_a_run_from_before_there_were_named_references_goes_on(
 ) -> None:
     problem = {"name": "prompt-vocabulary", "model": str(model), "prompt": PROMPT, "verbalisers": VERBALISERS}
     config = {
-        "problem": {**problem, "examples": examples, "percentile": 40, "search_examples": 8},
+        "problem": {**problem, "examples": examples, "percentile": 40, "search_examples": 8, "accept_guessing": True},
         "search": {"population": 4, "generations": 2, "seed": 1},
         "evaluation": {"backend": "serial"},
     }
@@ -295,6 +295,7 @@ def test_every_search_finds_words_that_surprise_less(
             "slots": 3,
             "percentile": 40,
             "search_examples": 8,
+            "accept_guessing": True,
         },
         "search": {"algorithm": algorithm, "population": 10, "generations": 10, "mutation": "resample", "seed": 0},
         "evaluation": {"backend": "serial"},

@@ -26,6 +26,20 @@ def stripes() -> ImageData:
     return ImageData(*parts)
 
 
+def many_stripes() -> ImageData:
+    """As many more of these images that every part is large enough for blocks, sorted by class."""
+    few = stripes()
+    rng = np.random.default_rng(4)
+
+    def more(part: LabelledImages) -> LabelledImages:
+        images = np.concatenate([part.images, part.images + rng.normal(size=part.images.shape).astype(np.float32)])
+        labels = np.concatenate([part.labels, part.labels])
+        order = np.argsort(labels, kind="stable")
+        return LabelledImages(images[order], labels[order])
+
+    return ImageData(few.train, more(few.search), more(few.select), more(few.test))
+
+
 def network() -> nn.Sequential:
     """Return a nested network with biases and without, strides, a Flatten of several pixels, both batch norms."""
     with torch.random.fork_rng(devices=[]):

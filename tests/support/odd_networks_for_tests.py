@@ -1,4 +1,4 @@
-"""Small networks with what the dependency graph does not know or cannot follow, for one grey image of 12 x 12."""
+"""Small networks with what is hard to follow, for one grey image of 12 x 12."""
 
 from __future__ import annotations
 

@@ -92,6 +92,25 @@ def pieces_model(folder: Path) -> Path:
     return folder
 
 
+def masked_pieces(folder: Path) -> Path:
+    """Write a small BERT whose tokenizer knows red and blue with a space before them and without, as RoBERTa's does."""
+    from language_for_tests import bert
+    from tokenizers import Tokenizer, models, pre_tokenizers, trainers
+    from transformers import AddedToken, PreTrainedTokenizerFast
+
+    made = Tokenizer(models.BPE())
+    made.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    trainer = trainers.BpeTrainer(vocab_size=400, initial_alphabet=pre_tokenizers.ByteLevel.alphabet())
+    made.train_from_iterator([f" {PROMPT}", "red", "blue", "old"] * 9, trainer)
+    mask = AddedToken("<mask>", lstrip=True, special=True)
+    words = PreTrainedTokenizerFast(tokenizer_object=made, pad_token="<pad>", mask_token=mask)  # noqa: S106  # no secret
+    model = bert()
+    model.resize_token_embeddings(len(words))
+    saved(folder, model, with_tokenizer=False)
+    words.save_pretrained(folder)
+    return folder
+
+
 def prompt_tokens(model: Path, examples: Any, **more: Any) -> PromptTokens:
     """Return a small problem of token deletion."""
     options: dict[str, Any] = {"prompt": PROMPT, "verbalisers": VERBALISERS, "references": (), "stop_early": False}
@@ -108,3 +127,15 @@ class Letters:
 
     def __call__(self, seen: Seen) -> float:
         return float(len(seen.prompt))
+
+
+@about("measurement", ["tokens"], serves=["prompt-tokens", "prompt-vocabulary"], cost="nothing")
+class Together:
+    """Whether most answers are right, which no example says alone."""
+
+    unit = ""
+    direction = Direction.MAXIMISE
+    needs = "answers"
+
+    def __call__(self, seen: Seen) -> float:
+        return float(seen.answers.right.mean() > 0.5)

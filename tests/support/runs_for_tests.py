@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emoprune import front
-from emoprune.contracts import Constraint, Direction, Objective, Passage, as_minimised
+from emoprune.contracts import Constraint, Direction, Objective, Passage, Picture, as_minimised
 from emoprune.records import Candidate, Evaluation, Front, Generation, Progress, Ran, Split, State, Status, table
 from emoprune.run.frames import history_frame, pareto_frame
 
@@ -46,6 +46,7 @@ class TellableRun:
     progress: Progress
     stages: Mapping[str, TellableRun] = field(default_factory=dict)
     marked: Mapping[int, Sequence[Passage]] = field(default_factory=dict)
+    pictures: Mapping[int, Picture] = field(default_factory=dict)
 
     @property
     def objectives(self) -> list[Objective]:

@@ -202,7 +202,7 @@ class Multiplied(nn.Module):
 
 
 class Shuffled(nn.Module):
-    """A channel shuffle, which the dependency graph does not see: its outputs would be wrong with right shapes."""
+    """A channel shuffle: wrongly sliced, its outputs would be wrong with right shapes."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -242,8 +242,8 @@ SOUND: dict[str, Callable[[], nn.Module]] = {
     "convnext": ConvNeXt,
     "multiplied": Multiplied,
 }
-BROKEN: dict[str, Callable[[], nn.Module]] = {"shuffled": Shuffled, "halved": Halved}
-ZOO = SOUND | BROKEN
+SPLIT: dict[str, Callable[[], nn.Module]] = {"shuffled": Shuffled, "halved": Halved}
+ZOO = SOUND | SPLIT
 
 
 def zoo(name: str, seed: int = 5) -> nn.Module:

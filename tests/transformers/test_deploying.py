@@ -18,6 +18,7 @@ from emoprune.problems.networks.transformers.anatomy.finding import anatomy_of
 from emoprune.problems.networks.transformers.anatomy.narrowing import Narrower
 from emoprune.problems.networks.transformers.anatomy.structure import BlockPlan
 from emoprune.problems.networks.transformers.export import export as exporting
+from emoprune.problems.networks.transformers.export import folders
 from emoprune.problems.networks.transformers.export.ancestry import ancestry_of
 from emoprune.problems.networks.transformers.export.writing_on import WritingOn
 from emoprune.problems.networks.transformers.heads_and_neurons import HeadsAndNeurons
@@ -369,6 +370,26 @@ def test_coded_weights_take_their_bits_and_all_others_those_of_the_checkpoint(tm
     assert len(content) - 8 - int.from_bytes(content[:8], "little") == counted
     model = problem.loaded.narrower.narrowed(problem.plans(genome))
     assert same_logits(runpy.run_path(str(folder / "load.py"))["load_model"](folder), model)
+
+
+def test_the_weights_of_a_folder_with_code_lie_in_shards_where_one_file_would_be_too_large(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(folders, "SHARD", "40KB")
+    problem = ready(tmp_path, bfloat16_folder(tmp_path), objectives=["perplexity", "bytes"])
+    genome = problem.space.full.copy()
+    genome[[2, 4]] = 2, 1
+    model = exported(problem, genome, tmp_path / "exported")
+    files = sorted((tmp_path / "exported").glob("*.safetensors"))
+    index = json.loads((tmp_path / "exported" / "model.safetensors.index.json").read_text())
+    assert len(files) > 1
+    assert max(path.stat().st_size for path in files) < 48_000
+    assert set(index["weight_map"].values()) == {path.name for path in files}
+    (_, counted) = problem.evaluate(genome[None], SEEDS, Split.TEST)[0]
+    assert sum(own.nbytes for path in files for own in load(path)) == counted == index["metadata"]["total_size"]
+    found = runpy.run_path(str(tmp_path / "exported" / "load.py"))["load_model"]()
+    assert found.dtype == torch.bfloat16
+    assert same_logits(found.float(), model)
 
 
 @pytest.mark.parametrize("kind", ["weights", "patterns", "bits"])

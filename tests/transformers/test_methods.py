@@ -66,8 +66,8 @@ METHODS = [
     for problem in PROBLEMS
     for kind in plugins.METHOD_KINDS
     for name in methods_of(kind, problem)
-    if not name.startswith("milliseconds")  # by a clock, so another number each time; they have tests of their own
-    and kind != "architecture"  # tried once, not for each problem
+    # By a clock, so another number each time, or by a library that need not be there; they have tests of their own.
+    if not name.startswith(("milliseconds", "lm-eval")) and kind != "architecture"  # tried once, not for each problem
 ]
 
 # Each method is tried on each problem that it serves, so one that is added is covered by being installed.

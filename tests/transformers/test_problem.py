@@ -21,6 +21,7 @@ from emoprune.problems.networks.transformers.anatomy.finding import anatomy_of
 from emoprune.problems.networks.transformers.genes import GeneLayout
 from emoprune.problems.networks.transformers.heads_and_neurons import HeadsAndNeurons
 from emoprune.problems.networks.transformers.weights.ratios import TransformerWeightRatios
+from emoprune.records import Split
 from emoprune.testing import ProblemConformance
 
 
@@ -122,6 +123,17 @@ def test_with_one_level_attention_and_feed_forward_networks_go_as_a_whole_and_ch
     assert (switched != genome).any()
     assert (switched[:, 0::2].sum(axis=1) == genome[0::2].sum()).all()
     assert (switched[:, 1::2].sum(axis=1) == genome[1::2].sum()).all()
+
+
+def test_a_perplexity_follows_from_means_over_blocks_of_batches_and_one_batch_alone_is_measured_in_full(
+    names: dict[str, str],
+) -> None:
+    problem = HeadsAndNeurons(**{**SMALL, **names, "search": 34, "objectives": ["perplexity", "macs"]})
+    assert (list(problem.noisy), dict(problem.links)) == (["perplexity"], {"perplexity": "exp-mean"})
+    assert problem.grades == (4, 9)
+    assert problem.block_sizes(Split.SEARCH) == [44.0] * 8 + [22.0], "tokens that follow another, of 4 windows of 12"
+    assert HeadsAndNeurons(**{**SMALL, **names, "search": 4}).noisy == ()
+    assert HeadsAndNeurons(**{**SMALL, **names, "objectives": ["perplexity", "milliseconds"]}).noisy == ()
 
 
 def test_a_dropped_layer_has_one_genome_whatever_else_it_was_to_keep() -> None:

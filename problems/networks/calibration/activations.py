@@ -20,7 +20,8 @@ __all__ = ["Activations", "activations_of"]
 class Activations:
     """By path of each consumer, per channel that it takes in, shape (channels,), over all images and places.
 
-    `sizes` are mean absolute values, `active` the shares of values that are not zero.
+    A consumer whose weight is used without running it is left out. `sizes` are mean absolute values, `active` the
+    shares of values that are not zero.
     """
 
     sizes: Mapping[str, Scores]
@@ -41,8 +42,8 @@ def activations_of(evidence: Evidence) -> Activations:
             with watched(evidence.network, watchers):
                 evidence.network(batch)
     return Activations(
-        MappingProxyType({path: _mean(own.sizes, own.places) for path, own in sums.items()}),
-        MappingProxyType({path: _mean(own.active, own.places) for path, own in sums.items()}),
+        MappingProxyType({path: _mean(own.sizes, own.places) for path, own in sums.items() if own.places}),
+        MappingProxyType({path: _mean(own.active, own.places) for path, own in sums.items() if own.places}),
     )
 
 

@@ -52,8 +52,13 @@ class _Gathering:
         self._rows += rows.shape[1]
         return values
 
+    @property
+    def ran(self) -> bool:
+        """Whether the part ran at all: a forward may take its weight without running it."""
+        return self._rows > 0
+
     def mean(self) -> Moments:
-        assert self._sum is not None  # noqa: S101  # every part of a structure ran when it was traced
+        assert self._sum is not None  # noqa: S101  # `_moments` asks only what ran; narrows the type
         return np.asarray((self._sum / self._rows).numpy(), dtype=np.float64)
 
 
@@ -71,7 +76,7 @@ def width_of_filters(part: Part) -> int:
 
 
 def patch_moments(evidence: Evidence, parts: Sequence[Part], rows_per_weight: float) -> Iterator[tuple[Part, Moments]]:
-    """Yield each part with the mean outer product of the patches its filters read, a constant 1 behind each patch.
+    """Yield each part that runs with the mean outer product of the patches its filters read, a constant 1 behind each.
 
     So many places are drawn in every image that there are `rows_per_weight` rows for every weight of a filter, or all.
 
@@ -139,7 +144,9 @@ def _moments(
         }
         _run(evidence, gathering)
         for part in own:
-            yield part, gathering.pop(part.path).mean()
+            gathered = gathering.pop(part.path)
+            if gathered.ran:
+                yield part, gathered.mean()
 
 
 def batches_of_parts(parts: Sequence[Part], sizes: Sequence[int], most: int) -> Iterator[list[Part]]:

@@ -105,9 +105,9 @@ def _usual_cause(broken: Mapping[str, str]) -> str:
     if any(NOT_RUNNING in reason for reason in broken.values()):
         return (
             "Where the sliced network does not run, a size is usually written into its forward, as in "
-            "x.view(-1, 400) or x.split([8, 8], 1): take it from the tensor, as x.flatten(1) and x.shape[1] // 2 do."
+            "x.view(-1, 400): take it from the tensor, as x.flatten(1) and x.shape[1] // 2 do, or from an attribute."
         )
     return (
-        "Where its outputs are others, channels are usually mixed in a way that the dependency graph does not see, as "
-        "a channel shuffle or a normalisation across channels does: change the network."
+        "Where its outputs are others, a number that is written into its forward usually means other channels: change "
+        "the network."
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -17,6 +18,7 @@ from emoprune.problems.networks.channels.audits.contract import ChannelFront
 from emoprune.problems.networks.channels.inspection import check_prunable, inspection_of_channels
 from emoprune.problems.networks.channels.options import ChannelAuditOptions, ChannelOptions, ChannelRecoveryOptions
 from emoprune.problems.networks.channels.prepare import ChannelsPrepared, Method, prepared_channels, reference_inputs
+from emoprune.problems.networks.channels.rounds import ChannelRounds
 from emoprune.problems.networks.channels.slicer import Slicer
 from emoprune.problems.networks.channels.widths import WidthLevels
 from emoprune.problems.networks.coupling.structure import Kept
@@ -24,7 +26,8 @@ from emoprune.problems.networks.evaluation.blocks import Averages
 from emoprune.problems.networks.evaluation.graded import GradedByImages
 from emoprune.problems.networks.evaluation.loaded import Loaded
 from emoprune.problems.networks.recovery.contract import NetworkCase
-from emoprune.problems.networks.recovery.recover import recovered
+from emoprune.problems.networks.recovery.recover import described_spending, recovered
+from emoprune.problems.networks.recovery.rounds.states import folder_of
 from emoprune.problems.networks.task import NetworkTask
 from emoprune.problems.networks.variant import Variant
 from emoprune.problems.storage.found_references import picked_by
@@ -32,6 +35,8 @@ from emoprune.records import Candidate, Split
 from emoprune.space import IntArray
 
 __all__ = ["Channels"]
+
+FEW = 4  # images on which is tried whether channels that nobody reads are as good as gone
 
 
 @about("pruning", ["channels"], cost="one pass over the calibration images and one over those of the search each time")
@@ -54,6 +59,7 @@ class Channels(GradedByImages):
         self._levels = WidthLevels.of(self._task.structure.groups, own.widths, own.round_to, own.smallest)
         self._kept: ChannelsPrepared | None = None
         self._seed = 0
+        self._folder: Path | None = None
         self._held: Loaded | None = None
         self._slicer: Slicer | None = None
         self.space = self._levels.space
@@ -79,7 +85,7 @@ class Channels(GradedByImages):
         """Train or load the unpruned network into `folder`, rank its units, and make the references."""
         self._task.prepare(folder, seed)
         self._kept = prepared_channels(self._task, self._levels, self._method, folder, seed)
-        self._seed = seed
+        self._seed, self._folder = seed, folder
 
     def setup(self, device: str, threads: int) -> None:
         """Load network and images to `device`."""
@@ -230,21 +236,38 @@ class Channels(GradedByImages):
         loaded, widths = self._loaded, self._levels.decode(genome[np.newaxis])
         wanted = self._task.formats_to_write(loaded, own.formats)
         pruned = loaded.runner.settled(self._variant(widths[0])).network
-        network = recovered(recovery, NetworkCase(pruned, loaded.bench, self._task.data.train, plan, seed))
+
+        @cache
+        def rounds() -> ChannelRounds:
+            bench, few = loaded.bench, loaded.bench.calibration.batches[0][:FEW]
+            return ChannelRounds(bench.network, bench.structure, self._kept_units, widths[0], few)
+
+        case = NetworkCase(
+            pruned,
+            loaded.bench,
+            self._task.data.train,
+            plan,
+            seed,
+            rounds=rounds,
+            folder=folder_of(self._folder, genome),
+            macs=self._task.measures.unpruned["macs"],
+        )
+        network = recovered(recovery, case)
         counted = self._task.counted(widths)
         values = loaded.measured(network, counted)
         described = self._task.export(
             loaded,
             Variant(network, {}, adapted=False),
             folder,
-            kept=self._kept_units(widths[0]),
+            # A recovery that took units away itself knows which.
+            kept=rounds().kept if rounds.cache_info().currsize else self._kept_units(widths[0]),
             counted=counted,
             described=self.describe(genome),
             formats=wanted,
             verify=True,
             notes=[own.note(recovery)],
         )
-        return Recovered(values, described)
+        return Recovered(values, {**described, **described_spending(case.ledger)})
 
     def fingerprint(self) -> str:
         """Return a digest of everything that `evaluate` depends on and the config does not name."""

@@ -12,7 +12,14 @@ from torch import nn
 from emoprune.errors import ContractError
 from emoprune.problems.networks.calibration.evidence import Scores
 from emoprune.problems.networks.channels.compensations.contract import Compensation, Statistics
-from emoprune.problems.networks.coupling.pruned_module import clone, pruned_module, tensors_of, with_tensors
+from emoprune.problems.networks.coupling.kinds import BUFFER, NUMBER, PARAMETER
+from emoprune.problems.networks.coupling.pruned_module import (
+    clone,
+    pruned_module,
+    set_number,
+    tensors_of,
+    with_tensors,
+)
 from emoprune.problems.networks.coupling.structure import FIXED, CouplingGroup, Kept, Part, Structure, Wiring
 from emoprune.problems.networks.criteria.ranking import kept_units
 from emoprune.problems.networks.evaluation.bench import Bench
@@ -183,8 +190,12 @@ def _renumbered(wiring: Wiring | None, numbers: tuple[int, ...]) -> Wiring | Non
 def _holder(network: nn.Module, part: Part) -> nn.Module:
     """Return a module that holds nothing but the part."""
     holder = nn.Module()
-    if part.kind == "Parameter":
+    if part.kind == PARAMETER:
         holder.register_parameter(_OWN, network.get_parameter(part.path))
+    elif part.kind == BUFFER:
+        holder.register_buffer(_OWN, network.get_buffer(part.path))
+    elif part.kind == NUMBER:
+        holder.__dict__[_OWN] = 0  # what it was is of no use: it is counted anew
     else:
         holder.add_module(_OWN, network.get_submodule(part.path))
     return holder
@@ -194,11 +205,16 @@ def _assembled(bench: Bench, cuts: Mapping[str, _Cut]) -> nn.Module:
     """Return a clone of the unpruned network with these parts in their places."""
     made = clone(bench.network)
     for path, cut in cuts.items():
+        own = cut.module.__dict__
+        if _OWN in own:
+            set_number(made, path, own[_OWN])
+            continue
         parent, _, name = path.rpartition(".")
         holder = made.get_submodule(parent).__dict__  # of this clone alone; setattr would check and register, slowly
-        if name in holder["_parameters"]:
-            holder["_parameters"][name] = cut.module.get_parameter(_OWN)
-        else:
+        for kind in ("_parameters", "_buffers"):
+            if _OWN in own[kind]:
+                holder[kind][name] = own[kind][_OWN]
+        if _OWN in own["_modules"]:
             # The module stays the same object, so that every name the network has for it finds the smaller one.
-            holder["_modules"][name].__dict__.update(clone(cut.module.get_submodule(_OWN)).__dict__)
+            holder["_modules"][name].__dict__.update(clone(own["_modules"][_OWN]).__dict__)
     return made

@@ -1,266 +1,232 @@
-"""Links between channels, read off Torch-Pruning's dependency graph: what goes along with each layer's channels."""
+"""Links between channels: a network's tensors with their channels numbered, and what its forward does to them."""
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import nn
 
-from emoprune.errors import ConfigError
-from emoprune.problems.networks.coupling.kinds import KNOWN, PARAMETER, kind_of, name_of, reads_and_makes, uncovered
-from emoprune.problems.networks.coupling.linking import Links, Side
-from emoprune.problems.networks.coupling.observing import Observed
+from emoprune.problems.networks.coupling.following.axes import Axes, Labels
+from emoprune.problems.networks.coupling.following.calls import Choice
+from emoprune.problems.networks.coupling.following.follower import Follower, numbered
+from emoprune.problems.networks.coupling.following.places import Place, place_of_error
+from emoprune.problems.networks.coupling.following.rules import rule_of, selecting
+from emoprune.problems.networks.coupling.kinds import (
+    BUFFER,
+    KNOWN,
+    NUMBER,
+    PARAMETER,
+    kind_of,
+    reads_and_makes,
+    uncovered,
+)
+from emoprune.problems.networks.coupling.linking import Links
 
-__all__ = ["CAUSE", "UNFOLLOWED", "Linked", "linked"]
+__all__ = ["Avoided", "AvoidedChoice", "Linked", "Tensors", "linked", "tensors_of_network"]
 
-UNFOLLOWED = "the ways of its channels cannot be followed"
-CAUSE = "splitting, shuffling or reshaping channels is the usual cause"
+AvoidedChoice = tuple[tuple[Place | None, tuple[int, ...]], int]  # where in the code it is made, and which it is
+Avoided = frozenset[AvoidedChoice]
+
+
+@dataclass(slots=True, eq=False)
+class Tensors:
+    """The tensors of a network with their channels numbered, always in the same way.
+
+    `axes` are by a tensor's identity; `bare` holds by name the axes of those that are no layer's own, `kinds` by path
+    the kind of each layer that slicing is known for; `owners` says by the first channel of a convolution's kernel whose
+    it is; `within` are by path the channels that a grouped convolution's kernel counts of each of its groups.
+    """
+
+    links: Links = field(default_factory=Links)
+    axes: dict[int, Axes] = field(default_factory=dict)
+    bare: dict[str, Axes] = field(default_factory=dict)
+    kinds: dict[str, str] = field(default_factory=dict)
+    owners: dict[int, str] = field(default_factory=dict)
+    within: dict[str, Labels] = field(default_factory=dict)
+    bare_channels: tuple[int, int] = (0, 0)  # from which number to which they lie along bare tensors
+
+    def follower(self, avoided: Avoided = frozenset(), stays: NDArray[np.bool_] | None = None) -> Follower:
+        """Return what follows these channels through a run of the network."""
+        return Follower(
+            self.links,
+            self.axes,
+            rule_of,
+            selecting,
+            avoided=avoided,
+            stays=stays,
+            owners=self.owners,
+            bare=self.bare_channels,
+        )
 
 
 @dataclass(slots=True, eq=False)
 class Linked:
-    """The links of a network, its parts, and what is not sure about them.
+    """The links of a network and its parts.
 
-    `kinds` and `axes` are by path: a part's kind, and which axis of a bare parameter holds channels. `doubts` says by
-    path what slicing is only tried on and has to be seen to work; `unfollowed` says of layers why their channels' ways
-    are not known: any group may then hold less than it should.
+    `kinds`, `dimensions` and `places` are by path: a part's kind, which axis of a bare tensor holds channels, and at
+    how many places of an image a layer's weight is applied. `choices` were made on the way.
     """
 
-    links: Links = field(default_factory=Links)
-    kinds: dict[str, str] = field(default_factory=dict)
-    axes: dict[str, int] = field(default_factory=dict)
-    doubts: dict[str, str] = field(default_factory=dict)
-    unfollowed: dict[str, str] = field(default_factory=dict)
+    links: Links
+    kinds: dict[str, str]
+    dimensions: dict[str, int]
+    places: dict[str, int]
+    choices: list[Choice]
 
 
-@dataclass(frozen=True, slots=True)
-class _Join:
-    """Channels of a layer, and the channels of another side that go with them, pair by pair."""
+def linked(network: nn.Module, image: torch.Tensor, avoided: Avoided = frozenset()) -> Linked:
+    """Return the links between channels that a run of the network on one image shows.
 
-    path: str
-    channels: Sequence[int]
-    target: str
-    taken_in: bool
-    others: Sequence[int]
-
-
-def linked(network: nn.Module, image: torch.Tensor, seen: Observed) -> Linked:
-    """Return the links between channels that Torch-Pruning finds from each part; all fixed where it finds none.
-
-    Raises:
-        ConfigError: Gradients do not flow back through the network.
+    What the network gives out never goes. `avoided` are choices that turned out badly.
     """
-    with _concatenations_before_a_flatten():
-        try:
-            graph = _graph(network, image)
-        except ConfigError:
-            raise
-        except Exception as error:  # whatever the library cannot follow
-            return _all_whole(network, seen, f"{UNFOLLOWED} ({type(error).__name__}: {error}); {CAUSE}")
-        names: dict[int, str] = {id(module): path for path, module in network.named_modules()}
-        parameters = {id(parameter): path for path, parameter in network.named_parameters()}
-        found = Linked()
-        _add_layers(found, graph, network, names, seen)
-        joins = _joins(found, graph, names | parameters)
-    _add_parameters(found, graph, parameters, joins)
-    for join in joins:
-        _join(found, join)
-    for path in found.kinds:
-        module = network.get_submodule(path) if found.kinds[path] != PARAMETER else None
-        if module is not None and reads_and_makes(module):
-            _join_within(found.links, path, module)
-        elif isinstance(module, nn.GroupNorm):
-            _join_alike(found.links, (path, "out"), module.num_groups)
-    return found
-
-
-def _graph(network: nn.Module, image: torch.Tensor) -> Any:
-    import torch_pruning
-
-    wanted = {name: parameter.requires_grad for name, parameter in network.named_parameters()}
-    with warnings.catch_warnings(), torch.enable_grad():
-        warnings.simplefilter("ignore")  # about parameters outside of layers; the check by masking covers them
-        try:
-            network.requires_grad_(requires_grad=True)
-            _check_gradients(network(image))
-            # Fresh dictionaries: the library's defaults are shared by all graphs of a process.
-            return torch_pruning.DependencyGraph().build_dependency(
-                network, image, unwrapped_parameters=[], customized_pruners={}, verbose=False
-            )
-        finally:
-            for name, parameter in network.named_parameters():
-                parameter.requires_grad_(wanted[name])
-
-
-def _all_whole(network: nn.Module, seen: Observed, reason: str) -> Linked:
-    """Return the layers that multiply, none of whose channels ever goes."""
-    found = Linked()
-    for path, module in network.named_modules():
-        if path in seen.ran and reads_and_makes(module):
-            _add_producer(found, path, module)
-            found.links.fix(path, reason)
-    return found
-
-
-def _check_gradients(output: torch.Tensor) -> None:
-    if not output.requires_grad:
-        raise ConfigError(
-            "network: its layers' dependencies cannot be traced: gradients must flow from its output back to its "
-            "layers; remove detach, no_grad and the like from its forward"
-        )
-
-
-@contextmanager
-def _concatenations_before_a_flatten() -> Iterator[None]:
-    """Let Torch-Pruning 1.6.1 follow a concatenation of channels that is flattened into a linear layer.
-
-    It holds the sum of the channels against the linear layer's features, which count every pixel, takes the difference
-    for another axis, and then maps both branches to the same features. Where the axis is known to be that of the
-    channels, there is nothing to infer.
-    """
-    from torch_pruning.dependency import shape_infer
-    from torch_pruning.ops import OPTYPE
-
-    original = shape_infer.infer_in_channels_recursively
-
-    def inferred(graph: Any, node: Any, recursive_depth: list[int]) -> int | None:
-        of_channels = node.type == OPTYPE.CONCAT and getattr(node.grad_fn, "_saved_dim", None) == 1
-        found: int | None = None if of_channels and recursive_depth == [0] else original(graph, node, recursive_depth)
-        return found
-
-    shape_infer.infer_in_channels_recursively = inferred
+    own = numbered(network)
+    known = tensors_of_network(own)
+    follower = known.follower(avoided)
     try:
-        yield
-    finally:
-        shape_infer.infer_in_channels_recursively = original
+        given = follower.follow(own, image)
+    except Exception as error:  # it ran before: what follows it met something that no rule here is written for
+        return _all_whole(network, error)
+    for labels in follower.axes(given) or ():
+        if labels is not None:
+            known.links.fixed_channels.append((labels, "they are the network's outputs"))
+    found = Linked(known.links, dict(known.kinds), {}, follower.places, follower.choices)
+    for counted in follower.counted:
+        path, name, place = counted.source
+        _add_number(found, ".".join(filter(None, (path, name, None if place is None else str(place)))), counted.labels)
+    _add_bare(found, known, {name for name, _ in network.named_parameters()})
+    return found
 
 
-def _add_layers(found: Linked, graph: Any, network: nn.Module, names: Mapping[int, str], seen: Observed) -> None:
-    """Take in the layers that ran and hold channels, those that slicing is not known for as ones that stay whole."""
-    for module in graph.module2node:
-        path = names.get(id(module))
-        if path is None or path not in seen.ran:
-            continue
-        if isinstance(module, KNOWN) or any(True for _ in module.parameters()):
-            _add_layer(found, path, module, graph)
+def _all_whole(network: nn.Module, error: Exception) -> Linked:
+    """Return the layers of a network, none of whose channels ever goes."""
+    known = tensors_of_network(network)
+    place = place_of_error(error)
+    reason = f"its forward cannot be followed: {type(error).__name__}: {error}".splitlines()[0][:200]
+    for path in known.kinds:
+        known.links.fix(path, reason if place is None else f"{reason} ({place})")
+    return Linked(known.links, dict(known.kinds), {}, {}, [])
+
+
+def tensors_of_network(network: nn.Module) -> Tensors:
+    """Return the channels of all tensors of a network, nothing of them linked but what layers link by themselves."""
+    made = Tensors()
     for path, module in network.named_modules():
-        if path in seen.ran and path not in found.kinds and reads_and_makes(module):
-            _add_layer(found, path, module, graph)
-            found.links.fix(path, "gradients do not flow back to it, so its dependencies are not known")
+        if isinstance(module, KNOWN):
+            _add_layer(made, path, module)
+    first = made.links.total
+    for name, tensor in (*network.named_parameters(), *network.named_buffers()):
+        if id(tensor) not in made.axes and tensor.is_floating_point():
+            made.bare[name] = tuple(made.links.free(size) if size > 1 else None for size in tensor.shape)
+            made.axes[id(tensor)] = made.bare[name]
+    made.bare_channels = first, made.links.total
+    return made
 
 
-def _add_layer(found: Linked, path: str, module: Any, graph: Any) -> None:
+def _add_layer(made: Tensors, path: str, module: Any) -> None:
+    made.kinds[path] = kind_of(module)
     if reads_and_makes(module):
-        _add_producer(found, path, module)
+        _add_weighted(made, path, module)
     else:
-        found.kinds[path] = kind_of(module)
-        pruner = graph.get_pruner_of_module(module)
-        sides = {} if pruner is None else {"out": pruner.get_out_channels(module)}
-        if pruner is not None and not isinstance(module, KNOWN):
-            sides["in"] = pruner.get_in_channels(module)
-        for side, width in sides.items():
-            if width is not None:
-                found.links.add((path, side), width)
+        width = _width(module)
+        side = made.links.add((path, "out"), width)
+        for name in ("weight", "bias", "running_mean", "running_var"):
+            tensor = getattr(module, name, None)
+            if isinstance(tensor, torch.Tensor) and tuple(tensor.shape) == (width,):
+                made.axes[id(tensor)] = (side if width > 1 else None,)
+            elif isinstance(tensor, torch.Tensor) and tensor.ndim:
+                made.axes[id(tensor)] = (side, *[None] * (tensor.ndim - 1))
+        if isinstance(module, nn.GroupNorm):
+            size = width // module.num_groups
+            made.links.join(side, np.resize(side[:size], width))
     reason = uncovered(module)
     if reason is not None:
-        found.links.fix(path, reason)
-    elif type(module) not in KNOWN:  # it may compute anything
-        found.doubts[path] = f"no slicing is known for a {name_of(module)}"
+        made.links.fix(path, reason)
 
 
-def _add_producer(found: Linked, path: str, module: Any) -> None:
-    found.kinds[path] = kind_of(module)
+def _width(module: Any) -> int:
+    if isinstance(module, nn.LayerNorm):
+        return int(module.normalized_shape[0])
+    for name in ("num_features", "num_channels", "num_parameters"):
+        if hasattr(module, name):
+            return int(getattr(module, name))
+    return 1
+
+
+def _add_weighted(made: Tensors, path: str, module: Any) -> None:
     linear = isinstance(module, nn.Linear)
-    found.links.add((path, "in"), module.in_features if linear else module.in_channels)
-    found.links.add((path, "out"), module.out_features if linear else module.out_channels)
+    groups = 1 if linear else module.groups
+    incoming, outgoing = (
+        (module.in_features, module.out_features) if linear else (module.in_channels, module.out_channels)
+    )
+    taken, out = made.links.add((path, "in"), incoming), made.links.add((path, "out"), outgoing)
+    if module.bias is not None:
+        made.axes[id(module.bias)] = (out,)
+    transposed = not linear and module.transposed
+    within = taken if not transposed else out
+    second: Labels | None = within
+    if groups > 1:  # a kernel counts the channels of one of its groups; a depthwise one has none to count
+        size = len(within) // groups
+        second = made.links.free(size) if size > 1 else None
+    if groups > 1 and second is not None and not transposed:
+        made.within[path] = second
+    around = [None] * (module.weight.ndim - 2)
+    _add_weight(made, path, module.weight, (taken if transposed else out, second, *around))
+    if groups > 1:
+        _join_within(made.links, taken, out, groups)
 
 
-def _joins(found: Linked, graph: Any, names: Mapping[int, str]) -> list[_Join]:
-    """Return, for every layer that makes channels, the channels that go when its own go."""
-    joins = []
-    for module in list(graph.module2node):
-        path = names.get(id(module))
-        if path is None or path not in found.kinds or not reads_and_makes(module):
-            continue
-        pruner = graph.get_pruner_of_module(module)
-        width = found.links.widths[path, "out"]
-        try:
-            group = graph.get_pruning_group(module, pruner.prune_out_channels, list(range(width)))
-        except Exception as error:  # whatever the library cannot follow
-            found.unfollowed[path] = f"{type(error).__name__}: {error}"
-            continue
-        for item in group:
-            target = names.get(id(item.dep.target.module))
-            taken_in = graph.is_in_channel_pruning_fn(item.dep.handler)
-            taken_in = taken_in and not graph.is_out_channel_pruning_fn(item.dep.handler)
-            if target is not None:
-                joins.append(_Join(path, list(item.root_idxs), target, taken_in, list(item.idxs)))
-    for path, why in found.unfollowed.items():
-        found.links.fix(path, f"{UNFOLLOWED} ({why}); {CAUSE}", ("out",))
-    return joins
+def _add_weight(made: Tensors, path: str, weight: torch.Tensor, axes: Axes) -> None:
+    """Number a kernel; one that another layer has, too, goes with it."""
+    before = made.axes.get(id(weight))
+    for one, other in zip(before or (), axes, strict=False):
+        if one is not None and other is not None:
+            made.links.join(one, other)
+    if before is None:
+        made.axes[id(weight)] = axes
+        if axes[0] is not None:
+            made.owners[int(axes[0][0])] = path
 
 
-def _add_parameters(found: Linked, graph: Any, parameters: Mapping[int, str], joins: Sequence[_Join]) -> None:
-    """Take in the bare parameters, by the axis that has as many places as channels lead to it."""
-    for module, node in graph.module2node.items():
-        path = parameters.get(id(module))
-        if path is None or not isinstance(module, nn.Parameter):
-            continue
-        needed = max((max(join.others) + 1 for join in joins if join.target == path and len(join.others)), default=0)
-        shape = tuple(module.shape)
-        fitting = [axis for axis, size in enumerate(shape) if size == needed]
-        guessed = shape[node.pruning_dim] == needed or not fitting
-        axis = node.pruning_dim if guessed else fitting[-1]
-        if len(shape) == 4 and 1 in fitting:  # that of the channels, whatever the image's size is
-            axis = 1
-        found.kinds[path], found.axes[path] = PARAMETER, axis
-        found.links.add((path, "out"), shape[axis])
-        found.doubts[path] = f"no axis of this parameter of shape {list(shape)} is known to hold channels"
-
-
-def _join(found: Linked, join: _Join) -> None:
-    """Link channels with those that go along, if there are so many on that side at all."""
-    own, other = (join.path, "out"), (join.target, "in" if join.taken_in else "out")
-    links = found.links
-    if other not in links.starts:
-        other = (join.target, "out")
-    if other not in links.starts:
-        return
-    fits = max(join.channels, default=0) < links.widths[own] and max(join.others, default=0) < links.widths[other]
-    if fits and len(join.channels) == len(join.others):
-        links.join(own, join.channels, other, join.others)
-        return
-    why = f"{max(join.others, default=0) + 1} channels seem to lead to {links.widths[other]} of {join.target}"
-    found.unfollowed.setdefault(join.path, why)
-    for path, side in (own, other):
-        links.fix(path, f"{UNFOLLOWED} ({why}); {CAUSE}", (side,))
-
-
-def _join_within(links: Links, path: str, module: Any) -> None:
+def _join_within(links: Links, taken: Labels, out: Labels, groups: int) -> None:
     """Link the channels that a grouped convolution forces to go together.
 
     Every convolution group must lose as many channels as the others: the same ones. A depthwise filter goes with the
     channel that it reads.
     """
-    groups = getattr(module, "groups", 1)
-    if groups == 1:
+    if groups == len(taken):
+        links.join(np.repeat(taken, len(out) // groups), out)
         return
-    incoming, outgoing = links.widths[path, "in"], links.widths[path, "out"]
-    if groups == incoming:
-        per_channel = outgoing // groups
-        links.join((path, "in"), [i // per_channel for i in range(outgoing)], (path, "out"), list(range(outgoing)))
-        return
-    for side in ("in", "out"):
-        _join_alike(links, (path, side), groups)
+    for side in (taken, out):
+        links.join(side, np.resize(side[: len(side) // groups], len(side)))
 
 
-def _join_alike(links: Links, side: Side, groups: int) -> None:
-    """Link the channels that stand at the same place of each of several groups."""
-    width = links.widths[side]
-    size = width // groups
-    links.join(side, [i % size for i in range(width)], side, list(range(width)))
+def _add_number(found: Linked, path: str, labels: Labels) -> None:
+    """Take in a number of channels; where it is used twice, it counts the same ones."""
+    side = (path, "out")
+    if side in found.links.sides:
+        found.links.join(found.links.sides[side], labels)
+        return
+    found.kinds[path] = NUMBER
+    found.links.sides[side] = labels
+    found.links.counts.add(side)
+
+
+def _add_bare(found: Linked, known: Tensors, parameters: set[str]) -> None:
+    """Take in the bare tensors that channels lead to, by the axis that holds them."""
+    joined = np.zeros(found.links.total, dtype=np.bool_)
+    for pair in found.links.pairs:
+        joined[pair.ravel()] = True
+    for labels, _ in found.links.fixed_channels:
+        joined[labels] = True
+    for name, axes in known.bare.items():
+        touched = {axis: own for axis, own in enumerate(axes) if own is not None and joined[own].any()}
+        for labels in list(touched.values())[1:] and list(touched.values()):
+            found.links.fixed_channels.append((labels, f"two axes of {name} hold channels"))
+        if touched:
+            axis = min(touched)
+            found.kinds[name], found.dimensions[name] = (PARAMETER if name in parameters else BUFFER), axis
+            found.links.sides[name, "out"] = touched[axis]

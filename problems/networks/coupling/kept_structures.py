@@ -10,7 +10,6 @@ import re
 import sys
 import sysconfig
 from collections.abc import Iterator, Sequence
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +33,7 @@ def digest_of_code(network: nn.Module, asked: Sequence[Any]) -> str:
     That is the source of every module loaded here that is neither installed nor emoprune's, the files in which the
     network's classes are defined, the code that finds structures, and the versions of the libraries that it uses.
     """
-    digest = hashlib.sha256(repr([*asked, repr(network), torch.__version__, version("torch-pruning")]).encode())
+    digest = hashlib.sha256(repr([*asked, repr(network), torch.__version__]).encode())
     for name, tensor in network.state_dict().items():
         digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
     for path in sorted({*_own_sources(), *_sources_of_classes(network)}):
@@ -45,7 +44,7 @@ def digest_of_code(network: nn.Module, asked: Sequence[Any]) -> str:
 
 def _own_sources() -> Iterator[Path]:
     """Yield the files of the user's modules that are loaded, and those of emoprune that structures depend on."""
-    yield from (_PACKAGE / "coupling").glob("*.py")
+    yield from (_PACKAGE / "coupling").rglob("*.py")
     yield from (_PACKAGE / "unpruned" / "built_in").glob("*.py")
     installed = _installed()
     for name, module in list(sys.modules.items()):

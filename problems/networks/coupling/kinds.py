@@ -6,9 +6,11 @@ from typing import Any
 
 from torch import nn
 
-__all__ = ["KNOWN", "PARAMETER", "kind_of", "name_of", "reads_and_makes", "uncovered"]
+__all__ = ["BUFFER", "KNOWN", "NUMBER", "PARAMETER", "STANDARD", "kind_of", "name_of", "reads_and_makes", "uncovered"]
 
 PARAMETER = "Parameter"  # the kind of a bare parameter
+BUFFER = "Buffer"  # that of a bare buffer
+NUMBER = "Number"  # that of a number of channels in a module's attribute
 
 _PRODUCING = (
     *(nn.Conv1d, nn.Conv2d, nn.Conv3d),
@@ -20,6 +22,13 @@ KNOWN: tuple[type[nn.Module], ...] = (
     *(nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d),
     *(nn.InstanceNorm1d, nn.InstanceNorm2d, nn.InstanceNorm3d),
     *(nn.LayerNorm, nn.GroupNorm, nn.PReLU),
+)
+
+
+# Attributes of these that count their channels: slicing gives them their new values.
+STANDARD = frozenset(
+    {"in_channels", "out_channels", "in_features", "out_features", "num_features", "num_channels", "normalized_shape"}
+    | {"num_parameters", "groups", "num_groups", "kernel_size", "stride", "padding", "dilation", "output_padding"}
 )
 
 

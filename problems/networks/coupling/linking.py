@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from emoprune.problems.networks.coupling.structure import FIXED, CouplingGroup, Whole, Wiring
 
-__all__ = ["Channels", "Links", "Side", "coupled"]
+__all__ = ["Channels", "GroupOf", "Links", "Side", "components_of", "coupled"]
 
+GroupOf = Callable[[NDArray[np.int64]], frozenset[int]]  # the numbers of the coupling groups that channels are in
 Side = tuple[str, str]  # a part's path, and `out` or `in`
 
 
@@ -20,30 +21,39 @@ Side = tuple[str, str]  # a part's path, and `out` or `in`
 class Links:
     """Sides of parts with their channels numbered through, and pairs of channels that go together.
 
-    `order` says when each part runs; channels in `fixed` never go, with the reason.
+    `sides` holds the channels of each side, of shape (width,); a side that only `counts` is no member of a coupling
+    group. What is in `fixed` and in `fixed_channels` never goes, with the reason.
     """
 
-    starts: dict[Side, int] = field(default_factory=dict)
-    widths: dict[Side, int] = field(default_factory=dict)
+    sides: dict[Side, NDArray[np.int64]] = field(default_factory=dict)
     pairs: list[NDArray[np.int64]] = field(default_factory=list)
     fixed: list[tuple[Side, str]] = field(default_factory=list)
+    fixed_channels: list[tuple[NDArray[np.int64], str]] = field(default_factory=list)
+    counts: set[Side] = field(default_factory=set)
     total: int = 0
 
-    def add(self, side: Side, width: int) -> None:
-        """Number the channels of one side of a part."""
-        if side not in self.starts:
-            self.starts[side], self.widths[side] = self.total, width
-            self.total += width
+    def free(self, width: int) -> NDArray[np.int64]:
+        """Return channels that are numbered, but are no part's."""
+        start, self.total = self.total, self.total + width
+        return np.arange(start, self.total, dtype=np.int64)
+
+    def add(self, side: Side, width: int) -> NDArray[np.int64]:
+        """Number the channels of one side of a part and return them; one that is there already keeps its own."""
+        if side not in self.sides:
+            self.sides[side] = self.free(width)
+        return self.sides[side]
+
+    def labels(self, side: Side) -> NDArray[np.int64] | None:
+        """Return the channels of a side, None if there is none."""
+        return self.sides.get(side)
 
     def fix(self, path: str, reason: str, sides: Sequence[str] = ("in", "out")) -> None:
         """Say that no channel on these sides of a part ever goes, and why."""
-        self.fixed += [((path, side), reason) for side in sides if (path, side) in self.starts]
+        self.fixed += [((path, side), reason) for side in sides if (path, side) in self.sides]
 
-    def join(self, one: Side, channels: Sequence[int], other: Side, others: Sequence[int]) -> None:
-        """Say that `channels` of one side go together with `others` of the other side, pair by pair."""
-        left = self.starts[one] + np.asarray(channels, dtype=np.int64)
-        right = self.starts[other] + np.asarray(others, dtype=np.int64)
-        self.pairs.append(np.stack([left, right]))
+    def join(self, one: NDArray[np.int64], other: NDArray[np.int64]) -> None:
+        """Say that channels go together, pair by pair."""
+        self.pairs.append(np.stack([one, other]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +63,7 @@ class Channels:
     groups: tuple[CouplingGroup, ...]
     wirings: Mapping[Side, Wiring]
     wholes: tuple[Whole, ...]
+    groups_of: GroupOf
 
 
 def coupled(links: Links, order: Mapping[str, int], producing: frozenset[str]) -> Channels:
@@ -66,7 +77,7 @@ def coupled(links: Links, order: Mapping[str, int], producing: frozenset[str]) -
         order: When each part runs.
         producing: The paths of parts that can put out fewer channels.
     """
-    components = _components(links)
+    components = components_of(links)
     signatures = _signatures(links, components)
     reasons = _reasons(links, components, signatures, producing)
     by_signature: dict[tuple[tuple[Side, int], ...], list[int]] = defaultdict(list)
@@ -77,14 +88,18 @@ def coupled(links: Links, order: Mapping[str, int], producing: frozenset[str]) -
         if len(own) == 1:
             reasons[own[0]] = "its channels can only go all together"
             del by_signature[signature]
-    named = _named(by_signature, order, producing)
+    named = _named(by_signature, order, producing, links.counts)
     groups = tuple(group for group, _ in named)
     place = {component: (number, unit) for number, (_, own) in enumerate(named) for unit, component in enumerate(own)}
-    wirings = {side: _wiring(links, side, components, place) for side in links.starts}
-    return Channels(groups, wirings, _wholes(links, components, reasons, order, producing))
+    wirings = {side: _wiring(components[labels], place) for side, labels in links.sides.items()}
+
+    def groups_of(labels: NDArray[np.int64]) -> frozenset[int]:
+        return frozenset(place[component][0] for component in components[labels].tolist() if component in place)
+
+    return Channels(groups, wirings, _wholes(links, components, reasons, order, producing), groups_of)
 
 
-def _components(links: Links) -> NDArray[np.int64]:
+def components_of(links: Links) -> NDArray[np.int64]:
     """Return the number of each channel's unit, counted in the order of the channels, shape (channels,)."""
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
@@ -100,8 +115,8 @@ def _components(links: Links) -> NDArray[np.int64]:
 def _signatures(links: Links, components: NDArray[np.int64]) -> list[tuple[tuple[Side, int], ...]]:
     """Return for each unit the sides on which it lies, and how many of each side's channels it holds."""
     found: list[list[tuple[Side, int]]] = [[] for _ in range(int(components.max(initial=-1)) + 1)]
-    for side, start in links.starts.items():
-        own, counts = np.unique(components[start : start + links.widths[side]], return_counts=True)
+    for side, labels in links.sides.items():
+        own, counts = np.unique(components[labels], return_counts=True)
         for component, count in zip(own.tolist(), counts.tolist(), strict=True):
             found[component].append((side, count))
     return [tuple(sorted(each)) for each in found]
@@ -115,9 +130,9 @@ def _reasons(
 ) -> dict[int, str]:
     """Return why units stay, for those that do."""
     reasons: dict[int, str] = {}
-    for side, reason in links.fixed:
-        start = links.starts[side]
-        for component in np.unique(components[start : start + links.widths[side]]).tolist():
+    fixed = [(links.sides[side], reason) for side, reason in links.fixed] + links.fixed_channels
+    for labels, reason in fixed:
+        for component in np.unique(components[labels]).tolist():
             reasons.setdefault(component, reason)
     for component, signature in enumerate(signatures):
         sides = [side for side, _ in signature]
@@ -129,12 +144,16 @@ def _reasons(
 
 
 def _named(
-    by_signature: Mapping[tuple[tuple[Side, int], ...], list[int]], order: Mapping[str, int], producing: frozenset[str]
+    by_signature: Mapping[tuple[tuple[Side, int], ...], list[int]],
+    order: Mapping[str, int],
+    producing: frozenset[str],
+    counts: Set[Side],
 ) -> list[tuple[CouplingGroup, list[int]]]:
     """Return the coupling groups in the order in which their first producers run, with their units' components."""
     made = []
     for signature, own in by_signature.items():
-        members = sorted((side for side, _ in signature), key=lambda side: (order[side[0]], side[1] == "in"))
+        sides = (side for side, _ in signature if side not in counts)
+        members = sorted(sides, key=lambda side: (order[side[0]], side[1] == "in"))
         producers = [path for path, side in members if side == "out" and path in producing]
         # The first producer names the group and stands first among its members.
         first = (producers[0], "out")
@@ -150,10 +169,9 @@ def _named(
     return named
 
 
-def _wiring(links: Links, side: Side, components: NDArray[np.int64], place: Mapping[int, tuple[int, int]]) -> Wiring:
-    start = links.starts[side]
-    own = components[start : start + links.widths[side]].tolist()
-    places = np.array([place.get(component, (FIXED, 0)) for component in own], dtype=np.int64).reshape(-1, 2)
+def _wiring(components: NDArray[np.int64], place: Mapping[int, tuple[int, int]]) -> Wiring:
+    own = [place.get(component, (FIXED, 0)) for component in components.tolist()]
+    places = np.array(own, dtype=np.int64).reshape(-1, 2)
     return Wiring(places[:, 0].copy(), places[:, 1].copy())
 
 
@@ -168,10 +186,9 @@ def _wholes(
     found = []
     for path in sorted(producing & set(order), key=lambda each: order[each]):
         side = (path, "out")
-        if side not in links.starts:
+        if side not in links.sides:
             continue
-        start = links.starts[side]
-        own = components[start : start + links.widths[side]].tolist()
+        own = components[links.sides[side]].tolist()
         counted: dict[str, int] = {}
         for component in own:
             if component in reasons:

@@ -4,77 +4,65 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import nn
 
-from emoprune.problems.networks.coupling.pruned_module import clone, family_of, with_tensors
-from emoprune.problems.networks.coupling.structure import Kept, Part, Structure
-from emoprune.space import IntArray
+from emoprune.problems.networks.coupling.following.comparing import Sums
+from emoprune.problems.networks.coupling.graph import Tensors, tensors_of_network
+from emoprune.problems.networks.coupling.kinds import NUMBER
+from emoprune.problems.networks.coupling.pruned_module import clone
+from emoprune.problems.networks.coupling.structure import Kept, Structure
 
-__all__ = ["masked"]
+__all__ = ["Masked", "masked"]
 
 
-def masked(network: nn.Module, structure: Structure, kept: Kept) -> nn.Module:
+def masked(network: nn.Module, structure: Structure, kept: Kept) -> Masked:
     """Return the network at full size in which removed channels have no influence on the outputs.
 
-    The weights that would read a removed channel are zero, and normalisations over channels see only those that stay.
+    What sums over channels, a convolution or a matrix product, sums over those that stay, and what is computed over
+    channels, a norm's mean or a softmax, sees only those.
     """
-    zeroed = {}
-    varying = [part for part in structure.parts if part.varies]
-    for part in (each for each in varying if each.weighted):
-        weight = network.get_parameter(f"{part.path}.weight")
-        zeroed[f"{part.path}.weight"] = _unread(weight.detach(), part, kept)
-    made = with_tensors(network, zeroed)
-    for part in varying:
-        if part.kind in {"LayerNorm", "GroupNorm"} and part.outgoing is not None:
-            _replace(made, part.path, _NormOverKept(made.get_submodule(part.path), part.outgoing.staying(kept)))
-    return made
+    return Masked(network, structure, kept)
 
 
-def _unread(weight: torch.Tensor, part: Part, kept: Kept) -> torch.Tensor:
-    if part.incoming is None:
-        return weight
-    reads = torch.zeros(len(part.incoming), dtype=weight.dtype, device=weight.device)
-    reads[torch.from_numpy(part.incoming.staying(kept))] = 1
-    others = [1] * (weight.ndim - 2)
-    if family_of(part) == "ConvTranspose":
-        return weight * reads.view(-1, 1, *others)
-    if part.conv_groups == 1:
-        return weight * reads.view(1, -1, *others)
-    # Filter o of a grouped convolution reads the channels of its own convolution group.
-    per_group = reads.view(part.conv_groups, -1).repeat_interleave(weight.shape[0] // part.conv_groups, dim=0)
-    return weight * per_group.view(weight.shape[0], -1, *others)
+class Masked(nn.Module):
+    """Runs a network operation by operation, those over channels on the ones that stay."""
 
-
-class _NormOverKept(nn.Module):
-    """A normalisation over channels that sees only those that stay, and puts out zero for the others."""
-
-    def __init__(self, norm: nn.Module, staying: IntArray) -> None:
+    def __init__(self, network: nn.Module, structure: Structure, kept: Kept) -> None:
         super().__init__()
-        self._indices = torch.from_numpy(staying)
-        self._norm: Any = clone(norm)
-        for name, tensor in norm.named_parameters(recurse=False):
-            chosen = nn.Parameter(tensor.detach()[self._indices], requires_grad=False)
-            self._norm._parameters[name] = chosen  # noqa: SLF001  # as `clone` left it: of this copy alone
-        if isinstance(norm, nn.LayerNorm):
-            vars(self._norm)["normalized_shape"] = (len(staying),)
-            self._width = norm.normalized_shape[0]
-        else:
-            vars(self._norm)["num_channels"] = len(staying)
-        self._last = type(norm) is nn.LayerNorm
+        self._network = clone(network)  # its hooks are those of this one alone
+        self._stays = _stays(tensors_of_network(self._network), structure, kept)
 
-    def forward(self, values: torch.Tensor) -> torch.Tensor:
-        """Normalise the channels that stay with the weights that are theirs."""
-        axis = -1 if self._last else self._axis(values)
-        normalised = self._norm(values.index_select(axis, self._indices))
-        return torch.zeros_like(values).index_copy(axis, self._indices, normalised)
+    def forward(self, images: torch.Tensor) -> Any:
+        """Return what the network gives for a batch of images."""
+        return tensors_of_network(self._network).follower(stays=self._stays).follow(self._network, images)
 
-    def _axis(self, values: torch.Tensor) -> int:
-        """Return the axis of the channels: a class derived from LayerNorm may have them where convolutions do."""
-        images = isinstance(self._norm, nn.GroupNorm) or (values.ndim == 4 and values.shape[1] == self._width)
-        return 1 if images else -1
+    def sums(self, images: torch.Tensor) -> list[Sums]:
+        """Return what every operation gives to the channels that stay, as sums."""
+        follower = tensors_of_network(self._network).follower(stays=self._stays)
+        follower.listens = True
+        follower.follow(self._network, images)
+        return follower.sums
 
 
-def _replace(network: nn.Module, path: str, module: nn.Module) -> None:
-    parent, _, name = path.rpartition(".")
-    network.get_submodule(parent)._modules[name] = module  # noqa: SLF001  # as `clone` left it: of this copy alone
+SPARE = 1 << 20  # channels that are numbered on the way, of images and of constants
+
+
+def _stays(known: Tensors, structure: Structure, kept: Kept) -> NDArray[np.bool_]:
+    """Return which channels stay, by their number; those of no part all do."""
+    stays = np.ones(known.links.total + SPARE, dtype=np.bool_)
+    for part in structure.parts:
+        for side, wiring in (("in", part.incoming), ("out", part.outgoing)):
+            labels = known.links.labels((part.path, side))
+            if part.path in known.bare:
+                labels = known.bare[part.path][part.dimension]
+            if wiring is None or labels is None or part.kind == NUMBER:
+                continue
+            stays[labels] = False
+            stays[labels[wiring.staying(kept)]] = True
+    for path, labels in known.within.items():
+        taken = known.links.sides[path, "in"]
+        stays[labels] = stays[taken[: len(labels)]]
+    return stays

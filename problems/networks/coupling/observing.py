@@ -22,11 +22,6 @@ class Ran:
     shapes: list[tuple[int, ...]]
     taken: list[tuple[int, ...]]
 
-    @property
-    def times(self) -> int:
-        """How often it ran."""
-        return len(self.shapes)
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Observed:
@@ -39,17 +34,24 @@ class Observed:
         """Return when a layer ran; those that did not come last."""
         return self.ran[path].order if path in self.ran else len(self.ran)
 
+    def times(self, path: str) -> int:
+        """Return how often a layer ran."""
+        return len(self.shapes(path))
 
-def observed(network: nn.Module, image: torch.Tensor, allowed_twice: Callable[[str], bool]) -> Observed:
+    def shapes(self, path: str) -> list[tuple[int, ...]]:
+        """Return the shapes that a layer put out, each time that it ran."""
+        return self.ran[path].shapes if path in self.ran else []
+
+    def taken(self, path: str) -> list[tuple[int, ...]]:
+        """Return the shapes that a layer took in, each time that it ran."""
+        return self.ran[path].taken if path in self.ran else []
+
+
+def observed(network: nn.Module, image: torch.Tensor) -> Observed:
     """Run the network once on an image of shape (1, ...).
 
-    Args:
-        network: In eval mode.
-        image: Of any content.
-        allowed_twice: Which weighted layers may run more than once, by path.
-
     Raises:
-        ConfigError: It cannot be run, does not return classes, or one weight serves several places.
+        ConfigError: It cannot be run, does not return classes, or what it returns for an image is not that image's.
     """
     ran: dict[str, Ran] = {}
     handles = [
@@ -73,8 +75,38 @@ def observed(network: nn.Module, image: torch.Tensor, allowed_twice: Callable[[s
             f"a tensor of shape {tuple(output.shape)}" if isinstance(output, torch.Tensor) else type(output).__name__
         )
         raise ConfigError(f"network: expected it to return one tensor of shape (images, classes), found {found}")
-    _check_used_once(network, ran, allowed_twice)
+    _check_apart(network, image)
     return Observed(ran, output.shape[1])
+
+
+APART = 1e-3  # of the largest output: another order of sums in 32 bits stays far below
+
+
+def _check_apart(network: nn.Module, image: torch.Tensor) -> None:
+    """Refuse a network whose outputs for an image are chance, or depend on the images beside it."""
+    generator = torch.Generator().manual_seed(1)
+    images = torch.randn((3, *image.shape[1:]), generator=generator).to(image.dtype)
+    with torch.no_grad():
+        try:
+            together, again = network(images), network(images)
+            alone = torch.cat([network(images[number : number + 1]) for number in range(len(images))])
+        except Exception as error:  # as above
+            raise ConfigError(
+                f"network: it runs on one image, but not on three: {type(error).__name__}: {error}; the number of "
+                "images seems to be written into its forward: take it from the tensor, as x.shape[0] does"
+            ) from error
+    largest = max(float(together.abs().max()), 1e-30)
+    if float((together - again).abs().max()) > APART * largest:
+        raise ConfigError(
+            "network: in eval mode it gives other outputs each time it runs, so that no score of it can be trusted; "
+            "let nothing in its forward be drawn, such as a dropout with training=True"
+        )
+    if together.shape != alone.shape or float((together - alone).abs().max()) > APART * largest:
+        raise ConfigError(
+            "network: in eval mode its outputs for an image depend on the images beside it, so that no score of it can "
+            "be trusted; compute nothing over the batch axis, such as x.mean() or a batch norm without running "
+            "statistics"
+        )
 
 
 def _noting(path: str, ran: dict[str, Ran]) -> Callable[[nn.Module, tuple[object, ...], object], None]:
@@ -88,13 +120,3 @@ def _noting(path: str, ran: dict[str, Ran]) -> Callable[[nn.Module, tuple[object
 
 def _shape(value: object) -> tuple[int, ...]:
     return tuple(value.shape[1:]) if isinstance(value, torch.Tensor) else ()
-
-
-def _check_used_once(network: nn.Module, ran: Mapping[str, Ran], allowed: Callable[[str], bool]) -> None:
-    for path, run in ran.items():
-        weighted = any(True for _ in network.get_submodule(path).parameters(recurse=False))
-        if run.times > 1 and weighted and not allowed(path):
-            raise ConfigError(
-                f"network: {path!r} runs {run.times} times in one pass, so that one weight serves several places; "
-                f"give each place a layer of its own, or leave it whole with `ignore: [{path}]`"
-            )

@@ -1,4 +1,4 @@
-"""Tracing in a process of its own with a time limit: some networks take the dependency graph for ever, or down."""
+"""Tracing in a process of its own with a time limit: some networks run for ever, or take it down."""
 
 from __future__ import annotations
 
@@ -51,8 +51,8 @@ def _traced(network: str, input_shape: Sequence[int], ignored: Sequence[str], ti
         )
     except subprocess.TimeoutExpired as error:
         raise ConfigError(
-            f"network: its coupling groups were not found within {time_limit:.0f} s; attention with grouped queries "
-            "and very deep networks can take for ever; raise trace_limit, or prune another way"
+            f"network: its coupling groups were not found within {time_limit:.0f} s, in which it runs about a dozen "
+            "times on three images; raise trace_limit, or prune another way"
         ) from error
     if ended.returncode != 0:
         last = ended.stderr.strip()[-2000:]

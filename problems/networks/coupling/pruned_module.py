@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Mapping
+from types import MethodType
 
 import torch
 from torch import nn
 
 from emoprune.errors import ContractError
+from emoprune.problems.networks.coupling.kinds import BUFFER, NUMBER, PARAMETER
 from emoprune.problems.networks.coupling.structure import Kept, Part, Structure, Wiring
 
-__all__ = ["clone", "family_of", "pruned_module", "tensors_of", "with_tensors"]
+__all__ = ["clone", "family_of", "pruned_module", "set_number", "tensors_of", "with_tensors"]
 
 # Per kind: which axis of the weight holds outgoing and incoming channels, and the attributes that count them.
 _AXES = {"Conv": (0, 1), "ConvTranspose": (1, 0), "Linear": (0, 1)}
@@ -24,6 +26,7 @@ _OUTGOING = {
     "LayerNorm": "normalized_shape",
     "PReLU": "num_parameters",
 }
+_TENSORS = frozenset({"weight", "bias", "running_mean", "running_var"})
 _INCOMING = {"Conv": "in_channels", "Linear": "in_features"}
 
 
@@ -43,6 +46,10 @@ def _cloned(module: nn.Module, seen: dict[int, nn.Module]) -> nn.Module:
         for name, value in module.__dict__.items():
             if isinstance(value, OrderedDict):  # hooks: those put on a copy must not run in the unpruned network
                 made.__dict__[name] = OrderedDict(value)
+            elif (
+                isinstance(value, MethodType) and value.__self__ is module
+            ):  # a forward that was chosen when it was made
+                made.__dict__[name] = MethodType(value.__func__, made)
         for tensors in ("_parameters", "_buffers"):
             made.__dict__[tensors] = dict(module.__dict__[tensors])
         made.__dict__["_modules"] = {
@@ -97,12 +104,19 @@ def family_of(part: Part) -> str:
 
 
 def tensors_of(network: nn.Module, part: Part) -> dict[str, torch.Tensor]:
-    """Return the part's own parameters and buffers by their full names; scalars, which have no channels, left out."""
-    if part.kind == "Parameter":
+    """Return a layer's own parameters and buffers by their full names, or the bare tensor.
+
+    Scalars have no channels; a layer's tensors beside those that torch gives it are bare ones.
+    """
+    if part.kind == PARAMETER:
         return {part.path: network.get_parameter(part.path)}
+    if part.kind == BUFFER:
+        return {part.path: network.get_buffer(part.path)}
+    if part.kind == NUMBER:
+        return {}
     module = network.get_submodule(part.path)
     own = {**dict(module.named_parameters(recurse=False)), **dict(module.named_buffers(recurse=False))}
-    return {f"{part.path}.{name}": tensor for name, tensor in own.items() if tensor.ndim > 0}
+    return {f"{part.path}.{name}": tensor for name, tensor in own.items() if tensor.ndim > 0 and name in _TENSORS}
 
 
 def _sliced(network: nn.Module, part: Part, kept: Kept) -> dict[str, torch.Tensor]:
@@ -143,7 +157,10 @@ def _selected(tensor: torch.Tensor, axis: int, indices: torch.Tensor | None) -> 
 
 def _count_anew(network: nn.Module, part: Part, kept: Kept) -> None:
     """Let a module's own counts of its channels follow its tensors."""
-    if part.kind == "Parameter":
+    if part.kind in {PARAMETER, BUFFER}:
+        return
+    if part.kind == NUMBER and part.outgoing is not None:
+        set_number(network, part.path, len(part.outgoing.staying(kept)))
         return
     own, family = network.get_submodule(part.path).__dict__, family_of(part).removesuffix("Transpose")
     outgoing = None if part.outgoing is None else len(part.outgoing.staying(kept))
@@ -154,6 +171,19 @@ def _count_anew(network: nn.Module, part: Part, kept: Kept) -> None:
         own[_INCOMING[family]] = incoming
         if part.depthwise:
             own["groups"] = incoming
+
+
+def set_number(network: nn.Module, path: str, value: int) -> None:
+    """Give a module's attribute, or the place in it if it holds several numbers, another number."""
+    parent, _, name = path.rpartition(".")
+    if name.isdecimal():
+        parent, _, attribute = parent.rpartition(".")
+        own = network.get_submodule(parent).__dict__
+        held = list(own[attribute])
+        held[int(name)] = value
+        own[attribute] = type(own[attribute])(held)
+    else:
+        network.get_submodule(parent).__dict__[name] = value
 
 
 def _check_widths(network: nn.Module, structure: Structure, kept: Kept) -> None:

@@ -68,12 +68,12 @@ class Wiring:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Part:
-    """A module, or a bare parameter, that holds channels.
+    """A module, or a bare parameter, buffer or number, that holds channels.
 
-    `kind` is the name of the class in `torch.nn` that it is of or derives from, the full name of its own class where
-    slicing is not known for it, or `Parameter`; `conv_groups` is a convolution's `groups`; `positions` is
+    `kind` is the name of the class in `torch.nn` that it is of or derives from, or `Parameter`, `Buffer`, or `Number`,
+    an attribute that counts channels; `conv_groups` is a convolution's `groups`; `positions` is
     at how many places of one image its weight is applied, `kernel` how many weights join two channels; `dimension` is
-    the axis of a bare parameter that holds the channels.
+    the axis of a bare tensor that holds the channels.
     """
 
     path: str

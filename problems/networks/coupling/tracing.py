@@ -1,4 +1,4 @@
-"""A network's structure read off a run of it, by the dependency graph of Torch-Pruning; meant for a process of its own.
+"""A network's structure read off a run of it, its channels followed by index; meant for a process of its own.
 
 Run as a script it reads a request as JSON from standard input and writes the structure, or a refusal, as JSON.
 """
@@ -10,17 +10,17 @@ import json
 import math
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import nn
 
 from emoprune.errors import ConfigError, EmopruneError
-from emoprune.problems.networks.coupling.checking import broken_groups
-from emoprune.problems.networks.coupling.graph import CAUSE, UNFOLLOWED, Linked, linked
-from emoprune.problems.networks.coupling.kinds import PARAMETER, reads_and_makes
-from emoprune.problems.networks.coupling.linking import Channels, coupled
+from emoprune.problems.networks.coupling.checking import Check
+from emoprune.problems.networks.coupling.graph import Avoided, AvoidedChoice, Linked, linked
+from emoprune.problems.networks.coupling.kinds import BUFFER, NUMBER, PARAMETER, reads_and_makes
+from emoprune.problems.networks.coupling.linking import Channels, GroupOf, coupled
 from emoprune.problems.networks.coupling.observing import Observed, observed
 from emoprune.problems.networks.coupling.structure import Part, Structure
 
@@ -30,12 +30,11 @@ __all__ = ["trace"]
 def trace(network: nn.Module, input_shape: Sequence[int], ignored: Sequence[str] = ()) -> Structure:
     """Return the structure of a network, found by running it on one image in eval mode.
 
-    Channels put out by parts whose path matches a pattern of `ignored` stay whole. Sources: Fang et al., DepGraph:
-    Towards Any Structural Pruning, arXiv 2301.12900, in the library's implementation; its links between channels are
-    closed transitively here, so that no root and no ratio of its own decides.
+    Channels put out by parts whose path matches a pattern of `ignored` stay whole, and so do those that slicing turns
+    out not to work for, with the reason.
 
     Raises:
-        ConfigError: The network cannot be run or traced, holds tied weights, or uses one weight twice.
+        ConfigError: The network cannot be run, holds tied weights, or lets an image's result depend on its batch.
     """
 
     def is_ignored(path: str) -> bool:
@@ -46,42 +45,81 @@ def trace(network: nn.Module, input_shape: Sequence[int], ignored: Sequence[str]
     shared = _shared_layers(network)
     _check_untied(shared, is_ignored)
     image = torch.randn((1, *input_shape), generator=torch.Generator().manual_seed(0))
-    seen = observed(network, image, is_ignored)
-    found = linked(network, image, seen)
-    for path in found.kinds:
-        if is_ignored(path):
-            serving_twice = path in shared or (path in seen.ran and seen.ran[path].times > 1)
-            found.links.fix(path, "named in `ignore`", ("in", "out") if serving_twice else ("out",))
-    return _without_doubts(network, tuple(input_shape), found, seen)
+    seen = observed(network, image)
+    whole: dict[str, tuple[str, tuple[str, ...]]] = {
+        path: ("named in `ignore`", ("in", "out") if path in shared or seen.times(path) > 1 else ("out",))
+        for path, _ in (*network.named_modules(), *network.named_parameters())
+        if is_ignored(path)
+    }
+    return Tracing(network, tuple(input_shape), image, seen, whole, Check.of(network, input_shape)).structure()
 
 
-def _without_doubts(network: nn.Module, input_shape: tuple[int, ...], found: Linked, seen: Observed) -> Structure:
-    """Return the structure in which whatever slicing was only tried on stays whole if it did not work."""
-    while True:
-        structure = _structure(network, input_shape, found, seen)
-        members = [side for group in structure.groups if group.name in structure.broken for side in group.members]
-        doubtful = {side: found.doubts[side[0]] for side in members if side[0] in found.doubts}
-        if not doubtful and found.unfollowed:
-            path, why = next(iter(found.unfollowed.items()))
-            doubtful = dict.fromkeys(members, f"{UNFOLLOWED} to the end ({path}: {why}); {CAUSE}")
-        if not doubtful:
-            return structure
-        for (path, side), reason in doubtful.items():
-            found.links.fix(path, reason, (side,))
+@dataclass(slots=True, eq=False)
+class Tracing:
+    """The search for the structure of one network: what is tried, what is given up, and why."""
+
+    network: nn.Module
+    input_shape: tuple[int, ...]
+    image: torch.Tensor
+    seen: Observed
+    whole: dict[str, tuple[str, tuple[str, ...]]]  # by path, why channels stay, and on which sides
+    check: Check
+    avoided: Avoided = frozenset()
+
+    def structure(self) -> Structure:
+        """Return the structure in which whatever cannot be sliced stays whole."""
+        while True:
+            found = self._linked()
+            structure, places = self._structure(found)
+            if not structure.broken:
+                return replace(structure, functional_macs=_functional_macs(self.network, structure))
+            other = self._other_way(found, structure, places)
+            if other is not None:
+                self.avoided |= {other}
+            else:
+                self.whole |= _given_up(structure)
+
+    def _structure(self, found: Linked) -> tuple[Structure, GroupOf]:
+        network, seen = self.network, self.seen
+        producing = frozenset(path for path, kind in found.kinds.items() if _produces(network, path, kind))
+        channels = coupled(found.links, {path: seen.order(path) for path in found.kinds}, producing)
+        used = [path for path in found.kinds if _is_used(path, channels, seen)]
+        parts = [_part(network, path, found, channels, seen) for path in used]
+        parts.sort(key=lambda part: seen.order(part.path))
+        structure = Structure(self.input_shape, seen.classes, channels.groups, tuple(parts), channels.wholes)
+        return replace(structure, broken=self.check.broken(structure)), channels.groups_of
+
+    def _linked(self) -> Linked:
+        found = linked(self.network, self.image, self.avoided)
+        for path, (reason, sides) in self.whole.items():
+            found.links.fix(path, reason, sides)
+        return found
+
+    def _other_way(self, found: Linked, structure: Structure, places: GroupOf) -> AvoidedChoice | None:
+        """Return a choice that a broken group depends on and that could have been made otherwise."""
+        numbers = {number for number, group in enumerate(structure.groups) if group.name in structure.broken}
+        for choice in found.choices:
+            if choice.others and not numbers.isdisjoint(places(choice.atoms)):
+                return choice.key, choice.taken
+        return None
 
 
-def _structure(network: nn.Module, input_shape: tuple[int, ...], found: Linked, seen: Observed) -> Structure:
-    producing = frozenset(path for path, kind in found.kinds.items() if _produces(network, path, kind))
-    channels = coupled(found.links, {path: seen.order(path) for path in found.kinds}, producing)
-    parts = [_part(network, path, found, channels, seen) for path in found.kinds]
-    parts.sort(key=lambda part: seen.order(part.path))
-    structure = Structure(input_shape, seen.classes, channels.groups, tuple(parts), channels.wholes)
-    broken, functional = broken_groups(network, structure), _functional_macs(network, structure)
-    return replace(structure, broken=broken, functional_macs=functional)
+def _given_up(structure: Structure) -> dict[str, tuple[str, tuple[str, ...]]]:
+    """Return by layer why its channels stay: slicing them does not work."""
+    broken = {group: structure.broken[group.name] for group in structure.groups if group.name in structure.broken}
+    return {path: (reason, ("out",)) for group, reason in broken.items() for path in group.producers}
+
+
+def _is_used(path: str, channels: Channels, seen: Observed) -> bool:
+    """Whether a part ran, or holds channels that can go."""
+    if path in seen.ran:
+        return True
+    wirings = (channels.wirings.get((path, side)) for side in ("in", "out"))
+    return any(wiring is not None and wiring.varies for wiring in wirings)
 
 
 def _produces(network: nn.Module, path: str, kind: str) -> bool:
-    return kind != PARAMETER and reads_and_makes(network.get_submodule(path))
+    return kind not in {PARAMETER, BUFFER, NUMBER} and reads_and_makes(network.get_submodule(path))
 
 
 def _shared_layers(network: nn.Module) -> dict[str, tuple[str, str]]:
@@ -114,15 +152,17 @@ def _check_patterns(network: nn.Module, ignored: Sequence[str]) -> None:
 def _part(network: nn.Module, path: str, found: Linked, channels: Channels, seen: Observed) -> Part:
     kind = found.kinds[path]
     incoming, outgoing = channels.wirings.get((path, "in")), channels.wirings.get((path, "out"))
-    if kind == PARAMETER:
-        return Part(path, kind, None, outgoing, dimension=found.axes[path])
+    if kind in {PARAMETER, BUFFER, NUMBER}:
+        return Part(path, kind, None, outgoing, dimension=found.dimensions.get(path, 0))
     module: Any = network.get_submodule(path)
     if not reads_and_makes(module):
         groups = module.num_groups if isinstance(module, nn.GroupNorm) else 1
         return Part(path, kind, None, outgoing, conv_groups=groups)
-    applied = seen.ran[path].taken if kind.startswith("ConvTranspose") else seen.ran[path].shapes
     linear = isinstance(module, nn.Linear)
+    applied = seen.taken(path) if kind.startswith("ConvTranspose") else seen.shapes(path)
     positions = sum(math.prod(shape[:-1] if linear else shape[1:]) for shape in applied)
+    if path not in seen.ran:  # its weight is taken without running it
+        positions = found.places.get(path, 0)
     kernel = 1 if linear else math.prod(module.kernel_size)
     return Part(path, kind, incoming, outgoing, getattr(module, "groups", 1), positions, kernel)
 

@@ -49,7 +49,7 @@ class MFAC:
     def __call__(self, evidence: Evidence) -> list[Scores]:
         """Return the summed costs of each unit's weights."""
         elements = {}
-        parts = [part for part in evidence.structure.weighted if part.outgoing is not None]
+        parts = [part for part in evidence.structure.weighted if part.outgoing is not None and part.outgoing.varies]
         for part, gradients in gradients_of_weights(evidence, parts, self._gradients):
             inverse = diagonals(blocks_of_gradients(part, gradients, self._block), self._damping)
             weight = evidence.network.get_parameter(f"{part.path}.weight")

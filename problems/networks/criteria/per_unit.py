@@ -71,8 +71,8 @@ def summed_over_units(structure: Structure, elements: Mapping[str, NDArray[np.fl
     """
     totals = [np.zeros(group.units) for group in structure.groups]
     for part in structure.weighted:
-        if part.outgoing is None or part.path not in elements:
-            continue
+        if part.outgoing is None or not part.outgoing.varies or part.path not in elements:
+            continue  # of what stays whole no layout is asked
         array = elements[part.path]
         channels = array.reshape(len(array), -1).sum(axis=1)
         for group, total in enumerate(totals):

@@ -32,7 +32,7 @@ def narrowed_layers(unpruned: nn.Module, pruned: nn.Module) -> dict[str, dict[st
 
 
 def _settings(before: nn.Module, after: nn.Module) -> dict[str, int | list[int]]:
-    """Return the whole numbers, alone or in tuples, that are others than before."""
+    """Return the whole numbers, alone or in tuples and lists, that are others than before."""
     changed: dict[str, int | list[int]] = {}
     for name, value in vars(after).items():
         if _is_whole(value) and value != vars(before).get(name):
@@ -41,7 +41,7 @@ def _settings(before: nn.Module, after: nn.Module) -> dict[str, int | list[int]]
 
 
 def _is_whole(value: object) -> bool:
-    return isinstance(value, int) or (isinstance(value, tuple) and all(isinstance(each, int) for each in value))
+    return isinstance(value, int) or (isinstance(value, tuple | list) and all(isinstance(each, int) for each in value))
 
 
 def _shapes(path: str, before: nn.Module, after: nn.Module) -> dict[str, list[int]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -19,11 +19,13 @@ from emoprune.problems.networks.layers.references.inputs import LayerReferenceIn
 from emoprune.problems.networks.layers.saliencies.of_networks import weight_gradients
 from emoprune.problems.networks.layers.treatments.levels import LayerLevels
 from emoprune.problems.networks.layers.treatments.treater import Treater
+from emoprune.problems.networks.recovery.rounds.training import Training
 from emoprune.problems.networks.task import NetworkTask
 from emoprune.problems.storage.arrays import Weights, sealed_arrays
 from emoprune.problems.storage.found_references import Methods
 from emoprune.problems.storage.kept import sealed_json
 from emoprune.problems.storage.kept_references import REFERENCES, as_json, from_json
+from emoprune.records import Split
 
 __all__ = ["LayersPrepared", "Method", "Tensors", "prepared_layers", "reference_inputs"]
 
@@ -63,7 +65,9 @@ def prepared_layers(task: NetworkTask, levels: LayerLevels, method: Method, fold
     bench = task.bench("cpu")
     evidence = _evidence(bench, seed)
     ranks = _ranks(levels, method, evidence, folder / f"ranks-{method.name}.safetensors")
-    inputs = reference_inputs(bench, levels, seed)
+    macs = task.measures.unpruned["macs"]
+    training = Training(bench.network, task.data.train, bench.images[Split.SELECT], macs, seed, folder / "rounds")
+    inputs = replace(reference_inputs(bench, levels, seed), training=training)
     kept = sealed_json(folder / REFERENCES, lambda: as_json(*first_references(method.references, inputs)))
     references, starts = from_json(kept, levels.space)
     precision = _precision(task, bench, levels, ranks, folder / "precision.json")

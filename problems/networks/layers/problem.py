@@ -80,6 +80,7 @@ class Layerwise(GradedByImages):
         task.measures.check_references(references)
         self._kept: LayersPrepared | None = None
         self._seed = 0
+        self._folder: Path | None = None
         self._held: Loaded | None = None
         self._treater: Treater | None = None
         self.space = self._levels.space
@@ -99,7 +100,7 @@ class Layerwise(GradedByImages):
         """Train or load the unpruned network into `folder`, rank its weights, and make the references."""
         self._task.prepare(folder, seed)
         self._kept = prepared_layers(self._task, self._levels, self._method, folder, seed)
-        self._seed = seed
+        self._seed, self._folder = seed, folder
 
     def setup(self, device: str, threads: int) -> None:
         """Load network and images to `device`."""

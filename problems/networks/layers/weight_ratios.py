@@ -15,6 +15,7 @@ from emoprune.problems.networks.calibration.evidence import Evidence
 from emoprune.problems.networks.coupling.pruned_module import with_tensors
 from emoprune.problems.networks.layers.options import WeightRatioOptions, WeightRatioRecoveryOptions
 from emoprune.problems.networks.layers.problem import Layerwise
+from emoprune.problems.networks.layers.rounds import WeightRounds
 from emoprune.problems.networks.layers.saliencies.of_networks import network_scores
 from emoprune.problems.networks.layers.treatments.contract import Treatment
 from emoprune.problems.networks.layers.treatments.patterns import Patterns
@@ -22,7 +23,8 @@ from emoprune.problems.networks.layers.treatments.ratios import WeightShares
 from emoprune.problems.networks.layers.treatments.repaired import Repaired, can_be_repaired
 from emoprune.problems.networks.layers.treatments.statistics import statistics_for
 from emoprune.problems.networks.recovery.contract import NetworkCase
-from emoprune.problems.networks.recovery.recover import recovered
+from emoprune.problems.networks.recovery.recover import described_spending, recovered
+from emoprune.problems.networks.recovery.rounds.states import folder_of
 from emoprune.problems.networks.variant import Variant
 from emoprune.problems.storage.arrays import kept_arrays
 from emoprune.space import IntArray
@@ -92,11 +94,25 @@ class WeightRatios(Layerwise):
         settled, levels = self._loaded.runner.settled(self._variant(genome)), self._levels.decode(genome[np.newaxis])[0]
         pruned = np.flatnonzero(levels < self._levels.highest)
         names = [f"{self._levels.parts[layer].path}.weight" for layer in pruned]
-        zeros = {name: settled.network.get_parameter(name) == 0 for name in names}
-        case = NetworkCase(settled.network, self._loaded.bench, self._task.data.train, plan, seed, zeros)
-        network = recovered(recovery, case)
+        unpruned, pruned_network = self._loaded.bench.network, settled.network
+        # Weights that were zero in the unpruned network are not gone, and may be trained where others are zeroed.
+        zeros = {
+            name: (pruned_network.get_parameter(name) == 0) & (unpruned.get_parameter(name) != 0) for name in names
+        }
+        case = NetworkCase(
+            pruned_network,
+            self._loaded.bench,
+            self._task.data.train,
+            plan,
+            seed,
+            {name: pruned_network.get_parameter(name) == 0 for name in names},
+            rounds=lambda: WeightRounds(unpruned, self._levels, levels),
+            folder=folder_of(self._folder, genome),
+            macs=self._task.measures.unpruned["macs"],
+        )
+        network = recovered(recovery, case, zeros)
         # Packing knows no negative zeros, which training may leave behind.
         packable = with_tensors(network, {name: network.get_parameter(name).detach() + 0.0 for name in names})
         described = self._write(Variant(packable, {}, adapted=False), genome, folder, wanted, verify=True)
         counted = self._levels.counted(genome[np.newaxis], self._task.measures.unpruned)[0]
-        return Recovered(self._loaded.measured(packable, counted), described)
+        return Recovered(self._loaded.measured(packable, counted), {**described, **described_spending(case.ledger)})

@@ -29,6 +29,7 @@ class RecoveryOptions:
         batch: Images per step.
         temperature: How soft the unpruned network's probabilities are made when distilling.
         weight: Their share of the loss when distilling, from 0 to 1.
+        rounds: How often something is pruned when rewinding.
         flips: Mirror half of the images.
         shift: Move each image by up to so many pixels.
         formats: What is written, as of an export: safetensors and a program if none is named.
@@ -42,6 +43,7 @@ class RecoveryOptions:
     batch: int = 64
     temperature: float = 4.0
     weight: float = 0.9
+    rounds: int = 3
     flips: bool = False
     shift: int = 0
     formats: Sequence[str] = ()
@@ -54,7 +56,7 @@ class RecoveryOptions:
     @property
     def shared(self) -> dict[str, Any]:
         """What is handed on to methods that know it."""
-        return {"temperature": self.temperature, "weight": self.weight}
+        return {"temperature": self.temperature, "weight": self.weight, "rounds": self.rounds}
 
     def recovery(self) -> Recovery[Any, nn.Module]:
         """Return the method, made with its options.

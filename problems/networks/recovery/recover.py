@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from torch import nn
 
 from emoprune.contracts import Recovery, about_of
@@ -10,10 +12,12 @@ from emoprune.problems.networks.recovery.checking import check_shapes, check_zer
 from emoprune.problems.networks.recovery.contract import NetworkCase
 from emoprune.problems.networks.recovery.images import TrainingImages
 from emoprune.problems.networks.recovery.loop import trained
+from emoprune.problems.networks.recovery.rounds.lessons import Masks
+from emoprune.problems.networks.recovery.spent import Spent
 from emoprune.problems.networks.recovery.targets import Target
 from emoprune.records import Split
 
-__all__ = ["best_of", "note_of", "recovered"]
+__all__ = ["best_of", "described_spending", "note_of", "recovered"]
 
 
 def best_of(case: NetworkCase, images: TrainingImages, target: Target | None, label: str) -> nn.Module:
@@ -41,8 +45,13 @@ def best_of(case: NetworkCase, images: TrainingImages, target: Target | None, la
     return found.network
 
 
-def recovered(recovery: Recovery[NetworkCase, nn.Module], case: NetworkCase) -> nn.Module:
+def recovered(recovery: Recovery[NetworkCase, nn.Module], case: NetworkCase, zeros: Masks | None = None) -> nn.Module:
     """Return what a recovery makes of a case, in eval mode and without gradients.
+
+    Args:
+        recovery: It may decide anew which weights are zero.
+        case: What is won back.
+        zeros: Where the candidate's zeros are that its size is counted of: as many have to be in each parameter.
 
     Raises:
         ContractError: It is no network of the pruned one's shapes, weights that have to stay zero are not, or the
@@ -51,7 +60,7 @@ def recovered(recovery: Recovery[NetworkCase, nn.Module], case: NetworkCase) -> 
     with left_alone("recovery", case.network, case.bench.network):
         network = recovery(case)
     check_shapes(network, case.network)
-    check_zeros(network, case.frozen_zeros)
+    check_zeros(network, zeros or {}, anywhere=True)
     return network.eval().requires_grad_(requires_grad=False)
 
 
@@ -61,3 +70,8 @@ def note_of(recovery: object, name: str, epochs: float) -> str:
     if own is not None and not own.training:
         return f"After pruning it was recovered without training ({name})."
     return f"After pruning it was trained for {epochs:g} epochs ({name})."
+
+
+def described_spending(ledger: Sequence[Spent]) -> dict[str, int | float]:
+    """Return what trainings took that count it, as a person reads it; nothing where none did."""
+    return sum(ledger[1:], ledger[0]).described() if ledger else {}

@@ -33,7 +33,8 @@ def load_network(folder: Path | str = HERE) -> torch.nn.Module:
 def narrow(layer: torch.nn.Module, changes: dict[str, dict[str, object]]) -> None:
     """Give one layer its new counts, and tensors of the new shapes that are filled afterwards."""
     for name, value in changes["settings"].items():
-        setattr(layer, name, tuple(value) if isinstance(value, list) else value)
+        before = getattr(layer, name)  # JSON knows no tuples
+        setattr(layer, name, tuple(value) if isinstance(before, tuple) and isinstance(value, list) else value)
     for name, shape in changes["shapes"].items():
         tensor = getattr(layer, name)
         narrowed = tensor.detach().new_empty(shape)

@@ -13,6 +13,7 @@ from emoprune.contracts import Audit, Description, Inspection, Recovered, about
 from emoprune.errors import ContractError
 from emoprune.problems.networks.calibration.evidence import Scores
 from emoprune.problems.networks.criteria.by_name import criterion_named
+from emoprune.problems.networks.recovery.rounds.states import folder_of
 from emoprune.problems.networks.transformers.anatomy.narrowing import Adjust
 from emoprune.problems.networks.transformers.anatomy.structure import BlockPlan
 from emoprune.problems.networks.transformers.audits.contract import TransformerFront
@@ -87,7 +88,7 @@ class HeadsAndNeurons(TransformerProblem):
 
     def prepare(self, folder: Path, seed: int) -> None:
         """Fit a classifier if there is none, rank the units, and make the references; all is kept in `folder`."""
-        self._seed = seed
+        self._seed, self._folder = seed, folder
         self._scores = kept_scores(self._fit(folder), self._criterion, folder, seed)
         self._references.keep(folder, self.space, lambda methods: first_references(methods, self.reference_inputs()))
 
@@ -220,5 +221,7 @@ class HeadsAndNeurons(TransformerProblem):
             seed,
             zeros=lambda _model: {},
             rounds=lambda: UnitRounds(opened, plans, self._criterion, seed),
+            folder=folder_of(self._folder, genome),
+            macs=self._unpruned["macs"],
         )
         return self.recovered(recovery, case, genome, folder, own.name)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from emoprune.errors import ConfigError
 from emoprune.problems.networks.evaluation.measures import Given, Measures
@@ -24,10 +25,14 @@ class SeenTransformer(Seen):
     Args:
         task: Runs models on batches, and knows their loss.
         batches: Those of the part, on the model's device.
+        part: search, select or test; test for other data.
+        tokenizer: The model's; None if it has none.
     """
 
     task: Task
     batches: Sequence[Batch]
+    part: str = "test"
+    tokenizer: Any = None
 
 
 def measures_of(

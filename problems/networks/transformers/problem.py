@@ -92,6 +92,7 @@ class TransformerProblem(ABC):
         self._options = options
         self._references = KeptReferences(options.references, options.problem)
         self._seed = 0
+        self._folder: Path | None = None
         own = opened(options)
         own = replace(own, notes=(*own.notes, *said_of_modules(own.loaded.source.name)))
         for note in own.notes:
@@ -172,7 +173,8 @@ class TransformerProblem(ABC):
         task = self.open().task
         if not isinstance(task, ClassTask):
             return []
-        labels = torch.cat([batch.labels for batch in task.parts["search"]]).cpu().numpy()
+        labels = torch.cat([batch.labels.flatten() for batch in task.parts["search"]]).cpu().numpy()
+        labels = labels[labels >= 0]  # those of tokens that are told apart
         return alarms_about(candidates, values, self._measures.columns, labels)
 
     @property
@@ -321,13 +323,21 @@ class TransformerProblem(ABC):
         there = {*values, *task.scored}
         names = [name for name in known if name in self._measures.needed and name not in there]
         own = model() if any(needs(known[name]) != COUNTS for name in names) else None
-        seen = self.seen(own, plans, self.loaded.parts[split.value])
+        seen = self.seen(own, plans, self.loaded.parts[split.value], split.value)
         return {name: number_of(name, known[name], seen) for name in names}
 
-    def seen(self, model: Any | None, plans: Plans, batches: Sequence[Batch]) -> SeenTransformer:
+    def seen(self, model: Any | None, plans: Plans, batches: Sequence[Batch], part: str = "test") -> SeenTransformer:
         """Return a model with these plans as measures see it that run it themselves; None where it is only counted."""
         built = None if model is None else Built(model, lambda: model, cache(partial(self._timing, model)))
-        return SeenTransformer(self.counted(plans), built=built, task=self.open().task, batches=batches)
+        own = self.open()
+        return SeenTransformer(
+            self.counted(plans),
+            built=built,
+            task=own.task,
+            batches=batches,
+            part=part,
+            tokenizer=own.loaded.tokenizer,
+        )
 
     def _timing(self, model: Any) -> Timing:
         inputs = self.open().task.sized(self._options.batch, self._options.length)
@@ -423,7 +433,7 @@ class TransformerProblem(ABC):
         values = {split.value: self.values(model, plans, split) for split in Split}
         notes = [f"After pruning it was recovered by {method}: {spent}."]
         described = dict(self.write(folder, model, plans, genome, {}, verify=True, notes=notes))
-        described |= {"method": method, "steps": spent.steps, "seen": spent.seen, "seconds": round(spent.seconds, 1)}
+        described |= {"method": method, **spent.described()}
         return Recovered(values, described)
 
     def described(self, plans: Plans) -> dict[str, int | float]:

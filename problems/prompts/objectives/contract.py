@@ -85,7 +85,7 @@ class Measure(AnyMeasure[Seen], Protocol):
     # What it takes: the prompt alone, answers, answers of some classes, probabilities of choices, which written answers
     # have none of, or costs, which answers have where there is a price. One that does not say takes answers. What
     # takes the prompt alone is known before any example is asked about, and is worst at the unpruned prompt if less of
-    # it is better; for what takes answers no prompt is given up early, as it is not known how they add up.
+    # it is better; with what takes answers prompts are measured in full, as it is not known how they add up.
     needs: ClassVar[Needs]
 
 

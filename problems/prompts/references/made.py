@@ -14,6 +14,7 @@ import numpy as np
 from emoprune.contracts import Reference
 from emoprune.errors import ContractError
 from emoprune.problems.prompts.references.contract import PromptReference, ReferenceInputs, Worth
+from emoprune.problems.prompts.scorers.ledger import BudgetSpent
 from emoprune.problems.storage.found_references import found_unmeasured
 from emoprune.problems.storage.kept_references import genomes_as_json, genomes_from_json, readable
 from emoprune.space import IntArray, Space
@@ -63,6 +64,7 @@ def made_references(
 
     Raises:
         ContractError: A method breaks its contract.
+        BudgetSpent: What they ask of an endpoint would pass a bound of the run.
     """
     space = inputs.space
     ended, on_the_way, others = list[Reference](), list[Reference](), list[Reference]()
@@ -70,7 +72,12 @@ def made_references(
     for name, method in sorted(methods.items(), key=lambda item: getattr(item[1], "order", ORDER)):
         worth = _Counted(inputs.worth)
         own = replace(inputs, rng=copy.deepcopy(inputs.rng), worth=worth, ended=tuple(ended))
-        found = found_unmeasured(name, method, own, "measure with `inputs.worth`")
+        try:
+            found = found_unmeasured(name, method, own, "measure with `inputs.worth`")
+        except BudgetSpent as error:
+            counts = {**evaluations, name: worth.asked}
+            told = ", ".join(f"{each} ({count} prompts)" for each, count in counts.items())
+            raise BudgetSpent(f"{error}, to make the references {told}") from error
         if worth.asked:
             evaluations[name] = worth.asked
             ended += found[:1]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -12,6 +12,7 @@ from emoprune.problems.prompts.data.examples import Example
 from emoprune.problems.prompts.objectives.contract import Answers, Needs
 from emoprune.problems.prompts.scorers.contract import Choices, Prompted
 from emoprune.problems.prompts.tasks.choosing import Choosing
+from emoprune.problems.prompts.tasks.saying import Reading, answer_of, denied
 from emoprune.problems.prompts.tasks.writing import Writing
 from emoprune.space import IntArray
 
@@ -20,7 +21,8 @@ __all__ = ["LOST", "Naming"]
 LOST = (
     "Answers are written at temperature 0, and what is known of each is whether it is right: there is no reward, no "
     "cross-entropy and no entropy, a prompt that is nearly right looks as one that is far from it, and how much of the "
-    "probability lies on the answers is not known. An answer that names none of the words, or several, is wrong."
+    "probability lies on the answers is not known. An answer that names none of the words, or several, is wrong; "
+    "a word behind a negation is not named."
 )
 
 
@@ -29,11 +31,14 @@ class Naming:
     """Write an answer; `words` are those that stand for each label, and the written one is right if it names the label.
 
     An answer names the label whose word it is, or else the only one whose words stand in it, as whole words and without
-    regard to case; a word within a longer one that stands there, too, is not counted.
+    regard to case. A word within a longer one that stands there, too, is not counted, nor is one behind a negation in
+    its clause, as in "not good"; what is thought before an answer is no part of it. With a `reading` by words, all
+    words are counted wherever they stand.
     """
 
     words: Mapping[str, tuple[str, ...]]
     writing: Writing
+    reading: Reading = field(default="answer", repr=False)  # the config has it, so no fingerprint needs it
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -97,18 +102,24 @@ class Naming:
             options: How many of the labels it may name, None for all.
         """
         offered = list(self.words.values())[:options]
-        said = _plain(text)
+        answer = answer_of(text) if self.reading == "answer" else text
+        said = _plain(answer)
         whole = [place for place, own in enumerate(offered) if said in map(_plain, own)]
         if len(whole) == 1:
             return whole[0]
+        if self.reading == "answer":
+            said = _plain(answer.strip().replace("\n", " ; "))  # a line is a clause, which white space does not show
         found = {
             (start, end): place for place, own in enumerate(offered) for word in own for start, end in _in(said, word)
         }
         inner = {
             span for span in found for other in found if span != other and other[0] <= span[0] and span[1] <= other[1]
         }
-        named = {place for span, place in found.items() if span not in inner}
+        named = {place for span, place in found.items() if span not in inner and not self._denied(said, span)}
         return named.pop() if len(named) == 1 else None
+
+    def _denied(self, said: str, span: tuple[int, int]) -> bool:
+        return self.reading == "answer" and denied(said, span[0])
 
 
 def _plain(text: str) -> str:

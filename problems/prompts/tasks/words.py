@@ -11,6 +11,7 @@ from emoprune.problems.prompts.scorers.choices import Choices, Likelihood
 __all__ = ["LETTERS", "Between", "Words", "choices_after"]
 
 LETTERS = "ABCDEFGHIJ"
+OPENING = "("  # behind which a word stands without a space, in any language, and does not grow together with it
 
 Between = Literal["auto", "space", "nothing", "ending"]
 Words = Sequence[Sequence[str]]  # of each answer
@@ -33,23 +34,25 @@ def choices_after(
         tokenizer: The model's; None where it is not at hand, and tokens are then told by their text.
         between: Which of them is wanted; `ending` is a space unless the prompt ends in white space, and `auto` is each
             that makes tokens of the words' own, that of the ending first. Behind white space no space is tried.
-        masked: Whether the words are put in place of a mask.
+        masked: Whether the words are put in place of a mask, before which white space may be part of it, so that the
+            prompt does not say which tokens fill it.
         by: What of a word's log-likelihood counts.
 
     Raises:
         ConfigError: Words are no tokens of their own, or two are the same.
     """
     context = "x" if masked or not ending else ending
+    contexts = {"nothing": OPENING} if masked else {}
     usual = "nothing" if context[-1:].isspace() else "space"
     wanted = ["space" if between == "space" else "nothing"] if between in ("space", "nothing") else [usual]
-    if between == "auto" and not masked and usual == "space":
+    if between == "auto" and usual == "space":
         wanted.append("nothing")
     found: dict[str, Choices] = {}
     refused: list[ConfigError] = []
     for name in wanted:
         shown = [[_joined(word, name) for word in own] for own in words]
         try:
-            choices = _choices(shown, context, tokenizer, by, masked=masked)
+            choices = _choices(shown, contexts.get(name, context), tokenizer, by, masked=masked)
         except ConfigError as error:
             refused.append(error)
             continue

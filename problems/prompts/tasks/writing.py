@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
 from typing import Literal
 
@@ -14,6 +14,7 @@ from emoprune.errors import ConfigError
 from emoprune.problems.prompts.data.examples import Example
 from emoprune.problems.prompts.objectives.contract import Answers, Needs
 from emoprune.problems.prompts.scorers.contract import Choices, Prompted
+from emoprune.problems.prompts.tasks.saying import Reading, answer_of
 from emoprune.space import IntArray
 
 __all__ = ["Match", "Writing", "last_number"]
@@ -28,12 +29,14 @@ class Writing:
     """Write up to `limit` tokens, or up to the text `stop`; right is what matches the wanted answer.
 
     By `number` the last number of both is compared, as PromptQuine (arXiv 2506.17930) judges arithmetic; by `text` the
-    whole of both, without regard to case and outer white space.
+    whole of both, without regard to case and outer white space. What is thought before an answer is no part of it,
+    unless `reading` is by words.
     """
 
     limit: int = 64
     stop: str = "\n"
     match: Match = "number"
+    reading: Reading = field(default="answer", repr=False)  # the config has it, so no fingerprint needs it
 
     def __post_init__(self) -> None:
         if self.limit < 1:
@@ -81,7 +84,8 @@ class Writing:
         """Write an answer to some of the examples, and compare it with the wanted one."""
         said = prompted.continuations(rows, self.limit, self.stop)
         wanted = [self._essence(examples[row].answer) for row in rows.tolist()]
-        hits = [self._essence(text) == answer for text, answer in zip(said, wanted, strict=True)]
+        answers = [answer_of(text) if self.reading == "answer" else text for text in said]
+        hits = [self._essence(text) == answer for text, answer in zip(answers, wanted, strict=True)]
         return Answers.freely(np.array(hits, dtype=np.float64), said)
 
     def _essence(self, text: str) -> str | Decimal | None:

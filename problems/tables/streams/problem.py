@@ -6,7 +6,7 @@ import json
 import runpy
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Any, ClassVar
@@ -28,6 +28,7 @@ from emoprune.problems.tables.reading.sources import read_table, say
 from emoprune.problems.tables.scores.measures import Measures
 from emoprune.problems.tables.scores.metrics import metric_named
 from emoprune.problems.tables.standalone.stream import FORMAT, Reselector
+from emoprune.problems.tables.streams.convolution import CONVOLUTION, Convolution
 from emoprune.problems.tables.streams.genes import EVERY_WINDOW, NEVER, PolicyGenes
 from emoprune.problems.tables.streams.references.catalogue import BY_DEFAULT, references_of
 from emoprune.problems.tables.streams.references.contract import ReferenceInputs
@@ -53,6 +54,8 @@ class StreamOptions(TableOptions):
         select: The share of windows to choose from the front on, after those to search on.
         test: The share of windows to report on, the last ones.
         window: Rows of a window.
+        learner: As of other tables, or convolution, a light network over the kept columns whose channels are genes too;
+            as a mapping with `channels` of its two layers, `steps` and `rate`.
     """
 
     problem: ClassVar[str] = "tabular-stream"
@@ -81,9 +84,10 @@ class TabularStream:
         if not numbers:
             raise ConfigError("data: expected columns of numbers to cluster, found none")
         self._columns = tuple(Column(name) for name in numbers)
-        self._genes = PolicyGenes(len(numbers))
+        self._convolution = _convolution(options.learner)
+        self._genes = PolicyGenes(len(numbers), self._convolution.channels if self._convolution else ())
         self._steps = Steps.of(self._table, options.window, options.select, options.test)
-        self._plan = learner_plan(options.learner, self._table.task)
+        self._plan = None if self._convolution else learner_plan(options.learner, self._table.task)
         self._measures = Measures.of(
             metric_named(options.metric, self._table.task, self._table.classes), options.costs, options.problem
         )
@@ -132,7 +136,10 @@ class TabularStream:
     def setup(self, device: str, threads: int) -> None:  # noqa: ARG002  # there is nothing here for a GPU
         """Make a learner with `threads` threads, and room for what windows share."""
         self._computed = Computed(self._table)
-        self._learner = self._plan.made(self._table.task, threads)
+        if self._convolution is not None:
+            self._learner = self._convolution = replace(self._convolution, threads=threads)
+        elif self._plan is not None:
+            self._learner = self._plan.made(self._table.task, threads)
         rows = np.arange(len(self._table))
         matrix = self._computed.matrix(self._columns, self._steps.block(1), rows)
         self._windows = Windows(self._table, self._steps, matrix)
@@ -146,10 +153,17 @@ class TabularStream:
     def evaluate(self, genomes: IntArray, seeds: NDArray[np.uint64], split: Split) -> Sequence[Row]:
         """Return the metric and costs of each genome on the windows of a split."""
         pairs = zip(genomes, seeds.tolist(), strict=True)
-        return [self._row(self._genes.decoded(genome), seed, split) for genome, seed in pairs]
+        return [self._row(self._genes.decoded(genome), self._learner_of(genome), seed, split) for genome, seed in pairs]
 
-    def _row(self, policy: Policy, seed: int, split: Split) -> Row:
-        computed, learner, windows = self._loaded
+    def _learner_of(self, genome: IntArray) -> Learner:
+        """Return the learner; a network's is one of networks with the genome's channels."""
+        if self._convolution is None:
+            return self._loaded[1]
+        first, second = self._genes.widths(genome)
+        return self._convolution.narrowed((first, second))
+
+    def _row(self, policy: Policy, learner: Learner, seed: int, split: Split) -> Row:
+        computed, _, windows = self._loaded
         steps = self._steps.of_split[split]
         kept = windows.kept(policy, steps.stop)
         predictions = []
@@ -183,14 +197,15 @@ class TabularStream:
 
     def describe(self, genome: IntArray) -> Description:
         """Say what a policy does."""
-        policy = self._genes.decoded(genome)
+        policy, widths = self._genes.decoded(genome), self._genes.widths(genome)
+        channels: dict[str, str | int | float] = {"channels": " and ".join(map(str, widths))} if widths else {}
         if policy.keep == len(self._columns):
-            return {"columns kept": policy.keep}
+            return {"columns kept": policy.keep, **channels}
         words = {NEVER: "never", EVERY_WINDOW: "in every window"}
         described: dict[str, str | int | float] = {"columns kept": policy.keep}
         described |= {"clusters": policy.clusters} if policy.information_weight < 1 else {}
         described["chosen anew"] = words.get(policy.threshold, f"at an overlap below {policy.threshold:g}")
-        return described | {"weight of mutual information": policy.information_weight}
+        return described | {"weight of mutual information": policy.information_weight} | channels
 
     def export(self, genome: IntArray, folder: Path) -> Description:
         """Write the policy with its choice at the last window to search on, and the code that goes on from there.
@@ -214,9 +229,31 @@ class TabularStream:
             (folder / "stream.json").write_text(plan, encoding="utf-8")
             with as_file(files("emoprune.problems.tables.standalone") / "stream.py") as script:
                 shutil.copyfile(script, folder / "stream.py")
+            network = self._written_network(genome, chosen, start, folder)
         compared = self._verify(folder, chosen, start)
         names = ", ".join(str(self._columns[place]) for place in chosen[start - 1])
-        return {**self.describe(genome), "kept now": names, "verified": f"same columns in {compared} later windows"}
+        said = {**self.describe(genome), "kept now": names, "verified": f"same columns in {compared} later windows"}
+        return said | network
+
+    def _written_network(
+        self, genome: IntArray, chosen: Sequence[IntArray], start: int, folder: Path
+    ) -> dict[str, str | int | float]:
+        """Write the network that learns on the last window to search on, of a learner that is one, and compare it.
+
+        Raises:
+            ContractError: What was reloaded predicts something else.
+        """
+        if self._convolution is None:
+            return {}
+        computed, _, _ = self._loaded
+        block, terms = self._steps.block(start), [self._columns[place] for place in chosen[start - 1]]
+        model = self._learner_of(genome).fitted(computed, block, terms, 0)
+        model.write(folder)
+        inputs = computed.matrix(terms, block, block.scored)
+        reloaded = runpy.run_path(str(folder / "convolution.py"))["load_network"](folder)
+        if not np.array_equal(reloaded.predict(inputs), model.predict(inputs)):
+            raise ContractError("export: the reloaded network predicts something else; report the table")
+        return {"network": "network.json, network.npz, convolution.py"}
 
     def _verify(self, folder: Path, chosen: Sequence[IntArray], start: int) -> int:
         computed, _, _ = self._loaded
@@ -239,3 +276,12 @@ class TabularStream:
     def __getstate__(self) -> dict[str, Any]:
         # Workers compute for themselves.
         return {**vars(self), "_computed": None, "_learner": None, "_windows": None}
+
+
+def _convolution(given: str | Mapping[str, Any]) -> Convolution | None:
+    """Return the learner of light convolution networks, if that is what a config names."""
+    name, options = plugins.named("learner", given)
+    if name != CONVOLUTION:
+        return None
+    made: Convolution = plugins.made_with(Convolution, options, f"learner {name!r}")
+    return made

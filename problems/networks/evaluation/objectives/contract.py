@@ -34,6 +34,7 @@ from emoprune.problems.networks.evaluation.scoring import LoadedImages
 __all__ = [
     "CONVOLUTIONAL",
     "COUNTS",
+    "DROPPING",
     "NETWORK",
     "OUTPUTS",
     "OUTPUTS_OF_BOTH",
@@ -52,6 +53,7 @@ Needs = Literal["counts", "network", "outputs", "outputs of both"]
 COUNTS, NETWORK, OUTPUTS, OUTPUTS_OF_BOTH = get_args(Needs)
 TRANSFORMERS = ("heads-and-neurons", "transformer-weight-ratios", "transformer-bit-widths")
 CONVOLUTIONAL = ("channels", "subnetworks", "weight-ratios", "bit-widths")
+DROPPING = ("tokens",)  # whose classifiers keep their weights, and drop something while they run
 SERVES = (*CONVOLUTIONAL, *TRANSFORMERS)
 
 

@@ -7,12 +7,12 @@ from typing import ClassVar
 import torch
 
 from emoprune.contracts import Direction, Link, about
-from emoprune.problems.networks.evaluation.objectives.contract import SERVES, Needs, Seen
+from emoprune.problems.networks.evaluation.objectives.contract import DROPPING, SERVES, Needs, Seen
 
 __all__ = ["Error"]
 
 
-@about("measurement", ["network"], serves=SERVES, cost="one pass over the images")
+@about("measurement", ["network"], serves=[*SERVES, *DROPPING], cost="one pass over the images")
 class Error:
     """Share of images whose highest output is not their label."""
 

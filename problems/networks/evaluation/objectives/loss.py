@@ -8,12 +8,12 @@ import torch
 from torch import nn
 
 from emoprune.contracts import Direction, Link, about
-from emoprune.problems.networks.evaluation.objectives.contract import SERVES, Needs, Seen
+from emoprune.problems.networks.evaluation.objectives.contract import DROPPING, SERVES, Needs, Seen
 
 __all__ = ["Loss"]
 
 
-@about("measurement", ["network"], serves=SERVES, cost="one pass over the images")
+@about("measurement", ["network"], serves=[*SERVES, *DROPPING], cost="one pass over the images")
 class Loss:
     """Mean cross-entropy in nats."""
 

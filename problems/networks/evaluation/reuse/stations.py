@@ -7,10 +7,11 @@ from dataclasses import dataclass
 
 from torch import fx, nn
 
+from emoprune.problems.networks.coupling.kinds import NUMBER
 from emoprune.problems.networks.coupling.structure import FIXED, Structure, Wiring
 from emoprune.problems.networks.evaluation.proxies.estimating import estimating_norms
 from emoprune.problems.networks.evaluation.reuse.folding import foldings, overwriting
-from emoprune.problems.networks.evaluation.reuse.tracing import traced
+from emoprune.problems.networks.evaluation.reuse.tracing import NotFollowed, traced
 
 __all__ = ["Network", "Station"]
 
@@ -56,6 +57,9 @@ class Network:
         Raises:
             NotFollowed: Its forward cannot be taken apart.
         """
+        counting = [part.path for part in structure.parts if part.kind == NUMBER and part.varies]
+        if counting:
+            raise NotFollowed(f"its forward takes numbers of channels from attributes ({', '.join(counting[:3])})")
         graph, root = traced(network)
         own = {name for name, _ in (*network.named_parameters(), *network.named_buffers())}
         attributes = {str(node.target) for node in graph.nodes if node.op == "get_attr"}

@@ -44,16 +44,16 @@ def spoken(tree: Tree, path: str) -> str:
     """Return how Python names the module or tensor at `path`, starting from `self`."""
     written, node = "self", tree
     for part in path.split("."):
-        written = f"{written}{_step(node, part)}"
+        written = f"{written}{_step(node, part, listed=node is not tree and _is_list(node))}"
         inner = node[part]
         node = inner if isinstance(inner, dict) else {}
     return written
 
 
-def _step(holder: Tree, name: str) -> str:
+def _step(holder: Tree, name: str, *, listed: bool) -> str:
     if is_name(name):
         return f".{name}"
-    if _is_list(holder):
+    if listed:
         return f"[{name}]"
     node = holder[name]
     kind = (

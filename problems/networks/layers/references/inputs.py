@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from emoprune.problems.networks.layers.treatments.levels import LayerLevels
+from emoprune.problems.networks.recovery.rounds.training import Training
 from emoprune.space import IntArray, Space
 
 __all__ = ["LayerReferenceInputs", "Sizes", "Tensors"]
@@ -30,6 +31,7 @@ class LayerReferenceInputs:
         gradients: Returns those of the loss on the calibration images, in the weights' shapes; computed when asked for.
         falling: Returns the magnitudes of each layer's weights, the largest first; sorted when asked for, and once.
         rng: Where all randomness comes from.
+        training: What copies of the network can be trained on; None where the problem trains none.
     """
 
     levels: LayerLevels
@@ -37,6 +39,7 @@ class LayerReferenceInputs:
     gradients: Callable[[], Tensors]
     falling: Callable[[], Sizes]
     rng: np.random.Generator
+    training: Training | None = None
 
     @classmethod
     def of(

@@ -11,7 +11,7 @@ from emoprune.errors import ConfigError
 from emoprune.problems.networks.coupling.structure import Part
 from emoprune.problems.networks.layers.treatments.contract import Left, only
 
-__all__ = ["Patterns"]
+__all__ = ["Patterns", "incoming_axis"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ class Patterns:
 
     def ranked(self, part: Part, scores: torch.Tensor) -> torch.Tensor:
         """Return each weight's place, from 0, in the order in which the M of its pattern stay; 0 outside of them."""
-        last = scores.movedim(_incoming_axis(part), -1)
+        last = scores.movedim(incoming_axis(part), -1)
         blocks = self._blocks(last.shape[-1])
         ranks = torch.zeros(last.shape, dtype=torch.uint8)
         if blocks:
@@ -50,17 +50,17 @@ class Patterns:
             order = torch.argsort(inside, dim=-1, descending=True, stable=True)
             # The inverse of a permutation is what sorts it.
             ranks[..., : blocks * self.m] = torch.argsort(order, dim=-1).flatten(-2).to(torch.uint8)
-        return ranks.movedim(-1, _incoming_axis(part)).contiguous()
+        return ranks.movedim(-1, incoming_axis(part)).contiguous()
 
     def treated(self, part: Part, weight: torch.Tensor, ranks: torch.Tensor, level: int) -> torch.Tensor:
         """Return the weight with all but the best N of every M zeroed."""
-        if level == self.m - 1 or self._blocks(weight.shape[_incoming_axis(part)]) == 0:
+        if level == self.m - 1 or self._blocks(weight.shape[incoming_axis(part)]) == 0:
             return weight
         return only(weight, ranks <= level)
 
     def left(self, part: Part, shape: tuple[int, ...], level: int) -> Left:
         """Return the weights that stay; stored as values and, for each in a pattern, its place among the M."""
-        total, incoming = torch.Size(shape).numel(), shape[_incoming_axis(part)]
+        total, incoming = torch.Size(shape).numel(), shape[incoming_axis(part)]
         blocks = self._blocks(incoming) * (total // incoming)
         outside = total - blocks * self.m
         patterned, size = blocks * (level + 1), self.dtype.itemsize
@@ -73,5 +73,6 @@ class Patterns:
         return incoming // self.m
 
 
-def _incoming_axis(part: Part) -> int:
+def incoming_axis(part: Part) -> int:
+    """Return which axis of a layer's weight its incoming channels lie along."""
     return 0 if part.kind.startswith("ConvTranspose") else 1

@@ -43,8 +43,9 @@ def _close(found: dict[str, torch.Tensor], where: str, layer: Any, opened: Mappi
         if _there(layer, path):
             whole = layer.get_submodule(path)
             for kind in ("weight", "bias"):
-                parts = [found.pop(f"{where}{path}.{name}.{kind}", None) for name in whole.parts]
-                if parts[0] is not None:
+                names = [f"{where}{path}.{name}.{kind}" for name in whole.parts]
+                if names[0] in found:
+                    parts = [found.pop(name) for name in names]
                     groups = len(parts[-1]) // facts["width"] if facts["width"] else facts["shards"]
                     found[f"{where}{path}.{kind}"] = _joined(parts, groups)
     for path in (*opened["transposed"], *(path for path, facts in opened["fused"].items() if facts["transposed"])):

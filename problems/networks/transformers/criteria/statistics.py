@@ -112,9 +112,11 @@ def squares_of(evidence: TransformerEvidence) -> dict[Place, tuple[torch.Tensor,
 
 def _there(x: torch.Tensor, batch: Batch) -> tuple[torch.Tensor | None, int]:
     """Return which tokens are there, to multiply with, None where all of them are; and how many."""
-    if x.ndim < 3 or batch.mask is None:  # an expert sees only the tokens that were sent to it, without their examples
+    # An expert sees only the tokens that were sent to it, without their examples.
+    mask = None if x.ndim < 3 else batch.mask_of(x)
+    if mask is None:
         return None, x[..., 0].numel()
-    there = batch.mask.bool()
+    there = mask.bool()
     return there.unsqueeze(-1), int(there.sum())
 
 

@@ -26,6 +26,16 @@ class Batch:
         mask = self.inputs.get("attention_mask")
         return None if mask is None else mask.flatten(0, -2)
 
+    def mask_of(self, states: torch.Tensor) -> torch.Tensor | None:
+        """Return which of the tokens that have these hidden states are there, shape (rows, tokens); None where all are.
+
+        An encoder and a decoder have other tokens, in other numbers.
+        """
+        if "decoder_attention_mask" not in self.inputs:
+            return self.mask
+        masks = (self.inputs[name] for name in ("attention_mask", "decoder_attention_mask"))
+        return next(own for own in masks if own.shape == states.shape[:2])
+
     def on(self, device: str) -> Batch:
         """Return the batch on a device."""
         return Batch({name: tensor.to(device) for name, tensor in self.inputs.items()}, self.labels.to(device))

@@ -41,7 +41,8 @@ def _metadata(page: Path | None) -> dict[str, Any]:
     if page is None:
         return {}
     try:
-        found: dict[str, Any] = ModelCard(page.read_text(encoding="utf-8"), ignore_metadata_errors=True).data.to_dict()
+        data: Any = ModelCard(page.read_text(encoding="utf-8"), ignore_metadata_errors=True).data
+        found: dict[str, Any] = data.to_dict()
     except Exception as error:  # of whatever type a reader of metadata raises: the export does without them
         _log.warning("the metadata of %s are not carried along, because they cannot be read: %s", page, error)
         return {}

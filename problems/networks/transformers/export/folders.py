@@ -19,13 +19,14 @@ from emoprune.problems.networks.export.files import write_json
 from emoprune.problems.networks.transformers.export.checkpoint import carry_along
 from emoprune.problems.networks.transformers.export.code import MODULE, code_of
 from emoprune.problems.networks.transformers.export.plain import Plain, plain_model
-from emoprune.problems.networks.transformers.export.tensors import PackedLayer, own_state, serialised
+from emoprune.problems.networks.transformers.export.tensors import PackedLayer, own_state, serialised, sharded
 from emoprune.problems.networks.transformers.tasks.opening import Opened
 
 __all__ = ["Exported", "Layout", "weights_bytes", "write_folder"]
 
 FORMAT_VERSION = 2
 _NARROWING = ("narrowing.py", "attentions.py", "configs.py", "mixtures.py", "opening.py")
+SHARD = "5GB"  # of a file with weights at most
 TRIED = 2  # examples on which a model of transformers' own class is held against the narrowed one
 
 
@@ -117,12 +118,18 @@ def _write_plain(folder: Path, model: Any, dtype: torch.dtype) -> None:
 
 
 def _write_weights(folder: Path, exported: Exported) -> None:
-    content, forms = serialised(exported.model, exported.layers, exported.dtype)
     # Written by Python, as all files here: a full disk is then the same error everywhere.
-    (folder / ("packed.safetensors" if forms else "model.safetensors")).write_bytes(content)
-    if forms:
-        write_json(folder / "packed.json", {"format_version": FORMAT_VERSION, "layers": forms})
-        _copy("emoprune.problems.networks.standalone", ["unpack.py"], folder)
+    if not exported.layers:
+        shards = sharded(exported.model, exported.dtype, SHARD)
+        for name, content in shards.files():
+            (folder / name).write_bytes(content)
+        if shards.index is not None:
+            write_json(folder / "model.safetensors.index.json", shards.index)
+        return
+    content, forms = serialised(exported.model, exported.layers, exported.dtype)
+    (folder / "packed.safetensors").write_bytes(content)
+    write_json(folder / "packed.json", {"format_version": FORMAT_VERSION, "layers": forms})
+    _copy("emoprune.problems.networks.standalone", ["unpack.py"], folder)
 
 
 def _config(exported: Exported, unpruned: Any, named: Mapping[str, Any]) -> dict[str, Any]:

@@ -6,7 +6,6 @@ import logging
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -15,29 +14,15 @@ from torch import nn
 from emoprune.errors import ConfigError
 from emoprune.problems.compute.device import one_thread, seeded
 from emoprune.problems.networks.recovery.plan import Plan
+from emoprune.problems.networks.recovery.rounds.lessons import Masks
+from emoprune.problems.networks.recovery.spent import Spent
 from emoprune.problems.networks.transformers.data.batches import Batch
 
-__all__ = ["Loss", "Masks", "Spent", "train_model"]
+__all__ = ["Loss", "train_model"]
 
-Masks = Mapping[str, torch.Tensor]  # by a parameter's name, true where it is zero and stays so
 Loss = Callable[[Any, Batch], tuple[torch.Tensor, int]]  # the summed loss of a batch, and over how many it is summed
 
 _log = logging.getLogger("emoprune")
-
-
-@dataclass(frozen=True, slots=True)
-class Spent:
-    """What training took: optimisation steps, how many tokens or examples went through, and seconds."""
-
-    steps: int
-    seen: int
-    seconds: float
-
-    def __str__(self) -> str:
-        return f"{self.steps} steps, {self.seen:,} tokens or examples, {self.seconds:.0f} s"
-
-    def __add__(self, other: Spent) -> Spent:
-        return Spent(self.steps + other.steps, self.seen + other.seen, self.seconds + other.seconds)
 
 
 def train_model(

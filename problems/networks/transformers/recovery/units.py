@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,13 +11,14 @@ import torch
 
 from emoprune.problems.networks.criteria.scoring import group_scores
 from emoprune.problems.networks.recovery.copying import trainable
+from emoprune.problems.networks.recovery.masks.contract import Maskable
+from emoprune.problems.networks.recovery.rounds.lessons import Masks
 from emoprune.problems.networks.transformers.anatomy.narrowing import Narrower
 from emoprune.problems.networks.transformers.anatomy.structure import Anatomy, BlockPlan
 from emoprune.problems.networks.transformers.criteria.contract import TransformerCriterion, TransformerEvidence
 from emoprune.problems.networks.transformers.criteria.statistics import places_of
 from emoprune.problems.networks.transformers.data.batches import CALIBRATION
 from emoprune.problems.networks.transformers.prepare import orders_of
-from emoprune.problems.networks.transformers.recovery.loop import Masks
 from emoprune.problems.networks.transformers.tasks.opening import Opened
 
 __all__ = ["UnitRounds"]
@@ -62,6 +63,43 @@ class UnitRounds:
             staying = units - round((units - target) / together * share) * together
             self._staying[group] = np.sort(np.array(alive[:staying], dtype=np.int64))
         return self._columns()
+
+    def maskables(self) -> list[Maskable]:
+        """Return the groups of units that get smaller; heads that share a key and value are one thing."""
+        found: dict[int, dict[str, torch.Tensor]] = {}
+        for place in places_of(self._anatomy):
+            things = torch.arange(place.start, place.start + place.units) // self._together[place.group]
+            channels = things.repeat_interleave(place.width).view(1, -1)
+            found.setdefault(place.group, {})[f"{place.path}.weight"] = channels
+        made = []
+        for group, members in found.items():
+            units, together = self._anatomy.units[group], self._together[group]
+            if 0 < self._targets[group] < units:
+                name = ", ".join(members)
+                made.append(Maskable(name, members, 1, units // together, self._targets[group] // together))
+        return made
+
+    def decide(self, stays: Sequence[torch.Tensor]) -> Masks:
+        """Take which units stay, and return which columns of the output projections are zero.
+
+        Of a group of which nothing stays, nothing was asked.
+        """
+        chosen = iter(stays)
+        for group, target in enumerate(self._targets):
+            if target == 0:
+                self._staying[group] = np.zeros(0, dtype=np.int64)
+            elif target < self._anatomy.units[group]:
+                things = next(chosen).flatten().cpu().numpy()
+                self._staying[group] = np.flatnonzero(np.repeat(things, self._together[group]))
+        return self._columns()
+
+    def remembered(self) -> Mapping[str, torch.Tensor]:
+        """Return which units of each group stay."""
+        return {f"{group:04}": torch.from_numpy(own) for group, own in enumerate(self._staying)}
+
+    def remind(self, remembered: Mapping[str, torch.Tensor]) -> None:
+        """Take back which units stay."""
+        self._staying = [remembered[name].cpu().numpy() for name in sorted(remembered)]
 
     def _columns(self) -> Masks:
         masks = {}

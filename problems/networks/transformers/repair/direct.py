@@ -10,6 +10,7 @@ import torch
 from emoprune.problems.networks.transformers.anatomy.structure import Anatomy, BlockPlan
 from emoprune.problems.networks.transformers.criteria.contract import TransformerEvidence
 from emoprune.problems.networks.transformers.criteria.statistics import Place, places_of
+from emoprune.problems.networks.transformers.data.batches import Batch
 from emoprune.space import IntArray
 
 __all__ = ["RIDGE", "Grams", "Repairer", "grams_of", "kept_channels", "refitted"]
@@ -28,14 +29,14 @@ def grams_of(evidence: TransformerEvidence) -> dict[str, torch.Tensor]:
     places = places_of(evidence.structure)
     grams: dict[str, torch.Tensor] = {}
     handles = []
-    masks: list[torch.Tensor | None] = [None]
+    seen: list[Batch] = []
     try:
         for place in places:
             module = evidence.model.get_submodule(place.path)
-            handles.append(module.register_forward_pre_hook(_adding(grams, place, masks)))
+            handles.append(module.register_forward_pre_hook(_adding(grams, place, seen)))
         with torch.no_grad():
             for batch in evidence.calibration:
-                masks[0] = batch.mask
+                seen[:] = [batch]
                 evidence.task.run(evidence.model, batch)
     finally:
         for handle in handles:
@@ -44,12 +45,12 @@ def grams_of(evidence: TransformerEvidence) -> dict[str, torch.Tensor]:
 
 
 def _adding(
-    grams: dict[str, torch.Tensor], place: Place, masks: list[torch.Tensor | None]
+    grams: dict[str, torch.Tensor], place: Place, seen: list[Batch]
 ) -> Callable[[torch.nn.Module, tuple[torch.Tensor, ...]], None]:
     def hook(_module: torch.nn.Module, arguments: tuple[torch.Tensor, ...]) -> None:
         values = arguments[0]
-        mask = masks[0]
-        if mask is not None and values.ndim == 3:
+        mask = seen[0].mask_of(values) if values.ndim == 3 else None
+        if mask is not None:
             values = values[mask.bool()]
         rows = values.reshape(-1, values.shape[-1])
         own = rows.T @ rows

@@ -23,6 +23,7 @@ from emoprune.problems.networks.transformers.tasks.masked import opened_masked, 
 from emoprune.problems.networks.transformers.tasks.opened import Opened
 from emoprune.problems.networks.transformers.tasks.options import Purpose, TransformerOptions
 from emoprune.problems.networks.transformers.tasks.sentences import opened_sentences, other_sentences
+from emoprune.problems.networks.transformers.tasks.sequences import opened_sequences, other_sequences
 from emoprune.problems.networks.transformers.tasks.spans import opened_spans, other_spans
 from emoprune.problems.networks.transformers.tasks.tagged import opened_tagged, other_tagged
 from emoprune.problems.networks.transformers.tasks.texts import opened_text, other_text
@@ -48,6 +49,7 @@ _WAYS: Mapping[Purpose, _Way] = MappingProxyType(
         "text-classification": _Way(opened_sentences, other_sentences),
         "image-classification": _Way(opened_images, other_images),
         "masked-language-modelling": _Way(opened_masked, other_masked),
+        "sequence-to-sequence": _Way(opened_sequences, other_sequences),
         "multiple-choice": _Way(opened_choices, other_choices),
         "question-answering": _Way(opened_spans, other_spans),
         "token-classification": _Way(opened_tagged, other_tagged),
@@ -74,8 +76,9 @@ def _check_positions(found: Opened) -> None:
     """Refuse texts that are longer than the model has positions for, which it says in an error of indices."""
     config = found.loaded.model.config
     limit = None if getattr(config, "relative_attention", False) else getattr(config, "max_position_embeddings", None)
-    batches = [batch for own in found.task.parts.values() for batch in own if "input_ids" in batch.inputs]
-    longest = max((batch.inputs["input_ids"].shape[-1] for batch in batches), default=0)
+    batches = [batch for own in found.task.parts.values() for batch in own]
+    ids = [own for batch in batches for name, own in batch.inputs.items() if name.endswith("input_ids")]
+    longest = max((own.shape[-1] for own in ids), default=0)
     if isinstance(limit, int) and longest > limit:
         raise ConfigError(
             f"length: the model has positions for {limit} tokens, found texts of {longest}; set length: {limit} or less"

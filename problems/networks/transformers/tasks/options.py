@@ -15,6 +15,7 @@ SPLITS = ("search", "select", "test")
 Purpose = Literal[
     "language-modelling",
     "masked-language-modelling",
+    "sequence-to-sequence",
     "text-classification",
     "token-classification",
     "question-answering",
@@ -30,21 +31,23 @@ class TransformerOptions:
 
     Args:
         model: minilm, smollm2, a Hugging Face folder, a GGUF file, or owner/model on a hub.
-        task: What the model is for: language-modelling, masked-language-modelling, text-classification,
-            token-classification, question-answering, multiple-choice or image-classification.
+        task: What the model is for: language-modelling, masked-language-modelling, sequence-to-sequence,
+            text-classification, token-classification, question-answering, multiple-choice or image-classification.
         data: For language modelling a text: python-topics, a file, or a folder of *.txt files. Else a file, or a
             mapping of train, search, select and test to files: CSV or TSV of texts and labels, words and tags in
-            CoNLL's columns or .jsonl, questions in SQuAD's form, questions and choices in .jsonl or CSV; or images as
-            for `channels`.
+            CoNLL's columns or .jsonl, sources and targets, questions in SQuAD's form, questions and choices in .jsonl
+            or CSV; or images as for `channels`.
         texts: Of a classifier's CSV or TSV the column with the text, or both columns of a pair of texts, where they are
-            not called sentence, text, review or title; sentence1 and sentence2; or premise and hypothesis.
+            not called sentence, text, review or title; sentence1 and sentence2; or premise and hypothesis. Of
+            sequence-to-sequence those with source and target.
         labels: The data's words for its classes in the order of the model's, where its config does not name them alike.
         own_conventions: Whether the model's folder is obeyed: classes go by its names, images through its processor,
             windows of text begin as its tokenizer begins a text, sentences are padded as it pads them.
         accept_guessing: Whether to search though the unpruned model scores like guessing.
         length: Tokens in a window of text, or at most in a sentence.
         calibration: Windows or examples that scores and repairs are computed on.
-        search: Windows that lead the search; for classification the parts of the data say.
+        search: Windows, or sources with their targets, that lead the search; for classification the parts of the data
+            say.
         select: Windows that choose from its front.
         test: Windows that are reported.
         references: What a user would have picked without a search: methods by name (`emoprune list references`), or
@@ -87,8 +90,12 @@ class TransformerOptions:
             raise ConfigError(f"task: expected one of {', '.join(get_args(Purpose))}, found {self.task!r}")
         if self.dtype not in get_args(Dtype):
             raise ConfigError(f"dtype: expected one of {', '.join(get_args(Dtype))}, found {self.dtype!r}")
-        if self.texts and (self.task != "text-classification" or len(self.texts) > 2):
-            raise ConfigError(f"texts: expected one or two columns for text-classification, found {list(self.texts)}")
+        columns = {"text-classification": (1, 2), "sequence-to-sequence": (2,)}.get(self.task, ())
+        if self.texts and len(self.texts) not in columns:
+            raise ConfigError(
+                f"texts: expected one or two columns for text-classification, two for sequence-to-sequence, found "
+                f"{list(self.texts)} for {self.task}"
+            )
         for name in ("length", "calibration", "search", "select", "test", "batch"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name}: expected 1 or more, found {getattr(self, name)}")

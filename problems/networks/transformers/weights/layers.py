@@ -11,9 +11,9 @@ from torch import nn
 
 from emoprune.errors import ConfigError
 from emoprune.problems.networks.coupling.structure import Part
+from emoprune.problems.networks.layers.rounds import smallest
 from emoprune.problems.networks.layers.treatments.contract import Treatment
 from emoprune.problems.networks.layers.treatments.levels import LayerLevels
-from emoprune.problems.networks.layers.treatments.repaired import Repaired
 from emoprune.problems.networks.transformers.anatomy.narrowing import Adjust
 from emoprune.problems.networks.transformers.anatomy.structure import BlockPlan
 from emoprune.problems.networks.transformers.cost import linear_part
@@ -116,19 +116,8 @@ class LayerGenes:
         return {name: model.get_parameter(name) == 0 for name in names}
 
     def smallest(self, model: Any, plans: list[BlockPlan], share: float) -> dict[str, torch.Tensor]:
-        """Return where the smallest weights of `model` go: as many as the plans zero, or a share of the way there.
-
-        Zeros are the smallest, so that what is gone stays gone.
-        """
-        found, treatment = {}, self.levels.treatment
-        treatment = treatment.base if isinstance(treatment, Repaired) else treatment
-        for part, level in zip(self.levels.parts, self.decoded(plans).tolist(), strict=True):
-            due = self.levels.highest - round((self.levels.highest - level) * share)
-            if due < self.levels.highest:
-                weight = model.get_submodule(part.path).weight.detach()
-                ranks = treatment.ranked(part, weight.abs().cpu())
-                found[f"{part.path}.weight"] = treatment.treated(part, weight, ranks, due) == 0
-        return found
+        """Return where the smallest weights of `model` go: as many as the plans zero, or a share of the way there."""
+        return smallest(model, self.levels, self.decoded(plans), share)
 
 
 def _levels(plan: BlockPlan) -> tuple[int, ...]:

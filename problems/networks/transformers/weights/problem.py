@@ -52,7 +52,7 @@ class LayerProblem(TransformerProblem):
     def prepare(self, folder: Path, seed: int) -> None:
         """Fit a classifier if there is none, and make the references; all is kept in `folder`."""
         self._fit(folder)
-        self._seed = seed
+        self._seed, self._folder = seed, folder
         self._references.keep(folder, self.space, lambda methods: first_references(methods, self.reference_inputs()))
 
     def reference_inputs(self) -> LayerReferenceInputs:

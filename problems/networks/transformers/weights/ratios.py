@@ -17,6 +17,7 @@ from emoprune.problems.networks.layers.treatments.levels import LayerLevels
 from emoprune.problems.networks.layers.treatments.patterns import Patterns
 from emoprune.problems.networks.layers.treatments.ratios import WeightShares
 from emoprune.problems.networks.layers.treatments.repaired import Repaired, repair_needs
+from emoprune.problems.networks.recovery.rounds.states import folder_of
 from emoprune.problems.networks.transformers.recovery.contract import RecoveryCase
 from emoprune.problems.networks.transformers.tasks.opening import Opened
 from emoprune.problems.networks.transformers.weights.layers import Ranks
@@ -122,5 +123,7 @@ class TransformerWeightRatios(LayerProblem):
             seed,
             zeros=lambda model: self._genes.zeros(model, plans),
             rounds=lambda: WeightRounds(opened, self._genes, plans),
+            folder=folder_of(self._folder, genome),
+            macs=self._unpruned["macs"],
         )
         return self.recovered(recovery, case, genome, folder, own.name)

@@ -1,0 +1,1 @@
+"""Images and scenes of Gaussians: which of them a picture needs."""

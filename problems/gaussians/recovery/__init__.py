@@ -1,0 +1,1 @@
+"""Training that wins back what pruning cost."""

@@ -1,0 +1,1 @@
+"""Texts that a model reads and goes on with."""

@@ -1,0 +1,1 @@
+"""Which of the keys that it could a query attends to: those that are found in ever smaller chunks."""

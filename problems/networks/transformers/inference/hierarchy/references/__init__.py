@@ -1,0 +1,1 @@
+"""Stages that a user would have picked without a search."""

@@ -1,0 +1,1 @@
+"""What says how important a cached key is."""

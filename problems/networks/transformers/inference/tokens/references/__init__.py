@@ -1,0 +1,1 @@
+"""What a user would have dropped without a search."""

@@ -1,0 +1,1 @@
+"""What says which tokens stay."""

@@ -1,0 +1,1 @@
+"""Shares of attention that a user would have picked without a search."""

@@ -1,0 +1,1 @@
+"""Drawings of pruned things as SVG, for the pages of reports."""

@@ -1,0 +1,1 @@
+"""Recurrent networks that are not trained themselves: which of their neurons and edges a forecast needs."""

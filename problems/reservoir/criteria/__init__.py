@@ -1,0 +1,1 @@
+"""How much each neuron of a reservoir is worth."""

@@ -1,0 +1,1 @@
+"""Configs to start from; `emoprune init <name>` writes one out."""

@@ -1,0 +1,1 @@
+"""What a user would have pruned of a reservoir without a search."""

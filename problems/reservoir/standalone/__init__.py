@@ -1,0 +1,1 @@
+"""What goes into exported folders: a reservoir with its readout, which needs numpy alone."""

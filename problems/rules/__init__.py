@@ -1,0 +1,1 @@
+"""Rules with exceptions and confidences: which of them are worth their literals."""

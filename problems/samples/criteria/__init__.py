@@ -1,0 +1,1 @@
+"""How hard each training row is."""

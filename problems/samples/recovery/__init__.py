@@ -1,0 +1,1 @@
+"""Training the student on what stays."""

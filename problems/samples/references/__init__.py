@@ -1,0 +1,1 @@
+"""What a user would have kept of training rows without a search."""

@@ -1,0 +1,1 @@
+"""Scores that are means over rows, block by block."""

@@ -44,10 +44,10 @@ NOTES = """\
 - `{evaluations}` evaluations of NSGA-II per seed, in which nothing is trained. Of what it found the network with the
   least error on search that has no more parameters than `erk` at the target is taken; all figures are of the test part.
 - Everything is trained for {epochs:g} epochs in all, {macs:.3g} multiply-accumulates forwards and twice as many
-  backwards. References that learn their ratios spend half of that on learning each target's (`colt` on as many rounds
-  as it takes: see the column), and half on fine-tuning; the others all of it on fine-tuning.
+  backwards. References that learn their ratios spend half of that on learning each target's, and half on
+  fine-tuning; `colt` learns for as many rounds as it takes. The others spend all of it on fine-tuning.
 - Training is from the unpruned network, which is trained already. `raw`: not trained after pruning.
-- `-`, or fewer seeds: the ratios were those of a row above, and are not shown again.
+- `-`, or fewer seeds: the ratios were those of a row above, or nothing so small was found.
 - Mean over {seeds} seeds with the smallest and the largest error.
 """
 

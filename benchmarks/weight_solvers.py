@@ -57,7 +57,7 @@ DIGITS_NOTES = """\
 def language(folder: Path, *, quick: bool) -> Report:
     """Measure every way at every size on a language model."""
     model, data = small_model(folder) if quick else ("smollm2", "python-topics")
-    shared = {"model": model, "data": data, "task": "language-modelling", "accept_guessing": True}
+    shared: dict[str, Any] = {"model": model, "data": data, "task": "language-modelling", "accept_guessing": True}
     shared |= {"length": 16, "calibration": 8, "test": 8} if quick else {"length": 128, "calibration": 16, "test": 32}
     shared |= {"search": 4, "select": 4, "references": ["uniform"], "objectives": ["perplexity", "bytes"]}
     ways: dict[str, dict[str, Any]] = {
@@ -133,7 +133,7 @@ def wrong_labels(folder: Path, seeds: Sequence[int], *, quick: bool) -> Report:
     """Measure every way on digits with wrong labels."""
     from shared.wrong_labels import WRONG
 
-    shared = {
+    shared: dict[str, Any] = {
         "network": "digits",
         "data": "shared.wrong_labels:digits_with_wrong_labels",
         "epochs": 1 if quick else 20,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch import nn
 
 from emoprune.errors import ConfigError, ContractError
 from emoprune.problems.networks.coupling.structure import Part
@@ -24,6 +26,7 @@ from emoprune.problems.networks.layers.treatments.ratios import WeightShares
 from emoprune.problems.networks.layers.treatments.repaired import Repaired
 from emoprune.problems.networks.layers.weight_ratios import WeightRatios
 from emoprune.problems.networks.standalone.unpack import _FORMS
+from emoprune.problems.networks.unpruned.built_in.sample import SAMPLE
 from emoprune.records import Split
 
 
@@ -201,6 +204,30 @@ def test_a_repaired_network_predicts_more_like_the_unpruned_one_at_the_same_size
         rows[repair] = problem.evaluate(genome, np.zeros(1, dtype=np.uint64), Split.SEARCH)[0]
     assert rows["least-squares"][0] < 0.8 * rows["none"][0]
     assert rows["least-squares"][1] == rows["none"][1]
+
+
+def roomy() -> nn.Module:
+    """Return a network with a layer that is worth factors."""
+    layers = nn.Conv2d(1, 16, 3), nn.ReLU(), nn.Conv2d(16, 32, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten()
+    return nn.Sequential(*layers, nn.Linear(32, 10))
+
+
+@pytest.mark.slow  # loads what was written in a fresh process
+def test_a_network_with_factors_is_exported_in_the_bytes_that_were_counted_to_the_bit(
+    tmp_path: Path,
+) -> None:
+    own = {**SAMPLE, "network": f"{__name__}:roomy", "pattern": "n:m", "references": ["uniform"]}
+    problem = WeightRatios(**own, repair={"name": "armor", "rounds": 2}, objectives=["kl", "bytes"])
+    problem.prepare(tmp_path / "run", 1)
+    problem.setup("cpu", 1)
+    genome = problem.space.full.copy()
+    genome[[part.path for part in problem._levels.parts].index("2")] = 1
+    described = problem.export_as(genome, tmp_path, ("packed",), verify=True)
+    plan = json.loads((tmp_path / "packed.json").read_text())
+    assert plan["layers"]["2.weight"]["form"] == "wrapped"
+    row: Any = problem.evaluate(genome[np.newaxis], np.zeros(1, dtype=np.uint64), Split.TEST)[0]
+    assert plan["payload_bytes"] == row[1]
+    assert described["packed tensors the same to the bit"] == 6
 
 
 def test_factors_without_a_pattern_are_refused() -> None:

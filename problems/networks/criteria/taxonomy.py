@@ -12,14 +12,16 @@ from types import MappingProxyType
 
 __all__ = ["ELSEWHERE", "LEAVES"]
 
-_SEARCHES = "it decides how many units go, which is the search's part; a criterion says which ones"
-
 # Leaves that plug-ins of other kinds cover, by kind and name.
 ELSEWHERE: Mapping[str, tuple[tuple[str, str], ...]] = MappingProxyType(
     {
+        "architecture search/gradient": (
+            ("reference", "weight-ratios.transport"),
+            ("reference", "weight-ratios.hard-concrete"),
+        ),
         "architecture search/evolution": (("algorithm", "nsga2"), ("algorithm", "evopress")),
         "extensions/lottery ticket": (
-            ("recovery", "heads-and-neurons.rewind-weights"),
+            ("recovery", "rewind-weights"),
             ("audit", "channels.fine-tuned"),
         ),
         "extensions/joint compression": (("problem", "heads-and-neurons"), ("audit", "heads-and-neurons.families")),
@@ -27,6 +29,7 @@ ELSEWHERE: Mapping[str, tuple[tuple[str, str], ...]] = MappingProxyType(
     }
 )
 _MORE = {
+    "architecture search/gradient": "what each layer keeps is learnt by gradients",
     "architecture search/evolution": "the search itself",
     "extensions/lottery ticket": "it rewinds and trains again, or trains the chosen shapes from scratch",
     "extensions/joint compression": "with `bits`, pruning and rounding in one genome",
@@ -56,8 +59,9 @@ LEAVES: Mapping[str, str] = MappingProxyType(
         "optimisation tools/others": "solvers that have no ranking in common",
         "dynamic pruning/during training": "",
         "dynamic pruning/at inference": "it picks units anew for every image, so that nothing smaller can be exported",
-        "architecture search/reinforcement learning": _SEARCHES,
-        "architecture search/gradient": _SEARCHES,
+        "architecture search/reinforcement learning": (
+            "it decides how many units go, which is the search's part; a criterion says which ones"
+        ),
         **{leaf: _by_others(leaf) for leaf in ELSEWHERE},
         "control/random": "",
     }

@@ -186,7 +186,7 @@ def test_bits_of_a_large_model_are_refused_before_they_are_searched() -> None:
         ({"bits": [4, 3, 32]}, "bits: expected rising numbers from 2 to 8 and then 32"),
         ({"repair": "glue"}, "repair: no compensation is called 'glue'"),
         ({"task": "translation"}, "task: expected one of language-modelling"),
-        ({"levels": 1}, "expected 2 and 1 or more"),
+        ({"levels": 0}, "expected 1 or more, found 0 and 1"),
         ({"calibration": 0}, "calibration: expected 1 or more, found 0"),
     ],
 )

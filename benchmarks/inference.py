@@ -134,7 +134,7 @@ def speed_of_caches(sizes: Sizes, rounds: int) -> tuple[list[list[str]], float]:
         genomes = [own.genome for own in problem.references()[1:4]]
         for genome in genomes:  # so that records are open
             problem.evaluate(genome[np.newaxis], NO_SEEDS, Split.SEARCH)
-        ways = {
+        ways: dict[str, Callable[[], object]] = {
             WHOLE: partial(whole_pass_of_texts, problem, genomes),
             REPLAYED: lambda: problem.evaluate(np.array(genomes), NO_SEEDS, Split.SEARCH),
         }
@@ -152,7 +152,7 @@ def speed_of_tokens(sizes: Sizes, rounds: int) -> list[list[str]]:
         fresh = factory.from_pretrained(own.loaded.source.name).eval()
         model = patched(fresh, problem._layout.policy(genomes[0]), own.anatomy.path, token_selectors)  # noqa: SLF001
         problem.evaluate(np.array(genomes), NO_SEEDS, Split.SEARCH)  # what neighbours of a search have made
-        ways = {
+        ways: dict[str, Callable[[], object]] = {
             WHOLE: partial(whole_pass_of_images, problem, model, genomes),
             REPLAYED: lambda: problem.evaluate(np.array(genomes), NO_SEEDS, Split.SEARCH),
         }
@@ -260,7 +260,7 @@ def main(given: Sequence[str] | None = None) -> None:
     """Measure and print."""
     chosen = arguments(__doc__ or "", 3).parse_args(given)
     torch.set_num_threads(1)
-    sizes = Sizes(True, 4, 2, 3, 32, 8, 1) if chosen.quick else Sizes(False, 10, 5, 50, 256, 32, 12)
+    sizes = Sizes(True, 4, 2, 3, 32, 8, 1) if chosen.quick else Sizes(False, 8, 4, 50, 256, 32, 6)
     publish(report(sizes, 1 if chosen.quick else chosen.rounds), chosen)
 
 

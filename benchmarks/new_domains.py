@@ -136,7 +136,7 @@ def rows_of(name: str, seeds: int, *, quick: bool) -> list[Sequence[str]]:
     """Return a row of the table for each rival of a domain."""
     domain = DOMAINS[name]
     frames = [searched(domain, seed, quick=quick) for seed in range(seeds)]
-    rows = []
+    rows: list[Sequence[str]] = []
     for rival, names in domain.rivals.items():
         by_seed = [own for own in (pairs(domain, frame, names) for frame in frames) if own]
         others = [each for own in by_seed for each in own if not each[2]]

@@ -131,8 +131,9 @@ def best_within(run: Run, target: int) -> IntArray | None:
 def rows_of(run: Run, case: Case, target: int, epochs: float) -> Iterator[tuple[str, IntArray, Any, float]]:
     """Return what is trained at a target: the row's name, the genome, the method, and its epochs."""
     searched = best_within(run, target)
-    for name, method in {"finetune": "finetune", **WAYS}.items() if searched is not None else ():
-        yield f"{SEARCHED}, {name}", searched, method, epochs
+    if searched is not None:
+        for name, method in {"finetune": "finetune", **WAYS}.items():
+            yield f"{SEARCHED}, {name}", searched, method, epochs
     there = [name for name in (*COUNTED, *case.learnt) if f"{name}-{target}" in run.references.values()]
     for name in there:
         genome = chosen(run, f"{name}-{target}").candidate.genome

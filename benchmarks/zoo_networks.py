@@ -149,7 +149,8 @@ def why_whole(structure: Structure) -> str:
         if "network's outputs" not in whole.reason:
             plain = whole.reason.partition(" (")[0].replace("|", "/")[:90]
             reasons[plain] = reasons.get(plain, 0) + 1
-    return "; ".join(f"{count} layers: {reason}" for reason, count in reasons.items()) or "-"
+    named = [f"{count} layers: {reason}" for reason, count in list(reasons.items())[:2]]
+    return "; ".join(named + ["..."] * (len(reasons) > len(named))) or "-"
 
 
 def drawn_table(count: int) -> Table:

@@ -46,5 +46,5 @@ class MaskIntersection:
         first = rng.random(parents.shape[1:], dtype=np.float32) < 0.5
         exchanged = np.where(first, parents[0], parents[1])
         overlap = np.where(space.of_kind(GeneKind.CATEGORY), exchanged, parents.min(axis=0))
-        crossed = rng.random(pairs) < self.rate
-        return np.where(crossed[:, None], np.stack([overlap, exchanged]), parents)
+        crossed = rng.random((pairs, 1)) < self.rate
+        return np.where(crossed, np.stack([overlap, exchanged]), parents)

@@ -6,7 +6,7 @@ import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -81,7 +81,7 @@ class Timing:
         return {
             **whole,
             "factor": factor,
-            "ways": {name: self._kept(name, lambda name=name: self._searched(name, factor)) for name in ways},
+            "ways": {name: self._kept(name, partial(self._searched, name, factor)) for name in ways},
         }
 
     def _kept(self, name: str, measure: Callable[[], dict[str, Any]]) -> dict[str, Any]:
@@ -113,7 +113,7 @@ class Timing:
         SEARCHES[name](account, self.prompt)
         ended = [] if account.ended is None else [account.ended]
         chosen = ended[0] if ended else self._chosen(account)
-        found = {**self._tested(chosen), "asked": len(account.rows), "spent": account.spent}
+        found: dict[str, Any] = {**self._tested(chosen), "asked": len(account.rows), "spent": account.spent}
         if ended:
             found["chosen on dev"] = self._tested(self._chosen(account))
         return found
@@ -136,8 +136,7 @@ def seconds_table(found: Mapping[tuple[str, int], Mapping[str, Any]], seconds: f
     for name in everything[0]["ways"]:
         ways[name] = [own["ways"][name] for own in everything]
         if name.startswith(PEERS[0]):
-            chosen = [{**own, **own["chosen on dev"]} for own in ways[name]]
-            ways[f"{name}, chosen on dev"] = chosen
+            ways[f"{name}, chosen on dev"] = [{**own, **own["chosen on dev"]} for own in ways[name]]
     whole = np.array([own["tokens"] for own in everything])
     ours = np.array([own["accuracy"] for own in ways[OURS]])
     rows = [("whole prompt", _mean([own["accuracy"] for own in everything]), "100 %", "-", "-")]

@@ -131,7 +131,10 @@ class RewardSweep:
             # What was proposed for no population in particular, as generation 0, is told to all.
             told = zip(measured.ids.tolist(), keys, strict=True)
             pool = [*self._pools[reward], *(number for number, key in told if self._whose.get(key, reward) == reward)]
-            order = np.lexsort((self._sums(pool, reward), [self._known[number][2] for number in pool])) if pool else []
+            if not pool:
+                continue
+            violations = np.array([self._known[number][2] for number in pool])
+            order = np.lexsort((self._sums(pool, reward), violations)).tolist()
             self._pools[reward] = [pool[place] for place in order][: self._size]
         self._whose = {}
 

@@ -195,7 +195,7 @@ class ImageScene:
             "colours": tensors["colours"],
         }
         plain = {name: each.detach().numpy() for name, each in arrays.items()}
-        np.savez_compressed(folder / "splats.npz", size=np.array([view.rows, view.columns]), **plain)
+        np.savez_compressed(folder / "splats.npz", size=np.array([view.rows, view.columns]), **plain)  # type: ignore[arg-type]  # its stub takes allow_pickle for an array
         with as_file(files(STANDALONE) / "splats.py") as script:
             shutil.copyfile(script, folder / "splats.py")
         drawn = load_splats(folder).image()

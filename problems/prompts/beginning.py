@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from emoprune.errors import ConfigError
 from emoprune.problems.prompts.continuation import Continuation, chosen_continuation, kept_continuation
 from emoprune.problems.prompts.models import check_fits
 from emoprune.problems.prompts.scorers.contract import Choices, Filled, Scorer
@@ -15,6 +16,7 @@ from emoprune.problems.prompts.scorers.endpoint import EndpointScorer
 from emoprune.problems.prompts.task import PromptTask
 from emoprune.problems.prompts.tasks.choosing import Choosing
 from emoprune.problems.prompts.tasks.naming import LOST, Naming
+from emoprune.problems.prompts.tasks.saying import still_thinking
 from emoprune.problems.prompts.template import Template
 from emoprune.records import Split
 
@@ -74,8 +76,18 @@ def _check_endpoint(task: PromptTask, scorer: EndpointScorer, whole: Filled, pat
     if isinstance(own, Naming):
         _log.warning("%s", LOST)
     if not isinstance(own, Choosing):
-        scorer.check_writing(whole, own.answer_tokens, own.answer_end)
+        _check_thoughts(scorer.check_writing(whole, own.answer_tokens, own.answer_end))
     elif task.undecided:
         task.follow(_heaviest(task, scorer, whole, path))
     else:
         scorer.check(whole, own.choices)
+
+
+def _check_thoughts(said: str) -> None:
+    """Refuse a model that thinks for longer than its answers may be."""
+    if still_thinking(said):
+        raise ConfigError(
+            f"answer_tokens: the model thinks before it answers, and its first answer ends within its thoughts: "
+            f"{said[:60]!r}; give more answer_tokens and an empty answer_end, or let it not think, as some servers can "
+            "be told in endpoint.body"
+        )

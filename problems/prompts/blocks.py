@@ -69,8 +69,7 @@ def _dealt(examples: Sequence[Example], *, classes: bool) -> IntArray:
     of_class: dict[str, list[int]] = defaultdict(list)
     for row in sorted(range(len(examples)), key=lambda row: examples[row].digest):
         of_class[examples[row].answer if classes else ""].append(row)
-    turns = [(place / len(own), number, row) for number, own in enumerate(map(of_class.get, sorted(of_class)))
-             for place, row in enumerate(own or ())]  # fmt: skip
+    turns = [(place / len(own), answer, row) for answer, own in of_class.items() for place, row in enumerate(own)]
     return np.array([row for _, _, row in sorted(turns)], dtype=np.int64)
 
 

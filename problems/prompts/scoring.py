@@ -13,7 +13,7 @@ from emoprune.problems.prompts.blocks import ExampleBlocks
 from emoprune.problems.prompts.chats import NO_CHAT, Chat
 from emoprune.problems.prompts.data.examples import Example, Parts
 from emoprune.problems.prompts.measures import Measures
-from emoprune.problems.prompts.objectives.contract import PerExample, Seen
+from emoprune.problems.prompts.objectives.contract import Answers, PerExample, Seen
 from emoprune.problems.prompts.scorers.calling import EndpointRefused
 from emoprune.problems.prompts.scorers.contract import Choices, Filled, Prompted, Scorer
 from emoprune.problems.prompts.scorers.ledger import Price, account_of
@@ -111,6 +111,7 @@ class Scoring:
         if isinstance(prompted, Failure):
             return prompted
         rows, means = blocks.rows[split], dict[str, list[float]]()
+        alone = Seen(template.text, self.length(template), Answers.none())
         pieces = blocks.pieces(split, wanted)
         for piece in pieces:
             answered = self._seen(template, prompted, self.parts[split], np.concatenate(rows[piece.start : piece.stop]))
@@ -121,7 +122,7 @@ class Scoring:
                 means.setdefault(name, []).extend(float(own.mean()) for own in np.split(measured, ends))
         own = range(wanted.start - pieces[0].start, wanted.stop - pieces[0].start)
         values = {name: np.array(each)[own.start : own.stop] for name, each in means.items()}
-        values |= {name: np.full(len(wanted), each) for name, each in self.measures.of_prompt(answered).items()}
+        values |= {name: np.full(len(wanted), each) for name, each in self.measures.of_prompt(alone).items()}
         strange = _strange(values)
         return values if strange is None else strange
 

@@ -40,13 +40,9 @@ def export_network(folder: Path, network: Network, series: FloatArray) -> str:
     with about_folder(folder):
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "reservoir.json").write_text(json.dumps(plan, indent=1), encoding="utf-8")
-        np.savez_compressed(
-            folder / "weights.npz",
-            **{"to": to, "from": source, "values": own.weights[to, source], "readout": network.readout},
-            inputs=own.inputs,
-            bias=own.bias,
-            leak=own.leak,
-        )
+        edges = {"to": to, "from": source, "values": own.weights[to, source]}
+        arrays = {**edges, "readout": network.readout, "inputs": own.inputs, "bias": own.bias, "leak": own.leak}
+        np.savez_compressed(folder / "weights.npz", **arrays)  # type: ignore[arg-type]  # its stub takes allow_pickle for an array
         with as_file(files(STANDALONE) / "reservoir.py") as script:
             shutil.copyfile(script, folder / "reservoir.py")
     _verify(folder, network, series)

@@ -58,8 +58,8 @@ class RuleGenes:
                 parents[exception.number] = clause.number
         bits = Group("rules", tuple(range(FIRST_BIT, len(genes))))
         masks = [[self._stay(self.pruned(least, sure)) for sure in CONFIDENCES] for least in IMPROVEMENTS]
-        said = [tuple((rule.label, rule.clause.body) for rule in self.rules)]
-        said += [tuple(each.body for each in clause.exceptions) for clause in clauses_of(self.rules)]
+        said: list[list[object]] = [[(rule.label, rule.clause.body) for rule in self.rules]]
+        said += [[each.body for each in clause.exceptions] for clause in clauses_of(self.rules)]
         object.__setattr__(self, "space", Space(tuple(genes), (bits,)))
         object.__setattr__(self, "_parents", parents)
         object.__setattr__(self, "_masks", np.array(masks))

@@ -9,7 +9,7 @@ from typing import Any
 from emoprune.errors import ConfigError
 from emoprune.problems.tables.reading.making import Wanted
 from emoprune.problems.tables.reading.sources import Source
-from emoprune.problems.tables.rows.splits import Splits
+from emoprune.problems.tables.rows.splits import SplitKind, Splits
 
 __all__ = ["RuleOptions"]
 
@@ -71,5 +71,5 @@ class RuleOptions:
     @property
     def cut(self) -> Splits:
         """How the rows are cut; the last quarter of those to search on is held out from learning."""
-        kind = "time" if self.time is not None and self.groups is None else "auto"
+        kind: SplitKind = "time" if self.time is not None and self.groups is None else "auto"
         return Splits(kind, self.select, self.test, 1, self.split_seed)

@@ -79,7 +79,7 @@ class SampleGenes:
         found[1], found[2] = window[0], window[1] - 1
         found[3] = SHARES.index(teacher)
         found[FIRST_CLASS:] = max(1, round(share * STEPS))
-        return self.canonical(found[np.newaxis])[0]
+        return np.asarray(self.canonical(found[np.newaxis])[0])
 
     def window(self, genome: IntArray) -> tuple[int, int]:
         """Return the window as twentieths, from and to; its two genes may come in either order."""

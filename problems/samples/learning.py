@@ -82,4 +82,4 @@ def _given(name: str, shape: tuple[int, int]) -> FloatArray:
             f"teacher: {name}: expected probabilities of shape {shape}, a row for each training row, found shape "
             f"{found.shape}, or numbers that are none"
         )
-    return found / np.maximum(found.sum(axis=1, keepdims=True), 1e-12)
+    return np.asarray(found / np.maximum(found.sum(axis=1, keepdims=True), 1e-12))

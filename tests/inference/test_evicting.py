@@ -180,7 +180,7 @@ def test_a_policy_of_another_model_is_refused(model: Any) -> None:
 KEYS = 12
 
 
-@settings(max_examples=60)
+@settings(max_examples=30)
 @given(
     seed=st.integers(0, 10_000),
     budget=st.integers(4, KEYS + 2),
@@ -200,6 +200,7 @@ def test_what_is_chosen_fills_the_budget_and_never_exceeds_it(
     assert kept[0, -3:].all(), "the window"
 
 
+@settings(max_examples=25)
 @given(seed=st.integers(0, 10_000))
 def test_without_representatives_the_most_important_stay(seed: int) -> None:
     scores = torch.rand(1, 2, KEYS, generator=torch.Generator().manual_seed(seed))

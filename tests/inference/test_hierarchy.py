@@ -31,6 +31,7 @@ from emoprune.testing import ProblemConformance
 WIDTH = 8
 
 
+@pytest.mark.slow
 class TestKvHierarchy(ProblemConformance):
     genomes = 2
     test_an_export_writes_files_and_leaves_the_problem_as_it_was = None  # type: ignore[assignment]  # below, once
@@ -86,7 +87,7 @@ def slowly(hierarchy: Hierarchy, scores: list[float]) -> tuple[set[int], int]:
     return kept, looks + len(kept)
 
 
-@settings(max_examples=60)
+@settings(max_examples=30)
 @given(
     st.integers(0, 10_000),
     st.integers(5, 70),

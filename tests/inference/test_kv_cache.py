@@ -105,11 +105,9 @@ def test_questions_are_right_only_if_all_of_the_answer_is(tmp_path: Path) -> Non
 
 def test_a_model_that_answers_no_question_is_refused_unless_that_is_accepted(tmp_path: Path) -> None:
     options: dict[str, Any] = {"pass_keys": 2, "context": 60, "objectives": ["missed", "keys"]}
-    problem = prepared(kv_cache(**options), tmp_path)
     with pytest.raises(ConfigError, match="answers none of the 2 questions with all of its cache"):
-        problem.try_unpruned()
-    accepting = prepared(kv_cache(**options, accept_guessing=True), tmp_path / "other")
-    accepting.try_unpruned()
+        kv_cache(**options).try_unpruned(tmp_path, 1)
+    kv_cache(**options, accept_guessing=True).try_unpruned(tmp_path, 1)
 
 
 @pytest.mark.parametrize(

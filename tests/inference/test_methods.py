@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from methods_for_tests import copied
 
 from emoprune import plugins
@@ -21,11 +22,14 @@ METHODS = [
     for name in plugins.serving(kind, problem)
     if plugins.serves(plugins.find(kind, name, problem), problem)
 ]
+# One class for each, which pytest finds; those whose promises others of their kind stand for run with the slow ones.
 for _kind, _name, _problem in METHODS:
-    _more = {"options": {}} if _name != "missed" else {}
-    globals()[f"Test {_kind} {_name} of {_problem}"] = conformance(_kind, _name, _problem, **{**MEMBERS, **_more})
+    _own = conformance(_kind, _name, _problem, **MEMBERS)
+    quick = (_kind, _name) in {("selector", "snapkv"), ("selector", "saliency-diversity"), ("reference", "kvcrush")}
+    globals()[f"Test {_kind} {_name} of {_problem}"] = _own if quick else pytest.mark.slow(_own)
 
 
 def test_a_problem_finds_methods_of_every_kind_that_it_asks_for() -> None:
     kinds = {(kind, problem) for kind, _, problem in METHODS}
-    assert kinds == {(kind, problem) for problem in PROBLEMS for kind in ("reference", "objective", "selector")}
+    everywhere = {(kind, problem) for problem in PROBLEMS for kind in ("reference", "objective")}
+    assert kinds == everywhere | {("selector", "kv-cache"), ("selector", "tokens")}

@@ -38,12 +38,14 @@ def order(selector: object, own: Units, strength: float = 1.0) -> list[list[int]
     return ranks(selector, own, strength).argsort(dim=1).tolist()  # type: ignore[no-any-return]  # a list of lists
 
 
+@settings(max_examples=25)
 @given(SEEDS)
 def test_infinite_strength_is_the_most_attended_alone(seed: int) -> None:
     own = units(seed)
     assert order(SaliencyDiversity(), own, math.inf) == order(Attended(), own)
 
 
+@settings(max_examples=25)
 @given(SEEDS)
 def test_no_strength_is_the_farthest_first_after_the_most_salient(seed: int) -> None:
     own = units(seed, rows=1)
@@ -107,6 +109,7 @@ def test_what_is_not_there_comes_last_and_changes_nothing(selector: object) -> N
     assert taken[1] == [*order(selector, short)[0], 6, 7, 8]
 
 
+@settings(max_examples=25)
 @given(st.integers(2, 20), st.integers(3, 20), st.floats(0.05, 0.5))
 def test_the_elbow_of_two_straight_lines_is_where_they_meet(steep: int, shallow: int, slope: float) -> None:
     high = [10.0 + (steep - place) * 2.0 for place in range(steep)]

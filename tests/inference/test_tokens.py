@@ -23,6 +23,7 @@ from emoprune.records import Split
 from emoprune.testing import ProblemConformance
 
 
+@pytest.mark.slow
 class TestTokens(ProblemConformance):
     genomes = 2
     test_an_export_writes_files_and_leaves_the_problem_as_it_was = None  # type: ignore[assignment]  # below, once

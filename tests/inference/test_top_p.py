@@ -34,6 +34,7 @@ SHARES = st.sampled_from([0.3, 0.5, 0.8, 0.9, 0.99])
 KEYS, WIDTH = 22, 6
 
 
+@pytest.mark.slow
 class TestAttentionTopP(ProblemConformance):
     genomes = 2
     test_an_export_writes_files_and_leaves_the_problem_as_it_was = None  # type: ignore[assignment]  # below, once
@@ -52,7 +53,7 @@ def sides(seed: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Te
     return query, key, logits, visible, torch.ones(1, KEYS - 3, dtype=torch.bool)
 
 
-@settings(max_examples=40)
+@settings(max_examples=20)
 @given(SEEDS, SHARES)
 def test_what_is_left_out_changes_outputs_by_no_more_than_twice_its_attention(seed: int, share: float) -> None:
     query, key, logits, visible, there = sides(seed)
@@ -66,7 +67,7 @@ def test_what_is_left_out_changes_outputs_by_no_more_than_twice_its_attention(se
     assert (apart <= 2 * (1 - share) * values.norm(dim=3).amax(dim=2, keepdim=True) + 1e-5).all()
 
 
-@settings(max_examples=40)
+@settings(max_examples=20)
 @given(SEEDS, SHARES)
 def test_no_smaller_set_would_have_the_share(seed: int, share: float) -> None:
     query, key, logits, visible, there = sides(seed)
@@ -87,6 +88,7 @@ def test_more_of_the_attention_takes_no_fewer_keys_and_no_fewer_bytes(seed: int,
     assert not (found[-1][0] & ~visible[:, None]).any()
 
 
+@settings(max_examples=20)
 @given(SEEDS)
 def test_pages_with_the_highest_products_are_looked_at(seed: int) -> None:
     """A query that points at one key, far longer than the others, finds its page among all."""

@@ -20,7 +20,11 @@ def network() -> nn.Module:
 
 
 TestSignFlip = conformance(
-    "audit", "sign-flip", options={"epochs": 0.5, "repeats": 1, "shares": (0.5,)}, sample=classmethod(copied)
+    "audit",
+    "sign-flip",
+    "channels",
+    options={"epochs": 0.5, "repeats": 1, "shares": (0.5,)},
+    sample=classmethod(copied),
 )
 
 

@@ -15,6 +15,7 @@ import torch
 from methods_for_tests import copied
 
 from emoprune import plugins
+from emoprune.contracts import Problem
 from emoprune.errors import ConfigError
 from emoprune.problems.networks.channels.references.ratios import kept_share_of_pq
 from emoprune.problems.networks.coupling.structure import Part
@@ -30,13 +31,20 @@ from emoprune.problems.networks.layers.treatments.ratios import WeightShares
 from emoprune.problems.networks.recovery.plan import Plan
 from emoprune.problems.networks.recovery.rounds.training import Training
 from emoprune.problems.networks.unpruned.built_in.sample import few_digits, tiny
-from emoprune.testing import conformance
+from emoprune.testing import MethodConformance, conformance
+
+SLOW = pytest.mark.slow  # the same promises as TestPdp's, for methods that share its path
 
 TestPdp = conformance(
     "reference", "pdp", "weight-ratios", options={"epochs": 1, "percentages": (40,)}, sample=classmethod(copied)
 )
 TestTransport = conformance(
-    "reference", "transport", "weight-ratios", options={"epochs": 1, "percentages": (40,)}, sample=classmethod(copied)
+    "reference",
+    "transport",
+    "weight-ratios",
+    options={"epochs": 1, "percentages": (40,)},
+    sample=classmethod(copied),
+    pytestmark=SLOW,
 )
 TestHardConcrete = conformance(
     "reference",
@@ -44,9 +52,15 @@ TestHardConcrete = conformance(
     "weight-ratios",
     options={"epochs": 1, "percentages": (40,)},
     sample=classmethod(copied),
+    pytestmark=SLOW,
 )
 TestColt = conformance(
-    "reference", "colt", "weight-ratios", options={"share": 0.4, "percentages": (30,)}, sample=classmethod(copied)
+    "reference",
+    "colt",
+    "weight-ratios",
+    options={"share": 0.4, "percentages": (30,)},
+    sample=classmethod(copied),
+    pytestmark=SLOW,
 )
 
 
@@ -135,12 +149,17 @@ def test_options_that_cannot_be_are_refused(given: dict[str, Any], complaint: st
         plugins.method("reference", given, "weight-ratios")
 
 
+def with_more_levels(cls: type[MethodConformance], **options: Any) -> Problem:
+    return copied(cls, shares=(0.25, 0.5, 0.7, 0.9, 1.0), **options)
+
+
 TestSap = conformance(
     "reference",
     "sap",
     "weight-ratios",
-    options={"epochs": 0.5, "gamma": 6, "percentages": (30,)},
-    sample=classmethod(copied),
+    options={"epochs": 0.5, "gamma": 6, "percentages": (80,)},
+    sample=classmethod(with_more_levels),
+    pytestmark=SLOW,
 )
 
 

@@ -19,9 +19,13 @@ from emoprune import plugins
 from emoprune.errors import ConfigError
 from emoprune.problems.networks.channels.rounds import ChannelRounds
 from emoprune.problems.networks.coupling.structure import Structure
+from emoprune.problems.networks.evaluation.scoring import LoadedImages
+from emoprune.problems.networks.recovery.images import TrainingImages
 from emoprune.problems.networks.recovery.plan import Plan
+from emoprune.problems.networks.recovery.rounds.images import ImageLessons
 from emoprune.problems.networks.recovery.rounds.states import State, Thetas
 from emoprune.problems.networks.recovery.rounds.trainer import Course, train_in_rounds
+from emoprune.problems.networks.unpruned.built_in.sample import few_digits, tiny
 from emoprune.records import Split
 from emoprune.testing import conformance
 
@@ -40,7 +44,7 @@ TestRewindWeights = conformance(
     "rewind-weights",
     "weight-ratios",
     options={"start": "initialisation", "step": 1},
-    shared={"epochs": 2, "formats": ["safetensors"]},
+    shared={"epochs": 8, "formats": ["safetensors"]},
     sample=classmethod(copied),
     pytestmark=UNVERIFIED,
 )
@@ -272,6 +276,25 @@ def test_batch_norms_are_set_back_with_the_rate_and_other_weights_are_not(tmp_pa
     assert {name for name in begun if torch.equal(begun[name], ended[name])} >= norms
     assert not torch.equal(begun["first.0.weight"], ended["first.0.weight"])
     assert (ended["second.0.weight"] == 0).any()
+
+
+def test_statistics_are_estimated_anew_before_a_network_is_scored() -> None:
+    data = few_digits()
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(1)
+        model = tiny().eval()
+    norm = model.get_submodule("first.1")
+    with torch.no_grad():
+        norm.running_mean.fill_(100.0)  # as of another network
+    lessons = ImageLessons(TrainingImages.load(data.train, "cpu"), Plan(1), LoadedImages.load(data.select, "cpu"))
+    weights = model.get_parameter("first.0.weight").detach().clone()
+    first, again = lessons.score(model), lessons.score(model)
+    assert first == again
+    seen = model.get_submodule("first.0")(lessons.training.images).detach()
+    torch.testing.assert_close(norm.running_mean, seen.mean(dim=(0, 2, 3)))
+    assert norm.momentum == 0.1
+    assert not any(module.training for module in model.modules())
+    assert torch.equal(weights, model.get_parameter("first.0.weight"))
 
 
 @UNVERIFIED

@@ -185,8 +185,8 @@ def test_a_sliced_network_that_does_not_run_is_told_about_sizes_in_its_forward()
     assert "`ignore: [b, b2]`" in str(caught.value)
 
 
-def test_other_outputs_are_told_about_shuffles_and_norms_across_channels() -> None:
-    with pytest.raises(ConfigError, match=r"a channel shuffle or a normalisation across channels.*\[a, a2, b, b2\]"):
+def test_other_outputs_are_told_about_numbers_in_the_forward() -> None:
+    with pytest.raises(ConfigError, match=r"a number that is written into its forward.*\[a, a2, b, b2\]"):
         check_prunable(structure({"a": "its outputs differ by 0.3", "b": "its outputs differ by 0.1"}))
 
 

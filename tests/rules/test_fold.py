@@ -108,7 +108,7 @@ def test_rules_are_no_more_than_asked_for() -> None:
 
 
 def test_birds_fly_unless_they_are_penguins_under_a_fifth_of_noise() -> None:
-    rules = [pruned(learnt(m, c, y, 0.5), m, y, 0.02, 0.75) for m, c, y in map(birds, range(3))]
+    rules = [pruned(learnt(m, c, y, 0.5), m, y, 0.02, 0.75) for m, c, y in [birds(0)]]
     assert any(_flies(each) for each in rules)
 
 

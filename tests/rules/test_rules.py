@@ -27,6 +27,7 @@ from emoprune.testing import ProblemConformance, conformance
 NAME = "rules"
 
 
+@pytest.mark.slow
 class TestRules(ProblemConformance):
     genomes = 4
 
@@ -71,7 +72,7 @@ def searched(folder: Path, data: str, seed: int, population: int = 40, generatio
 
 
 def test_thresholds_stand_for_the_rules_that_are_left(tmp_path: Path) -> None:
-    problem = prepared(tmp_path, data="rules_for_tests:birds")
+    problem = prepared(tmp_path, data="breast-cancer")
     genome = problem.space.full.copy()
     genome[:2] = 2, 4  # an improvement of 0.02 and a confidence of 0.75
     (same,) = problem.canonical(genome[np.newaxis])
@@ -81,14 +82,14 @@ def test_thresholds_stand_for_the_rules_that_are_left(tmp_path: Path) -> None:
 
 
 def test_genomes_that_keep_the_same_words_are_one(tmp_path: Path) -> None:
-    problem = prepared(tmp_path, data="rules_for_tests:birds")
+    problem = prepared(tmp_path, data="breast-cancer")
     rng = np.random.default_rng(0)
-    genomes = np.array([rng.integers(0, problem.space.levels) for _ in range(200)])
-    genomes[:, 2:] &= rng.random((200, genomes.shape[1] - 2)) < 0.05
+    genomes = np.array([rng.integers(0, problem.space.levels) for _ in range(120)])
+    genomes[:, 2:] &= rng.random((120, genomes.shape[1] - 2)) < 0.3
     keys: dict[str, set[bytes]] = {}
     for genome in problem.canonical(genomes):
         keys.setdefault(str(problem.describe(genome)["text"]), set()).add(problem.space.key(genome))
-    assert len(keys) < 150, "expected some to be the same"
+    assert len(keys) < 110, "expected some to be the same"
     assert max(map(len, keys.values())) == 1
 
 
@@ -101,6 +102,7 @@ def test_no_rules_leave_every_row_uncovered_and_the_score_of_guessing(tmp_path: 
     assert str(problem.describe(empty)["text"]).startswith("always benign (0.6")
 
 
+@pytest.mark.slow
 def test_an_export_is_read_by_a_person_and_loads_without_emoprune(tmp_path: Path) -> None:
     problem = prepared(tmp_path, data="rules_for_tests:birds")
     confold = {each.name: each.genome for each in problem.references()}["confold"]
@@ -151,6 +153,7 @@ def test_a_folder_of_another_format_is_refused(tmp_path: Path) -> None:
         load(tmp_path / "out")
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:Skipping check")  # of another array library
 def test_a_classifier_of_rules_keeps_scikit_learn_s_promises() -> None:
     check_estimator(RuleClassifier())
@@ -181,8 +184,8 @@ def test_the_rules_that_go_are_struck_through_and_drawn(tmp_path: Path) -> None:
         ({"data": "iris", "confidence": 1.5}, "confidence: expected a number from 0 to below 1, found 1.5"),
         ({"data": "iris", "objectives": []}, "objectives: expected one or more, found none"),
         ({"data": "iris", "objectives": ["literals", "literals"]}, "expected each once, found 'literals' again"),
-        ({"data": "iris", "objectives": ["macs"]}, "objectives: .*macs"),
-        ({"data": "iris", "references": ["rfe"]}, "references: .*rfe"),
+        ({"data": "iris", "objectives": ["litterals"]}, "objectives: .*'litterals'"),
+        ({"data": "iris", "references": ["confald"]}, "references: .*'confald'"),
         ({"data": "iris", "references": [{"name": "random", "percentages": [0]}]}, "whole numbers from 1 to 99"),
         ({"data": "iris", "ignore": ["*"]}, "expected at least one column"),
         ({"data": "rules_for_tests:alone"}, "found one class, 'yes'"),
@@ -199,6 +202,7 @@ def test_columns_that_tell_nothing_are_refused(monkeypatch: pytest.MonkeyPatch) 
         RulesProblem(data="iris")
 
 
+@pytest.mark.slow
 def test_a_small_search_is_not_dominated_by_the_published_pruning(tmp_path: Path) -> None:
     frame = searched(tmp_path, "breast-cancer", 0, 20, 6)
     assert _not_dominated(frame)

@@ -119,3 +119,10 @@ def test_a_network_on_the_columns_that_matter_follows_the_drift_better_than_on_a
 def test_a_network_that_cannot_be_made_is_refused(learner: Any, complaint: str) -> None:
     with pytest.raises(ConfigError, match=complaint):
         TabularStream(data="tables_for_tests:stream", window=200, learner=learner)
+
+
+def test_a_picture_shows_which_columns_are_kept_after_each_window(tmp_path: Path) -> None:
+    problem = prepared(tmp_path)
+    picture = problem.picture(np.array([4, 3, 3, 0, 3, 2]))
+    assert picture.svg.count('fill="#0b6bcb"') == 5 * 12
+    assert "20 columns down, 12 windows across" in picture.svg

@@ -20,6 +20,7 @@ from emoprune.problems.networks.transformers.anatomy.structure import BlockPlan
 from emoprune.problems.networks.transformers.export import export as exporting
 from emoprune.problems.networks.transformers.export import folders
 from emoprune.problems.networks.transformers.export.ancestry import ancestry_of
+from emoprune.problems.networks.transformers.export.checkpoint import said_of_modules
 from emoprune.problems.networks.transformers.export.writing_on import WritingOn
 from emoprune.problems.networks.transformers.heads_and_neurons import HeadsAndNeurons
 from emoprune.problems.networks.transformers.options import HeadsAndNeuronsOptions
@@ -392,7 +393,9 @@ def test_the_weights_of_a_folder_with_code_lie_in_shards_where_one_file_would_be
     assert same_logits(found.float(), model)
 
 
-@pytest.mark.parametrize("kind", ["weights", "patterns", "bits"])
+@pytest.mark.parametrize(
+    "kind", ["weights", *(pytest.param(own, marks=pytest.mark.slow) for own in ("patterns", "bits"))]
+)
 def test_zeroed_and_coded_weights_are_counted_and_packed_in_the_numbers_of_the_checkpoint(
     kind: str, tmp_path: Path
 ) -> None:
@@ -591,6 +594,12 @@ def test_what_follows_an_encoder_for_sentence_transformers_is_carried_along_or_n
     options = {**names, **SMALL, "task": "text-classification", "calibration": 12, "references": []}
     assert "modules.json of" in (said := HeadsAndNeurons(**options).inspect().notes[0])
     assert "names 1_Pooling, which its folder does not have" in said
+    (tmp_path / "elsewhere").mkdir()
+    outside = [{"path": "../elsewhere", "type": "sentence_transformers.models.Dense"}]
+    (place / "modules.json").write_text(json.dumps(outside))
+    (outward,) = said_of_modules(str(place))
+    assert outward.startswith(f"modules.json of {place} names ../elsewhere, which its folder does not have")
+    modules(place, "Pooling", "Normalize")
     (place / "1_Pooling").mkdir()
     (place / "1_Pooling" / "config.json").write_text('{"pooling_mode_mean_tokens": true}')
     problem = ready(tmp_path, options)

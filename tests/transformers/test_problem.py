@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from language_for_tests import drawn, llama, saved
 from transformers_for_tests import IMAGES, SIZES, SMALL, language_folder, sentences_folder
 
-from emoprune.contracts import Problem
+from emoprune.contracts import Problem, blocks_of
 from emoprune.errors import ConfigError
 from emoprune.operators.level_switch import LevelSwitchMutation
 from emoprune.problems.networks.transformers.anatomy.finding import anatomy_of
@@ -133,7 +133,8 @@ def test_a_perplexity_follows_from_means_over_blocks_of_batches_and_one_batch_al
     assert problem.grades == (4, 9)
     assert problem.block_sizes(Split.SEARCH) == [44.0] * 8 + [22.0], "tokens that follow another, of 4 windows of 12"
     assert HeadsAndNeurons(**{**SMALL, **names, "search": 4}).noisy == ()
-    assert HeadsAndNeurons(**{**SMALL, **names, "objectives": ["perplexity", "milliseconds"]}).noisy == ()
+    for objectives in (["perplexity", "milliseconds"], ["bytes", "macs"]):
+        assert blocks_of(HeadsAndNeurons(**{**SMALL, **names, "objectives": objectives})) is None
 
 
 def test_a_dropped_layer_has_one_genome_whatever_else_it_was_to_keep() -> None:

@@ -72,6 +72,9 @@ KINDS: Mapping[str, Callable[[], Any]] = {
 }
 
 
+SOME = [kind if kind == "T5" else pytest.param(kind, marks=pytest.mark.slow) for kind in KINDS]
+
+
 def folder(place: Path, kind: str, header: tuple[str, str] = ("source", "target")) -> dict[str, str]:
     """Write a small model, and texts of unequal lengths with what is to be written of them."""
     saved(place / "model", KINDS[kind]())
@@ -91,7 +94,7 @@ def ready(place: Path, kind: str, **more: Any) -> HeadsAndNeurons:
     return problem
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", SOME)
 def test_the_loss_is_the_model_s_own_on_each_text_by_itself(kind: str, tmp_path: Path) -> None:
     problem = ready(tmp_path, kind, objectives=["perplexity", "parameters"])
     model, own = problem.open().task.model, tokenizer()
@@ -108,7 +111,7 @@ def test_the_loss_is_the_model_s_own_on_each_text_by_itself(kind: str, tmp_path:
     assert perplexity == pytest.approx(math.exp(losses / tokens), rel=1e-4)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", SOME)
 def test_what_is_pruned_of_both_stacks_is_what_is_exported_and_loaded_again(kind: str, tmp_path: Path) -> None:
     problem = ready(tmp_path, kind, objectives=["loss", "parameters"])
     genome = problem.space.full.copy()

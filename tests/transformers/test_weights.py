@@ -73,7 +73,9 @@ def test_weights_that_meet_small_inputs_go_first(tmp_path: Path) -> None:
 def test_the_output_layer_and_what_is_ignored_stay_as_they_are(tmp_path: Path) -> None:
     problem = ready(tmp_path, ignore=["*.q_proj", "*.mlp.*"])
     assert all(name.endswith(("k_proj", "v_proj", "o_proj")) for name in problem.space.names)
-    assert "embeddings and an output layer tied to them" in problem.inspect().notes[-1]
+    inspected = problem.inspect()
+    assert "embeddings and an output layer tied to them" in inspected.notes[-1]
+    assert inspected.summary["kv-bytes smallest"] == f"{problem.counted(problem._whole)['kv-bytes']:,.0f} (100.0%)"
 
 
 @pytest.mark.parametrize(

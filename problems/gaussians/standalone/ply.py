@@ -87,8 +87,8 @@ def _packed(body: bytes, count: int, kind: np.dtype[Any]) -> NDArray[Any]:
 
 def _written_out(body: bytes, count: int, kind: np.dtype[Any]) -> NDArray[Any]:
     rows = body.decode("ascii", errors="replace").split("\n")[:count]
-    if len(rows) < count or any(len(row.split()) != len(kind) for row in rows):
-        raise ValueError(f"expected {count} lines of {len(kind)} numbers, found fewer: it is cut off")
+    if len(rows) < count or any(len(row.split()) != len(kind.names or ()) for row in rows):
+        raise ValueError(f"expected {count} lines of {len(kind.names or ())} numbers, found fewer: it is cut off")
     return np.array([tuple(map(float, row.split())) for row in rows], dtype=kind)
 
 

@@ -248,7 +248,7 @@ class TransformerProblem(ABC):
     @property
     def grades(self) -> Sequence[int]:
         """After how many blocks of batches it is asked who goes on."""
-        return grades_of(len(self._blocks.batches[Split.SEARCH]))
+        return grades_of(len(self._blocks.batches.get(Split.SEARCH, ())))  # none where it is measured in full
 
     def block_sizes(self, split: Split) -> Sequence[float]:
         """Return over how many examples, or tokens, each block's means are taken."""

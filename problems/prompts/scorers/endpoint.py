@@ -14,7 +14,6 @@ from emoprune.errors import ConfigError
 from emoprune.problems.prompts.scorers.calling import Caller, Endpoint, EndpointFailed, EndpointRefused, usage_of
 from emoprune.problems.prompts.scorers.contract import Choices, Filled, TokenScores
 from emoprune.problems.prompts.scorers.ledger import Ledger
-from emoprune.problems.prompts.tasks.saying import still_thinking
 from emoprune.space import IntArray
 
 __all__ = ["EndpointScorer"]
@@ -77,23 +76,18 @@ class EndpointScorer:
         chat = "" if self.endpoint.api == "chat" else "say `api: chat` of a server that only chats, or "
         return f"{chat}let answers be written, with `answering: written`"
 
-    def check_writing(self, filled: Filled, limit: int, stop: str) -> None:
-        """Let the first example be answered; refuse an endpoint that does not write, or has no room for an answer.
+    def check_writing(self, filled: Filled, limit: int, stop: str) -> str:
+        """Return what the first example is answered; refuse an endpoint that does not write, or has no room for it.
 
         Raises:
-            ConfigError: It does not answer with a text, or thinks for longer than its answers may be.
+            ConfigError: It does not answer with a text.
         """
         try:
             (said,) = self.prompted(filled, Choices.none()).continuations(np.arange(1), limit, stop)
         except EndpointFailed as error:
             chat = "" if self.endpoint.api == "chat" else "; say `api: chat` of a server that only chats"
             raise ConfigError(f"endpoint: cannot be used: {error}{chat}") from error
-        if still_thinking(said):
-            raise ConfigError(
-                f"answer_tokens: the model thinks before it answers, and its first answer ends within its thoughts: "
-                f"{said[:60]!r}; give more answer_tokens and an empty answer_end, or let it not think, as some servers "
-                "can be told in endpoint.body"
-            )
+        return said
 
     def token_scores(self, text: str) -> TokenScores:
         """Say how surprising each token is, from an endpoint that echoes the prompt with its log-probabilities.

@@ -36,7 +36,7 @@ HERE = Path(__file__).parent
 FORMAT = "emoprune.rules/1"
 
 
-class RuleClassifier(ClassifierMixin, BaseEstimator):
+class RuleClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
     """Classify by rules with exceptions: FOLD-RM's, with confidences and pruned as CON-FOLD does.
 
     Args:
@@ -66,7 +66,7 @@ class RuleClassifier(ClassifierMixin, BaseEstimator):
         rules = learnt(X, np.zeros(X.shape[1], dtype=np.bool_), labels, self.ratio, self.most)
         rules = pruned(rules, X, labels, self.improvement, self.confidence)
         self.trusted_ = Trusted.of(rules, X, labels, len(self.classes_))
-        self.features_ = None
+        self.features_: Any = None
         self.literals_ = literals_in(rules)
         return self
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +17,7 @@ from scipy.special import xlogy
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 BoolArray = NDArray[np.bool_]
+Counts = NDArray[Any]  # whole numbers, whatever their type
 
 Z = 3.0  # of Wilson's interval, whose centre a confidence is
 NO_GAIN = 1e-9  # of information: what is less is rounding
@@ -33,11 +35,11 @@ class Literal:
         """Say for which rows it holds, shape (rows,)."""
         own = matrix[:, self.column]
         if self.operator == "<=":
-            return own <= self.value
+            return np.asarray(own <= self.value)
         if self.operator == ">":
-            return own > self.value
+            return np.asarray(own > self.value)
         same = own == self.value
-        return same if self.operator == "==" else ~same & ~np.isnan(own)
+        return np.asarray(same if self.operator == "==" else ~same & ~np.isnan(own))
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +171,7 @@ def _best(matrix: FloatArray, categorical: BoolArray, wanted: IntArray, others: 
     return found
 
 
-def _gain(covered: FloatArray, wrong: FloatArray, wanted: int, others: int, *, always: bool = False) -> FloatArray:
+def _gain(covered: Counts, wrong: Counts, wanted: int, others: int, *, always: bool = False) -> FloatArray:
     """Return minus the entropy that is left when `covered` wanted rows and `wrong` others are taken, broadcast."""
     missed, spared = wanted - covered, others - wrong
     total = wanted + others
@@ -239,7 +241,7 @@ def wilson(right: float | FloatArray, covered: float | FloatArray, z: float = Z)
 
 def _confidence(clause: Clause, matrix: FloatArray, own: BoolArray) -> float:
     held = clause.holds(matrix)
-    return float(wilson(np.count_nonzero(held & own), np.count_nonzero(held)))
+    return float(wilson(float(np.count_nonzero(held & own)), float(np.count_nonzero(held))))
 
 
 def improved(clause: Clause, matrix: FloatArray, own: BoolArray, least: float) -> Clause:
@@ -320,7 +322,7 @@ class Trusted:
         spread = np.where(sums > 0, others / np.where(sums > 0, sums, 1.0), even)
         table = spread * (1.0 - self.confidences)[:, None]
         table[np.arange(len(self.labels)), self.labels] = self.confidences
-        return table / table.sum(axis=1, keepdims=True)
+        return np.asarray(table / table.sum(axis=1, keepdims=True))
 
 
 def first_covering(rules: Rules, matrix: FloatArray) -> IntArray:

@@ -67,7 +67,7 @@ class Distil:
             taught = torch.softmax(logits / self.temperature, dim=1)
         optimiser = torch.optim.Adam(net.parameters(), lr=self.rate)
         for _ in range(self.epochs):
-            for rows in torch.randperm(len(labels), generator=drawn).split(BATCH):
+            for rows in torch.randperm(len(labels), generator=drawn).split(BATCH):  # type: ignore[no-untyped-call]  # torch leaves it so
                 optimiser.zero_grad()
                 scores = net(inputs[rows])
                 loss = (1 - case.share) * nn.functional.cross_entropy(scores, labels[rows])

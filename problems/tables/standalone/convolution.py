@@ -59,7 +59,7 @@ def _convolved(inputs: FloatArray, filters: FloatArray) -> FloatArray:
     padded = np.pad(inputs, ((0, 0), (0, 0), (TAPS // 2, TAPS // 2)))
     columns = inputs.shape[2]
     seen = np.stack([padded[:, :, tap : tap + columns] for tap in range(TAPS)], axis=3)
-    return np.einsum("nckt,fct->nfk", seen, filters, optimize=True)
+    return np.asarray(np.einsum("nckt,fct->nfk", seen, filters, optimize=True))
 
 
 def load_network(folder: Path | str = HERE) -> Network:

@@ -131,7 +131,7 @@ class Convolution:
                 loss = torch.nn.functional.cross_entropy(scores, wanted)  # type: ignore[arg-type]  # tensors, of a library that is read late
             else:
                 loss = torch.mean(torch.square(scores[:, 0] - wanted))
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it so
             optimiser.step()
 
 

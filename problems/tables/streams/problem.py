@@ -15,8 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emoprune import plugins
-from emoprune.contracts import Description, Inspection, Objective, Reference, Row, about
+from emoprune.contracts import Description, Inspection, Objective, Picture, Reference, Row, about
 from emoprune.errors import ConfigError, ContractError
+from emoprune.problems.pictures.grids import grid
+from emoprune.problems.pictures.svg import document
 from emoprune.problems.storage.exported import about_folder
 from emoprune.problems.tables.computing import Computed
 from emoprune.problems.tables.formulas.formula import Column
@@ -140,9 +142,11 @@ class TabularStream:
             self._learner = self._convolution = replace(self._convolution, threads=threads)
         elif self._plan is not None:
             self._learner = self._plan.made(self._table.task, threads)
-        rows = np.arange(len(self._table))
-        matrix = self._computed.matrix(self._columns, self._steps.block(1), rows)
-        self._windows = Windows(self._table, self._steps, matrix)
+        self._windows = self._made_windows(self._computed)
+
+    def _made_windows(self, computed: Computed) -> Windows:
+        matrix = computed.matrix(self._columns, self._steps.block(1), np.arange(len(self._table)))
+        return Windows(self._table, self._steps, matrix)
 
     @property
     def _loaded(self) -> tuple[Computed, Learner, Windows]:
@@ -206,6 +210,16 @@ class TabularStream:
         described |= {"clusters": policy.clusters} if policy.information_weight < 1 else {}
         described["chosen anew"] = words.get(policy.threshold, f"at an overlap below {policy.threshold:g}")
         return described | {"weight of mutual information": policy.information_weight} | channels
+
+    def picture(self, genome: IntArray) -> Picture:
+        """Draw which columns are kept after each window."""
+        windows, count = self._windows or self._made_windows(Computed(self._table)), len(self._steps.windows)
+        there = np.zeros((len(self._columns), count), dtype=np.bool_)
+        for number, kept in enumerate(windows.kept(self._genes.decoded(genome), count)):
+            there[kept, number] = True
+        said = ", ".join(f"{label} {value}" for label, value in self.describe(genome).items())
+        below = f"{len(self._columns)} columns down, {count} windows across"
+        return Picture(said, document([grid("columns kept after each window", there, below)]))
 
     def export(self, genome: IntArray, folder: Path) -> Description:
         """Write the policy with its choice at the last window to search on, and the code that goes on from there.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -98,7 +99,7 @@ class SignFlip:
         findings, rows = [], list[dict[str, Cell]]()
         for column, share in enumerate(self.shares, start=1):
             worse = (errors[..., column] - errors[..., 0]).mean(axis=1)
-            own = bootstrapped(lambda counts, worse=worse: counts @ worse / counts.sum(axis=1), len(worse), rng)
+            own = bootstrapped(partial(_mean, worse), len(worse), rng)
             low, high = (own.low, own.high) if own.defined else (None, None)
             alarm = low is not None and low > 0
             ends = "ends worse" if alarm else "does not end shown to be worse"
@@ -110,11 +111,15 @@ class SignFlip:
                 "candidate": row + 1,
                 "signs changed by training": round(changed[row].mean(), 4),
             }
-            named = {
-                f"error, {share:.0%} flipped": round(float(means[n]), 4) for n, share in enumerate((0, *self.shares))
-            }
-            rows.append(own_row | named)
+            for column, share in enumerate((0, *self.shares)):
+                own_row[f"error, {share:.0%} flipped"] = round(float(means[column]), 4)
+            rows.append(own_row)
         return Audit(findings, {"signs": rows})
+
+
+def _mean(values: FloatArray, counts: FloatArray) -> FloatArray:
+    """Return the mean of values, shape (n,), drawn so often each, shape (resamples, n)."""
+    return np.asarray(counts @ values / counts.sum(axis=1), dtype=np.float64)
 
 
 def flipped(network: nn.Module, share: float, seed: int) -> nn.Module:

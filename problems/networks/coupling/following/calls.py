@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any
 
-from emoprune.problems.networks.coupling.following.axes import Axes, Labels
+from emoprune.problems.networks.coupling.following.axes import Labels
 from emoprune.problems.networks.coupling.following.places import Place
 
-if TYPE_CHECKING:
-    from emoprune.problems.networks.coupling.following.follower import Follower
-
-__all__ = ["Call", "Choice", "Counted", "Rule"]
+__all__ = ["Call", "Choice", "Counted"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -44,10 +41,3 @@ class Counted:
 
     source: tuple[str, str, int | None]
     labels: Labels
-
-
-class Rule(Protocol):
-    """What one kind of operations does to the axes of its arguments: the axes of its outputs, one per tensor."""
-
-    def __call__(self, follower: Follower, call: Call, /) -> Sequence[Axes]:
-        """Return the axes of the outputs, in order; none at all where nothing along any of them ever goes."""

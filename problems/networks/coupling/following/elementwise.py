@@ -9,8 +9,8 @@ import numpy as np
 from torch import Tensor
 
 from emoprune.problems.networks.coupling.following.axes import Axes, Labels
-from emoprune.problems.networks.coupling.following.calls import Call, Rule
-from emoprune.problems.networks.coupling.following.follower import Follower
+from emoprune.problems.networks.coupling.following.calls import Call
+from emoprune.problems.networks.coupling.following.follower import Follower, Rule
 
 __all__ = ["RULES", "broadcast", "pointwise", "spatial_rule"]
 

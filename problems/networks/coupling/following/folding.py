@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from emoprune.problems.networks.coupling.following.axes import Axes, Labels
-from emoprune.problems.networks.coupling.following.calls import Call, Rule
-from emoprune.problems.networks.coupling.following.follower import Follower
+from emoprune.problems.networks.coupling.following.calls import Call
+from emoprune.problems.networks.coupling.following.follower import Follower, Rule
 
 __all__ = ["RULES"]
 

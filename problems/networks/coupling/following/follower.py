@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import zip_longest
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from emoprune.problems.networks.coupling.following.axes import Axes, Labels
-from emoprune.problems.networks.coupling.following.calls import Call, Choice, Counted, Rule
+from emoprune.problems.networks.coupling.following.calls import Call, Choice, Counted
 from emoprune.problems.networks.coupling.following.comparing import Sums, sums_of
 from emoprune.problems.networks.coupling.following.kept import Selected, over_kept
 from emoprune.problems.networks.coupling.following.modes import Functions, Operations
@@ -23,7 +23,14 @@ from emoprune.problems.networks.coupling.following.places import Place, place_of
 from emoprune.problems.networks.coupling.linking import Links
 from emoprune.problems.networks.coupling.pruned_module import clone
 
-__all__ = ["Follower", "numbered"]
+__all__ = ["Follower", "Rule", "numbered"]
+
+
+class Rule(Protocol):
+    """What one kind of operations does to the axes of its arguments: the axes of its outputs, one per tensor."""
+
+    def __call__(self, follower: Follower, call: Call, /) -> Sequence[Axes]:
+        """Return the axes of the outputs, in order; none at all where nothing along any of them ever goes."""
 
 
 @dataclass(slots=True, eq=False)

@@ -3,24 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from emoprune.problems.networks.coupling.following.axes import Axes
 from emoprune.problems.networks.coupling.following.numbers import Number, numbers_in
 
-if TYPE_CHECKING:
-    from emoprune.problems.networks.coupling.following.follower import Follower
-
 __all__ = ["Functions", "Operations"]
+
+
+class Follows(Protocol):
+    """Whom is listened for: it is told the numbers and the name of each call, and runs each operation."""
+
+    numbers: tuple[Number, ...]
+    function: str
+    stays: NDArray[np.bool_] | None
+
+    def axes(self, value: object, /) -> Axes | None:
+        """Return the axes of a tensor."""
+
+    def run(self, function: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any], /) -> Any:
+        """Run one operation."""
 
 
 class Functions(TorchFunctionMode):
     """Sees calls as they are written: which numbers stand in them, and shapes that are read."""
 
-    def __init__(self, follower: Follower) -> None:
+    def __init__(self, follower: Follows) -> None:
         super().__init__()
         self._follower = follower
 
@@ -39,7 +53,7 @@ class Functions(TorchFunctionMode):
             follower.numbers, follower.function = outer
 
 
-def _scaled(follower: Follower, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Mapping[str, Any]:
+def _scaled(follower: Follows, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return the arguments of an attention with the scale that it has over the channels that stay."""
     axes = follower.axes(args[0]) if args else None
     if follower.stays is None or not axes or axes[-1] is None or kwargs.get("scale") is not None:
@@ -56,7 +70,7 @@ def _remembering(found: Any) -> Any:
 class Operations(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch ships no types for it
     """Sees what calls come to: torch's own operations, one at a time."""
 
-    def __init__(self, follower: Follower) -> None:
+    def __init__(self, follower: Follows) -> None:
         super().__init__()  # type: ignore[no-untyped-call]  # as above
         self._follower = follower
 

@@ -8,8 +8,8 @@ from typing import Any
 from torch import Tensor
 
 from emoprune.problems.networks.coupling.following.axes import Axes, Labels
-from emoprune.problems.networks.coupling.following.calls import Call, Rule
-from emoprune.problems.networks.coupling.following.follower import Follower
+from emoprune.problems.networks.coupling.following.calls import Call
+from emoprune.problems.networks.coupling.following.follower import Follower, Rule
 
 __all__ = ["RULES", "selection", "summing"]
 

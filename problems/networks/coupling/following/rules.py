@@ -9,7 +9,8 @@ import torch
 
 from emoprune.problems.networks.coupling.following import cutting, elementwise, folding, products, reducing, views
 from emoprune.problems.networks.coupling.following.axes import Axes
-from emoprune.problems.networks.coupling.following.calls import Call, Rule
+from emoprune.problems.networks.coupling.following.calls import Call
+from emoprune.problems.networks.coupling.following.follower import Rule
 from emoprune.problems.networks.coupling.following.kept import Selected
 
 __all__ = ["rule_of", "selecting"]

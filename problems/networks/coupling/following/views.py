@@ -9,8 +9,8 @@ import numpy as np
 from torch import Tensor
 
 from emoprune.problems.networks.coupling.following.axes import Axes, Block, Labels, blocks, merged
-from emoprune.problems.networks.coupling.following.calls import Call, Choice, Rule
-from emoprune.problems.networks.coupling.following.follower import Follower
+from emoprune.problems.networks.coupling.following.calls import Call, Choice
+from emoprune.problems.networks.coupling.following.follower import Follower, Rule
 from emoprune.problems.networks.coupling.following.places import place_of_call
 
 __all__ = ["RULES"]

@@ -90,6 +90,8 @@ class LayerLevels:
     def counted(self, genomes: IntArray, unpruned: Mapping[str, float]) -> list[dict[str, float]]:
         """Return the counted measures of each genome: macs not with zero, parameters not zero, and bytes as packed.
 
+        Others are as those of the unpruned network, such as what a cache takes.
+
         Args:
             genomes: Shape (n, layers).
             unpruned: The unpruned network's macs, parameters and bytes.
@@ -99,7 +101,10 @@ class LayerLevels:
         saved = self.stored[:, -1] - self.stored[layer, levels]
         positions = np.array([part.positions for part in self.parts], dtype=np.int64)
         columns = {"macs": (gone * positions).sum(axis=1), "parameters": gone.sum(axis=1), "bytes": saved.sum(axis=1)}
-        return [{name: unpruned[name] - float(own[row]) for name, own in columns.items()} for row in range(len(levels))]
+        return [
+            {**unpruned, **{name: unpruned[name] - float(own[row]) for name, own in columns.items()}}
+            for row in range(len(levels))
+        ]
 
 
 def going_down(levels: LayerLevels, steps: Sequence[int]) -> IntArray:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 import torch
 from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from emoprune.problems.networks.evaluation.scoring import LoadedImages, outputs_of
 from emoprune.problems.networks.recovery.images import TrainingImages
@@ -16,6 +17,8 @@ from emoprune.problems.networks.recovery.targets import Labels, Target
 from emoprune.problems.networks.unpruned.augmentation import augmented
 
 __all__ = ["ImageLessons"]
+
+SETTLED_ON = 8  # batches
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -61,9 +64,31 @@ class ImageLessons:
         )
 
     def score(self, model: nn.Module) -> tuple[float, ...]:
-        """Return how many images are wrong, and the loss, which tells apart what is equally often wrong."""
+        """Return how many images are wrong, and the loss, which tells apart what is equally often wrong.
+
+        Statistics of batch norms are estimated anew before that: after few steps the running ones still are those of
+        the network before it was pruned.
+        """
+        self._settle(model)
         outputs, labels = outputs_of(model, self.held_out), self.held_out.labels
         if not torch.isfinite(outputs).all():
             return (math.inf, math.inf)
         wrong = float((outputs.argmax(dim=1) != labels).sum())
         return wrong, float(nn.functional.cross_entropy(outputs.double(), labels))
+
+    def _settle(self, model: nn.Module) -> None:
+        norms = [module for module in model.modules() if isinstance(module, _BatchNorm) and module.track_running_stats]
+        momenta = [norm.momentum for norm in norms]
+        if not norms:
+            return
+        for norm in norms:
+            norm.reset_running_stats()
+            norm.momentum = None  # the mean over all batches
+            norm.train()
+        with torch.no_grad():
+            for batch in self.training.images.split(self.plan.batch)[:SETTLED_ON]:
+                if len(batch) > 1:
+                    model(batch)
+        for norm, momentum in zip(norms, momenta, strict=True):
+            norm.momentum = momentum
+            norm.eval()

@@ -46,5 +46,8 @@ class Lessons(Protocol):
         ...
 
     def score(self, model: Any) -> tuple[float, ...]:
-        """Return how good a model in eval mode is on `select`, less is better; infinite where it is not finite."""
+        """Return how good a model in eval mode is on `select`, less is better; infinite where it is not finite.
+
+        What is estimated and not trained, the statistics of batch norms, may be estimated anew in it.
+        """
         ...

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import shutil
 from collections import Counter
 from pathlib import Path
@@ -92,7 +93,8 @@ def _modules_of(name: str) -> dict[str, Path | None]:
             f"{type(error).__name__}: {error}; mend it, or take it out"
         ) from error
     found = {path: listed.parent / path for path, kind in modules.items() if path and kind not in _WITHOUT_FOLDER}
-    return {path: own if own.is_dir() and listed.parent in own.parents else None for path, own in found.items()}
+    # A folder that lies beside the list: nothing may be copied from elsewhere, or to elsewhere.
+    return {path: own if own.is_dir() and re.fullmatch(r"\w[\w.-]*", path) else None for path, own in found.items()}
 
 
 def file_of(name: str, file: str) -> Path | None:

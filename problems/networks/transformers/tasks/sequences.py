@@ -90,7 +90,7 @@ def _start_of(model: Any) -> int:
         (
             own
             for name in ("decoder_start_token_id", "pad_token_id")
-            if (own := getattr(model.config, name)) is not None
+            if (own := getattr(model.config, name, None)) is not None
         ),
         None,
     )

@@ -74,7 +74,7 @@ class LayerProblem(TransformerProblem):
         """Return macs and parameters that are not zero, the bytes of the packed weights, and a cache's, all of them."""
         levels = self._genes.decoded(list(plans))
         genome = self._genes.levels.encode(levels)
-        return {**self._unpruned, **self._genes.levels.counted(genome[np.newaxis], self._unpruned)[0]}
+        return self._genes.levels.counted(genome[np.newaxis], self._unpruned)[0]
 
     def adjust(self) -> Adjust:
         """Return the treatment of single layers."""

@@ -105,7 +105,7 @@ class ReadingProblem(InferenceProblem):
     def record(self, folder: Path, seed: int) -> None:  # noqa: ARG002  # nothing is drawn
         """Read all texts once with the whole model."""
         self._folder = folder / RECORDS
-        self._folder.mkdir(exist_ok=True)
+        self._folder.mkdir(parents=True, exist_ok=True)
         for split in Split:
             for number, batch in enumerate(self._parts[split.value]):
                 kept_arrays(
@@ -172,14 +172,15 @@ class ReadingProblem(InferenceProblem):
         answers = np.concatenate(right) if right else np.zeros(0, dtype=np.bool_)
         return SeenInference(counts, losses=np.concatenate([each.ravel() for each in losses]), right=answers)
 
-    def try_unpruned(self) -> None:
-        """Refuse questions that the whole model answers none of, unless the options accept it.
+    def try_unpruned(self, folder: Path, seed: int) -> None:
+        """Refuse questions that the whole model answers none of, unless the options accept it; `folder` keeps records.
 
         Raises:
             ConfigError: It says what is likely wrong.
         """
         if "missed" not in self._measures.needed or self._own.accept_guessing:
             return
+        self.record(folder, seed)
         with torch.inference_mode():
             right = self.seen(self.space.full, Split.SEARCH).right
         if not right.any():

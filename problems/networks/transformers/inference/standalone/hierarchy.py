@@ -56,7 +56,8 @@ class Hierarchy:
         best = logits[..., :prompt].amax(dim=1).masked_fill(~may, -math.inf)
         wanted = torch.ceil(there.sum(dim=1) * self.share - 1e-9)[:, None].expand(-1, queries)
         found, probed = self._searched(best, may, wanted)
-        kept = visible & ~may_of(visible, found, prompt)
+        kept = visible.clone()
+        kept[:, :, :prompt] &= found
         newest = visible.flip(2).cumsum(dim=2).flip(2) <= self.window
         oldest = visible.cumsum(dim=2) <= self.sinks
         kept |= visible & (newest | oldest)
@@ -81,13 +82,6 @@ class Hierarchy:
             probed += torch.where(enough, 0.0, probes)
             left = torch.where(enough[:, :, None], left, left & stays)
         return left, probed
-
-
-def may_of(visible: torch.Tensor, found: torch.Tensor, prompt: int) -> torch.Tensor:
-    """Return which keys are left out: those of the prompt that were not found, shape (rows, queries, keys)."""
-    out = torch.zeros_like(visible)
-    out[:, :, :prompt] = ~found
-    return out
 
 
 def _representatives(

@@ -62,6 +62,7 @@ class Tokens(InferenceProblem):
         self._opened: Opened | None = opened(own)
         self._fitted: dict[str, torch.Tensor] = {}
         self._replay: Replay | None = None
+        self._labels: dict[str, torch.Tensor] = {}
         anatomy = self._opened.anatomy
         anatomy.check_one_stack("dropping tokens")
         self._number = len(anatomy.blocks)
@@ -104,12 +105,13 @@ class Tokens(InferenceProblem):
         self._fitted = fitted(own, folder)
         _check_attends(own)
 
-    def try_unpruned(self) -> None:
-        """Refuse a model that scores like guessing, unless the options accept it.
+    def try_unpruned(self, folder: Path, seed: int) -> None:
+        """Refuse a model that scores like guessing, unless the options accept it; `folder` keeps a fitted classifier.
 
         Raises:
             ConfigError: It says what is likely wrong.
         """
+        self.record(folder, seed)
         try_unpruned(self.open(), self._own)
 
     def load(self, device: str) -> None:
@@ -190,7 +192,7 @@ class Tokens(InferenceProblem):
         return hashlib.sha256(f"{own.loaded.digest()} {digest_of(own.task.parts)}".encode()).hexdigest()
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**vars(self), "_opened": None, "_replay": None}
+        return {**vars(self), "_opened": None, "_replay": None, "_labels": {}}
 
 
 def _asking(own: Opened) -> tuple[int, tuple[int, ...]]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from emoprune.contracts import Audit, Finding, Paper, about
+from emoprune.contracts import Audit, Cell, Finding, Paper, about
 from emoprune.errors import ConfigError
 from emoprune.problems.networks.calibration.dependence import contributions_of_units, elimination, free_widths
 from emoprune.problems.networks.calibration.evidence import Evidence
@@ -67,7 +67,7 @@ class ExactMinimum:
         )
         if known == full:
             sentence = "No unit of this network is a sum of others on the calibration images: nothing is free."
-        rows = [
+        rows: list[dict[str, Cell]] = [
             {"coupling group": group.name, "units": group.units, "needed at most": int(width)}
             for group, width in zip(bench.structure.groups, least, strict=True)
         ]

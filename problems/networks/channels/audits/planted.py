@@ -69,7 +69,7 @@ class Planted:
             chance = float(np.concatenate(truth).mean())
             found = recall(front.criterion(made), truth, case)
             drawn = recall([rng.random(len(own)) for own in truth], truth, case)
-            oracle = recall([1.0 - own for own in truth], truth, case)
+            oracle = recall([np.where(own, 0.0, 1.0) for own in truth], truth, case)
             rows.append({"planted": case, "recall": found, "oracle": oracle, "a random order": drawn, "share": chance})
             blind = found <= chance
             sentence = f"Of {case} units, {chance:.0%} of all, the criterion ranks {found:.0%} last: " + (

@@ -138,7 +138,8 @@ class Repaired:
         matrix, kept, scale = (_tap_by_tap(own, taps)[0] for own in (layer.weight, layer.kept, squares.unsqueeze(1)))
         found: Wrapped = self.repair.wrapped(matrix, kept, scale[0], block, self.base.m)
         stored = (own.to(self.dtype).float() for own in (found.outer, found.core, found.inner))
-        outer, core, inner = (own.numpy() + 0.0 for own in stored)
+        # No zero has a sign, so that what is unfolded is the same to the bit.
+        outer, core, inner = (np.asarray(own.add(0.0).numpy(), dtype=np.float32) for own in stored)
         return outer, core, inner
 
     def thinned(self, part: Part, weight: torch.Tensor, ranks: torch.Tensor, level: int) -> ThinnedLayer:

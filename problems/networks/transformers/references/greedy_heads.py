@@ -63,4 +63,4 @@ class GreedyHeads:
 
 
 def _without(kept: IntArray, bundle: int, together: int) -> IntArray:
-    return kept[kept // together != bundle]
+    return np.asarray(kept[kept // together != bundle], dtype=np.int64)

@@ -47,8 +47,7 @@ class ReservoirProblem:
     Neurons stay by a ranking, edges by noise; the spectral radius and the threshold of edges or spikes are genes too. A
     readout is fitted for each candidate on steps before those that it is scored on.
 
-    Source: Sparse Spiking Neural Network: Exploiting Heterogeneity in Timescales for Pruning Recurrent SNN (arXiv
-    2403.03409).
+    Source: Sparse Spiking Neural Network: Exploiting Heterogeneity in Timescales for Pruning Recurrent SNN (ICLR 2024).
     """
 
     options: ClassVar[type[ReservoirOptions]] = ReservoirOptions

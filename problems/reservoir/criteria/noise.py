@@ -16,7 +16,8 @@ from emoprune.problems.reservoir.standalone.reservoir import FloatArray
 __all__ = ["LYAPUNOV_NOISE", "Noise"]
 
 LYAPUNOV_NOISE = Paper(
-    "Sparse Spiking Neural Network: Exploiting Heterogeneity in Timescales for Pruning Recurrent SNN", "2403.03409"
+    "Sparse Spiking Neural Network: Exploiting Heterogeneity in Timescales for Pruning Recurrent SNN",
+    appeared="ICLR 2024",
 )
 
 

@@ -120,7 +120,7 @@ class _Front:
         found = known.head(1) if not name else known[known["name"] == name]
         if found.empty:
             raise ConfigError(f"--reference: expected one of {', '.join(known['name'])}, found {name[:80]!r}")
-        row = self._of(found)[0]
+        row: FloatArray = self._of(found)[0]
         if not np.isfinite(row).all():
             raise ConfigError(
                 f"{found['name'].iloc[0]} was not measured on {self.split.value}; compare with another one"
@@ -150,7 +150,8 @@ def select(run: Run, wishes: Wishes) -> Selection:
 
 def _kept(run: Run, front: _Front, wishes: Wishes) -> tuple[NDArray[np.int64], list[str]]:
     """Return the rows that keep the conditions, and these in words."""
-    fits, words = np.ones(len(front.frame), dtype=np.bool_), []
+    fits = np.ones(len(front.frame), dtype=np.bool_)
+    words: list[str] = []
     for condition, words_of in _conditions(front, wishes):
         if not (fits & condition).any():
             before = f" of those with {' and '.join(words)}" if words else ""

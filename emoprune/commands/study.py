@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["export_study"]
 
-DIRECTIONS = {Direction.MINIMISE: "minimize", Direction.MAXIMISE: "maximize"}
+DIRECTIONS: Mapping[Direction, Literal["minimize", "maximize"]] = {Direction.MINIMISE: "minimize", Direction.MAXIMISE: "maximize"}
 AT_ONCE = 1_000  # trials that are written in one transaction
 CONSTRAINTS = "constraints"  # where Optuna's samplers and its dashboard look for them
 
@@ -107,7 +107,7 @@ def _trials(run: Run, evaluations: list[Evaluation], library: Any) -> Iterator[o
 
 
 def _measured_again(number: int, again: Mapping[tuple[int, Split], Evaluation], names: list[str]) -> dict[str, float]:
-    found = {}
+    found: dict[str, float] = {}
     for split in (Split.SELECT, Split.TEST):
         evaluation = again.get((number, split))
         if evaluation is not None and evaluation.ok:

@@ -26,6 +26,7 @@ SCRIPTS = {
     "networks": ["masked, full size"],
     "new_domains": ["rules", "inverse-brier", "paper"],
     "overhead": ["emoprune, population 16", "disk"],
+    "planted": ["oracle"],
     "prompt_quality": ["emoprune"],
     "prompts": ["1-shot", "emoprune"],
     "ray_driver": ["emoprune", "16"],
@@ -36,8 +37,11 @@ SCRIPTS = {
     "table_quality": ["emoprune"],
     "table_texts": ["titles"],
     "tables": ["wine", "emoprune, best"],
+    "trained_masks": ["pdp, finetune"],
     "transformer_quality": ["emoprune"],
+    "weight_solvers": ["magnitude"],
     "zoo": ["BERT", "bert"],
+    "zoo_networks": ["ShuffleNet v2"],
 }
 
 
@@ -55,6 +59,7 @@ SLOW = {
     "narrowed_transformers",
     "networks",
     "new_domains",
+    "planted",
     "prompt_quality",
     "prompts",
     "ray_driver",
@@ -64,8 +69,11 @@ SLOW = {
     "table_quality",
     "table_texts",
     "tables",
+    "trained_masks",
     "transformer_quality",
+    "weight_solvers",
     "zoo",
+    "zoo_networks",
 }  # networks, tables and prompts take minutes; two Rays; mutants runs tests itself
 
 

@@ -86,7 +86,7 @@ class ImageLessons:
             norm.momentum = None  # the mean over all batches
             norm.train()
         with torch.no_grad():
-            for batch in self.training.images.split(self.plan.batch)[:SETTLED_ON]:
+            for batch in torch.split(self.training.images, self.plan.batch)[:SETTLED_ON]:
                 if len(batch) > 1:
                     model(batch)
         for norm, momentum in zip(norms, momenta, strict=True):

@@ -20,7 +20,10 @@ if TYPE_CHECKING:
 
 __all__ = ["export_study"]
 
-DIRECTIONS: Mapping[Direction, Literal["minimize", "maximize"]] = {Direction.MINIMISE: "minimize", Direction.MAXIMISE: "maximize"}
+DIRECTIONS: Mapping[Direction, Literal["minimize", "maximize"]] = {
+    Direction.MINIMISE: "minimize",
+    Direction.MAXIMISE: "maximize",
+}
 AT_ONCE = 1_000  # trials that are written in one transaction
 CONSTRAINTS = "constraints"  # where Optuna's samplers and its dashboard look for them
 

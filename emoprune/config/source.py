@@ -75,7 +75,8 @@ def example_text(name: str) -> str:
     """
     entries = plugins.available("example")
     if name not in entries:
-        raise ConfigError(f"no example is called {name!r}{nearest(name, list(entries))}")
+        hint = nearest(name, list(entries)) or "; `emoprune list examples` names all"
+        raise ConfigError(f"no example is called {name!r}{hint}")
     package = entries[name].value
     try:
         return (importlib.resources.files(package) / f"{name}.yaml").read_text(encoding="utf-8")

@@ -396,10 +396,10 @@ class TestListing:
         plain = json.loads(emoprune("list", "--json").out)
         assert plain["schema"] == "emoprune.list/1"
         assert "channels" in plain["problems"]
-        assert plain["operators"]["crossover"] == ["one-point", "two-point", "uniform"]
+        assert plain["operators"]["crossover"] == ["mask-intersection", "one-point", "two-point", "uniform"]
         assert "digits" in plain["examples"]
         assert plain["runs"] == [finished]
-        assert "one-point, two-point, uniform" in emoprune("list").out
+        assert "mask-intersection, one-point, two-point, uniform" in emoprune("list").out
 
     def test_operators_are_listed_with_what_they_do_and_take(self, emoprune: Command) -> None:
         operators = json.loads(emoprune("list", "operators", "--json").out)["operators"]

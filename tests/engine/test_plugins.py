@@ -71,7 +71,7 @@ def installed(folder: Path, entry_points: str, name: str = "stranger") -> None:
 
 class TestNames:
     def test_the_built_in_operators_are_found_by_kind_and_name(self) -> None:
-        assert list(plugins.available("crossover")) == ["one-point", "two-point", "uniform"]
+        assert list(plugins.available("crossover")) == ["mask-intersection", "one-point", "two-point", "uniform"]
         assert plugins.find("crossover", "uniform").__name__ == "UniformCrossover"
 
     def test_a_strangers_plug_in_is_found_like_a_built_in_one(
@@ -128,7 +128,7 @@ class TestNames:
             plugins.find("crossover", "unifrom")
 
     def test_an_unknown_name_near_none_gets_all_there_are(self) -> None:
-        with pytest.raises(ConfigError, match=r"'zzz' .there are: one-point, two-point, uniform.$"):
+        with pytest.raises(ConfigError, match=r"'zzz' .there are: mask-intersection, one-point, two-point, uniform.$"):
             plugins.find("crossover", "zzz")
 
     def test_a_name_of_another_kind_says_of_which(self) -> None:

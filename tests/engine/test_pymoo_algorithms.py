@@ -36,7 +36,7 @@ from emoprune.testing import AlgorithmConformance
 SPACE = Space.bits(24)
 ALGORITHMS = ("nsga2", "nsga3", "age-moea2", "sms-emoa", "random")  # pymoo's
 # These have more promises, in files of their own.
-OWN = (*ALGORITHMS, "surrogate", "promptquine", "greedy", "genetic", "particle-swarm", "evopress")
+OWN = (*ALGORITHMS, "surrogate", "promptquine", "greedy", "genetic", "particle-swarm", "evopress", "reward-ga")
 WEIGHTS = np.random.default_rng(4).random((3, 24))
 
 

@@ -79,8 +79,8 @@ for _kind, _name, _problem in METHODS:
 @pytest.mark.parametrize(
     ("problem", "kinds"),
     [
-        (HEADS, {"criterion", "compensation", "reference", "objective", "recovery", "audit"}),
-        (RATIOS, {"saliency", "compensation", "reference", "objective", "recovery"}),
+        (HEADS, {"criterion", "compensation", "reference", "objective", "recovery", "mask", "audit"}),
+        (RATIOS, {"saliency", "compensation", "reference", "objective", "recovery", "mask"}),
         (BITS, {"reference", "objective"}),
     ],
 )

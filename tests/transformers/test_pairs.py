@@ -80,5 +80,6 @@ def test_pairs_that_are_cut_are_counted(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("more", [{"texts": ["a", "b", "c"]}, {"texts": ["a"], "task": "language-modelling"}])
 def test_texts_that_no_classifier_of_sentences_has_are_refused(more: dict[str, Any]) -> None:
-    with pytest.raises(ConfigError, match="texts: expected one or two columns for text-classification, found"):
+    expected = "texts: expected one or two columns for text-classification, two for sequence-to-sequence, found"
+    with pytest.raises(ConfigError, match=expected):
         TransformerOptions(**{**SENTENCES, **more})

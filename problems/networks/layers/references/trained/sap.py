@@ -82,7 +82,9 @@ class Sap(AtShares):
             raise ConfigError(f"gamma: expected a number above 0, found {self.gamma}")
 
     def found(self, inputs: LayerReferenceInputs) -> Found:
-        """Return, for each target, what the first round that meets it leaves; and what is left at the limit.
+        """Return, for each target, what the first round that meets it leaves, and what is left at the limit.
+
+        Where not all targets are met, what the last round leaves is returned as well.
 
         Raises:
             ConfigError: Training diverged.
@@ -103,6 +105,9 @@ class Sap(AtShares):
                 continue
             references.append(Reference(label, inputs.levels.keeping(rounds[number].counts)))
             notes.append(f"{label}: {number + 1} rounds leave {rounds[number].share:.1%}; {rounds[number].spent}")
+        if rounds[-1].share > least:
+            references.append(Reference("sap-end", inputs.levels.keeping(rounds[-1].counts)))
+            notes.append(f"sap-end: all {len(rounds)} rounds leave {rounds[-1].share:.1%}; {rounds[-1].spent}")
         turned = turning_point([own.index for own in rounds])
         if turned:
             at = rounds[turned - 1]

@@ -47,9 +47,10 @@ def test_slices_of_many_drawn_networks_give_the_masked_networks_outputs() -> Non
     assert all(check_slices(seed) for seed in range(QUICK, QUICK + MANY))
 
 
-def test_what_stays_whole_in_drawn_networks_is_a_single_channel_or_an_output() -> None:
+def test_what_stays_whole_in_drawn_networks_is_a_single_channel_an_output_or_a_map() -> None:
     expected = (
         "network's outputs",
+        "no layer reads them as its channels",
         "can only go all together",
         "one channel is used for several",
         "grouped transposed",

@@ -121,6 +121,8 @@ def test_an_attribute_that_a_number_is_computed_from_is_counted_too() -> None:
         (lambda _, x: x.cumsum(1), r"cumsum depends on the order of channels \(the network's forward, test_following"),
         (lambda _, x: torch.fft.fft(x, dim=1).real, r"a Fourier transform over channels depends on all of them"),
         (lambda _, x: torch.logcumsumexp(x, 1), "how channels go through logcumsumexp is not known"),
+        (lambda _, x: torch.cat(x.split([3, 5], 1), 1), r"cut where only all of them together could go \(.*\.py:\d+ `"),
+        (lambda _, x: x.mean(1, keepdim=True).expand(-1, 8, -1, -1), "no layer reads them as its channels"),
         (lambda _, x: x + torch.arange(8.0)[:, None, None], r"sliced, the network does not run: .*test_following\.py"),
     ],
 )
@@ -146,6 +148,45 @@ def test_scales_of_channels_go_with_them_in_any_shape(shape: tuple[int, ...]) ->
     assert ("scale", "out") in structure.groups[0].members
     sliced = pruned_module(network, structure, [np.arange(3), *structure.full[1:]])
     assert sliced.get_parameter("scale").numel() == 3
+
+
+def test_a_scale_of_channels_may_be_one_row_of_a_parameter() -> None:
+    network, structure = traced(lambda own, x: x * own.rows[1, :, None, None], rows=nn.Parameter(torch.rand(2, 8)))
+    assert ("rows", "out") in structure.groups[0].members
+    sliced = pruned_module(network, structure, [np.arange(3), *structure.full[1:]])
+    assert sliced.get_parameter("rows").shape == (2, 3)
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        lambda _, x: functional.conv2d(
+            x.float(), torch.ones(1, 1, 1, 1).expand(x.shape[1], 1, 1, 1), groups=x.shape[1]
+        ),
+        lambda own, x: x * own.spread.rsqrt().view(1, -1, 1, 1),
+    ],
+)
+def test_neither_32_bits_in_a_forward_nor_a_root_of_a_weight_keeps_channels_whole(
+    step: Callable[[Between, Tensor], Tensor],
+) -> None:
+    _, structure = traced(step, spread=nn.Parameter(torch.rand(8) + 1))
+    assert [(group.name, group.units) for group in structure.groups] == [("first", 8), ("second", 6)]
+
+
+def test_channels_that_every_way_to_split_leaves_whole_say_why_the_first_one_failed() -> None:
+    _, structure = traced(lambda own, x: own.up(x.mean((2, 3))).view(-1, 5, 2, 2), 5, up=nn.Linear(8, 20))
+    found = next(whole.reason for whole in structure.wholes if whole.path == "up")
+    assert re.search(r"shape '\[-1, 5, 2, 2\]' is invalid.*test_following\.py:\d+ `", found), found
+
+
+def test_channels_that_a_layer_reads_only_in_training_stay() -> None:
+    def step(network: Between, values: Tensor) -> Tensor:
+        return values + network.beside(values).mean() if network.training else values
+
+    _, structure = traced(step, beside=nn.Conv2d(8, 2, 1))
+    assert [group.name for group in structure.groups] == ["second"]
+    found = next(whole.reason for whole in structure.wholes if whole.path == "first")
+    assert re.search(r"does not run in training mode: .*test_following\.py:\d+ `", found), found
 
 
 def test_a_layer_norm_is_found_whatever_the_size_of_the_images() -> None:

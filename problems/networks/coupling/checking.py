@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -9,6 +10,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from emoprune.problems.networks.coupling.drawing import drawn_images, trains_otherwise, with_drawn_weights
 from emoprune.problems.networks.coupling.following.comparing import first_difference
 from emoprune.problems.networks.coupling.following.places import place_of_error
 from emoprune.problems.networks.coupling.masking import masked
@@ -17,7 +19,8 @@ from emoprune.problems.networks.coupling.structure import Kept, Structure
 
 __all__ = ["NOT_RUNNING", "Check", "difference"]
 
-TOLERANCE = 1e-6  # relative, in 64 bits: sums in another order stay below 1e-12, a wrong channel is of the order of 1
+# Relative: sums in another order stay below 1e-12 in 64 bits and 1e-5 in 32, a wrong channel is of the order of 1.
+TOLERANCES = {torch.float64: 1e-6, torch.float32: 1e-4}
 IMAGES = 2
 NOT_RUNNING = "sliced, the network does not run"
 
@@ -28,12 +31,14 @@ class Check:
 
     drawn: nn.Module
     images: torch.Tensor
+    trains: bool = False  # whether some layers run only in training, which the rest must not leave behind
 
     @classmethod
     def of(cls, network: nn.Module, input_shape: Sequence[int]) -> Check:
-        """Draw weights and images."""
-        images = torch.randn((IMAGES, *input_shape), generator=_generator(), dtype=torch.float64)
-        return cls(_with_drawn_weights(network), images)
+        """Draw weights and images, in 64 bits unless 32 are written into the network's forward."""
+        images = drawn_images(network, (IMAGES, *input_shape))
+        drawn = with_drawn_weights(network, images)
+        return cls(drawn, images, trains_otherwise(drawn, images))
 
     def broken(self, structure: Structure) -> dict[str, str]:
         """Return the coupling groups that cannot be sliced, with the reason.
@@ -67,27 +72,42 @@ class Check:
         return found | {structure.groups[number].name: f"together with others, {reason}" for number in late}
 
     def _reason(self, cut: Sequence[int], structure: Structure, seed: int) -> str | None:
-        return _reason(self.drawn, structure, _narrowed(structure, cut, seed), self.images)
+        kept = _narrowed(structure, cut, seed)
+        reason = _reason(self.drawn, structure, kept, self.images)
+        if reason is None and self.trains:
+            return _error_of(copy.deepcopy(pruned_module(self.drawn, structure, kept)).train(), self.images)
+        return reason
 
 
 def _reason(network: nn.Module, structure: Structure, kept: Kept, images: torch.Tensor) -> str | None:
     sliced, reference = pruned_module(network, structure, kept), masked(network, structure, kept)
     with torch.no_grad():
-        try:
-            outputs = sliced(images)
-        except Exception as error:  # a stranger's forward on shapes it was not written for may raise anything
-            place = place_of_error(error)
-            where = "" if place is None else f" ({place})"
-            return f"{NOT_RUNNING}: {type(error).__name__}: {error}".splitlines()[0][:300] + where
+        reason = _error_of(sliced, images)
+        if reason is not None:
+            return reason
+        outputs = sliced(images)
         try:
             expected = reference(images)
         except Exception as error:  # it was followed before: what is masked met something that no rule is written for
             return f"it cannot be masked to be held against: {type(error).__name__}: {error}".splitlines()[0][:300]
         found = _difference(outputs, expected)
-    if found <= TOLERANCE:
+    if found <= TOLERANCES[images.dtype]:
         return None
     first = first_difference(clone(sliced), images, reference.sums(images))
     return f"sliced, the network gives other outputs than masked, by {found:.3g} of the largest, from {first} on"
+
+
+def _error_of(sliced: nn.Module, images: torch.Tensor) -> str | None:
+    """Return why a sliced network does not run, None if it does; what it draws is its own."""
+    try:
+        with torch.no_grad(), torch.random.fork_rng(devices=[]):
+            sliced(images)
+    except Exception as error:  # a stranger's forward on shapes it was not written for may raise anything
+        place = place_of_error(error)
+        where = "" if place is None else f" ({place})"
+        mode = " in training mode" if sliced.training else ""
+        return f"{NOT_RUNNING}{mode}: {type(error).__name__}: {error}".splitlines()[0][:300] + where
+    return None
 
 
 def difference(network: nn.Module, structure: Structure, kept: Kept, images: torch.Tensor) -> float:
@@ -115,24 +135,3 @@ def _narrowed(structure: Structure, numbers: Sequence[int], seed: int) -> Kept:
         width = int(rng.integers(min(2, units - 1), units))
         kept[number] = np.sort(rng.choice(units, size=width, replace=False))
     return kept
-
-
-def _generator() -> torch.Generator:
-    return torch.Generator().manual_seed(23)
-
-
-def _with_drawn_weights(network: nn.Module) -> nn.Module:
-    """Return a copy of the network in 64 bits whose weights and statistics are drawn from a fixed seed."""
-    import copy
-
-    drawn, generator = copy.deepcopy(network).double().eval(), _generator()
-    with torch.no_grad():
-        for parameter in drawn.parameters():
-            fan_in = parameter[0].numel() if parameter.ndim > 1 else 1
-            parameter.copy_(torch.randn(parameter.shape, generator=generator, dtype=torch.float64) / fan_in**0.5)
-        for name, statistic in drawn.named_buffers():
-            if name.endswith("running_mean"):
-                statistic.copy_(torch.randn(statistic.shape, generator=generator, dtype=torch.float64))
-            elif name.endswith("running_var"):
-                statistic.copy_(0.5 + torch.rand(statistic.shape, generator=generator, dtype=torch.float64))
-    return drawn

@@ -217,16 +217,17 @@ def _add_number(found: Linked, path: str, labels: Labels) -> None:
 
 def _add_bare(found: Linked, known: Tensors, parameters: set[str]) -> None:
     """Take in the bare tensors that channels lead to, by the axis that holds them."""
-    joined = np.zeros(found.links.total, dtype=np.bool_)
+    joined, fixed = (np.zeros(found.links.total, dtype=np.bool_) for _ in range(2))
     for pair in found.links.pairs:
         joined[pair.ravel()] = True
     for labels, _ in found.links.fixed_channels:
-        joined[labels] = True
+        fixed[labels] = True
     for name, axes in known.bare.items():
-        touched = {axis: own for axis, own in enumerate(axes) if own is not None and joined[own].any()}
-        for labels in list(touched.values())[1:] and list(touched.values()):
+        touched = {axis: own for axis, own in enumerate(axes) if own is not None and (joined | fixed)[own].any()}
+        going = {axis: own for axis, own in touched.items() if not fixed[own].all()}
+        for labels in list(going.values())[1:] and list(going.values()):
             found.links.fixed_channels.append((labels, f"two axes of {name} hold channels"))
         if touched:
-            axis = min(touched)
+            axis = min(going or touched)
             found.kinds[name], found.dimensions[name] = (PARAMETER if name in parameters else BUFFER), axis
             found.links.sides[name, "out"] = touched[axis]

@@ -11,7 +11,10 @@ from numpy.typing import NDArray
 
 from emoprune.problems.networks.coupling.structure import FIXED, CouplingGroup, Whole, Wiring
 
-__all__ = ["Channels", "GroupOf", "Links", "Side", "components_of", "coupled"]
+__all__ = ["TOGETHER", "UNREAD", "Channels", "GroupOf", "Links", "Side", "components_of", "coupled"]
+
+TOGETHER = "its channels can only go all together"
+UNREAD = "no layer reads them as its channels"
 
 GroupOf = Callable[[NDArray[np.int64]], frozenset[int]]  # the numbers of the coupling groups that channels are in
 Side = tuple[str, str]  # a part's path, and `out` or `in`
@@ -69,8 +72,8 @@ class Channels:
 def coupled(links: Links, order: Mapping[str, int], producing: frozenset[str]) -> Channels:
     """Return the units that linked channels make up, grouped by the sides on which they lie.
 
-    Units that lie on the same sides, equally often, make one coupling group. A unit that no part takes in reaches the
-    network's outputs, and one that no weighted part puts out comes from its inputs: both stay.
+    Units that lie on the same sides, equally often, make one coupling group. A unit that no part takes in and one that
+    no weighted part puts out, which comes from the inputs, stay.
 
     Args:
         links: The sides and their links.
@@ -86,7 +89,7 @@ def coupled(links: Links, order: Mapping[str, int], producing: frozenset[str]) -
             by_signature[signature].append(component)
     for signature, own in list(by_signature.items()):
         if len(own) == 1:
-            reasons[own[0]] = "its channels can only go all together"
+            reasons[own[0]] = TOGETHER
             del by_signature[signature]
     named = _named(by_signature, order, producing, links.counts)
     groups = tuple(group for group, _ in named)
@@ -137,7 +140,7 @@ def _reasons(
     for component, signature in enumerate(signatures):
         sides = [side for side, _ in signature]
         if not any(side == "in" for _, side in sides):
-            reasons.setdefault(component, "they are the network's outputs")
+            reasons.setdefault(component, UNREAD)
         if not any(side == "out" and path in producing for path, side in sides):
             reasons.setdefault(component, "they are the network's inputs")
     return reasons

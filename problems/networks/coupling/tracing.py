@@ -10,7 +10,7 @@ import json
 import math
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -20,9 +20,9 @@ from emoprune.errors import ConfigError, EmopruneError
 from emoprune.problems.networks.coupling.checking import Check
 from emoprune.problems.networks.coupling.graph import Avoided, AvoidedChoice, Linked, linked
 from emoprune.problems.networks.coupling.kinds import BUFFER, NUMBER, PARAMETER, reads_and_makes
-from emoprune.problems.networks.coupling.linking import Channels, GroupOf, coupled
+from emoprune.problems.networks.coupling.linking import TOGETHER, UNREAD, Channels, GroupOf, coupled
 from emoprune.problems.networks.coupling.observing import Observed, observed
-from emoprune.problems.networks.coupling.structure import Part, Structure
+from emoprune.problems.networks.coupling.structure import Part, Structure, Whole
 
 __all__ = ["trace"]
 
@@ -65,6 +65,7 @@ class Tracing:
     whole: dict[str, tuple[str, tuple[str, ...]]]  # by path, why channels stay, and on which sides
     check: Check
     avoided: Avoided = frozenset()
+    tried: dict[str, str] = field(default_factory=dict)  # by path, why another way to split its channels failed
 
     def structure(self) -> Structure:
         """Return the structure in which whatever cannot be sliced stays whole."""
@@ -72,12 +73,22 @@ class Tracing:
             found = self._linked()
             structure, places = self._structure(found)
             if not structure.broken:
-                return replace(structure, functional_macs=_functional_macs(self.network, structure))
+                wholes = tuple(self._with_first_reason(whole) for whole in structure.wholes)
+                return replace(structure, functional_macs=_functional_macs(self.network, structure), wholes=wholes)
             other = self._other_way(found, structure, places)
             if other is not None:
                 self.avoided |= {other}
+                self.tried = {path: reason for path, (reason, _) in _given_up(structure).items()} | self.tried
             else:
                 self.whole |= _given_up(structure)
+
+    def _with_first_reason(self, whole: Whole) -> Whole:
+        """Return what stays with the reason why its channels cannot be split as they were first taken to be."""
+        return (
+            replace(whole, reason=self.tried.get(whole.path, whole.reason))
+            if whole.reason in {UNREAD, TOGETHER}
+            else whole
+        )
 
     def _structure(self, found: Linked) -> tuple[Structure, GroupOf]:
         network, seen = self.network, self.seen

@@ -17,22 +17,24 @@ from emoprune.problems.networks.coupling.following.places import place_of_call
 
 __all__ = ["Sums", "first_difference", "sums_of"]
 
-SAME = 1e-9  # relative, in 64 bits
+SAME = {torch.float64: 1e-9, torch.float32: 1e-4}  # relative
 
 
 @dataclass(frozen=True, slots=True)
 class Sums:
-    """What one operation gave: its name, the shape, and the sums of values and of their sizes."""
+    """What one operation gave: its name, shape, sums of values and of their sizes, and how far these may be apart."""
 
     name: str
     shape: tuple[int, ...]
     values: float
     sizes: float
+    same: float
 
     def agrees(self, other: Sums) -> bool:
         """Whether both are of the same values but for another order of sums."""
-        near = abs(self.values - other.values) <= SAME * max(self.sizes, 1e-30)
-        return self.shape == other.shape and near and abs(self.sizes - other.sizes) <= SAME * max(self.sizes, 1e-30)
+        allowed = self.same * max(self.sizes, 1e-30)
+        near = abs(self.values - other.values) <= allowed and abs(self.sizes - other.sizes) <= allowed
+        return self.shape == other.shape and near
 
 
 def sums_of(name: str, given: Sequence[Any], output: Any, axes: Axes, stays: NDArray[np.bool_] | None) -> Sums | None:
@@ -43,7 +45,8 @@ def sums_of(name: str, given: Sequence[Any], output: Any, axes: Axes, stays: NDA
     for axis, labels in enumerate(axes if stays is not None else ()):
         if labels is not None and stays is not None and not stays[labels].all():
             first = first.index_select(axis, torch.from_numpy(np.flatnonzero(stays[labels])))
-    return Sums(name, tuple(first.shape), float(first.sum()), float(first.abs().sum()))
+    same = SAME.get(first.dtype, max(SAME.values()))
+    return Sums(name, tuple(first.shape), float(first.double().sum()), float(first.double().abs().sum()), same)
 
 
 def _any_tensor(given: Sequence[Any]) -> bool:

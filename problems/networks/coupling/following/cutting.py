@@ -27,7 +27,14 @@ def _cut(follower: Follower, labels: Labels, bounds: Sequence[int]) -> None:
             if number is not None:
                 follower.count(number, labels[:bound])
         return
-    follower.alike(labels, math.gcd(len(labels), *inner))
+    _in_proportion(follower, labels, math.gcd(len(labels), *inner))
+
+
+def _in_proportion(follower: Follower, labels: Labels, period: int) -> None:
+    """Let all pieces lose the same share of their channels; with nothing in common they cannot."""
+    if period == 1 < len(labels):
+        follower.fix(labels, "they are cut where only all of them together could go")
+    follower.alike(labels, period)
     follower.count_roots(labels)
 
 
@@ -70,8 +77,7 @@ def _count_pieces(follower: Follower, labels: Labels, sizes: Sequence[int], piec
         numbers = [number if number == size else None for number, size in zip(named, sizes, strict=False)]
     if "split" not in follower.function or any(number is None for number in numbers):
         if len(sizes) > 1:
-            follower.alike(labels, math.gcd(*sizes))
-            follower.count_roots(labels)
+            _in_proportion(follower, labels, math.gcd(*sizes))
         return
     first: dict[object, Labels] = {}
     for number, piece in zip(numbers, pieces, strict=True):

@@ -12,6 +12,7 @@ from drawn_networks_for_tests import IMAGES as DRAWN_IMAGES
 from drawn_networks_for_tests import cut_of, drawn
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.utils.flop_counter import FlopCounterMode
 
 from emoprune.problems.networks.channels.slicer import Slicer
 from emoprune.problems.networks.coupling.checking import difference
@@ -221,6 +222,28 @@ def test_a_weight_that_is_used_without_its_layer_is_counted_at_its_places() -> N
     assert structure.functional_macs == 0
     full = np.array([structure.units])
     assert CostModel.of(network, structure).macs(full)[0] == 36 * 9 * 8 + 16 * 9 * 64 + 16 * 8 * 6 + 6 * 3
+
+
+@pytest.mark.parametrize(
+    ("step", "layer"),
+    [
+        (lambda own, x: own.layer(x), nn.Linear(6, 6)),
+        (lambda own, x: own.layer(x.flatten(2)).view(len(x), -1, 6, 6), nn.Linear(36, 36, bias=False)),
+        (lambda own, x: own.layer(x.transpose(1, 2)).transpose(1, 2), nn.Conv2d(6, 6, 1)),
+        (lambda own, x: own.layer(x.mean((2, 3))[:, None]).transpose(1, 2)[..., None] * x, nn.Conv1d(1, 1, 3, 1, 1)),
+        (lambda own, x: own.layer(x) + own.layer(x.flip(1)), nn.Linear(6, 6)),
+    ],
+)
+def test_a_layer_that_is_applied_to_each_channel_is_counted_for_those_that_stay(
+    step: Callable[[Between, Tensor], Tensor], layer: nn.Module
+) -> None:
+    network, structure = traced(step, layer=layer)
+    assert Structure.from_json(structure.as_json()).as_json() == structure.as_json()
+    kept = [np.arange(group.units - number - 1) for number, group in enumerate(structure.groups)]
+    widths = np.array([[len(units) for units in kept]])
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        pruned_module(network, structure, kept)(torch.zeros((1, *IMAGES)))
+    assert CostModel.of(network, structure).macs(widths)[0] == counter.get_total_flops() // 2
 
 
 def test_where_channels_are_computed_over_the_masked_network_sees_those_that_stay() -> None:

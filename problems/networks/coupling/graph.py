@@ -67,14 +67,14 @@ class Tensors:
 class Linked:
     """The links of a network and its parts.
 
-    `kinds`, `dimensions` and `places` are by path: a part's kind, which axis of a bare tensor holds channels, and at
-    how many places of an image a layer's weight is applied. `choices` were made on the way.
+    `kinds`, `dimensions` and `places` are by path: a part's kind, which axis of a bare tensor holds channels, and of
+    each place of an image at which a layer's weight is applied the channel. `choices` were made on the way.
     """
 
     links: Links
     kinds: dict[str, str]
     dimensions: dict[str, int]
-    places: dict[str, int]
+    places: dict[str, Labels]
     choices: list[Choice]
 
 
@@ -93,7 +93,8 @@ def linked(network: nn.Module, image: torch.Tensor, avoided: Avoided = frozenset
     for labels in follower.axes(given) or ():
         if labels is not None:
             known.links.fixed_channels.append((labels, "they are the network's outputs"))
-    found = Linked(known.links, dict(known.kinds), {}, follower.places, follower.choices)
+    places = {path: np.concatenate(own) for path, own in follower.places.items()}
+    found = Linked(known.links, dict(known.kinds), {}, places, follower.choices)
     for counted in follower.counted:
         path, name, place = counted.source
         _add_number(found, ".".join(filter(None, (path, name, None if place is None else str(place)))), counted.labels)

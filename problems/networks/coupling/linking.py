@@ -67,6 +67,7 @@ class Channels:
     wirings: Mapping[Side, Wiring]
     wholes: tuple[Whole, ...]
     groups_of: GroupOf
+    wiring_of: Callable[[NDArray[np.int64]], Wiring]  # of any channels; negative ones are none
 
 
 def coupled(links: Links, order: Mapping[str, int], producing: frozenset[str]) -> Channels:
@@ -99,7 +100,10 @@ def coupled(links: Links, order: Mapping[str, int], producing: frozenset[str]) -
     def groups_of(labels: NDArray[np.int64]) -> frozenset[int]:
         return frozenset(place[component][0] for component in components[labels].tolist() if component in place)
 
-    return Channels(groups, wirings, _wholes(links, components, reasons, order, producing), groups_of)
+    def wiring_of(labels: NDArray[np.int64]) -> Wiring:
+        return _wiring(np.where(labels < 0, FIXED, components[labels]), place)
+
+    return Channels(groups, wirings, _wholes(links, components, reasons, order, producing), groups_of, wiring_of)
 
 
 def components_of(links: Links) -> NDArray[np.int64]:

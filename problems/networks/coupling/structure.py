@@ -73,7 +73,8 @@ class Part:
     `kind` is the name of the class in `torch.nn` that it is of or derives from, or `Parameter`, `Buffer`, or `Number`,
     an attribute that counts channels; `conv_groups` is a convolution's `groups`; `positions` is
     at how many places of one image its weight is applied, `kernel` how many weights join two channels; `dimension` is
-    the axis of a bare tensor that holds the channels.
+    the axis of a bare tensor that holds the channels. `along` wires these places where they are channels themselves, as
+    where a mixer's layer runs over places, once for each channel.
     """
 
     path: str
@@ -84,6 +85,7 @@ class Part:
     positions: int = 0
     kernel: int = 1
     dimension: int = 0
+    along: Wiring | None = None
 
     @property
     def weighted(self) -> bool:
@@ -196,8 +198,11 @@ class Structure:
         )
 
 
+_SIDES = ("incoming", "outgoing", "along")
+
+
 def _part_as_json(part: Part) -> dict[str, Any]:
-    sides = {"incoming": _wiring_as_json(part.incoming), "outgoing": _wiring_as_json(part.outgoing)}
+    sides = {side: _wiring_as_json(getattr(part, side)) for side in _SIDES}
     names = ("path", "kind", "conv_groups", "positions", "kernel", "dimension")
     return {**{name: getattr(part, name) for name in names}, **sides}
 
@@ -207,7 +212,7 @@ def _wiring_as_json(wiring: Wiring | None) -> list[list[int]] | None:
 
 
 def _part_from_json(plain: Mapping[str, Any]) -> Part:
-    sides = {side: _wiring_from_json(plain[side]) for side in ("incoming", "outgoing")}
+    sides = {side: _wiring_from_json(plain.get(side)) for side in _SIDES}
     return Part(**{**plain, **sides})
 
 

@@ -13,16 +13,18 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
 from emoprune.errors import ConfigError, EmopruneError
 from emoprune.problems.networks.coupling.checking import Check
+from emoprune.problems.networks.coupling.following.axes import NOWHERE
 from emoprune.problems.networks.coupling.graph import Avoided, AvoidedChoice, Linked, linked
 from emoprune.problems.networks.coupling.kinds import BUFFER, NUMBER, PARAMETER, reads_and_makes
 from emoprune.problems.networks.coupling.linking import TOGETHER, UNREAD, Channels, GroupOf, coupled
 from emoprune.problems.networks.coupling.observing import Observed, observed
-from emoprune.problems.networks.coupling.structure import Part, Structure, Whole
+from emoprune.problems.networks.coupling.structure import Part, Structure, Whole, Wiring
 
 __all__ = ["trace"]
 
@@ -173,9 +175,23 @@ def _part(network: nn.Module, path: str, found: Linked, channels: Channels, seen
     applied = seen.taken(path) if kind.startswith("ConvTranspose") else seen.shapes(path)
     positions = sum(math.prod(shape[:-1] if linear else shape[1:]) for shape in applied)
     if path not in seen.ran:  # its weight is taken without running it
-        positions = found.places.get(path, 0)
+        positions = len(found.places.get(path, ()))
     kernel = 1 if linear else math.prod(module.kernel_size)
-    return Part(path, kind, incoming, outgoing, getattr(module, "groups", 1), positions, kernel)
+    along = _along(found, path, channels, positions)
+    return Part(path, kind, incoming, outgoing, getattr(module, "groups", 1), positions, kernel, along=along)
+
+
+def _along(found: Linked, path: str, channels: Channels, positions: int) -> Wiring | None:
+    """Return which channels the places are at which a layer is applied, if any that can go, and each equally often."""
+    places = found.places.get(path)
+    if places is None or len(places) != positions or (places == NOWHERE).all():
+        return None
+    wiring = channels.wiring_of(places)
+    alike = all(
+        len(set(np.bincount(wiring.units[wiring.groups == number], minlength=group.units))) == 1
+        for number, group in enumerate(channels.groups)
+    )
+    return wiring if wiring.varies and alike else None
 
 
 def _functional_macs(network: nn.Module, structure: Structure) -> int:

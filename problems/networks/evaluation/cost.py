@@ -15,7 +15,7 @@ from emoprune.space import IntArray
 
 __all__ = ["CostModel", "PartSizes"]
 
-Side = tuple[str, str]  # a part's path, and `in` or `out`
+Side = tuple[str, str]  # a part's path, and `in`, `out` or `along`
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -78,7 +78,7 @@ class CostModel:
         for number, part in enumerate(self.structure.weighted):
             incoming, outgoing = sizes.incoming[:, number], sizes.outgoing[:, number]
             fan_in = 1 if part.depthwise else incoming // part.conv_groups
-            columns.append(part.positions * part.kernel * fan_in * outgoing)
+            columns.append(self._positions(part, widths) * part.kernel * fan_in * outgoing)
         return np.stack(columns, axis=1)
 
     def parameters(self, widths: IntArray) -> IntArray:
@@ -115,6 +115,12 @@ class CostModel:
             return np.full(len(widths), whole, dtype=np.int64)
         return np.asarray(outgoing * (whole // len(part.outgoing)))
 
+    def _positions(self, part: Part, widths: IntArray) -> IntArray:
+        """Return at how many places each network applies a layer."""
+        if part.along is None:
+            return np.full(len(widths), part.positions, dtype=np.int64)
+        return self._channels(part, "along", widths)
+
     def _channels(self, part: Part, side: str, widths: IntArray) -> IntArray:
         fixed, per_unit = self._linear[part.path, side]
         return np.asarray(fixed + widths @ per_unit)
@@ -125,7 +131,7 @@ def _linear_counts(structure: Structure) -> dict[Side, tuple[int, IntArray]]:
     counts: dict[Side, tuple[int, IntArray]] = {}
     groups = len(structure.groups)
     for part in structure.parts:
-        for side, wiring in (("in", part.incoming), ("out", part.outgoing)):
+        for side, wiring in (("in", part.incoming), ("out", part.outgoing), ("along", part.along)):
             known = (
                 (1, np.zeros(groups, dtype=np.int64)) if wiring is None else (wiring.fixed, wiring.multiplicity(groups))
             )

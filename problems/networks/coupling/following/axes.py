@@ -9,9 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Axes", "Block", "Labels", "blocks", "merged"]
+__all__ = ["NOWHERE", "Axes", "Block", "Labels", "blocks", "merged"]
 
 Labels = NDArray[np.int64]  # along one axis, the channel that each index belongs to
+NOWHERE = -1  # where an index belongs to no channel
 Axes = tuple[Labels | None, ...]  # of a tensor; None is an axis along which nothing ever goes
 
 

@@ -52,7 +52,7 @@ class Follower:
     bare: tuple[int, int] = (0, 0)  # from which channel to which they are those of bare tensors
     choices: list[Choice] = field(default_factory=list)
     counted: list[Counted] = field(default_factory=list)
-    places: dict[str, int] = field(default_factory=dict)  # by layer, at how many of an image its weight is applied
+    places: dict[str, list[Labels]] = field(default_factory=dict)  # by layer, the channels of those it is applied at
     numbers: tuple[Number, ...] = ()
     function: str = ""
     sums: list[Sums] = field(default_factory=list)  # what operations gave to channels that stay, if some do not

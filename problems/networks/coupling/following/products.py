@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from torch import Tensor
 
-from emoprune.problems.networks.coupling.following.axes import Axes, Labels
+from emoprune.problems.networks.coupling.following.axes import NOWHERE, Axes, Labels, merged
 from emoprune.problems.networks.coupling.following.calls import Call
 from emoprune.problems.networks.coupling.following.follower import Follower, Rule
 
@@ -26,7 +26,7 @@ def _summed(follower: Follower, one: Labels | None, other: Labels | None) -> Non
 def _times(follower: Follower, one: Tensor, other: Tensor) -> Axes:
     left, right = follower.axes(one) or (), follower.axes(other) or ()
     if one.ndim == 2:
-        _note(follower, right[-1:], one.shape[0])
+        _note(follower, right[-1:], one.shape[:1], left[:1])
     _summed(follower, left[-1], right[-2])
     outer = follower.join(left[0], right[0]) if len(left) == 3 else None
     return (outer, left[-2], right[-1]) if len(left) == 3 else (left[-2], right[-1])
@@ -56,7 +56,7 @@ def _added(follower: Follower, made: Axes, bias: Tensor | None) -> Axes:
 def _linear(follower: Follower, call: Call) -> Sequence[Axes]:
     value, weight = (follower.axes(each) or () for each in call.args[:2])
     _summed(follower, value[-1], weight[1])
-    _note(follower, weight[:1], math.prod(call.args[0].shape[:-1]))
+    _note(follower, weight[:1], call.args[0].shape[:-1], value[:-1])
     made = (*value[:-1], weight[0])
     return [_added(follower, made, call.args[2] if len(call.args) > 2 else None)]
 
@@ -76,20 +76,29 @@ def _convolution(follower: Follower, call: Call) -> Sequence[Axes]:
         out = _transposed(follower, taken, weight, groups)
     else:
         out = _convolved(follower, taken, weight, kernel, groups)
-    _note(follower, weight, math.prod(call.output.shape[channel + 1 :]))
     own = follower.axes(bias)
     if own is not None:
         out = follower.join(out, own[0])
     around = [_neighbours(follower, *each) for each in _spatial(call, axes)]
+    _note(follower, weight, call.output.shape[channel + 1 :], [None] * len(around) if transposed else around)
     return [(*axes[:channel], out, *around)]
 
 
-def _note(follower: Follower, weight: Axes, places: int) -> None:
-    """Count at how many places of an image a layer's weight is applied, also where the layer itself does not run."""
+def _note(follower: Follower, weight: Axes, sizes: Sequence[int], axes: Sequence[Labels | None]) -> None:
+    """Note the places of an image at which a layer's weight is applied, and the channels that these belong to.
+
+    Places are taken along axes of these sizes, also where the layer itself does not run.
+    """
+    labelled = next((place for place, own in enumerate(axes) if own is not None), None)
+    own = None if labelled is None else axes[labelled]
+    if own is None or labelled is None:
+        places = np.full(math.prod(sizes), NOWHERE, dtype=np.int64)
+    else:
+        places = merged(sizes, labelled, own)
     for labels in weight:
         owner = None if labels is None else follower.owners.get(int(labels[0]))
         if owner is not None:
-            follower.places[owner] = follower.places.get(owner, 0) + places
+            follower.places.setdefault(owner, []).append(places)
 
 
 def _spatial(call: Call, axes: Axes) -> list[tuple[Labels | None, int, int]]:

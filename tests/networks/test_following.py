@@ -232,6 +232,8 @@ def test_a_weight_that_is_used_without_its_layer_is_counted_at_its_places() -> N
         (lambda own, x: own.layer(x.transpose(1, 2)).transpose(1, 2), nn.Conv2d(6, 6, 1)),
         (lambda own, x: own.layer(x.mean((2, 3))[:, None]).transpose(1, 2)[..., None] * x, nn.Conv1d(1, 1, 3, 1, 1)),
         (lambda own, x: own.layer(x) + own.layer(x.flip(1)), nn.Linear(6, 6)),
+        (lambda own, x: own.layer(x.reshape(-1, 1, 6, 6)).reshape(len(x), -1, 6, 6), nn.Conv2d(1, 1, 3, 1, 1)),
+        (lambda own, x: own.layer(x.reshape(-1, 6)).reshape(len(x), -1, 6, 6), nn.Linear(6, 6)),
     ],
 )
 def test_a_layer_that_is_applied_to_each_channel_is_counted_for_those_that_stay(

@@ -16,7 +16,7 @@ __all__ = ["Observed", "Ran", "observed"]
 
 @dataclass(slots=True)
 class Ran:
-    """One module as it ran: when, how often, and the shapes that it put out and took in each time; batch left out."""
+    """One module as it ran on one image: when, and the shapes that it put out and took in each time."""
 
     order: int
     shapes: list[tuple[int, ...]]
@@ -119,4 +119,4 @@ def _noting(path: str, ran: dict[str, Ran]) -> Callable[[nn.Module, tuple[object
 
 
 def _shape(value: object) -> tuple[int, ...]:
-    return tuple(value.shape[1:]) if isinstance(value, torch.Tensor) else ()
+    return tuple(value.shape) if isinstance(value, torch.Tensor) else ()

@@ -172,8 +172,10 @@ def _part(network: nn.Module, path: str, found: Linked, channels: Channels, seen
         groups = module.num_groups if isinstance(module, nn.GroupNorm) else 1
         return Part(path, kind, None, outgoing, conv_groups=groups)
     linear = isinstance(module, nn.Linear)
-    applied = seen.taken(path) if kind.startswith("ConvTranspose") else seen.shapes(path)
-    positions = sum(math.prod(shape[:-1] if linear else shape[1:]) for shape in applied)
+    transposed = kind.startswith("ConvTranspose")
+    applied = seen.taken(path) if transposed else seen.shapes(path)
+    # Places may have been folded into the batch, too: of one image, all that is not a channel is a place.
+    positions = sum(map(math.prod, applied)) // len((incoming if transposed else outgoing) or (0,))
     if path not in seen.ran:  # its weight is taken without running it
         positions = len(found.places.get(path, ()))
     kernel = 1 if linear else math.prod(module.kernel_size)

@@ -80,7 +80,8 @@ def _convolution(follower: Follower, call: Call) -> Sequence[Axes]:
     if own is not None:
         out = follower.join(out, own[0])
     around = [_neighbours(follower, *each) for each in _spatial(call, axes)]
-    _note(follower, weight, call.output.shape[channel + 1 :], [None] * len(around) if transposed else around)
+    sizes = (*call.output.shape[:channel], *call.output.shape[channel + 1 :])
+    _note(follower, weight, sizes, [None] * len(sizes) if transposed else [*axes[:channel], *around])
     return [(*axes[:channel], out, *around)]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -87,7 +88,7 @@ def _with_weights(
 
 def _drawn(parameter: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
     fan_in = parameter[0].numel() if parameter.ndim > 1 else 1
-    return torch.randn(parameter.shape, generator=generator, dtype=torch.float64) / fan_in**0.5
+    return torch.randn(parameter.shape, generator=generator, dtype=torch.float64) / math.sqrt(fan_in)
 
 
 def _varied(parameter: torch.Tensor, generator: torch.Generator) -> torch.Tensor:

@@ -203,6 +203,8 @@ _SIDES = ("incoming", "outgoing", "along")
 
 def _part_as_json(part: Part) -> dict[str, Any]:
     sides = {side: _wiring_as_json(getattr(part, side)) for side in _SIDES}
+    if part.along is None:  # as structures were written before there was such a wiring
+        del sides["along"]
     names = ("path", "kind", "conv_groups", "positions", "kernel", "dimension")
     return {**{name: getattr(part, name) for name in names}, **sides}
 

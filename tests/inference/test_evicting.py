@@ -79,6 +79,30 @@ def test_a_sliding_window_is_kept_to_with_and_without_a_budget() -> None:
         assert cache.used().max() == 6
 
 
+def test_layers_with_a_sliding_window_hold_as_many_keys_as_are_counted() -> None:
+    model = LANGUAGE["Mistral"]()
+    model.config.sliding_window = 6
+    use(model)
+    within = Policy((1.0, 0.3), 1, 3, 0.0, Accumulated())  # of 16 tokens 5, fewer than the window lets anyone see
+    cache = EvictingCache(within, model.config)
+    held = []
+    for each in (tokens()[:, :READ], *tokens()[:, READ:].split(1, dim=1)):
+        with torch.inference_mode():
+            model(input_ids=each, use_cache=True, **{cache_argument(model): cache})
+        held.append([layer.keys.shape[2] for layer in cache.layers])
+    assert held[1:] == [[6, 5]] * (LENGTH - READ)
+    assert cache.used().tolist() == [[6.0, 5.0]] * 2
+
+
+def test_a_patched_model_that_is_to_write_without_a_cache_says_that_it_cannot() -> None:
+    model, ids = patched(llama(), HALF), tokens(1, 12)
+    with pytest.raises(ValueError, match="use_cache: expected True"):
+        model.generate(ids, max_new_tokens=4, do_sample=False, use_cache=False)
+    expected = model.generate(ids, max_new_tokens=4, do_sample=False)
+    model.generation_config.use_cache = False  # as models are saved that were trained with checkpoints
+    assert model.generate(ids, max_new_tokens=4, do_sample=False).tolist() == expected.tolist()
+
+
 def test_no_token_that_follows_sees_more_keys_than_the_budget(model: Any) -> None:
     _, cache = followed(model, HALF, tokens(), pieces=LENGTH - READ)
     assert cache.used().tolist() == [[8.0, 4.0]] * 2

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from methods_for_tests import prepared
+from transformers_for_tests import LANGUAGE
 
 from emoprune.errors import ConfigError, ContractError
 from emoprune.problems.language.sample import drawn, llama, saved
@@ -45,6 +46,14 @@ def test_the_whole_model_loses_what_it_loses_by_itself(ready: KvCache) -> None:
     values = ready.values(ready.space.full, Split.SEARCH)
     assert values["loss"] == pytest.approx(float(expected), abs=1e-5)
     assert values["cache-bytes"] == ready._unpruned()["cache-bytes"]
+
+
+def test_the_unpruned_model_counts_no_keys_beyond_its_sliding_window(tmp_path: Path) -> None:
+    model = LANGUAGE["Mistral"]()
+    model.config.sliding_window = 8
+    own: KvCache = prepared(kv_cache(model=str(saved(tmp_path / "model", model)), pass_keys=0), tmp_path / "run")
+    values = own.values(own.space.full, Split.SEARCH)
+    assert values["cache-bytes"] == own._unpruned()["cache-bytes"] == 8 * 2 * own._per_key
 
 
 def test_what_is_taken_from_records_is_what_a_model_that_reads_anew_says(ready: KvCache) -> None:

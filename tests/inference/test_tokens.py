@@ -81,6 +81,21 @@ def test_a_model_that_drops_nothing_answers_as_it_does_by_itself(which: str, req
     assert float(used.sum(dim=0).double().mean()) == problem._whole()
 
 
+def test_padding_stays_as_the_model_has_it_where_nothing_is_dropped(words: Tokens) -> None:
+    """What pools the first place pools padding, where it stands on the left, in the model itself as well."""
+    own = words.open()
+    ids = torch.tensor([[0, 0, 5, 6, 7], [4, 5, 6, 7, 8]])
+    mask = torch.tensor([[0, 0, 1, 1, 1], [1, 1, 1, 1, 1]])
+    inputs = {"input_ids": ids, "attention_mask": mask}
+    plain = prepared_model(own.loaded.source.name, words)
+    plain.set_attn_implementation("eager")
+    whole = words._layout.policy(words.space.full)
+    model = patched(prepared_model(own.loaded.source.name, words), whole, own.anatomy.path, token_selectors)
+    with torch.inference_mode():
+        expected, found = first_output(plain(**inputs)), first_output(model(**inputs))
+    assert torch.allclose(found, expected, atol=1e-5 * float(expected.abs().max()))
+
+
 def test_a_model_with_two_tokens_before_its_patches_never_drops_them(tmp_path: Path) -> None:
     place = saved(tmp_path / "deit", VISION["DeiT"](), with_tokenizer=False)
     problem = prepared(tokens(model=str(place), shares=(0.5,)), tmp_path / "run")

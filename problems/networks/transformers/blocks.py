@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
-
-import numpy as np
 
 from emoprune.contracts import Link
 from emoprune.problems.networks.evaluation.blocks import MOST
@@ -46,7 +43,7 @@ class BatchBlocks:
     def parts(self, measured: Mapping[str, Sequence[Batch]]) -> dict[str, Sequence[Batch]]:
         """Return the batches of every block of every part, by the name that the block has as a part."""
         return {
-            part_of(split, block): measured[split.value][own.start : own.stop]
+            part_of(split, block): measured[split.value][own.start : own.stop : own.step]
             for split, ranges in self.batches.items()
             for block, own in enumerate(ranges)
         }
@@ -58,5 +55,10 @@ def part_of(split: Split, block: int) -> str:
 
 
 def _ranges(batches: int) -> list[range]:
-    ends = np.linspace(0, batches, min(MOST, batches) + 1).round().astype(np.int64).tolist()
-    return [range(begin, end) for begin, end in pairwise(ends)]
+    """Return which batches each block has: they come by length, so that a block has every so manyth of them.
+
+    Blocks stand in such an order that the first few have short and long ones as all of them do.
+    """
+    blocks = min(MOST, batches)
+    spread = sorted(range(blocks), key=lambda block: f"{block:0{MOST.bit_length()}b}"[::-1])
+    return [range(first, batches, blocks) for first in spread]

@@ -229,7 +229,7 @@ class TransformerProblem(ABC):
         taught = self._taught(split)
         judge.remember(taught, split.value)
         for block, own in enumerate(self._blocks.batches.get(split, ())):
-            judge.remember(taught[own.start : own.stop], part_of(split, block))
+            judge.remember(taught[own.start : own.stop : own.step], part_of(split, block))
 
     @cached_property
     def _blocks(self) -> BatchBlocks:

@@ -27,6 +27,7 @@ from emoprune.problems.networks.transformers.inference.standalone.evicting impor
     EvictingCache,
     Policy,
     cache_argument,
+    reaches_of,
     use,
 )
 from emoprune.problems.networks.transformers.inference.standalone.importance import Recent
@@ -94,11 +95,14 @@ class ReadingProblem(InferenceProblem):
         """Return what genomes of a model with so many layers mean."""
 
     def _unpruned(self) -> dict[str, float]:
-        """Return what the whole model uses on the search part: each token sees all before it and itself."""
-        seen = [
-            (batch.read.shape[1] + batch.following.shape[1] / 2, len(batch.read)) for batch in self._parts["search"]
-        ]
-        keys = float(np.average([each for each, _ in seen], weights=[rows for _, rows in seen]))
+        """Return what the whole model uses on the search part: each token sees all within reach, and itself."""
+        seen, rows = [], []
+        for batch in self._parts["search"]:
+            before = batch.read.shape[1] + np.arange(1, batch.following.shape[1])
+            reaches = [before if reach is None else np.minimum(before, reach) for reach in reaches_of(self._config)]
+            seen.append(np.mean(reaches))
+            rows.append(len(batch.read))
+        keys = float(np.average(seen, weights=rows))
         held = keys * self._layout.layers * self._per_key
         return {"keys": keys, "keys-scored": keys, "cache-bytes": held, "read-bytes": held * self._groups}
 

@@ -72,6 +72,7 @@ class Dropping:
         if ids is not None and self.policy.special:
             self.held |= torch.isin(ids, torch.tensor(list(self.policy.special), device=device))
         self.places = torch.arange(self.number, device=device).expand(rows, -1)
+        self.went = False  # whether something was dropped; padding is left as the model has it until then
         self.attention = torch.zeros(0, device=device)
         self.used = torch.zeros(self.layers, rows, dtype=torch.long, device=device)
 
@@ -118,6 +119,9 @@ class Dropping:
 
     def keep(self, kept: torch.Tensor, hidden: torch.Tensor) -> torch.Tensor:
         """Return the hidden states of these tokens alone, shape (rows, most, width); shorter rows are filled up."""
+        if bool((kept == self.alive).all()):
+            return hidden
+        self.went = True
         most = int(kept.sum(dim=1).max())
         order = (~kept).to(torch.int8).argsort(dim=1, stable=True)[:, :most]
         self.alive, self.held = kept.gather(1, order), self.held.gather(1, order)
@@ -148,7 +152,7 @@ class Dropping:
 
     def filled_up(self, hidden: torch.Tensor) -> torch.Tensor:
         """Return hidden states for all tokens again: of those that are gone the mean of those that stayed."""
-        if hidden.shape[1] == self.number and bool(self.alive.all()):
+        if not self.went:
             return hidden
         there = self.alive[:, :, None]
         mean = (hidden * there).sum(dim=1, keepdim=True) / there.sum(dim=1, keepdim=True).clamp(min=1)

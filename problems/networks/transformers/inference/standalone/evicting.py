@@ -165,6 +165,8 @@ class EvictingLayer(DynamicLayer):  # type: ignore[misc]  # transformers has no 
         alive = places >= 0
         self.scores, self.slots, self.seen = scores, places, places.shape[1]
         self.budget = self.policy.budgets(self.layer, alive.sum(dim=1))
+        if self.reach is not None:  # a budget is not spent on what no query to come can see
+            alive &= places > self.seen - self.reach
         self.used = torch.zeros(len(places), dtype=torch.float64, device=places.device)
         self.read, self.scored = torch.zeros_like(self.used), torch.zeros_like(self.used)
         self.steps = torch.zeros(len(places), dtype=torch.long, device=places.device)
@@ -213,6 +215,8 @@ class EvictingLayer(DynamicLayer):  # type: ignore[misc]  # transformers has no 
         if thin is None:
             attended = visible.sum(dim=2)
             self._count(attended, heads * attended * 2 * width * 4, attended, fresh)
+            if self.reach is not None:
+                self._hold((self.slots >= 0) & (self.slots >= self.seen - self.reach))
             return _softmax(logits, visible[:, None])
         kept, read, scored = thin.kept(*sides, logits, visible, self.slots[:, : self.prompt] >= 0)
         self._count(kept.sum(dim=3).double().mean(dim=1), read, scored, fresh)
@@ -351,12 +355,15 @@ def _softmax(logits: torch.Tensor, visible: torch.Tensor) -> torch.Tensor:
 def patched(model: Any, policy: Policy) -> Any:
     """Return the model, whose `generate` now uses a cache that keeps to the policy; no code of it is changed.
 
-    Called by itself it does so with `EvictingCache(policy, model.config)` as its cache.
+    Called by itself it does so with `EvictingCache(policy, model.config)` as its cache. `generate` raises a ValueError
+    where it is told to use no cache.
     """
     use(model)
     own, name = model.generate, cache_argument(model)
 
     def generate(*arguments: Any, **named: Any) -> Any:
+        if not named.setdefault("use_cache", True):
+            raise ValueError("use_cache: expected True, since the policy is of the cache, found False; leave it out")
         named.setdefault(name, EvictingCache(policy, model.config))
         return own(*arguments, **named)
 

@@ -87,10 +87,14 @@ def compare(runs: Sequence[Run]) -> Comparison:
     run; the fronts are measured on `test` if all of them are, else on `select` or the search part.
 
     Raises:
-        ConfigError: There are fewer than two, or they are of different problems or objectives.
+        ConfigError: There are fewer than two, one is named twice, or they are of different problems or objectives.
     """
     if len(runs) < 2:
         raise ConfigError(f"expected at least two runs to compare, found {len(runs)}; name another one")
+    places = [run.path.resolve() for run in runs]
+    twice = [run.name for place, run in enumerate(runs) if places[place] in places[:place]]
+    if twice:
+        raise ConfigError(f"expected runs of which each is another one, found {twice[0]} twice; name it once")
     _check_alike(runs)
     objectives = tuple(runs[0].objectives)
     split = _common_split(runs)

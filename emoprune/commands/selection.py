@@ -167,7 +167,8 @@ def _kept(run: Run, front: _Front, wishes: Wishes) -> tuple[NDArray[np.int64], l
 def _conditions(front: _Front, wishes: Wishes) -> Iterator[tuple[NDArray[np.bool_], str]]:
     for condition in wishes.where:
         place = front.place(condition.objective, "--where")
-        yield condition.kept(front.values[:, place], lambda: front.of_reference("")[place]), condition.text  # noqa: B023  # it is asked at once
+        unpruned = float(front.of_reference("")[place]) if condition.percent else np.nan
+        yield condition.kept(front.values[:, place], unpruned), condition.words(unpruned)
     margin = wishes.at_most_worse
     if margin is not None:
         row = front.of_reference(wishes.reference)

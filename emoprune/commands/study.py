@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -55,8 +56,10 @@ def export_study(run: Run, path: Path) -> int:
     partial = path.with_name(f".{path.name}.partial")
     try:
         with guarded(path):
-            partial.unlink(missing_ok=True)
-            storage = optuna.storages.RDBStorage(f"sqlite:///{partial}")
+            partial.write_bytes(b"")  # what the folder refuses is said before SQLite hides it
+            # Not by a URL, in which `?` and `#` of a name would mean something.
+            engine = {"creator": lambda: sqlite3.connect(partial)}
+            storage = optuna.storages.RDBStorage("sqlite://", engine_kwargs=engine)
             study = optuna.create_study(
                 storage=storage, study_name=run.name, directions=[DIRECTIONS[each.direction] for each in run.objectives]
             )

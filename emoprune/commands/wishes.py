@@ -48,9 +48,16 @@ class Condition:
         name, sign, bound, percent = found.groups()
         return cls(" ".join(text.split()), name, sign.replace("==", "="), _number("--where", bound), bool(percent))
 
-    def kept(self, values: Any, unpruned: Callable[[], float]) -> Any:
-        """Say which values, shape (n,), keep it; `unpruned` gives the unpruned's, and is asked where it is needed."""
-        return OPERATORS[self.sign](values, self.bound * unpruned() / 100 if self.percent else self.bound)
+    def kept(self, values: Any, unpruned: float) -> Any:
+        """Say which values, shape (n,), keep it; the unpruned's is needed for percent alone."""
+        return OPERATORS[self.sign](values, self._limit(unpruned))
+
+    def words(self, unpruned: float) -> str:
+        """Return it as it was written, with what a percentage comes to."""
+        return f"{self.text} ({self._limit(unpruned):.6g})" if self.percent else self.text
+
+    def _limit(self, unpruned: float) -> float:
+        return self.bound * unpruned / 100 if self.percent else self.bound
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +130,9 @@ class Wishes:
     ) -> Wishes:
         """Read what was given on a command line, `weights` as in `error=.7,macs=.3`; raises as the class does."""
         pairs = [each.rpartition("=")[::2] for each in weights.split(",")] if weights else []
+        names = [name.strip() for name, _ in pairs]
+        if len(set(names)) < len(names):
+            raise ConfigError(f"--weights: expected each objective once, found {weights[:80]!r}")
         return cls(
             tuple(Condition.of(text) for text in where),
             Margin.of(at_most_worse) if at_most_worse else None,

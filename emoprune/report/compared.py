@@ -23,7 +23,7 @@ Found = Mapping[str, Any]
 
 def compared_text(found: Found) -> RenderableType:
     """Return a comparison as plain data, of `emoprune compare --json`, for a terminal."""
-    parts: list[RenderableType] = [_runs(found)]
+    parts: list[RenderableType] = [_runs(found), Text(), _best(found)]
     point = ", ".join(f"{plain(name)} {significant(value)}" for name, value in found["reference_point"].items())
     parts.append(
         Text(f"\nMeasured on {found['split']}; hypervolumes up to {point}, the worst of the runs' own points.")
@@ -36,17 +36,8 @@ def compared_text(found: Found) -> RenderableType:
 
 def _runs(found: Found) -> Table:
     runs = found["runs"]
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, header_style="bold")
-    table.add_column("run")
-    for heading in ("seed", "evaluations", "time", "front", "hypervolume", "of the best"):
-        table.add_column(heading, justify="right")
-    for each in found["objectives"]:
-        table.add_column(f"best {labelled(each['name'], each['unit'])}", justify="right")
+    table = _table(["seed", "evaluations", "time", "front", "hypervolume", "of the best"])
     best = max(run["hypervolume"] for run in runs)
-    columns = [
-        numbers([run["best"][place] if run["best"] else math.nan for run in runs])
-        for place, _ in enumerate(found["objectives"])
-    ]
     volumes = numbers([run["hypervolume"] for run in runs])
     for row, run in enumerate(runs):
         table.add_row(
@@ -57,14 +48,33 @@ def _runs(found: Found) -> Table:
             str(len(run["front"])),
             volumes[row],
             f"{run['hypervolume'] / best:.1%}" if best > 0 else "-",
-            *(column[row] for column in columns),
         )
+    return table
+
+
+def _best(found: Found) -> Table:
+    """Return each objective's best; a table of its own, because beside the others no number had room at 80 columns."""
+    runs, objectives = found["runs"], found["objectives"]
+    table = _table([f"best {labelled(each['name'], each['unit'])}" for each in objectives])
+    columns = [
+        numbers([run["best"][place] if run["best"] else math.nan for run in runs]) for place, _ in enumerate(objectives)
+    ]
+    for row, run in enumerate(runs):
+        table.add_row(plain(run["name"], 40), *(column[row] for column in columns))
+    return table
+
+
+def _table(headings: Sequence[str]) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, header_style="bold")
+    table.add_column("run", overflow="fold")
+    for heading in headings:
+        table.add_column(heading, justify="right", overflow="fold")
     return table
 
 
 def _differing(found: Found) -> Table:
     table = Table(box=None, pad_edge=False, header_style="dim")
-    table.add_column("key")
+    table.add_column("key", overflow="fold")
     for run in found["runs"]:
         table.add_column(plain(run["name"], 24), overflow="fold")
     for key, values in found["differing"].items():

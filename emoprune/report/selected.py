@@ -54,7 +54,7 @@ def _steps(found: Mapping[str, Any], objectives: Sequence[Objective]) -> Table:
     table.add_column("candidate", justify="right")
     for each in objectives:
         table.add_column(labelled(each.name, each.unit), justify="right")
-    rows = found["neighbours"]
+    rows = [*{step["candidate"]: step for step in found["neighbours"]}.values()]  # one may be next in two objectives
     columns = [numbers([abs(step["changes"][each.name]) for step in rows]) for each in objectives]
     for place, step in enumerate(rows):
         cells = [

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from emoprune.contracts import LARGEST
 from emoprune.errors import ConfigError, EmopruneError
 from emoprune.plugins import find, is_import_target
 from emoprune.problems.reservoir.options import ReservoirOptions
@@ -58,10 +59,12 @@ class Series:
         """Cut a series.
 
         Raises:
-            ConfigError: It is too short for the washout, holds gaps, or does not vary.
+            ConfigError: It is too short for the washout, holds gaps or too large numbers, or does not vary.
         """
         if plain.ndim != 1 or not np.isfinite(plain).all():
             raise ConfigError(f"data: expected one series of finite numbers, found shape {plain.shape} or gaps in it")
+        if np.abs(plain).max(initial=0.0) > LARGEST:
+            raise ConfigError(f"data: expected numbers within {LARGEST:g}, found {np.abs(plain).max():g}; scale them")
         shortest = washout + int(np.ceil((FEWEST + horizon) / min(PARTS.values())))
         if len(plain) < shortest:
             raise ConfigError(

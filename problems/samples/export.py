@@ -39,7 +39,8 @@ def export_rows(folder: Path, rows: Rows, kept: Kept) -> str:
         "share of the teacher": kept.teacher,
         "chosen from": len(rows.labels),
     }
-    manifest = {"data": rows.origin, "rows": dict(zip(map(str, numbers.tolist()), hashes, strict=True))}
+    by_number = dict(zip(map(str, numbers.tolist()), hashes, strict=True))
+    manifest = {"data": rows.origin, "columns": sorted(rows.raw), "rows": by_number}
     with about_folder(folder):
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "rows.json").write_text(json.dumps(plan, indent=1, ensure_ascii=False), encoding="utf-8")

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 from commands_for_tests import Command
+from rich.console import Console
 from searching_for_tests import searched_run
 
 from emoprune.commands.comparing import compare
@@ -19,6 +20,8 @@ from emoprune.contracts import as_minimised
 from emoprune.errors import ConfigError
 from emoprune.front import hypervolume
 from emoprune.report.compare_page import write_comparison
+from emoprune.report.compared import compared_text
+from emoprune.report.wording import numbers
 from emoprune.run import Run, open_run
 
 SMALL: dict[str, Any] = {"search": {"population": 12, "generations": 3, "seed": 1}, "evaluation": {"backend": "serial"}}
@@ -100,6 +103,8 @@ def test_runs_of_other_things_are_refused_or_doubted(searched: Path) -> None:
         compare(opened(searched, "one", "graded"))
     with pytest.raises(ConfigError, match="expected at least two runs to compare, found 1"):
         compare(opened(searched, "one"))
+    with pytest.raises(ConfigError, match="found one twice; name it once"):
+        compare(opened(searched, "one", "two", "one"))
     (note,) = compare(opened(searched, "one", "larger")).notes
     assert note.startswith("The unpruned thing has weight ")
 
@@ -131,3 +136,15 @@ def test_hostile_names_stay_words(searched: Path, tmp_path: Path) -> None:
     body = page.partition("</style>")[2]
     assert hostile not in body
     assert body.count("&lt;/script&gt;&lt;img src=x onerror=alert(1)&gt;") >= 3  # heading, table, what differs
+
+
+def test_no_number_and_no_key_is_cut_in_a_terminal_of_eighty_columns(searched: Path) -> None:
+    found = compare(opened(searched, "one", "two", "drawn")).as_json()
+    found["objectives"] = [{**each, "unit": "a unit of many words"} for each in found["objectives"]]
+    found["runs"] = [{**run, "name": f"{place} of a whole day and more"} for place, run in enumerate(found["runs"] * 3)]
+    found["differing"] = {key: values * 3 for key, values in found["differing"].items()}
+    console = Console(width=80, record=True, file=io.StringIO())
+    console.print(compared_text(found))
+    text = console.export_text()
+    assert "\N{HORIZONTAL ELLIPSIS}" not in text
+    assert text.count(numbers([run["hypervolume"] for run in found["runs"]])[0]) >= 3

@@ -260,6 +260,13 @@ def test_no_width_makes_the_page_scroll_sideways(browser: Chrome, folder: Path, 
     assert browser.execute_script("return document.documentElement.scrollWidth") <= width
 
 
+def test_numbers_with_standard_errors_fit_beside_each_other_on_a_narrow_screen(browser: Chrome, folder: Path) -> None:
+    shown(browser, folder, Story(generations=3), 400)
+    cells = "document.querySelectorAll('#details td:not(.words)')"
+    browser.execute_script(f"for (const cell of {cells}) cell.textContent = '0.006772 \N{PLUS-MINUS SIGN}0.00086'")
+    assert browser.execute_script("return document.documentElement.scrollWidth") <= 400
+
+
 def test_a_dark_screen_gets_dark_plots(browser: Chrome, folder: Path) -> None:
     shown(browser, folder, Story(generations=2))
     paper = "return document.getElementById('front-plot').layout.paper_bgcolor"
@@ -301,3 +308,26 @@ def test_the_page_of_a_comparison_draws_its_plots_at_any_width(browser: Chrome, 
     assert browser.execute_script(traces) == 5
     browser.find_element(By.ID, "surfaces").click()
     assert browser.execute_script(traces) == 3
+
+
+def test_every_one_of_many_searches_looks_different_and_one_objective_has_no_axes(
+    browser: Chrome, folder: Path
+) -> None:
+    runs = [
+        {
+            "name": f"run-{place}", "seed": 1, "group": place, "evaluations": 30, "front": [[1.0, 9.0]],
+            "best": [1.0, 9.0], "hypervolume": 5.0, "evaluated": [10], "seconds": [1.0], "hypervolumes": [4.0],
+        }
+        for place in range(8)
+    ]  # fmt: skip
+    found: dict[str, Any] = {
+        "objectives": [{"name": name, "unit": "", "direction": "minimise"} for name in ("error", "macs")],
+        "split": "test", "reference_point": {"error": 6.0, "macs": 10.0}, "runs": runs, "notes": [], "differing": {},
+        "surfaces": {},
+    }  # fmt: skip
+    page = folder / "compare.html"
+    browser.get(write_comparison(found, page).as_uri())
+    looks = "return document.getElementById('fronts').data.map((trace) => trace.marker.color + trace.marker.symbol)"
+    assert len(set(browser.execute_script(looks))) == 8
+    browser.get(write_comparison({**found, "objectives": found["objectives"][:1]}, page).as_uri())
+    assert not browser.find_element(By.ID, "log-up").is_displayed()

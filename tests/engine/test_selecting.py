@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 import shutil
@@ -11,12 +12,14 @@ import numpy as np
 import pandas as pd
 import pytest
 from commands_for_tests import Command
+from rich.console import Console
 from runs_for_tests import Story, TellableRun
 from searching_for_tests import searched_run
 
 from emoprune.commands.selection import Selection, select
 from emoprune.commands.wishes import Wishes
 from emoprune.errors import ConfigError, RunNotFound
+from emoprune.report.selected import selected_text
 
 OFFERING = "problems_for_tests:OfferingKnapsack12"
 
@@ -134,6 +137,7 @@ def test_more_of_an_objective_may_be_wanted() -> None:
         ((), {"least": "speed"}, "--min: expected an objective, one of error, macs, found 'speed'"),
         ((), {"weights": "error=0"}, "--weights: expected numbers above 0, found 0 for error"),
         ((), {"weights": "error"}, "--weights: expected a number, found 'error'"),
+        ((), {"weights": "error=1, error=2"}, "--weights: expected each objective once, found 'error=1, error=2'"),
         ((), {"at_most_worse": "-1"}, "--at-most-worse: expected a number from 0 on, found '-1'"),
         ((), {"reference": "unpruned"}, "give that as well, or leave it out"),
         ((), {"at_most_worse": "1", "reference": "mine"}, "--reference: expected one of unpruned, uniform-half, "),
@@ -152,6 +156,20 @@ def test_conditions_that_nobody_keeps_are_answered_with_what_there_is(story: Tel
         selected(story, "error<0")
     with pytest.raises(RunNotFound, match=r"on the front of those with macs<1e9 has error<0"):
         selected(story, "macs<1e9", "error<0")
+    share = story.pareto.set_index("name").loc["unpruned", "select.error"] / 1000
+    with pytest.raises(RunNotFound, match=re.escape(f"has error<0.1% ({share:.6g}); they have error ")):
+        selected(story, "error<0.1%")
+
+
+def test_a_neighbour_that_is_the_next_one_in_two_objectives_is_shown_once() -> None:
+    story = Story(objectives=3, generations=4).tell()
+    found = selected(story, most="throughput").as_json()
+    found["neighbours"] = [
+        {**found["neighbours"][0], "better_in": name, "candidate": 777} for name in ("error", "macs")
+    ]
+    console = Console(width=80, record=True, file=io.StringIO())
+    console.print(selected_text(found, story.objectives))
+    assert console.export_text().count("777") == 1
 
 
 def test_the_command_says_who_why_and_how_to_go_on(emoprune: Command, runs: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 from commands_for_tests import Command
 
 from emoprune.commands.study import export_study
-from emoprune.errors import ConfigError
+from emoprune.errors import ConfigError, StorageError
 from emoprune.run import open_run
 
 
@@ -72,4 +72,14 @@ def test_a_file_that_is_there_is_not_replaced(done: Path, folder: Path) -> None:
     with pytest.raises(ConfigError, match=r"study\.db is there already; name another file, or remove it"):
         export_study(open_run(done), folder / "study.db")
     assert (folder / "study.db").read_bytes() == b"mine"
+    assert sorted(path.name for path in folder.glob(".*")) == []
+
+
+def test_a_file_may_have_any_name_and_a_folder_that_is_not_there_is_refused(done: Path, folder: Path) -> None:
+    count = export_study(open_run(done), folder / "a study?of=mine#1.db")
+    assert [path.name for path in folder.glob("*.db")] == ["a study?of=mine#1.db"]
+    (folder / "a study?of=mine#1.db").rename(folder / "study.db")
+    assert len(read(folder / "study.db").trials) == count
+    with pytest.raises(StorageError, match="the folder is gone"):
+        export_study(open_run(done), folder / "nowhere" / "study.db")
     assert sorted(path.name for path in folder.glob(".*")) == []

@@ -199,6 +199,10 @@ def flat() -> Any:
     return np.ones(900)
 
 
+def huge() -> Any:
+    return 1e300 * np.sin(np.arange(900))
+
+
 def gaps() -> Any:
     return np.where(np.arange(900) == 7, np.nan, np.sin(np.arange(900)))
 
@@ -211,6 +215,7 @@ def gaps() -> Any:
         ({"data": f"{__name__}:torn"}, "raised RuntimeError: the sensor is down"),
         ({"data": f"{__name__}:flat"}, "expected a series that varies, found 1"),
         ({"data": f"{__name__}:gaps"}, "one series of finite numbers"),
+        ({"data": f"{__name__}:huge"}, r"expected numbers within 1e\+100, found .*; scale them"),
         ({"neurons": 2}, "neurons: expected at least 5, found 2"),
         ({"radius": 0.0}, r"radius: expected a number above 0, found 0\.0"),
         ({"connectivity": 1.5}, r"connectivity: expected a share of all pairs, at most 1, found 1\.5"),

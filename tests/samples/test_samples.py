@@ -213,6 +213,21 @@ def test_an_export_selects_the_same_rows_from_frames_arrays_and_datasets(tmp_pat
     columns["alcohol"] = columns["alcohol"] + 1e-9
     with pytest.raises(ValueError, match=f"found {len(samples.rows)} others, the first in row {samples.rows[0]}"):
         samples.check(columns)
+
+
+def test_a_file_as_it_is_read_again_has_the_rows_that_were_chosen(tmp_path: Path) -> None:
+    frame = load_wine(as_frame=True).frame.assign(constant=1, maker=["one", "other"] * 89)
+    frame.loc[::3, "ash"] = np.nan
+    frame.to_csv(tmp_path / "wine.csv", index=False)
+    problem = prepared(tmp_path, data=str(tmp_path / "wine.csv"), target="target")
+    problem.export(problem.space.full, tmp_path / "out")
+    samples = runpy.run_path(str(tmp_path / "out" / "samples.py"))["load_samples"](tmp_path / "out")
+    again = pd.read_csv(tmp_path / "wine.csv")
+    samples.check(again)
+    with pytest.raises(ValueError, match="found none called maker"):
+        samples.check(again.drop(columns="maker"))
+    with pytest.raises(ValueError, match=r"found \d+ others"):
+        samples.check(again.assign(target=again["target"].to_numpy()[::-1]))
     with pytest.raises(ValueError, match="expected all rows that were chosen from, at least"):
         samples.select(np.zeros(3))
 

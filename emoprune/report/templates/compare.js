@@ -11,7 +11,8 @@
   const groups = [...new Set(data.runs.map((run) => run.group))];
   const runsOf = (group) => data.runs.filter((run) => run.group === group);
   const hue = (group) => COLOURS[groups.indexOf(group) % COLOURS.length];
-  const symbol = (run) => SYMBOLS[runsOf(run.group).indexOf(run) % SYMBOLS.length];
+  const turn = (run) => runsOf(run.group).indexOf(run) + Math.floor(groups.indexOf(run.group) / COLOURS.length);
+  const symbol = (run) => SYMBOLS[turn(run) % SYMBOLS.length];
   const view = { surfaces: Object.keys(data.surfaces).length > 0, across: Math.min(1, data.objectives.length - 1), up: 0 };
 
   function axis(title, members) {
@@ -78,7 +79,7 @@
   function drawCurve(id, key, title) {
     const traces = data.runs.map((run) => ({
       type: "scatter", mode: "lines", name: inert(run.name), x: run[key], y: run.hypervolumes,
-      line: { color: hue(run.group), shape: "hv", width: 2, dash: ["solid", "dash", "dot", "dashdot"][runsOf(run.group).indexOf(run) % 4] },
+      line: { color: hue(run.group), shape: "hv", width: 2, dash: ["solid", "dash", "dot", "dashdot"][turn(run) % 4] },
     }));
     draw(id, traces, axis(title), axis("hypervolume on the search part"));
   }

@@ -1,7 +1,7 @@
 """Flat splats drawn as an image; needs numpy, nothing else.
 
 from splats import load_splats
-pixels = load_splats().image()  # from 0 to 1, shape (rows, columns, 3)
+pixels = load_splats().image().clip(0, 1)  # shape (rows, columns, 3)
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Splats:
     columns: int
 
     def image(self) -> FloatArray:
-        """Return the image, shape (rows, columns, 3)."""
+        """Return the image, shape (rows, columns, 3), from 0 to 1, and a little beyond where colours add up to more."""
         down, across = np.mgrid[: self.rows, : self.columns].astype(np.float64)
         light = np.ones((self.rows, self.columns))
         found = np.zeros((self.rows, self.columns, 3))

@@ -31,6 +31,7 @@ class Samples:
     rows: NDArray[np.int64]
     hashes: tuple[str, ...]
     teacher: float
+    columns: tuple[str, ...] = ()
 
     def select(self, *arrays: Any) -> Any:
         """Return the kept rows of arrays or frames, one for each; of one alone itself.
@@ -60,12 +61,17 @@ class Samples:
         """Compare the kept rows with what was chosen.
 
         Args:
-            columns: Of all rows, by name, as they were read: the same columns, and the target as `target`.
+            columns: Of all rows, by name, as they were read, and the target as `target`; what was left out of the
+                search is not looked at.
 
         Raises:
-            ValueError: A row is another one.
+            ValueError: A column is missing, or a row is another one.
         """
-        found = row_hashes({name: np.asarray(own)[self.rows] for name, own in columns.items()})
+        wanted = self.columns or tuple(columns)
+        missing = [name for name in wanted if name not in columns]
+        if missing:
+            raise ValueError(f"expected the columns {', '.join(wanted)}, found none called {', '.join(missing)}")
+        found = row_hashes({name: np.asarray(columns[name])[self.rows] for name in wanted})
         wrong = [row for row, own, known in zip(self.rows.tolist(), found, self.hashes, strict=True) if own != known]
         if wrong:
             raise ValueError(
@@ -74,15 +80,15 @@ class Samples:
 
 
 def row_hashes(columns: Mapping[str, NDArray[Any]]) -> list[str]:
-    """Return a hash of each row: of numbers by their bytes as doubles, of all else by its text."""
+    """Return a hash of each row: of numbers by their bytes as doubles, of all else and of the target by its text."""
     names = sorted(columns)
-    plain = [_bytes(np.asarray(columns[name])) for name in names]
+    plain = [_bytes(np.asarray(columns[name]), text=name == "target") for name in names]
     head = "\x1f".join(names).encode()
     return [hashlib.sha256(b"\x1f".join([head, *row])).hexdigest()[:DIGITS] for row in zip(*plain, strict=True)]
 
 
-def _bytes(column: NDArray[Any]) -> list[bytes]:
-    if column.dtype.kind in "fiub":
+def _bytes(column: NDArray[Any], *, text: bool) -> list[bytes]:
+    if not text and column.dtype.kind in "fiub":
         return [np.ascontiguousarray(row, dtype="<f8").tobytes() for row in column]
     return [str(value).encode() for value in column.tolist()]
 
@@ -92,6 +98,12 @@ def load_samples(folder: Path | str = HERE) -> Samples:
     plan = json.loads((Path(folder) / "rows.json").read_text(encoding="utf-8"))
     if plan.get("format") != FORMAT:
         raise ValueError(f"rows.json: expected format {FORMAT!r}, found {plan.get('format')!r}")
-    hashes = json.loads((Path(folder) / "manifest.json").read_text(encoding="utf-8"))["rows"]
+    manifest = json.loads((Path(folder) / "manifest.json").read_text(encoding="utf-8"))
+    hashes = manifest["rows"]
     rows = np.array(plan["rows"], dtype=np.int64)
-    return Samples(rows, tuple(hashes[str(row)] for row in rows.tolist()), plan["share of the teacher"])
+    return Samples(
+        rows,
+        tuple(hashes[str(row)] for row in rows.tolist()),
+        plan["share of the teacher"],
+        tuple(manifest.get("columns", ())),
+    )

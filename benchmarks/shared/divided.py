@@ -218,7 +218,12 @@ def divided_trace(judge: Judge, plan: Plan, runs: Path) -> Trace:
                 "generations": plan.part_generations,
             },
         },
-        "search": {"population": plan.population, "generations": plan.generations, "seed": judge.seed},
+        "search": {
+            "population": plan.population,
+            "generations": plan.generations,
+            "seed": judge.seed,
+            "grades": "none",
+        },
         "evaluation": {"backend": "serial", "time_limit": None},
     }
     searching = emoprune.search(settings, runs=runs, name=run_name(plan, judge.seed))

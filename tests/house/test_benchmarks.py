@@ -27,7 +27,7 @@ SCRIPTS = {
     "new_domains": ["rules", "inverse-brier", "paper"],
     "overhead": ["emoprune, population 16", "disk"],
     "planted": ["oracle"],
-    "prompt_quality": ["emoprune"],
+    "prompt_quality": ["PromptQuine"],
     "prompts": ["1-shot", "emoprune"],
     "ray_driver": ["emoprune", "16"],
     "search_quality": ["emoprune"],
@@ -41,7 +41,7 @@ SCRIPTS = {
     "transformer_quality": ["emoprune"],
     "weight_solvers": ["magnitude"],
     "zoo": ["BERT", "bert"],
-    "zoo_networks": ["ShuffleNet v2"],
+    "zoo_networks": ["20"],
 }
 
 

@@ -104,9 +104,9 @@ def test_the_page_on_inference_works_from_top_to_bottom(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(900)
 def test_the_page_on_choosing_and_comparing_works_from_top_to_bottom(tmp_path: Path) -> None:
-    follow(ROOT / "docs" / "choose-and-compare.md", tmp_path, 100)
+    follow(ROOT / "docs" / "choose-and-compare.md", tmp_path, 300)
     assert (tmp_path / "runs" / "one" / "exports" / "index.html").is_file()
     assert (tmp_path / "compare.html").stat().st_size > 1_000_000
     assert undescribed(tmp_path / "runs" / "one") == [], "left in the run's folder, but not in docs/run-folder.md"

